@@ -1,0 +1,116 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "tablecast",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "Tablecast", targets: ["Tablecast"]),
+        .library(name: "TablecastHummingbird", targets: ["TablecastHummingbird"]),
+        .executable(name: "tablecast", targets: ["TablecastCommand"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // SQLite: wrapper, capture, queries. Builds and is tested without any network code.
+        .systemLibrary(
+            name: "CSQLite",
+            pkgConfig: "sqlite3",
+            providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite3"])]
+        ),
+        .target(name: "SQLiteConnection", dependencies: ["CSQLite"], swiftSettings: swiftSettings),
+        .target(name: "ChangeCapture", dependencies: ["SQLiteConnection"], swiftSettings: swiftSettings),
+        .target(
+            name: "QueryService",
+            dependencies: ["SQLiteConnection", "ChangeCapture"],
+            swiftSettings: swiftSettings
+        ),
+
+        // The wire: messages, fan-out, WebSocket. Knows no SQLite.
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "WireProtocol", swiftSettings: swiftSettings),
+        .target(name: "Broadcast", dependencies: ["WireProtocol", nioCore], swiftSettings: swiftSettings),
+        .target(
+            name: "WebSocketTransport",
+            dependencies: ["Broadcast", "WireProtocol", "CZlib", nioCore, nioHTTP1, logging],
+            swiftSettings: swiftSettings
+        ),
+
+        // Both together.
+        .target(
+            name: "Tablecast",
+            dependencies: [
+                "SQLiteConnection", "ChangeCapture", "QueryService", "WireProtocol", "Broadcast",
+                "WebSocketTransport", nioCore, nioPosix, nioHTTP1, nioSSL, logging,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "TablecastHummingbird",
+            dependencies: [
+                "Tablecast", "WebSocketTransport", nioCore, nioHTTP1, logging,
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .executableTarget(
+            name: "TablecastCommand",
+            dependencies: [
+                "Tablecast", "TablecastHummingbird", "WebSocketTransport", nioCore, nioPosix, logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+
+        .testTarget(name: "SQLiteConnectionTests", dependencies: ["SQLiteConnection"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "ChangeCaptureTests",
+            dependencies: ["ChangeCapture", "SQLiteConnection"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "QueryServiceTests",
+            dependencies: ["QueryService", "ChangeCapture", "SQLiteConnection"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(name: "WireProtocolTests", dependencies: ["WireProtocol"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "BroadcastTests",
+            dependencies: ["Broadcast", "WireProtocol", nioCore, nioEmbedded, nioPosix],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "WebSocketTransportTests",
+            dependencies: ["WebSocketTransport", "Broadcast", "WireProtocol", nioCore, nioEmbedded, nioHTTP1, nioPosix],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "TablecastTests",
+            dependencies: ["Tablecast", "TablecastHummingbird", "WebSocketTransport", nioCore, nioPosix],
+            swiftSettings: swiftSettings
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,45 @@
+// What Swift cannot import from sqlite3.h by itself: functions behind an #if, variadic functions, casts
+// hidden in macros, and symbols that a library built with other options does not have.
+#pragma once
+
+#define SQLITE_ENABLE_PREUPDATE_HOOK 1
+#include <sqlite3.h>
+#include <stdint.h>
+#include <string.h>
+
+// A library built without SQLITE_ENABLE_PREUPDATE_HOOK lacks these symbols. Weak references let the program
+// start and say so, instead of failing in the dynamic linker.
+#pragma weak sqlite3_preupdate_hook
+#pragma weak sqlite3_preupdate_old
+#pragma weak sqlite3_preupdate_new
+#pragma weak sqlite3_preupdate_count
+#pragma weak sqlite3_preupdate_depth
+#pragma weak sqlite3_preupdate_blobwrite
+// Since 3.38.
+#pragma weak sqlite3_error_offset
+
+static inline int csqlite_has_preupdate_hook(void) {
+    return sqlite3_preupdate_hook != 0 && sqlite3_preupdate_old != 0 && sqlite3_preupdate_new != 0;
+}
+
+static inline int csqlite_error_offset(sqlite3 *db) {
+    return sqlite3_error_offset != 0 ? sqlite3_error_offset(db) : -1;
+}
+
+// -1 where the library cannot tell.
+static inline int csqlite_preupdate_blobwrite(sqlite3 *db) {
+    return sqlite3_preupdate_blobwrite != 0 ? sqlite3_preupdate_blobwrite(db) : -1;
+}
+
+// sqlite3_db_config is variadic; every boolean option has this one shape. Returns the result code.
+static inline int csqlite_db_config_flag(sqlite3 *db, int option, int value, int *out) {
+    return sqlite3_db_config(db, option, value, out);
+}
+
+// SQLITE_TRANSIENT is a cast that Swift does not import.
+static inline int csqlite_bind_text_transient(sqlite3_stmt *statement, int index, const char *bytes, uint64_t count) {
+    return sqlite3_bind_text64(statement, index, bytes, count, SQLITE_TRANSIENT, SQLITE_UTF8);
+}
+static inline int csqlite_bind_blob_transient(sqlite3_stmt *statement, int index, const void *bytes, uint64_t count) {
+    return sqlite3_bind_blob64(statement, index, bytes, count, SQLITE_TRANSIENT);
+}

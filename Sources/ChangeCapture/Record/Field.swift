@@ -1,0 +1,40 @@
+package import SQLiteConnection
+
+/// One field of a record, its bytes borrowed: valid only within the call that passed it.
+package enum Field {
+    case null
+    case integer(Int64)
+    case real(Double)
+    /// In the encoding of the record; UTF-8 within a ``Row``.
+    case text(UnsafeRawBufferPointer)
+    case blob(UnsafeRawBufferPointer)
+
+    /// Decodes the field of the given type; nil when the type is reserved or the bytes are of another length.
+    package init?(_ type: SerialType, _ bytes: UnsafeRawBufferPointer) {
+        guard type.byteCount == bytes.count else { return nil }
+        switch type.rawValue {
+        case 0: self = .null
+        case 1...6: self = .integer(Self.signedBigEndian(bytes))
+        case 7: self = .real(Double(bitPattern: UInt64(bitPattern: Self.signedBigEndian(bytes))))
+        case 8: self = .integer(0)
+        case 9: self = .integer(1)
+        default: self = type.isText ? .text(bytes) : .blob(bytes)
+        }
+    }
+
+    package var value: SQLiteValue {
+        switch self {
+        case .null: .null
+        case .integer(let value): .integer(value)
+        case .real(let value): .real(value)
+        case .text(let bytes): SQLiteValue(textBytes: bytes)
+        case .blob(let bytes): .blob([UInt8](bytes))
+        }
+    }
+
+    private static func signedBigEndian(_ bytes: UnsafeRawBufferPointer) -> Int64 {
+        var value = bytes.first.map { Int64(Int8(bitPattern: $0)) } ?? 0
+        for byte in bytes.dropFirst() { value = value << 8 | Int64(byte) }
+        return value
+    }
+}
