@@ -1,4 +1,5 @@
 // swift-tools-version: 6.1
+import Foundation
 import PackageDescription
 
 let swiftSettings: [SwiftSetting] = [
@@ -114,3 +115,21 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// `TABLECAST_ONLY=sqlite swift test` builds and tests the SQLite half alone, `TABLECAST_ONLY=wire` the network half:
+// neither needs Hummingbird, which takes most of a first build.
+let halves: [String: Set<String>] = [
+    "sqlite": ["CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService"],
+    "wire": ["CZlib", "WireProtocol", "Broadcast", "WebSocketTransport"],
+]
+if let half = halves[ProcessInfo.processInfo.environment["TABLECAST_ONLY"] ?? ""] {
+    package.targets.removeAll { target in
+        !half.contains(target.isTest ? String(target.name.dropLast("Tests".count)) : target.name)
+    }
+    package.products = []
+    let needed = half.contains("Broadcast") ? ["swift-nio", "swift-log"] : []
+    package.dependencies.removeAll { dependency in
+        guard case .sourceControl(_, let location, _) = dependency.kind else { return false }
+        return !needed.contains { location.hasSuffix("/" + $0) }
+    }
+}
