@@ -104,7 +104,9 @@ let package = Package(
         ),
         .testTarget(
             name: "WebSocketTransportTests",
-            dependencies: ["WebSocketTransport", "Broadcast", "WireProtocol", nioCore, nioEmbedded, nioHTTP1, nioPosix],
+            dependencies: [
+                "WebSocketTransport", "Broadcast", "WireProtocol", nioCore, nioEmbedded, nioHTTP1, nioPosix,
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -54,7 +54,9 @@ public struct Row: Sendable, Hashable {
                 while header < headerEnd, let raw = Varint.read(bytes, at: &header) {
                     let type = SerialType(rawValue: raw)
                     let end = position + (type.byteCount ?? 0)
-                    guard let field = Field(type, UnsafeRawBufferPointer(rebasing: bytes[position..<end])) else { break }
+                    guard let field = Field(type, UnsafeRawBufferPointer(rebasing: bytes[position..<end])) else {
+                        break
+                    }
                     position = end
                     try body(field)
                 }
