@@ -26,7 +26,7 @@ public struct Row: Sendable, Hashable {
     public var values: [SQLiteValue] {
         var values: [SQLiteValue] = []
         values.reserveCapacity(count)
-        forEachField { values.append($0.value) }
+        forEachField { values.append($0.owned) }
         return values
     }
 
@@ -36,7 +36,7 @@ public struct Row: Sendable, Hashable {
         var index = 0
         var result = SQLiteValue.null
         forEachField { field in
-            if index == column { result = field.value }
+            if index == column { result = field.owned }
             index += 1
         }
         return result

@@ -1,14 +1,11 @@
 package import SQLiteConnection
 
 /// One field of a record, its bytes borrowed: valid only within the call that passed it.
-package enum Field {
-    case null
-    case integer(Int64)
-    case real(Double)
-    /// In the encoding of the record; UTF-8 within a ``Row``.
-    case text(UnsafeRawBufferPointer)
-    case blob(UnsafeRawBufferPointer)
+///
+/// The text of a field has the encoding of its record: that of the database in a file, UTF-8 within a ``Row``.
+package typealias Field = BorrowedValue
 
+extension BorrowedValue {
     /// Decodes the field of the given type; nil when the type is reserved or the bytes are of another length.
     package init?(_ type: SerialType, _ bytes: UnsafeRawBufferPointer) {
         guard type.byteCount == bytes.count else { return nil }
@@ -19,16 +16,6 @@ package enum Field {
         case 8: self = .integer(0)
         case 9: self = .integer(1)
         default: self = type.isText ? .text(bytes) : .blob(bytes)
-        }
-    }
-
-    package var value: SQLiteValue {
-        switch self {
-        case .null: .null
-        case .integer(let value): .integer(value)
-        case .real(let value): .real(value)
-        case .text(let bytes): SQLiteValue(textBytes: bytes)
-        case .blob(let bytes): .blob([UInt8](bytes))
         }
     }
 

@@ -1,0 +1,133 @@
+import CSQLite
+
+/// One connection to a database, and the only owner of its C handle.
+///
+/// Not `Sendable`: it belongs to one thread at a time (the handle is opened with `SQLITE_OPEN_NOMUTEX`). The one exception
+/// is ``interruptHandle``.
+///
+/// Source: [SQLite C interface](https://sqlite.org/c3ref/intro.html).
+package final class Connection {
+    package enum Mode: Sendable, Hashable {
+        case readOnly
+        case readWrite
+        /// Creates the file when it is not there.
+        case readWriteCreate
+
+        fileprivate var flags: Int32 {
+            switch self {
+            case .readOnly: SQLITE_OPEN_READONLY
+            case .readWrite: SQLITE_OPEN_READWRITE
+            case .readWriteCreate: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+            }
+        }
+    }
+
+    /// What was opened, as it was given.
+    package let path: String
+    /// Interrupts what this connection runs; may be kept longer than the connection.
+    package let interruptHandle: InterruptHandle
+
+    let handle: OpaquePointer
+    let hooks = Hooks()
+    private var isOpen = true
+
+    /// Opens a database. The file itself is first read when a statement needs it, so that a file which is not a database
+    /// is found out then, with `SQLITE_NOTADB`.
+    ///
+    /// - Parameters:
+    ///   - path: a file name, `:memory:`, an empty string for a private temporary file, or a URI.
+    ///   - mode: what may be done with it. SQLite silently falls back to reading when a file cannot be written.
+    ///   - isURI: whether `path` is a [URI](https://sqlite.org/uri.html), such as `file:app.db?mode=ro`.
+    ///   - vfs: the name of a registered VFS; nil for the default one.
+    package init(path: String, mode: Mode, isURI: Bool = false, vfs: String? = nil) throws(SQLiteError) {
+        var opened: OpaquePointer?
+        var flags = mode.flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+        if isURI { flags |= SQLITE_OPEN_URI }
+        let code = sqlite3_open_v2(path, &opened, flags, vfs)
+        guard code == SQLITE_OK, let opened else {
+            // SQLite hands out a handle even on failure, because it carries the message.
+            let error = SQLiteError(code: code, handle: opened)
+            sqlite3_close_v2(opened)
+            throw error
+        }
+        self.path = path
+        self.handle = opened
+        self.interruptHandle = InterruptHandle(opened)
+    }
+
+    deinit { close() }
+
+    /// Removes the hooks and closes the handle; again does nothing. Statements that still exist keep the handle alive as a
+    /// zombie until they are gone ([`sqlite3_close_v2`](https://sqlite.org/c3ref/close.html)), but must not be used.
+    package func close() {
+        guard isOpen else { return }
+        isOpen = false
+        hooks.removeAll(from: handle)
+        interruptHandle.invalidate { sqlite3_close_v2(handle) }
+    }
+
+    // MARK: State
+
+    /// False within a transaction. A failed statement can have ended the transaction: ask again after every error.
+    package var isInAutocommit: Bool { sqlite3_get_autocommit(handle) != 0 }
+
+    /// Rows that the last INSERT, UPDATE or DELETE changed by itself, not through triggers or foreign keys.
+    package var changes: Int64 { sqlite3_changes64(handle) }
+
+    /// Rows changed since the connection was opened, triggers and foreign keys included.
+    package var totalChanges: Int64 { sqlite3_total_changes64(handle) }
+
+    package var lastInsertRowid: Int64 { sqlite3_last_insert_rowid(handle) }
+
+    /// Whether the main database cannot be written, be it by mode or by the file's permissions.
+    package var isReadOnly: Bool { sqlite3_db_readonly(handle, "main") == 1 }
+
+    /// The absolute file name of the main database; empty for one in memory.
+    package var fileName: String { sqlite3_db_filename(handle, "main").map { String(cString: $0) } ?? "" }
+
+    // MARK: Running SQL
+
+    /// Runs every statement of the string and drops the rows.
+    package func execute(_ sql: String) throws(SQLiteError) {
+        var script = Script(sql)
+        while var statement = try script.next(on: self) {
+            while try statement.step() {}
+        }
+    }
+
+    /// Compiles exactly one statement.
+    ///
+    /// - Parameters:
+    ///   - sql: one statement; anything but white space and comments after it is an error.
+    ///   - persistent: whether it will be kept for long, so that its memory should not come from the lookaside pool.
+    package func prepare(_ sql: String, persistent: Bool = false) throws(SQLiteError) -> Statement {
+        var script = Script(sql)
+        guard let statement = try script.next(on: self, persistent: persistent) else {
+            throw SQLiteError(code: .misuse, message: "there is no statement in the SQL", sql: sql)
+        }
+        guard try script.next(on: self) == nil else {
+            throw SQLiteError(
+                code: .misuse,
+                message: "one statement was expected and another one follows",
+                sql: sql,
+                offset: script.offset
+            )
+        }
+        return statement
+    }
+
+    /// All rows of one statement; for small results.
+    package func query(_ sql: String, _ parameters: [SQLiteValue] = []) throws(SQLiteError) -> [[SQLiteValue]] {
+        var statement = try prepare(sql)
+        for (index, value) in parameters.enumerated() { try statement.bind(value, at: index + 1) }
+        var rows: [[SQLiteValue]] = []
+        while try statement.step() {
+            rows.append((0..<statement.columnCount).map { statement.value($0) })
+        }
+        return rows
+    }
+
+    func check(_ code: Int32, sql: String? = nil) throws(SQLiteError) {
+        if code != SQLITE_OK { throw SQLiteError(code: code, handle: handle, sql: sql) }
+    }
+}
