@@ -57,6 +57,9 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
 
+        // The web page. A target of its own because embedding its bytes takes seconds, and nothing else should wait.
+        .target(name: "TablecastWeb", resources: [.embedInCode("Page")], swiftSettings: swiftSettings),
+
         // Both together.
         .target(
             name: "Tablecast",
@@ -69,7 +72,7 @@ let package = Package(
         .target(
             name: "TablecastHummingbird",
             dependencies: [
-                "Tablecast", "WebSocketTransport", nioCore, nioHTTP1, logging,
+                "Tablecast", "TablecastWeb", "WebSocketTransport", nioCore, nioHTTP1, logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
             ],
@@ -109,6 +112,7 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
+        .testTarget(name: "TablecastWebTests", dependencies: ["TablecastWeb"], swiftSettings: swiftSettings),
         .testTarget(
             name: "TablecastTests",
             dependencies: ["Tablecast", "TablecastHummingbird", "WebSocketTransport", nioCore, nioPosix],
@@ -118,11 +122,12 @@ let package = Package(
     swiftLanguageModes: [.v6]
 )
 
-// `TABLECAST_ONLY=sqlite swift test` builds and tests the SQLite half alone, `TABLECAST_ONLY=wire` the network half:
-// neither needs Hummingbird, which takes most of a first build.
+// `TABLECAST_ONLY=sqlite swift test` builds and tests the SQLite half alone, `wire` the network half, `web` the page's files:
+// none needs Hummingbird, which takes most of a first build.
 let halves: [String: Set<String>] = [
     "sqlite": ["CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService"],
     "wire": ["CZlib", "WireProtocol", "Broadcast", "WebSocketTransport"],
+    "web": ["TablecastWeb"],
 ]
 if let half = halves[ProcessInfo.processInfo.environment["TABLECAST_ONLY"] ?? ""] {
     package.targets.removeAll { target in

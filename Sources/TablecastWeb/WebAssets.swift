@@ -1,0 +1,93 @@
+/// The web page and the JavaScript client, embedded in the binary: a path in, bytes and headers out.
+///
+/// Sendable value without I/O; build one and keep it. It knows no HTTP library: the router that serves it copies the headers.
+package struct WebAssets: Sendable {
+    private let assets: [String: Asset]
+
+    package init() {
+        assets = Dictionary(uniqueKeysWithValues: Self.files.map { ($0.path, Asset(path: $0.path, bytes: $0.bytes)) })
+    }
+
+    /// Every path that is served, in no order.
+    package var paths: some Collection<String> { assets.keys }
+
+    /// The file at a request's path (without query, percent-decoded), or nil: answer 404.
+    package func asset(at path: String) -> Asset? { assets[path] }
+}
+
+extension WebAssets {
+    /// One embedded file, ready to serve.
+    package struct Asset: Sendable {
+        package let bytes: [UInt8]
+        package let contentType: String
+        /// Strong entity tag, in its quotes.
+        package let entityTag: String
+
+        init(path: String, bytes: [UInt8]) {
+            self.bytes = bytes
+            contentType = Self.contentType(of: path)
+            entityTag = Self.entityTag(of: bytes)
+        }
+
+        /// All response headers but `Content-Length`.
+        package var headers: [(name: String, value: String)] {
+            [
+                ("Content-Type", contentType),
+                ("ETag", entityTag),
+                ("Cache-Control", "no-cache"),  // ask each time: a new binary must not run with an old page
+            ] + WebAssets.securityHeaders
+        }
+
+        /// Whether a request's `If-None-Match` names this version, so that 304 is the answer (RFC 9110 section 13.1.2).
+        package func matches(ifNoneMatch field: String) -> Bool {
+            field.split(separator: ",").contains { candidate in
+                var tag = candidate.drop { $0 == " " }
+                while tag.last == " " { tag.removeLast() }
+                if tag.hasPrefix("W/") { tag.removeFirst(2) }
+                return tag == "*" || tag == entityTag
+            }
+        }
+    }
+
+    /// Scripts, styles and connections of this origin alone, nothing inline, no strings turned into markup, no framing.
+    package static let securityHeaders: [(name: String, value: String)] = [
+        (
+            "Content-Security-Policy",
+            """
+            default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+            form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'
+            """
+        ),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+    ]
+}
+
+extension WebAssets {
+    private static let files: [(path: String, bytes: [UInt8])] = [
+        ("/", PackageResources.index_html),
+        ("/tablecast.js", PackageResources.tablecast_js),
+        ("/tablecast.d.ts", PackageResources.tablecast_d_ts),
+    ]
+}
+
+extension WebAssets.Asset {
+    private static func contentType(of path: String) -> String {
+        switch path.split(separator: ".").last {
+        case "js": "text/javascript; charset=utf-8"
+        case "css": "text/css; charset=utf-8"
+        case "ts": "text/plain; charset=utf-8"
+        case "svg": "image/svg+xml"
+        default: "text/html; charset=utf-8"
+        }
+    }
+
+    /// FNV-1a of the bytes: it has to tell versions apart, not to resist anyone.
+    private static func entityTag(of bytes: [UInt8]) -> String {
+        let hash = bytes.reduce(into: UInt64(0xcbf2_9ce4_8422_2325)) { hash, byte in
+            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+        }
+        return "\"\(String(hash, radix: 16))\""
+    }
+}
