@@ -2,17 +2,28 @@ public import SQLiteConnection
 
 /// The values of one row, in the order of ``TableDescription/columns``.
 ///
-/// Kept as one allocation in SQLite's record format (UTF-8, every column present, shortest integers), so that two rows are
-/// equal exactly when their bytes are.
+/// Kept in SQLite's record format (UTF-8, every column present, shortest integers), so that two rows are equal exactly when
+/// their bytes are. A row owns its bytes, or shares one allocation with the other rows of its transaction: keeping a single
+/// row of a large transaction keeps that allocation alive, so copy the ``values`` out for longer keeping.
 ///
 /// Source: [Record Format](https://sqlite.org/fileformat2.html#record_format).
-public struct Row: Sendable, Hashable {
-    package let record: [UInt8]
+public struct Row: Sendable {
+    private let storage: [UInt8]
+    private let start: Int
+    private let end: Int
     /// The number of columns.
     public let count: Int
 
     package init(record: [UInt8], count: Int) {
-        self.record = record
+        self.init(sharing: record, bytes: 0..<record.count, count: count)
+    }
+
+    /// The record at `bytes` of an allocation that many rows share.
+    package init(sharing storage: [UInt8], bytes: Range<Int>, count: Int) {
+        precondition(bytes.lowerBound >= 0 && bytes.upperBound <= storage.count, "a record outside of its storage")
+        self.storage = storage
+        self.start = bytes.lowerBound
+        self.end = bytes.upperBound
         self.count = count
     }
 
@@ -42,29 +53,46 @@ public struct Row: Sendable, Hashable {
         return result
     }
 
+    /// The size of the record.
+    package var byteCount: Int { end - start }
+
+    /// The record's bytes, borrowed.
+    package func withRecord<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+        storage.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
+    }
+
     /// Calls `body` with every field in order, without copying its bytes.
-    package func forEachField<E>(_ body: (Field) throws(E) -> Void) throws(E) {
-        // The storage was built by RowBuilder, so its header is whole. withUnsafeBytes rethrows untyped errors.
-        let result: Result<Void, E> = record.withUnsafeBytes { bytes in
-            var header = 0
-            guard let headerSize = Varint.read(bytes, at: &header) else { return .success(()) }
-            let headerEnd = Int(headerSize)
-            var position = headerEnd
+    package func forEachField<E>(_ body: (BorrowedValue) throws(E) -> Void) throws(E) {
+        let result: Result<Void, E> = withRecord { bytes in
             do throws(E) {
-                while header < headerEnd, let raw = Varint.read(bytes, at: &header) {
-                    let type = SerialType(rawValue: raw)
-                    let end = position + (type.byteCount ?? 0)
-                    guard let field = Field(type, UnsafeRawBufferPointer(rebasing: bytes[position..<end])) else {
-                        break
-                    }
-                    position = end
-                    try body(field)
-                }
+                try BorrowedValue.forEach(inRecord: bytes, body)
                 return .success(())
             } catch {
                 return .failure(error)
             }
         }
         try result.get()
+    }
+
+    /// The row of these columns alone, in this order.
+    package func selecting(_ columns: [Int]) -> Row {
+        withRecord { bytes in
+            var fields: [BorrowedValue] = []
+            fields.reserveCapacity(count)
+            BorrowedValue.forEach(inRecord: bytes) { fields.append($0) }
+            var builder = RowBuilder()
+            for column in columns { builder.append(fields.indices.contains(column) ? fields[column] : .null) }
+            return builder.finish()
+        }
+    }
+}
+
+extension Row: Hashable {
+    public static func == (left: Row, right: Row) -> Bool {
+        left.count == right.count && left.withRecord { left in right.withRecord { left.elementsEqual($0) } }
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        withRecord { hasher.combine(bytes: $0) }
     }
 }

@@ -9,14 +9,24 @@ public enum SchemaChange: Sendable, Hashable {
     public struct Modification: Sendable, Hashable {
         /// The description after the commit.
         public var table: TableDescription
-        /// The name before the commit, where it was another one.
+        /// The name before the commit, where it was another one. The renames of one transaction happen at once: two tables
+        /// can have swapped names.
         public var previousName: String?
+        /// For each column after the commit, the position that it had before; nil for a new one. Nil where the columns are
+        /// as they were, names included.
+        public var columnSources: [Int?]?
         /// Indexes and triggers of the table that came, went or changed.
         public var objects: [ObjectChange]
 
-        public init(table: TableDescription, previousName: String?, objects: [ObjectChange]) {
+        public init(
+            table: TableDescription,
+            previousName: String? = nil,
+            columnSources: [Int?]? = nil,
+            objects: [ObjectChange] = []
+        ) {
             self.table = table
             self.previousName = previousName
+            self.columnSources = columnSources
             self.objects = objects
         }
     }

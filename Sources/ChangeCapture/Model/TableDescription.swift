@@ -1,5 +1,5 @@
 /// A table, view or virtual table of the main schema, as `sqlite_schema` and `PRAGMA table_xinfo` describe it.
-public struct TableDescription: Sendable, Hashable {
+public struct TableDescription: Sendable {
     public enum Kind: String, Sendable, Hashable {
         case table
         case view
@@ -38,40 +38,16 @@ public struct TableDescription: Sendable, Hashable {
     }
 }
 
-/// A column as [`PRAGMA table_xinfo`](https://sqlite.org/pragma.html#pragma_table_xinfo) describes it.
-public struct ColumnDescription: Sendable, Hashable {
-    /// The `hidden` column of `table_xinfo`.
-    public enum Visibility: Int, Sendable, Hashable {
-        case normal = 0
-        /// A hidden column of a virtual table.
-        case hidden = 1
-        case generatedVirtual = 2
-        case generatedStored = 3
+extension TableDescription: Hashable {
+    /// Names and SQL are compared byte for byte.
+    public static func == (left: TableDescription, right: TableDescription) -> Bool {
+        left.name.isIdentical(to: right.name) && left.kind == right.kind && left.sql.isIdentical(to: right.sql)
+            && left.columns == right.columns && left.primaryKey == right.primaryKey && left.hasRowid == right.hasRowid
+            && left.rowidAlias == right.rowidAlias
     }
 
-    public var name: String
-    /// The declared type, empty where there is none.
-    public var type: String
-    public var isNotNull: Bool
-    /// The SQL text of the default, as declared.
-    public var defaultSQL: String?
-    /// 1 for the first column of the primary key, 2 for the second, 0 for a column outside of it.
-    public var primaryKeyOrdinal: Int
-    public var visibility: Visibility
-
-    public init(
-        name: String,
-        type: String,
-        isNotNull: Bool,
-        defaultSQL: String?,
-        primaryKeyOrdinal: Int,
-        visibility: Visibility
-    ) {
-        self.name = name
-        self.type = type
-        self.isNotNull = isNotNull
-        self.defaultSQL = defaultSQL
-        self.primaryKeyOrdinal = primaryKeyOrdinal
-        self.visibility = visibility
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(SQLName(name))
+        hasher.combine(kind)
     }
 }

@@ -1,13 +1,21 @@
 /// The rows of one table that a transaction changed, netted: one entry for each row that differs between the state
 /// before the transaction and the state after it, and nothing else.
+///
+/// A row is identified by its rowid, in a `WITHOUT ROWID` table by its primary key. A row that moved to another identity is
+/// a delete and an insert, whoever committed it.
 public struct TableRows: Sendable {
     public var table: TableDescription
     public var inserted: Int
     public var updated: Int
     public var deleted: Int
-    /// Empty when ``rowsOmitted``, or when the capture was asked for counts alone.
+    /// False where it is known only *that* rows changed: the counts are 0 then, and ``rowsOmitted`` is true.
+    public var countsAreKnown: Bool
+    /// What ``rows`` holds: nothing, identities, or identities and values.
+    public var detail: CaptureLevel
+    /// Deletes first, then updates, then inserts. Empty when ``detail`` is `counts`.
     public var rows: [RowChange]
-    /// The transaction was larger than the limits allow to keep; the counts hold nevertheless.
+    /// The capture was asked for more than ``detail`` and could not keep it, for a limit or because SQLite does not tell.
+    /// The counts hold nevertheless, unless ``countsAreKnown`` is false.
     public var rowsOmitted: Bool
 
     public init(
@@ -15,6 +23,8 @@ public struct TableRows: Sendable {
         inserted: Int,
         updated: Int,
         deleted: Int,
+        countsAreKnown: Bool = true,
+        detail: CaptureLevel = .values,
         rows: [RowChange],
         rowsOmitted: Bool
     ) {
@@ -22,31 +32,9 @@ public struct TableRows: Sendable {
         self.inserted = inserted
         self.updated = updated
         self.deleted = deleted
+        self.countsAreKnown = countsAreKnown
+        self.detail = detail
         self.rows = rows
         self.rowsOmitted = rowsOmitted
-    }
-}
-
-/// One row that a transaction inserted, updated or deleted.
-public struct RowChange: Sendable, Hashable {
-    public enum Operation: Sendable, Hashable {
-        case insert
-        case update
-        case delete
-    }
-
-    public var operation: Operation
-    /// The row's rowid after the commit (before it for a delete); nil for a table without one.
-    public var rowid: Int64?
-    /// The whole row before the transaction; nil for an insert.
-    public var before: Row?
-    /// The whole row after the transaction; nil for a delete.
-    public var after: Row?
-
-    public init(operation: Operation, rowid: Int64?, before: Row?, after: Row?) {
-        self.operation = operation
-        self.rowid = rowid
-        self.before = before
-        self.after = after
     }
 }

@@ -19,6 +19,25 @@ extension BorrowedValue {
         }
     }
 
+    /// Calls `body` with every field of a record in order; stops at the first that is not whole.
+    package static func forEach<E>(inRecord bytes: UnsafeRawBufferPointer, _ body: (Field) throws(E) -> Void) throws(E)
+    {
+        var header = 0
+        guard let headerSize = Varint.read(bytes, at: &header), headerSize <= UInt64(bytes.count) else { return }
+        let headerEnd = Int(headerSize)
+        var position = headerEnd
+        while header < headerEnd, let raw = Varint.read(bytes, at: &header) {
+            let type = SerialType(rawValue: raw)
+            guard let byteCount = type.byteCount, byteCount <= bytes.count - position else { return }
+            let end = position + byteCount
+            guard let field = BorrowedValue(type, UnsafeRawBufferPointer(rebasing: bytes[position..<end])) else {
+                return
+            }
+            position = end
+            try body(field)
+        }
+    }
+
     private static func signedBigEndian(_ bytes: UnsafeRawBufferPointer) -> Int64 {
         var value = bytes.first.map { Int64(Int8(bitPattern: $0)) } ?? 0
         for byte in bytes.dropFirst() { value = value << 8 | Int64(byte) }
