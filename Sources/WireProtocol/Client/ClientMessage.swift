@@ -1,0 +1,86 @@
+/// A message from a client, checked.
+public struct ClientMessage: Sendable, Hashable {
+    /// The longest `id`, `queryId` and the like.
+    public static let maxIdentifierBytes = 128
+    public static let maxUsernameBytes = 128
+
+    public enum Body: Sendable, Hashable {
+        case subscribe(SubscribeRequest)
+        case unsubscribe(Channel)
+        case executeQuery(QueryRequest)
+        case cancelQuery(id: String)
+        case identify(username: String)
+        case cursor(CursorLocation)
+        case heartbeat
+    }
+
+    /// The client's own `id`, echoed as `replyTo`.
+    public var id: String?
+    public var body: Body
+
+    public init(id: String? = nil, _ body: Body) {
+        self.id = id
+        self.body = body
+    }
+
+    /// Reads one text message.
+    ///
+    /// Fields that are unknown are ignored. The error names the field at fault, and carries the message's `id` when it has one.
+    public init(parsing json: some Sequence<UInt8>) throws(ProtocolError) {
+        let value: JSONValue
+        do {
+            value = try JSONValue(parsing: json)
+        } catch {
+            throw ProtocolError(.invalidMessage, "the message is \(error)")
+        }
+        guard case .object(let fields) = value else {
+            throw ProtocolError(.invalidMessage, "the message: expected an object, found \(value.kind)")
+        }
+        let envelope = JSONFields(fields, path: "")
+        id = try envelope.string("id", maxBytes: Self.maxIdentifierBytes)
+        do {
+            body = try Self.body(envelope)
+        } catch {
+            throw ProtocolError(error.code, error.message, requestID: id)
+        }
+    }
+
+    private static func body(_ envelope: JSONFields) throws(ProtocolError) -> Body {
+        let name = try envelope.required(envelope.string("type", maxBytes: maxIdentifierBytes), "type", "a string")
+        let data = try envelope.object("data") ?? JSONFields([:], path: "data.")
+        switch MessageType(name) {
+        case .subscribe: return .subscribe(try SubscribeRequest(channel: channel(envelope), data))
+        case .unsubscribe: return .unsubscribe(try channel(envelope))
+        case .queryExecute: return .executeQuery(try QueryRequest(data))
+        case .queryCancel:
+            return .cancelQuery(
+                id: try identifier("queryId", data.string("queryId", maxBytes: maxIdentifierBytes), data)
+            )
+        case .userIdentify:
+            return .identify(
+                username: try identifier("username", data.string("username", maxBytes: maxUsernameBytes), data)
+            )
+        case .userCursor: return .cursor(try CursorLocation(data))
+        case .heartbeat: return .heartbeat
+        default:
+            let known = MessageType.clientTypes.map(\.rawValue).joined(separator: ", ")
+            throw ProtocolError(.unknownType, "unknown type \(quoted(name)): expected one of \(known)")
+        }
+    }
+
+    private static func channel(_ envelope: JSONFields) throws(ProtocolError) -> Channel {
+        let known = Channel.allCases.map(\.rawValue).joined(separator: ", ")
+        let name = try envelope.required(
+            envelope.string("channel", maxBytes: maxIdentifierBytes),
+            "channel",
+            "one of \(known)"
+        )
+        return try Channel(parsing: name)
+    }
+
+    private static func identifier(_ name: String, _ text: String?, _ data: JSONFields) throws(ProtocolError) -> String
+    {
+        guard let text, !text.isEmpty else { throw data.wrong(name, "a string that is not empty") }
+        return text
+    }
+}

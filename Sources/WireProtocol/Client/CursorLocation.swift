@@ -1,0 +1,149 @@
+/// Where a user's cursor is: in a text, or in a cell of a table.
+public enum CursorLocation: Sendable, Hashable {
+    case text(TextPosition, selection: TextSelection?)
+    /// The row by its key or number, and the column, where the cursor is in one.
+    case cell(table: String, row: WireValue?, column: String?)
+
+    /// The longest name of a table or column, and the longest text that names a row.
+    public static let maxNameBytes = 1024
+
+    init(_ data: JSONFields) throws(ProtocolError) {
+        if let position = try data.object("position") {
+            let selection = try data.object("selection").map { fields throws(ProtocolError) in
+                TextSelection(start: try Self.position("start", fields), end: try Self.position("end", fields))
+            }
+            self = .text(try TextPosition(position), selection: selection)
+            return
+        }
+        guard let table = try data.string("table", maxBytes: Self.maxNameBytes) else {
+            throw data.failure("position", "expected {line, column}, or table, row and column, found neither")
+        }
+        var row: WireValue?
+        if let json = data.value("row") {
+            do {
+                row = try WireValue(json)
+            } catch {
+                throw data.failure("row", error.description)
+            }
+            let byteCount =
+                switch row {
+                case .text(let text): text.utf8.count
+                case .blob(let bytes), .malformedText(let bytes): bytes.count
+                default: 0
+                }
+            guard byteCount <= Self.maxNameBytes else {
+                throw data.failure("row", "expected at most \(Self.maxNameBytes) bytes, found \(byteCount)")
+            }
+        }
+        self = .cell(table: table, row: row, column: try data.string("column", maxBytes: Self.maxNameBytes))
+    }
+
+    private static func position(_ name: String, _ fields: JSONFields) throws(ProtocolError) -> TextPosition {
+        try TextPosition(fields.required(fields.object(name), name, "an object {line, column}"))
+    }
+}
+
+/// A place in a text; the protocol does not say from what number lines and columns count.
+public struct TextPosition: Sendable, Hashable, Codable {
+    public var line: Int
+    public var column: Int
+
+    public init(line: Int, column: Int) {
+        self.line = line
+        self.column = column
+    }
+
+    init(_ fields: JSONFields) throws(ProtocolError) {
+        line = try fields.required(fields.count("line"), "line", "a whole number that is not negative")
+        column = try fields.required(fields.count("column"), "column", "a whole number that is not negative")
+    }
+}
+
+public struct TextSelection: Sendable, Hashable, Codable {
+    public var start: TextPosition
+    public var end: TextPosition
+
+    public init(start: TextPosition, end: TextPosition) {
+        self.start = start
+        self.end = end
+    }
+}
+
+extension CursorLocation: Codable {
+    private enum CodingKeys: CodingKey {
+        case position, selection, table, row, column
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        if let position = try container.decodeIfPresent(TextPosition.self, forKey: .position) {
+            self = .text(position, selection: try container.decodeIfPresent(TextSelection.self, forKey: .selection))
+        } else {
+            self = .cell(
+                table: try container.decode(String.self, forKey: .table),
+                row: try container.decodeIfPresent(WireValue.self, forKey: .row),
+                column: try container.decodeIfPresent(String.self, forKey: .column)
+            )
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        switch self {
+        case .text(let position, let selection):
+            try container.encode(position, forKey: .position)
+            try container.encodeIfPresent(selection, forKey: .selection)
+        case .cell(let table, let row, let column):
+            try container.encode(table, forKey: .table)
+            try container.encodeIfPresent(row, forKey: .row)
+            try container.encodeIfPresent(column, forKey: .column)
+        }
+    }
+}
+
+extension JSONWriter {
+    /// The fields of a cursor, within an object that is open.
+    mutating func fields(_ location: CursorLocation) {
+        switch location {
+        case .text(let position, let selection):
+            key("position")
+            value(position)
+            guard let selection else { return }
+            key("selection")
+            beginObject()
+            key("start")
+            value(selection.start)
+            key("end")
+            value(selection.end)
+            endObject()
+        case .cell(let table, let row, let column):
+            key("table")
+            string(table)
+            if let row {
+                key("row")
+                value(row)
+            }
+            if let column {
+                key("column")
+                string(column)
+            }
+        }
+    }
+
+    private mutating func value(_ position: TextPosition) {
+        beginObject()
+        key("line")
+        number(position.line)
+        key("column")
+        number(position.column)
+        endObject()
+    }
+}
+
+extension CursorLocation: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.fields(self)
+        writer.endObject()
+    }
+}

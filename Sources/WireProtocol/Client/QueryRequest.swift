@@ -1,0 +1,108 @@
+/// What a client asks for with `query:execute`, or with the body of `POST /query`.
+public struct QueryRequest: Sendable, Hashable {
+    public enum Parameters: Sendable, Hashable {
+        case none
+        case positional([WireValue])
+        /// By name, with or without the `:`, `@` or `$` of the statement.
+        case named([String: WireValue])
+    }
+
+    public enum RowFormat: String, Sendable, Hashable, Codable, CaseIterable {
+        case objects
+        case arrays
+    }
+
+    /// One statement or several.
+    public var sql: String
+    public var parameters: Parameters
+    /// The client's name for the query, to cancel it by; the service makes one otherwise.
+    public var queryID: String?
+    public var rowFormat: RowFormat
+    public var maxRows: Int?
+    public var timeout: Duration?
+    public var progressInterval: Duration?
+    /// A script of several statements is one transaction.
+    public var isAtomic: Bool
+
+    public init(
+        sql: String,
+        parameters: Parameters = .none,
+        queryID: String? = nil,
+        rowFormat: RowFormat = .objects,
+        maxRows: Int? = nil,
+        timeout: Duration? = nil,
+        progressInterval: Duration? = nil,
+        isAtomic: Bool = true
+    ) {
+        self.sql = sql
+        self.parameters = parameters
+        self.queryID = queryID
+        self.rowFormat = rowFormat
+        self.maxRows = maxRows
+        self.timeout = timeout
+        self.progressInterval = progressInterval
+        self.isAtomic = isAtomic
+    }
+
+    /// Reads the body of `POST /query`.
+    public init(parsing json: some Sequence<UInt8>) throws(ProtocolError) {
+        let value: JSONValue
+        do {
+            value = try JSONValue(parsing: json)
+        } catch {
+            throw ProtocolError(.invalidMessage, "the body is \(error)")
+        }
+        guard case .object(let fields) = value else {
+            throw ProtocolError(.invalidMessage, "the body: expected an object, found \(value.kind)")
+        }
+        try self.init(JSONFields(fields, path: ""))
+    }
+
+    init(_ data: JSONFields) throws(ProtocolError) {
+        // The length of SQL is limited by the frame, and by the query service with an error of its own.
+        sql = try data.required(data.string("sql", maxBytes: .max), "sql", "a string")
+        parameters = try Self.parameters(data)
+        queryID = try data.string("queryId", maxBytes: ClientMessage.maxIdentifierBytes)
+        guard queryID != "" else { throw data.wrong("queryId", "a string that is not empty") }
+        rowFormat = try data.choice("rowFormat") ?? .objects
+        maxRows = try data.count("maxRows")
+        timeout = try Self.milliseconds("timeout", data)
+        progressInterval = try Self.milliseconds("progressInterval", data)
+        isAtomic = try data.bool("atomic") ?? true
+    }
+
+    private static func milliseconds(_ name: String, _ data: JSONFields) throws(ProtocolError) -> Duration? {
+        // Any longer time is the same as none, and must not overflow a clock.
+        try data.count(name).map { .milliseconds(min($0, 1 << 40)) }
+    }
+
+    private static func parameters(_ data: JSONFields) throws(ProtocolError) -> Parameters {
+        switch data.value("params") {
+        case nil:
+            return .none
+        case .array(let values):
+            var parameters: [WireValue] = []
+            parameters.reserveCapacity(values.count)
+            for (index, value) in values.enumerated() {
+                parameters.append(try parameter(value, "params[\(index)]", data))
+            }
+            return .positional(parameters)
+        case .object(let values):
+            var parameters: [String: WireValue] = [:]
+            for (name, value) in values { parameters[name] = try parameter(value, "params.\(name)", data) }
+            return .named(parameters)
+        default:
+            throw data.wrong("params", "an array or an object")
+        }
+    }
+
+    private static func parameter(_ json: JSONValue, _ name: String, _ data: JSONFields) throws(ProtocolError)
+        -> WireValue
+    {
+        do {
+            return try WireValue(json)
+        } catch {
+            throw data.failure(name, error.description)
+        }
+    }
+}

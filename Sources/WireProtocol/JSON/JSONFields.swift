@@ -1,0 +1,95 @@
+/// Reads the fields of a client's message and says of a wrong one what was found and what was expected.
+///
+/// A field that is null counts as absent, as it does for clients in JavaScript.
+struct JSONFields {
+    private let fields: [String: JSONValue]
+    /// Where the fields are, for messages: `data.` or nothing.
+    private let path: String
+
+    init(_ fields: [String: JSONValue], path: String) {
+        self.fields = fields
+        self.path = path
+    }
+
+    func value(_ name: String) -> JSONValue? {
+        guard let value = fields[name], value != .null else { return nil }
+        return value
+    }
+
+    func required<T>(_ value: T?, _ name: String, _ expected: String) throws(ProtocolError) -> T {
+        guard let value else { throw wrong(name, expected) }
+        return value
+    }
+
+    func string(_ name: String, maxBytes: Int) throws(ProtocolError) -> String? {
+        guard let value = value(name) else { return nil }
+        guard case .string(let text) = value else { throw wrong(name, "a string") }
+        guard text.utf8.count <= maxBytes else {
+            throw failure(name, "expected at most \(maxBytes) bytes, found \(text.utf8.count)")
+        }
+        return text
+    }
+
+    func strings(_ name: String) throws(ProtocolError) -> [String]? {
+        guard let value = value(name) else { return nil }
+        guard case .array(let values) = value else { throw wrong(name, "an array of strings") }
+        var strings: [String] = []
+        for (index, value) in values.enumerated() {
+            guard case .string(let text) = value else {
+                throw failure("\(name)[\(index)]", "expected a string, found \(value.kind)")
+            }
+            strings.append(text)
+        }
+        return strings
+    }
+
+    /// A whole number that is not negative.
+    func count(_ name: String) throws(ProtocolError) -> Int? {
+        guard let value = value(name) else { return nil }
+        switch value {
+        case .integer(let number) where number >= 0: return Int(number)
+        case .number(let number):
+            if let whole = Int(exactly: number), whole >= 0 { return whole }
+            throw wrong(name, "a whole number that is not negative")
+        default: throw wrong(name, "a whole number that is not negative")
+        }
+    }
+
+    func bool(_ name: String) throws(ProtocolError) -> Bool? {
+        guard let value = value(name) else { return nil }
+        guard case .bool(let flag) = value else { throw wrong(name, "true or false") }
+        return flag
+    }
+
+    func object(_ name: String) throws(ProtocolError) -> JSONFields? {
+        guard let value = value(name) else { return nil }
+        guard case .object(let fields) = value else { throw wrong(name, "an object") }
+        return JSONFields(fields, path: "\(path)\(name).")
+    }
+
+    func choice<T: RawRepresentable & CaseIterable>(_ name: String) throws(ProtocolError) -> T?
+    where T.RawValue == String {
+        guard let value = value(name) else { return nil }
+        guard case .string(let text) = value, let choice = T(rawValue: text) else {
+            throw wrong(name, "one of \(T.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", "))")
+        }
+        return choice
+    }
+
+    /// Runs `body`, and puts the name of the field before its error.
+    func within<T>(_ name: String, _ body: () throws(ProtocolError) -> T) throws(ProtocolError) -> T {
+        do {
+            return try body()
+        } catch {
+            throw ProtocolError(error.code, "\(path)\(name): \(error.message)")
+        }
+    }
+
+    func wrong(_ name: String, _ expected: String) -> ProtocolError {
+        failure(name, "expected \(expected), found \(fields[name]?.kind ?? "nothing")")
+    }
+
+    func failure(_ name: String, _ reason: String) -> ProtocolError {
+        ProtocolError(.invalidMessage, "\(path)\(name): \(reason)")
+    }
+}

@@ -1,0 +1,143 @@
+/// Writes JSON straight into a growing buffer of bytes: the one way in which the service makes its messages.
+///
+/// Appends only and keeps its commas itself; it does not check that objects and arrays are closed, nor that an object has
+/// keys. A value type: copying one copies its bytes when either is written to. Reuse one with ``removeAll()``.
+///
+/// Source: [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259).
+package struct JSONWriter: Sendable {
+    /// Everything written so far.
+    package private(set) var bytes: [UInt8] = []
+    /// A value was written at this level: the next one, or the next key, needs a comma first.
+    private var needsComma = false
+
+    package init(capacityBytes: Int = 256) {
+        bytes.reserveCapacity(capacityBytes)
+    }
+
+    package var count: Int { bytes.count }
+
+    /// Forgets what was written, keeps the memory.
+    package mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: true)
+        needsComma = false
+    }
+
+    // MARK: Structure
+
+    package mutating func beginObject() { open(UInt8(ascii: "{")) }
+    package mutating func endObject() { close(UInt8(ascii: "}")) }
+    package mutating func beginArray() { open(UInt8(ascii: "[")) }
+    package mutating func endArray() { close(UInt8(ascii: "]")) }
+
+    /// A key that needs no escape.
+    package mutating func key(_ name: StaticString) {
+        comma()
+        bytes.append(UInt8(ascii: "\""))
+        append(name)
+        append("\":")
+        needsComma = false
+    }
+
+    /// A key that was escaped beforehand: the fastest.
+    package mutating func key(_ key: JSONKey) {
+        comma()
+        bytes.append(contentsOf: key.bytes)
+        needsComma = false
+    }
+
+    package mutating func key(escaping name: String) {
+        string(name)
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    // MARK: Values
+
+    package mutating func null() { literal("null") }
+
+    package mutating func bool(_ value: Bool) { literal(value ? "true" : "false") }
+
+    /// A number as it is, beyond 2^53 too. For values of the database there is ``integer(_:)``.
+    package mutating func number(_ value: some FixedWidthInteger & SignedInteger) {
+        beginValue()
+        appendDecimal(Int64(value))
+    }
+
+    /// A finite number.
+    package mutating func number(_ value: Double) {
+        precondition(value.isFinite, "JSON has no \(value)")
+        real(value)
+    }
+
+    package mutating func string(_ value: String) {
+        beginValue()
+        var value = value
+        value.withUTF8 { utf8 in
+            _ = appendQuoted(UnsafeRawBufferPointer(utf8), isKnownUTF8: true)
+        }
+    }
+
+    /// A string that needs no escape.
+    package mutating func string(_ value: StaticString) {
+        beginValue()
+        bytes.append(UInt8(ascii: "\""))
+        append(value)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// One whole JSON value made elsewhere.
+    package mutating func raw(_ json: some Collection<UInt8>) {
+        beginValue()
+        bytes.append(contentsOf: json)
+    }
+
+    // MARK: Building blocks
+
+    /// Must come before the bytes of every value.
+    mutating func beginValue() {
+        comma()
+        needsComma = true
+    }
+
+    mutating func append(_ text: StaticString) {
+        bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    mutating func append(_ byte: UInt8) { bytes.append(byte) }
+
+    mutating func append(_ run: UnsafeRawBufferPointer) { bytes.append(contentsOf: run) }
+
+    /// Takes back everything from `count` on.
+    mutating func truncate(to count: Int) { bytes.removeSubrange(count...) }
+
+    private mutating func literal(_ text: StaticString) {
+        beginValue()
+        append(text)
+    }
+
+    private mutating func comma() {
+        if needsComma { bytes.append(UInt8(ascii: ",")) }
+    }
+
+    private mutating func open(_ bracket: UInt8) {
+        comma()
+        bytes.append(bracket)
+        needsComma = false
+    }
+
+    private mutating func close(_ bracket: UInt8) {
+        bytes.append(bracket)
+        needsComma = true
+    }
+}
+
+/// The name of a field with its quotes, escapes and colon, made once and written many times.
+package struct JSONKey: Sendable, Hashable {
+    let bytes: [UInt8]
+
+    package init(_ name: String) {
+        var writer = JSONWriter(capacityBytes: name.utf8.count + 8)
+        writer.key(escaping: name)
+        bytes = writer.bytes
+    }
+}

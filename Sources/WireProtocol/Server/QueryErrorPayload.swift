@@ -1,0 +1,38 @@
+/// `query:error`: the query failed.
+public struct QueryErrorPayload: Sendable, Hashable, Codable {
+    public var queryID: String
+    public var error: String
+    public var code: ErrorCode
+    /// SQLite's [extended result code](https://sqlite.org/rescode.html).
+    public var sqliteCode: Int?
+    /// The byte of the SQL at which the error is.
+    public var sqlOffset: Int?
+
+    public init(queryID: String, error: String, code: ErrorCode, sqliteCode: Int? = nil, sqlOffset: Int? = nil) {
+        self.queryID = queryID
+        self.error = error
+        self.code = code
+        self.sqliteCode = sqliteCode
+        self.sqlOffset = sqlOffset
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case queryID = "queryId"
+        case error
+        case code
+        case sqliteCode
+        case sqlOffset
+    }
+}
+
+extension QueryErrorPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("queryId", queryID)
+        writer.field("error", error)
+        writer.field("code", code.rawValue)
+        writer.field("sqliteCode", sqliteCode)
+        writer.field("sqlOffset", sqlOffset)
+        writer.endObject()
+    }
+}

@@ -1,0 +1,136 @@
+/// `table:modified`: its schema, or its rows.
+public struct TableModifiedPayload: Sendable, Hashable {
+    public enum Change: Sendable, Hashable {
+        case schema(SchemaModification)
+        case rows(RowsModification)
+    }
+
+    public var tableName: String
+    /// Unix milliseconds of the commit.
+    public var timestamp: Int64
+    public var change: Change
+    public var context: TableEventContext
+
+    public init(
+        tableName: String,
+        timestamp: Int64,
+        change: Change,
+        context: TableEventContext = TableEventContext()
+    ) {
+        self.tableName = tableName
+        self.timestamp = timestamp
+        self.change = change
+        self.context = context
+    }
+}
+
+/// How a table's schema was altered.
+public struct SchemaModification: Sendable, Hashable, Codable {
+    /// The name before, where it was another one.
+    public var previousName: String?
+    public var sql: String?
+    public var columns: [ColumnPayload]?
+    /// Indexes and triggers that came, went or changed.
+    public var objects: [SchemaObjectPayload]?
+
+    public init(
+        previousName: String? = nil,
+        sql: String? = nil,
+        columns: [ColumnPayload]? = nil,
+        objects: [SchemaObjectPayload]? = nil
+    ) {
+        self.previousName = previousName
+        self.sql = sql
+        self.columns = columns
+        self.objects = objects
+    }
+}
+
+/// An index or trigger in ``SchemaModification``.
+public struct SchemaObjectPayload: Sendable, Hashable, Codable {
+    public enum Action: String, Sendable, Hashable, Codable {
+        case added
+        case removed
+        case changed
+    }
+
+    public enum Kind: String, Sendable, Hashable, Codable {
+        case index
+        case trigger
+    }
+
+    public var action: Action
+    public var kind: Kind
+    public var name: String
+    /// The `CREATE` statement; nil for an index that SQLite made by itself.
+    public var sql: String?
+
+    public init(action: Action, kind: Kind, name: String, sql: String? = nil) {
+        self.action = action
+        self.kind = kind
+        self.name = name
+        self.sql = sql
+    }
+}
+
+/// How a table's rows were changed by one transaction, netted.
+public struct RowsModification: Sendable, Hashable, Codable {
+    public var inserted: Int
+    public var updated: Int
+    public var deleted: Int
+    /// Nil below level `keys`.
+    public var rows: [RowChangePayload]?
+    /// The transaction was too large to list its rows; the counts hold.
+    public var rowsOmitted: Bool?
+
+    public init(
+        inserted: Int,
+        updated: Int,
+        deleted: Int,
+        rows: [RowChangePayload]? = nil,
+        rowsOmitted: Bool? = nil
+    ) {
+        self.inserted = inserted
+        self.updated = updated
+        self.deleted = deleted
+        self.rows = rows
+        self.rowsOmitted = rowsOmitted
+    }
+}
+
+extension TableModifiedPayload: Codable {
+    private enum CodingKeys: CodingKey {
+        case tableName, timestamp, change
+    }
+
+    private enum Kind: String, Codable {
+        case schema
+        case rows
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        tableName = try container.decode(String.self, forKey: .tableName)
+        timestamp = try container.decode(Int64.self, forKey: .timestamp)
+        switch try container.decode(Kind.self, forKey: .change) {
+        case .schema: change = .schema(try SchemaModification(from: decoder))
+        case .rows: change = .rows(try RowsModification(from: decoder))
+        }
+        context = try TableEventContext(from: decoder)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(tableName, forKey: .tableName)
+        try container.encode(timestamp, forKey: .timestamp)
+        switch change {
+        case .schema(let schema):
+            try container.encode(Kind.schema, forKey: .change)
+            try schema.encode(to: encoder)
+        case .rows(let rows):
+            try container.encode(Kind.rows, forKey: .change)
+            try rows.encode(to: encoder)
+        }
+        try context.encode(to: encoder)
+    }
+}

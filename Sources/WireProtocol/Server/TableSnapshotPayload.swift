@@ -1,0 +1,46 @@
+/// `table:snapshot`: some of a table's rows as of the message's position.
+public struct TableSnapshotPayload: Sendable, Hashable, Codable {
+    public var tableName: String
+    /// The names of the columns.
+    public var columns: [String]
+    public var rows: [WireRow]
+    /// The table has no more rows.
+    public var isLast: Bool
+
+    public init(tableName: String, columns: [String], rows: [WireRow], isLast: Bool) {
+        self.tableName = tableName
+        self.columns = columns
+        self.rows = rows
+        self.isLast = isLast
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case tableName
+        case columns
+        case rows
+        case isLast = "last"
+    }
+
+    /// Writes everything up to the elements of `rows`, which come next; then ``endWriting(to:isLast:)``.
+    package static func beginWriting(to writer: inout JSONWriter, tableName: String, columns: [String]) {
+        writer.beginObject()
+        writer.field("tableName", tableName)
+        writer.field("columns", columns)
+        writer.key("rows")
+        writer.beginArray()
+    }
+
+    package static func endWriting(to writer: inout JSONWriter, isLast: Bool) {
+        writer.endArray()
+        writer.field("last", isLast)
+        writer.endObject()
+    }
+}
+
+extension TableSnapshotPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        Self.beginWriting(to: &writer, tableName: tableName, columns: columns)
+        for row in rows { writer.row(row) }
+        Self.endWriting(to: &writer, isLast: isLast)
+    }
+}

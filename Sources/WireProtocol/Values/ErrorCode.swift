@@ -1,0 +1,41 @@
+/// What went wrong, for programs: the `code` of `error` and `query:error` messages.
+///
+/// A struct rather than an enum, so that a client understands the messages of a newer service.
+public struct ErrorCode: RawRepresentable, Sendable, Hashable, Codable {
+    public let rawValue: String
+
+    public init(rawValue: String) { self.rawValue = rawValue }
+}
+
+extension ErrorCode {
+    /// A message that is not JSON, or in which a field is missing or has the wrong form.
+    public static let invalidMessage = Self(rawValue: "INVALID_MESSAGE")
+    public static let unknownType = Self(rawValue: "UNKNOWN_TYPE")
+    public static let unknownChannel = Self(rawValue: "UNKNOWN_CHANNEL")
+    public static let unauthorized = Self(rawValue: "UNAUTHORIZED")
+    public static let forbidden = Self(rawValue: "FORBIDDEN")
+    public static let rateLimited = Self(rawValue: "RATE_LIMITED")
+    public static let queryNotFound = Self(rawValue: "QUERY_NOT_FOUND")
+    public static let queryIDInUse = Self(rawValue: "QUERY_ID_IN_USE")
+    public static let tooManyQueries = Self(rawValue: "TOO_MANY_QUERIES")
+    public static let sqlError = Self(rawValue: "SQL_ERROR")
+    public static let constraint = Self(rawValue: "CONSTRAINT")
+    public static let busy = Self(rawValue: "BUSY")
+    public static let readOnly = Self(rawValue: "READ_ONLY")
+    /// A statement that the client's role may not run.
+    public static let notAuthorized = Self(rawValue: "NOT_AUTHORIZED")
+    public static let interrupted = Self(rawValue: "INTERRUPTED")
+    public static let tooBig = Self(rawValue: "TOO_BIG")
+    /// A request over HTTP ended inside a transaction, which was rolled back.
+    public static let transactionLeftOpen = Self(rawValue: "TRANSACTION_LEFT_OPEN")
+    /// A transaction was idle for too long and was rolled back.
+    public static let transactionTimedOut = Self(rawValue: "TRANSACTION_TIMED_OUT")
+    /// The database file was removed or replaced.
+    public static let databaseGone = Self(rawValue: "DATABASE_GONE")
+    public static let databaseError = Self(rawValue: "DB_ERROR")
+    public static let `internal` = Self(rawValue: "INTERNAL")
+}
+
+extension ErrorCode: CustomStringConvertible {
+    public var description: String { rawValue }
+}

@@ -1,0 +1,62 @@
+/// The `type` of a message: those of the protocol, and an application's own.
+public struct MessageType: RawRepresentable, Sendable, Hashable, Codable {
+    public let rawValue: String
+
+    public init(rawValue: String) { self.rawValue = rawValue }
+
+    /// A type of the application's own, such as `"chat:message"`.
+    public init(_ rawValue: String) { self.rawValue = rawValue }
+}
+
+/// From the service to its clients.
+extension MessageType {
+    public static let connectionAck = Self("connection:ack")
+    public static let subscribed = Self("subscribed")
+    public static let unsubscribed = Self("unsubscribed")
+    public static let error = Self("error")
+    public static let tableCreated = Self("table:created")
+    public static let tableModified = Self("table:modified")
+    public static let tableDropped = Self("table:dropped")
+    public static let tableSnapshot = Self("table:snapshot")
+    public static let queryStarted = Self("query:started")
+    public static let queryProgress = Self("query:progress")
+    public static let queryRows = Self("query:rows")
+    public static let queryComplete = Self("query:complete")
+    public static let queryError = Self("query:error")
+    public static let queryCancelled = Self("query:cancelled")
+    public static let userJoined = Self("user:joined")
+    public static let userLeft = Self("user:left")
+    public static let userList = Self("user:list")
+}
+
+/// In both directions.
+extension MessageType {
+    public static let heartbeat = Self("heartbeat")
+    public static let userCursor = Self("user:cursor")
+}
+
+/// From a client to the service.
+extension MessageType {
+    public static let subscribe = Self("subscribe")
+    public static let unsubscribe = Self("unsubscribe")
+    public static let queryExecute = Self("query:execute")
+    public static let queryCancel = Self("query:cancel")
+    public static let userIdentify = Self("user:identify")
+
+    /// Every type that the service takes from a client.
+    public static let clientTypes: [MessageType] = [
+        .subscribe, .unsubscribe, .queryExecute, .queryCancel, .userIdentify, .userCursor, .heartbeat,
+    ]
+}
+
+extension MessageType {
+    /// Whether the type belongs to the protocol's own events, which an application must not imitate.
+    public var isReserved: Bool {
+        ["table:", "query:", "user:", "connection:"].contains { rawValue.hasPrefix($0) }
+            || [.subscribed, .unsubscribed, .heartbeat, .error, .subscribe, .unsubscribe].contains(self)
+    }
+}
+
+extension MessageType: CustomStringConvertible {
+    public var description: String { rawValue }
+}

@@ -1,0 +1,88 @@
+/// A place in the stream of committed transactions: `"<epoch>:<sequence>"` on the wire.
+///
+/// Positions of one epoch are ordered by their sequence. Those of different epochs are not comparable: nothing is known
+/// about what happened between them.
+public struct Position: Sendable, Hashable {
+    /// The longest epoch, so that a position can be a line of an event stream or part of an address.
+    public static let maxEpochBytes = 64
+
+    /// Names an unbroken run of transactions: letters, digits, `-` and `_`. At most 15 bytes avoid an allocation.
+    public let epoch: String
+    /// How many transactions of the epoch were committed; zero before the first.
+    public let sequence: UInt64
+
+    /// Precondition: `epoch` consists of 1 to 64 letters, digits, `-` and `_` of ASCII.
+    public init(epoch: String, sequence: UInt64) {
+        precondition(Self.isEpoch(epoch), "an epoch is 1 to 64 letters, digits, - and _, found \"\(epoch)\"")
+        self.init(valid: epoch, sequence: sequence)
+    }
+
+    /// Parses `"<epoch>:<sequence>"`; the error says what is wrong.
+    public init(parsing text: String) throws(ProtocolError) {
+        func failure(_ reason: String) -> ProtocolError {
+            ProtocolError(.invalidMessage, "expected a position \"<epoch>:<number>\", found \(quoted(text)): \(reason)")
+        }
+        guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { throw failure("there is no colon") }
+        let epoch = String(text[..<colon])
+        let digits = text[text.index(after: colon)...]
+        guard Self.isEpoch(epoch) else { throw failure("the epoch is not 1 to 64 letters, digits, - and _") }
+        guard digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), let sequence = UInt64(digits)
+        else {
+            throw failure("what follows the colon is not a number of at most 64 bits")
+        }
+        self.init(valid: epoch, sequence: sequence)
+    }
+
+    private init(valid epoch: String, sequence: UInt64) {
+        self.epoch = epoch
+        self.sequence = sequence
+    }
+
+    /// The position of the next transaction.
+    public var next: Position { advanced(by: 1) }
+
+    public func advanced(by count: UInt64) -> Position { Position(valid: epoch, sequence: sequence + count) }
+
+    /// Whether this position comes before `other`; nil when their epochs differ.
+    public func isBefore(_ other: Position) -> Bool? {
+        epoch == other.epoch ? sequence < other.sequence : nil
+    }
+
+    private static func isEpoch(_ text: String) -> Bool {
+        (1...maxEpochBytes).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
+                case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"): true
+                default: false
+                }
+            }
+    }
+}
+
+extension Position: CustomStringConvertible {
+    public var description: String { "\(epoch):\(sequence)" }
+}
+
+extension Position: Codable {
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        do {
+            try self.init(parsing: container.decode(String.self))
+        } catch let error as ProtocolError {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: error.message)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+/// A client's text in an error message: quoted, and short enough not to fill a log.
+func quoted(_ text: String) -> String {
+    let shown = text.unicodeScalars.prefix(60)
+    let ellipsis = shown.endIndex < text.unicodeScalars.endIndex ? "…" : ""
+    return "\"\(String(String.UnicodeScalarView(shown)))\(ellipsis)\""
+}

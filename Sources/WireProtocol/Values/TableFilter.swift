@@ -1,0 +1,60 @@
+/// What a subscriber of `tables` wants to hear: which tables, which operations, how much of each row.
+///
+/// Canonical: two filters that ask for the same in another order are equal, and so share one encoding of each message.
+public struct TableFilter: Sendable, Hashable {
+    public static let maxPatterns = 64
+    public static let maxPatternBytes = 256
+
+    /// Every table, every operation, counts alone: what a plain `subscribe` asks for.
+    public static let everything = TableFilter()
+
+    /// Sorted and without repetitions; empty for every table.
+    private let patterns: [GlobPattern]
+    public let operations: TableOperations
+    public let rowLevel: RowLevel
+
+    /// Takes names or patterns, nil for every table; the error names what is beyond ``maxPatterns`` or ``maxPatternBytes``.
+    public init(tables: [String]? = nil, operations: TableOperations = .all, rowLevel: RowLevel = .none)
+        throws(ProtocolError)
+    {
+        self.operations = operations
+        // Without operations on rows their level makes no difference, and would only make another group.
+        self.rowLevel = operations.isDisjoint(with: .rows) ? .none : rowLevel
+        guard !operations.isEmpty else {
+            throw ProtocolError(.invalidMessage, "operations: expected at least one, found none")
+        }
+        guard let tables else {
+            patterns = []
+            return
+        }
+        guard (1...Self.maxPatterns).contains(tables.count) else {
+            throw ProtocolError(
+                .invalidMessage,
+                "tables: expected 1 to \(Self.maxPatterns) names, found \(tables.count)"
+            )
+        }
+        for table in tables where !(1...Self.maxPatternBytes).contains(table.utf8.count) {
+            let found = "\(quoted(table)) with \(table.utf8.count) bytes"
+            throw ProtocolError(
+                .invalidMessage,
+                "tables: expected names of 1 to \(Self.maxPatternBytes) bytes, found \(found)"
+            )
+        }
+        let distinct = Set(tables.map(GlobPattern.init))
+        patterns = distinct.contains { $0.text == "*" } ? [] : distinct.sorted { $0.text < $1.text }
+    }
+
+    private init() {
+        patterns = []
+        operations = .all
+        rowLevel = .none
+    }
+
+    /// The names and patterns, sorted; nil for every table.
+    public var tables: [String]? { patterns.isEmpty ? nil : patterns.map(\.text) }
+
+    /// Whether anything about this table is wanted.
+    public func includes(table name: String) -> Bool {
+        patterns.isEmpty || patterns.contains { $0.matches(name) }
+    }
+}
