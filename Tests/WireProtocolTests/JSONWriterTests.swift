@@ -77,6 +77,27 @@ import Testing
         }
     }
 
+    @Test func `a REAL with few digits is written as its description has it`() {
+        var generator = SeededGenerator(seed: 14)
+        for _ in 0..<20_000 {
+            let digits =
+                Int64.random(in: -9_999_999_999_999_999...9_999_999_999_999_999, using: &generator)
+                >> (generator.next() % 54)
+            let value = Double(digits) / [1, 10, 100, 1000, 10_000, 100_000][Int(generator.next() % 6)]
+            #expect(json { $0.real(value) } == value.description)
+        }
+    }
+
+    @Test func `a writer that has to grow keeps what it has`() {
+        var writer = JSONWriter(capacityBytes: 0)
+        writer.beginArray()
+        for number in 0..<1000 { writer.integer(Int64(number)) }
+        writer.endArray()
+        let expected = "[" + (0..<1000).map(String.init).joined(separator: ",") + "]"
+        #expect(writer.bytes == Array(expected.utf8))
+        #expect(writer.withUnsafeBytes { Array($0) } == writer.bytes)
+    }
+
     @Test func `text of every length and alignment is escaped as JSON demands`() throws {
         var generator = SeededGenerator(seed: 12)
         let alphabet = Array("abcdefgh\"\\\n\r\t\u{0}\u{1F}\u{7F}äß漢😀 /").map(String.init)

@@ -73,17 +73,9 @@ package enum Base64 {
 
 extension JSONWriter {
     mutating func appendBase64(_ content: UnsafeRawBufferPointer) {
-        // Through a window on the stack: the buffer's own spare memory is not reachable without a closure per write.
-        let windowBytes = 3 * 1024
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Base64.encodedCount(windowBytes)) { window in
-            var index = 0
-            while index < content.count {
-                let end = min(index + windowBytes, content.count)
-                Base64.encode(UnsafeRawBufferPointer(rebasing: content[index..<end]), into: window)
-                let filled = Base64.encodedCount(end - index)
-                append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(window)[..<filled]))
-                index = end
-            }
+        append(atMost: Base64.encodedCount(content.count)) { room in
+            Base64.encode(content, into: room.assumingMemoryBound(to: UInt8.self))
+            return room.count
         }
     }
 }

@@ -24,8 +24,34 @@ extension JSONWriter {
             if value.isNaN { return append("null") }
             return append(value < 0 ? "{\"$real\":\"-Infinity\"}" : "{\"$real\":\"Infinity\"}")
         }
+        if appendDecimal(fraction: value) { return }
         var text = value.description
         text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Appends a number of at most 15 digits, four of them after the point: amounts and measurements mostly are. False,
+    /// and nothing is appended, for others.
+    ///
+    /// No two decimals of 15 digits are the same double, so one that rounds to `value` is its shortest form.
+    private mutating func appendDecimal(fraction value: Double) -> Bool {
+        let scaled = (value * 10_000).rounded()
+        // The sign of -0.0 would be lost.
+        guard scaled.magnitude < 1e15, scaled / 10_000 == value, value != 0 || value.sign == .plus else { return false }
+        if scaled < 0 { append(UInt8(ascii: "-")) }
+        let (whole, fraction) = UInt64(scaled.magnitude).quotientAndRemainder(dividingBy: 10_000)
+        appendDecimal(magnitude: whole)
+        append(atMost: 5) { room in
+            room[0] = UInt8(ascii: ".")
+            var rest = fraction
+            for index in stride(from: 4, through: 1, by: -1) {
+                room[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                rest /= 10
+            }
+            var count = 5
+            while count > 2, room[count - 1] == UInt8(ascii: "0") { count -= 1 }
+            return count
+        }
+        return true
     }
 
     mutating func appendDecimal(_ value: Int64) {
@@ -35,23 +61,32 @@ extension JSONWriter {
 
     /// Decimal digits, two at a time.
     mutating func appendDecimal(magnitude: UInt64) {
-        var rest = magnitude
-        if rest < 10 { return append(UInt8(ascii: "0") + UInt8(rest)) }
-        // 20 digits hold every UInt64.
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
-            var first = 20
+        if magnitude < 10 { return append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: magnitude)) }
+        let digitCount = Self.digitCount(magnitude)
+        append(atMost: digitCount) { room in
+            var rest = magnitude
+            var first = digitCount
             while rest >= 10 {
-                let pair = rest % 100
-                rest /= 100
+                let (quotient, pair) = rest.quotientAndRemainder(dividingBy: 100)
+                rest = quotient
                 first -= 2
-                digits[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: pair / 10)
-                digits[first + 1] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: pair % 10)
+                room[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: pair / 10)
+                room[first + 1] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: pair % 10)
             }
-            if rest > 0 {
-                first -= 1
-                digits[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest)
-            }
-            append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(digits)[first...]))
+            if first > 0 { room[0] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest) }
+            return digitCount
         }
+    }
+
+    private static func digitCount(_ magnitude: UInt64) -> Int {
+        var count = 1
+        var bound: UInt64 = 10
+        while magnitude >= bound {
+            count += 1
+            // 10^19 is the last power of ten that fits.
+            if count == 20 { break }
+            bound &*= 10
+        }
+        return count
     }
 }

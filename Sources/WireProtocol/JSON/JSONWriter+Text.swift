@@ -23,17 +23,20 @@ extension JSONWriter {
     mutating func appendQuoted(_ utf8: UnsafeRawBufferPointer, isKnownUTF8: Bool) -> Bool {
         append(UInt8(ascii: "\""))
         var seen: UInt64 = 0
-        var runStart = 0
         var index = 0
         while true {
-            index = Self.firstToEscape(in: utf8, from: index, seen: &seen)
-            append(UnsafeRawBufferPointer(rebasing: utf8[runStart..<index]))
+            // The room is for the rest and the quote: mostly all is written at once.
+            append(atMost: utf8.count - index + 1) { room in
+                let start = index
+                index = Self.copyRun(of: utf8, from: index, to: room, seen: &seen)
+                guard index == utf8.count else { return index - start }
+                room[index - start] = UInt8(ascii: "\"")
+                return index - start + 1
+            }
             if index == utf8.count { break }
             appendEscape(of: utf8[index])
             index += 1
-            runStart = index
         }
-        append(UInt8(ascii: "\""))
         // Only bytes with the high bit set can be wrong.
         return isKnownUTF8 || seen & Self.highBits == 0 || Self.isUTF8(utf8)
     }
@@ -41,9 +44,14 @@ extension JSONWriter {
     private static let highBits: UInt64 = 0x8080_8080_8080_8080
     private static let lowBits: UInt64 = 0x0101_0101_0101_0101
 
-    /// The index of the first quote, backslash or control character, eight bytes at a time. `seen` collects the bits of
-    /// all bytes looked at.
-    private static func firstToEscape(in utf8: UnsafeRawBufferPointer, from start: Int, seen: inout UInt64) -> Int {
+    /// Copies up to the first quote, backslash or control character, eight bytes at a time, and returns its index. `seen`
+    /// collects the bits of all bytes looked at.
+    private static func copyRun(
+        of utf8: UnsafeRawBufferPointer,
+        from start: Int,
+        to room: UnsafeMutableRawBufferPointer,
+        seen: inout UInt64
+    ) -> Int {
         var index = start
         while index + 8 <= utf8.count {
             let word = UInt64(littleEndian: utf8.loadUnaligned(fromByteOffset: index, as: UInt64.self))
@@ -55,6 +63,8 @@ extension JSONWriter {
                 ((word &- (lowBits &* 0x20)) & ~word)
                 | ((quote &- lowBits) & ~quote)
                 | ((backslash &- lowBits) & ~backslash)
+            // What lies beyond a hit is overwritten by what comes next.
+            room.storeBytes(of: word.littleEndian, toByteOffset: index - start, as: UInt64.self)
             let marks = hits & highBits
             if marks != 0 { return index + marks.trailingZeroBitCount / 8 }
             index += 8
@@ -63,6 +73,7 @@ extension JSONWriter {
             let byte = utf8[index]
             if byte < 0x20 || byte == 0x22 || byte == 0x5C { return index }
             seen |= UInt64(byte)
+            room[index - start] = byte
             index += 1
         }
         return index

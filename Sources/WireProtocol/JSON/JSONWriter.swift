@@ -5,20 +5,28 @@
 ///
 /// Source: [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259).
 package struct JSONWriter: Sendable {
-    /// Everything written so far.
-    package private(set) var bytes: [UInt8] = []
+    /// Always filled to its count, so that a value is written through a pointer after one check for room.
+    private var storage: [UInt8]
+    /// How many bytes of ``storage`` are written.
+    package private(set) var count = 0
     /// A value was written at this level: the next one, or the next key, needs a comma first.
     private var needsComma = false
 
     package init(capacityBytes: Int = 256) {
-        bytes.reserveCapacity(capacityBytes)
+        storage = [UInt8](repeating: 0, count: capacityBytes)
     }
 
-    package var count: Int { bytes.count }
+    /// A copy of everything written so far.
+    package var bytes: [UInt8] { Array(storage[..<count]) }
+
+    /// Everything written so far, valid within `body` alone.
+    package func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+        try storage.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+    }
 
     /// Forgets what was written, keeps the memory.
     package mutating func removeAll() {
-        bytes.removeAll(keepingCapacity: true)
+        count = 0
         needsComma = false
     }
 
@@ -32,7 +40,7 @@ package struct JSONWriter: Sendable {
     /// A key that needs no escape.
     package mutating func key(_ name: StaticString) {
         comma()
-        bytes.append(UInt8(ascii: "\""))
+        append(UInt8(ascii: "\""))
         append(name)
         append("\":")
         needsComma = false
@@ -41,13 +49,13 @@ package struct JSONWriter: Sendable {
     /// A key that was escaped beforehand: the fastest.
     package mutating func key(_ key: JSONKey) {
         comma()
-        bytes.append(contentsOf: key.bytes)
+        key.bytes.withUnsafeBytes { append($0) }
         needsComma = false
     }
 
     package mutating func key(escaping name: String) {
         string(name)
-        bytes.append(UInt8(ascii: ":"))
+        append(UInt8(ascii: ":"))
         needsComma = false
     }
 
@@ -80,15 +88,17 @@ package struct JSONWriter: Sendable {
     /// A string that needs no escape.
     package mutating func string(_ value: StaticString) {
         beginValue()
-        bytes.append(UInt8(ascii: "\""))
+        append(UInt8(ascii: "\""))
         append(value)
-        bytes.append(UInt8(ascii: "\""))
+        append(UInt8(ascii: "\""))
     }
 
     /// One whole JSON value made elsewhere.
     package mutating func raw(_ json: some Collection<UInt8>) {
         beginValue()
-        bytes.append(contentsOf: json)
+        if json.withContiguousStorageIfAvailable({ append(UnsafeRawBufferPointer($0)) }) == nil {
+            for byte in json { append(byte) }
+        }
     }
 
     // MARK: Building blocks
@@ -100,15 +110,43 @@ package struct JSONWriter: Sendable {
     }
 
     mutating func append(_ text: StaticString) {
-        bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
-    mutating func append(_ byte: UInt8) { bytes.append(byte) }
+    mutating func append(_ byte: UInt8) {
+        reserve(1)
+        storage[count] = byte
+        count += 1
+    }
 
-    mutating func append(_ run: UnsafeRawBufferPointer) { bytes.append(contentsOf: run) }
+    mutating func append(_ run: UnsafeRawBufferPointer) {
+        append(atMost: run.count) { room in
+            room.copyMemory(from: run)
+            return run.count
+        }
+    }
+
+    /// Lets `body` write into room for `byteCount` bytes and say how many it wrote.
+    mutating func append(atMost byteCount: Int, _ body: (UnsafeMutableRawBufferPointer) -> Int) {
+        reserve(byteCount)
+        let start = count
+        count += storage.withUnsafeMutableBytes { storage in
+            body(UnsafeMutableRawBufferPointer(rebasing: storage[start..<start + byteCount]))
+        }
+    }
 
     /// Takes back everything from `count` on.
-    mutating func truncate(to count: Int) { bytes.removeSubrange(count...) }
+    mutating func truncate(to count: Int) { self.count = count }
+
+    private mutating func reserve(_ byteCount: Int) {
+        if count + byteCount > storage.count { grow(by: byteCount) }
+    }
+
+    @inline(never)
+    private mutating func grow(by byteCount: Int) {
+        let newCount = max(2 * storage.count, count + byteCount)
+        storage.append(contentsOf: repeatElement(0, count: newCount - storage.count))
+    }
 
     private mutating func literal(_ text: StaticString) {
         beginValue()
@@ -116,17 +154,17 @@ package struct JSONWriter: Sendable {
     }
 
     private mutating func comma() {
-        if needsComma { bytes.append(UInt8(ascii: ",")) }
+        if needsComma { append(UInt8(ascii: ",")) }
     }
 
     private mutating func open(_ bracket: UInt8) {
         comma()
-        bytes.append(bracket)
+        append(bracket)
         needsComma = false
     }
 
     private mutating func close(_ bracket: UInt8) {
-        bytes.append(bracket)
+        append(bracket)
         needsComma = true
     }
 }
