@@ -1,0 +1,203 @@
+import SQLiteConnection
+
+/// The authorizer of one connection: enforces the policy of the query that is being compiled, says why it refused, and
+/// takes note of what the statement is.
+///
+/// Belongs to the connection's thread.
+final class Gatekeeper {
+    /// What was noted of the statements compiled since ``begin(_:lane:)`` or ``forgetStatement()``.
+    struct Statement {
+        enum Transaction: Equatable {
+            case begin
+            case commit
+            case rollback
+            case savepoint
+            case release
+            case rollbackTo
+        }
+
+        var transaction: Transaction?
+        var isPragma = false
+        var inserts = false
+    }
+
+    struct Denial {
+        var code: QueryFailure.Code
+        var reason: String
+    }
+
+    private(set) var statement = Statement()
+    private(set) var denial: Denial?
+    /// On a reader: the statement has to be run by the writer.
+    private(set) var needsWriter = false
+    /// The connection's settings or its temporary objects are no longer what they were when it was opened.
+    private(set) var isTainted = false
+    /// VACUUM attaches a file without a name to itself while it runs.
+    var isVacuuming = false
+
+    private var policy: SQLPolicy?
+    private var lane = Ticket.Lane.writer
+
+    /// From now on the statements of a query are compiled.
+    func begin(_ policy: SQLPolicy, lane: Ticket.Lane) {
+        self.policy = policy
+        self.lane = lane
+        needsWriter = false
+        forgetStatement()
+    }
+
+    /// From now on the service's own statements are compiled, which may do anything.
+    func end() { policy = nil }
+
+    /// Lets the service's own SQL pass, then goes on as before.
+    func unguarded<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
+        let policy = policy
+        self.policy = nil
+        defer { self.policy = policy }
+        return try body()
+    }
+
+    func forgetStatement() {
+        statement = Statement()
+        denial = nil
+    }
+
+    // MARK: The authorizer
+
+    func authorize(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict {
+        guard let policy else { return .allow }
+        switch request.action {
+        case .select, .recursive:
+            return .allow
+        case .read:
+            return read(request, policy)
+        case .function:
+            return function(request)
+        case .insert, .update, .delete:
+            return write(request, policy)
+        case .transaction, .savepoint:
+            return transaction(request)
+        case .pragma:
+            return pragma(request, policy)
+        case .attach:
+            // Its name is empty for VACUUM itself and the target's for VACUUM INTO.
+            if isVacuuming { return request.first == "" ? .allow : deny("VACUUM INTO is not allowed") }
+            return deny("ATTACH is not allowed")
+        case .detach:
+            return deny("DETACH is not allowed")
+        case .createVirtualTable:
+            let module = request.second ?? ""
+            guard Self.modules.contains(module.lowercased()) else {
+                return deny("virtual tables of the module \(module) are not allowed")
+            }
+            return changeSchema(policy)
+        case .createTempIndex, .createTempTable, .createTempTrigger, .createTempView:
+            let verdict = changeSchema(policy)
+            if verdict == .allow { isTainted = true }
+            return verdict
+        default:
+            // CREATE, DROP, ALTER, REINDEX, ANALYZE, and whatever a later SQLite invents.
+            return changeSchema(policy)
+        }
+    }
+
+    private func read(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        guard let readable = policy.readableTables, let table = request.first, !readable.contains(table) else {
+            return .allow
+        }
+        return deny("reading the table \(table) is not allowed")
+    }
+
+    private func write(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        let table = request.first ?? ""
+        if policy.level == .readOnly { return denyWriting("writing to \(table)") }
+        if let writable = policy.writableTables, !writable.contains(table), request.database != "temp" {
+            return deny("writing to the table \(table) is not allowed")
+        }
+        if request.action == .insert, request.triggerOrView == nil { statement.inserts = true }
+        return .allow
+    }
+
+    private func changeSchema(_ policy: SQLPolicy) -> AuthorizerVerdict {
+        if policy.level == .readOnly { return denyWriting("changing the schema") }
+        if policy.restrictsTables { return deny("changing the schema is not allowed with a list of tables") }
+        return .allow
+    }
+
+    private func function(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict {
+        guard let name = request.second, Self.refusedFunctions.contains(name.lowercased()) else { return .allow }
+        return deny("the function \(name) is not allowed")
+    }
+
+    private func transaction(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict {
+        let isSavepoint = request.action == .savepoint
+        statement.transaction =
+            switch request.first {
+            case "BEGIN": isSavepoint ? .savepoint : .begin
+            case "COMMIT": .commit
+            case "RELEASE": .release
+            default: isSavepoint ? .rollbackTo : .rollback
+            }
+        return lane == .writer ? .allow : handOn()
+    }
+
+    private func pragma(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        statement.isPragma = true
+        let name = request.first ?? ""
+        guard let rule = PragmaRule.named(name) else { return deny("PRAGMA \(name) is not allowed") }
+        if rule.revealsSchema, policy.restrictsTables {
+            return deny("PRAGMA \(name) is not allowed with a list of tables")
+        }
+        guard let argument = request.second else {
+            guard let level = rule.acts else { return .allow }
+            return act(name, level, policy)
+        }
+        switch rule.argument {
+        case .refused:
+            return deny("PRAGMA \(name) may be read and not set")
+        case .harmless:
+            return .allow
+        case .table:
+            guard let readable = policy.readableTables, !readable.contains(argument) else { return .allow }
+            return deny("reading the table \(argument) is not allowed")
+        case .session(let level):
+            let verdict = act(name, level, policy)
+            if verdict == .allow { isTainted = true }
+            return verdict
+        case .file(let level):
+            return act(name, level, policy)
+        }
+    }
+
+    /// A PRAGMA that does something does it while it is compiled, so a reader must not even compile it.
+    private func act(_ name: String, _ level: SQLPolicy.Level, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        if policy.level == .readOnly { return denyWriting("PRAGMA \(name) with a value") }
+        if policy.level < level { return deny("setting PRAGMA \(name) is for administrators") }
+        return lane == .writer ? .allow : handOn()
+    }
+
+    private func handOn() -> AuthorizerVerdict {
+        needsWriter = true
+        return .deny
+    }
+
+    private func denyWriting(_ what: String) -> AuthorizerVerdict {
+        denial = denial ?? Denial(code: .readOnly, reason: "the access is read-only: \(what) is not allowed")
+        return .deny
+    }
+
+    private func deny(_ reason: String) -> AuthorizerVerdict {
+        denial = denial ?? Denial(code: .notAuthorized, reason: reason)
+        return .deny
+    }
+
+    /// Those of the library and its usual extensions that reach outside of the database.
+    private static let refusedFunctions: Set<String> = [
+        "edit", "fts3_tokenizer", "load_extension", "readfile", "sqlite_log", "writefile",
+    ]
+
+    /// Modules that keep their rows in this database.
+    private static let modules: Set<String> = [
+        "fts3", "fts4", "fts4aux", "fts5", "fts5vocab", "geopoly", "rtree", "rtree_i32",
+    ]
+}

@@ -1,0 +1,82 @@
+/// What a PRAGMA may be used for. One that is not listed here is refused: new ones appear with every release, and some
+/// switch off what keeps the service safe or replace its own handlers (`busy_timeout`, `wal_autocheckpoint`).
+///
+/// Source: [PRAGMA Statements](https://sqlite.org/pragma.html).
+struct PragmaRule: Hashable, Sendable {
+    /// What an argument does.
+    enum Argument: Hashable, Sendable {
+        case refused
+        /// Names a table, to be told about it.
+        case table
+        /// Narrows a report and changes nothing.
+        case harmless
+        /// Sets a value of the connection, to be undone before the next client.
+        case session(SQLPolicy.Level)
+        /// Sets a value in the file.
+        case file(SQLPolicy.Level)
+    }
+
+    var argument: Argument = .refused
+    /// It acts even without an argument.
+    var acts: SQLPolicy.Level?
+    /// It tells of more than one table, so a policy with a list of tables refuses it.
+    var revealsSchema = false
+
+    static func named(_ name: String) -> PragmaRule? { rules[name.lowercased()] }
+
+    private static let rules: [String: PragmaRule] = [
+        // Reports about the schema.
+        "table_info": PragmaRule(argument: .table),
+        "table_xinfo": PragmaRule(argument: .table),
+        "index_list": PragmaRule(argument: .table),
+        "foreign_key_list": PragmaRule(argument: .table),
+        "table_list": PragmaRule(argument: .harmless, revealsSchema: true),
+        "index_info": PragmaRule(argument: .harmless, revealsSchema: true),
+        "index_xinfo": PragmaRule(argument: .harmless, revealsSchema: true),
+        "database_list": PragmaRule(revealsSchema: true),
+        "foreign_key_check": PragmaRule(argument: .harmless, revealsSchema: true),
+        "integrity_check": PragmaRule(argument: .harmless, revealsSchema: true),
+        "quick_check": PragmaRule(argument: .harmless, revealsSchema: true),
+        // Reports about the library and the connection.
+        "busy_timeout": PragmaRule(),
+        "cache_size": PragmaRule(),
+        "collation_list": PragmaRule(),
+        "compile_options": PragmaRule(),
+        "data_version": PragmaRule(),
+        "encoding": PragmaRule(),
+        "freelist_count": PragmaRule(),
+        "function_list": PragmaRule(),
+        "locking_mode": PragmaRule(),
+        "mmap_size": PragmaRule(),
+        "max_page_count": PragmaRule(),
+        "module_list": PragmaRule(),
+        "page_count": PragmaRule(),
+        "pragma_list": PragmaRule(),
+        "query_only": PragmaRule(),
+        "schema_version": PragmaRule(),
+        "temp_store": PragmaRule(),
+        "trusted_schema": PragmaRule(),
+        "wal_autocheckpoint": PragmaRule(),
+        // Settings of the session.
+        "analysis_limit": PragmaRule(argument: .session(.readWrite)),
+        "automatic_index": PragmaRule(argument: .session(.readWrite)),
+        "defer_foreign_keys": PragmaRule(argument: .session(.readWrite)),
+        "foreign_keys": PragmaRule(argument: .session(.readWrite)),
+        "ignore_check_constraints": PragmaRule(argument: .session(.admin)),
+        "legacy_alter_table": PragmaRule(argument: .session(.readWrite)),
+        "recursive_triggers": PragmaRule(argument: .session(.readWrite)),
+        "reverse_unordered_selects": PragmaRule(argument: .session(.readWrite)),
+        "secure_delete": PragmaRule(argument: .session(.admin)),
+        "synchronous": PragmaRule(argument: .session(.admin)),
+        // Settings of the file, and work on it.
+        "application_id": PragmaRule(argument: .file(.readWrite)),
+        "auto_vacuum": PragmaRule(argument: .file(.admin)),
+        "incremental_vacuum": PragmaRule(argument: .file(.readWrite), acts: .readWrite),
+        "journal_mode": PragmaRule(argument: .file(.admin)),
+        "journal_size_limit": PragmaRule(argument: .session(.admin)),
+        "optimize": PragmaRule(argument: .file(.readWrite), acts: .readWrite),
+        "page_size": PragmaRule(argument: .file(.admin)),
+        "user_version": PragmaRule(argument: .file(.readWrite)),
+        "wal_checkpoint": PragmaRule(argument: .file(.admin), acts: .admin),
+    ]
+}

@@ -1,0 +1,96 @@
+extension QueryService.State {
+    /// Queues the query, or says why not.
+    mutating func admit(_ control: QueryControl, _ limits: QueryLimits) -> Conclusion? {
+        let queryId = control.request.queryId
+        if idsInUse[queryId] != nil {
+            return .failed(QueryFailure(.queryIdInUse, "a query with the id \(queryId) is waiting or running"))
+        }
+        let outline = control.outline
+        let ticket = Ticket(
+            id: control.id,
+            client: control.client,
+            // A reader refuses everything that a read-only policy does, without the writer's help.
+            lane: outline.surelyWrites && control.request.policy.level > .readOnly ? .writer : .reader,
+            controlsTransactions: outline.controlsTransactions,
+            enqueuedAt: control.submittedAt
+        )
+        if let refusal = scheduler.submit(ticket) { return Self.conclusion(refusal, limits) }
+        queries[control.id] = control
+        idsInUse[queryId] = control.id
+        return nil
+    }
+
+    private static func conclusion(_ refusal: Scheduler.Refusal, _ limits: QueryLimits) -> Conclusion {
+        switch refusal {
+        case .tooManyQueries:
+            .failed(
+                QueryFailure(.tooManyQueries, "\(limits.maxQueries) queries are waiting or running, which is the limit")
+            )
+        case .tooManyQueriesOfClient:
+            .failed(
+                QueryFailure(
+                    .tooManyQueries,
+                    "\(limits.maxQueriesPerClient) of your queries are waiting or running, which is the limit"
+                )
+            )
+        case .transactionTimedOut:
+            .failed(
+                QueryFailure(
+                    .transactionTimedOut,
+                    "your transaction was idle for longer than \(limits.transactionIdleTimeout) and was rolled back"
+                )
+            )
+        case .shuttingDown:
+            .cancelled(.shutdown, rowCount: 0)
+        }
+    }
+
+    /// Takes the queries out of the queue or returns them when they run.
+    mutating func cancel(_ ids: [UInt64], _ reason: CancelReason) -> [QueryControl] {
+        var running: [QueryControl] = []
+        for id in ids {
+            switch scheduler.withdraw(id) {
+            case .removed(let ticket): conclude([ticket], reason)
+            case .running(let ticket): running += controls([ticket])
+            case .unknown: break
+            }
+        }
+        return running
+    }
+
+    /// Ends queries that never ran.
+    mutating func conclude(_ tickets: [Ticket], _ reason: CancelReason) {
+        for ticket in tickets {
+            guard let control = forget(ticket.id) else { continue }
+            // A handle may still be asked to resume it; nothing sleeps there.
+            notices.append(QueryService.Notice(control: control, conclusion: .cancelled(reason, rowCount: 0)))
+        }
+    }
+
+    mutating func fail(_ tickets: [Ticket], _ failure: QueryFailure) {
+        for ticket in tickets {
+            guard let control = forget(ticket.id) else { continue }
+            notices.append(QueryService.Notice(control: control, conclusion: .failed(failure)))
+        }
+    }
+
+    @discardableResult
+    mutating func forget(_ id: UInt64) -> QueryControl? {
+        guard let control = queries.removeValue(forKey: id) else { return nil }
+        idsInUse[control.request.queryId] = nil
+        return control
+    }
+
+    func controls(_ tickets: [Ticket]) -> [QueryControl] { tickets.compactMap { queries[$0.id] } }
+}
+
+extension Conclusion {
+    static func sqlTooLong(_ request: QueryRequest, _ limits: QueryLimits) -> Conclusion {
+        .failed(
+            QueryFailure(
+                .tooBig,
+                "the SQL has \(request.sql.utf8.count) bytes; \(limits.maxSQLBytes) are allowed"
+            )
+        )
+    }
+}

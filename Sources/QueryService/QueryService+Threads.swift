@@ -1,0 +1,169 @@
+import ChangeCapture
+import SQLiteConnection
+import Synchronization
+
+extension QueryService {
+    /// The bodies of the service's threads.
+    func startThreads(_ commitSink: (any CommitSink)?) throws(SQLiteError) {
+        var isStarted = start { [self] in runWriter(commitSink) }
+        for index in readers.indices {
+            isStarted = isStarted && start { [self] in runReader(index) }
+        }
+        isStarted = isStarted && ServiceThread.start { [self] in runClerk() }
+        guard isStarted else {
+            for worker in readers + [writer] { worker.give(.stop) }
+            throw SQLiteError(code: .outOfMemory, message: "the system refuses to start another thread")
+        }
+    }
+
+    private func start(_ body: @escaping @Sendable () -> Void) -> Bool {
+        state.withLock { $0.threadCount += 1 }
+        let isStarted = ServiceThread.start { [self] in
+            body()
+            state.withLock { $0.threadCount -= 1 }
+            clerk.wake()
+        }
+        if !isStarted { state.withLock { $0.threadCount -= 1 } }
+        return isStarted
+    }
+
+    private func runReader(_ index: Int) {
+        let lane = ReaderLane(configuration)
+        lane.prepare()
+        while true {
+            switch readers[index].take() {
+            case .stop: return lane.close()
+            case .rollBack: continue
+            case .run(let control):
+                let conclusion = lane.run(control, generation: state.withLock { $0.generation })
+                let assignments = state.withLock { state in
+                    let ticket = state.ticket(of: control)
+                    if case .handOn = conclusion {
+                        state.scheduler.readerHandsOn(index, ticket)
+                    } else {
+                        state.forget(control.id)
+                        state.scheduler.readerFinished(index, ticket)
+                    }
+                    return state.scheduler.assign()
+                }
+                // Before its sink hears, so that whoever waits for that finds the service up to date.
+                perform(assignments)
+                conclusion.tell(control)
+                noteProgressOfShutdown()
+            }
+        }
+    }
+
+    private func runWriter(_ commitSink: (any CommitSink)?) {
+        let lane = WriterLane(configuration, commitSink: commitSink) { _ throws(SQLiteError) in NoChangeRecorder() }
+        lane.prepare()
+        while true {
+            switch writer.take() {
+            case .stop: return lane.close()
+            case .rollBack:
+                lane.rollBack()
+                state.withLock { $0.scheduler.writerRolledBack() }
+            case .run(let control):
+                let conclusion = lane.run(control, generation: state.withLock { $0.generation })
+                state.withLock { state in
+                    state.scheduler.writerFinished(
+                        state.ticket(of: control),
+                        inTransaction: lane.isInTransaction,
+                        at: .now
+                    )
+                    state.forget(control.id)
+                }
+                conclusion.tell(control)
+            }
+            lane.maintain()
+            let assignments = state.withLock { state in
+                state.scheduler.writerIsReady()
+                return state.scheduler.assign()
+            }
+            perform(assignments)
+            // An open transaction, if there is one, begins to idle now.
+            if lane.isInTransaction { clerk.wake() }
+            noteProgressOfShutdown()
+        }
+    }
+
+    private func noteProgressOfShutdown() {
+        if state.withLock({ $0.shutdown != nil }) { clerk.wake() }
+    }
+
+    // MARK: Clerk
+
+    /// Tells of queries that never ran, and watches every time limit.
+    private func runClerk() {
+        while true {
+            let errand = state.withLock { $0.errand(at: .now, readers: readers.count) }
+            for notice in errand.notices { notice.conclusion.tell(notice.control) }
+            if let client = errand.timedOut { tellTimedOut(client) }
+            for control in errand.expired { control.cancel(.timeout) }
+            perform(errand.assignments)
+            if errand.stopsWorkers { for worker in readers + [writer] { worker.give(.stop) } }
+            for continuation in errand.finished { continuation.resume(returning: errand.isOver) }
+            if errand.isOver { return }
+            clerk.sleep(atMost: errand.next.map { ContinuousClock.now.duration(to: $0) })
+        }
+    }
+}
+
+extension QueryService.State {
+    /// What the clerk has to do, outside of the lock.
+    struct Errand {
+        var notices: [QueryService.Notice]
+        var expired: [QueryControl]
+        var timedOut: ClientKey?
+        var assignments: [Scheduler.Assignment]
+        var stopsWorkers = false
+        var finished: [CheckedContinuation<Bool, Never>] = []
+        var isOver = false
+        var next: ContinuousClock.Instant?
+    }
+
+    mutating func errand(at now: ContinuousClock.Instant, readers: Int) -> Errand {
+        let late = queries.values.filter { $0.deadline.map { $0 <= now } ?? false }.map(\.id)
+        let expired = cancel(late, .timeout)
+        let (busy, timedOut) = scheduler.tick(at: now)
+        fail(busy, QueryFailure(.busy, "another client's transaction holds the writer"))
+        var errand = Errand(
+            notices: notices,
+            expired: expired.filter { !$0.isCancelled },
+            timedOut: timedOut,
+            assignments: scheduler.assign()
+        )
+        notices = []
+        finishShutdown(&errand, at: now)
+        // One that sleeps for its receiver has no deadline now, and gets one when it wakes.
+        let deadlines = queries.values.lazy.filter { !$0.isCancelled }.map { $0.deadline ?? now + .milliseconds(500) }
+        errand.next = [deadlines.min(), scheduler.nextTick, shutdown?.deadline].compactMap { $0 }.min()
+        clerkLooksAt = errand.next
+        return errand
+    }
+
+    private mutating func finishShutdown(_ errand: inout Errand, at now: ContinuousClock.Instant) {
+        guard var shutdown else { return }
+        if scheduler.isQuiet, !shutdown.hasToldWorkers {
+            shutdown.hasToldWorkers = true
+            errand.stopsWorkers = true
+        }
+        errand.isOver = threadCount == 0
+        if errand.isOver || shutdown.deadline <= now {
+            errand.finished = shutdown.waiting
+            shutdown.waiting = []
+            if !errand.isOver { shutdown.deadline = now + .seconds(1) }
+        }
+        self.shutdown = shutdown
+    }
+
+    func ticket(of control: QueryControl) -> Ticket {
+        Ticket(
+            id: control.id,
+            client: control.client,
+            lane: .writer,
+            controlsTransactions: control.outline.controlsTransactions,
+            enqueuedAt: control.submittedAt
+        )
+    }
+}

@@ -1,0 +1,209 @@
+package import SQLiteConnection
+import Synchronization
+
+/// Runs SQL against one database: one connection that writes and several that only read, each on a thread of its own, so
+/// that no query ever runs on an event loop or a thread of Swift's cooperative pool.
+///
+/// A script whose every statement only reads, by `sqlite3_stmt_readonly`, runs on a reader, in parallel with everything
+/// else. All others run on the writer, clients in turns. An interactive transaction (`BEGIN` … `COMMIT` over several
+/// requests) holds the writer for its client. PRAGMA settings and temporary objects last as long as the request or the
+/// transaction that made them, and are never seen by another client.
+///
+/// All methods can be called from any thread and none of them blocks. The service keeps itself alive until ``shutDown(within:)``.
+package final class QueryService: Sendable {
+    let configuration: ServiceConfiguration
+    let state: Mutex<State>
+    let readers: [Worker]
+    let writer = Worker()
+    let clerk = Parker()
+    private let events: any QueryServiceEvents
+
+    struct State {
+        var scheduler: Scheduler
+        var queries: [UInt64: QueryControl] = [:]
+        var idsInUse: [String: UInt64] = [:]
+        /// Ends of queries that never ran, for the clerk to tell.
+        var notices: [Notice] = []
+        var lastId: UInt64 = 0
+        /// Rises when the connections have to be opened anew.
+        var generation = 0
+        /// When the clerk looks next; nil when it sleeps until it is woken.
+        var clerkLooksAt: ContinuousClock.Instant?
+        var shutdown: Shutdown?
+        var threadCount = 0
+    }
+
+    struct Notice {
+        var control: QueryControl
+        var conclusion: Conclusion
+    }
+
+    struct Shutdown {
+        var deadline: ContinuousClock.Instant
+        var hasToldWorkers = false
+        var waiting: [CheckedContinuation<Bool, Never>]
+    }
+
+    /// Opens the database once to see that it can be, then starts the threads.
+    ///
+    /// - Parameters:
+    ///   - commitSink: told of every commit that the service makes; kept.
+    ///   - events: told what concerns a client and no query; kept.
+    /// - Throws: what SQLite says about the file, or `SQLITE_NOMEM` when the system refuses a thread.
+    package init(
+        _ configuration: ServiceConfiguration,
+        commitSink: (any CommitSink)? = nil,
+        events: (any QueryServiceEvents)? = nil
+    ) throws(SQLiteError) {
+        self.configuration = configuration
+        self.events = events ?? NoEvents()
+        let limits = configuration.limits
+        _ = try GuardedConnection(configuration, lane: .writer)
+        readers = (0..<max(limits.readerCount, 1)).map { _ in Worker() }
+        state = Mutex(
+            State(
+                scheduler: Scheduler(
+                    readerCount: readers.count,
+                    limits: Scheduler.Limits(
+                        maxQueries: limits.maxQueries,
+                        maxQueriesPerClient: limits.maxQueriesPerClient,
+                        busyTimeout: limits.busyTimeout,
+                        idleTimeout: limits.transactionIdleTimeout
+                    )
+                )
+            )
+        )
+        try startThreads(commitSink)
+    }
+
+    // MARK: Queries
+
+    /// Queues a query. What becomes of it goes to the sink, on the service's threads, even a refusal.
+    @discardableResult
+    package func submit(_ request: QueryRequest, for client: ClientKey, sink: any QuerySink) -> QueryHandle {
+        let limits = configuration.limits
+        let isTooLong = request.sql.utf8.count > limits.maxSQLBytes
+        let outline = ScriptOutline(isTooLong ? "" : request.sql)
+        let timeout = min(request.timeout ?? limits.statementTime, limits.maxStatementTime)
+        let (control, assignments) = state.withLock { state in
+            state.lastId += 1
+            let control = QueryControl(
+                id: state.lastId,
+                request: request,
+                client: client,
+                sink: sink,
+                outline: outline,
+                timeout: timeout
+            )
+            if let refusal = isTooLong ? .sqlTooLong(request, limits) : state.admit(control, limits) {
+                state.notices.append(Notice(control: control, conclusion: refusal))
+                return (control, [Scheduler.Assignment]())
+            }
+            return (control, state.scheduler.assign())
+        }
+        perform(assignments)
+        wakeClerk(before: control.deadline)
+        return QueryHandle(control: control)
+    }
+
+    package enum Requester: Sendable, Hashable {
+        case client(ClientKey)
+        /// May cancel anybody's.
+        case administrator
+    }
+
+    package enum CancelAnswer: Sendable, Hashable {
+        /// It will end as cancelled, unless its commit has already begun.
+        case cancelling
+        case notFound
+        case notAllowed
+    }
+
+    @discardableResult
+    package func cancel(_ queryId: String, by requester: Requester) -> CancelAnswer {
+        let (answer, running) = state.withLock { state -> (CancelAnswer, [QueryControl]) in
+            guard let id = state.idsInUse[queryId], let control = state.queries[id] else { return (.notFound, []) }
+            if case .client(let client) = requester, client != control.client { return (.notAllowed, []) }
+            return (.cancelling, state.cancel([id], .client))
+        }
+        for control in running { control.cancel(.client) }
+        wakeClerk()
+        return answer
+    }
+
+    /// Cancels the client's queries and rolls its transaction back.
+    package func clientDisconnected(_ client: ClientKey) {
+        let (running, assignments) = state.withLock { state in
+            let (removed, running) = state.scheduler.disconnect(client)
+            state.conclude(removed, .disconnect)
+            return (state.controls(running), state.scheduler.assign())
+        }
+        for control in running { control.cancel(.disconnect) }
+        perform(assignments)
+        wakeClerk()
+    }
+
+    /// Opens every connection anew before its next query, because the file behind the name is another one now. An open
+    /// transaction is rolled back.
+    package func reopenConnections() {
+        state.withLock { $0.generation += 1 }
+    }
+
+    /// Refuses new queries, cancels all others, rolls back what is open, and ends the threads.
+    ///
+    /// - Returns: whether all threads ended in time.
+    @discardableResult
+    package func shutDown(within limit: Duration = .seconds(4)) async -> Bool {
+        await withCheckedContinuation { continuation in
+            let (running, assignments) = state.withLock { state in
+                let deadline = ContinuousClock.now + limit
+                if state.shutdown == nil { state.shutdown = Shutdown(deadline: deadline, waiting: []) }
+                state.shutdown?.waiting.append(continuation)
+                let (removed, running) = state.scheduler.shutDown()
+                state.conclude(removed, .shutdown)
+                return (state.controls(running), state.scheduler.assign())
+            }
+            for control in running { control.cancel(.shutdown) }
+            perform(assignments)
+            wakeClerk()
+        }
+    }
+
+    // MARK: Threads
+
+    func perform(_ assignments: [Scheduler.Assignment]) {
+        for assignment in assignments {
+            switch assignment {
+            case .read(let ticket, let reader):
+                if let control = state.withLock({ $0.queries[ticket.id] }) { readers[reader].give(.run(control)) }
+            case .write(let ticket):
+                if let control = state.withLock({ $0.queries[ticket.id] }) { writer.give(.run(control)) }
+            case .rollBack(let client):
+                writer.give(.rollBack(client))
+            }
+        }
+    }
+
+    func wakeClerk(before deadline: ContinuousClock.Instant?) {
+        let isLate = state.withLock { state in
+            guard state.notices.isEmpty, let looksAt = state.clerkLooksAt, let deadline else { return true }
+            return looksAt > deadline
+        }
+        if isLate { clerk.wake() }
+    }
+
+    func wakeClerk() { clerk.wake() }
+
+    func tellTimedOut(_ client: ClientKey) { events.transactionTimedOut(client) }
+
+    private struct NoEvents: QueryServiceEvents {
+        func transactionTimedOut(_ client: ClientKey) {}
+    }
+}
+
+/// What concerns a client without a query of its own. Called on threads of the service's; must not block.
+package protocol QueryServiceEvents: Sendable {
+    /// The client's transaction idled longer than the limit and was rolled back; its next request will fail with
+    /// `TRANSACTION_TIMED_OUT`.
+    func transactionTimedOut(_ client: ClientKey)
+}

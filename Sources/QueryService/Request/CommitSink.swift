@@ -1,0 +1,22 @@
+package import ChangeCapture
+
+/// Told of every transaction that the service committed, in commit order.
+package protocol CommitSink: AnyObject, Sendable {
+    /// A commit that is durable by the database's settings. Called on the writer's thread before anything else is written,
+    /// so it must not block.
+    ///
+    /// - Returns: an opaque position, which goes into ``QueryOutcome/receipt``.
+    func committed(_ commit: ServiceCommit) -> String?
+}
+
+/// A transaction that the service committed.
+package struct ServiceCommit: Sendable {
+    /// What it changed; can be empty, for instance after `UPDATE t SET v = v`.
+    package var changes: ChangeSet
+    /// The frames in the write-ahead log after it; nil outside of WAL mode, and when it wrote nothing.
+    package var walFrameCount: Int?
+    package var queryId: String
+    package var client: ClientKey
+    package var userId: String?
+    package var username: String?
+}

@@ -1,0 +1,52 @@
+/// One request to run SQL: a statement or a script.
+package struct QueryRequest: Sendable {
+    /// Unique among the queries that wait or run; anybody who knows it can be told about it, and cancel by it.
+    package var queryId: String
+    package var sql: String
+    package var parameters: QueryParameters
+    /// Rows that are delivered at most, over all statements; ``QueryLimits/maxRows`` bounds it. Nil for that bound.
+    package var maxRows: Int?
+    /// How long it may wait and run; ``QueryLimits/maxStatementTime`` bounds it. Nil for ``QueryLimits/statementTime``. Time
+    /// in which the receiver does not read is not counted.
+    package var timeout: Duration?
+    /// The least time between two reports of progress. Nil for ``QueryLimits/progressInterval``.
+    package var progressInterval: Duration?
+    /// A script of several statements is one transaction: all of it or nothing. Otherwise each statement is its own.
+    ///
+    /// A script that says BEGIN, COMMIT, SAVEPOINT and the like is run as it is written; when it fails, a transaction that
+    /// it began is rolled back if it was to be atomic, and left as SQLite leaves it if not.
+    package var atomic: Bool
+    /// Whether the transaction that it begins may outlive it. Over HTTP, where there is no session, it is rolled back and
+    /// the query fails with `TRANSACTION_LEFT_OPEN`.
+    package var allowsOpenTransaction: Bool
+    package var policy: SQLPolicy
+    /// Whom its commits are attributed to.
+    package var userId: String?
+    package var username: String?
+
+    package init(
+        queryId: String,
+        sql: String,
+        parameters: QueryParameters = .none,
+        maxRows: Int? = nil,
+        timeout: Duration? = nil,
+        progressInterval: Duration? = nil,
+        atomic: Bool = true,
+        allowsOpenTransaction: Bool = true,
+        policy: SQLPolicy = .readWrite,
+        userId: String? = nil,
+        username: String? = nil
+    ) {
+        self.queryId = queryId
+        self.sql = sql
+        self.parameters = parameters
+        self.maxRows = maxRows
+        self.timeout = timeout
+        self.progressInterval = progressInterval
+        self.atomic = atomic
+        self.allowsOpenTransaction = allowsOpenTransaction
+        self.policy = policy
+        self.userId = userId
+        self.username = username
+    }
+}

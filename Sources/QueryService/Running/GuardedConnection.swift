@@ -1,0 +1,104 @@
+import SQLiteConnection
+
+/// A connection with everything on it that keeps queries in bounds: limits, the policy's authorizer, the progress and busy
+/// handlers.
+///
+/// Belongs to one worker's thread.
+final class GuardedConnection {
+    let connection: Connection
+    let gatekeeper = Gatekeeper()
+    let pulse: Pulse
+
+    /// - Parameter observer: sees every action before the policy does.
+    init(
+        _ configuration: ServiceConfiguration,
+        lane: Ticket.Lane,
+        observer: ((borrowing AuthorizerRequest) -> Void)? = nil
+    ) throws(SQLiteError) {
+        let limits = configuration.limits
+        connection = try Connection(
+            path: configuration.path,
+            mode: lane == .writer ? .readWrite : .readOnly,
+            isURI: configuration.isURI
+        )
+        pulse = Pulse(busyTimeout: limits.busyTimeout)
+        pulse.install(on: connection)
+        try Self.harden(connection, limits)
+        if lane == .reader { try connection.execute("PRAGMA query_only = ON") }
+        // Set once: setting it anew would compile every statement of the connection again.
+        connection.setAuthorizer { [gatekeeper] request in
+            observer?(request)
+            return gatekeeper.authorize(request)
+        }
+        // Reads the file, so that one which is no database is found out now.
+        try connection.execute("SELECT count(*) FROM sqlite_schema")
+    }
+
+    private static func harden(_ connection: Connection, _ limits: QueryLimits) throws(SQLiteError) {
+        try connection.configure(.defensive, true)
+        try connection.configure(.trustedSchema, false)
+        try connection.configure(.loadExtension, false)
+        try connection.configure(.fts3Tokenizer, false)
+        connection.setLimit(.valueBytes, limits.maxValueBytes)
+        connection.setLimit(.sqlBytes, limits.maxSQLBytes)
+        connection.setLimit(.columns, limits.maxColumns)
+        connection.setLimit(.expressionDepth, limits.maxExpressionDepth)
+        connection.setLimit(.compoundSelects, limits.maxCompoundSelects)
+        connection.setLimit(.virtualMachineOperations, limits.maxVirtualMachineOperations)
+        // One for VACUUM, which attaches its scratch file; ATTACH itself is refused by the policy.
+        connection.setLimit(.attachedDatabases, 1)
+        connection.setLimit(.likePatternBytes, limits.maxLikePatternBytes)
+        connection.setLimit(.parameterNumber, limits.maxParameters)
+        connection.setLimit(.triggerDepth, limits.maxTriggerDepth)
+        connection.setLimit(.workerThreads, 0)
+        try connection.execute("PRAGMA hard_heap_limit = \(limits.maxHeapBytes)")
+    }
+
+    /// Runs the service's own SQL, which no policy concerns and no cancel interrupts.
+    func executeUnguarded(_ sql: String) throws(SQLiteError) {
+        pulse.isInterruptible = false
+        defer { pulse.isInterruptible = true }
+        try gatekeeper.unguarded { () throws(SQLiteError) in try connection.execute(sql) }
+    }
+
+    /// What an error of SQLite's means for the query that runs.
+    func explain(
+        _ error: SQLiteError,
+        _ control: QueryControl,
+        statementIndex: Int,
+        offset: Int? = nil
+    ) -> Ended {
+        if gatekeeper.needsWriter { return .needsWriter }
+        switch error.code.primary {
+        case .interrupt, .busy, .locked, .abort:
+            // A busy handler that gives up because of a cancel looks like a lock that was not given up in time.
+            if let reason = control.cancelReason { return .cancelled(reason) }
+        default: break
+        }
+        var failure = QueryFailure(error, statementIndex: statementIndex)
+        failure.offset = failure.offset ?? offset
+        if let denial = gatekeeper.denial {
+            failure.code = denial.code
+            failure.message = "\(denial.reason) (\(error.message))"
+        }
+        if failure.code == .busy {
+            failure.message = "the database is locked by another process (\(error.message))"
+        }
+        return .failed(failure)
+    }
+
+    func explain(
+        _ error: StepError,
+        _ control: QueryControl,
+        statementIndex: Int,
+        offset: Int? = nil
+    ) -> Ended {
+        switch error {
+        case .sqlite(let error): return explain(error, control, statementIndex: statementIndex, offset: offset)
+        case .ended(.failed(var failure)):
+            failure.statementIndex = statementIndex
+            return .failed(failure)
+        case .ended(let ended): return ended
+        }
+    }
+}

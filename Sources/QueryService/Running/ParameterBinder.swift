@@ -1,0 +1,81 @@
+import SQLiteConnection
+
+/// Gives the statements of one query their parameters, and says which one is missing or too many.
+struct ParameterBinder {
+    private let parameters: QueryParameters
+    /// Positional: how many values the statements have taken so far.
+    private var taken = 0
+    /// Named: which entries some statement has used.
+    private var used: Set<Int> = []
+
+    init(_ parameters: QueryParameters) { self.parameters = parameters }
+
+    /// Binds the parameters of the next statement.
+    ///
+    /// - Parameter isLast: whether no statement follows, so that values left over can be refused before it runs.
+    mutating func bind(to statement: borrowing Statement, isLast: Bool) throws(QueryFailure) {
+        let count = statement.parameterCount
+        for index in 0..<count {
+            let name = statement.parameterName(at: index + 1)
+            let value = try value(at: index, name: name, count: count)
+            do {
+                try statement.bind(value, at: index + 1)
+            } catch {
+                var failure = QueryFailure(error)
+                failure.message = "parameter \(name ?? "?\(index + 1)"): \(error.message)"
+                throw failure
+            }
+        }
+        if case .positional = parameters { taken += count }
+        if isLast { try finish() }
+    }
+
+    /// Throws when a value was given that no statement took.
+    func finish() throws(QueryFailure) {
+        switch parameters {
+        case .none:
+            return
+        case .positional(let values):
+            guard taken < values.count else { return }
+            throw QueryFailure(
+                .sqlError,
+                "the SQL has \(Self.count(taken, "parameter")), and \(Self.count(values.count, "value")) were given"
+            )
+        case .named(let values):
+            guard let unused = values.indices.first(where: { !used.contains($0) }) else { return }
+            throw QueryFailure(.sqlError, "the SQL has no parameter named \(values[unused].name)")
+        }
+    }
+
+    private mutating func value(at index: Int, name: String?, count: Int) throws(QueryFailure) -> SQLiteValue {
+        switch parameters {
+        case .none:
+            throw QueryFailure(.sqlError, "no value for parameter \(name ?? "?\(index + 1)"): no parameters were given")
+        case .positional(let values):
+            guard taken + index < values.count else {
+                throw QueryFailure(
+                    .sqlError,
+                    "no value for parameter \(name ?? "?\(index + 1)"): the SQL has at least "
+                        + "\(Self.count(taken + count, "parameter")), and \(Self.count(values.count, "value")) were given"
+                )
+            }
+            return values[taken + index]
+        case .named(let values):
+            guard let name else {
+                // SQLite numbers gaps too: with ?5 alone, 1 to 4 exist and nothing refers to them.
+                throw QueryFailure(
+                    .sqlError,
+                    "parameter \(index + 1) has no name: give the parameters as an array, or name it"
+                )
+            }
+            let bare = name.dropFirst()
+            guard let entry = values.firstIndex(where: { $0.name == name || $0.name == bare }) else {
+                throw QueryFailure(.sqlError, "no value for parameter \(name)")
+            }
+            used.insert(entry)
+            return values[entry].value
+        }
+    }
+
+    private static func count(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+}

@@ -1,0 +1,107 @@
+import SQLiteConnection
+import Synchronization
+
+/// One query as every thread sees it: the request, where its results go, and the way to end it.
+final class QueryControl: Sendable {
+    let id: UInt64
+    let request: QueryRequest
+    let client: ClientKey
+    let sink: any QuerySink
+    let outline: ScriptOutline
+    let submittedAt: ContinuousClock.Instant
+    /// The query's thread sleeps here when it waits for its receiver or for a lock.
+    let parker = Parker()
+
+    private struct State {
+        var reason: CancelReason?
+        var deadline: ContinuousClock.Instant?
+        /// The connection that runs the query, while an interrupt can hit nothing else.
+        var interrupt: InterruptHandle?
+    }
+
+    private let state: Mutex<State>
+    /// Set once, with the reason; read without the lock between rows and within progress callbacks.
+    private let cancelled = Atomic<Bool>(false)
+
+    init(
+        id: UInt64,
+        request: QueryRequest,
+        client: ClientKey,
+        sink: any QuerySink,
+        outline: ScriptOutline,
+        timeout: Duration
+    ) {
+        self.id = id
+        self.request = request
+        self.client = client
+        self.sink = sink
+        self.outline = outline
+        submittedAt = .now
+        state = Mutex(State(deadline: submittedAt + timeout))
+    }
+
+    var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
+    var cancelReason: CancelReason? { state.withLock { $0.reason } }
+    var elapsed: Duration { submittedAt.duration(to: .now) }
+
+    // MARK: Ending it, from any thread
+
+    /// Ends the query as soon as it can be; the first reason counts. Never blocks.
+    func cancel(_ reason: CancelReason) {
+        state.withLock { state in
+            guard state.reason == nil else { return }
+            state.reason = reason
+            cancelled.store(true, ordering: .releasing)
+            // Under the lock that `detach` takes: an interrupt can never hit the connection's next query.
+            state.interrupt?.interrupt()
+        }
+        parker.wake()
+    }
+
+    // MARK: On the query's own thread
+
+    /// From now on a cancel interrupts the connection. Throws when the query is already cancelled.
+    func attach(_ interrupt: InterruptHandle) throws(Ended) {
+        let reason = state.withLock { state in
+            if state.reason == nil { state.interrupt = interrupt }
+            return state.reason
+        }
+        if let reason { throw .cancelled(reason) }
+    }
+
+    /// From now on a cancel leaves the connection alone: before a commit, which must run to its end, and before a
+    /// rollback. Returns the reason of a cancel that came before.
+    @discardableResult
+    func detach() -> CancelReason? {
+        state.withLock { state in
+            state.interrupt = nil
+            return state.reason
+        }
+    }
+
+    // MARK: Deadline
+
+    var deadline: ContinuousClock.Instant? { state.withLock { $0.deadline } }
+
+    /// Time in which the receiver does not read does not count: runs `body` without a deadline and moves it afterwards.
+    func withoutDeadline<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
+        let deadline = state.withLock { state in
+            defer { state.deadline = nil }
+            return state.deadline
+        }
+        let start = ContinuousClock.now
+        defer {
+            let pause = start.duration(to: .now)
+            state.withLock { $0.deadline = deadline.map { $0 + pause } }
+        }
+        return try body()
+    }
+}
+
+/// How a query ended other than by completing.
+enum Ended: Error {
+    case cancelled(CancelReason)
+    case failed(QueryFailure)
+    /// Only on a reader: it has to run on the writer, and nothing has happened yet.
+    case needsWriter
+}

@@ -1,0 +1,190 @@
+import SQLiteConnection
+
+/// What one query has done so far on its thread: steps its statements, delivers their rows in batches, sleeps while the
+/// receiver does not take them, and reports progress.
+///
+/// Belongs to the thread that runs the query.
+final class QueryRun {
+    let control: QueryControl
+    var changes: Int64 = 0
+    var lastInsertRowid: Int64?
+    var receipt: String?
+    /// The statement that runs, counted from 0.
+    var statementIndex = 0
+    private(set) var rowCount = 0
+    private(set) var isTruncated = false
+    private(set) var hasStarted = false
+
+    private let limits: QueryLimits
+    private let maxRows: Int
+    private let maxPause: Duration
+    private let progressInterval: Duration
+    private let beganAt = ContinuousClock.now
+    private var resultBytes = 0
+    private var batchRows = 0
+    private var batchBytes = 0
+    private var batchEndsAt: ContinuousClock.Instant
+    private var reportsAt: ContinuousClock.Instant
+    private var progress = ProgressTracker()
+
+    init(_ control: QueryControl, limits: QueryLimits, lane: Ticket.Lane) {
+        self.control = control
+        self.limits = limits
+        maxRows = min(control.request.maxRows ?? limits.maxRows, limits.maxRows)
+        maxPause = lane == .reader ? limits.maxPause : limits.maxWriterPause
+        progressInterval = max(
+            control.request.progressInterval ?? limits.progressInterval,
+            limits.minProgressInterval
+        )
+        batchEndsAt = beganAt + limits.batchTime
+        reportsAt = beganAt + progressInterval
+    }
+
+    func start(readOnly: Bool) {
+        guard !hasStarted else { return }
+        hasStarted = true
+        control.sink.started(readOnly: readOnly)
+    }
+
+    // MARK: Rows
+
+    /// Runs a statement to its end and delivers its rows.
+    func step(_ statement: inout Statement, index: Int, mustFinish: Bool) throws(StepError) {
+        progress.begin(statement.counters, sql: statement.sql, in: control)
+        defer { progress.end() }
+        let columnCount = statement.columnCount
+        guard columnCount > 0 else {
+            do { while try statement.step() {} } catch { throw .sqlite(error) }
+            return
+        }
+        control.sink.columns(statementIndex: index, names: (0..<columnCount).map { statement.columnName($0) })
+        if maxRows == 0 || isTruncated, !mustFinish {
+            isTruncated = true
+            return
+        }
+        do {
+            while try statement.step() {
+                if isTruncated { continue }
+                if rowCount >= maxRows || resultBytes >= limits.maxResultBytes {
+                    // A statement that writes has to run to its end; one that reads can stop.
+                    isTruncated = true
+                    if mustFinish { continue }
+                    return
+                }
+                let bytes = control.sink.row(statement)
+                rowCount += 1
+                batchRows += 1
+                batchBytes += bytes
+                resultBytes += bytes
+                if batchBytes >= limits.batchBytes || batchRows >= limits.batchRows {
+                    if bytes > limits.maxRowBytes { throw tooLong(bytes) }
+                    try endBatch()
+                } else if control.isCancelled {
+                    throw StepError.ended(.cancelled(control.cancelReason ?? .client))
+                }
+            }
+        } catch let error as SQLiteError {
+            throw .sqlite(error)
+        } catch let error as StepError {
+            throw error
+        } catch {
+            throw .ended(.failed(QueryFailure(.internal, "\(error)")))
+        }
+    }
+
+    private func tooLong(_ bytes: Int) -> StepError {
+        .ended(
+            .failed(
+                QueryFailure(.tooBig, "row \(rowCount) has \(bytes) bytes; a row may have \(limits.maxRowBytes)")
+            )
+        )
+    }
+
+    /// Passes on what is left of the last batch.
+    func flush() {
+        guard batchRows > 0 else { return }
+        batchRows = 0
+        batchBytes = 0
+        batchEndsAt = .now + limits.batchTime
+        control.sink.endOfBatch()
+    }
+
+    private func endBatch() throws(StepError) {
+        flush()
+        if control.isCancelled { throw .ended(.cancelled(control.cancelReason ?? .client)) }
+        if !control.sink.isWritable {
+            do { try control.withoutDeadline { () throws(Ended) in try sleepUntilWritable() } } catch {
+                throw .ended(error)
+            }
+        }
+    }
+
+    private func sleepUntilWritable() throws(Ended) {
+        let start = ContinuousClock.now
+        while true {
+            // In this order: a wake between the look and the sleep is kept.
+            control.parker.forgetWake()
+            if let reason = control.cancelReason { throw .cancelled(reason) }
+            if control.sink.isWritable { return }
+            let paused = start.duration(to: .now)
+            let held = beganAt.duration(to: .now)
+            guard paused < maxPause else {
+                throw .failed(
+                    QueryFailure(
+                        .interrupted,
+                        "the receiver took no rows for \(maxPause), and a query that waits keeps the write-ahead log from "
+                            + "being recycled"
+                    )
+                )
+            }
+            guard held < limits.maxSnapshotTime else {
+                throw .failed(
+                    QueryFailure(
+                        .interrupted,
+                        "the query held its snapshot for \(limits.maxSnapshotTime), which keeps the write-ahead log from "
+                            + "being recycled"
+                    )
+                )
+            }
+            control.parker.sleep(atMost: min(maxPause - paused, limits.maxSnapshotTime - held))
+        }
+    }
+
+    // MARK: Within SQLite's callbacks
+
+    /// Called every so many steps of the virtual machine.
+    func tick() -> ProgressDecision {
+        if control.isCancelled { return .interrupt }
+        let now = ContinuousClock.now
+        progress.tick()
+        if batchRows > 0, now >= batchEndsAt { flush() }
+        if now >= reportsAt { report(progress.message, at: now) }
+        return .proceed
+    }
+
+    /// Called while it waits for a lock.
+    func tickWaiting() {
+        let now = ContinuousClock.now
+        if now >= reportsAt { report("waiting for a lock that another process holds", at: now) }
+    }
+
+    private func report(_ message: String, at now: ContinuousClock.Instant) {
+        reportsAt = now + progressInterval
+        let estimate = progress.estimate(rowShare: maxRows < Int.max ? Double(rowCount) / Double(max(maxRows, 1)) : nil)
+        control.sink.progress(
+            QueryProgress(
+                fraction: estimate?.fraction,
+                message: message,
+                rowCount: rowCount,
+                elapsed: control.submittedAt.duration(to: now),
+                estimatedTotal: estimate?.rows
+            )
+        )
+    }
+}
+
+/// How stepping a statement failed.
+enum StepError: Error {
+    case sqlite(SQLiteError)
+    case ended(Ended)
+}

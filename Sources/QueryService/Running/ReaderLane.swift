@@ -1,0 +1,160 @@
+import SQLiteConnection
+
+/// Runs queries that only read, one after the other, on a connection that cannot write. Finds out which do not.
+///
+/// Belongs to one worker's thread.
+final class ReaderLane {
+    private let configuration: ServiceConfiguration
+    private var guarded: GuardedConnection?
+    private var generation = 0
+
+    init(_ configuration: ServiceConfiguration) { self.configuration = configuration }
+
+    /// Opens the connection ahead of the first query; a failure is found again by that query.
+    func prepare() { _ = try? open(generation: generation) }
+
+    func close() { guarded = nil }
+
+    func run(_ control: QueryControl, generation: Int) -> Conclusion {
+        let run = QueryRun(control, limits: configuration.limits, lane: .reader)
+        do throws(Ended) {
+            let guarded: GuardedConnection
+            do { guarded = try open(generation: generation) } catch { throw Ended.failed(QueryFailure(error)) }
+            try execute(run, on: guarded)
+            run.flush()
+            return .completed(
+                QueryOutcome(
+                    rowCount: run.rowCount,
+                    duration: control.elapsed,
+                    changes: 0,
+                    truncated: run.isTruncated,
+                    inTransaction: false
+                )
+            )
+        } catch {
+            switch error {
+            case .needsWriter: return .handOn
+            case .cancelled(let reason):
+                run.flush()
+                return .cancelled(reason, rowCount: run.rowCount)
+            case .failed(var failure):
+                run.flush()
+                failure.rowCount = run.rowCount
+                return .failed(failure)
+            }
+        }
+    }
+
+    private func open(generation: Int) throws(SQLiteError) -> GuardedConnection {
+        if generation != self.generation { guarded = nil }
+        if let guarded { return guarded }
+        let opened = try GuardedConnection(configuration, lane: .reader)
+        guarded = opened
+        self.generation = generation
+        return opened
+    }
+
+    private func execute(_ run: QueryRun, on guarded: GuardedConnection) throws(Ended) {
+        let control = run.control
+        try control.attach(guarded.connection.interruptHandle)
+        guarded.gatekeeper.begin(control.request.policy, lane: .reader)
+        guarded.pulse.run = run
+        defer {
+            control.detach()
+            guarded.pulse.run = nil
+            guarded.gatekeeper.end()
+        }
+        if control.outline.statementCount > 1 {
+            try classify(control, on: guarded)
+            try runScript(run, on: guarded)
+        } else {
+            var binder = ParameterBinder(control.request.parameters)
+            var script = Script(control.request.sql)
+            guard try runNext(of: &script, index: 0, isLast: true, &binder, run, on: guarded) else {
+                throw .failed(.noStatement)
+            }
+        }
+    }
+
+    /// Throws `needsWriter` when any statement does. One that does not compile ends the look: what comes before it only
+    /// reads, and so does not create what it misses.
+    private func classify(_ control: QueryControl, on guarded: GuardedConnection) throws(Ended) {
+        var script = Script(control.request.sql)
+        do {
+            while let statement = try script.next(on: guarded.connection) {
+                if !statement.isReadOnly { throw Ended.needsWriter }
+            }
+        } catch {
+            if guarded.gatekeeper.needsWriter { throw .needsWriter }
+            if case .needsWriter? = error as? Ended { throw .needsWriter }
+        }
+        guarded.gatekeeper.forgetStatement()
+    }
+
+    /// An atomic script sees one state of the database.
+    private func runScript(_ run: QueryRun, on guarded: GuardedConnection) throws(Ended) {
+        let control = run.control
+        let isAtomic = control.request.atomic
+        do { if isAtomic { try guarded.executeUnguarded("BEGIN") } } catch {
+            throw guarded.explain(error, control, statementIndex: 0)
+        }
+        defer {
+            control.detach()
+            if !guarded.connection.isInAutocommit { try? guarded.executeUnguarded("ROLLBACK") }
+        }
+        var binder = ParameterBinder(control.request.parameters)
+        var script = Script(control.request.sql)
+        var index = 0
+        while true {
+            let isLast = index == control.outline.statementCount - 1
+            guard try runNext(of: &script, index: index, isLast: isLast, &binder, run, on: guarded) else { break }
+            index += 1
+        }
+        if index == 0 { throw .failed(.noStatement) }
+        do { try binder.finish() } catch { throw .failed(error) }
+    }
+
+    private func runNext(
+        of script: inout Script,
+        index: Int,
+        isLast: Bool,
+        _ binder: inout ParameterBinder,
+        _ run: QueryRun,
+        on guarded: GuardedConnection
+    ) throws(Ended) -> Bool {
+        let control = run.control
+        do {
+            guard var statement = try script.next(on: guarded.connection) else { return false }
+            if !statement.isReadOnly { throw Ended.needsWriter }
+            do { try binder.bind(to: statement, isLast: isLast) } catch {
+                var failure = error
+                failure.statementIndex = index
+                throw Ended.failed(failure)
+            }
+            run.start(readOnly: true)
+            try run.step(&statement, index: index, mustFinish: false)
+            return true
+        } catch let error as SQLiteError {
+            throw guarded.explain(error, control, statementIndex: index)
+        } catch let error as StepError {
+            let offset = control.outline.statementCount > 1 ? script.statementOffset : nil
+            throw guarded.explain(error, control, statementIndex: index, offset: offset)
+        } catch let ended as Ended {
+            throw ended
+        } catch {
+            throw .failed(QueryFailure(.internal, "\(error)"))
+        }
+    }
+}
+
+extension QueryFailure {
+    static let noStatement = QueryFailure(
+        .sqlError,
+        "there is no statement in the SQL: it is empty or holds only comments and semicolons"
+    )
+}
+
+extension Script {
+    /// Where the statement itself begins, behind white space and comments.
+    var statementOffset: Int { ScriptOutline.firstSignificantByte(of: sql, from: offset) }
+}

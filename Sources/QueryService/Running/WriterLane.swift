@@ -1,0 +1,102 @@
+import ChangeCapture
+import SQLiteConnection
+
+/// Runs queries that may write, one after the other, on the one connection that can.
+///
+/// Belongs to one worker's thread.
+final class WriterLane {
+    private let configuration: ServiceConfiguration
+    private let makeRecorder: (Connection) throws(SQLiteError) -> any ChangeRecorder
+    private let commitSink: (any CommitSink)?
+    private var session: WriterSession?
+    private var generation = 0
+
+    init(
+        _ configuration: ServiceConfiguration,
+        commitSink: (any CommitSink)?,
+        makeRecorder: @escaping (Connection) throws(SQLiteError) -> any ChangeRecorder
+    ) {
+        self.configuration = configuration
+        self.commitSink = commitSink
+        self.makeRecorder = makeRecorder
+    }
+
+    /// Opens the connection ahead of the first query; a failure is found again by that query.
+    func prepare() { _ = try? open(generation: generation) }
+
+    func close() {
+        rollBack()
+        session = nil
+    }
+
+    var isInTransaction: Bool { session?.isInTransaction ?? false }
+
+    func run(_ control: QueryControl, generation: Int) -> Conclusion {
+        let run = QueryRun(control, limits: configuration.limits, lane: .writer)
+        let session: WriterSession
+        do { session = try open(generation: generation) } catch { return .failed(QueryFailure(error)) }
+        let ended: Ended?
+        do {
+            try WriterScript(run, on: session).execute()
+            ended = nil
+        } catch { ended = error }
+        run.flush()
+        if session.isInTransaction, !control.request.allowsOpenTransaction {
+            session.rollBack()
+            if ended == nil {
+                return .failed(
+                    QueryFailure(
+                        .transactionLeftOpen,
+                        "the transaction was still open at the end of the request, and was rolled back"
+                    )
+                )
+            }
+        }
+        switch ended {
+        case nil:
+            return .completed(
+                QueryOutcome(
+                    rowCount: run.rowCount,
+                    duration: control.elapsed,
+                    changes: run.changes,
+                    lastInsertRowid: run.lastInsertRowid,
+                    truncated: run.isTruncated,
+                    receipt: run.receipt,
+                    inTransaction: session.isInTransaction
+                )
+            )
+        case .cancelled(let reason): return .cancelled(reason, rowCount: run.rowCount)
+        case .failed(var failure):
+            failure.rowCount = run.rowCount
+            failure.inTransaction = session.isInTransaction
+            return .failed(failure)
+        case .needsWriter: return .failed(QueryFailure(.internal, "the writer handed a query on"))
+        }
+    }
+
+    /// Rolls back the transaction that a client left.
+    func rollBack() { session?.rollBack() }
+
+    /// Between two queries: checkpoints, and clears what a client left on the connection.
+    func maintain() {
+        guard let session, !session.isInTransaction else { return }
+        session.checkpoint(atFrames: configuration.checkpointFrames)
+        // A connection that was opened anew has nothing of anybody's: no setting, no temporary object.
+        if session.guarded.gatekeeper.isTainted {
+            self.session = nil
+            prepare()
+        }
+    }
+
+    private func open(generation: Int) throws(SQLiteError) -> WriterSession {
+        if generation != self.generation {
+            rollBack()
+            session = nil
+        }
+        if let session { return session }
+        let opened = try WriterSession(configuration, commitSink: commitSink, makeRecorder: makeRecorder)
+        session = opened
+        self.generation = generation
+        return opened
+    }
+}

@@ -1,0 +1,193 @@
+import SQLiteConnection
+
+/// Runs the statements of one query on the writer, in the transaction that the request asks for.
+struct WriterScript {
+    /// What surrounds the statements.
+    private enum Wrap {
+        /// Each statement has a transaction of its own, or the script handles transactions itself.
+        case none
+        case transaction
+        /// The client's transaction goes on around the script.
+        case savepoint
+    }
+
+    private let run: QueryRun
+    private let session: WriterSession
+    private let control: QueryControl
+    private let guarded: GuardedConnection
+
+    init(_ run: QueryRun, on session: WriterSession) {
+        self.run = run
+        self.session = session
+        control = run.control
+        guarded = session.guarded
+    }
+
+    func execute() throws(Ended) {
+        let outline = control.outline
+        guard outline.statementCount > 0 else { throw .failed(.noStatement) }
+        let wasOpen = session.isInTransaction
+        let isWrapped = outline.statementCount > 1 && control.request.atomic && !outline.controlsTransactions
+        let wrap: Wrap = !isWrapped ? .none : wasOpen ? .savepoint : .transaction
+        try control.attach(guarded.connection.interruptHandle)
+        guarded.gatekeeper.begin(control.request.policy, lane: .writer)
+        guarded.pulse.run = run
+        defer {
+            control.detach()
+            guarded.pulse.run = nil
+            guarded.gatekeeper.end()
+        }
+        do {
+            try begin(wrap)
+            try runStatements()
+            try end(wrap)
+        } catch {
+            // From here on nothing may be interrupted.
+            control.detach()
+            undo(wrap, wasOpen: wasOpen)
+            throw error
+        }
+    }
+
+    private func begin(_ wrap: Wrap) throws(Ended) {
+        if wrap != .none { run.start(readOnly: false) }
+        do {
+            switch wrap {
+            case .none: break
+            case .transaction: try session.begin(run)
+            case .savepoint: try session.beginSavepoint()
+            }
+        } catch { throw guarded.explain(error, control, statementIndex: 0) }
+    }
+
+    private func end(_ wrap: Wrap) throws(Ended) {
+        switch wrap {
+        case .none: break
+        case .transaction: try session.commit(run)
+        case .savepoint:
+            do { try session.releaseSavepoint() } catch {
+                throw guarded.explain(error, control, statementIndex: run.statementIndex)
+            }
+        }
+    }
+
+    private func undo(_ wrap: Wrap, wasOpen: Bool) {
+        guard session.isInTransaction else {
+            // SQLite has rolled back by itself, which it does after some errors and when a write is interrupted.
+            session.recorder.transactionDidRollBack()
+            return
+        }
+        switch wrap {
+        case .transaction: session.rollBack()
+        case .savepoint: session.rollBackToSavepoint()
+        case .none: if !wasOpen, control.request.atomic { session.rollBack() }
+        }
+    }
+
+    private func runStatements() throws(Ended) {
+        var binder = ParameterBinder(control.request.parameters)
+        var script = Script(control.request.sql)
+        var index = 0
+        while true {
+            run.statementIndex = index
+            // Detached by the commit of the statement before.
+            try control.attach(guarded.connection.interruptHandle)
+            let isLast = index == control.outline.statementCount - 1
+            guard try runNext(of: &script, isLast: isLast, &binder) else { break }
+            index += 1
+        }
+        if index == 0 { throw .failed(.noStatement) }
+        do { try binder.finish() } catch { throw .failed(error) }
+    }
+
+    private func runNext(
+        of script: inout Script,
+        isLast: Bool,
+        _ binder: inout ParameterBinder
+    ) throws(Ended) -> Bool {
+        guarded.gatekeeper.forgetStatement()
+        do {
+            guard var statement = try script.next(on: guarded.connection) else { return false }
+            do { try binder.bind(to: statement, isLast: isLast) } catch {
+                var failure = error
+                failure.statementIndex = run.statementIndex
+                throw Ended.failed(failure)
+            }
+            try runOne(&statement)
+            return true
+        } catch let error as SQLiteError {
+            throw guarded.explain(error, control, statementIndex: run.statementIndex)
+        } catch let error as StepError {
+            let offset = control.outline.statementCount > 1 ? script.statementOffset : nil
+            throw guarded.explain(error, control, statementIndex: run.statementIndex, offset: offset)
+        } catch let ended as Ended {
+            throw ended
+        } catch {
+            throw .failed(QueryFailure(.internal, "\(error)"))
+        }
+    }
+
+    private func runOne(_ statement: inout Statement) throws {
+        let kind = guarded.gatekeeper.statement
+        let isExplained = statement.explainLevel > 0
+        let writes = !statement.isReadOnly
+        let isControl = kind.transaction != nil && !isExplained
+        run.start(readOnly: !writes && !isControl && control.outline.statementCount == 1)
+        if isControl { return try runControl(&statement, kind.transaction) }
+        guard writes else { return try run.step(&statement, index: run.statementIndex, mustFinish: false) }
+
+        let isVacuum = ScriptOutline.verb(of: statement.sql) == .vacuum
+        // These two cannot run, or have no effect, within a transaction.
+        let needsTransaction = !session.isInTransaction && !kind.isPragma && !isVacuum
+        if needsTransaction { try session.begin(run) }
+        do {
+            try runWrite(&statement, isVacuum: isVacuum)
+            if needsTransaction {
+                try session.commit(run)
+            } else if !session.isInTransaction, session.hasUntoldCommit {
+                try session.committed(run)
+            }
+        } catch {
+            control.detach()
+            if needsTransaction { session.rollBack() }
+            throw error
+        }
+    }
+
+    private func runWrite(_ statement: inout Statement, isVacuum: Bool) throws {
+        let connection = guarded.connection
+        let before = connection.totalChanges
+        try session.recorder.statementWillRun()
+        guarded.gatekeeper.isVacuuming = isVacuum
+        defer { guarded.gatekeeper.isVacuuming = false }
+        do {
+            try run.step(&statement, index: run.statementIndex, mustFinish: true)
+            session.recorder.statementDidRun(failed: false)
+        } catch {
+            session.recorder.statementDidRun(failed: true)
+            throw error
+        }
+        guard connection.totalChanges != before else { return }
+        run.changes += connection.changes
+        if guarded.gatekeeper.statement.inserts { run.lastInsertRowid = connection.lastInsertRowid }
+    }
+
+    /// BEGIN, COMMIT, SAVEPOINT and their like, as the client says them.
+    private func runControl(_ statement: inout Statement, _ kind: Gatekeeper.Statement.Transaction?) throws {
+        let wasOpen = session.isInTransaction
+        let mayCommit = wasOpen && (kind == .commit || kind == .release)
+        if mayCommit {
+            try session.prepareToCommit(run)
+            guarded.pulse.isInterruptible = false
+        }
+        defer { guarded.pulse.isInterruptible = true }
+        try run.step(&statement, index: run.statementIndex, mustFinish: true)
+        if kind == .rollbackTo { session.recorder.statementDidRun(failed: true) }
+        guard wasOpen, !session.isInTransaction else { return }
+        if mayCommit {
+            try session.committed(run)
+        } else {
+            session.recorder.transactionDidRollBack()
+        }
+    }
+}

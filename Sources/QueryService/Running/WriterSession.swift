@@ -1,0 +1,128 @@
+import ChangeCapture
+import SQLiteConnection
+
+/// The writer's connection with its recorder: how transactions begin and end, so that every commit is recorded and told,
+/// once and in order.
+///
+/// Belongs to the writer's thread.
+final class WriterSession {
+    let guarded: GuardedConnection
+    let recorder: any ChangeRecorder
+    private let commitSink: (any CommitSink)?
+    private let log = LogState()
+
+    /// What the log's hook said since the last look.
+    private final class LogState {
+        /// After the last commit; nil when there was none since it was told.
+        var committedFrames: Int?
+        var frames = 0
+    }
+
+    /// Makes the authorizer's observer before the recorder exists.
+    private final class Relay {
+        weak var recorder: (any ChangeRecorder)?
+    }
+
+    init(
+        _ configuration: ServiceConfiguration,
+        commitSink: (any CommitSink)?,
+        makeRecorder: (Connection) throws(SQLiteError) -> any ChangeRecorder
+    ) throws(SQLiteError) {
+        let relay = Relay()
+        guarded = try GuardedConnection(configuration, lane: .writer) { relay.recorder?.observe($0) }
+        self.commitSink = commitSink
+        recorder = try makeRecorder(guarded.connection)
+        relay.recorder = recorder
+        guarded.connection.setWALHook { [log] database, frames in
+            guard database == "main" else { return }
+            log.committedFrames = frames
+            log.frames = frames
+        }
+    }
+
+    var isInTransaction: Bool { !guarded.connection.isInAutocommit }
+
+    // MARK: Transactions
+
+    /// Begins the service's own transaction around a statement or a script; may wait for another process's lock.
+    func begin(_ run: QueryRun) throws(SQLiteError) {
+        try guarded.gatekeeper.unguarded { () throws(SQLiteError) in
+            try guarded.connection.execute("BEGIN IMMEDIATE")
+        }
+    }
+
+    func commit(_ run: QueryRun) throws(Ended) {
+        do {
+            try prepareToCommit(run)
+            try guarded.executeUnguarded("COMMIT")
+        } catch let error as SQLiteError {
+            throw guarded.explain(error, run.control, statementIndex: run.statementIndex)
+        } catch let ended as Ended {
+            throw ended
+        } catch {
+            throw .failed(QueryFailure(.internal, "\(error)"))
+        }
+        try committed(run)
+    }
+
+    /// The last moment in which a cancel wins.
+    func prepareToCommit(_ run: QueryRun) throws {
+        try recorder.transactionWillCommit()
+        if let reason = run.control.detach() { throw Ended.cancelled(reason) }
+    }
+
+    /// A commit became durable: tells it.
+    func committed(_ run: QueryRun) throws(Ended) {
+        let changes: ChangeSet
+        do { changes = try recorder.transactionDidCommit() } catch {
+            throw guarded.explain(error, run.control, statementIndex: run.statementIndex)
+        }
+        let frames = log.committedFrames
+        log.committedFrames = nil
+        guard frames != nil || !changes.isEmpty, let commitSink else { return }
+        let request = run.control.request
+        run.receipt = commitSink.committed(
+            ServiceCommit(
+                changes: changes,
+                walFrameCount: frames,
+                queryId: request.queryId,
+                client: run.control.client,
+                userId: request.userId,
+                username: request.username
+            )
+        )
+    }
+
+    /// Outside of any transaction: whether something was committed that has not been told.
+    var hasUntoldCommit: Bool { log.committedFrames != nil }
+
+    func rollBack() {
+        guard isInTransaction else { return }
+        // Fails only when the transaction is gone already.
+        try? guarded.executeUnguarded("ROLLBACK")
+        recorder.transactionDidRollBack()
+    }
+
+    // MARK: Savepoint around a script within a client's transaction
+
+    private static let savepoint = "\"tablecast script\""
+
+    func beginSavepoint() throws(SQLiteError) { try guarded.executeUnguarded("SAVEPOINT \(Self.savepoint)") }
+    func releaseSavepoint() throws(SQLiteError) { try guarded.executeUnguarded("RELEASE \(Self.savepoint)") }
+
+    func rollBackToSavepoint() {
+        guard isInTransaction else { return }
+        try? guarded.executeUnguarded("ROLLBACK TO \(Self.savepoint); RELEASE \(Self.savepoint)")
+        recorder.statementDidRun(failed: true)
+    }
+
+    // MARK: Log
+
+    /// Copies the log's frames into the database once there are enough; never waits for anybody.
+    func checkpoint(atFrames threshold: Int?) {
+        guard let threshold, log.frames >= threshold else { return }
+        // A checkpoint that finds the database locked is made after the next commit.
+        _ = try? guarded.connection.checkpoint(.passive)
+        log.frames = 0
+    }
+}

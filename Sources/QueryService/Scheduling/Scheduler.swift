@@ -1,0 +1,221 @@
+/// Decides which query runs where and when. A pure state machine: it runs nothing, knows no threads, and is told the time.
+///
+/// Readers take queries in turns by client. The one writer does too, except that an open transaction holds it for its
+/// client: then only that client's queries run on it, in order, until the transaction ends, idles too long, or its client
+/// goes.
+struct Scheduler {
+    struct Limits {
+        var maxQueries: Int
+        var maxQueriesPerClient: Int
+        var busyTimeout: Duration
+        var idleTimeout: Duration
+    }
+
+    /// Why a query may not enter.
+    enum Refusal: Hashable {
+        case tooManyQueries
+        case tooManyQueriesOfClient
+        case transactionTimedOut
+        case shuttingDown
+    }
+
+    /// What a worker has to do now.
+    enum Assignment: Hashable {
+        case read(Ticket, reader: Int)
+        case write(Ticket)
+        /// Roll back the transaction of a client that went or idled.
+        case rollBack(ClientKey)
+    }
+
+    /// What to do with a query that somebody wants to end.
+    enum Withdrawal: Hashable {
+        /// It had not begun and is out of the queue.
+        case removed(Ticket)
+        /// A worker has it: interrupt it.
+        case running(Ticket)
+        case unknown
+    }
+
+    private struct Holder {
+        let client: ClientKey
+        let since: ContinuousClock.Instant
+        var idleSince: ContinuousClock.Instant
+        var mustRollBack = false
+    }
+
+    private let limits: Limits
+    private var readQueue = FairQueue()
+    private var writeQueue = FairQueue()
+    private var idleReaders: [Int]
+    private var running: [UInt64: Ticket] = [:]
+    private var isWriterBusy = false
+    private var holder: Holder?
+    /// Queries per client, waiting and running.
+    private var counts: [ClientKey: Int] = [:]
+    /// Queries per client that control transactions, waiting and running.
+    private var controlCounts: [ClientKey: Int] = [:]
+    /// Clients whose transaction was rolled back behind their back and who have to hear of it.
+    private var timedOut: Set<ClientKey> = []
+    private(set) var isShuttingDown = false
+
+    init(readerCount: Int, limits: Limits) {
+        self.limits = limits
+        idleReaders = Array((0..<readerCount).reversed())
+    }
+
+    var queryCount: Int { running.count + readQueue.count + writeQueue.count }
+    var transactionHolder: ClientKey? { holder?.client }
+    /// Nothing runs, waits or is held open.
+    var isQuiet: Bool { queryCount == 0 && !isWriterBusy && holder == nil }
+
+    // MARK: Queries come and go
+
+    mutating func submit(_ ticket: Ticket) -> Refusal? {
+        if isShuttingDown { return .shuttingDown }
+        if timedOut.remove(ticket.client) != nil { return .transactionTimedOut }
+        if queryCount >= limits.maxQueries { return .tooManyQueries }
+        if counts[ticket.client, default: 0] >= limits.maxQueriesPerClient { return .tooManyQueriesOfClient }
+        counts[ticket.client, default: 0] += 1
+        enqueue(ticket)
+        if ticket.controlsTransactions { controlCounts[ticket.client, default: 0] += 1 }
+        return nil
+    }
+
+    private mutating func enqueue(_ ticket: Ticket) {
+        let followsTransaction =
+            holder?.client == ticket.client || controlCounts[ticket.client] != nil || ticket.controlsTransactions
+        if ticket.lane == .writer || followsTransaction {
+            var ticket = ticket
+            ticket.lane = .writer
+            writeQueue.append(ticket)
+        } else {
+            readQueue.append(ticket)
+        }
+    }
+
+    mutating func withdraw(_ id: UInt64) -> Withdrawal {
+        if let ticket = running[id] { return .running(ticket) }
+        guard let ticket = remove(where: { $0.id == id }).first else { return .unknown }
+        return .removed(ticket)
+    }
+
+    /// Takes a client's waiting queries out and has its transaction rolled back; returns what waited and what still runs.
+    mutating func disconnect(_ client: ClientKey) -> (removed: [Ticket], running: [Ticket]) {
+        timedOut.remove(client)
+        if holder?.client == client { holder?.mustRollBack = true }
+        return (remove { $0.client == client }, running.values.filter { $0.client == client })
+    }
+
+    /// Refuses what comes from now on; returns what waited and what still runs.
+    mutating func shutDown() -> (removed: [Ticket], running: [Ticket]) {
+        isShuttingDown = true
+        holder?.mustRollBack = true
+        return (remove { _ in true }, Array(running.values))
+    }
+
+    private mutating func remove(where matches: (Ticket) -> Bool) -> [Ticket] {
+        let removed = readQueue.removeAll(where: matches) + writeQueue.removeAll(where: matches)
+        for ticket in removed { forget(ticket) }
+        return removed
+    }
+
+    private mutating func forget(_ ticket: Ticket) {
+        Self.decrement(&counts, ticket.client)
+        if ticket.controlsTransactions { Self.decrement(&controlCounts, ticket.client) }
+    }
+
+    private static func decrement(_ counts: inout [ClientKey: Int], _ client: ClientKey) {
+        guard let count = counts[client] else { return }
+        counts[client] = count > 1 ? count - 1 : nil
+    }
+
+    // MARK: Workers begin and end
+
+    /// The work that can start now; each worker named is busy from now on.
+    mutating func assign() -> [Assignment] {
+        var assignments: [Assignment] = []
+        while let reader = idleReaders.last, let ticket = readQueue.popFirst() {
+            idleReaders.removeLast()
+            running[ticket.id] = ticket
+            assignments.append(.read(ticket, reader: reader))
+        }
+        if !isWriterBusy, let work = nextForWriter() {
+            isWriterBusy = true
+            if case .write(let ticket) = work { running[ticket.id] = ticket }
+            assignments.append(work)
+        }
+        return assignments
+    }
+
+    private mutating func nextForWriter() -> Assignment? {
+        guard let holder else { return writeQueue.popFirst().map { .write($0) } }
+        if holder.mustRollBack { return .rollBack(holder.client) }
+        return writeQueue.popFirst(of: holder.client).map { .write($0) }
+    }
+
+    mutating func readerFinished(_ reader: Int, _ ticket: Ticket) {
+        idleReaders.append(reader)
+        running[ticket.id] = nil
+        forget(ticket)
+    }
+
+    /// The reader found out that the query writes.
+    mutating func readerHandsOn(_ reader: Int, _ ticket: Ticket) {
+        idleReaders.append(reader)
+        running[ticket.id] = nil
+        var ticket = ticket
+        ticket.lane = .writer
+        writeQueue.append(ticket)
+    }
+
+    /// The query ended and left a transaction open or not. The writer may still have work of its own: see
+    /// ``writerIsReady()``.
+    mutating func writerFinished(_ ticket: Ticket, inTransaction: Bool, at now: ContinuousClock.Instant) {
+        running[ticket.id] = nil
+        forget(ticket)
+        guard inTransaction else {
+            holder = nil
+            return
+        }
+        if holder?.client == ticket.client {
+            holder?.idleSince = now
+        } else {
+            holder = Holder(client: ticket.client, since: now, idleSince: now, mustRollBack: isShuttingDown)
+        }
+    }
+
+    mutating func writerRolledBack() { holder = nil }
+
+    mutating func writerIsReady() { isWriterBusy = false }
+
+    // MARK: Time
+
+    /// Ends what waited too long: returns the queries that fail with `BUSY`, and the client whose idle transaction
+    /// ``assign()`` will have rolled back.
+    mutating func tick(at now: ContinuousClock.Instant) -> (busy: [Ticket], timedOut: ClientKey?) {
+        guard let holder else { return ([], nil) }
+        let latest = now - limits.busyTimeout
+        let busy = remove { ticket in
+            ticket.client != holder.client && ticket.lane == .writer && max(ticket.enqueuedAt, holder.since) <= latest
+        }
+        guard isIdle(holder), holder.idleSince + limits.idleTimeout <= now else { return (busy, nil) }
+        self.holder?.mustRollBack = true
+        timedOut.insert(holder.client)
+        return (busy, holder.client)
+    }
+
+    /// When ``tick(at:)`` next has something to do, as things stand.
+    var nextTick: ContinuousClock.Instant? {
+        guard let holder else { return nil }
+        let idle = isIdle(holder) ? holder.idleSince + limits.idleTimeout : nil
+        let busy = writeQueue.all.lazy
+            .filter { $0.client != holder.client }
+            .map { max($0.enqueuedAt, holder.since) + limits.busyTimeout }
+            .min()
+        return [idle, busy].compactMap { $0 }.min()
+    }
+
+    private func isIdle(_ holder: Holder) -> Bool {
+        !isWriterBusy && !holder.mustRollBack && !writeQueue.contains(client: holder.client)
+    }
+}

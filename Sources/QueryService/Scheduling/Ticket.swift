@@ -1,0 +1,15 @@
+/// What the scheduler knows of a query.
+struct Ticket: Hashable, Sendable {
+    let id: UInt64
+    let client: ClientKey
+    /// Where it should be tried first. A reader that finds out that it writes hands it on.
+    var lane: Lane
+    /// It says BEGIN, COMMIT, SAVEPOINT or the like: what the client sends after it has to follow it in order.
+    let controlsTransactions: Bool
+    let enqueuedAt: ContinuousClock.Instant
+
+    enum Lane: Hashable, Sendable {
+        case reader
+        case writer
+    }
+}

@@ -1,0 +1,26 @@
+import Synchronization
+
+/// The mailbox of a thread that runs queries. The scheduler gives it one piece of work at a time.
+final class Worker: Sendable {
+    enum Work {
+        case run(QueryControl)
+        case rollBack(ClientKey)
+        case stop
+    }
+
+    private let mailbox = Mutex<[Work]>([])
+    private let parker = Parker()
+
+    func give(_ work: Work) {
+        mailbox.withLock { $0.append(work) }
+        parker.wake()
+    }
+
+    /// Sleeps until there is work.
+    func take() -> Work {
+        while true {
+            if let work = mailbox.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) { return work }
+            parker.sleep()
+        }
+    }
+}

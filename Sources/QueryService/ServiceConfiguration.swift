@@ -1,0 +1,12 @@
+/// What a ``QueryService`` works on.
+package struct ServiceConfiguration: Sendable {
+    /// The database's file name, or a URI.
+    package var path: String
+    package var isURI = false
+    package var limits = QueryLimits()
+    /// Frames in the write-ahead log after which the writer runs a PASSIVE checkpoint between two queries; nil when
+    /// somebody else does.
+    package var checkpointFrames: Int? = 1_000
+
+    package init(path: String) { self.path = path }
+}

@@ -1,0 +1,106 @@
+import ChangeCapture
+import QueryService
+import SQLiteConnection
+import Synchronization
+
+/// A service on a temporary database, with everything it says.
+final class Harness: Sendable {
+    let database: TemporaryDatabase
+    let service: QueryService
+    let commits = CommitLog()
+    let events = EventLog()
+    private let lastId = Atomic<Int>(0)
+
+    init(_ sql: String = "", journalMode: String = "WAL", _ adjust: (inout ServiceConfiguration) -> Void = { _ in })
+        throws
+    {
+        database = try TemporaryDatabase(sql, journalMode: journalMode)
+        var configuration = ServiceConfiguration(path: database.path)
+        adjust(&configuration)
+        service = try QueryService(configuration, commitSink: commits, events: events)
+    }
+
+    struct Running {
+        let queryId: String
+        let handle: QueryHandle
+        let sink: RecordingSink
+    }
+
+    /// Submits and returns at once.
+    @discardableResult
+    func start(
+        _ sql: String,
+        _ parameters: QueryParameters = .none,
+        client: String = "ada",
+        sink: RecordingSink = RecordingSink(),
+        _ adjust: (inout QueryRequest) -> Void = { _ in }
+    ) -> Running {
+        let queryId = "q\(lastId.add(1, ordering: .relaxed).newValue)"
+        var request = QueryRequest(queryId: queryId, sql: sql, parameters: parameters)
+        adjust(&request)
+        let handle = service.submit(request, for: ClientKey(client), sink: sink)
+        return Running(queryId: request.queryId, handle: handle, sink: sink)
+    }
+
+    /// Submits and waits for the end.
+    @discardableResult
+    func run(
+        _ sql: String,
+        _ parameters: QueryParameters = .none,
+        client: String = "ada",
+        _ adjust: (inout QueryRequest) -> Void = { _ in }
+    ) async -> (end: RecordingSink.End, log: RecordingSink.Log) {
+        let running = start(sql, parameters, client: client, adjust)
+        let end = await running.sink.end()
+        return (end, running.sink.log)
+    }
+
+    /// The rows of a query that must succeed.
+    func rows(_ sql: String, client: String = "ada") async -> [[SQLiteValue]] {
+        await run(sql, client: client).log.rows
+    }
+}
+
+final class CommitLog: CommitSink {
+    private let commits = Mutex<[ServiceCommit]>([])
+
+    var all: [ServiceCommit] { commits.withLock { $0 } }
+
+    func committed(_ commit: ServiceCommit) -> String? {
+        commits.withLock { commits in
+            commits.append(commit)
+            return "test:\(commits.count)"
+        }
+    }
+}
+
+final class EventLog: QueryServiceEvents {
+    private struct State {
+        var timedOut: [ClientKey] = []
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+    private let state = Mutex(State())
+
+    func transactionTimedOut(_ client: ClientKey) {
+        state.withLock { state in
+            state.timedOut.append(client)
+            for waiter in state.waiters { waiter.resume() }
+            state.waiters = []
+        }
+    }
+
+    /// Suspends until a transaction has timed out.
+    func nextTimeout() async {
+        await withCheckedContinuation { continuation in
+            state.withLock { state in
+                if state.timedOut.isEmpty { state.waiters.append(continuation) } else { continuation.resume() }
+            }
+        }
+    }
+}
+
+/// Runs for hours unless it is ended.
+let endlessQuery = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c"
+
+/// A million small rows, quickly.
+let manyRows = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 1000000) SELECT n FROM c"

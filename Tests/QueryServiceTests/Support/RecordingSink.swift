@@ -1,0 +1,88 @@
+import QueryService
+import SQLiteConnection
+import Synchronization
+
+/// Keeps what a query says, and lets tests wait for it.
+final class RecordingSink: QuerySink {
+    enum End: Sendable {
+        case completed(QueryOutcome)
+        case failed(QueryFailure)
+        case cancelled(CancelReason)
+    }
+
+    struct Log {
+        var readOnly: Bool?
+        var columns: [Int: [String]] = [:]
+        var rows: [[SQLiteValue]] = []
+        var batches = 0
+        var progress: [QueryProgress] = []
+        var end: End?
+        /// More than one end, or anything after it.
+        var isBroken = false
+        fileprivate var isWritable = true
+        fileprivate var waiters: [(isMet: @Sendable (Log) -> Bool, continuation: CheckedContinuation<Void, Never>)] = []
+    }
+
+    private let state: Mutex<Log>
+    private let keepsRows: Bool
+
+    init(isWritable: Bool = true, keepsRows: Bool = true) {
+        self.keepsRows = keepsRows
+        state = Mutex(Log(isWritable: isWritable))
+    }
+
+    var log: Log { state.withLock { $0 } }
+
+    func setWritable(_ isWritable: Bool) { state.withLock { $0.isWritable = isWritable } }
+
+    /// Suspends until the log meets a condition.
+    func wait(until isMet: @escaping @Sendable (Log) -> Bool) async {
+        await withCheckedContinuation { continuation in
+            state.withLock { log in
+                if isMet(log) { continuation.resume() } else { log.waiters.append((isMet, continuation)) }
+            }
+        }
+    }
+
+    func end() async -> End {
+        await wait { $0.end != nil }
+        return log.end ?? .cancelled(.shutdown)
+    }
+
+    private func note(_ change: (inout Log) -> Void) {
+        state.withLock { log in
+            if log.end != nil { log.isBroken = true }
+            change(&log)
+            let met = log.waiters.filter { $0.isMet(log) }
+            let unmet = log.waiters.filter { !$0.isMet(log) }
+            log.waiters = unmet
+            for waiter in met { waiter.continuation.resume() }
+        }
+    }
+
+    // MARK: QuerySink
+
+    func started(readOnly: Bool) { note { $0.readOnly = readOnly } }
+    func columns(statementIndex: Int, names: [String]) { note { $0.columns[statementIndex] = names } }
+
+    func row(_ statement: borrowing Statement) -> Int {
+        guard keepsRows else { return 100 }
+        var row: [SQLiteValue] = []
+        for column in 0..<statement.columnCount { row.append(statement.value(column)) }
+        note { $0.rows.append(row) }
+        return 100
+    }
+
+    func endOfBatch() { note { $0.batches += 1 } }
+    var isWritable: Bool { state.withLock { $0.isWritable } }
+    func progress(_ progress: QueryProgress) { note { $0.progress.append(progress) } }
+    func completed(_ outcome: QueryOutcome) { note { $0.end = .completed(outcome) } }
+    func failed(_ failure: QueryFailure) { note { $0.end = .failed(failure) } }
+    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration) { note { $0.end = .cancelled(reason) } }
+}
+
+extension RecordingSink.End {
+    var outcome: QueryOutcome? { if case .completed(let outcome) = self { outcome } else { nil } }
+    var failure: QueryFailure? { if case .failed(let failure) = self { failure } else { nil } }
+    var cancelReason: CancelReason? { if case .cancelled(let reason) = self { reason } else { nil } }
+}

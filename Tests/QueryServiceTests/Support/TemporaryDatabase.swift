@@ -1,0 +1,27 @@
+import Foundation
+import SQLiteConnection
+
+/// A database file in a directory of its own, removed at the end.
+final class TemporaryDatabase: Sendable {
+    let path: String
+    private let directory: URL
+
+    init(_ sql: String = "", journalMode: String = "WAL") throws {
+        directory = FileManager.default.temporaryDirectory.appendingPathComponent("tablecast-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        path = directory.appendingPathComponent("test.db").path
+        let connection = try Connection(path: path, mode: .readWriteCreate)
+        try connection.execute("PRAGMA journal_mode = \(journalMode); PRAGMA synchronous = OFF")
+        try connection.execute(sql)
+        connection.close()
+    }
+
+    deinit { try? FileManager.default.removeItem(at: directory) }
+
+    /// Asks a plain connection.
+    func query(_ sql: String) throws -> [[SQLiteValue]] {
+        let connection = try Connection(path: path, mode: .readWrite)
+        defer { connection.close() }
+        return try connection.query(sql)
+    }
+}
