@@ -53,7 +53,7 @@ let package = Package(
         .target(name: "Broadcast", dependencies: ["WireProtocol", nioCore], swiftSettings: swiftSettings),
         .target(
             name: "WebSocketTransport",
-            dependencies: ["Broadcast", "WireProtocol", "CZlib", nioCore, nioHTTP1, logging],
+            dependencies: ["Broadcast", "WireProtocol", "CZlib", nioCore, nioHTTP1, nioPosix],
             swiftSettings: swiftSettings
         ),
 
@@ -113,6 +113,12 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .testTarget(name: "TablecastWebTests", dependencies: ["TablecastWeb"], swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "EchoServer",
+            dependencies: ["WebSocketTransport", nioCore, nioPosix],
+            path: "Tests/EchoServer",
+            swiftSettings: swiftSettings
+        ),
         .testTarget(
             name: "TablecastTests",
             dependencies: ["Tablecast", "TablecastHummingbird", "WebSocketTransport", nioCore, nioPosix],
@@ -126,7 +132,7 @@ let package = Package(
 // none needs Hummingbird, which takes most of a first build.
 let halves: [String: Set<String>] = [
     "sqlite": ["CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService"],
-    "wire": ["CZlib", "WireProtocol", "Broadcast", "WebSocketTransport"],
+    "wire": ["CZlib", "WireProtocol", "Broadcast", "WebSocketTransport", "EchoServer"],
     "web": ["TablecastWeb"],
 ]
 if let half = halves[ProcessInfo.processInfo.environment["TABLECAST_ONLY"] ?? ""] {
@@ -134,7 +140,7 @@ if let half = halves[ProcessInfo.processInfo.environment["TABLECAST_ONLY"] ?? ""
         !half.contains(target.isTest ? String(target.name.dropLast("Tests".count)) : target.name)
     }
     package.products = []
-    let needed = half.contains("Broadcast") ? ["swift-nio", "swift-log"] : []
+    let needed = half.contains("Broadcast") ? ["swift-nio"] : []
     package.dependencies.removeAll { dependency in
         guard case .sourceControl(_, let location, _) = dependency.kind else { return false }
         return !needed.contains { location.hasSuffix("/" + $0) }

@@ -1,0 +1,116 @@
+import NIOCore
+import NIOHTTP1
+
+/// Sends the opening handshake and puts a ``WebSocketHandler`` in its own place when the server agrees.
+final class ClientHandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPClientResponsePart
+    typealias OutboundOut = HTTPClientRequestPart
+
+    private let handshake: ClientHandshake
+    private let client: WebSocketClient
+    private let url: WebSocketURL
+    private let opened: EventLoopPromise<WebSocketConnection>
+    private let encoder = HTTPRequestEncoder()
+    private let decoder = ByteToMessageHandler(HTTPResponseDecoder(leftOverBytesStrategy: .forwardBytes))
+    private var response: HTTPResponseHead?
+    /// A refusal's text, for the error.
+    private var body = ByteBuffer()
+    private let maxBodyBytes = 4096
+    private var timeout: Scheduled<Void>?
+
+    init(
+        client: WebSocketClient,
+        url: WebSocketURL,
+        channel: any Channel,
+        opened: EventLoopPromise<WebSocketConnection>
+    ) throws {
+        self.client = client
+        self.url = url
+        self.opened = opened
+        handshake = ClientHandshake(client: client, url: url)
+        try channel.pipeline.syncOperations.addHandlers([encoder, decoder])
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        if context.channel.isActive { start(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        start(context)
+    }
+
+    private func start(_ context: ChannelHandlerContext) {
+        guard timeout == nil else { return }
+        timeout = context.eventLoop.assumeIsolated().scheduleTask(in: client.limits.handshakeTimeout) {
+            self.fail(WebSocketClientError.timedOut, context)
+        }
+        context.write(wrapOutboundOut(.head(handshake.request)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            response = head
+        case .body(var part):
+            let room = maxBodyBytes - body.readableBytes
+            if let slice = part.readSlice(length: min(room, part.readableBytes)) {
+                body.writeImmutableBuffer(slice)
+            }
+        case .end:
+            if let response { finish(response, context) }
+        }
+    }
+
+    private func finish(_ head: HTTPResponseHead, _ context: ChannelHandlerContext) {
+        guard head.status == .switchingProtocols else {
+            var reason = String(decoding: body.readableBytesView, as: UTF8.self)
+            while reason.last?.isWhitespace == true { reason.removeLast() }
+            fail(WebSocketClientError.refused(status: Int(head.status.code), reason: reason), context)
+            return
+        }
+        do {
+            let deflate = try handshake.check(head)
+            try open(deflate, context)
+        } catch {
+            fail(error, context)
+        }
+    }
+
+    private func open(_ deflate: DeflateAgreement?, _ context: ChannelHandlerContext) throws {
+        timeout?.cancel()
+        let session = ClientSession()
+        let webSocket = WebSocketHandler(
+            role: .client,
+            session: session,
+            limits: client.limits,
+            deflate: deflate,
+            isPlain: !url.isSecure,
+            resources: TransportResources(limits: client.limits),
+            eventLoop: context.eventLoop
+        )
+        let connection = session.connection(webSocket, context.channel)
+        let pipeline = context.pipeline.syncOperations
+        // The decoder leaves in the next turn and passes on what it read behind the response: see HTTPUpgradePipeline.
+        _ = pipeline.removeHandler(decoder)
+        _ = pipeline.removeHandler(encoder)
+        try pipeline.addHandler(webSocket, position: .after(self))
+        _ = pipeline.removeHandler(self)
+        opened.succeed(connection)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        fail(WebSocketClientError.connectionLost, context)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        let isForeign = error is HTTPParserError
+        fail(isForeign ? WebSocketClientError.invalidHandshake("it is not HTTP") : error, context)
+    }
+
+    private func fail(_ error: any Error, _ context: ChannelHandlerContext) {
+        timeout?.cancel()
+        opened.fail(error)
+        context.close(promise: nil)
+    }
+}

@@ -1,0 +1,47 @@
+import NIOCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The shortest way of a ready-made frame to the kernel: `send(2)` on the channel's own descriptor.
+///
+/// A write through NIO costs several times what the system call does: boxing, the list of pending writes, a promise, the
+/// flush. It is right only while the channel has nothing queued, since it would overtake that, and on the channel's event
+/// loop while the channel is active, since a descriptor that was closed may belong to somebody else by now.
+struct DirectSocket {
+    private let descriptor: CInt
+
+    /// Nil when the channel is no plain socket, as in tests or under TLS: then writes go through the channel.
+    init?(_ channel: any Channel) {
+        let found = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: CInt.self) { $0 }
+        guard let descriptor = found.flatMap({ $0 }) else { return nil }
+        self.descriptor = descriptor
+    }
+
+    /// How many of the bytes the kernel took: none when its buffer is full, and also when the connection is broken,
+    /// which the channel finds out by itself when it writes the rest.
+    func send(_ buffer: ByteBuffer) -> Int {
+        buffer.withUnsafeReadableBytes { bytes in
+            max(0, Self.send(descriptor, bytes))
+        }
+    }
+
+    #if canImport(Darwin)
+        /// NIO has set SO_NOSIGPIPE on the socket.
+        private static func send(_ descriptor: CInt, _ bytes: UnsafeRawBufferPointer) -> Int {
+            Darwin.send(descriptor, bytes.baseAddress, bytes.count, MSG_DONTWAIT)
+        }
+    #elseif canImport(Glibc)
+        private static func send(_ descriptor: CInt, _ bytes: UnsafeRawBufferPointer) -> Int {
+            Glibc.send(descriptor, bytes.baseAddress, bytes.count, CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL))
+        }
+    #else
+        /// Nothing is taken: all of it goes through the channel.
+        private static func send(_ descriptor: CInt, _ bytes: UnsafeRawBufferPointer) -> Int { 0 }
+    #endif
+}

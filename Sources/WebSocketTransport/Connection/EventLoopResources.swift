@@ -1,0 +1,51 @@
+import NIOCore
+import Synchronization
+
+/// What the connections of one event loop share: the timer and zlib's memory. Confined to the event loop.
+final class EventLoopResources {
+    let ticker: Ticker
+    let inflaters = InflaterPool()
+    private var deflaters: [Int: Deflater] = [:]
+
+    /// The compressor for a window; made when it is first needed, nil without memory for it.
+    func deflater(windowBits: Int) -> Deflater? {
+        if let known = deflaters[windowBits] { return known }
+        let new = Deflater(windowBits: windowBits)
+        deflaters[windowBits] = new
+        return new
+    }
+
+    init(eventLoop: any EventLoop, tickPeriod: TimeAmount) {
+        ticker = Ticker(eventLoop: eventLoop, period: tickPeriod)
+    }
+}
+
+/// The resources of every event loop that a server uses, made when a connection first asks. One for each server.
+package final class TransportResources: Sendable {
+    private let perLoop = Mutex<[ObjectIdentifier: NIOLoopBound<EventLoopResources>]>([:])
+    private let tickPeriod: TimeAmount
+
+    /// - Parameter limits: The timer runs four times in the shortest of its times, and at least once a second.
+    package init(limits: WebSocketLimits) {
+        let times = [
+            limits.heartbeatInterval ?? .seconds(30), limits.closeTimeout, limits.lingerTimeout,
+            limits.handshakeTimeout,
+        ]
+        let shortest = times.map(\.nanoseconds).min() ?? 0
+        tickPeriod = .nanoseconds(min(max(shortest / 4, 5_000_000), 1_000_000_000))
+    }
+
+    /// Must be called on `eventLoop`.
+    func on(_ eventLoop: any EventLoop) -> EventLoopResources {
+        eventLoop.preconditionInEventLoop()
+        let bound = perLoop.withLock { perLoop in
+            let key = ObjectIdentifier(eventLoop)
+            if let known = perLoop[key] { return known }
+            let new = EventLoopResources(eventLoop: eventLoop, tickPeriod: tickPeriod)
+            let bound = NIOLoopBound(new, eventLoop: eventLoop)
+            perLoop[key] = bound
+            return bound
+        }
+        return bound.value
+    }
+}

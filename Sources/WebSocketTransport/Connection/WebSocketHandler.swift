@@ -1,0 +1,370 @@
+package import NIOCore
+package import WireProtocol
+
+/// One WebSocket connection: the only handler of its pipeline, or the one behind TLS.
+///
+/// It moves bytes and acts on what the state machines decide: ``FrameDecoder`` and ``MessageAssembler`` for what comes
+/// in, ``OutboundQueue`` for what goes out, ``CloseHandshake`` and ``Heartbeat`` for the end. All of it, and every method,
+/// belongs to the channel's event loop.
+package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    package typealias InboundIn = ByteBuffer
+    package typealias OutboundIn = Never
+    package typealias OutboundOut = ByteBuffer
+
+    package let eventLoop: any EventLoop
+    package let deflate: DeflateAgreement?
+    private let role: Role
+    private let limits: WebSocketLimits
+    private let isPlain: Bool
+    private let resources: EventLoopResources
+
+    private var session: (any WebSocketSession)?
+    private var channel: (any NIOCore.Channel)?
+    private var context: ChannelHandlerContext?
+    private var direct: DirectSocket?
+
+    private var decoder: FrameDecoder
+    private var assembler: MessageAssembler
+    private var closing: CloseHandshake
+    private var heartbeat: Heartbeat?
+    private var queue = OutboundQueue()
+    private var isFlushing = false
+    private var holdsRead = false
+    private var isOpened = false
+    /// The sending half is to be shut when the queue is empty.
+    private var shutsWhenDrained = false
+    var tickerIndex = -1
+
+    /// `isPlain` says that nothing stands between this handler and the socket, so that frames may go straight to it.
+    package init(
+        role: Role,
+        session: any WebSocketSession,
+        limits: WebSocketLimits,
+        deflate: DeflateAgreement? = nil,
+        isPlain: Bool,
+        resources: TransportResources,
+        eventLoop: any EventLoop
+    ) {
+        self.role = role
+        self.session = session
+        self.limits = limits
+        self.deflate = deflate
+        self.isPlain = isPlain
+        self.eventLoop = eventLoop
+        let resources = resources.on(eventLoop)
+        self.resources = resources
+        decoder = FrameDecoder(role: role, allowsCompression: deflate != nil)
+        assembler = MessageAssembler(
+            maxMessageBytes: limits.maxMessageBytes,
+            acceptsBinary: limits.acceptsBinary,
+            inflaters: deflate == nil ? nil : resources.inflaters,
+            keepsInflater: deflate.map { !$0.clientDropsContext } ?? false
+        )
+        closing = CloseHandshake(closeTimeout: limits.closeTimeout, lingerTimeout: limits.lingerTimeout)
+    }
+
+    // MARK: Sending
+
+    /// Bytes that have been written and the kernel has not taken.
+    package var queuedBytes: Int { queue.bytes }
+
+    /// Whether messages may still be sent.
+    package var isOpen: Bool { closing.isOpen && channel != nil }
+
+    /// Sends whole frames, ready-made; nothing is sent once the connection is closing.
+    package func write(_ frames: ByteBuffer) {
+        guard closing.isOpen else { return }
+        send(frames)
+    }
+
+    /// Sends one text message in a frame of its own, compressed if that was agreed on and makes it smaller.
+    package func send(text: ByteBuffer) {
+        send(.text, text)
+    }
+
+    /// Sends one binary message in a frame of its own, like ``send(text:)``.
+    package func send(binary: ByteBuffer) {
+        send(.binary, binary)
+    }
+
+    private func send(_ opcode: Opcode, _ payload: ByteBuffer) {
+        guard closing.isOpen else { return }
+        let compressed = compress(payload)
+        send(FrameEncoder.frame(opcode, compressed ?? payload, isCompressed: compressed != nil, mask: mask()))
+    }
+
+    private func compress(_ payload: ByteBuffer) -> ByteBuffer? {
+        guard let deflate, payload.readableBytes >= limits.minCompressedBytes else { return nil }
+        return resources.deflater(windowBits: deflate.sharedWindowBits)?.deflate(payload)
+    }
+
+    /// Sends a ping without payload.
+    package func ping() {
+        write(role == .server ? FrameEncoder.emptyPing : FrameEncoder.frame(.ping, ByteBuffer(), mask: mask()))
+    }
+
+    /// Starts the close handshake. Closing twice does nothing.
+    ///
+    /// A client that is too slow (4413) or silent (4408) gets the close frame if it takes it within
+    /// ``WebSocketLimits/lingerTimeout``; what waited for it is dropped at once.
+    package func close(_ code: CloseCode, reason: String = "") {
+        let isUrgent = code == .tooSlow || code == .heartbeatTimeout
+        guard let action = closing.close(code, reason: reason, isUrgent: isUrgent, now: eventLoop.now) else { return }
+        if isUrgent { queue.dropWaiting() }
+        perform(action)
+        // Not from within this call: whoever closes a connection may be in the middle of a list of them.
+        eventLoop.assumeIsolated().execute { self.reportClose() }
+    }
+
+    private func mask() -> MaskingKey? {
+        role == .client ? .random() : nil
+    }
+
+    private func send(_ frames: ByteBuffer) {
+        guard let channel, frames.readableBytes > 0 else { return }
+        var rest = frames
+        if queue.isEmpty, let direct, channel.isActive {
+            let sent = direct.send(rest)
+            if sent == rest.readableBytes { return }
+            rest.moveReaderIndex(forwardBy: sent)
+        }
+        queue.append(rest)
+        flushQueue()
+    }
+
+    private func flushQueue() {
+        guard let context, !isFlushing else { return }
+        isFlushing = true
+        // A loop, as a channel that writes at once reports the end of a batch before the next statement.
+        while true {
+            let batch = queue.nextBatch()
+            guard let last = batch.last else { break }
+            for buffer in batch.dropLast() {
+                context.write(wrapOutboundOut(buffer), promise: nil)
+            }
+            writeAndWatch(last, context)
+        }
+        isFlushing = false
+    }
+
+    private func writeAndWatch(_ buffer: ByteBuffer, _ context: ChannelHandlerContext) {
+        let promise = eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(wrapOutboundOut(buffer), promise: promise)
+        promise.futureResult.assumeIsolated().whenComplete { result in
+            self.batchEnded(isWritten: (try? result.get()) != nil)
+        }
+    }
+
+    private func batchEnded(isWritten: Bool) {
+        queue.batchEnded()
+        guard isWritten else { return }
+        // The peer took bytes: it is alive, even if we hold back its answers.
+        heartbeat?.heard()
+        flushQueue()
+        readIfWanted()
+        guard queue.isEmpty else { return }
+        if shutsWhenDrained {
+            shutOutput()
+        } else if closing.isOpen {
+            session?.drained()
+        }
+    }
+
+    // MARK: Receiving
+
+    /// Takes bytes that arrived before this handler stood in the pipeline.
+    package func receive(_ bytes: ByteBuffer) {
+        heartbeat?.heard()
+        var input = bytes
+        do throws(ProtocolViolation) {
+            while closing.isReading, let event = try decoder.next(&input) {
+                if let message = try assembler.take(event) { handle(message) }
+            }
+        } catch {
+            perform(closing.fail(error, now: eventLoop.now))
+            reportClose()
+        }
+    }
+
+    /// Whether the session can take more. While it is false nothing is read beyond what is in the channel's buffer;
+    /// the kernel's buffers fill up and the peer has to wait.
+    package var isReading = true {
+        didSet { readIfWanted() }
+    }
+
+    /// Asks the channel for more, after a handler that stood here before has held back a read.
+    func readAgain() {
+        holdsRead = true
+        readIfWanted()
+    }
+
+    /// Passes on a held read unless the session or the peer is behind. A connection that closes reads in any case:
+    /// what is held back then would hold back the peer's end of the handshake.
+    private func readIfWanted() {
+        let mayRead = isReading && queue.bytes <= limits.maxUnsentBytesWhileReading
+        guard holdsRead, mayRead || !closing.isOpen else { return }
+        holdsRead = false
+        context?.read()
+    }
+
+    private func handle(_ message: InboundMessage) {
+        switch message {
+        case .text(let text):
+            if closing.isOpen { session?.received(text: text) }
+        case .binary(let binary):
+            if closing.isOpen { session?.received(binary: binary) }
+        case .ping(let payload):
+            write(FrameEncoder.frame(.pong, payload, mask: mask()))
+        case .pong:
+            // Any byte from the peer has told the heartbeat already; section 5.5.3 allows unasked ones.
+            break
+        case .close(let frame):
+            perform(closing.received(frame, now: eventLoop.now))
+            reportClose()
+        }
+    }
+
+    // MARK: The end
+
+    private func perform(_ action: CloseHandshake.Action?) {
+        switch action {
+        case .send(let frame):
+            send(encoded(frame))
+        case .sendAndFinish(let frame):
+            shutsWhenDrained = true
+            send(encoded(frame))
+            if queue.isEmpty { shutOutput() }
+        case .finish:
+            shutsWhenDrained = true
+            if queue.isEmpty { shutOutput() }
+        case .abort:
+            abort()
+        case nil:
+            break
+        }
+        readIfWanted()
+    }
+
+    private func encoded(_ frame: CloseFrame) -> ByteBuffer {
+        FrameEncoder.frame(.close, frame.payload, mask: mask())
+    }
+
+    private func shutOutput() {
+        guard shutsWhenDrained else { return }
+        shutsWhenDrained = false
+        context?.close(mode: .output, promise: nil)
+    }
+
+    private func abort() {
+        guard let channel else { return }
+        ConnectionReset.reset(channel)
+    }
+
+    private func reportClose() {
+        guard let status = closing.status, let session else { return }
+        self.session = nil
+        session.closed(status)
+    }
+
+    // MARK: The pipeline
+
+    package func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        channel = context.channel
+        if context.channel.isActive { open(context) }
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        end()
+        self.context = nil
+        channel = nil
+    }
+
+    package func channelActive(context: ChannelHandlerContext) {
+        open(context)
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        end()
+    }
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        receive(unwrapInboundIn(data))
+    }
+
+    /// Reads are held back while the peer does not take what it is sent.
+    package func read(context: ChannelHandlerContext) {
+        holdsRead = true
+        readIfWanted()
+    }
+
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // With half-closure allowed, the peer's end shows as this event instead of an inactive channel.
+        if case ChannelEvent.inputClosed = event {
+            context.close(promise: nil)
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    /// Handlers that an HTTP server left behind have no say in this connection any more.
+    package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        promise?.fail(ChannelError.operationUnsupported)
+    }
+
+    package func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        if mode == .output {
+            promise?.succeed()
+        } else {
+            context.close(mode: mode, promise: promise)
+        }
+    }
+
+    private func open(_ context: ChannelHandlerContext) {
+        guard !isOpened else { return }
+        isOpened = true
+        let now = eventLoop.now
+        heartbeat = limits.heartbeatInterval.map { Heartbeat(interval: $0, now: now) }
+        if isPlain { direct = DirectSocket(context.channel) }
+        adoptEarlierWrites(context)
+        resources.ticker.add(self)
+        session?.opened(self)
+    }
+
+    /// The response to the handshake may still be with the channel: nothing may overtake it.
+    private func adoptEarlierWrites(_ context: ChannelHandlerContext) {
+        guard let buffered = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes), buffered > 0 else {
+            return
+        }
+        queue.adopt(inFlightBytes: buffered)
+        writeAndWatch(ByteBuffer(), context)
+    }
+
+    private func end() {
+        guard isOpened, channel != nil else { return }
+        resources.ticker.remove(self)
+        queue.dropWaiting()
+        _ = closing.ended()
+        reportClose()
+    }
+}
+
+extension WebSocketHandler: Ticker.Member {
+    func tick(now: NIODeadline) {
+        if closing.isEnding {
+            perform(closing.tick(now: now))
+            return
+        }
+        switch heartbeat?.tick(now: now) {
+        case .ping:
+            ping()
+        case .timeOut:
+            close(.heartbeatTimeout, reason: "nothing was heard within two heartbeat intervals")
+        case nil:
+            break
+        }
+    }
+}

@@ -1,0 +1,69 @@
+internal import CZlib
+package import NIOCore
+
+/// Compresses whole messages for permessage-deflate, RFC 7692 section 7.2.1, each on its own.
+///
+/// No message refers to an earlier one (`server_no_context_takeover`), so the output is the same for every connection
+/// whose window is at least ``windowBits``: compress once, send to all. It owns about 260 kB; one per publisher is
+/// enough. Not thread-safe.
+package final class Deflater {
+    /// The base-two logarithm of the window, 9 to 15.
+    package let windowBits: Int
+    private let stream: UnsafeMutablePointer<z_stream>
+
+    /// Nil when there is no memory for it.
+    package init?(windowBits: Int = 15) {
+        precondition((9...15).contains(windowBits), "zlib makes raw streams with windows of 9 to 15 bits")
+        self.windowBits = windowBits
+        stream = .allocate(capacity: 1)
+        stream.initialize(to: z_stream())
+        let status = deflateInit2_(
+            stream,
+            Z_DEFAULT_COMPRESSION,
+            Z_DEFLATED,
+            Int32(-windowBits),
+            8,
+            Z_DEFAULT_STRATEGY,
+            ZLIB_VERSION,
+            Int32(MemoryLayout<z_stream>.size)
+        )
+        guard status == Z_OK else {
+            stream.deallocate()
+            return nil
+        }
+    }
+
+    deinit {
+        deflateEnd(stream)
+        stream.deallocate()
+    }
+
+    /// The compressed form of `message`, or nil when it would not be smaller.
+    package func deflate(_ message: ByteBuffer) -> ByteBuffer? {
+        guard message.readableBytes > 0, let inputBytes = UInt32(exactly: message.readableBytes) else { return nil }
+        let bound = Int(deflateBound(stream, UInt(inputBytes))) + 16
+        var output = ByteBufferAllocator().buffer(capacity: bound)
+        var status = Z_OK
+        message.withUnsafeReadableBytes { input in
+            // zlib promises not to write through next_in; its type predates const.
+            stream.pointee.next_in = input.baseAddress.map {
+                UnsafeMutablePointer(mutating: $0.assumingMemoryBound(to: UInt8.self))
+            }
+            stream.pointee.avail_in = inputBytes
+            _ = output.writeWithUnsafeMutableBytes(minimumWritableBytes: bound) { target in
+                stream.pointee.next_out = target.baseAddress?.assumingMemoryBound(to: UInt8.self)
+                stream.pointee.avail_out = UInt32(clamping: target.count)
+                let room = Int(stream.pointee.avail_out)
+                status = CZlib.deflate(stream, Z_SYNC_FLUSH)
+                return room - Int(stream.pointee.avail_out)
+            }
+        }
+        let isWhole = status == Z_OK && stream.pointee.avail_in == 0
+        stream.pointee.next_in = nil
+        stream.pointee.next_out = nil
+        deflateReset(stream)
+        // Section 7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end".
+        output.moveWriterIndex(to: max(output.writerIndex - 4, output.readerIndex))
+        return isWhole && output.readableBytes < message.readableBytes ? output : nil
+    }
+}

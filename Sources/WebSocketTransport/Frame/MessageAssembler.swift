@@ -1,0 +1,170 @@
+package import NIOCore
+import WireProtocol
+
+/// What the peer said, whole and checked.
+package enum InboundMessage: Sendable, Hashable {
+    /// Valid UTF-8.
+    case text(ByteBuffer)
+    case binary(ByteBuffer)
+    case ping(ByteBuffer)
+    case pong(ByteBuffer)
+    case close(CloseFrame)
+}
+
+/// Joins frames into messages: fragments, control frames between them, decompression, UTF-8, the size limit.
+///
+/// A value without I/O, fed with the events of a ``FrameDecoder``. Payload is copied once, unmasked on the way, so the
+/// buffer of a read is never kept. Not `Sendable`: a compressed message borrows a decompressor of its event loop.
+struct MessageAssembler {
+    /// A message whose last frame has not come.
+    private struct Message {
+        var opcode: Opcode
+        var payload: ByteBuffer
+        /// Present while the message is compressed.
+        var inflater: Inflater?
+        var validator = UTF8Validator()
+    }
+
+    private let maxMessageBytes: Int
+    private let acceptsBinary: Bool
+    private let inflaters: InflaterPool?
+    private let keepsInflater: Bool
+    private var frame: FrameHeader?
+    private var message: Message?
+    private var control = ByteBuffer()
+    /// The decompressor of a client that compresses with context takeover.
+    private var ownInflater: Inflater?
+
+    /// Decompressors come from `inflaters`, nil without permessage-deflate; one is kept (`keepsInflater`) when the peer's
+    /// messages refer to its earlier ones.
+    init(maxMessageBytes: Int, acceptsBinary: Bool, inflaters: InflaterPool? = nil, keepsInflater: Bool = false) {
+        self.maxMessageBytes = maxMessageBytes
+        self.acceptsBinary = acceptsBinary
+        self.inflaters = inflaters
+        self.keepsInflater = keepsInflater
+    }
+
+    /// A message if the event completes one.
+    mutating func take(_ event: FrameDecoder.Event) throws(ProtocolViolation) -> InboundMessage? {
+        switch event {
+        case .header(let header):
+            try begin(header)
+            return nil
+        case .payload(let payload):
+            return try append(payload)
+        }
+    }
+
+    private mutating func begin(_ header: FrameHeader) throws(ProtocolViolation) {
+        frame = header
+        switch header.opcode {
+        case .close, .ping, .pong:
+            control.clear()
+            return
+        case .continuation:
+            guard message != nil else { throw .protocolError("a continuation without a message to continue") }
+        case .text, .binary:
+            guard message == nil else {
+                throw .protocolError("a new message before the last fragment of the current one")
+            }
+            if header.opcode == .binary && !acceptsBinary {
+                throw ProtocolViolation(.unacceptableData, "binary messages are not accepted; send text")
+            }
+            message = try start(header)
+        }
+        // The announced length is enough to refuse it: nothing is read, or reserved, for a message that is too big.
+        let received = message?.payload.readableBytes ?? 0
+        if message?.inflater == nil && header.payloadBytes > maxMessageBytes - received {
+            throw .tooBig(limitBytes: maxMessageBytes)
+        }
+    }
+
+    private mutating func start(_ header: FrameHeader) throws(ProtocolViolation) -> Message {
+        var message = Message(opcode: header.opcode, payload: ByteBuffer())
+        guard header.isCompressed else {
+            // A liar's announcement reserves no more than this; the buffer grows with what really comes.
+            message.payload.reserveCapacity(min(header.payloadBytes, maxMessageBytes, 65_536))
+            return message
+        }
+        guard let inflater = ownInflater ?? inflaters?.take() else {
+            throw ProtocolViolation(.internalError, "no memory to decompress the message")
+        }
+        ownInflater = nil
+        message.inflater = inflater
+        return message
+    }
+
+    private mutating func append(_ part: FrameDecoder.FramePayload) throws(ProtocolViolation) -> InboundMessage? {
+        guard let frame else { return nil }
+        if frame.opcode.isControl {
+            Self.copy(part, to: &control)
+            return part.endsFrame ? try controlMessage(frame.opcode) : nil
+        }
+        // Taken out and put back, so that the payload's storage has one owner and grows in place.
+        guard var message = message.take() else { return nil }
+        try append(part, to: &message)
+        if part.endsFrame && frame.isFinal {
+            return try complete(&message)
+        }
+        self.message = message
+        return nil
+    }
+
+    private func append(_ part: FrameDecoder.FramePayload, to message: inout Message) throws(ProtocolViolation) {
+        let start = message.payload.writerIndex
+        if let inflater = message.inflater {
+            var plain = ByteBuffer()
+            Self.copy(part, to: &plain)
+            let maxBytes = maxMessageBytes
+            try plain.readableBytesView.withUnsafeBytes { bytes throws(ProtocolViolation) in
+                try inflater.inflate(bytes, into: &message.payload, maxBytes: maxBytes)
+            }
+        } else {
+            Self.copy(part, to: &message.payload)
+        }
+        try checkText(&message, from: start)
+    }
+
+    private mutating func complete(_ message: inout Message) throws(ProtocolViolation) -> InboundMessage {
+        if let inflater = message.inflater {
+            let start = message.payload.writerIndex
+            try inflater.finish(into: &message.payload, maxBytes: maxMessageBytes)
+            try checkText(&message, from: start)
+            if keepsInflater {
+                ownInflater = inflater
+            } else {
+                inflaters?.give(inflater)
+            }
+        }
+        guard message.opcode == .text else { return .binary(message.payload) }
+        guard message.validator.isComplete else { throw .notUTF8 }
+        return .text(message.payload)
+    }
+
+    /// Section 8.1, checked with every part: a bad byte ends the connection before the rest of the message comes.
+    private func checkText(_ message: inout Message, from start: Int) throws(ProtocolViolation) {
+        guard message.opcode == .text else { return }
+        let isText = message.payload.withUnsafeReadableBytes { bytes in
+            message.validator.accepts(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+        }
+        guard isText else { throw .notUTF8 }
+    }
+
+    private mutating func controlMessage(_ opcode: Opcode) throws(ProtocolViolation) -> InboundMessage {
+        let payload = control
+        control = ByteBuffer()
+        switch opcode {
+        case .ping: return .ping(payload)
+        case .pong: return .pong(payload)
+        default: return .close(try CloseFrame(payload: payload))
+        }
+    }
+
+    private static func copy(_ part: FrameDecoder.FramePayload, to target: inout ByteBuffer) {
+        if let mask = part.mask {
+            target.write(part.bytes.readableBytesView, applying: mask)
+        } else {
+            target.writeImmutableBuffer(part.bytes)
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import NIOHTTP1
+
+/// Keeps foreign web pages out: RFC 6455 section 10.2.
+///
+/// No `Origin` means that no browser asks, and is allowed; what such a program may do is the business of tokens.
+struct OriginCheck {
+    private let origins: UpgradePolicy.Origins
+    private let isSecure: Bool
+
+    init(_ origins: UpgradePolicy.Origins, isSecure: Bool) {
+        self.origins = origins
+        self.isSecure = isSecure
+    }
+
+    func check(_ headers: HTTPHeaders) throws(UpgradeRefusal) {
+        let stated = headers["Origin"]
+        guard !stated.isEmpty, origins != .any else { return }
+        guard stated.count == 1, let origin = Self.normal(stated[0]) else {
+            throw UpgradeRefusal(.forbidden, "The header 'Origin' is not an origin such as http://localhost:3001.")
+        }
+        if isSame(origin, as: headers["Host"]) { return }
+        if case .sameAnd(let others) = origins, others.contains(where: { Self.normal($0) == origin }) { return }
+        throw UpgradeRefusal(
+            .forbidden,
+            "Pages from this origin may not connect; the server's operator can add it to the allowed origins."
+        )
+    }
+
+    /// A proxy that ends TLS speaks plain HTTP to us, so on a plain connection a page from `https` at the same host and
+    /// port counts as ours as well; the reverse would let a tampered plain page into a secure service.
+    private func isSame(_ origin: String, as hosts: [String]) -> Bool {
+        guard hosts.count == 1 else { return false }
+        let schemes = isSecure ? ["https"] : ["http", "https"]
+        return schemes.contains { Self.normal("\($0)://\(hosts[0])") == origin }
+    }
+
+    /// Lower case, without the scheme's own port; nil for what is no origin, such as `null` of a sandboxed page.
+    private static func normal(_ text: String) -> String? {
+        var origin = HeaderTokens.trim(text[...]).lowercased()[...]
+        for (scheme, port) in [("http://", ":80"), ("https://", ":443")] where origin.hasPrefix(scheme) {
+            if origin.hasSuffix("/") { origin = origin.dropLast() }
+            if origin.hasSuffix(port) { origin = origin.dropLast(port.count) }
+            let host = origin.dropFirst(scheme.count)
+            return host.isEmpty || host.contains("/") ? nil : String(origin)
+        }
+        return nil
+    }
+}

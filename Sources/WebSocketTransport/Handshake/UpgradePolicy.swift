@@ -1,0 +1,40 @@
+/// Who may open a WebSocket, and on what terms.
+package struct UpgradePolicy: Sendable {
+    /// Which web pages may connect. A browser always says which page asks (`Origin`); programs mostly do not, and are
+    /// not the danger: it is that any page on the internet could otherwise drive a service on its visitor's machine.
+    package enum Origins: Sendable, Hashable {
+        /// Pages from the host and port that the request went to.
+        case same
+        /// Those and the listed ones, such as `https://app.example.org`, with a port unless it is the scheme's own.
+        case sameAnd([String])
+        /// Every page. Right only where nothing is lost when a stranger's page reads along and sends queries.
+        case any
+    }
+
+    /// The paths, without a query, under which there is a WebSocket; others are 404, or left to the HTTP server.
+    package var paths: [String]
+    package var origins: Origins
+    /// Whether to offer permessage-deflate to clients that ask for it.
+    package var allowsCompression: Bool
+    /// The connections beyond which new ones get 503.
+    package var maxConnections: Int
+    /// What `Retry-After` tells them.
+    package var retryAfterSeconds: Int
+
+    /// The one subprotocol, optional for the client.
+    package static let subprotocol = "tablecast.v1"
+
+    package init(
+        paths: [String] = ["/ws"],
+        origins: Origins = .same,
+        allowsCompression: Bool = true,
+        maxConnections: Int = 100,
+        retryAfterSeconds: Int = 5
+    ) {
+        self.paths = paths
+        self.origins = origins
+        self.allowsCompression = allowsCompression
+        self.maxConnections = maxConnections
+        self.retryAfterSeconds = retryAfterSeconds
+    }
+}

@@ -1,0 +1,299 @@
+import NIOCore
+import NIOHTTP1
+
+/// Looks at every request of an HTTP/1 connection, makes a WebSocket of the one that asks for it, and lets all others
+/// through untouched.
+///
+/// It answers refusals itself, waits for the responses to pipelined requests before it switches protocols, and ends
+/// connections that take too long to say what they want.
+final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    /// The HTTP server behind: how it comes into the pipeline, and what it wants to know.
+    struct Others {
+        var install: (any Channel) throws -> Void
+        var upgraded: () -> Void
+        var ended: () -> Void
+    }
+
+    private enum State {
+        case betweenRequests
+        /// A request goes by; nothing to do until its end.
+        case passing
+        /// A request for a WebSocket; what is missing is its end, or the responses to those before it.
+        case asked(HTTPRequestHead, isComplete: Bool)
+        case authorizing
+        /// Upgraded, refused or gone.
+        case done
+    }
+
+    private let mount: WebSocketMount
+    private let pipeline: HTTPUpgradePipeline
+    private let others: Others?
+    private var state = State.betweenRequests
+    private var context: ChannelHandlerContext?
+    private var hasInstalledOthers = false
+    private var hasToldOthers = false
+    private var openResponses = 0
+    /// NIO's decoder stops for good behind any request with `Upgrade`, so such a connection must end with its response.
+    private var closesAfterResponses = false
+    private var holdsRead = false
+    /// Until when the next request's head must be complete; nil while a response is under way.
+    private var deadline: NIODeadline?
+    var tickerIndex = -1
+
+    init(mount: WebSocketMount, pipeline: HTTPUpgradePipeline, others: Others?) {
+        self.mount = mount
+        self.pipeline = pipeline
+        self.others = others
+    }
+
+    // MARK: Requests
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch (unwrapInboundIn(data), state) {
+        case (.head(let head), .betweenRequests):
+            begin(head, context, data)
+        case (.end, .asked(let head, _)):
+            state = .asked(head, isComplete: true)
+            decideWhenReady()
+        case (.end, .passing):
+            state = .betweenRequests
+            context.fireChannelRead(data)
+        case (_, .passing):
+            context.fireChannelRead(data)
+        default:
+            // The body of a request for a WebSocket means nothing, and after a refusal nothing does.
+            break
+        }
+    }
+
+    private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext, _ data: NIOAny) {
+        guard let others, !isForWebSocket(head) else {
+            state = .asked(head, isComplete: false)
+            return
+        }
+        deadline = nil
+        openResponses += 1
+        if head.headers.contains(name: "Upgrade") { closesAfterResponses = true }
+        if !hasInstalledOthers {
+            hasInstalledOthers = true
+            do {
+                try others.install(context.channel)
+                hasToldOthers = true
+            } catch {
+                refuse(UpgradeRefusal(.internalServerError, "The server could not set up this connection."))
+                reportEnd()
+                return
+            }
+        }
+        state = .passing
+        context.fireChannelRead(data)
+    }
+
+    private func isForWebSocket(_ head: HTTPRequestHead) -> Bool {
+        mount.policy.paths.contains(String(head.uri.prefix { $0 != "?" && $0 != "#" }))
+    }
+
+    // MARK: The decision
+
+    private func decideWhenReady() {
+        guard case .asked(let head, isComplete: true) = state, openResponses == 0, let context else { return }
+        let before = mount.connections.enter()
+        let decision = UpgradeRequest.decide(
+            head,
+            policy: mount.policy,
+            isSecure: pipeline.isSecure,
+            openConnections: before
+        )
+        switch decision {
+        case .refuse(let refusal):
+            mount.connections.leave()
+            refuse(refusal)
+        case .accept(let acceptance):
+            let connections = mount.connections
+            context.channel.closeFuture.whenComplete { _ in connections.leave() }
+            authorize(head, acceptance, context)
+        }
+    }
+
+    private func authorize(_ head: HTTPRequestHead, _ acceptance: UpgradeAcceptance, _ context: ChannelHandlerContext) {
+        guard let authorize = mount.authorize else {
+            return upgrade(head, acceptance, context)
+        }
+        state = .authorizing
+        let answer = context.eventLoop.makeFutureWithTask { await authorize(head) }
+        answer.assumeIsolated().whenSuccess { refusal in
+            guard case .authorizing = self.state, let context = self.context else { return }
+            if let refusal {
+                self.refuse(refusal)
+            } else {
+                self.upgrade(head, acceptance, context)
+            }
+        }
+    }
+
+    private func upgrade(_ head: HTTPRequestHead, _ acceptance: UpgradeAcceptance, _ context: ChannelHandlerContext) {
+        do throws(UpgradeRefusal) {
+            let session = try mount.makeSession(head, context.channel)
+            let webSocket = WebSocketHandler(
+                role: .server,
+                session: session,
+                limits: mount.limits,
+                deflate: acceptance.deflate,
+                isPlain: !pipeline.isSecure,
+                resources: mount.resources,
+                eventLoop: context.eventLoop
+            )
+            switchProtocols(to: webSocket, acceptance, context)
+        } catch {
+            refuse(error)
+        }
+    }
+
+    private func switchProtocols(
+        to webSocket: WebSocketHandler,
+        _ acceptance: UpgradeAcceptance,
+        _ context: ChannelHandlerContext
+    ) {
+        let head = HTTPResponseHead(version: .http1_1, status: .switchingProtocols, headers: acceptance.headers)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        state = .done
+        if hasInstalledOthers {
+            // They belong to a conversation that is over; their writes end at the WebSocket handler.
+            context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        }
+        do {
+            try pipeline.replace(self, with: webSocket)
+        } catch {
+            context.close(promise: nil)
+            return
+        }
+        if !hasToldOthers {
+            hasToldOthers = true
+            others?.upgraded()
+        }
+        if holdsRead { webSocket.readAgain() }
+    }
+
+    /// Answers with the refusal and ends the connection.
+    private func refuse(_ refusal: UpgradeRefusal) {
+        guard let context else { return }
+        state = .done
+        deadline = nil
+        var headers = refusal.headers
+        let body = ByteBuffer(string: refusal.reason + "\n")
+        headers.replaceOrAdd(name: "Content-Type", value: "text/plain; charset=utf-8")
+        headers.replaceOrAdd(name: "Content-Length", value: String(body.readableBytes))
+        headers.replaceOrAdd(name: "Connection", value: "close")
+        let head = HTTPResponseHead(version: .http1_1, status: refusal.status, headers: headers)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
+            context.close(promise: nil)
+        }
+    }
+
+    // MARK: Responses of the HTTP server behind
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        switch unwrapOutboundIn(data) {
+        case .head(var head) where closesAfterResponses && head.status.code >= 200:
+            head.headers.replaceOrAdd(name: "Connection", value: "close")
+            context.write(wrapOutboundOut(.head(head)), promise: promise)
+        case .end:
+            endResponse(context, data, promise)
+        default:
+            context.write(data, promise: promise)
+        }
+    }
+
+    private func endResponse(_ context: ChannelHandlerContext, _ data: NIOAny, _ promise: EventLoopPromise<Void>?) {
+        openResponses -= 1
+        if openResponses == 0 && closesAfterResponses {
+            let written = promise ?? context.eventLoop.makePromise()
+            written.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+            context.write(data, promise: written)
+            return
+        }
+        context.write(data, promise: promise)
+        guard openResponses == 0 else { return }
+        if case .betweenRequests = state {
+            deadline = context.eventLoop.now + mount.limits.keepAliveTimeout
+        } else {
+            decideWhenReady()
+        }
+    }
+
+    // MARK: The pipeline
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        deadline = context.eventLoop.now + mount.limits.handshakeTimeout
+        mount.resources.on(context.eventLoop).ticker.add(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        mount.resources.on(context.eventLoop).ticker.remove(self)
+        if case .done = state {} else { end() }
+        self.context = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
+    private func end() {
+        state = .done
+        deadline = nil
+        reportEnd()
+    }
+
+    /// Only if the HTTP server behind has not been told what the first request was.
+    private func reportEnd() {
+        guard !hasToldOthers else { return }
+        hasToldOthers = true
+        others?.ended()
+    }
+
+    /// While a request for a WebSocket waits, what follows it stays in the kernel.
+    func read(context: ChannelHandlerContext) {
+        switch state {
+        case .asked(_, isComplete: true), .authorizing: holdsRead = true
+        default: context.read()
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case ChannelEvent.inputClosed = event, !hasInstalledOthers {
+            context.close(promise: nil)
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if hasInstalledOthers {
+            context.fireErrorCaught(error)
+        } else if error is HTTPParserError, case .betweenRequests = state {
+            refuse(UpgradeRefusal(.badRequest, "This is not an HTTP/1.1 request."))
+        } else {
+            context.close(promise: nil)
+        }
+    }
+}
+
+extension HTTPUpgradeHandler: Ticker.Member {
+    func tick(now: NIODeadline) {
+        guard let deadline, now >= deadline, let context else { return }
+        if hasInstalledOthers {
+            context.close(promise: nil)
+        } else {
+            refuse(UpgradeRefusal(.requestTimeout, "No complete request came in time."))
+        }
+    }
+}

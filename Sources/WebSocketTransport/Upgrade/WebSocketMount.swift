@@ -1,0 +1,77 @@
+package import NIOCore
+package import NIOHTTP1
+
+/// A WebSocket service as it is mounted in HTTP servers: who may connect, and what a connection does.
+///
+/// One value for all connections of a server; they share its count and its timers.
+package struct WebSocketMount: Sendable {
+    /// Makes what stands above a new connection, on its event loop; or refuses, for example with 401.
+    package typealias MakeSession =
+        @Sendable (_ request: HTTPRequestHead, _ channel: any Channel) throws(UpgradeRefusal) -> any WebSocketSession
+
+    /// A decision that takes time, such as a look at a token elsewhere: nil to go on, or the refusal. The connection
+    /// reads nothing meanwhile. A limit of time is the caller's business.
+    package typealias Authorize = @Sendable (_ request: HTTPRequestHead) async -> UpgradeRefusal?
+
+    package var policy: UpgradePolicy
+    package var limits: WebSocketLimits
+    package var authorize: Authorize?
+    package var makeSession: MakeSession
+    package let connections = ConnectionCount()
+    let resources: TransportResources
+
+    package init(
+        policy: UpgradePolicy = UpgradePolicy(),
+        limits: WebSocketLimits = WebSocketLimits(),
+        authorize: Authorize? = nil,
+        makeSession: @escaping MakeSession
+    ) {
+        self.policy = policy
+        self.limits = limits
+        self.authorize = authorize
+        self.makeSession = makeSession
+        resources = TransportResources(limits: limits)
+    }
+
+    /// Sets up a connection that serves this WebSocket alone: plain SwiftNIO, in a child channel's initializer. Every
+    /// other request is refused in plain HTTP.
+    ///
+    /// `isSecure` says that a TLS handler stands in the pipeline already.
+    package func configure(_ channel: any Channel, isSecure: Bool) throws {
+        let pipeline = try HTTPUpgradePipeline(channel: channel, isSecure: isSecure)
+        try pipeline.add(HTTPUpgradeHandler(mount: self, pipeline: pipeline, others: nil))
+    }
+
+    /// Sets up a connection that serves this WebSocket and, for every other request, whatever `others` adds to the end
+    /// of the pipeline.
+    ///
+    /// `others` runs on the event loop when the first such request has arrived, before it is passed on: handlers that
+    /// take `HTTPServerRequestPart`. A connection that begins with the WebSocket never pays for them.
+    ///
+    /// The result tells what the first request was; do not wait for it in a child channel's initializer, since nothing is read
+    ///   before that has ended. It fails when the connection ends without a request or with a refusal.
+    package func configure<Others: Sendable>(
+        _ channel: any Channel,
+        isSecure: Bool,
+        others: @escaping (any Channel) throws -> Others
+    ) throws -> EventLoopFuture<FirstRequest<Others>> {
+        let promise = channel.eventLoop.makePromise(of: FirstRequest<Others>.self)
+        let pipeline = try HTTPUpgradePipeline(channel: channel, isSecure: isSecure)
+        let otherRequests = HTTPUpgradeHandler.Others(
+            install: { promise.succeed(.http(try others($0))) },
+            upgraded: { promise.succeed(.webSocket) },
+            ended: { promise.fail(ChannelError.ioOnClosedChannel) }
+        )
+        try pipeline.add(HTTPUpgradeHandler(mount: self, pipeline: pipeline, others: otherRequests))
+        return promise.futureResult
+    }
+}
+
+/// What a connection turned out to be for.
+package enum FirstRequest<Others: Sendable>: Sendable {
+    /// A WebSocket; there is nothing more to do for the HTTP server.
+    case webSocket
+    /// HTTP. A later request on the same connection can still become a WebSocket: then the handlers behind see the end
+    /// of the input, and what they write or half-close afterwards has no effect.
+    case http(Others)
+}

@@ -1,0 +1,31 @@
+import NIOCore
+import NIOPosix
+import WebSocketTransport
+
+// Sends every message back: what the Autobahn test suite talks to. Usage: EchoServer [port]
+
+/// Answers text with text and binary with binary.
+final class Echo: WebSocketSession {
+    private var connection: WebSocketHandler?
+
+    func opened(_ connection: WebSocketHandler) { self.connection = connection }
+    func received(text: ByteBuffer) { connection?.send(text: text) }
+    func received(binary: ByteBuffer) { connection?.send(binary: binary) }
+    func closed(_ status: CloseStatus) { connection = nil }
+}
+
+var limits = WebSocketLimits()
+limits.maxMessageBytes = 16 << 20
+limits.acceptsBinary = true
+let mount = WebSocketMount(policy: UpgradePolicy(paths: ["/"], maxConnections: 1000), limits: limits) { _, _ in Echo() }
+
+let port = CommandLine.arguments.dropFirst().first.flatMap(Int.init) ?? 9001
+let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+    .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+    .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture { try mount.configure(channel, isSecure: false) }
+    }
+    .bind(host: "127.0.0.1", port: port)
+    .get()
+print("listening on 127.0.0.1:\(port)")
+try await server.closeFuture.get()
