@@ -43,3 +43,27 @@ static inline int csqlite_bind_text_transient(sqlite3_stmt *statement, int index
 static inline int csqlite_bind_blob_transient(sqlite3_stmt *statement, int index, const void *bytes, uint64_t count) {
     return sqlite3_bind_blob64(statement, index, bytes, count, SQLITE_TRANSIENT);
 }
+
+// The wal-index is shared memory that other processes write while we read, so its words are loaded atomically and one
+// by one. Source: https://sqlite.org/walformat.html#the_wal_index_file_format
+//
+// Copies the header; 0 when its two copies differ, that is, when a writer is between them or died there. SQLite writes
+// the second copy first, so the first is read first.
+static inline int csqlite_wal_index_header(const void *index, uint32_t words[12]) {
+    const uint32_t *shared = (const uint32_t *)index;
+    uint32_t second[12];
+    for (int i = 0; i < 12; i++) words[i] = __atomic_load_n(&shared[i], __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (int i = 0; i < 12; i++) second[i] = __atomic_load_n(&shared[12 + i], __ATOMIC_RELAXED);
+    return memcmp(words, second, sizeof second) == 0;
+}
+
+static inline uint32_t csqlite_wal_index_word(const void *index, int position) {
+    return __atomic_load_n((const uint32_t *)index + position, __ATOMIC_ACQUIRE);
+}
+
+// A file of a VFS of ours: SQLite's part first, as it demands, then what the callbacks need.
+typedef struct csqlite_file {
+    sqlite3_file base;
+    void *context;
+} csqlite_file;

@@ -1,0 +1,103 @@
+import CSQLite
+
+/// The main database file, its wal-index and its lock slots, through SQLite's own handle.
+///
+/// POSIX drops every lock that a process holds on a file as soon as it closes *any* descriptor of it, so a program that
+/// uses SQLite must never open the database or its `-shm` file by itself. This opens a connection of its own, never runs a
+/// transaction on it after opening, and uses the handle of its VFS: no second descriptor, and a lock identity apart from
+/// every other connection's.
+///
+/// Not `Sendable`: one thread at a time.
+///
+/// Source: [How To Corrupt](https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_),
+/// [`SQLITE_FCNTL_FILE_POINTER`](https://sqlite.org/c3ref/c_fcntl_begin_atomic_write.html#sqlitefcntlfilepointer).
+package final class DatabaseFile {
+    private let connection: Connection
+    private let file: UnsafeMutablePointer<sqlite3_file>
+    private let methods: sqlite3_io_methods
+    private var isClosed = false
+
+    /// Opens the file at `path`. Throws what SQLite says when it cannot be opened or read: a file that is no database, or
+    /// one that another process holds exclusively.
+    package init(path: String, mode: Connection.Mode, busyTimeout: Duration) throws(SQLiteError) {
+        let connection = try Connection(path: path, mode: mode)
+        connection.setBusyTimeout(busyTimeout)
+        // Without memory mapping: another process may truncate the file, and a mapping then faults.
+        try connection.execute("PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0; SELECT 1 FROM sqlite_schema")
+        var file: UnsafeMutablePointer<sqlite3_file>?
+        let code = sqlite3_file_control(connection.handle, "main", SQLITE_FCNTL_FILE_POINTER, &file)
+        guard code == SQLITE_OK, let file, let methods = file.pointee.pMethods else {
+            throw SQLiteError(code: ResultCode(rawValue: code), message: "SQLite gave no handle of the database file")
+        }
+        self.connection = connection
+        self.file = file
+        self.methods = methods.pointee
+    }
+
+    /// Closes the connection and with it the locks and the mapping. A ``WALIndex`` must not be read afterwards.
+    package func close() {
+        isClosed = true
+        connection.close()
+    }
+
+    /// The journal mode as [`PRAGMA journal_mode`](https://sqlite.org/pragma.html#pragma_journal_mode) names it.
+    package func journalMode() throws(SQLiteError) -> String {
+        guard case .text(let mode)? = try connection.query("PRAGMA journal_mode").first?.first else { return "" }
+        return mode
+    }
+
+    /// Whether the file, or the file system, lets us write.
+    package var isReadOnly: Bool { sqlite3_db_readonly(connection.handle, "main") != 0 }
+
+    /// The length of the database file in bytes.
+    package func byteCount() throws(SQLiteError) -> Int64 {
+        var count: sqlite3_int64 = 0
+        try check(methods.xFileSize?(file, &count), "size of the database file")
+        return count
+    }
+
+    /// Fills `buffer` from the database file, with zeros past its end.
+    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(SQLiteError) {
+        let code = isClosed ? nil : methods.xRead?(file, buffer.baseAddress, Int32(buffer.count), offset)
+        if let code, code == SQLITE_OK || code == ResultCode.shortRead.rawValue { return }
+        try check(code, "read of \(buffer.count) bytes at \(offset)")
+    }
+
+    /// The wal-index, or nil where there is none: the file is not in WAL mode, or somebody uses it exclusively.
+    package func walIndex() throws(SQLiteError) -> WALIndex? {
+        guard methods.iVersion >= 2, let map = methods.xShmMap else { return nil }
+        var memory: UnsafeMutableRawPointer?
+        // The first 32 KiB page of the index; never extended by us.
+        try check(map(file, 0, 32 * 1024, 0, &memory), "mapping of the wal-index")
+        return memory.map { WALIndex(memory: UnsafeRawPointer($0), owner: self) }
+    }
+
+    /// Tries to take a lock for reading; false when somebody has it exclusively. Never waits.
+    package func tryLockShared(_ lock: WALLock) -> Bool {
+        steer(lock, SQLITE_SHM_LOCK | SQLITE_SHM_SHARED)
+    }
+
+    package func unlockShared(_ lock: WALLock) {
+        _ = steer(lock, SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED)
+    }
+
+    private func steer(_ lock: WALLock, _ flags: Int32) -> Bool {
+        guard !isClosed, methods.iVersion >= 2, let shmLock = methods.xShmLock else { return false }
+        return shmLock(file, lock.slot, 1, flags) == SQLITE_OK
+    }
+
+    private func check(_ code: Int32?, _ what: String) throws(SQLiteError) {
+        if code == SQLITE_OK { return }
+        throw SQLiteError(code: ResultCode(rawValue: code ?? SQLITE_MISUSE), message: "\(what) failed")
+    }
+}
+
+extension Connection {
+    /// Keeps so many bytes at the end of each page out of use, in a database that is still empty.
+    ///
+    /// Source: [`SQLITE_FCNTL_RESERVE_BYTES`](https://sqlite.org/c3ref/c_fcntl_begin_atomic_write.html).
+    package func reserveBytes(_ count: Int) throws(SQLiteError) {
+        var count = Int32(clamping: count)
+        try check(sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &count))
+    }
+}
