@@ -1,0 +1,33 @@
+/// Every bound of a ``Hub``.
+package struct HubLimits: Sendable {
+    /// What may wait for one connection, beyond which it is closed as too slow. A message that is larger still goes to a
+    /// connection for which nothing waits. 8 MiB.
+    package var maxQueuedBytes = 8 << 20
+    /// What may still wait for a connection when more is made for it: a replay, a result, a snapshot. 256 KiB.
+    package var resumeQueuedBytes = 256 << 10
+    /// What may be published and not yet written by one event loop, beyond which its connections are closed as too
+    /// slow. 256 MiB.
+    package var maxPendingBytes = 256 << 20
+    /// How much of a replay is made in one turn of an event loop. 256 KiB.
+    package var replayChunkBytes = 256 << 10
+    /// Distinct filters on tables: each costs an encoding of each transaction. 1,000.
+    package var maxDistinctFilters = 1000
+    package var history = HistoryLimits()
+
+    package init() {}
+}
+
+/// The bounds of the transactions that are kept for clients that resume.
+package struct HistoryLimits: Sendable {
+    /// 64 MiB.
+    package var maxBytes = 64 << 20
+    /// 100,000.
+    package var maxTransactions = 100_000
+    /// An hour.
+    package var maxAge: Duration = .seconds(3600)
+    /// What may be kept for clients that are in the middle of a replay or a snapshot, beyond which they are closed as too
+    /// slow. 256 MiB.
+    package var maxPinnedBytes = 256 << 20
+
+    package init() {}
+}

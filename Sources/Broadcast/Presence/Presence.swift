@@ -1,0 +1,137 @@
+package import NIOCore
+package import WireProtocol
+
+/// Who is there, and where their cursors are. A value without locks, clocks or connections: each call returns what must be
+/// done. Keep it under one lock, and send what it returns before the lock is given up, so that all hear it in one order.
+package struct Presence: Sendable {
+    package enum Action: Sendable, Equatable {
+        /// To every subscriber of `collaboration` but one.
+        case announce(ServerPayload, except: ClientID?)
+        /// Call ``Presence/sendCursors(now:)`` then.
+        case sendCursorsLater(at: NIODeadline)
+    }
+
+    private struct User {
+        var userID: String
+        var username: String
+        let joinedAt: Int64
+        let order: UInt64
+        var cursor: CursorLocation?
+        /// ``cursor`` has not been sent.
+        var isCursorDue = false
+        var cursorSent: NIODeadline?
+    }
+
+    private let cursorInterval: TimeAmount
+    private let maxUsers: Int
+    private var users: [ClientID: User] = [:]
+    private var joined: UInt64 = 0
+    private var isScheduled = false
+
+    /// - Parameters:
+    ///   - cursorsPerSecond: How many of each user's cursors go out at most.
+    ///   - maxUsers: Beyond it clients take part without being listed.
+    package init(cursorsPerSecond: Int = 20, maxUsers: Int = 10_000) {
+        precondition(cursorsPerSecond > 0, "cursors that never go out")
+        cursorInterval = .nanoseconds(1_000_000_000 / Int64(cursorsPerSecond))
+        self.maxUsers = maxUsers
+    }
+
+    package var count: Int { users.count }
+
+    /// A client takes part. Joining again is ``identify(_:username:)``.
+    ///
+    /// - Parameters:
+    ///   - client: The connection: a user with two of them is there twice.
+    ///   - userID: Who it is, for the others.
+    ///   - username: Its name, for the others.
+    ///   - timestamp: Unix milliseconds.
+    package mutating func join(_ client: ClientID, userID: String, username: String, timestamp: Int64) -> [Action] {
+        if users[client] != nil { return identify(client, username: username) }
+        guard users.count < maxUsers else { return [] }
+        joined += 1
+        users[client] = User(userID: userID, username: username, joinedAt: timestamp, order: joined)
+        return [.announce(.userJoined(presence(userID, username)), except: nil)]
+    }
+
+    /// A client says its name. Under another name before, it leaves and joins for the others.
+    package mutating func identify(_ client: ClientID, username: String) -> [Action] {
+        guard var user = users[client], user.username != username else { return [] }
+        let oldName = user.username
+        user.username = username
+        users[client] = user
+        let left = UserPresencePayload(userID: user.userID, username: oldName, connectedUsers: users.count - 1)
+        return [
+            .announce(.userLeft(left), except: nil),
+            .announce(.userJoined(presence(user.userID, username)), except: nil),
+        ]
+    }
+
+    /// A client is gone.
+    package mutating func leave(_ client: ClientID) -> [Action] {
+        guard let user = users.removeValue(forKey: client) else { return [] }
+        return [.announce(.userLeft(presence(user.userID, user.username)), except: nil)]
+    }
+
+    /// Who is there, first comers first.
+    package var list: UserListPayload {
+        let users = users.values.sorted { $0.order < $1.order }
+        return UserListPayload(
+            users: users.map { user in
+                ConnectedUser(
+                    userID: user.userID,
+                    username: user.username,
+                    joinedAt: user.joinedAt,
+                    cursor: user.cursor
+                )
+            }
+        )
+    }
+
+    /// A client's cursor is somewhere else. Goes out at once, or, when one has just gone out, in its time, and then the
+    /// newest.
+    package mutating func moveCursor(_ client: ClientID, to location: CursorLocation, now: NIODeadline) -> [Action] {
+        guard var user = users[client] else { return [] }
+        user.cursor = location
+        user.isCursorDue = true
+        users[client] = user
+        guard let sent = user.cursorSent, now < sent + cursorInterval else {
+            return sendCursor(client, now: now).map { [$0] } ?? []
+        }
+        guard !isScheduled else { return [] }
+        isScheduled = true
+        return [.sendCursorsLater(at: sent + cursorInterval)]
+    }
+
+    /// The time of ``Action/sendCursorsLater(at:)`` has come.
+    package mutating func sendCursors(now: NIODeadline) -> [Action] {
+        isScheduled = false
+        var actions: [Action] = []
+        var next: NIODeadline?
+        let due = users.filter { $0.value.isCursorDue }.sorted { $0.value.order < $1.value.order }
+        for (client, user) in due {
+            if let sent = user.cursorSent, now < sent + cursorInterval {
+                next = min(next ?? .distantFuture, sent + cursorInterval)
+            } else if let action = sendCursor(client, now: now) {
+                actions.append(action)
+            }
+        }
+        if let next {
+            isScheduled = true
+            actions.append(.sendCursorsLater(at: next))
+        }
+        return actions
+    }
+
+    private mutating func sendCursor(_ client: ClientID, now: NIODeadline) -> Action? {
+        guard let user = users[client], let cursor = user.cursor else { return nil }
+        users[client]?.isCursorDue = false
+        users[client]?.cursorSent = now
+        let payload = UserCursorPayload(userID: user.userID, username: user.username, location: cursor)
+        return .announce(.userCursor(payload), except: client)
+    }
+
+    private func presence(_ userID: String, _ username: String) -> UserPresencePayload {
+        UserPresencePayload(userID: userID, username: username, connectedUsers: users.count)
+    }
+}

@@ -1,0 +1,178 @@
+import NIOCore
+import Synchronization
+import WireProtocol
+
+/// The clients of one event loop, and everything that is written to them. Confined to the event loop.
+///
+/// A drain takes what is pending and makes one buffer for each group of clients that hear the same. The few clients that an
+/// item names, because it is for them alone, or not for them, or changes what they hear, are taken out of their groups
+/// for the drain and walk through the items one by one.
+final class Shard {
+    let index: Int
+    let eventLoop: any EventLoop
+    let sequencer: SequencerLock
+    let limits: HubLimits
+
+    private var clients: [UInt64: Client] = [:]
+    private var groups: [SubscriberGroup.Key: SubscriberGroup] = [:]
+    /// Clients whose subscription to tables is not live: a reset concerns each by itself.
+    private var notLive: [UInt64: Client] = [:]
+    var done = ShardStatistics()
+    /// Groups are being walked: who leaves them now, leaves afterwards.
+    private var isDraining = false
+    private var departed: [Client] = []
+    /// Clients that took all that waited for them, in the middle of a drain.
+    private var relieved: [Client] = []
+
+    init(index: Int, eventLoop: any EventLoop, sequencer: SequencerLock, limits: HubLimits) {
+        self.index = index
+        self.eventLoop = eventLoop
+        self.sequencer = sequencer
+        self.limits = limits
+    }
+
+    // MARK: Coming and going
+
+    func add(_ client: Client) { clients[client.id.number] = client }
+
+    func client(_ id: ClientID) -> Client? { clients[id.number] }
+
+    /// Forgets a client that is gone, or that must not be written to any more.
+    func remove(_ client: Client) {
+        guard !client.isGone else { return }
+        client.isGone = true
+        clients[client.id.number] = nil
+        notLive[client.id.number] = nil
+        let tables = client.tables
+        client.tables = .none
+        sequencer.withLock { sequencer in
+            sequencer.clientCameOrWent(client.id, by: -1)
+            sequencer.forget(tables.filter, tables.pin)
+        }
+        let waiting = client.waiting
+        client.waiting = []
+        if isDraining { departed.append(client) } else { leaveGroup(client) }
+        for whenTaken in waiting { whenTaken(false) }
+    }
+
+    func closeAsTooSlow(_ client: Client, _ reason: String) {
+        guard !client.isGone else { return }
+        done.closedAsTooSlow += 1
+        remove(client)
+        client.outlet.close(.tooSlow, reason: reason)
+    }
+
+    // MARK: Draining
+
+    /// Writes everything that is pending: once to each connection.
+    func drain() {
+        let work = sequencer.withLock { $0.take(for: index, adding: done) }
+        done = ShardStatistics()
+        isDraining = true
+        if work.hasOverflowed {
+            for client in Array(clients.values) {
+                closeAsTooSlow(client, "the service published more than \(limits.maxPendingBytes) bytes at once")
+            }
+        }
+        for item in work.items { settleIfUnclaimed(item) }
+        let individuals = individuals(in: work.items)
+        for group in groups.values { write(work.items, to: group) }
+        for client in individuals { writeIndividually(work.items, to: client) }
+        isDraining = false
+        for client in departed { leaveGroup(client) }
+        departed = []
+        for client in individuals { settle(client) }
+        let relieved = relieved
+        self.relieved = []
+        for client in relieved { canTakeMore(client) }
+    }
+
+    /// The clients of this shard that an item names, marked.
+    private func individuals(in items: [QueueItem]) -> [Client] {
+        var individuals: [Client] = []
+        func add(_ client: Client) {
+            guard !client.isIndividual else { return }
+            client.isIndividual = true
+            individuals.append(client)
+        }
+        for item in items {
+            if let id = item.client, id.shard == index, let client = clients[id.number] { add(client) }
+            switch item {
+            case .reset: notLive.values.forEach(add)
+            case .closeEveryone: clients.values.forEach(add)
+            default: break
+            }
+        }
+        return individuals
+    }
+
+    private func write(_ items: [QueueItem], to group: SubscriberGroup) {
+        guard let frames = group.frames(of: items) else { return }
+        for client in group.members where !client.isIndividual { write(frames, to: client) }
+    }
+
+    /// Writes to one connection, or closes it when too much waits for it already.
+    func write(_ frames: ByteBuffer, to client: Client) {
+        guard !client.isGone else { return }
+        let queued = client.outlet.queuedBytes
+        if queued > 0, queued + frames.readableBytes > limits.maxQueuedBytes {
+            closeAsTooSlow(client, "more than \(limits.maxQueuedBytes) bytes wait for the client to read")
+            return
+        }
+        done.writes += 1
+        done.writtenBytes += UInt64(frames.readableBytes)
+        client.outlet.write(frames)
+    }
+
+    /// After a drain: puts the client where it belongs, goes on with its replay, and tells those who wait.
+    private func settle(_ client: Client) {
+        client.isIndividual = false
+        guard !client.isGone else { return }
+        let key = SubscriberGroup.Key(
+            subscriptions: client.subscriptions,
+            representation: client.outlet.representation
+        )
+        if client.group?.key != key {
+            leaveGroup(client)
+            joinGroup(client, key)
+        }
+        switch client.tables {
+        case .none, .live: notLive[client.id.number] = nil
+        case .held, .replaying: notLive[client.id.number] = client
+        }
+        canTakeMore(client)
+    }
+
+    private func joinGroup(_ client: Client, _ key: SubscriberGroup.Key) {
+        if let group = groups[key] { return group.add(client) }
+        let group = SubscriberGroup(key)
+        groups[key] = group
+        group.add(client)
+    }
+
+    private func leaveGroup(_ client: Client) {
+        guard let group = client.group else { return }
+        group.remove(client)
+        if group.members.isEmpty { groups[group.key] = nil }
+    }
+
+    /// Takes note that nothing waits for a client any more.
+    func drained(_ client: Client) {
+        if isDraining { relieved.append(client) } else { canTakeMore(client) }
+    }
+
+    private func settleIfUnclaimed(_ item: QueueItem) {
+        guard let id = item.client, id.shard == index, clients[id.number] == nil else { return }
+        settleUnclaimed(item)
+    }
+
+    /// The client of an item is gone: what was reserved for it is given back.
+    func settleUnclaimed(_ item: QueueItem) {
+        switch item {
+        case .direct(_, _, let whenTaken): whenTaken?(false)
+        case .change(.subscribeToTables(let filter, let start, _, _), _):
+            sequencer.withLock { $0.forget(filter, start.pin) }
+        default: break
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import NIOCore
+import WireProtocol
+
+/// Everything that a client hears: two clients with equal subscriptions get equal bytes.
+///
+/// Of all channels together rather than one by one, so that each client is in one group, gets one write, and hears
+/// everything in the one order in which it happened.
+struct Subscriptions: Hashable {
+    /// Without tables, which ``filter`` stands for.
+    var channels: Channels
+    /// Nil for a client that does not listen to tables, or not live.
+    var filter: TableFilter?
+
+    func includes(_ channel: WireProtocol.Channel) -> Bool {
+        channel == .tables ? filter != nil : channels.contains(Channels(channel))
+    }
+
+    /// Calls `body` with each message of the item that comes to everybody with these subscriptions, but not with what
+    /// comes to one client.
+    func forEachMessage(of item: QueueItem, _ body: (EncodedMessage) -> Void) {
+        switch item {
+        case .publication(let delivery):
+            guard let filter else { return }
+            for message in delivery.messages(for: filter) { body(message) }
+        case .message(let message, let audience):
+            switch audience {
+            case .everyone: body(message)
+            case .channel(let channel, _), .client(_, let channel): if includes(channel) { body(message) }
+            }
+        case .reset(let notice):
+            if filter != nil { body(notice) }
+        case .direct, .change, .closeEveryone:
+            break
+        }
+    }
+}
+
+/// The clients of one shard that hear the same in the same representation. Confined to the shard's event loop.
+final class SubscriberGroup {
+    struct Key: Hashable {
+        var subscriptions: Subscriptions
+        var representation: Representation
+    }
+
+    let key: Key
+    /// Dense: the last takes the place of one that leaves.
+    private(set) var members: ContiguousArray<Client> = []
+
+    init(_ key: Key) { self.key = key }
+
+    func add(_ client: Client) {
+        client.group = self
+        client.indexInGroup = members.count
+        members.append(client)
+    }
+
+    func remove(_ client: Client) {
+        let index = client.indexInGroup
+        members.swapAt(index, members.count - 1)
+        members[index].indexInGroup = index
+        members.removeLast()
+        client.group = nil
+    }
+
+    /// What everybody here gets of the items, in one buffer; nil when it is nothing.
+    func frames(of items: [QueueItem]) -> ByteBuffer? {
+        var frames = FrameSequence(representation: key.representation)
+        for item in items {
+            key.subscriptions.forEachMessage(of: item) { frames.append($0) }
+        }
+        return frames.joined
+    }
+}
+
+/// Messages that go out together.
+struct FrameSequence {
+    let representation: Representation
+    private var frames: [ByteBuffer] = []
+    private var byteCount = 0
+
+    init(representation: Representation) { self.representation = representation }
+
+    mutating func append(_ message: EncodedMessage) {
+        let frame = message.framed(for: representation)
+        frames.append(frame)
+        byteCount += frame.readableBytes
+    }
+
+    /// One buffer: that of the only frame as it is, or a copy of all.
+    var joined: ByteBuffer? {
+        guard frames.count > 1 else { return frames.first }
+        var buffer = ByteBufferAllocator().buffer(capacity: byteCount)
+        for frame in frames { buffer.writeImmutableBuffer(frame) }
+        return buffer
+    }
+}

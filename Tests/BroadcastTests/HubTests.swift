@@ -1,0 +1,200 @@
+import Broadcast
+import NIOCore
+import Testing
+import WireProtocol
+
+@Suite struct HubTests {
+    @Test func `a subscriber hears its channel and nobody else does`() throws {
+        let test = TestHub()
+        let (listener, listening) = test.connect()
+        let (_, other) = test.connect()
+        try test.hub.subscribe(listener, to: SubscribeRequest(channel: .queries), replyTo: "r")
+        test.hub.send(EncodedMessage("a"), to: .queries)
+        test.run()
+        #expect(listening.take() == ["subscribed queries", "a"])
+        #expect(other.take() == [])
+    }
+
+    @Test func `a new client hears notifications, its greeting first`() {
+        let test = TestHub()
+        let outlet = TestOutlet(test.loop)
+        test.hub.sendToEveryone(EncodedMessage("before"))
+        _ = test.hub.connect(outlet) { id in [EncodedMessage("hello \(id)")] }
+        test.hub.send(EncodedMessage("a"), to: .notifications)
+        test.run()
+        #expect(outlet.received.first?.hasPrefix("hello client") == true)
+        #expect(outlet.received.dropFirst() == ["a"])
+    }
+
+    @Test func `what is published in one turn is one write for each client`() throws {
+        let test = TestHub()
+        let clients = (0..<5).map { _ in test.connect() }
+        test.run()
+        for number in 0..<10 { test.hub.send(EncodedMessage("\(number)"), to: .notifications) }
+        test.run()
+        for (_, outlet) in clients {
+            #expect(outlet.take() == (0..<10).map(String.init))
+            #expect(outlet.writes == 1)
+        }
+    }
+
+    @Test func `a message is framed once for all clients of a representation`() {
+        let test = TestHub()
+        let framed = Counter()
+        let representation = Representation(name: "counting") { message in
+            framed.increment()
+            return message.json
+        }
+        let outlets = (0..<5).map { _ in TestOutlet(test.loop, representation) }
+        for outlet in outlets { _ = test.hub.connect(outlet) }
+        let (_, plain) = test.connect()
+        test.hub.send(EncodedMessage("a"), to: .notifications)
+        test.run()
+        #expect(outlets.allSatisfy { $0.received == ["a"] })
+        #expect(plain.take() == ["a"])
+        #expect(framed.count == 1)
+    }
+
+    @Test func `a transaction is encoded once for each distinct filter`() throws {
+        let test = TestHub()
+        let keys = try TableFilter(rowLevel: .keys)
+        for filter in [.everything, .everything, keys, keys] { test.subscribeToTables(test.connect().0, filter) }
+        test.run()
+        let publication = CountingPublication(position: Position(epoch: "e", sequence: 1))
+        test.hub.publish(publication)
+        test.run()
+        #expect(publication.asked.count == 2)
+    }
+
+    @Test func `one client can be left out`() {
+        let test = TestHub()
+        let (sender, sending) = test.connect()
+        let (_, other) = test.connect()
+        test.hub.send(EncodedMessage("a"), to: .notifications, except: sender)
+        test.hub.sendToEveryone(EncodedMessage("b"), except: sender)
+        test.hub.sendToEveryone(EncodedMessage("c"))
+        test.run()
+        #expect(sending.take() == ["c"])
+        #expect(other.take() == ["a", "b", "c"])
+    }
+
+    @Test func `a message to one client keeps its place among those to all`() {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        let (_, other) = test.connect()
+        test.hub.send(EncodedMessage("1"), to: .notifications)
+        test.hub.send(EncodedMessage("2"), to: client)
+        test.hub.send(EncodedMessage("3"), to: .notifications)
+        test.run()
+        #expect(outlet.take() == ["1", "2", "3"])
+        #expect(other.take() == ["1", "3"])
+    }
+
+    @Test func `channels of one client keep their order among each other`() throws {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        try test.hub.subscribe(client, to: SubscribeRequest(channel: .queries))
+        test.subscribeToTables(client)
+        test.run()
+        _ = outlet.take()
+        test.hub.send(EncodedMessage("started"), to: .queries)
+        test.publish("t")
+        test.hub.send(EncodedMessage("complete"), to: .queries)
+        test.run()
+        #expect(outlet.take() == ["started", "e:1 t none", "complete"])
+        #expect(outlet.writes == 2)
+    }
+
+    @Test func `the events of a query come to requester and subscribers once each`() throws {
+        let test = TestHub()
+        let (requester, requesting) = test.connect()
+        let (subscriber, subscribing) = test.connect()
+        let (_, other) = test.connect()
+        try test.hub.subscribe(subscriber, to: SubscribeRequest(channel: .queries))
+        test.hub.send(EncodedMessage("a"), to: requester, andChannel: .queries)
+        try test.hub.subscribe(requester, to: SubscribeRequest(channel: .queries))
+        test.hub.send(EncodedMessage("b"), to: requester, andChannel: .queries)
+        test.run()
+        #expect(requesting.take() == ["a", "subscribed queries", "b"])
+        #expect(subscribing.take() == ["subscribed queries", "a", "b"])
+        #expect(other.take() == [])
+    }
+
+    @Test func `unsubscribing ends a channel at its place`() throws {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        test.hub.send(EncodedMessage("1"), to: .notifications)
+        test.hub.unsubscribe(client, from: .notifications)
+        test.hub.send(EncodedMessage("2"), to: .notifications)
+        test.hub.unsubscribe(client, from: .tables)
+        test.publish("t")
+        test.run()
+        #expect(outlet.take() == ["1", "unsubscribed notifications", "unsubscribed tables"])
+    }
+
+    @Test func `closing comes after what was sent before`() {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        let (_, other) = test.connect()
+        test.hub.send(EncodedMessage("1"), to: .notifications)
+        test.hub.close(client, .goingAway, reason: "")
+        test.hub.send(EncodedMessage("2"), to: .notifications)
+        test.run()
+        #expect(outlet.take() == ["1"])
+        #expect(outlet.closed == .goingAway)
+        #expect(other.take() == ["1", "2"])
+        test.hub.closeEveryone(.goingAway, reason: "")
+        test.run()
+        #expect(other.closed == .goingAway)
+        #expect(test.hub.statistics.clients == 0)
+    }
+
+    @Test func `the filters that somebody has are known at once and until nobody has them`() throws {
+        let test = TestHub()
+        #expect(test.hub.highestRowLevel == nil)
+        let (first, _) = test.connect()
+        let (second, _) = test.connect()
+        let values = try TableFilter(tables: ["t"], rowLevel: .values)
+        test.subscribeToTables(first, values)
+        #expect(test.hub.highestRowLevel == .values)
+        test.subscribeToTables(second, values)
+        test.subscribeToTables(first)
+        test.run()
+        #expect(Set(test.hub.filters) == [.everything, values])
+        test.hub.disconnect(second)
+        #expect(test.hub.filters == [.everything])
+        test.hub.unsubscribe(first, from: .tables)
+        test.run()
+        #expect(test.hub.highestRowLevel == nil)
+    }
+
+    @Test func `distinct filters are limited`() throws {
+        var limits = HubLimits()
+        limits.maxDistinctFilters = 1
+        let test = TestHub(limits: limits)
+        let (client, _) = test.connect()
+        test.subscribeToTables(client)
+        test.subscribeToTables(client)
+        let other = try SubscribeRequest(channel: .tables, filter: TableFilter(tables: ["t"]))
+        let error = #expect(throws: ProtocolError.self) { try test.hub.subscribe(client, to: other) }
+        #expect(error?.code == .rateLimited)
+    }
+
+    @Test func `what was meant for a client that is gone is given back`() throws {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        test.run()
+        let answers = Answers()
+        test.hub.send(EncodedMessage("a"), to: client) { answers.add($0) }
+        test.subscribeToTables(client)
+        test.publish("t")
+        test.subscribeToTables(client, since: 0)
+        test.hub.disconnect(client)
+        test.hub.disconnect(client)
+        test.run()
+        #expect(outlet.take() == [])
+        #expect(answers.all == [false])
+        #expect(test.hub.filters == [])
+        #expect(test.hub.statistics.clients == 0)
+    }
+}

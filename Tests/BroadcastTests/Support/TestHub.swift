@@ -1,0 +1,58 @@
+import Broadcast
+import NIOCore
+import NIOEmbedded
+import WireProtocol
+
+/// A hub whose event loop and clock stand still until they are told to go on.
+final class TestHub {
+    let loop = EmbeddedEventLoop()
+    let hub: Hub
+    private(set) var sequence: UInt64 = 0
+    private(set) var epoch = "e"
+
+    init(limits: HubLimits = HubLimits(), clock: @escaping @Sendable () -> NIODeadline = { .uptimeNanoseconds(0) }) {
+        hub = Hub(start: Position(epoch: "e", sequence: 0), limits: limits, clock: clock)
+    }
+
+    deinit { try? loop.syncShutdownGracefully() }
+
+    func connect(channels: Channels = .notifications) -> (ClientID, TestOutlet) {
+        let outlet = TestOutlet(loop)
+        let client = hub.connect(outlet, channels: channels)
+        return (client, outlet)
+    }
+
+    func subscribeToTables(
+        _ client: ClientID,
+        _ filter: TableFilter = .everything,
+        since: UInt64? = nil,
+        epoch: String? = nil
+    ) {
+        let position = since.map { Position(epoch: epoch ?? self.epoch, sequence: $0) }
+        try? hub.subscribe(client, to: SubscribeRequest(channel: .tables, filter: filter, since: position))
+    }
+
+    @discardableResult
+    func publish(_ tables: String..., byteCount: Int = 100) -> Position {
+        sequence += 1
+        let position = Position(epoch: epoch, sequence: sequence)
+        hub.publish(TestPublication(position: position, tables: tables, byteCount: byteCount))
+        return position
+    }
+
+    func reset(epoch: String) {
+        self.epoch = epoch
+        sequence = 0
+        hub.reset(to: Position(epoch: epoch, sequence: 0))
+    }
+
+    func run() { loop.run() }
+}
+
+extension TestOutlet {
+    /// What came, acknowledgements shortened, and forgets it.
+    func take() -> [String] {
+        defer { forget() }
+        return received.map(gist)
+    }
+}

@@ -1,0 +1,79 @@
+import Broadcast
+import NIOCore
+import WireProtocol
+
+/// Keeps what it is given; takes it at once, or when it is told to.
+final class TestOutlet: Outlet {
+    let eventLoop: any EventLoop
+    let representation: Representation
+    private(set) var received: [String] = []
+    private(set) var writes = 0
+    private(set) var closed: CloseCode?
+    /// What is written waits until ``read()``.
+    var isStalled = false
+    private(set) var queuedBytes = 0
+    /// Called at the end of each write, as by a channel that fails or drains while it writes.
+    var onWrite: (() -> Void)?
+
+    init(_ eventLoop: any EventLoop, _ representation: Representation = .lines) {
+        self.eventLoop = eventLoop
+        self.representation = representation
+    }
+
+    func write(_ frames: ByteBuffer) {
+        writes += 1
+        received += String(buffer: frames).split(separator: "\n").map(String.init)
+        if isStalled { queuedBytes += frames.readableBytes }
+        onWrite?()
+    }
+
+    func close(_ code: CloseCode, reason: String) { closed = code }
+
+    /// The client reads everything; the hub must be told.
+    func read() { queuedBytes = 0 }
+
+    func forget() { received = [] }
+}
+
+extension Representation {
+    /// One message a line.
+    static let lines = Representation(name: "lines") { message in
+        var line = message.json
+        line.writeString("\n")
+        return line
+    }
+}
+
+extension EncodedMessage {
+    convenience init(_ text: String, resumePosition: Position? = nil) {
+        self.init(json: ByteBuffer(string: text), type: MessageType("test"), resumePosition: resumePosition)
+    }
+}
+
+/// Concerns some tables, and says to each filter what it has for it.
+struct TestPublication: Publication {
+    let position: Position
+    let tables: [String]
+    var byteCount = 100
+
+    func messages(for filter: TableFilter) -> [EncodedMessage] {
+        texts(for: filter).map { EncodedMessage($0) }
+    }
+
+    func texts(for filter: TableFilter) -> [String] {
+        tables.filter { filter.includes(table: $0) }.map { "\(position) \($0) \(filter.rowLevel)" }
+    }
+}
+
+/// The message as it is, or the gist of an acknowledgement, whose id and time differ.
+func gist(_ text: String) -> String {
+    guard text.hasPrefix("{"), let envelope = try? Envelope(parsing: text.utf8) else { return text }
+    switch envelope.payload {
+    case .subscribed(let data):
+        let position = data.position.map { " \($0)" } ?? ""
+        let recovered = data.recovered.map { " \($0)" } ?? ""
+        return "subscribed \(data.channel)\(position)\(recovered)"
+    case .unsubscribed(let data): return "unsubscribed \(data.channel)"
+    default: return text
+    }
+}
