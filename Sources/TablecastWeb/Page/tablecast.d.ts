@@ -81,6 +81,8 @@ export interface Client {
   subscribe(channel: "tables", options?: TableFilters): Subscription;
   subscribe(channel: Channel): Subscription;
   query<Result = Row>(sql: string, options?: QueryOptions): Query<Result>;
+  /** Asks the server to stop a query of this connection by its id. */
+  cancel(queryId: string): void;
   identify(username: string): void;
   /** Tries to reconnect now instead of at the end of the backoff. */
   retry(): void;

@@ -232,6 +232,11 @@ class Client extends Emitter {
     if (this.state === "waiting") this.#open();
   }
 
+  /** Asks the server to stop a query of this connection. */
+  cancel(queryId) {
+    if (this.state === "open") this._send("query:cancel", { queryId });
+  }
+
   close() {
     if (this.state === "closed") return;
     this.#end(1000, "");
@@ -273,7 +278,7 @@ class Client extends Emitter {
     if (Array.isArray(data?.rows)) data.rows.forEach(decodeRow);
 
     if (type === "connection:ack") this.#acknowledged(data);
-    if (type === "heartbeat" && this.#heartbeat?.id === message.replyTo) {
+    if (type === "heartbeat" && this.#heartbeat && this.#heartbeat.id === message.replyTo) {
       this.latency = this.#heardAt - this.#heartbeat.sentAt;
       this.#heartbeat = undefined;
       this._emit("latency", this.latency);
@@ -539,7 +544,7 @@ class Query extends Emitter {
   /** Asks the server to stop; iteration and `result` then end with code `CANCELLED`. */
   cancel() {
     if (this._finished) return;
-    if (this._request !== undefined) this.#client._send("query:cancel", { queryId: this.id });
+    if (this._request !== undefined) this.#client.cancel(this.id);
     else this._fail(new TablecastError("cancelled before it was sent", "CANCELLED", { reason: "client" }));
   }
 
@@ -566,7 +571,7 @@ class Query extends Emitter {
   }
 
   #abort = () => {
-    if (this._request !== undefined && !this._finished) this.#client._send("query:cancel", { queryId: this.id });
+    this.cancel();
     this._fail(this.#signal.reason);
   };
 

@@ -1,0 +1,154 @@
+// The page: one connection, four views, one route at a time.
+
+import { connect } from "/tablecast.js";
+import { Catalog } from "./catalog.js";
+import { ConnectionView } from "./connection-view.js";
+import { setText, show } from "./dom.js";
+import { Feed } from "./feed.js";
+import { FeedView } from "./feed-view.js";
+import { schedule } from "./frame.js";
+import { ownName, PeopleView } from "./people.js";
+import { QueriesView } from "./queries-view.js";
+import { QueryLog } from "./query-log.js";
+import { accessToken } from "./service.js";
+import { installShortcuts, showHelp } from "./shortcuts.js";
+import { recall, remember } from "./storage.js";
+import { TablesView } from "./tables-view.js";
+
+const byId = (id) => document.getElementById(id);
+
+const client = connect("/ws", { username: ownName(), accessToken });
+const tables = client.subscribe("tables", { rows: "none" });
+const queryLog = client.subscribe("queries");
+
+const app = {
+  client,
+  presence: client.presence,
+  catalog: new Catalog(client),
+  queries: new QueryLog(),
+  feed: new Feed(),
+  setRowLevel: (rows) => tables.update({ rows }),
+};
+
+const views = {
+  tables: new TablesView(byId("view-tables"), app),
+  queries: new QueriesView(byId("view-queries"), app),
+  feed: new FeedView(byId("view-feed"), app),
+  people: new PeopleView(byId("view-people"), app, byId("initials")),
+};
+
+const connection = new ConnectionView({ pill: byId("connection"), banner: byId("banner"), toasts: byId("toasts"), client, subscription: tables });
+
+// What arrives
+
+tables.on("message", (message) => {
+  app.catalog.receive(message);
+  views.tables.receive(message);
+});
+tables.on("live", ({ resumed, recovered }) => {
+  if (!resumed || recovered === false) loadCatalog();
+});
+queryLog.on("message", (message) => app.queries.receive(message));
+client.on("message", (message) => {
+  if (message.type !== "heartbeat" && message.type !== "query:rows") app.feed.receive(message);
+});
+client.on("state", (state) => {
+  if (state === "waiting") app.queries.lost();
+  if (state === "open") schedule(drawDatabase);
+});
+
+async function loadCatalog() {
+  try {
+    await app.catalog.load();
+  } catch (error) {
+    connection.say(error.message, "error");
+  }
+}
+
+function drawDatabase() {
+  const name = client.database?.split("/").at(-1) ?? "";
+  setText(byId("database"), name);
+  document.title = name ? `${name} · Tablecast` : "Tablecast";
+}
+
+// Where we are
+
+let current;
+
+function route() {
+  const [, name = "tables", ...rest] = location.hash.split("/");
+  const view = Object.hasOwn(views, name) ? name : "tables";
+  const parameters = rest.map(decode);
+  if (current !== view) {
+    views[current]?.hide?.();
+    for (const each of Object.keys(views)) show(byId(`view-${each}`), each === view);
+    for (const link of document.querySelectorAll("nav.main a")) {
+      if (link.getAttribute("href") === `#/${view}`) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    current = view;
+  }
+  document.body.dataset.view = view;
+  views[view].show(parameters);
+}
+
+function decode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+addEventListener("hashchange", route);
+route();
+
+// What the keyboard does
+
+const themes = ["auto", "light", "dark"];
+
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  remember("theme", theme);
+  byId("theme").title = `Theme: ${theme === "auto" ? "as the system" : theme}`;
+}
+
+setTheme(recall("theme", "auto"));
+const nextTheme = () => setTheme(themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length]);
+byId("theme").addEventListener("click", nextTheme);
+byId("help").addEventListener("click", showHelp);
+byId("skip").addEventListener("click", () => byId("main").focus());
+
+installShortcuts({
+  find() {
+    location.hash = "#/tables";
+    requestAnimationFrame(() => views.tables.focusSearch());
+  },
+  step(by) {
+    if (current !== "tables") return false;
+    const names = [...app.catalog.tables.keys()];
+    const open = location.hash.split("/")[2];
+    const place = open === undefined ? (by > 0 ? -1 : 0) : names.indexOf(decode(open));
+    const name = names[(place + by + names.length) % names.length];
+    if (name !== undefined) location.hash = `#/tables/${encodeURIComponent(name)}/rows`;
+  },
+  toggleTab() {
+    const [, view, name, tab] = location.hash.split("/");
+    if (view !== "tables" || name === undefined) return false;
+    location.hash = `#/tables/${name}/${tab === "schema" ? "rows" : "schema"}`;
+  },
+  run() {
+    if (current !== "queries") return false;
+    views.queries.run();
+  },
+  escape(event) {
+    if (current === "queries" && views.queries.isRunning) views.queries.cancel();
+    else if (event.target.matches("input, textarea")) event.target.blur();
+  },
+  pause() {
+    if (current !== "feed") return false;
+    views.feed.togglePause();
+  },
+  theme: nextTheme,
+});
+

@@ -1,0 +1,86 @@
+// The tables of the database: kinds, row counts that follow the changes, activity. A model; it draws nothing.
+
+import { Activity } from "./activity.js";
+import { author } from "./format.js";
+import { fetchJSON } from "./service.js";
+
+const LATEST = 40;
+
+export class Catalog {
+  tables = new Map();
+  /** All tables together. */
+  activity = new Activity();
+  /** The newest changes first: `{ at, tableName, who, type, data }`. */
+  latest = [];
+  schemaVersion = 0;
+  loaded = false;
+  onchange = () => {};
+  /** Called with a table's name whose schema changed, was created or dropped. */
+  onschema = () => {};
+  #client;
+
+  constructor(client) {
+    this.#client = client;
+  }
+
+  async load() {
+    const { tables } = await fetchJSON("/tables");
+    const known = this.tables;
+    this.tables = new Map();
+    for (const { name, kind, rowEstimate } of tables) {
+      const table = known.get(name) ?? newTable(name);
+      this.tables.set(name, Object.assign(table, { kind, rows: rowEstimate ?? undefined }));
+    }
+    this.loaded = true;
+    this.onchange();
+  }
+
+  receive({ type, timestamp, data }) {
+    if (type === "table:modified" && data.change === "rows") this.#countRows(data);
+    else if (type === "table:created" || type === "table:dropped" || type === "table:modified") this.#schema(type, data);
+    else return;
+    this.latest.unshift({ at: timestamp, type, data, who: author(data, this.#client.userId) });
+    if (this.latest.length > LATEST) this.latest.length = LATEST;
+    this.onchange();
+  }
+
+  #countRows(data) {
+    const { tableName, inserted = 0, updated = 0, deleted = 0 } = data;
+    const changes = inserted + updated + deleted;
+    this.activity.add(changes);
+    const table = this.tables.get(tableName);
+    if (!table) return;
+    table.activity.add(changes);
+    table.inserted += inserted;
+    table.updated += updated;
+    table.deleted += deleted;
+    if (table.rows !== undefined) table.rows = Math.max(0, table.rows + inserted - deleted);
+    table.changedAt = performance.now();
+    table.changedBy = deleted > inserted ? "deleted" : inserted > 0 ? "inserted" : "updated";
+  }
+
+  #schema(type, data) {
+    const { tableName, previousName } = data;
+    this.schemaVersion += 1;
+    this.activity.add(1);
+    if (type === "table:dropped") {
+      this.tables.delete(tableName);
+    } else if (type === "table:created") {
+      this.tables.set(tableName, Object.assign(newTable(tableName), { kind: data.objectType, rows: 0 }));
+    } else if (previousName !== undefined && this.tables.has(previousName)) {
+      const table = this.tables.get(previousName);
+      this.tables.delete(previousName);
+      this.tables.set(tableName, Object.assign(table, { name: tableName }));
+    }
+    const table = this.tables.get(tableName);
+    if (table) {
+      table.changedAt = performance.now();
+      table.changedBy = "schema";
+    }
+    this.onschema(tableName, data);
+  }
+}
+
+function newTable(name) {
+  return { name, kind: "table", rows: undefined, inserted: 0, updated: 0, deleted: 0, activity: new Activity(), changedAt: undefined };
+}

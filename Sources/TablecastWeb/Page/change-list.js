@@ -1,0 +1,63 @@
+// What happened to a table lately, row by row: who, what, from which value to which.
+
+import { el } from "./dom.js";
+import { displayName, time, valueText } from "./format.js";
+import { same } from "./live-rows.js";
+
+const KEPT = 60;
+const SHOWN_COLUMNS = 4;
+
+export class ChangeList {
+  #changes = [];
+  #drawn = undefined;
+  #list = el("ol.changes", { "aria-label": "Latest changes" });
+  #empty = el("p.quiet", "Changes appear here as they are committed, by whomever.");
+
+  constructor() {
+    this.element = el("aside.panel", el("h2", "Latest changes"), this.#empty, this.#list);
+  }
+
+  add(change) {
+    this.#changes.unshift(change);
+    if (this.#changes.length > KEPT) this.#changes.length = KEPT;
+  }
+
+  clear() {
+    this.#changes = [];
+    this.draw();
+  }
+
+  draw() {
+    const newest = this.#changes[0];
+    if (newest === this.#drawn) return;
+    const known = this.#changes.indexOf(this.#drawn);
+    const fresh = (known < 0 ? this.#changes : this.#changes.slice(0, known)).map(line);
+    if (known < 0) this.#list.replaceChildren(...fresh);
+    else this.#list.prepend(...fresh);
+    while (this.#list.childElementCount > KEPT) this.#list.lastElementChild.remove();
+    this.#drawn = newest;
+    this.#empty.hidden = this.#changes.length > 0;
+  }
+}
+
+function line({ at, who, change }) {
+  const { op, key, before, after } = change;
+  return el(
+    `li.change.${op}`,
+    el("p", el("b", who), ` ${{ insert: "inserted", update: "updated", delete: "deleted" }[op]} `, el("code", keyText(key)), el("time", time(at))),
+    op === "update" && differences(before, after),
+  );
+}
+
+const keyText = (key) => Object.values(key).map(valueText).join(", ").slice(0, 80);
+
+function differences(before = {}, after = {}) {
+  const names = Object.keys(after).filter((name) => !same(before[name], after[name]));
+  const shown = names.slice(0, SHOWN_COLUMNS).map((name) =>
+    el("li", el("bdi.quiet", displayName(name)), " ", name in before && [el("del", short(before[name])), " → "], el("ins", short(after[name]))),
+  );
+  if (names.length > SHOWN_COLUMNS) shown.push(el("li.quiet", `and ${names.length - SHOWN_COLUMNS} more`));
+  return el("ul", shown);
+}
+
+const short = (value) => valueText(value).slice(0, 60);

@@ -1,0 +1,210 @@
+// A table's rows in the browser: from a snapshot, kept current by changes, in the order the reader chose.
+
+import { InvalidText } from "/tablecast.js";
+import { hex } from "./format.js";
+
+/** How long a change stays marked, and a deleted row stays to be seen. */
+export const MARK_MS = 6_000;
+const RESORT_ABOVE = 64; // so many moves in one frame cost more one by one than sorting anew
+
+export class LiveRows {
+  /** In order; deleted ones stay until their mark has faded. */
+  rows = [];
+  columns = [];
+  /** Positions in `columns` of what tells rows apart. */
+  #key = [];
+  #byKey = new Map();
+  #marked = new Set();
+  #sort = { column: undefined, descending: false };
+  #moves = [];
+  #sequence = 0;
+
+  /** @param keyColumns the primary key; where there is none, a row is known by all its values */
+  constructor(columns, keyColumns) {
+    this.columns = columns;
+    this.#key = (keyColumns.length > 0 ? keyColumns : columns).map((name) => columns.indexOf(name));
+  }
+
+  get total() {
+    return this.rows.length;
+  }
+
+  get sort() {
+    return this.#sort;
+  }
+
+  load(records) {
+    for (const record of records) {
+      const values = Array.isArray(record) ? record : this.columns.map((column) => record[column]);
+      this.#add({ values, order: (this.#sequence += 1), version: 0, mark: undefined });
+    }
+    this.#moves = undefined;
+  }
+
+  sortBy(column, descending) {
+    this.#sort = { column, descending };
+    this.#moves = undefined;
+  }
+
+  /** Applies one change; the row is marked with what happened and who did it. */
+  apply({ op, key, before, after }, who, now = performance.now()) {
+    const mark = { op, who, at: now, cells: undefined };
+    if (op === "insert") {
+      const row = { values: this.columns.map((column) => after?.[column] ?? key[column] ?? null), order: (this.#sequence += 1), version: 0 };
+      this.#add(row);
+      this.#setMark(row, mark);
+      return row;
+    }
+    const row = this.#find({ ...key, ...before }, before) ?? this.#find(key, undefined);
+    if (!row) return undefined;
+    if (op === "delete") {
+      this.#forget(row);
+    } else {
+      this.#forget(row);
+      mark.cells = new Set(row.mark?.op === "update" ? row.mark.cells : []);
+      const values = this.columns.map((column, index) => {
+        const value = after && column in after ? after[column] : row.values[index];
+        if (!same(value, row.values[index])) mark.cells.add(index);
+        return value;
+      });
+      this.#moves?.push(row);
+      row.values = values;
+      this.#remember(row);
+      if (row.mark?.op === "insert") mark.op = "insert";
+    }
+    this.#setMark(row, mark);
+    return row;
+  }
+
+  /** Drops marks, and rows marked as deleted, whose time is over; says whether any was. */
+  expire(now = performance.now()) {
+    let gone = 0;
+    for (const row of this.#marked) {
+      if (now - row.mark.at < MARK_MS) continue;
+      this.#marked.delete(row);
+      if (row.mark.op === "delete") row.removed = true;
+      gone += 1;
+      row.mark = undefined;
+      row.version += 1;
+    }
+    if (gone > 0) this.rows = this.rows.filter((row) => !row.removed);
+    return gone > 0;
+  }
+
+  get hasMarks() {
+    return this.#marked.size > 0;
+  }
+
+  /** Rows of one page, in order. */
+  page(start, length) {
+    this.#settle();
+    return this.rows.slice(start, start + length);
+  }
+
+  keyOf(row) {
+    return this.#keyText(row.values);
+  }
+
+  #add(row) {
+    this.rows.push(row);
+    this.#remember(row);
+    this.#moves?.push(row);
+  }
+
+  #setMark(row, mark) {
+    row.mark = mark;
+    row.version += 1;
+    this.#marked.add(row);
+  }
+
+  #remember(row) {
+    const key = this.#keyText(row.values);
+    const others = this.#byKey.get(key);
+    if (others) others.push(row);
+    else this.#byKey.set(key, [row]);
+  }
+
+  #forget(row) {
+    const key = this.#keyText(row.values);
+    const rest = this.#byKey.get(key)?.filter((each) => each !== row) ?? [];
+    if (rest.length > 0) this.#byKey.set(key, rest);
+    else this.#byKey.delete(key);
+  }
+
+  /** A nullable or missing key may be shared by rows: then the old values decide. */
+  #find(record, before) {
+    const candidates = this.#byKey.get(this.#keyText(this.columns.map((column) => record[column]))) ?? [];
+    if (candidates.length < 2 || !before) return candidates[0];
+    const matches = (row) => this.columns.every((column, index) => !(column in before) || same(before[column], row.values[index]));
+    return candidates.find(matches) ?? candidates[0];
+  }
+
+  #keyText(values) {
+    if (this.#key.length === 1) return valueKey(values[this.#key[0]]);
+    return this.#key.map((index) => valueKey(values[index])).join("\u0000");
+  }
+
+  /** Brings `rows` in order: a few moved rows by binary search, many by sorting. */
+  #settle() {
+    const compare = this.#comparator();
+    if (this.#moves === undefined || this.#moves.length > RESORT_ABOVE) {
+      this.rows.sort(compare);
+    } else if (this.#moves.length > 0) {
+      const moved = new Set(this.#moves.filter((row) => !row.removed));
+      this.rows = this.rows.filter((row) => !moved.has(row));
+      for (const row of moved) this.rows.splice(lowerBound(this.rows, row, compare), 0, row);
+    }
+    this.#moves = [];
+  }
+
+  #comparator() {
+    const { column, descending } = this.#sort;
+    const direction = descending ? -1 : 1;
+    const keys = column === undefined ? this.#key : [column];
+    return (left, right) => {
+      for (const index of keys) {
+        const order = compareValues(left.values[index], right.values[index]);
+        if (order !== 0) return order * direction;
+      }
+      return left.order - right.order;
+    };
+  }
+}
+
+function lowerBound(rows, row, compare) {
+  let low = 0;
+  let high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (compare(rows[middle], row) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const rank = (value) =>
+  value === null || value === undefined ? 0 : typeof value === "number" || typeof value === "bigint" ? 1 : typeof value === "string" ? 2 : 3;
+
+/** SQLite's order: NULL, numbers, text, blobs. */
+export function compareValues(left, right) {
+  const ranks = rank(left) - rank(right);
+  if (ranks !== 0 || rank(left) === 0) return ranks;
+  if (rank(left) === 3) return compareValues(valueKey(left), valueKey(right));
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+export function same(left, right) {
+  return left === right || (rank(left) === rank(right) && valueKey(left) === valueKey(right));
+}
+
+function valueKey(value) {
+  switch (rank(value)) {
+    case 0:
+      return "-";
+    case 1:
+      return `n${value}`;
+    case 2:
+      return `t${value}`;
+  }
+  return value instanceof InvalidText ? `i${hex(value.bytes)}` : value instanceof Uint8Array ? `b${hex(value)}` : JSON.stringify(value);
+}

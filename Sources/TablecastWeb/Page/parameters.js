@@ -1,0 +1,65 @@
+// The fields for a query's parameters: found in its text, typed by hand, kept while the text changes.
+
+import { el, show } from "./dom.js";
+import { parameters } from "./sql.js";
+
+const TYPES = { text: "Text", number: "Number", null: "NULL", hex: "Bytes (hex)" };
+
+export class ParameterFields {
+  #fields = new Map();
+  #kept = new Map();
+  #numbers = new Map();
+  #grid = el("div.parameter-grid");
+
+  constructor() {
+    this.element = el("fieldset.parameters", { hidden: true }, el("legend", "Parameters"), this.#grid);
+  }
+
+  /** Offers a field for each parameter of the text. */
+  match(sql) {
+    this.#numbers = parameters(sql);
+    const names = [...this.#numbers.keys()];
+    if (names.join() === [...this.#fields.keys()].join()) return;
+    for (const [name, field] of this.#fields) this.#kept.set(name, field);
+    this.#fields = new Map(names.map((name) => [name, this.#kept.get(name) ?? newField(name)]));
+    this.#grid.replaceChildren(...[...this.#fields.values()].map((field) => field.element));
+    show(this.element, names.length > 0);
+  }
+
+  /** As the client takes them; throws with a sentence where a field can't be read. */
+  get values() {
+    const entries = [...this.#fields].map(([name, { type, input }]) => [name, read(name, type.value, input.value)]);
+    if (entries.length === 0) return undefined;
+    if (!entries.some(([name]) => name.startsWith("?"))) return Object.fromEntries(entries);
+    const list = [];
+    for (const [name, value] of entries) list[this.#numbers.get(name) - 1] = value;
+    return Array.from(list, (value) => value ?? null);
+  }
+}
+
+function newField(name) {
+  const input = el("input", { type: "text", spellcheck: "false", autocomplete: "off", "aria-label": `Value of ${name}` });
+  const type = el(
+    "select",
+    { "aria-label": `Type of ${name}`, onchange: () => (input.disabled = type.value === "null") },
+    Object.entries(TYPES).map(([value, title]) => el("option", { value }, title)),
+  );
+  return { type, input, element: el("label.parameter", el("code", name), input, type) };
+}
+
+function read(name, type, text) {
+  if (type === "null") return null;
+  if (type === "text") return text;
+  const compact = text.replace(/[\s_]/g, "");
+  if (type === "hex") {
+    if (!/^([\da-f]{2})*$/i.test(compact)) throw new Error(`${name}: expected pairs of hex digits, found “${text}”`);
+    return Uint8Array.from(compact.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+  }
+  if (/^[+-]?\d+$/.test(compact)) {
+    const whole = BigInt(compact);
+    return Number.isSafeInteger(Number(whole)) ? Number(whole) : whole;
+  }
+  const number = Number(compact);
+  if (compact === "" || Number.isNaN(number)) throw new Error(`${name}: expected a number, found “${text}”`);
+  return number;
+}

@@ -1,0 +1,109 @@
+// Who is here: a row of initials in the header, and a list that says where everyone is.
+
+import { el, icon, setText, show } from "./dom.js";
+import { displayName, plural, time } from "./format.js";
+import { schedule } from "./frame.js";
+import { recall, remember } from "./storage.js";
+
+const TONES = 8;
+const SHOWN_INITIALS = 4;
+const MOODS = ["Amber", "Brisk", "Calm", "Deft", "Early", "Fond", "Keen", "Lucid", "Merry", "Quiet", "Sunny", "Swift"];
+const BIRDS = ["Avocet", "Curlew", "Dunlin", "Finch", "Heron", "Ibis", "Kestrel", "Lark", "Plover", "Robin", "Swallow", "Wren"];
+
+/** One of eight colours, always the same for the same person. */
+export function tone(userId) {
+  let hash = 0;
+  for (const character of String(userId)) hash = (hash * 31 + character.codePointAt(0)) >>> 0;
+  return hash % TONES;
+}
+
+/** The name kept in this browser, or a friendly one made up now. */
+export function ownName() {
+  const kept = recall("name", undefined);
+  if (typeof kept === "string" && kept.trim() !== "") return kept;
+  const pick = (words) => words[Math.floor(Math.random() * words.length)];
+  const name = `${pick(MOODS)} ${pick(BIRDS)}`;
+  remember("name", name);
+  return name;
+}
+
+export function avatar({ userId, username }) {
+  const initials = [...(username || "?").trim()].filter((letter, index, all) => index === 0 || all[index - 1] === " ").slice(0, 2).join("");
+  return el("span.avatar", { "data-tone": tone(userId), "aria-hidden": "true" }, initials.toUpperCase() || "?");
+}
+
+export class PeopleView {
+  #app;
+  #initials;
+  #list = el("ul.people", { "aria-label": "People" });
+  #count = el("span.quiet");
+  #name = el("input", { type: "text", maxlength: "40", autocomplete: "off", spellcheck: "false", id: "own-name" });
+  #saved = el("span.quiet", { role: "status" });
+
+  /** @param initials the element in the header that shows who is here */
+  constructor(root, app, initials) {
+    this.#app = app;
+    this.#initials = initials;
+    this.#name.value = app.client.username ?? "";
+    const form = el(
+      "form.name-form",
+      { onsubmit: (event) => this.#rename(event) },
+      el("label", { for: "own-name" }, "Your name"),
+      this.#name,
+      el("button.primary", { type: "submit" }, "Save"),
+      this.#saved,
+    );
+    root.append(el("article.people-view", el("header.title", el("h1", "People"), this.#count), form, this.#list));
+    app.presence.on("change", () => schedule(this.#draw));
+    app.client.on("state", () => schedule(this.#draw));
+  }
+
+  show() {
+    schedule(this.#draw);
+  }
+
+  #rename(event) {
+    event.preventDefault();
+    const name = this.#name.value.trim();
+    if (name === "") return;
+    remember("name", name);
+    this.#app.client.identify(name);
+    setText(this.#saved, "Everyone sees it now.");
+    schedule(this.#draw);
+  }
+
+  #draw = () => {
+    const { presence, client } = this.#app;
+    const isSelf = ({ userId }) => userId === client.userId;
+    const people = [...presence.people.values()].sort((one, other) => isSelf(other) - isSelf(one) || one.joinedAt - other.joinedAt);
+    setText(this.#count, people.length > 0 ? `${plural(people.length, "person", "people")} connected` : "");
+    this.#list.replaceChildren(
+      ...people.map((person) =>
+        el(
+          "li",
+          avatar(person),
+          el("div", el("b", person.username || "anonymous"), isSelf(person) && el("span.tag", "you"), el("p.quiet", isSelf(person) ? "This tab" : whereabouts(person.cursor))),
+          el("time.quiet", { title: "joined" }, time(person.joinedAt)),
+        ),
+      ),
+    );
+    const others = people.filter((person) => !isSelf(person));
+    this.#initials.replaceChildren(
+      ...others.slice(0, SHOWN_INITIALS).map((person) => Object.assign(avatar(person), { title: person.username })),
+      others.length > SHOWN_INITIALS ? el("span.quiet", `+${others.length - SHOWN_INITIALS}`) : "",
+    );
+    this.#initials.setAttribute("aria-label", `${plural(others.length, "other person", "other people")} connected`);
+    show(this.#initials, others.length > 0);
+  };
+}
+
+function whereabouts(cursor) {
+  if (cursor?.table !== undefined) {
+    const link = el("a", { href: `#/tables/${encodeURIComponent(cursor.table)}/rows` }, el("bdi", displayName(cursor.table)));
+    return ["In ", link, cursor.column !== undefined && [", column ", el("bdi", displayName(cursor.column))]].flat(2).filter(Boolean).reduce((span, part) => (span.append(part), span), el("span"));
+  }
+  if (!cursor?.position) return "Listening";
+  const { selection, position } = cursor;
+  const selected = selection && (selection.start.line !== selection.end.line || selection.start.column !== selection.end.column);
+  return el("span", "In the ", el("a", { href: "#/queries" }, "query editor"), `, line ${position.line + 1}`, selected && ", with a selection");
+}

@@ -1,0 +1,173 @@
+// Running SQL: editor, parameters, progress, results; beside them what was run before, and what others run now.
+
+import { el, icon, setText, show } from "./dom.js";
+import { Editor } from "./editor.js";
+import { count, duration, plural } from "./format.js";
+import { schedule } from "./frame.js";
+import { ParameterFields } from "./parameters.js";
+import { QueryCards } from "./query-cards.js";
+import { Results } from "./results.js";
+import { characterAt } from "./sql.js";
+import { recall, remember } from "./storage.js";
+
+const HISTORY = 100;
+
+export class QueriesView {
+  #app;
+  #running;
+  #history = recall("history", []);
+  #historyList = el("ul.history", { "aria-label": "History" });
+  #editor = new Editor({ oninput: () => this.#edited(), onmove: (cursor) => this.#app.presence.moveCursor(cursor) });
+  #parameters = new ParameterFields();
+  #results = new Results();
+  #cards;
+  #run = el("button.primary", { type: "button", onclick: () => this.run() }, icon("run"), "Run");
+  #cancel = el("button", { type: "button", hidden: true, onclick: () => this.cancel() }, icon("stop"), "Cancel");
+  #bar = el("progress", { max: "100", "aria-label": "Progress of the query", hidden: true });
+  #barText = el("span.quiet.bar-text");
+
+  constructor(root, app) {
+    this.#app = app;
+    this.#cards = new QueryCards(app);
+    const modifier = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘" : "Ctrl";
+    root.append(
+      el(
+        "div.queries-view",
+        el(
+          "div.workbench",
+          el("h1.visually-hidden", "Queries"),
+          this.#editor.element,
+          this.#parameters.element,
+          el("div.toolbar", this.#run, this.#cancel, this.#bar, this.#barText, el("span.hint", { id: "editor-hint" }, el("kbd", modifier), el("kbd", "Enter"), " runs")),
+          this.#results.element,
+        ),
+        el("aside.side", el("section", el("h2", "Everyone’s queries"), this.#cards.element), el("section", el("h2", "History"), this.#historyList)),
+      ),
+    );
+    this.#editor.text = recall("draft", "SELECT name, type FROM sqlite_schema ORDER BY name;");
+    this.#parameters.match(this.#editor.text);
+    this.#drawHistory();
+    app.presence.on("change", () => schedule(this.#drawPeople));
+  }
+
+  show() {
+    this.#editor.input.focus({ preventScroll: true });
+    this.#drawPeople();
+  }
+
+  hide() {}
+
+  get isRunning() {
+    return this.#running !== undefined;
+  }
+
+  cancel() {
+    this.#running?.cancel();
+  }
+
+  async run() {
+    if (this.#running) return;
+    const { sql, start } = this.#editor.chosen;
+    if (sql.trim() === "") return;
+    this.#editor.markError(undefined);
+    this.#results.start();
+    const startedAt = Date.now();
+    try {
+      const query = this.#app.client.query(sql, { params: this.#parameters.values, progressInterval: 100 });
+      this.#setRunning(query);
+      query.on("progress", (progress) => {
+        this.#progress = progress;
+        schedule(this.#drawProgress);
+      });
+      for await (const batch of query.batches()) this.#results.add(batch);
+      const result = await query.result;
+      this.#results.complete(result);
+      this.#keep({ sql, at: startedAt, outcome: `${plural(result.rowCount, "row")}, ${duration(result.duration)}` });
+    } catch (error) {
+      this.#failed(error, sql, start);
+      this.#keep({ sql, at: startedAt, outcome: error.code === "CANCELLED" ? "cancelled" : "error", failed: true });
+    } finally {
+      this.#setRunning(undefined);
+    }
+  }
+
+  #failed(error, sql, start) {
+    if (error.code === "CANCELLED") {
+      const rows = error.rowCount > 0 ? ` after ${plural(error.rowCount, "row")}` : "";
+      const took = error.duration === undefined ? "" : ` · ${duration(error.duration)}`;
+      return this.#results.fail(`${error.reason === "timeout" ? "Stopped by the time limit" : "Cancelled"}${rows}${took}`, "cancelled");
+    }
+    if (error.sqlOffset === undefined || error.sqlOffset < 0) return this.#results.fail(error.message);
+    const index = start + characterAt(sql, error.sqlOffset);
+    const { line, column } = this.#editor.place(index);
+    this.#editor.markError(index);
+    this.#results.fail(`${error.message} — line ${line + 1}, column ${column + 1}`);
+  }
+
+  #setRunning(query) {
+    this.#running = query;
+    this.#progress = undefined;
+    show(this.#cancel, query !== undefined);
+    this.#run.disabled = query !== undefined;
+    show(this.#bar, query !== undefined);
+    this.#bar.removeAttribute("value");
+    setText(this.#barText, "");
+  }
+
+  #progress;
+
+  #drawProgress = () => {
+    if (!this.#progress || !this.#running) return;
+    const { progress, rowCount, elapsed } = this.#progress;
+    if (progress === undefined) this.#bar.removeAttribute("value");
+    else this.#bar.value = progress;
+    const share = progress === undefined ? "" : `${Math.round(progress)} % · `;
+    setText(this.#barText, `${share}${plural(rowCount, "row")} · ${duration(elapsed)}`);
+    this.#results.progress(this.#progress);
+  };
+
+  #drawPeople = () => {
+    const { presence, client } = this.#app;
+    this.#editor.showPeople([...presence.people.values()].filter(({ userId, cursor }) => userId !== client.userId && cursor?.position));
+  };
+
+  #edited() {
+    remember("draft", this.#editor.text);
+    this.#parameters.match(this.#editor.text);
+  }
+
+  #keep(entry) {
+    this.#history = [entry, ...this.#history.filter(({ sql }) => sql !== entry.sql)].slice(0, HISTORY);
+    remember("history", this.#history);
+    this.#drawHistory();
+  }
+
+  #drawHistory() {
+    const item = ({ sql, outcome, failed }) =>
+      el(
+        "li",
+        el(
+          "button.past",
+          { type: "button", title: "Put into the editor", onclick: () => this.#take(sql) },
+          el("code", sql.trim().replace(/\s+/g, " ").slice(0, 160)),
+          el(failed ? "span.failed" : "span.quiet", outcome),
+        ),
+      );
+    const clear = el("button.link", { type: "button", onclick: () => this.#clear() }, "Clear history");
+    this.#historyList.replaceChildren(
+      ...(this.#history.length > 0 ? [...this.#history.slice(0, 40).map(item), el("li", clear)] : [el("li.quiet", `The last ${count(HISTORY)} queries are kept in this browser.`)]),
+    );
+  }
+
+  #take(sql) {
+    this.#editor.text = sql;
+    this.#edited();
+    this.#editor.input.focus();
+  }
+
+  #clear() {
+    this.#history = [];
+    remember("history", []);
+    this.#drawHistory();
+  }
+}

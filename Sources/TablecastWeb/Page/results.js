@@ -1,0 +1,127 @@
+// The result of the query that was run last: rows as they arrive, in a table that doesn't mind a million of them.
+
+import { showCell } from "./cell-dialog.js";
+import { el, icon, setText, show } from "./dom.js";
+import { saveCSV, saveJSON } from "./export.js";
+import { count, displayName, duration, plural, valueKind, valueText } from "./format.js";
+import { VirtualTable } from "./virtual-table.js";
+
+const ROW_HEIGHT = 30;
+const SAMPLED_ROWS = 60;
+const MOST_COLUMNS = 200;
+
+export class Results {
+  #sets = [];
+  #shown = 0;
+  #status = el("p.result-status", { role: "status" });
+  #tabs = el("div.result-tabs", { role: "group", "aria-label": "Results of the statements", hidden: true });
+  #csv = el("button.small", { type: "button", onclick: () => this.#save(saveCSV) }, icon("down"), "CSV");
+  #json = el("button.small", { type: "button", onclick: () => this.#save(saveJSON) }, icon("down"), "JSON");
+  #exports = el("span.exports", { hidden: true }, this.#csv, this.#json);
+  #table = new VirtualTable({ rowHeight: ROW_HEIGHT, label: "Result", className: ".result", drawLine: (line, index) => this.#drawLine(line, index) });
+
+  constructor() {
+    this.element = el("section.results", { hidden: true }, el("header", this.#status, this.#tabs, this.#exports), this.#table.element);
+    this.#table.element.addEventListener("dblclick", (event) => this.#open(event.target.closest("td")));
+    show(this.#table.element, false);
+  }
+
+  start() {
+    this.#sets = [];
+    this.#shown = 0;
+    show(this.element, true);
+    show(this.#table.element, false);
+    show(this.#exports, false);
+    show(this.#tabs, false);
+    this.#table.scrollToTop();
+    this.#say("Running…", "running");
+  }
+
+  add({ statementIndex, columns, rows }) {
+    let set = this.#sets.find((each) => each.statementIndex === statementIndex);
+    if (!set) {
+      set = { statementIndex, columns, rows: [] };
+      this.#sets.push(set);
+      if (this.#sets.length > 1) this.#drawTabs();
+    }
+    for (const row of rows) set.rows.push(row);
+    if (set !== this.#sets[this.#shown]) return;
+    if (set.rows.length === rows.length) this.#showSet(this.#shown);
+    this.#table.count = set.rows.length;
+  }
+
+  progress({ rowCount, elapsed, message }) {
+    this.#say([plural(rowCount, "row"), duration(elapsed), message].filter(Boolean).join(" · "), "running");
+  }
+
+  complete({ rowCount, duration: took, changes, truncated, inTransaction }) {
+    const parts = [rowCount > 0 || this.#sets.length > 0 ? plural(rowCount, "row") : undefined, changes > 0 ? plural(changes, "change") : undefined];
+    const said = parts.filter(Boolean).join(", ") || "Done";
+    this.#say(`${said} · ${duration(took)}${truncated ? " · cut off at the limit" : ""}${inTransaction ? " · a transaction is open" : ""}`, "complete");
+    show(this.#exports, this.#sets.length > 0);
+    this.#table.refresh();
+  }
+
+  fail(message, kind = "error") {
+    this.#say(message, kind);
+    show(this.#exports, this.#sets.length > 0);
+  }
+
+  #say(text, kind) {
+    setText(this.#status, text);
+    this.#status.dataset.kind = kind;
+  }
+
+  #drawTabs() {
+    show(this.#tabs, true);
+    this.#tabs.replaceChildren(
+      ...this.#sets.map((set, index) =>
+        el("button.small", { type: "button", "aria-pressed": String(index === this.#shown), onclick: () => this.#showSet(index) }, `Statement ${set.statementIndex + 1}`),
+      ),
+    );
+  }
+
+  #showSet(index) {
+    this.#shown = index;
+    const { columns, rows } = this.#sets[index];
+    const shown = columns.slice(0, MOST_COLUMNS);
+    this.#table.setColumns([{ title: "", width: "4.5rem", className: "gutter" }, ...shown.map((name, column) => columnFor(name, rows, column))]);
+    show(this.#table.element, true);
+    this.#table.count = rows.length;
+    this.#table.refresh();
+    if (this.#sets.length > 1) this.#drawTabs();
+  }
+
+  #drawLine(line, index) {
+    const row = this.#sets[this.#shown].rows[index];
+    const last = line.cells.length - 1;
+    [...line.cells].forEach((cell, column) => {
+      if (column === last) return;
+      if (column === 0) {
+        cell.className = "gutter";
+        return setText(cell, count(index + 1));
+      }
+      cell.className = valueKind(row[column - 1]);
+      setText(cell, valueText(row[column - 1]));
+    });
+  }
+
+  #open(cell) {
+    const line = cell?.parentElement;
+    const index = Number(line?.getAttribute("aria-rowindex")) - 2;
+    const { columns, rows } = this.#sets[this.#shown];
+    if (cell?.cellIndex > 0 && cell.cellIndex <= columns.length && rows[index]) showCell(columns[cell.cellIndex - 1], rows[index][cell.cellIndex - 1]);
+  }
+
+  #save(save) {
+    save("result", this.#sets[this.#shown]);
+  }
+}
+
+/** As wide as what its first rows hold, within reason. */
+function columnFor(name, rows, column) {
+  let longest = displayName(name).length + 1;
+  for (const row of rows.slice(0, SAMPLED_ROWS)) longest = Math.max(longest, valueText(row[column]).length);
+  const isNumber = rows.length > 0 && rows.slice(0, SAMPLED_ROWS).every((row) => ["number", "null"].includes(valueKind(row[column])));
+  return { title: displayName(name), width: `${Math.min(44, Math.max(7, 1.12 * longest + 4))}ch`, className: isNumber ? "number" : "" };
+}

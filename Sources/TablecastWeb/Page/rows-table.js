@@ -1,0 +1,142 @@
+// A page of rows as a real table: sortable headers, marks of what changed and by whom, others' cursors, arrow keys.
+
+import { el, setText } from "./dom.js";
+import { count, displayName, valueKind, valueText } from "./format.js";
+
+const MARKS = { insert: "+", update: "~", delete: "−" };
+const NUMERIC = /int|real|floa|doub|num|dec/i;
+const CLASSES = { insert: "inserted", update: "updated", delete: "deleted" };
+
+export class RowsTable {
+  #head = el("thead");
+  #body = el("tbody");
+  #columns = undefined;
+  #lines = [];
+  #focus = { line: 0, cell: 0 };
+  #hooks;
+
+  /** @param hooks `{ onsort(column), onfocus(row, column), onopen(row, column) }` */
+  constructor(hooks) {
+    this.#hooks = hooks;
+    this.element = el("table.rows", { role: "grid" }, this.#head, this.#body);
+    this.#body.addEventListener("focusin", (event) => this.#focused(event.target));
+    this.#body.addEventListener("keydown", (event) => this.#keyPressed(event));
+    this.#body.addEventListener("dblclick", () => this.#open());
+  }
+
+  /**
+   * Brings the table up to date, touching only what differs.
+   * @param cursors others' cursors: `{ key, column, username, tone }`
+   */
+  draw({ columns, rows, first, sort, keyOf, cursors }) {
+    if (columns !== this.#columns) this.#drawHead(columns);
+    this.#drawSort(sort);
+    while (this.#lines.length < rows.length) this.#addLine();
+    while (this.#lines.length > rows.length) this.#lines.pop().element.remove();
+    const others = new Map();
+    for (const cursor of cursors) others.set(`${cursor.key}\u0000${cursor.column}`, cursor);
+    rows.forEach((row, index) => this.#drawLine(this.#lines[index], row, first + index, others.size > 0 ? others : undefined, keyOf));
+    if (this.#focus.line >= rows.length) this.#focus.line = Math.max(0, rows.length - 1);
+    this.#lines[this.#focus.line]?.cells[this.#focus.cell]?.setAttribute("tabindex", "0");
+  }
+
+  #drawHead(columns) {
+    this.#columns = columns;
+    this.#lines = [];
+    this.#body.replaceChildren();
+    this.#focus = { line: 0, cell: 0 };
+    const headers = columns.map(({ name, type, key }, index) =>
+      el(
+        "th",
+        { scope: "col", "aria-sort": "none", class: NUMERIC.test(type ?? "") ? "number" : null },
+        el(
+          "button.sort",
+          { type: "button", title: `Sort by ${displayName(name)}`, onclick: () => this.#hooks.onsort(index) },
+          el("span.name", el("bdi", displayName(name))),
+          el("span.type", key && el("span.key-mark", "key "), type ? type.toLowerCase() : key ? "" : "any"),
+        ),
+      ),
+    );
+    this.#head.replaceChildren(el("tr", el("th.gutter", { scope: "col" }, el("span.quiet-label", "Row")), headers));
+  }
+
+  #drawSort({ column, descending }) {
+    [...this.#head.rows[0].cells].slice(1).forEach((cell, index) => {
+      cell.setAttribute("aria-sort", index !== column ? "none" : descending ? "descending" : "ascending");
+    });
+  }
+
+  #addLine() {
+    const gutter = el("th.gutter", { scope: "row" });
+    const cells = this.#columns.map(() => el("td", { role: "gridcell", tabindex: "-1" }));
+    const element = el("tr", gutter, cells);
+    this.#body.append(element);
+    this.#lines.push({ element, gutter, cells, row: undefined, version: -1, flip: false });
+  }
+
+  #drawLine(line, row, number, others, keyOf) {
+    if (others || line.cursors) this.#drawCursors(line, row, others, keyOf);
+    if (line.row === row && line.version === row.version && line.number === number) return;
+    const { mark } = row;
+    // Two names for each animation: changing from one to the other starts it anew without asking for the layout.
+    if (mark !== line.mark || row !== line.row) line.flip = !line.flip;
+    const flip = line.flip ? " flip" : "";
+    Object.assign(line, { row, version: row.version, number, mark });
+    line.element.className = mark && mark.op !== "update" ? CLASSES[mark.op] + flip : "";
+    line.gutter.className = mark ? `gutter mark-${mark.op}` : "gutter";
+    setText(line.gutter, mark ? `${MARKS[mark.op]} ${mark.who === "another process" ? "external" : mark.who}` : count(number + 1));
+    line.gutter.title = mark ? `${CLASSES[mark.op]} by ${mark.who}` : "";
+    line.cells.forEach((cell, index) => {
+      const value = row.values[index];
+      const updated = mark?.op === "update" && mark.cells.has(index) ? ` updated${flip}` : "";
+      setText(cell, valueText(value));
+      cell.className = valueKind(value) + updated;
+    });
+  }
+
+  #drawCursors(line, row, others, keyOf) {
+    const key = others && keyOf(row);
+    line.cells.forEach((cell, index) => {
+      const cursor = others?.get(`${key}\u0000${this.#columns[index].name}`);
+      if (cursor) {
+        cell.dataset.cursor = cursor.username;
+        cell.dataset.tone = cursor.tone;
+      } else if (cell.dataset.cursor !== undefined) {
+        delete cell.dataset.cursor;
+        delete cell.dataset.tone;
+      }
+    });
+    line.cursors = others;
+  }
+
+  #focused(cell) {
+    const line = this.#lines.findIndex((each) => each.element === cell.parentElement);
+    if (line < 0 || cell.cellIndex < 1) return;
+    this.#lines[this.#focus.line]?.cells[this.#focus.cell]?.setAttribute("tabindex", "-1");
+    this.#focus = { line, cell: cell.cellIndex - 1 };
+    cell.setAttribute("tabindex", "0");
+    this.#hooks.onfocus(this.#lines[line].row, this.#columns[this.#focus.cell].name);
+  }
+
+  #keyPressed(event) {
+    const { line, cell } = this.#focus;
+    const last = this.#columns.length - 1;
+    const moves = {
+      ArrowUp: [line - 1, cell],
+      ArrowDown: [line + 1, cell],
+      ArrowLeft: [line, cell - 1],
+      ArrowRight: [line, cell + 1],
+      Home: [event.ctrlKey ? 0 : line, 0],
+      End: [event.ctrlKey ? this.#lines.length - 1 : line, last],
+    };
+    if (event.key === "Enter") return this.#open();
+    if (!moves[event.key] || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    this.#lines[moves[event.key][0]]?.cells[moves[event.key][1]]?.focus();
+  }
+
+  #open() {
+    const row = this.#lines[this.#focus.line]?.row;
+    if (row) this.#hooks.onopen(row, this.#focus.cell);
+  }
+}

@@ -1,0 +1,62 @@
+// What a table is made of: columns, keys, indexes, triggers, and the SQL that says so.
+
+import { el } from "./dom.js";
+import { displayName } from "./format.js";
+import { highlighted } from "./sql.js";
+
+export class SchemaView {
+  element = el("div.schema");
+
+  draw(description) {
+    const { columns = [], foreignKeys = [], indexes = [], triggers = [], sql } = description;
+    this.element.replaceChildren(
+      section("Columns", columns.length > 0 && columnsTable(columns)),
+      ...[
+        foreignKeys.length > 0 && section("Foreign keys", el("ul.plain", foreignKeys.map(foreignKey))),
+        indexes.length > 0 && section("Indexes", el("ul.plain", indexes.map(index))),
+        triggers.length > 0 && section("Triggers", triggers.map((trigger) => object(trigger.name, trigger.sql))),
+      ].filter(Boolean),
+      section("SQL", sql ? code(sql) : el("p.quiet", "SQLite keeps none for this.")),
+    );
+  }
+}
+
+const section = (title, ...content) => el("section", el("h2", title), ...content);
+const code = (sql) => el("pre.code", { tabindex: "0" }, highlighted(sql));
+
+function columnsTable(columns) {
+  const header = ["Name", "Type", "Key", "Null", "Default"].map((title) => el("th", { scope: "col" }, title));
+  const rows = columns.map(({ name, type, notNull, defaultValue, default: initial, primaryKey, hidden, generated }) =>
+    el(
+      "tr",
+      el("th", { scope: "row" }, el("bdi", displayName(name))),
+      el("td", type ? el("code", type) : el("span.quiet", "any")),
+      el("td", primaryKey ? el("span.key", "primary") : generated || hidden > 1 ? el("span.quiet", "generated") : ""),
+      el("td", notNull ? el("span", "not null") : el("span.quiet", "may be null")),
+      el("td", (defaultValue ?? initial) != null ? el("code", String(defaultValue ?? initial)) : ""),
+    ),
+  );
+  return el("div.scroller", el("table.columns", el("thead", el("tr", header)), el("tbody", rows)));
+}
+
+function foreignKey({ columns, from, table, referencedTable, referencedColumns, to, onDelete, onUpdate }) {
+  const own = [columns ?? from].flat().join(", ");
+  const target = referencedTable ?? table;
+  const theirs = [referencedColumns ?? to].flat().filter(Boolean).join(", ");
+  const actions = [onDelete && onDelete !== "NO ACTION" && `on delete ${onDelete.toLowerCase()}`, onUpdate && onUpdate !== "NO ACTION" && `on update ${onUpdate.toLowerCase()}`];
+  return el(
+    "li",
+    el("code", own),
+    " → ",
+    el("a", { href: `#/tables/${encodeURIComponent(target)}/schema` }, el("bdi", displayName(target))),
+    theirs && [" ", el("code", theirs)],
+    el("span.quiet", actions.filter(Boolean).map((action) => ` ${action}`)),
+  );
+}
+
+function index({ name, unique, columns = [], sql }) {
+  const over = columns.map((column) => column?.name ?? column ?? "expression").join(", ");
+  return el("li", el("b", el("bdi", displayName(name))), " ", unique && el("span.key", "unique"), " ", el("code", over), sql && code(sql));
+}
+
+const object = (name, sql) => el("div", el("h3", el("bdi", displayName(name))), sql && code(sql));

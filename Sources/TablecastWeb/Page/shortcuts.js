@@ -1,0 +1,54 @@
+// Keyboard shortcuts, and the dialog that lists them.
+
+import { el } from "./dom.js";
+
+const SHORTCUTS = [
+  ["1 – 4", "Tables, Queries, Feed, People"],
+  ["/", "Find a table"],
+  ["j  k", "Next and previous table"],
+  ["s", "Rows or schema of the open table"],
+  ["Ctrl Enter", "Run the query, or what is selected of it"],
+  ["Esc", "Cancel the running query; leave the editor"],
+  ["Space", "Pause or resume the feed"],
+  ["↑ ↓ ← →", "Move between cells"],
+  ["Enter", "Show a cell in full"],
+  ["t", "Light, dark, or as the system"],
+  ["?", "This help"],
+];
+
+const ROUTES = { 1: "#/tables", 2: "#/queries", 3: "#/feed", 4: "#/people" };
+
+/** @param actions functions for `find`, `step(by)`, `toggleTab`, `run`, `escape`, `pause`, `theme`; those that return false were not meant */
+export function installShortcuts(actions) {
+  document.addEventListener("keydown", (event) => {
+    if (document.querySelector("dialog[open]")) return;
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return act(event, actions.run);
+    if (event.key === "Escape") return actions.escape(event);
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    if (ROUTES[event.key]) return act(event, () => void (location.hash = ROUTES[event.key]));
+    const keys = { "/": actions.find, j: () => actions.step(1), k: () => actions.step(-1), s: actions.toggleTab, t: actions.theme, "?": showHelp, " ": actions.pause };
+    if (event.key === " " && event.target.closest("button, a, summary, label")) return;
+    if (keys[event.key]) act(event, keys[event.key]);
+  });
+}
+
+function act(event, action) {
+  if (action() !== false) event.preventDefault();
+}
+
+const isTyping = (target) => target.closest?.("input, textarea, select, [contenteditable]") !== null;
+
+export function showHelp() {
+  const close = el("button.primary", { type: "button", onclick: () => dialog.close() }, "Close");
+  const keys = (text) => text.split(/(\s+|–)/).map((part) => (/^\s*$|–/.test(part) ? part : el("kbd", part)));
+  const dialog = el(
+    "dialog.help",
+    { "aria-label": "Keyboard shortcuts", onclose: () => dialog.remove() },
+    el("header", el("h2", "Keyboard shortcuts")),
+    el("dl.details", SHORTCUTS.map(([key, what]) => [el("dt", keys(key)), el("dd", what)]).flat()),
+    el("footer", el("a.link", { href: "/tablecast.js" }, "JavaScript client"), el("a.link", { href: "/tablecast.d.ts" }, "its types"), close),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+  close.focus();
+}

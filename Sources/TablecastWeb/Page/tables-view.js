@@ -1,0 +1,209 @@
+// The list of tables, alive; beside it one table, or the whole database at a glance.
+
+import { Sparkline } from "./activity.js";
+import { el, icon, setText, show } from "./dom.js";
+import { compact, count, displayName, plural, time } from "./format.js";
+import { schedule } from "./frame.js";
+import { TableView } from "./table-view.js";
+
+const LISTED = 500;
+
+export class TablesView {
+  #app;
+  #items = new Map();
+  #search = el("input.search", { type: "search", placeholder: "Find a table", "aria-label": "Find a table", oninput: () => this.#changed() });
+  #list = el("ul.tables", { "aria-label": "Tables" });
+  #empty = el("p.quiet.padded", { hidden: true });
+  #overview;
+  #table;
+
+  constructor(root, app) {
+    this.#app = app;
+    this.#overview = new Overview(app);
+    this.#table = new TableView(app);
+    root.append(
+      el("div.tables-view", el("aside.sidebar", el("div.search-box", this.#search, el("kbd", "/")), this.#list, this.#empty), el("div.detail", this.#overview.element, this.#table.element)),
+    );
+    app.catalog.onchange = () => this.#changed();
+    app.catalog.onschema = (name, data) => this.#schemaChanged(name, data);
+    setInterval(() => this.#changed(), 1000); // lines move on even when nothing happens
+  }
+
+  show([name, tab]) {
+    document.body.classList.toggle("has-detail", name !== undefined);
+    show(this.#overview.element, name === undefined);
+    if (name === undefined) this.#table.close();
+    else this.#table.open(name, tab === "schema" ? "schema" : "rows");
+    this.#changed();
+  }
+
+  hide() {
+    this.#table.close();
+  }
+
+  focusSearch() {
+    this.#search.focus();
+    this.#search.select();
+  }
+
+  receive(message) {
+    this.#table.receive(message);
+  }
+
+  #schemaChanged(name, { change, previousName }) {
+    if (this.#table.name === undefined) return;
+    if (previousName === this.#table.name && previousName !== name) location.hash = `#/tables/${encodeURIComponent(name)}/rows`;
+    else if (name !== this.#table.name) return;
+    else if (this.#app.catalog.tables.has(name)) this.#table.reload(change);
+    else this.#table.dropped();
+  }
+
+  #changed = () => schedule(this.#draw);
+
+  #draw = () => {
+    const { tables, loaded } = this.#app.catalog;
+    const wanted = this.#search.value.trim().toLowerCase();
+    const shown = [...tables.values()].filter(({ name }) => name.toLowerCase().includes(wanted)).slice(0, LISTED);
+    const names = new Set(shown.map(({ name }) => name));
+    for (const [name, item] of this.#items) {
+      if (names.has(name)) continue;
+      item.element.remove();
+      this.#items.delete(name);
+    }
+    shown.forEach((table, place) => {
+      let item = this.#items.get(table.name);
+      if (!item) this.#items.set(table.name, (item = new TableItem(table)));
+      if (this.#list.children[place] !== item.element) this.#list.insertBefore(item.element, this.#list.children[place] ?? null);
+      item.draw(table.name === this.#table.name);
+    });
+    show(this.#empty, loaded && shown.length === 0);
+    setText(this.#empty, tables.size === 0 ? "The database has no tables yet. Create one under Queries." : "No table is called that.");
+    if (!this.#overview.element.hidden) this.#overview.draw();
+  };
+}
+
+class TableItem {
+  #table;
+  #count = el("span.count");
+  #sparkline;
+  #delta = el("span.delta");
+  #link;
+  #changedAt;
+  #rows;
+
+  constructor(table) {
+    this.#table = table;
+    this.#sparkline = new Sparkline(table.activity, 72, 20);
+    this.#changedAt = table.changedAt;
+    this.#link = el(
+      "a",
+      { href: `#/tables/${encodeURIComponent(table.name)}/rows` },
+      el("span.kind", { title: table.kind }, icon(table.kind in KIND_ICONS ? KIND_ICONS[table.kind] : "table")),
+      el("bdi.name", { title: table.name }, displayName(table.name)),
+      this.#delta,
+      this.#sparkline.element,
+      this.#count,
+    );
+    this.element = el("li", this.#link);
+  }
+
+  draw(isOpen) {
+    const { rows, changedAt, changedBy, inserted, updated, deleted } = this.#table;
+    if (isOpen) this.#link.setAttribute("aria-current", "page");
+    else this.#link.removeAttribute("aria-current");
+    if (rows !== this.#rows || this.#count.textContent === "") {
+      this.#rows = rows;
+      setText(this.#count, rows === undefined ? "–" : compact(rows));
+      this.#count.title = rows === undefined ? "" : plural(rows, "row");
+    }
+    this.#sparkline.draw();
+    if (changedAt === this.#changedAt) return;
+    this.#changedAt = changedAt;
+    this.element.className = this.element.classList.contains("flip") ? `flash ${changedBy}` : `flash flip ${changedBy}`;
+    this.#delta.replaceChildren(
+      ...[
+        inserted > 0 && el("span.inserted", `+${compact(inserted)}`),
+        updated > 0 && el("span.updated", `~${compact(updated)}`),
+        deleted > 0 && el("span.deleted", `−${compact(deleted)}`),
+      ].filter(Boolean),
+    );
+    this.#delta.title = `Since this page was opened: ${count(inserted)} inserted, ${count(updated)} updated, ${count(deleted)} deleted`;
+  }
+}
+
+const KIND_ICONS = { view: "view", virtual: "virtual" };
+
+/** The whole database: how much there is, how fast it changes, what happened last. */
+class Overview {
+  #catalog;
+  #client;
+  #name = el("h1", "Tablecast");
+  #figures = { tables: el("dd"), rows: el("dd"), changes: el("dd"), rate: el("dd") };
+  #sparkline;
+  #list = el("ol.latest", { "aria-label": "Latest changes" });
+  #quiet = el("p.quiet", "All quiet. Whatever is committed, by this service or by any other process, appears here at once.");
+  #newest;
+
+  constructor({ catalog, client }) {
+    this.#catalog = catalog;
+    this.#client = client;
+    this.#sparkline = new Sparkline(catalog.activity, 900, 120);
+    const figure = (title, value) => el("div", el("dt", title), value);
+    this.element = el(
+      "article.overview",
+      this.#name,
+      el(
+        "dl.figures",
+        figure("Tables", this.#figures.tables),
+        figure("Rows", this.#figures.rows),
+        figure("Changes seen", this.#figures.changes),
+        figure("Changes a second", this.#figures.rate),
+      ),
+      el("figure.pulse", this.#sparkline.element, el("figcaption.quiet", "Changes over the last three minutes")),
+      el("section", el("h2", "Latest changes"), this.#quiet, this.#list),
+    );
+  }
+
+  draw() {
+    const { tables, activity, latest } = this.#catalog;
+    setText(this.#name, this.#client.database?.split("/").at(-1) ?? "Tablecast");
+    let rows = 0;
+    for (const table of tables.values()) rows += table.rows ?? 0;
+    setText(this.#figures.tables, count(tables.size));
+    setText(this.#figures.rows, compact(rows));
+    setText(this.#figures.changes, compact(activity.total));
+    const rate = activity.rate();
+    setText(this.#figures.rate, rate === 0 ? "0" : rate < 10 ? rate.toFixed(1) : count(Math.round(rate)));
+    this.#sparkline.draw();
+    if (latest[0] === this.#newest) return;
+    const known = latest.indexOf(this.#newest);
+    const fresh = (known < 0 ? latest : latest.slice(0, known)).slice(0, 14).map(latestLine);
+    if (known < 0) this.#list.replaceChildren(...fresh);
+    else this.#list.prepend(...fresh);
+    while (this.#list.childElementCount > 14) this.#list.lastElementChild.remove();
+    this.#newest = latest[0];
+    this.#quiet.hidden = latest.length > 0;
+  }
+}
+
+function latestLine({ at, who, type, data }) {
+  const [kind, text] = summary(type, data);
+  return el(
+    `li.${kind}`,
+    el("time", time(at)),
+    el("span", el("b", who), ` ${text} `, el("a", { href: `#/tables/${encodeURIComponent(data.tableName)}/rows` }, el("bdi", displayName(data.tableName)))),
+  );
+}
+
+/** What a message of the tables channel says, as a class and half a sentence. */
+export function summary(type, data) {
+  if (type === "table:created") return ["schema", `created ${data.objectType === "table" ? "table" : data.objectType}`];
+  if (type === "table:dropped") return ["schema", `dropped ${data.objectType === "table" ? "table" : data.objectType}`];
+  if (data.previousName !== undefined) return ["schema", `renamed ${displayName(data.previousName)} to`];
+  if (data.change === "schema") return ["schema", "changed the schema of"];
+  const { inserted = 0, updated = 0, deleted = 0 } = data;
+  const parts = [inserted && `inserted ${count(inserted)}`, updated && `updated ${count(updated)}`, deleted && `deleted ${count(deleted)}`];
+  const kind = deleted ? "delete" : inserted ? "insert" : "update";
+  const place = inserted && !updated && !deleted ? "into" : deleted && !inserted && !updated ? "from" : "in";
+  return [kind, `${parts.filter(Boolean).join(", ")} ${place}`];
+}

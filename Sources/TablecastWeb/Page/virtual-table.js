@@ -1,0 +1,137 @@
+// A table of any length: only the rows in sight exist. Browsers limit how high an element may be (Firefox to 17 million
+// pixels), so beyond MOST_PIXELS the scrollbar is a scale: small steps still move row by row, a drag goes to its share.
+
+import { el } from "./dom.js";
+import { schedule } from "./frame.js";
+
+const MOST_PIXELS = 6_000_000;
+const OVERSCAN = 6;
+
+export class VirtualTable {
+  #above = el("tbody.spacer", { "aria-hidden": "true" }, el("tr", el("td")));
+  #body = el("tbody");
+  #below = el("tbody.spacer", { "aria-hidden": "true" }, el("tr", el("td")));
+  #head = el("thead");
+  #columns = el("colgroup");
+  #lines = [];
+  #rowHeight;
+  #count = 0;
+  #drawLine;
+  #offset = 0;
+  #lastScrollTop = 0;
+  #version = 0;
+
+  /** @param drawLine fills a `tr` for a row's index */
+  constructor({ rowHeight, label, drawLine, className = "" }) {
+    this.#rowHeight = rowHeight;
+    this.#drawLine = drawLine;
+    this.table = el(`table.virtual${className}`, { "aria-label": label }, this.#columns, this.#head, this.#above, this.#body, this.#below);
+    this.element = el("div.scroller.virtual-scroller", { tabindex: "0", role: "region", "aria-label": label }, this.table);
+    this.element.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    new ResizeObserver(() => this.#changed()).observe(this.element);
+  }
+
+  /** @param columns `{ title, width, className }`; what they leave of the width stays empty at the end */
+  setColumns(columns) {
+    if (!columns.some(({ width }) => width === "auto")) columns = [...columns, { title: "", width: "auto" }];
+    this.table.style.minWidth = `calc(${columns.map(({ width }) => (width === "auto" ? "0px" : width)).join(" + ")})`;
+    this.#columns.replaceChildren(
+      ...columns.map(({ width }) => {
+        const column = el("col");
+        column.style.width = width;
+        return column;
+      }),
+    );
+    this.#head.replaceChildren(el("tr", columns.map(({ title, className }) => el("th", { scope: "col", class: className }, el("bdi", title)))));
+    this.#body.replaceChildren();
+    this.#lines = [];
+    for (const spacer of [this.#above, this.#below]) spacer.rows[0].cells[0].colSpan = Math.max(1, columns.length);
+  }
+
+  get count() {
+    return this.#count;
+  }
+
+  get atTop() {
+    return this.#offset < this.#rowHeight / 2;
+  }
+
+  set count(count) {
+    this.#count = count;
+    this.table.setAttribute("aria-rowcount", String(count + 1));
+    this.#changed();
+  }
+
+  /** The rows in sight may differ from what is drawn. */
+  refresh() {
+    this.#version += 1;
+    this.#changed();
+  }
+
+  scrollToTop() {
+    this.#offset = 0;
+    this.element.scrollTop = 0;
+    this.#changed();
+  }
+
+  get #virtualHeight() {
+    return this.#count * this.#rowHeight;
+  }
+
+  get #height() {
+    return Math.min(this.#virtualHeight, MOST_PIXELS);
+  }
+
+  get #viewport() {
+    return Math.max(0, this.element.clientHeight - this.#head.offsetHeight);
+  }
+
+  #scrolled() {
+    const { scrollTop } = this.element;
+    const step = scrollTop - this.#lastScrollTop;
+    this.#lastScrollTop = scrollTop;
+    const most = Math.max(0, this.#virtualHeight - this.#viewport);
+    const scrollable = Math.max(1, this.#height - this.#viewport);
+    const isScaled = this.#virtualHeight > MOST_PIXELS;
+    const isDrag = Math.abs(step) > 2 * this.#viewport;
+    const isAtEnd = scrollTop <= 0 || scrollTop >= scrollable - 1;
+    if (!isScaled) this.#offset = scrollTop;
+    else if (isDrag || isAtEnd) this.#offset = (scrollTop / scrollable) * most;
+    else this.#offset = Math.min(most, Math.max(0, this.#offset + step));
+    this.#changed();
+  }
+
+  #changed = () => schedule(this.#draw);
+
+  #draw = () => {
+    const viewport = this.#viewport;
+    this.#offset = Math.max(0, Math.min(this.#offset, this.#virtualHeight - viewport));
+    const first = Math.max(0, Math.floor(this.#offset / this.#rowHeight) - OVERSCAN);
+    const last = Math.min(this.#count, Math.ceil((this.#offset + viewport) / this.#rowHeight) + OVERSCAN);
+    while (this.#lines.length < last - first) this.#addLine();
+    while (this.#lines.length > last - first) this.#lines.pop().element.remove();
+    this.#lines.forEach((line, index) => {
+      if (line.index === first + index && line.version === this.#version) return;
+      Object.assign(line, { index: first + index, version: this.#version });
+      line.element.setAttribute("aria-rowindex", String(line.index + 2));
+      this.#drawLine(line.element, line.index);
+    });
+    const shift = this.#virtualHeight > MOST_PIXELS ? this.element.scrollTop - this.#offset : 0;
+    const above = Math.max(0, first * this.#rowHeight + shift);
+    const below = Math.max(0, this.#height - above - (last - first) * this.#rowHeight);
+    setHeight(this.#above, above);
+    setHeight(this.#below, below);
+  };
+
+  #addLine() {
+    const element = el("tr", [...this.#columns.children].map(() => el("td")));
+    this.#body.append(element);
+    this.#lines.push({ element, index: -1, version: -1 });
+  }
+}
+
+function setHeight(spacer, height) {
+  const value = `${height}px`;
+  if (spacer.rows[0].style.height !== value) spacer.rows[0].style.height = value;
+  spacer.hidden = height === 0;
+}
