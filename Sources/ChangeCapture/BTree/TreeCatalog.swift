@@ -26,21 +26,21 @@ package final class TreeCatalog: Sendable {
     package let encoding: TextEncoding
     /// The schema table, root page 1, comes first.
     package let trees: [Tree]
-    private let treeOfTable: [String: Int]
+    private let treeOfTable: [SQLName: Int]
 
     /// Takes every row of `sqlite_schema` with a root page above 0, in any order; adds the schema table itself.
     package init(encoding: TextEncoding, trees: [Tree]) {
         self.encoding = encoding
         self.trees = [Tree(rootPage: 1, kind: .rowidTable, layout: nil)] + trees.filter { $0.rootPage > 1 }
-        var treeOfTable: [String: Int] = [:]
+        var treeOfTable: [SQLName: Int] = [:]
         for (index, tree) in self.trees.enumerated() {
-            if let name = tree.layout?.table.name { treeOfTable[name] = index }
+            if let name = tree.layout?.table.name { treeOfTable[SQLName(name)] = index }
         }
         self.treeOfTable = treeOfTable
     }
 
-    /// The position in ``trees`` of the reported table with exactly this name.
-    package func tree(ofTable name: String) -> Int? { treeOfTable[name] }
+    /// The position in ``trees`` of the reported table.
+    package func tree(ofTable name: SQLName) -> Int? { treeOfTable[name] }
 
     /// Tables whose decoded rows have NULL where a VIRTUAL generated column's value belongs.
     package var tablesWithVirtualColumns: [TableDescription] {

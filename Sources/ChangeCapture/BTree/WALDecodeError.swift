@@ -19,6 +19,8 @@ package struct WALDecodeError: Error, Hashable, CustomStringConvertible {
         case badCell(Int)
         /// Rowids that do not ascend from cell to cell and from leaf to leaf.
         case rowidsOutOfOrder
+        /// Rows of a `WITHOUT ROWID` table that have the same key.
+        case duplicateKeys
         /// An overflow chain that ends early, runs in a circle or leaves the database.
         case badOverflowChain
         /// A record's header does not describe its body.
@@ -57,6 +59,7 @@ package struct WALDecodeError: Error, Hashable, CustomStringConvertible {
             case .cellCountTooLarge(let count): "claims \(count) cells, more than fit"
             case .badCell(let index): "cell \(index) runs past the page"
             case .rowidsOutOfOrder: "rowids do not ascend"
+            case .duplicateKeys: "several rows have the same key"
             case .badOverflowChain: "overflow chain is broken"
             case .badRecord: "a record's header does not describe its body"
             case .treeTooDeep: "b-tree is deeper than any database's can be"

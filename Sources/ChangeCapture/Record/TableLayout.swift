@@ -21,13 +21,13 @@ package struct TableLayout: Sendable, Hashable {
         package var source: Source
         /// The column has REAL affinity: SQLite stores a whole number as an integer and reads it as a real.
         package var readsIntegersAsReal: Bool
-        /// The value where a record is too short to have the field.
-        package var missingValue: SQLiteValue
     }
 
     package let table: TableDescription
     /// In the order of ``TableDescription/columns``.
     package let columns: [Column]
+    /// For each column the value where a record is too short to have its field.
+    package let missingValues: [SQLiteValue]
     /// The leading fields of the record that are the primary key of a `WITHOUT ROWID` table; 0 for a table with rowid.
     package let keyFieldCount: Int
     /// The table's rows need their VIRTUAL generated columns filled in.
@@ -35,12 +35,13 @@ package struct TableLayout: Sendable, Hashable {
 
     /// Asks `missingValue` once for each column that has a default: the value that a row written before the column was
     /// added reads, which is the default with the column's affinity applied.
-    package init(_ table: TableDescription, missingValue: (ColumnDescription) -> SQLiteValue) {
+    package init<E>(_ table: TableDescription, missingValue: (ColumnDescription) throws(E) -> SQLiteValue) throws(E) {
         self.table = table
         let key = table.hasRowid ? [] : Self.withoutRepeats(table.primaryKey)
         var nextField = key.count
-        columns = table.columns.indices.map { index in
-            let column = table.columns[index]
+        var columns: [Column] = []
+        var missingValues: [SQLiteValue] = []
+        for (index, column) in table.columns.enumerated() {
             let source: Source
             if column.visibility == .generatedVirtual {
                 source = .virtual
@@ -51,12 +52,12 @@ package struct TableLayout: Sendable, Hashable {
                 source = index == table.rowidAlias ? .rowid : .field(nextField)
                 nextField += 1
             }
-            return Column(
-                source: source,
-                readsIntegersAsReal: Self.hasRealAffinity(column.type),
-                missingValue: column.defaultSQL == nil || column.visibility != .normal ? .null : missingValue(column)
-            )
+            columns.append(Column(source: source, readsIntegersAsReal: Self.hasRealAffinity(column.type)))
+            let hasDefault = column.defaultSQL != nil && column.visibility == .normal
+            missingValues.append(hasDefault ? try missingValue(column) : .null)
         }
+        self.columns = columns
+        self.missingValues = missingValues
         keyFieldCount = key.count
         hasVirtualColumns = table.columns.contains { $0.visibility == .generatedVirtual }
     }

@@ -1,0 +1,137 @@
+/// Decodes commits one after the other: from the pages that a commit wrote to the rows that it changed.
+///
+/// Needs nothing but a view of the database before the commit and one after it. The order of rows within a commit, and what
+/// a transaction did and undid again, cannot be seen: the result is its net effect. Not `Sendable`: one thread at a time.
+///
+/// After an error the decoder has lost track: make a new one at a later commit.
+package final class CommitDecoder {
+    /// What happened to the schema in a commit.
+    package enum SchemaTransition {
+        case unchanged
+        /// The trees after the commit, and the changes as they are published: they say which table is which.
+        case changed(TreeCatalog, [SchemaChange])
+    }
+
+    package struct Statistics: Sendable, Hashable {
+        package var commits = 0
+        /// Commits that wrote pages without changing any.
+        package var emptyCommits = 0
+        /// Pages that left their trees without having been written.
+        package var freedPages = 0
+        /// Times that the whole database was walked to find the owners of overflow pages.
+        package var overflowScans = 0
+        /// Written pages of which it was not found out what they are. Always 0 for a sound database.
+        package var unexplainedPages = 0
+    }
+
+    /// The trees as of the last commit decoded.
+    package private(set) var catalog: TreeCatalog
+    /// As of the last commit decoded.
+    package private(set) var pageMap: PageMap
+    package private(set) var statistics = Statistics()
+    private var emitter = RowEmitter()
+    private var owners = OverflowOwners()
+
+    /// Builds the page map of the database as it is.
+    package init(_ reader: some PageReader, catalog: TreeCatalog) throws(WALDecodeError) {
+        self.catalog = catalog
+        pageMap = try PageMap.build(from: reader, catalog: catalog)
+    }
+
+    /// Whether a commit changed the schema table: then its catalog needs to be read before the commit is decoded.
+    package func touchesSchema(
+        before: some PageReader,
+        after: some PageReader,
+        changedPages: [UInt32]
+    ) throws(WALDecodeError) -> Bool {
+        // An empty file becomes a database.
+        guard before.pageCount > 0 else { return after.pageCount > 0 }
+        for number in changedPages where pageMap.tree(of: number) == 0 {
+            guard number <= before.pageCount, number <= after.pageCount else { return true }
+            let isSame = try before.withPage(number) { (old) throws(WALDecodeError) in
+                try after.withPage(number) { (new) throws(WALDecodeError) in
+                    guard number == 1 else { return bytesAreEqual(old, 0, new, 0, old.count) }
+                    // Of the header the schema cookie alone, which changes with every change of the schema.
+                    let start = DatabaseHeader.byteCount
+                    return bytesAreEqual(old, 40, new, 40, 4)
+                        && bytesAreEqual(old, start, new, start, old.count - start)
+                }
+            }
+            if !isSame { return true }
+        }
+        return false
+    }
+
+    /// Decodes a commit, keeping of its rows what was asked for and what the limits allow.
+    package func decode(
+        before: some PageReader,
+        after: some PageReader,
+        changedPages: [UInt32],
+        schema: SchemaTransition = .unchanged,
+        level: CaptureLevel = .values,
+        limits: CaptureLimits = CaptureLimits()
+    ) throws(WALDecodeError) -> [TableRows] {
+        var collector = RowCollector(level: level, limits: limits)
+        try decode(before: before, after: after, changedPages: changedPages, schema: schema, into: &collector)
+        return collector.finish()
+    }
+
+    /// Decodes a commit, handing every row to the sink as it is found.
+    ///
+    /// `changedPages` are the pages of the commit's frames, in any order; repeats do no harm.
+    package func decode(
+        before: some PageReader,
+        after: some PageReader,
+        changedPages: [UInt32],
+        schema: SchemaTransition = .unchanged,
+        into sink: inout some RowSink
+    ) throws(WALDecodeError) {
+        statistics.commits += 1
+        var step: PageMap.SchemaStep?
+        if case .changed(let newCatalog, let changes) = schema {
+            let pairing = TablePairing(before: catalog, after: newCatalog, changes: changes)
+            step = PageMap.SchemaStep(before: catalog, after: newCatalog, pairing: pairing)
+        } else if try isEmpty(before: before, after: after, changedPages: changedPages) {
+            statistics.emptyCommits += 1
+            return
+        }
+        let pageCount = max(before.pageCount, after.pageCount)
+        try pageMap.grow(toPageCount: pageCount)
+        emitter.commit.begin(changedPages, pageCount: pageCount)
+        try pageMap.advance(&emitter.commit, before: before, after: after, schema: step)
+        statistics.freedPages += emitter.commit.freed.count
+        let header = try after.withPage(1) { (bytes) throws(WALDecodeError) in try DatabaseHeader(bytes) }
+        let pointerMap =
+            header.hasPointerMap ? PointerMap(pageSize: after.pageSize, usableSize: after.usableSize) : nil
+        emitter.commit.noteUnexplained(pageCount: after.pageCount, pointerMap: pointerMap)
+
+        let comparison = TableComparison(before: before, after: after, oldCatalog: catalog, schema: step)
+        try comparison.compareTables(&emitter, &sink)
+        try comparison.explainRest(&emitter, pageMap, pointerMap, &owners, &statistics, &sink)
+        catalog = comparison.newCatalog
+        try owners.update(emitter.commit, in: after)
+    }
+
+    /// The pages whose place in the map is not what a fresh walk of the database finds: none, ever.
+    package func verify(against reader: some PageReader) throws(WALDecodeError) -> [UInt32] {
+        pageMap.differences(from: try PageMap.build(from: reader, catalog: catalog))
+    }
+
+    /// A commit of which every page is as it was. SQLite repeats frames to fill up a sector.
+    ///
+    /// A single page that is as it was counts: a page that left the freelist can look as it did when it went there.
+    private func isEmpty(
+        before: some PageReader,
+        after: some PageReader,
+        changedPages: [UInt32]
+    ) throws(WALDecodeError) -> Bool {
+        guard before.pageCount == after.pageCount else { return false }
+        for number in changedPages where number > 0 && number <= after.pageCount {
+            let isSame = try before.withPage(number) { (old) throws(WALDecodeError) in
+                try after.withPage(number) { (new) throws(WALDecodeError) in bytesAreEqual(old, 0, new, 0, old.count) }
+            }
+            if !isSame { return false }
+        }
+        return true
+    }
+}

@@ -1,0 +1,185 @@
+/// Brings a ``PageMap`` from one commit to the next, and sorts the commit's pages by their trees on the way.
+///
+/// The order of the steps is what makes it right. Old owners are noted before any link changes. Then the children of every
+/// interior page that changed are cut off, and attached again only downwards from the roots, through pages that are
+/// themselves known to be attached: a page whose stale bytes look like a b-tree's attaches nothing. What was cut off and
+/// not attached again has been freed, even if the commit did not write it: pages on the freelist need not be in the log.
+extension PageMap {
+    mutating func advance(
+        _ commit: inout CommitPages,
+        before: some PageReader,
+        after: some PageReader,
+        schema: SchemaStep?
+    ) throws(WALDecodeError) {
+        noteOldTrees(&commit, before: before, after: after)
+        try detachChildren(&commit, before: before)
+        if let schema { try replaceRoots(schema, &commit, after: after) }
+        try attach(&commit, after: after, schema: schema)
+        try collectFreed(&commit, before: before)
+    }
+
+    /// The catalogs on both sides of a commit that changed the schema.
+    struct SchemaStep {
+        var before: TreeCatalog
+        var after: TreeCatalog
+        var pairing: TablePairing
+    }
+
+    private func noteOldTrees(_ commit: inout CommitPages, before: some PageReader, after: some PageReader) {
+        // Pages cut off the end of the file have left their trees too.
+        if after.pageCount < before.pageCount {
+            for number in (after.pageCount + 1)...before.pageCount where link(of: number) != 0 { commit.add(number) }
+        }
+        for index in commit.pages.indices {
+            commit.pages[index].oldTree = Int32(tree(of: commit.pages[index].number) ?? -1)
+        }
+    }
+
+    private mutating func detachChildren(
+        _ commit: inout CommitPages,
+        before: some PageReader
+    ) throws(WALDecodeError) {
+        let format = before.format
+        for page in commit.pages where page.oldTree >= 0 {
+            try before.withTreePage(page.number, format: format) { (treePage) throws(WALDecodeError) in
+                try treePage.forEachChild { (child) throws(WALDecodeError) in
+                    guard link(of: child) == page.number else { return }
+                    setLink(of: child, to: 0)
+                    commit.detach(child, oldTree: page.oldTree)
+                }
+            }
+        }
+    }
+
+    private mutating func replaceRoots(
+        _ schema: SchemaStep,
+        _ commit: inout CommitPages,
+        after: some PageReader
+    ) throws(WALDecodeError) {
+        for (index, tree) in schema.before.trees.enumerated() {
+            setLink(of: tree.rootPage, to: 0)
+            commit.detach(tree.rootPage, oldTree: Int32(index))
+        }
+        for (index, tree) in schema.after.trees.enumerated() {
+            // A root that was another tree's inner page must have been written; its old link is of no use.
+            if tree.rootPage <= after.pageCount, link(of: tree.rootPage) & Self.rootFlag == 0 {
+                setLink(of: tree.rootPage, to: 0)
+            }
+            try setRoot(tree.rootPage, tree: index, pageCount: after.pageCount)
+            if !commit.isWritten(tree.rootPage) {
+                try checkContinuity(of: tree.rootPage, in: index, commit: &commit, schema: schema)
+            }
+        }
+    }
+
+    /// From the roots downwards: a page is attached once a chain of attached pages leads to it.
+    private mutating func attach(
+        _ commit: inout CommitPages,
+        after: some PageReader,
+        schema: SchemaStep?
+    ) throws(WALDecodeError) {
+        let format = after.format
+        var waiting = commit.pages.indices.filter { commit.pages[$0].number <= after.pageCount }
+        var progress = true
+        while progress, !waiting.isEmpty {
+            progress = false
+            var stillWaiting: [Int] = []
+            for index in waiting {
+                let number = commit.pages[index].number
+                guard let tree = provenTree(of: number, commit: commit) else {
+                    stillWaiting.append(index)
+                    continue
+                }
+                progress = true
+                commit.pages[index].newTree = Int32(tree)
+                try after.withTreePage(number, format: format) { (page) throws(WALDecodeError) in
+                    try page.forEachChild { (child) throws(WALDecodeError) in
+                        guard child > 1, child <= after.pageCount else {
+                            throw WALDecodeError(page: child, .pageOutOfRange)
+                        }
+                        try attach(child, to: number, tree: tree, commit: &commit, schema: schema)
+                    }
+                }
+            }
+            waiting = stillWaiting
+        }
+        for index in waiting { setLink(of: commit.pages[index].number, to: 0) }
+        for page in commit.pages where page.number > after.pageCount { setLink(of: page.number, to: 0) }
+    }
+
+    /// The tree of a page whose whole way up to a root is known as of after the commit.
+    private func provenTree(of number: UInt32, commit: CommitPages) -> TreeIndex? {
+        var link = link(of: number)
+        for _ in 0...TreeWalk.maxHeight {
+            if link & Self.rootFlag != 0 { return TreeIndex(link & ~Self.rootFlag) }
+            if link == 0 { return nil }
+            if let index = commit.index(of: link), commit.pages[index].newTree < 0 { return nil }
+            link = self.link(of: link)
+        }
+        return nil
+    }
+
+    private mutating func attach(
+        _ child: UInt32,
+        to parent: UInt32,
+        tree: TreeIndex,
+        commit: inout CommitPages,
+        schema: SchemaStep?
+    ) throws(WALDecodeError) {
+        let current = link(of: child)
+        // The links of written pages were cut, so whoever holds one now has just attached it; a root has no parent.
+        guard current == 0 || current & Self.rootFlag == 0 && !commit.isWritten(current) else {
+            throw WALDecodeError(page: child, .pageInTwoPlaces)
+        }
+        if !commit.isWritten(child) {
+            guard current != 0 || commit.treeCutFrom(child) != nil else {
+                throw WALDecodeError(page: child, .unwrittenPageJoinedTree)
+            }
+            if let schema { try checkContinuity(of: child, in: tree, commit: &commit, schema: schema) }
+        }
+        setLink(of: child, to: parent)
+    }
+
+    /// A page that the commit did not write must have been the same table's before; otherwise the tables need to be compared
+    /// whole.
+    private func checkContinuity(
+        of page: UInt32,
+        in tree: TreeIndex,
+        commit: inout CommitPages,
+        schema: SchemaStep
+    ) throws(WALDecodeError) {
+        var number = page
+        for _ in 0...TreeWalk.maxHeight {
+            if let old = commit.treeCutFrom(number) {
+                let newPlace = schema.pairing.newTree[Int(old)]
+                guard newPlace != tree else { return }
+                commit.rebuiltTrees.insert(tree)
+                if let newPlace { commit.rebuiltTrees.insert(newPlace) }
+                return
+            }
+            number = link(of: number)
+            guard number != 0, number & Self.rootFlag == 0 else { break }
+        }
+        throw WALDecodeError(page: page, .unwrittenPageJoinedTree)
+    }
+
+    private mutating func collectFreed(
+        _ commit: inout CommitPages,
+        before: some PageReader
+    ) throws(WALDecodeError) {
+        let format = before.format
+        var next = 0
+        while next < commit.detached.count {
+            let page = commit.detached[next]
+            next += 1
+            guard !commit.isWritten(page.number), link(of: page.number) == 0, commit.free(page) else { continue }
+            try before.withTreePage(page.number, format: format) { (treePage) throws(WALDecodeError) in
+                try treePage.forEachChild { (child) throws(WALDecodeError) in
+                    guard link(of: child) == page.number else { return }
+                    setLink(of: child, to: 0)
+                    commit.detach(child, oldTree: page.oldTree)
+                }
+            }
+        }
+    }
+}

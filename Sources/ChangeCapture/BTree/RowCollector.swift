@@ -1,0 +1,120 @@
+/// Collects the rows of one commit into ``TableRows``, and keeps less of them once its limits are reached.
+package struct RowCollector: RowSink {
+    private struct Table {
+        var description: TableDescription
+        var detail: CaptureLevel
+        var isReduced = false
+        var inserted = 0
+        var updated = 0
+        var deleted = 0
+        // Separate, because they go out in this order.
+        var deletes: [RowChange] = []
+        var updates: [RowChange] = []
+        var inserts: [RowChange] = []
+    }
+
+    private var tables: [Table] = []
+    /// What was asked for, or what is left of it.
+    private var level: CaptureLevel
+    private let limits: CaptureLimits
+    private var keptRows = 0
+    private var keptBytes = 0
+
+    package init(level: CaptureLevel = .values, limits: CaptureLimits = CaptureLimits()) {
+        self.level = level
+        self.limits = limits
+    }
+
+    /// One entry for each table that changed.
+    package consuming func finish() -> [TableRows] {
+        // A row that was looked at can have turned out to be the same.
+        tables.filter { $0.inserted + $0.updated + $0.deleted > 0 }.map { table in
+            TableRows(
+                table: table.description,
+                inserted: table.inserted,
+                updated: table.updated,
+                deleted: table.deleted,
+                detail: table.detail,
+                rows: table.deletes + table.updates + table.inserts,
+                rowsOmitted: table.isReduced
+            )
+        }
+    }
+
+    package mutating func level(for table: TableDescription, byteCount: Int) -> CaptureLevel {
+        let index = entry(of: table)
+        if level == .values, keptBytes + byteCount > limits.maxValueBytes { reduce(index, to: .keys) }
+        if level > .counts, keptRows >= limits.maxRows { reduce(index, to: .counts) }
+        return tables[index].detail
+    }
+
+    package mutating func receive(_ change: RowChange, of table: TableDescription) {
+        let index = entry(of: table)
+        keptRows += 1
+        keptBytes += (change.before?.byteCount ?? 0) + (change.after?.byteCount ?? 0)
+        switch change.operation {
+        case .insert: tables[index].inserts.append(change)
+        case .update: tables[index].updates.append(change)
+        case .delete: tables[index].deletes.append(change)
+        }
+        add(change.operation, at: index)
+    }
+
+    package mutating func count(_ operation: RowChange.Operation, of table: TableDescription) {
+        add(operation, at: entry(of: table))
+    }
+
+    /// Keeps less of this table from now on, and of what is there, for part of a table is of no use to a replica. Tables
+    /// that follow are kept in no more detail.
+    private mutating func reduce(_ index: Int, to detail: CaptureLevel) {
+        level = detail
+        guard tables[index].detail > detail else { return }
+        tables[index].detail = detail
+        tables[index].isReduced = true
+        for rows in [\Table.deletes, \Table.updates, \Table.inserts] {
+            if detail == .counts {
+                keptRows -= tables[index][keyPath: rows].count
+                tables[index][keyPath: rows] = []
+            } else {
+                let key = tables[index].description
+                for position in tables[index][keyPath: rows].indices {
+                    tables[index][keyPath: rows][position].reduceToKey(of: key)
+                }
+            }
+        }
+    }
+
+    private mutating func add(_ operation: RowChange.Operation, at index: Int) {
+        switch operation {
+        case .insert: tables[index].inserted += 1
+        case .update: tables[index].updated += 1
+        case .delete: tables[index].deleted += 1
+        }
+    }
+
+    @inline(__always)
+    private mutating func entry(of table: TableDescription) -> Int {
+        // Rows of one table come together, so it is nearly always the last.
+        if let last = tables.last, last.description.name.isIdentical(to: table.name) { return tables.count - 1 }
+        return addEntry(for: table)
+    }
+
+    private mutating func addEntry(for table: TableDescription) -> Int {
+        if let index = tables.firstIndex(where: { $0.description.name.isIdentical(to: table.name) }) { return index }
+        var entry = Table(description: table, detail: level)
+        entry.isReduced = isReduced
+        tables.append(entry)
+        return tables.count - 1
+    }
+
+    private var isReduced: Bool { tables.contains { $0.isReduced } }
+}
+
+extension RowChange {
+    /// Keeps of the rows the primary key alone, and nothing where that is the rowid.
+    mutating func reduceToKey(of table: TableDescription) {
+        let isRowid = table.primaryKey.isEmpty || table.rowidAlias != nil
+        before = isRowid ? nil : before?.selecting(table.primaryKey)
+        after = isRowid ? nil : after?.selecting(table.primaryKey)
+    }
+}

@@ -1,0 +1,211 @@
+/// Turns cells that were found to differ into rows for a sink; decides whether two cells with one key are a change.
+///
+/// Keeps the buffers that are reused from cell to cell, and the commit's pages, whose overflow pages it accounts for.
+struct RowEmitter {
+    /// A cell whose bytes on its page are the same on both sides, as is the first page of its overflow chain, while the
+    /// commit wrote pages of which it is not known yet what they are: they may be part of this very chain.
+    struct Suspect {
+        var page: UInt32
+        var cell: Int32
+        var tree: Int32
+    }
+
+    /// Two records with more bytes than this together are not decoded only to see whether they are the same row.
+    private static let maxComparedBytes = 1 << 20
+    private static let maxSuspects = 1 << 16
+
+    var commit = CommitPages()
+    private(set) var suspects: [Suspect] = []
+    private var records = RecordDecoder()
+    private let oldPayload = PayloadBuffer()
+    private let newPayload = PayloadBuffer()
+
+    mutating func takeSuspects() -> [Suspect] {
+        defer { suspects.removeAll() }
+        return suspects
+    }
+
+    mutating func insert(
+        _ cell: Cell,
+        on page: BTreePage,
+        in after: some PageReader,
+        _ step: TableStep,
+        _ sink: inout some RowSink
+    ) throws(WALDecodeError) {
+        let level = sink.level(for: step.after.table, byteCount: cell.payloadLength)
+        guard level > .counts else {
+            sink.count(.insert, of: step.after.table)
+            return
+        }
+        let row = level == .keys && step.keyIsRowid ? nil : try newRow(cell, on: page, in: after, step)
+        let rowid = step.after.table.hasRowid ? cell.rowid : nil
+        emit(RowChange(operation: .insert, rowid: rowid, before: nil, after: row), level, step, &sink)
+    }
+
+    mutating func delete(
+        _ cell: Cell,
+        on page: BTreePage,
+        in before: some PageReader,
+        _ step: TableStep,
+        _ sink: inout some RowSink
+    ) throws(WALDecodeError) {
+        let level = sink.level(for: step.after.table, byteCount: cell.payloadLength)
+        guard level > .counts else {
+            sink.count(.delete, of: step.after.table)
+            return
+        }
+        let row = level == .keys && step.keyIsRowid ? nil : try oldRow(cell, on: page, in: before, step)
+        let rowid = step.before.table.hasRowid ? cell.rowid : nil
+        emit(RowChange(operation: .delete, rowid: rowid, before: row, after: nil), level, step, &sink)
+    }
+
+    @inline(__always)
+    private func emit(
+        _ change: consuming RowChange,
+        _ level: CaptureLevel,
+        _ step: TableStep,
+        _ sink: inout some RowSink
+    ) {
+        if level == .keys { change.reduceToKey(of: step.after.table) }
+        sink.receive(change, of: step.after.table)
+    }
+
+    /// Two cells with the same key: emits an update if the rows differ.
+    @inline(__always)
+    mutating func compare(
+        _ old: Cell,
+        on oldPage: BTreePage,
+        in before: some PageReader,
+        _ new: Cell,
+        at index: Int,
+        on newPage: BTreePage,
+        in after: some PageReader,
+        _ step: TableStep,
+        _ sink: inout some RowSink
+    ) throws(WALDecodeError) {
+        // The same length on both sides keeps the same number of bytes on the page.
+        if step.mapping == nil, old.payloadLength == new.payloadLength,
+            bytesAreEqual(oldPage.bytes, old.payloadOffset, newPage.bytes, new.payloadOffset, new.localLength)
+        {
+            if old.overflowPage == 0 { return }
+            if old.overflowPage == new.overflowPage {
+                if commit.unexplainedCount > 0 {
+                    try suspect(new, at: index, on: newPage, before: before, after: after, step, &sink)
+                }
+                return
+            }
+            let newChain = OverflowChain(new, on: newPage.number)
+            let oldChain = OverflowChain(old, on: oldPage.number)
+            if try OverflowChain.haveEqualBytes(oldChain, in: before, newChain, in: after) {
+                _ = try explain(newChain, in: after)
+                return
+            }
+        }
+        try update(old, on: oldPage, in: before, new, on: newPage, in: after, step, &sink)
+    }
+
+    /// Two cells with the same key and different bytes. The rows can be equal nevertheless: one value has several encodings.
+    private mutating func update(
+        _ old: Cell,
+        on oldPage: BTreePage,
+        in before: some PageReader,
+        _ new: Cell,
+        on newPage: BTreePage,
+        in after: some PageReader,
+        _ step: TableStep,
+        _ sink: inout some RowSink
+    ) throws(WALDecodeError) {
+        let byteCount = old.payloadLength + new.payloadLength
+        let level = sink.level(for: step.after.table, byteCount: byteCount)
+        guard level == .values || byteCount <= Self.maxComparedBytes else {
+            sink.count(.update, of: step.after.table)
+            return
+        }
+        let oldRow = try oldRow(old, on: oldPage, in: before, step)
+        let newRow = try newRow(new, on: newPage, in: after, step)
+        guard oldRow != newRow else { return }
+        guard level > .counts else {
+            sink.count(.update, of: step.after.table)
+            return
+        }
+        let rowid = step.after.table.hasRowid ? new.rowid : nil
+        emit(RowChange(operation: .update, rowid: rowid, before: oldRow, after: newRow), level, step, &sink)
+    }
+
+    // MARK: Overflow chains under cells that did not change
+
+    /// Notes the cell to be looked at once all other changes are known, or looks at it now when too many are noted.
+    mutating func suspect(
+        _ cell: Cell,
+        at index: Int,
+        on page: BTreePage,
+        before: some PageReader,
+        after: some PageReader,
+        _ step: TableStep,
+        _ sink: inout some RowSink
+    ) throws(WALDecodeError) {
+        if suspects.count < Self.maxSuspects {
+            suspects.append(Suspect(page: page.number, cell: Int32(index), tree: Int32(step.tree)))
+        } else {
+            try compareChains(of: cell, on: page, before: before, after: after, step, &sink)
+        }
+    }
+
+    /// A cell that is the same on both sides: emits an update if the commit changed the bytes of its overflow chain.
+    mutating func compareChains(
+        of cell: Cell,
+        on page: BTreePage,
+        before: some PageReader,
+        after: some PageReader,
+        _ step: TableStep,
+        _ sink: inout some RowSink
+    ) throws(WALDecodeError) {
+        let chain = OverflowChain(cell, on: page.number)
+        guard cell.overflowPage != 0, try explain(chain, in: after),
+            try !OverflowChain.haveEqualBytes(chain, in: before, chain, in: after)
+        else { return }
+        try update(cell, on: page, in: before, cell, on: page, in: after, step, &sink)
+    }
+
+    /// Accounts for the pages of a chain after the commit. True when one of them was not accounted for before.
+    ///
+    /// The first page of an unchanged cell's chain that the commit wrote is part of the chain on both sides, and so of no
+    /// other cell's: nothing but this cell accounts for it.
+    mutating func explain(_ chain: OverflowChain, in after: some PageReader) throws(WALDecodeError) -> Bool {
+        let count = commit.unexplainedCount
+        guard count > 0 else { return false }
+        try chain.forEachPage(in: after) { (number, _) throws(WALDecodeError) in
+            commit.explain(number)
+            return true
+        }
+        return commit.unexplainedCount < count
+    }
+
+    // MARK: Rows
+
+    private mutating func newRow(
+        _ cell: Cell,
+        on page: BTreePage,
+        in after: some PageReader,
+        _ step: TableStep
+    ) throws(WALDecodeError) -> Row {
+        let payload = try newPayload.payload(of: cell, on: page, in: after) { commit.explain($0) }
+        guard let row = records.row(payload, rowid: cell.rowid, layout: step.after, encoding: step.encoding) else {
+            throw WALDecodeError(page: page.number, .badRecord)
+        }
+        return row
+    }
+
+    private mutating func oldRow(
+        _ cell: Cell,
+        on page: BTreePage,
+        in before: some PageReader,
+        _ step: TableStep
+    ) throws(WALDecodeError) -> Row {
+        let payload = try oldPayload.payload(of: cell, on: page, in: before) { _ in }
+        guard let row = records.row(payload, rowid: cell.rowid, layout: step.before, encoding: step.encoding) else {
+            throw WALDecodeError(page: page.number, .badRecord)
+        }
+        return step.mapping.map { records.row(row, mappedBy: $0) } ?? row
+    }
+}

@@ -1,0 +1,84 @@
+/// One of the two equal copies of the header at the start of the wal-index, the `-shm` file: how far the log is committed.
+///
+/// In the byte order of the machine. A writer changes one copy after the other, so that a reader who finds them different
+/// has met it in the middle and reads again.
+///
+/// Source: [WAL-Index Header](https://sqlite.org/walformat.html).
+package struct WALIndexHeader: Hashable, Sendable {
+    package static let byteCount = 48
+    /// Of both copies together.
+    package static let pairByteCount = 2 * byteCount
+
+    /// Changes with every transaction.
+    package var changeCounter: UInt32
+    package var isInitialized: Bool
+    package var byteOrder: WALChecksum.ByteOrder
+    /// In bytes.
+    package var pageSize: Int
+    /// The number of valid and committed frames in the log.
+    package var maxFrame: UInt32
+    /// The size of the database in pages.
+    package var pageCount: UInt32
+    /// Of the last frame.
+    package var frameChecksum: WALChecksum
+    package var salt: WALSalt
+
+    /// Parses one copy; nil when there are too few bytes, when the version is unknown or when its checksum does not fit.
+    package init?(_ bytes: UnsafeRawBufferPointer) {
+        guard bytes.count >= Self.byteCount else { return nil }
+        func word(_ offset: Int) -> UInt32 { bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self) }
+        guard word(0) == WALHeader.version else { return nil }
+        var expected = WALChecksum()
+        expected.add(UnsafeRawBufferPointer(rebasing: bytes[..<40]), in: .native)
+        guard expected == WALChecksum(first: word(40), second: word(44)) else { return nil }
+        changeCounter = word(8)
+        isInitialized = bytes[12] != 0
+        byteOrder = bytes[13] != 0 ? .bigEndian : .littleEndian
+        let size = Int(bytes.loadUnaligned(fromByteOffset: 14, as: UInt16.self))
+        // 65,536 does not fit into 16 bits: its one bit comes back in as 1.
+        pageSize = size & 0xfe00 | (size & 1) << 16
+        maxFrame = word(16)
+        pageCount = word(20)
+        frameChecksum = WALChecksum(first: word(24), second: word(28))
+        salt = WALSalt(bytes, at: 32)
+    }
+
+    /// Parses both copies; nil when they differ, which is what a reader finds while a writer is at work, or has died.
+    package init?(pair bytes: UnsafeRawBufferPointer) {
+        guard bytes.count >= Self.pairByteCount,
+            bytesAreEqual(bytes, 0, bytes, Self.byteCount, Self.byteCount)
+        else { return nil }
+        self.init(UnsafeRawBufferPointer(rebasing: bytes[..<Self.byteCount]))
+    }
+}
+
+/// What follows the two headers in the wal-index: how far the log has been copied into the database, and which frames
+/// readers hold on to.
+///
+/// Source: [WAL-Index Checkpoint Information](https://sqlite.org/walformat.html).
+package struct WALCheckpointInfo: Hashable, Sendable {
+    /// Where it is in the wal-index.
+    package static let offset = WALIndexHeader.pairByteCount
+    package static let byteCount = 40
+    /// A read mark that nobody uses.
+    package static let unusedMark = UInt32.max
+    /// The byte of the wal-index that stands for the lock of read mark 0; the others follow it.
+    package static let firstReadLockByte = 123
+
+    /// Frames that are in the database file too.
+    package var backfilledFrames: UInt32
+    /// For each of the five read locks the last frame that its readers may see; the first is always 0: readers of the
+    /// database file alone.
+    package var readMarks: [UInt32]
+    /// Frames that a checkpoint meant to copy, successful or not.
+    package var attemptedFrames: UInt32
+
+    /// Parses the 40 bytes at ``offset``; nil when there are fewer.
+    package init?(_ bytes: UnsafeRawBufferPointer) {
+        guard bytes.count >= Self.byteCount else { return nil }
+        func word(_ offset: Int) -> UInt32 { bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self) }
+        backfilledFrames = word(0)
+        readMarks = (0..<5).map { word(4 + 4 * $0) }
+        attemptedFrames = word(32)
+    }
+}

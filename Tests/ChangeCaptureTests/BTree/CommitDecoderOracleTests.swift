@@ -1,0 +1,148 @@
+import ChangeCapture
+import Foundation
+import SQLiteConnection
+import Testing
+
+/// Random transactions by the real SQLite; what is decoded from the pages must be what SQL finds to be different.
+@Suite struct CommitDecoderOracleTests {
+    struct Configuration: CustomTestStringConvertible, Sendable {
+        var pageSize = 4096
+        var autoVacuum = 0
+        var encoding = "UTF-8"
+        var reservedBytes = 0
+        var pragmas = ""
+        var steps = 150
+
+        var testDescription: String {
+            "page \(pageSize), auto_vacuum \(autoVacuum), \(encoding), reserved \(reservedBytes) \(pragmas)"
+        }
+    }
+
+    static let configurations = [
+        Configuration(pageSize: 512),
+        Configuration(pageSize: 512, autoVacuum: 1, pragmas: "PRAGMA cache_size = 5"),
+        Configuration(pageSize: 1024, autoVacuum: 1),
+        Configuration(pageSize: 1024, autoVacuum: 2, pragmas: "PRAGMA secure_delete = ON"),
+        Configuration(pageSize: 1024, encoding: "UTF-16be", reservedBytes: 32),
+        Configuration(pageSize: 2048, encoding: "UTF-16le", pragmas: "PRAGMA secure_delete = FAST"),
+        Configuration(pageSize: 4096),
+        Configuration(pageSize: 4096, autoVacuum: 2, reservedBytes: 8),
+        Configuration(pageSize: 8192, autoVacuum: 1, encoding: "UTF-16be"),
+        Configuration(pageSize: 16_384, steps: 60),
+        Configuration(pageSize: 32_768, reservedBytes: 255, steps: 40),
+        Configuration(pageSize: 65_536, autoVacuum: 1, steps: 40),
+    ]
+
+    /// `TABLECAST_ORACLE_SEED` repeats a run; `TABLECAST_ORACLE_STEPS` multiplies its length.
+    static let seed =
+        ProcessInfo.processInfo.environment["TABLECAST_ORACLE_SEED"].flatMap(UInt64.init)
+        ?? UInt64.random(in: 0..<1_000_000)
+    static let factor = ProcessInfo.processInfo.environment["TABLECAST_ORACLE_STEPS"].flatMap(Int.init) ?? 1
+
+    @Test(arguments: configurations)
+    func `decoded rows are the difference that SQL finds`(_ configuration: Configuration) throws {
+        let seed = Self.seed
+        print("commit decoder oracle: \(configuration.testDescription), seed \(seed)")
+        let scratch = try ScratchDirectory()
+        let path = scratch.file("oracle.db")
+        try create(path, configuration)
+        let connection = try Connection(path: path, mode: .readWrite)
+        try connection.execute(
+            "PRAGMA foreign_keys = ON; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; \(configuration.pragmas)"
+        )
+        let defaults = try Connection(path: ":memory:", mode: .readWriteCreate)
+        var workload = RandomWorkload(seed: seed, connection: connection, pageSize: configuration.pageSize)
+        workload.isIncrementalVacuum = configuration.autoVacuum == 2
+
+        let recorded = try RecordedCommits(path: path)
+        var schema = try TestSchema(connection, defaults: defaults)
+        var contents = try TableContents(connection, schema)
+        let decoder = try CommitDecoder(recorded.image, catalog: schema.catalog)
+        var rowCount = 0
+        for step in 0..<configuration.steps * Self.factor {
+            if workload.random.chance(5) {
+                try connection.execute("PRAGMA wal_checkpoint(\(["PASSIVE", "TRUNCATE"][workload.random.below(2)]))")
+            }
+            try workload.step()
+            let commits = try recorded.next()
+            try #require(commits.count <= 1, "seed \(seed), step \(step): \(commits.count) commits")
+            guard let commit = commits.first else { continue }
+            var changes: [SchemaChange] = []
+            var transition = CommitDecoder.SchemaTransition.unchanged
+            let old = schema
+            if try decoder.touchesSchema(
+                before: commit.before,
+                after: commit.after,
+                changedPages: commit.changedPages
+            ) {
+                schema = try TestSchema(connection, defaults: defaults)
+                changes = schema.changes(from: old)
+                transition = .changed(schema.catalog, changes)
+            }
+            let after = try TableContents(connection, schema)
+            let expected = contents.carried(over: changes, old.catalog, schema.catalog).changes(to: after)
+            let tables = try decoder.decode(
+                before: commit.before,
+                after: commit.after,
+                changedPages: commit.changedPages,
+                schema: transition
+            )
+            for table in tables {
+                rowCount += table.rows.count
+                #expect(table.inserted + table.updated + table.deleted == table.rows.count)
+                let decoded = Set(table.rows)
+                #expect(decoded.count == table.rows.count, "a row told twice")
+                guard decoded != expected[table.table.name] else { continue }
+                let missing = (expected[table.table.name] ?? []).subtracting(decoded)
+                let wrong = decoded.subtracting(expected[table.table.name] ?? [])
+                Issue.record(
+                    "seed \(seed), step \(step), \(table.table.name): missing \(missing.prefix(2).map(describe)), wrong \(wrong.prefix(2).map(describe)), schema changes \(changes)"
+                )
+                return
+            }
+            let silent = Set(expected.keys).subtracting(tables.map(\.table.name))
+            try #require(
+                silent.isEmpty,
+                "seed \(seed), step \(step): nothing decoded of \(silent.map { ($0, expected[$0]!.prefix(2).map(describe)) }) \(changes)"
+            )
+            let misplaced = try decoder.verify(against: commit.after)
+            try #require(misplaced.isEmpty, "seed \(seed), step \(step): page map wrong at \(misplaced.prefix(10))")
+            try #require(decoder.statistics.unexplainedPages == 0, "seed \(seed), step \(step)")
+            contents = after
+        }
+        #expect(rowCount > 0)
+        print("commit decoder oracle: \(configuration.testDescription), \(rowCount) rows, \(decoder.statistics)")
+    }
+
+    private func describe(_ change: RowChange) -> String {
+        "\(change.operation) \(change.rowid ?? 0) \(change.before?.values.description.prefix(300) ?? "") -> \(change.after?.values.description.prefix(300) ?? "")"
+    }
+
+    private func create(_ path: String, _ configuration: Configuration) throws {
+        let settings = """
+            PRAGMA page_size = \(configuration.pageSize);
+            PRAGMA auto_vacuum = \(configuration.autoVacuum);
+            PRAGMA encoding = '\(configuration.encoding)';
+            """
+        if configuration.reservedBytes > 0 {
+            // Only the shell has a way to reserve bytes.
+            let shell = Process()
+            shell.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            shell.arguments = [
+                "sqlite3", path, ".filectrl reserve_bytes \(configuration.reservedBytes)", settings,
+                "CREATE TABLE made(x)",
+            ]
+            shell.standardOutput = FileHandle.nullDevice
+            try shell.run()
+            shell.waitUntilExit()
+            try #require(shell.terminationStatus == 0)
+        }
+        let connection = try Connection(path: path, mode: .readWriteCreate)
+        try connection.execute(settings + RandomWorkload.schema)
+        try connection.execute("PRAGMA journal_mode = WAL")
+        connection.close()
+        let image = try DatabaseImage(readBytes(path))
+        #expect(image.pageSize == configuration.pageSize)
+        #expect(image.pageSize - image.usableSize == configuration.reservedBytes)
+    }
+}
