@@ -49,6 +49,8 @@ extension QueryService {
                 // Before its sink hears, so that whoever waits for that finds the service up to date.
                 perform(assignments)
                 conclusion.tell(control)
+                // It may wait for another client's transaction now, and not for ever.
+                if case .handOn = conclusion { clerk.wake() }
                 noteProgressOfShutdown()
             }
         }

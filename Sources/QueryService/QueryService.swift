@@ -85,7 +85,7 @@ package final class QueryService: Sendable {
         let isTooLong = request.sql.utf8.count > limits.maxSQLBytes
         let outline = ScriptOutline(isTooLong ? "" : request.sql)
         let timeout = min(request.timeout ?? limits.statementTime, limits.maxStatementTime)
-        let (control, assignments) = state.withLock { state in
+        let (control, assignments, wake) = state.withLock { state in
             state.lastId += 1
             let control = QueryControl(
                 id: state.lastId,
@@ -97,12 +97,14 @@ package final class QueryService: Sendable {
             )
             if let refusal = isTooLong ? .sqlTooLong(request, limits) : state.admit(control, limits) {
                 state.notices.append(Notice(control: control, conclusion: refusal))
-                return (control, [Scheduler.Assignment]())
+                return (control, [Scheduler.Assignment](), ContinuousClock.now)
             }
-            return (control, state.scheduler.assign())
+            let assignments = state.scheduler.assign()
+            let deadline = control.submittedAt + timeout
+            return (control, assignments, min(deadline, state.scheduler.nextTick ?? deadline))
         }
         perform(assignments)
-        wakeClerk(before: control.deadline)
+        wakeClerk(before: wake)
         return QueryHandle(control: control)
     }
 
@@ -184,12 +186,9 @@ package final class QueryService: Sendable {
         }
     }
 
-    func wakeClerk(before deadline: ContinuousClock.Instant?) {
-        let isLate = state.withLock { state in
-            guard state.notices.isEmpty, let looksAt = state.clerkLooksAt, let deadline else { return true }
-            return looksAt > deadline
-        }
-        if isLate { clerk.wake() }
+    /// Wakes the clerk unless it looks by then anyway, which spares most queries the call.
+    private func wakeClerk(before deadline: ContinuousClock.Instant) {
+        if state.withLock({ $0.clerkLooksAt.map { $0 > deadline } ?? true }) { clerk.wake() }
     }
 
     func wakeClerk() { clerk.wake() }

@@ -18,6 +18,8 @@ final class Gatekeeper {
 
         var transaction: Transaction?
         var isPragma = false
+        /// It creates a table, or SQLite declares the columns of a virtual table while it compiles.
+        var declaresTable = false
         var inserts = false
     }
 
@@ -95,10 +97,27 @@ final class Gatekeeper {
             let verdict = changeSchema(policy)
             if verdict == .allow { isTainted = true }
             return verdict
+        case .createTable where request.first == "x":
+            // A virtual table that is used for the first time declares its columns as a table of this name, also for a
+            // SELECT. ``refusal(of:)`` finds the others out.
+            statement.declaresTable = true
+            return .allow
         default:
             // CREATE, DROP, ALTER, REINDEX, ANALYZE, and whatever a later SQLite invents.
             return changeSchema(policy)
         }
+    }
+
+    /// What cannot be decided before a statement is compiled.
+    func refusal(of compiled: borrowing SQLiteConnection.Statement) -> QueryFailure? {
+        guard let policy, !compiled.isReadOnly else { return nil }
+        if policy.level == .readOnly {
+            return QueryFailure(.readOnly, "the access is read-only, and the statement writes")
+        }
+        guard policy.restrictsTables, statement.declaresTable, ScriptOutline.verb(of: compiled.sql) == .create else {
+            return nil
+        }
+        return QueryFailure(.notAuthorized, "changing the schema is not allowed with a list of tables")
     }
 
     private func read(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
@@ -110,7 +129,11 @@ final class Gatekeeper {
 
     private func write(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
         let table = request.first ?? ""
-        if policy.level == .readOnly { return denyWriting("writing to \(table)") }
+        // Comes with every change of the schema, which is decided on by its own action, and with virtual tables that are
+        // used for the first time. Nobody may write it directly; SQLite sees to that.
+        if table == "sqlite_master" || table == "sqlite_temp_master" { return .allow }
+        // An R-tree compiles its writes when it is first read: ``refusal(of:)`` sees what really writes.
+        if policy.level == .readOnly { return .allow }
         if let writable = policy.writableTables, !writable.contains(table), request.database != "temp" {
             return deny("writing to the table \(table) is not allowed")
         }

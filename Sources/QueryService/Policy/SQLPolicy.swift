@@ -18,7 +18,8 @@ package struct SQLPolicy: Sendable, Hashable {
     }
 
     package var level: Level
-    /// The tables that may be read; nil for all. With a list, the schema cannot be changed nor read as a whole.
+    /// The tables that may be read; nil for all. With a list, the schema cannot be changed nor read as a whole. The shadow
+    /// tables of a virtual table have to be listed with it.
     package var readableTables: TableNames?
     /// The tables that may be written; nil for all. With a list, the schema cannot be changed.
     package var writableTables: TableNames?

@@ -9,6 +9,7 @@ struct ScriptOutline: Hashable, Sendable {
         /// BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT, RELEASE.
         case transaction
         case vacuum
+        case create
         case pragma
         /// SELECT, VALUES, WITH, EXPLAIN and whatever else may well only read.
         case read
@@ -20,7 +21,7 @@ struct ScriptOutline: Hashable, Sendable {
     var statementCount: Int { verbs.count }
     var controlsTransactions: Bool { verbs.contains(.transaction) }
     /// False when it may turn out to only read.
-    var surelyWrites: Bool { verbs.contains { $0 == .write || $0 == .transaction || $0 == .vacuum } }
+    var surelyWrites: Bool { verbs.contains { $0 != .read && $0 != .pragma } }
 
     init(_ sql: String) {
         var sql = sql
@@ -75,8 +76,9 @@ extension ScriptOutline {
             switch word {
             case "begin", "commit", "end", "rollback", "savepoint", "release": .transaction
             case "vacuum": .vacuum
+            case "create": .create
             case "pragma": .pragma
-            case "insert", "update", "delete", "replace", "create", "drop", "alter", "reindex", "analyze", "attach",
+            case "insert", "update", "delete", "replace", "drop", "alter", "reindex", "analyze", "attach",
                 "detach":
                 .write
             default: .read

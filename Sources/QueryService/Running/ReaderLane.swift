@@ -82,11 +82,12 @@ final class ReaderLane {
         var script = Script(control.request.sql)
         do {
             while let statement = try script.next(on: guarded.connection) {
+                if let failure = guarded.gatekeeper.refusal(of: statement) { throw Ended.failed(failure) }
                 if !statement.isReadOnly { throw Ended.needsWriter }
             }
         } catch {
             if guarded.gatekeeper.needsWriter { throw .needsWriter }
-            if case .needsWriter? = error as? Ended { throw .needsWriter }
+            if let ended = error as? Ended { throw ended }
         }
         guarded.gatekeeper.forgetStatement()
     }
@@ -125,6 +126,7 @@ final class ReaderLane {
         let control = run.control
         do {
             guard var statement = try script.next(on: guarded.connection) else { return false }
+            if let failure = guarded.gatekeeper.refusal(of: statement) { throw Ended.failed(failure) }
             if !statement.isReadOnly { throw Ended.needsWriter }
             do { try binder.bind(to: statement, isLast: isLast) } catch {
                 var failure = error

@@ -108,6 +108,7 @@ struct WriterScript {
         guarded.gatekeeper.forgetStatement()
         do {
             guard var statement = try script.next(on: guarded.connection) else { return false }
+            if let failure = guarded.gatekeeper.refusal(of: statement) { throw Ended.failed(failure) }
             do { try binder.bind(to: statement, isLast: isLast) } catch {
                 var failure = error
                 failure.statementIndex = run.statementIndex

@@ -1,0 +1,48 @@
+import QueryService
+import SQLiteConnection
+import Testing
+
+struct BackpressureTests {
+    @Test func `a receiver that is not writable stops its own query alone`() async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        let slow = harness.start(manyRows, sink: RecordingSink(isWritable: false))
+        await slow.sink.wait { $0.batches > 0 }
+        #expect(await harness.run("INSERT INTO t VALUES (1)").end.outcome != nil)
+        #expect(await harness.rows("SELECT count(*) FROM t") == [[.integer(1)]])
+        #expect(slow.sink.log.batches == 1)
+        slow.sink.setWritable(true)
+        slow.handle.resume()
+        #expect(await slow.sink.end().outcome?.rowCount == 1_000_000)
+    }
+
+    @Test func `a receiver that stops for too long ends the query with a reason`() async throws {
+        let harness = try Harness { $0.limits.maxPause = .milliseconds(30) }
+        let slow = harness.start(manyRows, sink: RecordingSink(isWritable: false))
+        let failure = await slow.sink.end().failure
+        #expect(failure?.code == .interrupted)
+        #expect(failure?.message.contains("took no rows") == true)
+        #expect(slow.sink.log.batches == 1)
+    }
+
+    @Test func `time in which the receiver does not read does not count`() async throws {
+        let harness = try Harness()
+        let slow = harness.start("SELECT * FROM (\(manyRows)) LIMIT 50000", sink: RecordingSink(isWritable: false)) {
+            $0.timeout = .seconds(2)
+        }
+        await slow.sink.wait { $0.batches > 0 }
+        let other = harness.start(endlessQuery, client: "bob") { $0.timeout = .seconds(3) }
+        #expect(await other.sink.end().cancelReason == .timeout)
+        slow.sink.setWritable(true)
+        slow.handle.resume()
+        #expect(await slow.sink.end().outcome?.rowCount == 50_000)
+    }
+
+    @Test func `rows that come slowly go out before the batch is full`() async throws {
+        let harness = try Harness()
+        let slow = harness.start("SELECT 1 UNION ALL SELECT * FROM (\(endlessQuery))")
+        await slow.sink.wait { $0.batches > 0 }
+        #expect(slow.sink.log.rows == [[.integer(1)]])
+        harness.service.cancel(slow.queryId, by: .administrator)
+        #expect(await slow.sink.end().cancelReason == .client)
+    }
+}

@@ -1,0 +1,135 @@
+import QueryService
+import SQLiteConnection
+import Testing
+
+struct CancelTests {
+    private let endlessWrite =
+        "INSERT INTO t(v) WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c"
+
+    @Test func `a running read is cancelled`() async throws {
+        let harness = try Harness()
+        let running = harness.start(endlessQuery)
+        await running.sink.wait { $0.readOnly != nil }
+        harness.service.cancel(running.queryId, by: .client(ClientKey("ada")))
+        #expect(await running.sink.end().cancelReason == .client)
+    }
+
+    @Test func `a running write is cancelled and leaves nothing`() async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        let running = harness.start("CREATE TABLE u(v); \(endlessWrite)")
+        await running.sink.wait { !$0.progress.isEmpty }
+        harness.service.cancel(running.queryId, by: .administrator)
+        #expect(await running.sink.end().cancelReason == .client)
+        #expect(try harness.database.query("SELECT count(*) FROM t") == [[.integer(0)]])
+        #expect(try harness.database.query("SELECT count(*) FROM sqlite_schema") == [[.integer(1)]])
+        #expect(harness.commits.all.isEmpty)
+        #expect(await harness.run("INSERT INTO t VALUES (1)").end.outcome != nil)
+    }
+
+    @Test func `a statement that never calls the progress handler is cancelled too`() async throws {
+        // Counting a b-tree is one step of the virtual machine.
+        let harness = try Harness("CREATE TABLE t(v); INSERT INTO t \(manyRows)")
+        let running = harness.start(
+            "SELECT \(Array(repeating: "(SELECT count(*) FROM t)", count: 400).joined(separator: "+"))"
+        )
+        await running.sink.wait { $0.readOnly != nil }
+        harness.service.cancel(running.queryId, by: .administrator)
+        #expect(await running.sink.end().cancelReason == .client)
+    }
+
+    @Test func `a query is cancelled while it waits for a reader`() async throws {
+        let harness = try Harness { $0.limits.readerCount = 1 }
+        let running = harness.start(endlessQuery)
+        let waiting = harness.start("SELECT 1")
+        harness.service.cancel(waiting.queryId, by: .administrator)
+        #expect(await waiting.sink.end().cancelReason == .client)
+        #expect(waiting.sink.log.readOnly == nil)
+        #expect(running.sink.log.end == nil)
+        harness.service.cancel(running.queryId, by: .administrator)
+        #expect(await running.sink.end().cancelReason == .client)
+    }
+
+    @Test func `a query is cancelled while it waits for another client's transaction`() async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        await harness.run("BEGIN; INSERT INTO t VALUES (1)")
+        let waiting = harness.start("INSERT INTO t VALUES (2)", client: "bob")
+        harness.service.cancel(waiting.queryId, by: .client(ClientKey("bob")))
+        #expect(await waiting.sink.end().cancelReason == .client)
+        #expect(await harness.run("COMMIT").end.outcome != nil)
+    }
+
+    @Test func `a write is cancelled while another process holds the lock`() async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        let foreign = try Connection(path: harness.database.path, mode: .readWrite)
+        try foreign.execute("BEGIN IMMEDIATE; INSERT INTO t VALUES (0)")
+        let waiting = harness.start("INSERT INTO t VALUES (2)") { $0.progressInterval = .milliseconds(20) }
+        await waiting.sink.wait { $0.progress.contains { $0.message.contains("lock") } }
+        harness.service.cancel(waiting.queryId, by: .administrator)
+        #expect(await waiting.sink.end().cancelReason == .client)
+        try foreign.execute("COMMIT")
+        #expect(await harness.run("INSERT INTO t VALUES (3)").end.outcome != nil)
+        #expect(try harness.database.query("SELECT v FROM t") == [[.integer(0)], [.integer(3)]])
+    }
+
+    @Test func `a lock of another process that lasts too long is BUSY`() async throws {
+        let harness = try Harness("CREATE TABLE t(v)") { $0.limits.busyTimeout = .milliseconds(50) }
+        let foreign = try Connection(path: harness.database.path, mode: .readWrite)
+        try foreign.execute("BEGIN IMMEDIATE")
+        #expect(await harness.run("INSERT INTO t VALUES (2)").end.failure?.code == .busy)
+    }
+
+    @Test func `a query that sleeps for its receiver is cancelled`() async throws {
+        let harness = try Harness()
+        let running = harness.start(manyRows, sink: RecordingSink(isWritable: false))
+        await running.sink.wait { $0.batches > 0 }
+        harness.service.cancel(running.queryId, by: .administrator)
+        #expect(await running.sink.end().cancelReason == .client)
+        #expect(running.sink.log.batches == 1)
+    }
+
+    @Test(arguments: [endlessQuery, "SELECT 1; \(endlessQuery)"])
+    func `a timeout ends a running query`(sql: String) async throws {
+        let harness = try Harness()
+        let running = harness.start(sql) { $0.timeout = .milliseconds(30) }
+        #expect(await running.sink.end().cancelReason == .timeout)
+    }
+
+    @Test func `a timeout ends a waiting query`() async throws {
+        let harness = try Harness { $0.limits.readerCount = 1 }
+        let running = harness.start(endlessQuery)
+        let waiting = harness.start("SELECT 1", client: "bob") { $0.timeout = .milliseconds(30) }
+        #expect(await waiting.sink.end().cancelReason == .timeout)
+        #expect(running.sink.log.end == nil)
+        harness.service.clientDisconnected(ClientKey("ada"))
+        #expect(await running.sink.end().cancelReason == .disconnect)
+    }
+
+    @Test func `shutting down cancels what runs and waits, rolls back, and ends the threads`() async throws {
+        let harness = try Harness("CREATE TABLE t(v)") { $0.limits.readerCount = 1 }
+        await harness.run("BEGIN; INSERT INTO t VALUES (1)", client: "bob")
+        let running = harness.start(endlessQuery)
+        let waiting = harness.start("SELECT 1")
+        #expect(await harness.service.shutDown())
+        #expect(await running.sink.end().cancelReason == .shutdown)
+        #expect(await waiting.sink.end().cancelReason == .shutdown)
+        #expect(try harness.database.query("SELECT count(*) FROM t") == [[.integer(0)]])
+    }
+
+    @Test func `cancels at random moments never touch the next query`() async throws {
+        var random = SeededRandom.announced()
+        let harness = try Harness("CREATE TABLE t(v)") { $0.limits.readerCount = 1 }
+        for _ in 0..<200 {
+            let victim = harness.start(
+                "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 300000) SELECT count(*) FROM c"
+            )
+            let next = harness.start(
+                "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 20000) SELECT count(*) FROM c",
+                client: "bob"
+            )
+            for _ in 0..<Int.random(in: 0..<2_000, using: &random) { _ = victim.sink.isWritable }
+            harness.service.cancel(victim.queryId, by: .administrator)
+            _ = await victim.sink.end()
+            #expect(await next.sink.end().outcome != nil)
+        }
+    }
+}
