@@ -17,6 +17,8 @@ final class Echo: WebSocketSession {
 var limits = WebSocketLimits()
 limits.maxMessageBytes = 16 << 20
 limits.acceptsBinary = true
+// The suite does not expect plain answers once compression is agreed on.
+limits.minCompressedBytes = 0
 let mount = WebSocketMount(policy: UpgradePolicy(paths: ["/"], maxConnections: 1000), limits: limits) { _, _ in Echo() }
 
 let port = CommandLine.arguments.dropFirst().first.flatMap(Int.init) ?? 9001

@@ -38,7 +38,9 @@ package struct CloseHandshake: Sendable, Hashable {
     }
 
     /// Whether messages may still be sent.
-    package var isOpen: Bool { state == .open }
+    package var isOpen: Bool {
+        if case .open = state { true } else { false }
+    }
 
     /// Whether frames that arrive still matter: our close frame does not end what the peer says before its own.
     package var isReading: Bool {
@@ -49,7 +51,12 @@ package struct CloseHandshake: Sendable, Hashable {
     }
 
     /// Whether a timeout is running.
-    package var isEnding: Bool { !isOpen && state != .closed }
+    package var isEnding: Bool {
+        switch state {
+        case .closing, .finishing: true
+        case .open, .closed: false
+        }
+    }
 
     /// This side ends the connection; urgently when the peer does not read, so that its answer is not worth the full wait.
     package mutating func close(_ code: CloseCode, reason: String, isUrgent: Bool = false, now: NIODeadline) -> Action?

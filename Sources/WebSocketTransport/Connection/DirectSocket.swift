@@ -12,7 +12,10 @@ import NIOCore
 ///
 /// A write through NIO costs several times what the system call does: boxing, the list of pending writes, a promise, the
 /// flush. It is right only while the channel has nothing queued, since it would overtake that, and on the channel's event
-/// loop while the channel is active, since a descriptor that was closed may belong to somebody else by now.
+/// loop until something closes the channel, since its descriptor may belong to somebody else after that. NIO closes a
+/// socket and calls `channelInactive` without running anybody else's code in between, except for the promises of that
+/// very channel: so whoever holds a `DirectSocket` drops it before it closes the channel, when a `close` passes through
+/// its handler, when a write fails, and in `channelInactive`.
 struct DirectSocket {
     private let descriptor: CInt
 

@@ -5,17 +5,19 @@ import Synchronization
 final class EventLoopResources {
     let ticker: Ticker
     let inflaters = InflaterPool()
-    private var deflaters: [Int: Deflater] = [:]
+    private let minCompressedBytes: Int
+    private var compressors: [Int: MessageCompressor] = [:]
 
-    /// The compressor for a window; made when it is first needed, nil without memory for it.
-    func deflater(windowBits: Int) -> Deflater? {
-        if let known = deflaters[windowBits] { return known }
-        let new = Deflater(windowBits: windowBits)
-        deflaters[windowBits] = new
+    /// The compressor for a window, for messages to a single connection.
+    func compressor(windowBits: Int) -> MessageCompressor {
+        if let known = compressors[windowBits] { return known }
+        let new = MessageCompressor(windowBits: windowBits, minBytes: minCompressedBytes)
+        compressors[windowBits] = new
         return new
     }
 
-    init(eventLoop: any EventLoop, tickPeriod: TimeAmount) {
+    init(eventLoop: any EventLoop, tickPeriod: TimeAmount, minCompressedBytes: Int) {
+        self.minCompressedBytes = minCompressedBytes
         ticker = Ticker(eventLoop: eventLoop, period: tickPeriod)
     }
 }
@@ -24,9 +26,13 @@ final class EventLoopResources {
 package final class TransportResources: Sendable {
     private let perLoop = Mutex<[ObjectIdentifier: NIOLoopBound<EventLoopResources>]>([:])
     private let tickPeriod: TimeAmount
+    private let minCompressedBytes: Int
+    let compressed: CompressedRepresentations
 
-    /// - Parameter limits: The timer runs four times in the shortest of its times, and at least once a second.
+    /// The timer runs four times in the shortest of its times, and at least once a second.
     package init(limits: WebSocketLimits) {
+        minCompressedBytes = limits.minCompressedBytes
+        compressed = CompressedRepresentations(limits: limits)
         let times = [
             limits.heartbeatInterval ?? .seconds(30), limits.closeTimeout, limits.lingerTimeout,
             limits.handshakeTimeout,
@@ -41,7 +47,11 @@ package final class TransportResources: Sendable {
         let bound = perLoop.withLock { perLoop in
             let key = ObjectIdentifier(eventLoop)
             if let known = perLoop[key] { return known }
-            let new = EventLoopResources(eventLoop: eventLoop, tickPeriod: tickPeriod)
+            let new = EventLoopResources(
+                eventLoop: eventLoop,
+                tickPeriod: tickPeriod,
+                minCompressedBytes: minCompressedBytes
+            )
             let bound = NIOLoopBound(new, eventLoop: eventLoop)
             perLoop[key] = bound
             return bound

@@ -1,3 +1,4 @@
+package import Broadcast
 package import NIOCore
 package import WireProtocol
 
@@ -6,13 +7,18 @@ package import WireProtocol
 /// It moves bytes and acts on what the state machines decide: ``FrameDecoder`` and ``MessageAssembler`` for what comes
 /// in, ``OutboundQueue`` for what goes out, ``CloseHandshake`` and ``Heartbeat`` for the end. All of it, and every method,
 /// belongs to the channel's event loop.
-package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHandler {
+package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHandler, Outlet {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundIn = Never
     package typealias OutboundOut = ByteBuffer
 
+    /// The socket while a frame may go straight to it: nothing is queued and the connection is not closing. First among
+    /// the fields, so that a write that succeeds touches one cache line of this object and nothing else.
+    private var express: DirectSocket?
     package let eventLoop: any EventLoop
-    package let deflate: DeflateAgreement?
+    /// How the hub frames messages for this connection; a client's are not for sharing.
+    package let representation: Representation
+    private let deflate: DeflateAgreement?
     private let role: Role
     private let limits: WebSocketLimits
     private let isPlain: Bool
@@ -21,6 +27,7 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
     private var session: (any WebSocketSession)?
     private var channel: (any NIOCore.Channel)?
     private var context: ChannelHandlerContext?
+    /// Nil from the moment that the channel may be closed: its descriptor could belong to somebody else by then.
     private var direct: DirectSocket?
 
     private var decoder: FrameDecoder
@@ -51,6 +58,7 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
         self.deflate = deflate
         self.isPlain = isPlain
         self.eventLoop = eventLoop
+        representation = deflate.map { resources.compressed[$0] } ?? .webSocket
         let resources = resources.on(eventLoop)
         self.resources = resources
         decoder = FrameDecoder(role: role, allowsCompression: deflate != nil)
@@ -73,8 +81,15 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
 
     /// Sends whole frames, ready-made; nothing is sent once the connection is closing.
     package func write(_ frames: ByteBuffer) {
-        guard closing.isOpen else { return }
-        send(frames)
+        guard let express else {
+            if closing.isOpen { enqueue(frames) }
+            return
+        }
+        let sent = express.send(frames)
+        guard sent < frames.readableBytes else { return }
+        var rest = frames
+        rest.moveReaderIndex(forwardBy: sent)
+        enqueue(rest)
     }
 
     /// Sends one text message in a frame of its own, compressed if that was agreed on and makes it smaller.
@@ -89,13 +104,12 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
 
     private func send(_ opcode: Opcode, _ payload: ByteBuffer) {
         guard closing.isOpen else { return }
-        let compressed = compress(payload)
-        send(FrameEncoder.frame(opcode, compressed ?? payload, isCompressed: compressed != nil, mask: mask()))
-    }
-
-    private func compress(_ payload: ByteBuffer) -> ByteBuffer? {
-        guard let deflate, payload.readableBytes >= limits.minCompressedBytes else { return nil }
-        return resources.deflater(windowBits: deflate.sharedWindowBits)?.deflate(payload)
+        if let deflate {
+            let compressor = resources.compressor(windowBits: deflate.sharedWindowBits)
+            write(compressor.frame(opcode, payload, mask: mask()))
+        } else {
+            write(FrameEncoder.frame(opcode, payload, mask: mask()))
+        }
     }
 
     /// Sends a ping without payload.
@@ -120,21 +134,21 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
         role == .client ? .random() : nil
     }
 
-    private func send(_ frames: ByteBuffer) {
-        guard let channel, frames.readableBytes > 0 else { return }
-        var rest = frames
-        if queue.isEmpty, let direct, channel.isActive {
-            let sent = direct.send(rest)
-            if sent == rest.readableBytes { return }
-            rest.moveReaderIndex(forwardBy: sent)
-        }
-        queue.append(rest)
+    private func enqueue(_ frames: ByteBuffer) {
+        guard channel != nil, frames.readableBytes > 0 else { return }
+        queue.append(frames)
         flushQueue()
+    }
+
+    /// To be called after every change of what `express` depends on.
+    private func updateExpress() {
+        express = queue.isEmpty && closing.isOpen ? direct : nil
     }
 
     private func flushQueue() {
         guard let context, !isFlushing else { return }
         isFlushing = true
+        defer { updateExpress() }
         // A loop, as a channel that writes at once reports the end of a batch before the next statement.
         while true {
             let batch = queue.nextBatch()
@@ -157,7 +171,11 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
 
     private func batchEnded(isWritten: Bool) {
         queue.batchEnded()
-        guard isWritten else { return }
+        guard isWritten else {
+            leaveSocket()
+            return
+        }
+        updateExpress()
         // The peer took bytes: it is alive, even if we hold back its answers.
         heartbeat?.heard()
         flushQueue()
@@ -227,12 +245,13 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
     // MARK: The end
 
     private func perform(_ action: CloseHandshake.Action?) {
+        updateExpress()
         switch action {
         case .send(let frame):
-            send(encoded(frame))
+            enqueue(encoded(frame))
         case .sendAndFinish(let frame):
             shutsWhenDrained = true
-            send(encoded(frame))
+            enqueue(encoded(frame))
             if queue.isEmpty { shutOutput() }
         case .finish:
             shutsWhenDrained = true
@@ -257,7 +276,14 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
 
     private func abort() {
         guard let channel else { return }
+        leaveSocket()
         ConnectionReset.reset(channel)
+    }
+
+    /// The channel is about to be closed, or has been: nothing may be sent on its descriptor any more.
+    private func leaveSocket() {
+        direct = nil
+        express = nil
     }
 
     private func reportClose() {
@@ -301,13 +327,13 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         // With half-closure allowed, the peer's end shows as this event instead of an inactive channel.
         if case ChannelEvent.inputClosed = event {
-            context.close(promise: nil)
+            close(context: context, mode: .all, promise: nil)
         }
         context.fireUserInboundEventTriggered(event)
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        context.close(promise: nil)
+        close(context: context, mode: .all, promise: nil)
     }
 
     /// Handlers that an HTTP server left behind have no say in this connection any more.
@@ -319,6 +345,7 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
         if mode == .output {
             promise?.succeed()
         } else {
+            leaveSocket()
             context.close(mode: mode, promise: promise)
         }
     }
@@ -330,6 +357,7 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
         heartbeat = limits.heartbeatInterval.map { Heartbeat(interval: $0, now: now) }
         if isPlain { direct = DirectSocket(context.channel) }
         adoptEarlierWrites(context)
+        updateExpress()
         resources.ticker.add(self)
         session?.opened(self)
     }
@@ -345,6 +373,7 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
 
     private func end() {
         guard isOpened, channel != nil else { return }
+        leaveSocket()
         resources.ticker.remove(self)
         queue.dropWaiting()
         _ = closing.ended()

@@ -18,7 +18,8 @@ package struct WebSocketLimits: Sendable, Hashable {
     package var handshakeTimeout: TimeAmount = .seconds(10)
     /// From the end of a response to the next complete request head on the same connection. 60 s.
     package var keepAliveTimeout: TimeAmount = .seconds(60)
-    /// Messages smaller than this are not worth compressing. 512 bytes.
+    /// Messages smaller than this are not compressed, and larger ones only if that makes them smaller; 0 compresses every
+    /// message in any case. 512 bytes.
     package var minCompressedBytes = 512
     /// Whether binary messages are taken rather than refused with 1003.
     package var acceptsBinary = false

@@ -38,9 +38,9 @@ package final class Deflater {
         stream.deallocate()
     }
 
-    /// The compressed form of `message`, or nil when it would not be smaller.
+    /// The compressed form of `message`, which can be a little longer than the message; nil for 4 GiB and more.
     package func deflate(_ message: ByteBuffer) -> ByteBuffer? {
-        guard message.readableBytes > 0, let inputBytes = UInt32(exactly: message.readableBytes) else { return nil }
+        guard let inputBytes = UInt32(exactly: message.readableBytes) else { return nil }
         let bound = Int(deflateBound(stream, UInt(inputBytes))) + 16
         var output = ByteBufferAllocator().buffer(capacity: bound)
         var status = Z_OK
@@ -64,6 +64,6 @@ package final class Deflater {
         deflateReset(stream)
         // Section 7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end".
         output.moveWriterIndex(to: max(output.writerIndex - 4, output.readerIndex))
-        return isWhole && output.readableBytes < message.readableBytes ? output : nil
+        return isWhole ? output : nil
     }
 }
