@@ -72,10 +72,12 @@ let package = Package(
         .target(
             name: "TablecastHummingbird",
             dependencies: [
-                "Tablecast", "TablecastWeb", "WebSocketTransport", nioCore, nioHTTP1, logging,
+                "Tablecast", "TablecastWeb", "Broadcast", "WebSocketTransport", "WireProtocol", nioCore,
+                nioHTTP1, nioSSL, logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
             ],
+            resources: [.embedInCode("Contract/asyncapi.yaml")],
             swiftSettings: swiftSettings
         ),
         .executableTarget(

@@ -55,6 +55,12 @@ extension QueryCompletePayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
         writer.field("queryId", queryID)
+        writeFields(to: &writer)
+        writer.endObject()
+    }
+
+    /// All but the query's id, within an object that is open.
+    package func writeFields(to writer: inout JSONWriter) {
         writer.field("rowCount", rowCount)
         writer.field("duration", duration)
         writer.field("changes", changes)
@@ -62,6 +68,5 @@ extension QueryCompletePayload: JSONWritable {
         writer.field("truncated", isTruncated)
         writer.field("position", position)
         writer.field("inTransaction", isInTransaction)
-        writer.endObject()
     }
 }

@@ -7,13 +7,23 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
     public var sqliteCode: Int?
     /// The byte of the SQL at which the error is.
     public var sqlOffset: Int?
+    /// Which statement of the SQL failed, counted from zero.
+    public var statementIndex: Int?
 
-    public init(queryID: String, error: String, code: ErrorCode, sqliteCode: Int? = nil, sqlOffset: Int? = nil) {
+    public init(
+        queryID: String,
+        error: String,
+        code: ErrorCode,
+        sqliteCode: Int? = nil,
+        sqlOffset: Int? = nil,
+        statementIndex: Int? = nil
+    ) {
         self.queryID = queryID
         self.error = error
         self.code = code
         self.sqliteCode = sqliteCode
         self.sqlOffset = sqlOffset
+        self.statementIndex = statementIndex
     }
 
     private enum CodingKeys: String, CodingKey {
@@ -22,6 +32,7 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
         case code
         case sqliteCode
         case sqlOffset
+        case statementIndex
     }
 }
 
@@ -33,6 +44,7 @@ extension QueryErrorPayload: JSONWritable {
         writer.field("code", code.rawValue)
         writer.field("sqliteCode", sqliteCode)
         writer.field("sqlOffset", sqlOffset)
+        writer.field("statementIndex", statementIndex)
         writer.endObject()
     }
 }

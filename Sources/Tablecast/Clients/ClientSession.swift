@@ -1,0 +1,155 @@
+import Broadcast
+import NIOCore
+import NIOHTTP1
+import WebSocketTransport
+import WireProtocol
+
+/// One client on a WebSocket: what it asks for, answered in turn. Confined to the connection's event loop.
+final class ClientSession: WebSocketSession {
+    private let server: WebSocketServer
+    private let parameters: ConnectionParameters
+    private var rateLimit: RateLimit
+    private var connection: WebSocketHandler?
+    private var client: ConnectedClient?
+
+    /// Refuses a connection whose address asks for what there is not.
+    init(_ server: WebSocketServer, _ request: HTTPRequestHead) throws(UpgradeRefusal) {
+        self.server = server
+        do throws(ProtocolError) {
+            parameters = try ConnectionParameters(uri: request.uri)
+        } catch {
+            throw UpgradeRefusal(.badRequest, error.message)
+        }
+        let limits = server.configuration.limits
+        rateLimit = RateLimit(
+            perSecond: Double(max(limits.maxMessagesPerSecond, 1)),
+            burst: max(limits.maxMessageBurst, 1),
+            now: .now()
+        )
+    }
+
+    // MARK: The connection
+
+    func opened(_ connection: WebSocketHandler) {
+        self.connection = connection
+        var client: ConnectedClient?
+        _ = server.hub.connect(connection) { id in
+            let name = MessageID.next()
+            client = ConnectedClient(id: id, name: name, username: parameters.username ?? "anonymous")
+            return [acknowledgement(clientName: name)]
+        }
+        guard let client else { return }
+        self.client = client
+        for channel in parameters.channels {
+            attempt(client, replyTo: nil) { () throws(ProtocolError) in
+                try subscribe(client, SubscribeRequest(channel: channel), replyTo: nil)
+            }
+        }
+        server.clients.join(client, on: connection.eventLoop)
+    }
+
+    func received(text: ByteBuffer) {
+        guard let client, let connection else { return }
+        guard rateLimit.take(now: .now()) else {
+            let limits = server.configuration.limits
+            connection.close(.tooManyMessages, reason: "more than \(limits.maxMessagesPerSecond) messages a second")
+            return
+        }
+        attempt(client, replyTo: nil) { () throws(ProtocolError) in
+            let message = try ClientMessage(parsing: text.readableBytesView)
+            attempt(client, replyTo: message.id) { () throws(ProtocolError) in
+                try act(on: message, of: client, connection)
+            }
+        }
+    }
+
+    func drained() {
+        if let client { server.hub.drained(client.id) }
+    }
+
+    func closed(_ status: CloseStatus) {
+        guard let client, let connection else { return }
+        self.client = nil
+        self.connection = nil
+        server.hub.disconnect(client.id)
+        server.clients.leave(client, on: connection.eventLoop)
+        server.databaseRequests?.left(client)
+    }
+
+    private func acknowledgement(clientName: String) -> EncodedMessage {
+        let requests = server.databaseRequests
+        return EncodedMessage(
+            EnvelopeHeader(.connectionAck, channel: .notifications),
+            ConnectionAckPayload(
+                clientID: clientName,
+                connectedAt: UnixTime.milliseconds,
+                serverInfo: server.serverInfo,
+                heartbeatInterval: server.configuration.heartbeatInterval.milliseconds,
+                database: requests?.databaseName,
+                position: requests == nil ? nil : server.hub.position
+            )
+        )
+    }
+
+    // MARK: Requests
+
+    private func act(
+        on message: ClientMessage,
+        of client: ConnectedClient,
+        _ connection: WebSocketHandler
+    ) throws(ProtocolError) {
+        switch message.body {
+        case .subscribe(let request):
+            try subscribe(client, request, replyTo: message.id)
+        case .unsubscribe(let channel):
+            server.hub.unsubscribe(client.id, from: channel, replyTo: message.id)
+        case .executeQuery(let query):
+            try database().execute(query, replyTo: message.id, for: client)
+        case .cancelQuery(let queryID):
+            try database().cancel(queryID: queryID, by: client)
+        case .identify(let username):
+            let renamed = ConnectedClient(id: client.id, name: client.name, username: username)
+            self.client = renamed
+            server.clients.identify(renamed, on: connection.eventLoop)
+        case .cursor(let location):
+            server.clients.moveCursor(client, to: location, on: connection.eventLoop)
+        case .heartbeat:
+            let header = EnvelopeHeader(.heartbeat, channel: .notifications, replyTo: message.id)
+            server.hub.send(EncodedMessage(header, HeartbeatPayload(timestamp: UnixTime.milliseconds)), to: client.id)
+        }
+    }
+
+    private func subscribe(
+        _ client: ConnectedClient,
+        _ request: SubscribeRequest,
+        replyTo: String?
+    ) throws(ProtocolError) {
+        if request.wantsSnapshot {
+            try database().sendSnapshot(request, replyTo: replyTo, to: client)
+            return
+        }
+        var then: [EncodedMessage] = []
+        if request.channel == .collaboration {
+            then = [EncodedMessage(EnvelopeHeader(.userList, channel: .collaboration), server.clients.userList)]
+        }
+        try server.hub.subscribe(client.id, to: request, replyTo: replyTo, then: then)
+    }
+
+    private func database() throws(ProtocolError) -> any DatabaseRequests {
+        guard let requests = server.databaseRequests else {
+            throw ProtocolError(.forbidden, "this server broadcasts only: it has no database")
+        }
+        return requests
+    }
+
+    /// Answers with `error` when the request cannot be met; the connection goes on.
+    private func attempt(_ client: ConnectedClient, replyTo: String?, _ body: () throws(ProtocolError) -> Void) {
+        do throws(ProtocolError) {
+            try body()
+        } catch {
+            let header = EnvelopeHeader(.error, channel: .notifications, replyTo: error.requestID ?? replyTo)
+            let payload = ErrorPayload(message: error.message, code: error.code)
+            server.hub.send(EncodedMessage(header, payload), to: client.id)
+        }
+    }
+}

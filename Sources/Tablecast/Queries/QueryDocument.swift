@@ -1,0 +1,106 @@
+import QueryService
+import SQLiteConnection
+import WireProtocol
+
+/// The whole of a query as one JSON document: the answer to `POST /query` without a stream.
+///
+/// `{"queryId","results":[{"statementIndex","columns","rows"}],"rowCount","duration","changes",…}`; a failure is
+/// `{"queryId","error","code",…}`. Bounded: rows beyond ``maxBytes`` are left out, and the document says `truncated`.
+///
+/// `@unchecked Sendable`: the query service makes one call at a time and orders them.
+final class QueryDocument: QuerySink, @unchecked Sendable {
+    static let maxBytes = 32 << 20
+    /// Rows when the request does not say.
+    static let defaultMaxRows = 10_000
+    static let maxRows = 1_000_000
+
+    private let events: QueryEvents
+    private let rowFormat: WireProtocol.QueryRequest.RowFormat
+    private let onEnd: @Sendable (QueryEnding, [UInt8]) -> Void
+
+    private var writer = JSONWriter(capacityBytes: 16 << 10)
+    private var rows: RowEncoder?
+    private var isTruncated = false
+
+    /// - Parameter onEnd: called once, on the query's thread, with the document.
+    init(
+        _ events: QueryEvents,
+        rowFormat: WireProtocol.QueryRequest.RowFormat,
+        onEnd: @escaping @Sendable (QueryEnding, [UInt8]) -> Void
+    ) {
+        self.events = events
+        self.rowFormat = rowFormat
+        self.onEnd = onEnd
+        writer.beginObject()
+        writer.field("queryId", events.queryID)
+        writer.key("results")
+        writer.beginArray()
+    }
+
+    var isWritable: Bool { true }
+
+    func started(readOnly: Bool) { _ = events.started(readOnly: readOnly) }
+
+    func columns(statementIndex: Int, names: [String]) {
+        endResult()
+        rows = RowEncoder(columns: names, format: rowFormat)
+        writer.beginObject()
+        writer.field("statementIndex", statementIndex)
+        writer.field("columns", names)
+        writer.key("rows")
+        writer.beginArray()
+    }
+
+    func row(_ statement: borrowing Statement) -> Int {
+        guard writer.count < Self.maxBytes else {
+            isTruncated = true
+            return 0
+        }
+        let before = writer.count
+        rows?.write(statement, to: &writer)
+        return writer.count - before
+    }
+
+    func endOfBatch() {}
+
+    func progress(_ progress: QueryProgress) { _ = events.progress(progress) }
+
+    func completed(_ outcome: QueryOutcome) {
+        var outcome = outcome
+        outcome.truncated = outcome.truncated || isTruncated
+        _ = events.completed(outcome)
+        endResult()
+        writer.endArray()
+        QueryCompletePayload(queryID: events.queryID, outcome).writeFields(to: &writer)
+        writer.endObject()
+        onEnd(.completed, writer.bytes)
+    }
+
+    func failed(_ failure: QueryFailure) {
+        _ = events.failed(failure)
+        let data = QueryErrorPayload(queryID: events.queryID, failure)
+        var document = JSONWriter()
+        data.write(to: &document)
+        onEnd(.failed(data.code), document.bytes)
+    }
+
+    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration) {
+        _ = events.cancelled(reason, rowCount: rowCount, duration: duration)
+        let reason = QueryCancelledPayload.Reason(reason)
+        let data = QueryErrorPayload(
+            queryID: events.queryID,
+            error: "the query was cancelled: \(reason.rawValue)",
+            code: .interrupted
+        )
+        var document = JSONWriter()
+        data.write(to: &document)
+        onEnd(.cancelled(reason), document.bytes)
+    }
+
+    private func endResult() {
+        guard rows != nil else { return }
+        rows = nil
+        writer.endArray()
+        writer.endObject()
+    }
+}

@@ -1,0 +1,25 @@
+import Broadcast
+import QueryService
+import WireProtocol
+
+/// What clients can ask of a database. A server that only broadcasts has nobody to ask.
+protocol DatabaseRequests: AnyObject, Sendable {
+    /// The database's name in messages.
+    var databaseName: String { get }
+
+    func execute(_ query: WireProtocol.QueryRequest, replyTo: String?, for client: ConnectedClient)
+    func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError)
+    /// Sends the rows as of one position, then every change after it.
+    func sendSnapshot(_ request: SubscribeRequest, replyTo: String?, to client: ConnectedClient) throws(ProtocolError)
+    /// Cancels the client's queries and rolls back what it began.
+    func left(_ client: ConnectedClient)
+}
+
+/// A client as the service knows it.
+struct ConnectedClient: Sendable {
+    /// In the hub.
+    let id: ClientID
+    /// On the wire, as `clientId` and `userId`.
+    let name: String
+    let username: String
+}

@@ -1,0 +1,114 @@
+import Broadcast
+import NIOCore
+import WebSocketTransport
+
+/// How a ``WebSocketServer`` listens and whom it lets in.
+///
+/// Every default is the one that the service runs with when it is told nothing.
+public struct ServerConfiguration: Sendable {
+    /// Which web pages may open a connection. A browser always names the page's origin; programs mostly do not, and are let
+    /// in.
+    public enum Origins: Sendable, Hashable {
+        /// Pages from the host and port that the request went to.
+        case same
+        /// Those, and the listed ones, such as `https://app.example.org`.
+        case sameAnd([String])
+        /// Every page. A stranger's page can then read along and run queries in its visitor's name.
+        case any
+    }
+
+    /// The certificate and key of WSS, both as paths of PEM files.
+    public struct TLSFiles: Sendable, Hashable {
+        /// The certificate first, then the intermediate ones.
+        public var certificateChain: String
+        public var privateKey: String
+
+        public init(certificateChain: String, privateKey: String) {
+            self.certificateChain = certificateChain
+            self.privateKey = privateKey
+        }
+    }
+
+    /// The address to listen on. `127.0.0.1`: nobody but this machine.
+    public var host = "127.0.0.1"
+    /// 3001. 0 takes any free port; see ``WebSocketServer/port``.
+    public var port = 3001
+    /// The path of the WebSocket.
+    public var path = "/ws"
+    /// Between heartbeats; a client that is silent over two of them is closed with 4408. 30 seconds.
+    public var heartbeatInterval = Duration.seconds(30)
+    /// The connections beyond which new ones are answered with 503. 100.
+    public var maxConnections = 100
+    /// WSS when given; plain WS otherwise.
+    public var tls: TLSFiles?
+    public var origins = Origins.same
+    /// Whether to compress for clients that ask for it (permessage-deflate, RFC 7692).
+    public var allowsCompression = true
+    public var limits = ServerLimits()
+
+    public init() {}
+}
+
+/// Every bound of a ``WebSocketServer``, with its unit.
+public struct ServerLimits: Sendable, Hashable {
+    /// The largest message a client may send, after decompression. Beyond it the connection is closed with 1009. 1 MiB.
+    public var maxMessageBytes = 1 << 20
+    /// What may wait for one client that does not read, beyond which it is closed with 4413. 8 MiB.
+    public var maxQueuedBytes = 8 << 20
+    /// Messages that a client may send in one second on the average; 1,000.
+    public var maxMessagesPerSecond = 1_000
+    /// Messages that it may send at once after a silence; 2,000. Beyond it the connection is closed with 4429.
+    public var maxMessageBurst = 2_000
+    /// Different filters on tables over all clients: each costs an encoding of each transaction. 1,000.
+    public var maxDistinctFilters = 1_000
+    /// What is kept of the latest transactions for clients that resume. 64 MiB.
+    public var maxHistoryBytes = 64 << 20
+    /// 100,000.
+    public var maxHistoryTransactions = 100_000
+    /// An hour.
+    public var maxHistoryAge = Duration.seconds(3_600)
+    /// From the connection to the first complete request. 10 seconds.
+    public var handshakeTimeout = Duration.seconds(10)
+    /// From our close frame to the client's. 5 seconds.
+    public var closeTimeout = Duration.seconds(5)
+
+    public init() {}
+}
+
+extension ServerConfiguration {
+    var hubLimits: HubLimits {
+        var result = HubLimits()
+        result.maxQueuedBytes = limits.maxQueuedBytes
+        result.maxDistinctFilters = limits.maxDistinctFilters
+        result.history.maxBytes = limits.maxHistoryBytes
+        result.history.maxTransactions = limits.maxHistoryTransactions
+        result.history.maxAge = limits.maxHistoryAge
+        return result
+    }
+
+    var upgradePolicy: UpgradePolicy {
+        UpgradePolicy(
+            paths: [path],
+            origins: upgradeOrigins,
+            allowsCompression: allowsCompression,
+            maxConnections: maxConnections
+        )
+    }
+
+    private var upgradeOrigins: UpgradePolicy.Origins {
+        switch origins {
+        case .same: .same
+        case .sameAnd(let others): .sameAnd(others)
+        case .any: .any
+        }
+    }
+
+    var webSocketLimits: WebSocketLimits {
+        var result = WebSocketLimits()
+        result.maxMessageBytes = limits.maxMessageBytes
+        result.heartbeatInterval = heartbeatInterval > .zero ? .init(heartbeatInterval) : nil
+        result.handshakeTimeout = .init(limits.handshakeTimeout)
+        result.closeTimeout = .init(limits.closeTimeout)
+        return result
+    }
+}

@@ -1,0 +1,93 @@
+import Broadcast
+public import WireProtocol
+
+/// What an application tells its clients. Each call returns at once; the message goes out in the order of the calls.
+extension WebSocketServer {
+    // MARK: Queries
+
+    public func notifyQueryStarted(_ payload: QueryStartedPayload) { send(.queryStarted(payload), to: .queries) }
+    public func notifyQueryProgress(_ payload: QueryProgressPayload) { send(.queryProgress(payload), to: .queries) }
+    public func notifyQueryComplete(_ payload: QueryCompletePayload) { send(.queryComplete(payload), to: .queries) }
+    public func notifyQueryError(_ payload: QueryErrorPayload) { send(.queryError(payload), to: .queries) }
+    public func notifyQueryCancelled(_ payload: QueryCancelledPayload) { send(.queryCancelled(payload), to: .queries) }
+
+    // MARK: Tables
+
+    /// Tells the subscribers of `tables`. For a server without a database: the service itself publishes what a database
+    /// committed, with positions, and an application's own word would be no part of that.
+    public func notifyTableCreated(_ payload: TableCreatedPayload) { send(.tableCreated(payload), to: .tables) }
+    public func notifyTableModified(_ payload: TableModifiedPayload) { send(.tableModified(payload), to: .tables) }
+    public func notifyTableDropped(_ payload: TableDroppedPayload) { send(.tableDropped(payload), to: .tables) }
+
+    // MARK: Anything
+
+    /// Sends a message to every client, whatever it subscribed to.
+    ///
+    /// - Parameters:
+    ///   - payload: one of the protocol's, or ``ServerPayload/custom(_:_:)`` with a type of the application's own.
+    ///   - channel: what the envelope names as its channel.
+    ///   - excludedClientID: a client that does not get it, such as the one that caused it.
+    public func broadcast(
+        _ payload: ServerPayload,
+        channel: Channel = .notifications,
+        excluding excludedClientID: String? = nil
+    ) {
+        hub.sendToEveryone(message(payload, channel), except: excludedClientID.flatMap { clients[$0]?.id })
+    }
+
+    /// Sends a message to the subscribers of a channel.
+    public func broadcast(
+        _ payload: ServerPayload,
+        to channel: Channel,
+        excluding excludedClientID: String? = nil
+    ) {
+        hub.send(message(payload, channel), to: channel, except: excludedClientID.flatMap { clients[$0]?.id })
+    }
+
+    /// Sends a message to one client; false when there is none of that name.
+    @discardableResult
+    public func send(_ payload: ServerPayload, channel: Channel = .notifications, toClient clientID: String) -> Bool {
+        guard let client = clients[clientID] else { return false }
+        hub.send(message(payload, channel), to: client.id)
+        return true
+    }
+
+    private func send(_ payload: ServerPayload, to channel: Channel) { broadcast(payload, to: channel) }
+
+    private func message(_ payload: ServerPayload, _ channel: Channel) -> EncodedMessage {
+        EncodedMessage(EnvelopeHeader(payload.type, channel: channel), payload)
+    }
+
+    // MARK: Subscriptions
+
+    /// Subscribes a client, as if it had asked for it; it gets `subscribed`.
+    ///
+    /// - Returns: false when there is no client of that name.
+    /// - Throws: when the service has as many different filters as it may.
+    @discardableResult
+    public func subscribe(
+        _ clientID: String,
+        to channel: Channel,
+        filter: TableFilter = .everything
+    ) throws(ProtocolError) -> Bool {
+        guard let client = clients[clientID] else { return false }
+        try hub.subscribe(client.id, to: SubscribeRequest(channel: channel, filter: filter))
+        return true
+    }
+
+    /// Ends a client's subscription; it gets `unsubscribed`. False when there is no client of that name.
+    @discardableResult
+    public func unsubscribe(_ clientID: String, from channel: Channel) -> Bool {
+        guard let client = clients[clientID] else { return false }
+        hub.unsubscribe(client.id, from: channel)
+        return true
+    }
+
+    /// Closes a client's connection after everything that was sent to it before.
+    @discardableResult
+    public func disconnect(_ clientID: String, _ code: CloseCode = .normal, reason: String = "") -> Bool {
+        guard let client = clients[clientID] else { return false }
+        hub.close(client.id, code, reason: reason)
+        return true
+    }
+}

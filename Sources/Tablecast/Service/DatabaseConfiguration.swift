@@ -1,0 +1,54 @@
+import QueryService
+
+/// Which database a ``TablecastService`` watches, and what its clients may do with it.
+public struct DatabaseConfiguration: Sendable {
+    /// The file, which must exist.
+    public var path: String
+    /// Clients may only read.
+    public var isReadOnly = false
+    /// Switch a database in a rollback-journal mode to write-ahead logging, for good. Without it the service watches the
+    /// file as it is, and says what it then cannot know.
+    public var switchesToWAL = false
+    public var limits = DatabaseLimits()
+
+    public init(path: String) { self.path = path }
+}
+
+/// Every bound of a ``TablecastService``'s queries, with its unit.
+public struct DatabaseLimits: Sendable, Hashable {
+    /// How many reads run at the same time. 4.
+    public var readers = 4
+    /// Queries that wait or run at the same time. 1,000.
+    public var maxQueries = 1_000
+    /// The same of one client. 32.
+    public var maxQueriesPerClient = 32
+    /// How long a query may wait and run when it does not say. 30 seconds.
+    public var statementTime = Duration.seconds(30)
+    /// The longest time that a query may ask for. An hour.
+    public var maxStatementTime = Duration.seconds(3_600)
+    /// How long a writer waits for somebody else's lock. 5 seconds.
+    public var busyTimeout = Duration.seconds(5)
+    /// How long a client may leave a transaction open without a request. 5 seconds.
+    public var transactionIdleTimeout = Duration.seconds(5)
+    /// Between two reports of progress when the query does not say. 250 milliseconds.
+    public var progressInterval = Duration.milliseconds(250)
+
+    public init() {}
+}
+
+extension DatabaseConfiguration {
+    var serviceConfiguration: ServiceConfiguration {
+        var result = ServiceConfiguration(path: path)
+        result.limits.readerCount = limits.readers
+        result.limits.maxQueries = limits.maxQueries
+        result.limits.maxQueriesPerClient = limits.maxQueriesPerClient
+        result.limits.statementTime = limits.statementTime
+        result.limits.maxStatementTime = limits.maxStatementTime
+        result.limits.busyTimeout = limits.busyTimeout
+        result.limits.transactionIdleTimeout = limits.transactionIdleTimeout
+        result.limits.progressInterval = limits.progressInterval
+        return result
+    }
+
+    var policy: SQLPolicy { isReadOnly ? .readOnly : .readWrite }
+}

@@ -1,0 +1,167 @@
+import SQLiteConnection
+import WireProtocol
+
+/// What is in the database: the answers to `GET /tables` and `GET /tables/{name}`.
+///
+/// Reads with a connection of its own and blocks: not for an event loop.
+struct TableCatalog {
+    private let connection: Connection
+
+    init(path: String) throws(SQLiteError) {
+        connection = try Connection(path: path, mode: .readOnly)
+        try connection.configure(.defensive, true)
+        try connection.configure(.trustedSchema, false)
+        connection.setBusyTimeout(.seconds(2))
+    }
+
+    /// `{"tables":[{"name","kind","rowEstimate"?}]}`, by name. Shadow tables and SQLite's own are left out.
+    func list() throws(SQLiteError) -> [UInt8] {
+        let tables = try connection.query(
+            """
+            SELECT name, type FROM pragma_table_list
+            WHERE schema = 'main' AND type <> 'shadow' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name
+            """
+        )
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("tables")
+        writer.beginArray()
+        for table in tables {
+            guard case .text(let name) = table[0], case .text(let kind) = table[1] else { continue }
+            writer.beginObject()
+            writer.field("name", name)
+            writer.field("kind", kind)
+            writer.field("rowEstimate", rowEstimate(name, kind: kind))
+            writer.endObject()
+        }
+        writer.endArray()
+        writer.endObject()
+        return writer.bytes
+    }
+
+    /// Everything about one table; nil when there is none of that name.
+    func describe(_ name: String) throws(SQLiteError) -> [UInt8]? {
+        let found = try connection.query(
+            """
+            SELECT l.name, l.type, l.wr, l.strict, s.sql FROM pragma_table_list AS l
+            LEFT JOIN sqlite_schema AS s ON s.name = l.name AND s.type IN ('table', 'view')
+            WHERE l.schema = 'main' AND l.name = ?
+            """,
+            [.text(name)]
+        )
+        guard let table = found.first, case .text(let kind) = table[1] else { return nil }
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.field("name", name)
+        writer.field("kind", kind)
+        writer.field("withoutRowid", table[2] == .integer(1))
+        writer.field("strict", table[3] == .integer(1))
+        writer.field("rowEstimate", rowEstimate(name, kind: kind))
+        if case .text(let sql) = table[4] { writer.field("sql", sql) }
+        try write("columns", of: name, Self.columns, to: &writer)
+        try writeIndexes(of: name, to: &writer)
+        try write("foreignKeys", of: name, Self.foreignKeys, to: &writer)
+        try write("triggers", of: name, Self.triggers, to: &writer)
+        writer.endObject()
+        return writer.bytes
+    }
+
+    /// How many rows there are about, without counting them: what `ANALYZE` wrote, else the highest rowid, which is no
+    /// less than the number of rows unless rowids are negative. Nil where neither says.
+    private func rowEstimate(_ name: String, kind: String) -> Int64? {
+        guard kind == "table" else { return nil }
+        if let rows = try? connection.query(
+            "SELECT CAST(stat AS INTEGER) FROM sqlite_stat1 WHERE tbl = ? AND stat IS NOT NULL LIMIT 1",
+            [.text(name)]
+        ), case .integer(let estimate)? = rows.first?.first {
+            return estimate
+        }
+        let quoted = name.replacing("\"", with: "\"\"")
+        // Fails for a WITHOUT ROWID table.
+        guard let rows = try? connection.query("SELECT max(rowid) FROM \"\(quoted)\""), let highest = rows.first?.first
+        else { return nil }
+        switch highest {
+        case .integer(let rowid): return max(rowid, 0)
+        case .null: return 0
+        default: return nil
+        }
+    }
+}
+
+// MARK: - The parts of a description
+
+extension TableCatalog {
+    private static let columns = """
+        SELECT name, type, "notnull" AS notNull, pk AS primaryKey, dflt_value AS "default",
+            CASE hidden WHEN 2 THEN 'virtual' WHEN 3 THEN 'stored' END AS generated,
+            CASE hidden WHEN 1 THEN 1 END AS hidden
+        FROM pragma_table_xinfo(?)
+        """
+    private static let foreignKeys = """
+        SELECT id, seq, "table", "from", "to", on_update AS onUpdate, on_delete AS onDelete FROM pragma_foreign_key_list(?)
+        """
+    private static let triggers =
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"
+
+    /// The rows of a query as objects, NULLs left out; columns that hold flags as true and false.
+    private func write(
+        _ field: StaticString,
+        of table: String,
+        _ sql: String,
+        to writer: inout JSONWriter
+    ) throws(SQLiteError) {
+        writer.key(field)
+        writer.beginArray()
+        var statement = try connection.prepare(sql)
+        try statement.bind(.text(table), at: 1)
+        while try statement.step() {
+            writer.beginObject()
+            for column in 0..<statement.columnCount {
+                let name = statement.columnName(column)
+                let value = statement.value(column)
+                if value == .null { continue }
+                writer.key(escaping: name)
+                if name == "notNull" || name == "hidden" {
+                    writer.bool(value == .integer(1))
+                } else {
+                    writer.value(WireValue(value))
+                }
+            }
+            writer.endObject()
+        }
+        writer.endArray()
+    }
+
+    private func writeIndexes(of table: String, to writer: inout JSONWriter) throws(SQLiteError) {
+        let indexes = try connection.query(
+            """
+            SELECT l.name, l."unique", l.origin, l.partial, s.sql FROM pragma_index_list(?) AS l
+            LEFT JOIN sqlite_schema AS s ON s.type = 'index' AND s.name = l.name
+            """,
+            [.text(table)]
+        )
+        writer.key("indexes")
+        writer.beginArray()
+        for index in indexes {
+            guard case .text(let name) = index[0] else { continue }
+            writer.beginObject()
+            writer.field("name", name)
+            writer.field("unique", index[1] == .integer(1))
+            if case .text(let origin) = index[2] {
+                writer.field("origin", origin == "pk" ? "primary key" : origin == "u" ? "unique constraint" : "index")
+            }
+            writer.field("partial", index[3] == .integer(1))
+            if case .text(let sql) = index[4] { writer.field("sql", sql) }
+            // An expression has no name.
+            let columns = try connection.query("SELECT name FROM pragma_index_info(?)", [.text(name)])
+            writer.field(
+                "columns",
+                columns.map { row in
+                    if case .text(let column) = row[0] { column } else { "(expression)" }
+                }
+            )
+            writer.endObject()
+        }
+        writer.endArray()
+    }
+}

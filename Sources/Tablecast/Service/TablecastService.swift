@@ -1,0 +1,167 @@
+import Broadcast
+import ChangeCapture
+public import Logging
+import QueryService
+import SQLiteConnection
+import Synchronization
+package import WireProtocol
+
+/// Watches one SQLite database: runs clients' queries, and tells everybody who listens what was committed.
+///
+/// ```swift
+/// let service = try TablecastService(database: DatabaseConfiguration(path: "my.db"))
+/// try await service.server.start()
+/// ```
+///
+/// Thread-safe. Keep it as long as it shall work; call ``shutDown()`` at the end.
+public final class TablecastService: Sendable {
+    public let configuration: DatabaseConfiguration
+    /// The clients' side: start it on a port of its own, or mount it in another HTTP server.
+    public let server: WebSocketServer
+    /// The database's name in messages: that of its file.
+    public let databaseName: String
+
+    let queries: QueryService
+    let publisher: ChangePublisher
+    private let startedAt = ContinuousClock.now
+
+    /// Opens the database and begins to watch it.
+    ///
+    /// - Throws: ``DatabaseFileError`` for a file that cannot be served, ``SQLiteError`` for anything else SQLite says.
+    public init(
+        database: DatabaseConfiguration,
+        server configuration: ServerConfiguration = ServerConfiguration(),
+        logger: Logger = Logger(label: "tablecast")
+    ) throws {
+        try Library.requireUsable()
+        let file = try DatabaseFile.checked(database)
+        self.configuration = database
+        databaseName = file.name
+        server = WebSocketServer(configuration: configuration, logger: logger)
+        publisher = ChangePublisher(hub: server.hub, databaseName: file.name)
+        queries = try QueryService(database.serviceConfiguration, commitSink: OwnCommits(publisher))
+        server.serve(self)
+    }
+
+    /// Ends every query, rolls back what is open, closes every client with 1001.
+    public func shutDown() async {
+        await queries.shutDown(within: .seconds(2))
+        await server.stop()
+    }
+
+    /// Since the service began to watch.
+    public var uptime: Duration { ContinuousClock.now - startedAt }
+
+    // MARK: Queries
+
+    /// Runs a query for an HTTP request; its messages go to `output`.
+    package func run(
+        _ query: WireProtocol.QueryRequest,
+        for requester: QueryRequester,
+        replyTo: String? = nil,
+        output: any QueryOutput
+    ) -> RunningQuery {
+        let request = request(query, for: requester)
+        let events = events(request, for: requester, replyTo: replyTo)
+        let sink = QueryMessages(events, rowFormat: query.rowFormat, output: output)
+        return RunningQuery(handle: queries.submit(request, for: requester.key, sink: sink))
+    }
+
+    /// Runs a query to one JSON document. `onEnd` is called once, on the query's thread.
+    package func runToDocument(
+        _ query: WireProtocol.QueryRequest,
+        for requester: QueryRequester,
+        onEnd: @escaping @Sendable (QueryEnding, [UInt8]) -> Void
+    ) {
+        var request = request(query, for: requester)
+        request.maxRows = min(request.maxRows ?? QueryDocument.defaultMaxRows, QueryDocument.maxRows)
+        let events = events(request, for: requester, replyTo: nil)
+        let sink = QueryDocument(events, rowFormat: query.rowFormat, onEnd: onEnd)
+        queries.submit(request, for: requester.key, sink: sink)
+    }
+
+    /// The requester is gone: its queries are cancelled and what it began is rolled back.
+    package func requesterLeft(_ requester: QueryRequester) {
+        queries.clientDisconnected(requester.key)
+    }
+
+    /// Cancels a query of anybody's.
+    package func cancel(queryID: String) throws(ProtocolError) {
+        try check(queries.cancel(queryID, by: .administrator), queryID)
+    }
+
+    private func check(_ answer: QueryService.CancelAnswer, _ queryID: String) throws(ProtocolError) {
+        switch answer {
+        case .cancelling: return
+        case .notFound: throw ProtocolError(.queryNotFound, "no query \"\(queryID)\" waits or runs")
+        case .notAllowed: throw ProtocolError(.forbidden, "the query \"\(queryID)\" is another client's")
+        }
+    }
+
+    private func request(
+        _ query: WireProtocol.QueryRequest,
+        for requester: QueryRequester
+    ) -> ServiceQuery {
+        ServiceQuery(
+            queryId: query.queryID ?? MessageID.next(),
+            sql: query.sql,
+            parameters: QueryParameters(query.parameters),
+            maxRows: query.maxRows,
+            timeout: query.timeout,
+            progressInterval: query.progressInterval,
+            atomic: query.isAtomic,
+            allowsOpenTransaction: requester.client != nil,
+            policy: configuration.policy,
+            userId: requester.userID,
+            username: requester.username
+        )
+    }
+
+    private func events(
+        _ request: ServiceQuery,
+        for requester: QueryRequester,
+        replyTo: String?
+    ) -> QueryEvents {
+        let hub = server.hub
+        return QueryEvents(
+            queryID: request.queryId,
+            sql: request.sql,
+            userID: requester.userID,
+            username: requester.username,
+            database: databaseName,
+            requestID: replyTo
+        ) { message in
+            hub.send(message, to: .queries, except: requester.client)
+        }
+    }
+}
+
+// MARK: - What WebSocket clients ask for
+
+extension TablecastService: DatabaseRequests {
+    func execute(_ query: WireProtocol.QueryRequest, replyTo: String?, for client: ConnectedClient) {
+        let output = ClientQueryOutput(hub: server.hub, client: client.id)
+        output.connect(run(query, for: QueryRequester(client), replyTo: replyTo, output: output))
+    }
+
+    func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError) {
+        try check(queries.cancel(queryID, by: .client(QueryRequester(client).key)), queryID)
+    }
+
+    func sendSnapshot(_ request: SubscribeRequest, replyTo: String?, to client: ConnectedClient) throws(ProtocolError) {
+        throw ProtocolError(.internal, "snapshots are not available")
+    }
+
+    func left(_ client: ConnectedClient) { requesterLeft(QueryRequester(client)) }
+}
+
+/// Publishes what the service's own queries committed.
+private final class OwnCommits: CommitSink {
+    private let publisher: ChangePublisher
+
+    init(_ publisher: ChangePublisher) { self.publisher = publisher }
+
+    func committed(_ commit: ServiceCommit) -> String? {
+        publisher.publish(commit.changes, by: commit)?.description
+    }
+}

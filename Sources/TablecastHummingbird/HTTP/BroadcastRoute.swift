@@ -1,0 +1,70 @@
+import Hummingbird
+import NIOCore
+import Tablecast
+import WireProtocol
+
+/// `POST /broadcast` with `{channel?, type?, data}`: to one channel, or to everybody.
+struct BroadcastRoute {
+    static let maxBodyBytes = 1 << 20
+
+    let server: WebSocketServer
+
+    func respond(to request: Request) async throws -> Response {
+        var request = request
+        let body: ByteBuffer
+        do {
+            body = try await request.collectBody(upTo: Self.maxBodyBytes)
+        } catch {
+            return .failure(.contentTooLarge, .tooBig, "the body: expected at most \(Self.maxBodyBytes) bytes")
+        }
+        do throws(ProtocolError) {
+            let announcement = try Announcement(parsing: body.readableBytesView)
+            let payload = ServerPayload.custom(announcement.type, announcement.data)
+            if let channel = announcement.channel {
+                server.broadcast(payload, to: channel)
+            } else {
+                server.broadcast(payload)
+            }
+            return Response(status: .accepted)
+        } catch {
+            return .failure(error.code.status, error.code, error.message)
+        }
+    }
+}
+
+/// The body of `POST /broadcast`.
+struct Announcement {
+    let channel: WireProtocol.Channel?
+    let type: MessageType
+    let data: JSONValue
+
+    init(parsing json: some Sequence<UInt8>) throws(ProtocolError) {
+        let value: JSONValue
+        do {
+            value = try JSONValue(parsing: json)
+        } catch {
+            throw ProtocolError(.invalidMessage, "the body is \(error)")
+        }
+        guard case .object(let fields) = value else {
+            throw ProtocolError(.invalidMessage, "the body: expected an object {channel?, type?, data}")
+        }
+        switch fields["channel"] {
+        case nil: channel = nil
+        case .string(let name): channel = try WireProtocol.Channel(parsing: name)
+        default: throw ProtocolError(.invalidMessage, "channel: expected a string")
+        }
+        switch fields["type"] {
+        case nil: type = MessageType("notification")
+        case .string(let name):
+            type = MessageType(name)
+            if type.isReserved || name.isEmpty {
+                throw ProtocolError(.forbidden, "type: \"\(name)\" belongs to the protocol; choose a name of your own")
+            }
+        default: throw ProtocolError(.invalidMessage, "type: expected a string")
+        }
+        guard case .object? = fields["data"], let data = fields["data"] else {
+            throw ProtocolError(.invalidMessage, "data: expected an object")
+        }
+        self.data = data
+    }
+}

@@ -1,0 +1,76 @@
+import Broadcast
+import NIOCore
+import WireProtocol
+
+/// One client of `GET /events`: the hub's messages as Server-Sent Events. Confined to its event loop.
+///
+/// Source: [Server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html).
+final class EventStream: Outlet {
+    /// Lines for each message: its type, its position where a client can resume, the envelope.
+    static let serverSentEvents = Representation(name: "server-sent-events") { message in
+        var lines = ByteBuffer()
+        lines.writeString("event: \(message.type.rawValue)\n")
+        if let position = message.resumePosition { lines.writeString("id: \(position)\n") }
+        // JSON has no line breaks outside of strings, and escapes them within.
+        lines.writeString("data: ")
+        lines.writeImmutableBuffer(message.json)
+        lines.writeString("\n\n")
+        return lines
+    }
+
+    let eventLoop: any EventLoop
+    let representation = EventStream.serverSentEvents
+    private let hub: Hub
+    private let pipe: ResponsePipe
+    private var client: ClientID?
+    private var keepAlive: RepeatedTask?
+
+    init(hub: Hub, pipe: ResponsePipe, eventLoop: any EventLoop) {
+        self.hub = hub
+        self.pipe = pipe
+        self.eventLoop = eventLoop
+    }
+
+    var queuedBytes: Int { pipe.queuedBytes }
+
+    /// Begins to listen. On the event loop.
+    func open(_ requests: [SubscribeRequest], keepAliveInterval: TimeAmount) throws(ProtocolError) {
+        let client = hub.connect(self, channels: [])
+        self.client = client
+        do throws(ProtocolError) {
+            for request in requests { try hub.subscribe(client, to: request) }
+        } catch {
+            end()
+            throw error
+        }
+        let pipe = pipe
+        keepAlive = eventLoop.scheduleRepeatedTask(initialDelay: keepAliveInterval, delay: keepAliveInterval) { _ in
+            pipe.write(ByteBuffer(string: ": keep-alive\n\n"))
+        }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        pipe.onDrain { bound.eventLoop.execute { bound.value.drained() } }
+        pipe.onCancel { bound.eventLoop.execute { bound.value.end() } }
+    }
+
+    func write(_ frames: ByteBuffer) { pipe.write(frames) }
+
+    func close(_ code: CloseCode, reason: String) {
+        if code == .tooSlow {
+            pipe.cancel()
+        } else {
+            pipe.finish()
+        }
+        end()
+    }
+
+    private func drained() {
+        if let client, pipe.queuedBytes == 0 { hub.drained(client) }
+    }
+
+    private func end() {
+        keepAlive?.cancel()
+        keepAlive = nil
+        if let client { hub.disconnect(client) }
+        client = nil
+    }
+}

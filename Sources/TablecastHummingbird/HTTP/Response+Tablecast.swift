@@ -1,0 +1,63 @@
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import WireProtocol
+
+extension Response {
+    /// A JSON document.
+    static func json(_ bytes: [UInt8], status: HTTPResponse.Status = .ok) -> Response {
+        Response(
+            status: status,
+            headers: [.contentType: "application/json; charset=utf-8", .cacheControl: "no-store"],
+            body: .init(byteBuffer: ByteBuffer(bytes: bytes))
+        )
+    }
+
+    /// `{"error","code"}`: what was wrong and what was expected.
+    static func failure(_ status: HTTPResponse.Status, _ code: ErrorCode, _ message: String) -> Response {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.field("error", message)
+        writer.field("code", code.rawValue)
+        writer.endObject()
+        return .json(writer.bytes, status: status)
+    }
+}
+
+extension ErrorCode {
+    /// The HTTP status that comes nearest.
+    var status: HTTPResponse.Status {
+        switch self {
+        case .invalidMessage, .sqlError, .transactionLeftOpen: .badRequest
+        case .unauthorized: .unauthorized
+        case .forbidden, .notAuthorized, .readOnly: .forbidden
+        case .queryNotFound: .notFound
+        case .constraint, .queryIDInUse: .conflict
+        case .tooBig: .contentTooLarge
+        case .rateLimited, .tooManyQueries: .tooManyRequests
+        case .busy, .databaseGone, .interrupted: .serviceUnavailable
+        default: .internalServerError
+        }
+    }
+}
+
+extension ResponsePipe {
+    /// A response body that writes what comes through the pipe, and cancels the pipe when the client goes away.
+    func body(of request: Request) -> ResponseBody {
+        ResponseBody { writer in
+            // The closure is called once, and the writer is not used by the two tasks at once.
+            var writer = writer
+            do {
+                try await request.body.consumeWithInboundCloseHandler { _ in
+                    while let bytes = await self.next() { try await writer.write(bytes) }
+                } onInboundClosed: {
+                    self.cancel()
+                }
+                try await writer.finish(nil)
+            } catch {
+                self.cancel()
+                throw error
+            }
+        }
+    }
+}

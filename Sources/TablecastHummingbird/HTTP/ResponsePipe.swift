@@ -1,0 +1,128 @@
+import NIOCore
+import Synchronization
+
+/// Carries bytes from threads that must not wait on the network, an event loop or a query's thread, to the task that
+/// writes one HTTP response.
+///
+/// Bounded by its writers: each write returns how many bytes are on their way, and the drain handler is called when the
+/// response took them. Whatever piled up is taken as one buffer, so a busy pipe costs one write for many messages.
+///
+/// Thread-safe. One reader.
+final class ResponsePipe: Sendable {
+    /// Why ``next()`` gives no more bytes, and writes are dropped.
+    private enum Closing: Sendable {
+        case open
+        /// What is pending still goes out.
+        case finished
+        /// The client is gone.
+        case cancelled
+    }
+
+    private struct State {
+        var pending = ByteBuffer()
+        /// Bytes that ``next()`` handed out and that are not written yet.
+        var bytesInFlight = 0
+        var closing = Closing.open
+        var reader: CheckedContinuation<Void, Never>?
+        var onDrain: (@Sendable () -> Void)?
+        var onCancel: (@Sendable () -> Void)?
+    }
+
+    private let state = Mutex(State())
+
+    /// Adds bytes and returns how many are now on their way; after the end they are dropped.
+    @discardableResult
+    func write(_ bytes: ByteBuffer) -> Int {
+        let (reader, queued) = state.withLock { state -> (CheckedContinuation<Void, Never>?, Int) in
+            guard case .open = state.closing else { return (nil, 0) }
+            if state.pending.readableBytes == 0 {
+                state.pending = bytes
+            } else {
+                state.pending.writeImmutableBuffer(bytes)
+            }
+            defer { state.reader = nil }
+            return (state.reader, state.pending.readableBytes + state.bytesInFlight)
+        }
+        reader?.resume()
+        return queued
+    }
+
+    var queuedBytes: Int { state.withLock { $0.pending.readableBytes + $0.bytesInFlight } }
+
+    var isCancelled: Bool {
+        state.withLock { if case .cancelled = $0.closing { true } else { false } }
+    }
+
+    /// Ends the response after what is pending.
+    func finish() { close(.finished) }
+
+    /// Gives up: the client is gone, or too slow. Calls the cancel handler, once.
+    func cancel() { close(.cancelled) }
+
+    private func close(_ closing: Closing) {
+        let (reader, handler) = state.withLock {
+            state -> (CheckedContinuation<Void, Never>?, (@Sendable () -> Void)?) in
+            guard case .open = state.closing else { return (nil, nil) }
+            state.closing = closing
+            var handler: (@Sendable () -> Void)?
+            if case .cancelled = closing {
+                state.pending = ByteBuffer()
+                state.bytesInFlight = 0
+                handler = state.onCancel
+            }
+            state.onCancel = nil
+            state.onDrain = nil
+            defer { state.reader = nil }
+            return (state.reader, handler)
+        }
+        reader?.resume()
+        handler?()
+    }
+
+    /// Called, on the reader's task, each time the response took everything that was pending.
+    func onDrain(_ handler: @escaping @Sendable () -> Void) {
+        state.withLock { $0.onDrain = handler }
+    }
+
+    /// Called once when the client goes away before the end; at once if it already has.
+    func onCancel(_ handler: @escaping @Sendable () -> Void) {
+        let isCancelled = state.withLock { state in
+            if case .cancelled = state.closing { return true }
+            state.onCancel = handler
+            return false
+        }
+        if isCancelled { handler() }
+    }
+
+    /// Everything that is pending, as soon as there is something; nil at the end. The bytes handed out before count as
+    /// written from now on.
+    func next() async -> ByteBuffer? {
+        while true {
+            let (bytes, isOver, drained) = state.withLock {
+                state -> (ByteBuffer?, Bool, (@Sendable () -> Void)?) in
+                state.bytesInFlight = 0
+                if state.pending.readableBytes > 0 {
+                    let bytes = state.pending
+                    state.pending = ByteBuffer()
+                    state.bytesInFlight = bytes.readableBytes
+                    return (bytes, false, state.onDrain)
+                }
+                if case .open = state.closing { return (nil, false, state.onDrain) }
+                return (nil, true, nil)
+            }
+            drained?()
+            if let bytes { return bytes }
+            if isOver { return nil }
+            await withCheckedContinuation { continuation in
+                let isReady = state.withLock { state in
+                    if case .open = state.closing, state.pending.readableBytes == 0 {
+                        state.reader = continuation
+                        return false
+                    }
+                    return true
+                }
+                if isReady { continuation.resume() }
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+import Broadcast
+import Hummingbird
+import NIOCore
+import Tablecast
+import WireProtocol
+
+/// `GET /health`, `/ready`, `/status`, `/metrics`.
+struct StatusRoutes {
+    let service: TablecastService
+
+    /// The process lives and answers.
+    func health() -> Response { Response(status: .ok, body: .init(byteBuffer: ByteBuffer(string: "ok\n"))) }
+
+    /// The database can be read.
+    func ready() async -> Response {
+        do {
+            _ = try await service.tables()
+            return Response(status: .ok, body: .init(byteBuffer: ByteBuffer(string: "ready\n")))
+        } catch {
+            return .failure(.serviceUnavailable, .databaseGone, "\(error)")
+        }
+    }
+
+    func status() -> Response {
+        let statistics = service.server.hub.statistics
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.field("version", TablecastVersion.current)
+        writer.field("database", service.databaseName)
+        writer.field("connectedClients", service.server.clientCount)
+        writer.field("subscribers", statistics.clients)
+        writer.field("uptime", service.uptime.components.seconds)
+        writer.field("position", service.server.hub.position)
+        writer.field("transactions", Int64(clamping: statistics.publications))
+        writer.field("historyTransactions", statistics.historyTransactions)
+        writer.field("historyBytes", statistics.historyBytes)
+        writer.endObject()
+        return .json(writer.bytes)
+    }
+
+    /// In the text format that Prometheus reads.
+    func metrics() -> Response {
+        let statistics = service.server.hub.statistics
+        var text = ""
+        func add(_ name: String, _ kind: String, _ help: String, _ value: some Numeric) {
+            text += "# HELP tablecast_\(name) \(help)\n# TYPE tablecast_\(name) \(kind)\ntablecast_\(name) \(value)\n"
+        }
+        add("clients", "gauge", "Clients connected now.", statistics.clients)
+        add("transactions_total", "counter", "Transactions published.", Int64(clamping: statistics.publications))
+        add(
+            "history_transactions",
+            "gauge",
+            "Transactions kept for clients that resume.",
+            statistics.historyTransactions
+        )
+        add("history_bytes", "gauge", "Memory of those transactions.", statistics.historyBytes)
+        add(
+            "closed_too_slow_total",
+            "counter",
+            "Clients closed with 4413.",
+            Int64(clamping: statistics.closedAsTooSlow)
+        )
+        add("uptime_seconds", "gauge", "Since the service began to watch.", service.uptime.components.seconds)
+        return Response(
+            status: .ok,
+            headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+            body: .init(byteBuffer: ByteBuffer(string: text))
+        )
+    }
+}
