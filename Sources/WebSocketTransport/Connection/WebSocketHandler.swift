@@ -176,8 +176,9 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
             return
         }
         updateExpress()
-        // The peer took bytes: it is alive, even if we hold back its answers.
-        heartbeat?.heard()
+        // What had to wait went on: the peer took bytes, so it is alive, even if we hold back its answers. A write that
+        // the kernel took at once says nothing about the peer.
+        if !isFlushing { heartbeat?.heard() }
         flushQueue()
         readIfWanted()
         guard queue.isEmpty else { return }

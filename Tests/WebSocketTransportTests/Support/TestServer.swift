@@ -2,7 +2,7 @@ import NIOCore
 import NIOPosix
 import WebSocketTransport
 
-/// A real server on a free port of the loopback interface, stopped at the end of ``with(_:limits:makeSession:_:)``.
+/// A real server on a free port of the loopback interface, stopped at the end of ``with(_:_:)``.
 struct TestServer {
     let port: Int
     let mount: WebSocketMount
@@ -17,12 +17,13 @@ struct TestServer {
 
     static func with<Result>(
         _ mount: WebSocketMount,
-        _ body: (TestServer) async throws -> Result
+        _ body: (TestServer) async throws -> Result,
+        configure: @escaping @Sendable (any NIOCore.Channel) throws -> Void
     ) async throws -> Result {
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try mount.configure(channel, isSecure: false) }
+                channel.eventLoop.makeCompletedFuture { try configure(channel) }
             }
             .bind(host: "127.0.0.1", port: 0)
             .get()
@@ -35,6 +36,13 @@ struct TestServer {
             try await channel.close()
             throw error
         }
+    }
+
+    static func with<Result>(
+        _ mount: WebSocketMount,
+        _ body: (TestServer) async throws -> Result
+    ) async throws -> Result {
+        try await with(mount, body) { try mount.configure($0, isSecure: false) }
     }
 }
 

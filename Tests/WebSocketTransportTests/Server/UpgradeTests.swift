@@ -1,0 +1,139 @@
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Testing
+import WireProtocol
+
+@testable import WebSocketTransport
+
+/// The way from HTTP to WebSocket over real sockets.
+@Suite struct UpgradeTests {
+    @Test func `frames that arrive glued to the request are not lost`() async throws {
+        try await TestServer.with(EchoSession.mount()) { server in
+            for cut in [0, 1, 5, 40] {
+                let peer = try await RawPeer.connect(to: server.port)
+                var bytes = ByteBuffer(string: RawPeer.handshake())
+                let requestBytes = bytes.readableBytes
+                bytes = bytes + clientFrame(.text, "first") + clientFrame(.text, "second")
+                let head = bytes.readSlice(length: cut == 0 ? bytes.readableBytes : requestBytes + cut) ?? ByteBuffer()
+                try await peer.send(head)
+                if bytes.readableBytes > 0 { try await peer.send(bytes) }
+                #expect(try await peer.receiveHead().hasPrefix("HTTP/1.1 101 Switching Protocols\r\n"))
+                let expected =
+                    FrameEncoder.text(ByteBuffer(string: "first")) + FrameEncoder.text(ByteBuffer(string: "second"))
+                #expect(try await peer.receive(bytes: expected.readableBytes) == expected)
+                await peer.close()
+            }
+        }
+    }
+
+    @Test func `the connection limit counts open connections and forgets closed ones`() async throws {
+        try await TestServer.with(EchoSession.mount(policy: UpgradePolicy(maxConnections: 2))) { server in
+            let first = try await server.connect()
+            let second = try await server.connect()
+            let refused = await #expect(throws: WebSocketClientError.self) { try await server.connect() }
+            #expect(refused?.description.contains("503: The limit of 2 connections is reached") == true)
+            await first.close()
+            var third: WebSocketConnection?
+            // The server may see the end of the first a moment after its client.
+            while third == nil { third = try? await server.connect() }
+            #expect(server.mount.connections.value == 2)
+            await second.close()
+            await third?.close()
+        }
+    }
+
+    @Test func `an authorization that takes time holds the connection and can refuse it`() async throws {
+        let log = ProbeSession.Log()
+        let mount = ProbeSession.mount(log) { head in
+            await Task.yield()
+            return head.uri.contains("good") ? nil : UpgradeRefusal(.unauthorized, "The token is not valid.")
+        }
+        try await TestServer.with(mount) { server in
+            let connection = try await WebSocketClient().connect(to: server.url("/ws?access_token=good"))
+            await connection.close()
+            let refusal = WebSocketClientError.refused(status: 401, reason: "The token is not valid.")
+            await #expect(throws: refusal) {
+                try await WebSocketClient().connect(to: server.url("/ws?access_token=bad"))
+            }
+            while server.mount.connections.value > 0 { await Task.yield() }
+        }
+    }
+
+    @Test func `a connection that does not finish its request is ended with 408`() async throws {
+        var limits = WebSocketLimits()
+        limits.handshakeTimeout = .milliseconds(100)
+        try await TestServer.with(EchoSession.mount(limits: limits)) { server in
+            let peer = try await RawPeer.connect(to: server.port)
+            // On a busy machine the time may be up before this.
+            try? await peer.send("GET /ws HTTP/1.1\r\nHost: ")
+            #expect(String(buffer: try await peer.receiveRest()).hasPrefix("HTTP/1.1 408 Request Timeout\r\n"))
+            let silent = try await RawPeer.connect(to: server.port)
+            #expect(String(buffer: try await silent.receiveRest()).hasPrefix("HTTP/1.1 408 Request Timeout\r\n"))
+        }
+    }
+
+    @Test func `what is not HTTP gets 400`() async throws {
+        try await TestServer.with(EchoSession.mount()) { server in
+            let peer = try await RawPeer.connect(to: server.port)
+            try await peer.send("\u{16}\u{3}\u{1}\u{2}\r\n\r\n")
+            #expect(String(buffer: try await peer.receiveRest()).hasPrefix("HTTP/1.1 400 Bad Request\r\n"))
+        }
+    }
+
+    // MARK: Beside an HTTP server
+
+    @Test func `other requests go to the HTTP server, and a later one can still become a WebSocket`() async throws {
+        try await TestServer.withHTTP(EchoSession.mount()) { server in
+            let peer = try await RawPeer.connect(to: server.port)
+            for path in ["/a", "/b?ws"] {
+                try await peer.send("GET \(path) HTTP/1.1\r\nHost: h\r\n\r\n")
+                let head = try await peer.receiveHead()
+                #expect(head.hasPrefix("HTTP/1.1 200 OK\r\n"))
+                #expect(String(buffer: try await peer.receive(bytes: path.utf8.count)) == path)
+            }
+            try await peer.send(ByteBuffer(string: RawPeer.handshake()) + clientFrame(.text, "hello"))
+            #expect(try await peer.receiveHead().hasPrefix("HTTP/1.1 101 "))
+            #expect(try await peer.receive(bytes: 7) == FrameEncoder.text(ByteBuffer(string: "hello")))
+            await peer.close()
+        }
+    }
+
+    @Test func `a pipelined upgrade waits for the responses before it`() async throws {
+        try await TestServer.withHTTP(EchoSession.mount()) { server in
+            let peer = try await RawPeer.connect(to: server.port)
+            try await peer.send(
+                ByteBuffer(string: "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n" + RawPeer.handshake())
+                    + clientFrame(.text, "hello")
+            )
+            #expect(try await peer.receiveHead().hasPrefix("HTTP/1.1 200 OK\r\n"))
+            #expect(String(buffer: try await peer.receive(bytes: 5)) == "/slow")
+            #expect(try await peer.receiveHead().hasPrefix("HTTP/1.1 101 "))
+            #expect(try await peer.receive(bytes: 7) == FrameEncoder.text(ByteBuffer(string: "hello")))
+            await peer.close()
+        }
+    }
+
+    @Test func `a request to the path that asks for no WebSocket gets 426, and another upgrade goes by`() async throws {
+        try await TestServer.withHTTP(EchoSession.mount()) { server in
+            let plain = try await RawPeer.connect(to: server.port)
+            try await plain.send("GET /ws HTTP/1.1\r\nHost: h\r\n\r\n")
+            #expect(String(buffer: try await plain.receiveRest()).hasPrefix("HTTP/1.1 426 Upgrade Required\r\n"))
+            let other = try await RawPeer.connect(to: server.port)
+            try await other.send("GET /x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+            let answer = String(buffer: try await other.receiveRest())
+            #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n") && answer.contains("Connection: close\r\n"))
+        }
+    }
+
+    @Test func `an idle connection between requests is ended after the keep-alive time`() async throws {
+        var limits = WebSocketLimits()
+        limits.keepAliveTimeout = .milliseconds(50)
+        limits.handshakeTimeout = .milliseconds(400)
+        try await TestServer.withHTTP(EchoSession.mount(limits: limits)) { server in
+            let peer = try await RawPeer.connect(to: server.port)
+            try await peer.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+            #expect(String(buffer: try await peer.receiveRest()).hasSuffix("/a"))
+        }
+    }
+}

@@ -1,0 +1,49 @@
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+@testable import WebSocketTransport
+
+/// An HTTP server that answers every request with its path; `/slow` takes a few turns of the event loop.
+final class PathServer: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+    private var uri = ""
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): uri = head.uri
+        case .body: break
+        case .end: answer(uri, context, afterTurns: uri == "/slow" ? 10 : 0)
+        }
+    }
+
+    private func answer(_ uri: String, _ context: ChannelHandlerContext, afterTurns turns: Int) {
+        guard turns == 0 else {
+            context.eventLoop.assumeIsolated().execute { self.answer(uri, context, afterTurns: turns - 1) }
+            return
+        }
+        let headers: HTTPHeaders = ["Content-Length": String(uri.utf8.count)]
+        context.write(
+            wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: headers))),
+            promise: nil
+        )
+        context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: uri)))), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+}
+
+extension TestServer {
+    /// A server with ``PathServer`` beside the WebSocket, on channels that allow half-closure, as Hummingbird's do.
+    static func withHTTP<Result>(
+        _ mount: WebSocketMount,
+        _ body: (TestServer) async throws -> Result
+    ) async throws -> Result {
+        try await with(mount, body) { channel in
+            try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+            _ = try mount.configure(channel, isSecure: false) { channel in
+                try channel.pipeline.syncOperations.addHandler(PathServer())
+            }
+        }
+    }
+}
