@@ -36,11 +36,11 @@ package struct PointerMap: Hashable, Sendable {
             throw WALDecodeError(page: number, .pageOutOfRange)
         }
         let mapPage = mapPage(of: number)
-        let offset = 5 * Int(number - mapPage - 1)
+        let offset = 5 * (Int(number) - Int(mapPage) - 1)
+        guard offset >= 0, offset + 5 <= reader.usableSize else {
+            throw WALDecodeError(page: number, .pageOutOfRange)
+        }
         return try reader.withPage(mapPage) { (bytes) throws(WALDecodeError) in
-            guard number > mapPage, offset + 5 <= reader.usableSize else {
-                throw WALDecodeError(page: number, .pageOutOfRange)
-            }
             let parent = bytes.bigEndian32(at: offset + 1)
             switch bytes[offset] {
             case 1: return .root

@@ -1,5 +1,6 @@
 import ChangeCapture
 import SQLiteConnection
+import Testing
 
 /// One commit as the log recorded it, with the whole database before and after.
 struct RecordedCommit {
@@ -25,48 +26,49 @@ final class RecordedCommits {
     }
 
     /// The commits since the last call.
+    ///
+    /// The wal-index says how far the log is committed, not the frames' checksums: SQLite 3.40 leaves some of them zero.
     func next() throws -> [RecordedCommit] {
+        let index = readBytes(path + "-shm").withUnsafeBytes { WALIndexHeader(pair: $0) }
         let log = readBytes(path + "-wal")
-        guard log.count >= WALHeader.byteCount else { return [] }
+        guard let index, index.isInitialized, index.maxFrame > 0, log.count >= WALHeader.byteCount else { return [] }
+        if index.salt != salt {
+            salt = index.salt
+            framesRead = 0
+        }
         return try log.withUnsafeBytes { log in
-            var reader = try WALFrameReader(log)
-            if reader.header.salt != salt {
-                salt = reader.header.salt
-                framesRead = 0
-            }
+            let header = try WALHeader(log)
+            #expect(header.salt == index.salt)
             var commits: [RecordedCommit] = []
-            var pending: [WALFrameReader.Frame] = []
-            while let frame = reader.next() {
-                guard frame.number > framesRead else { continue }
-                pending.append(frame)
-                guard frame.header.isCommit else { continue }
+            var frames: [(page: UInt32, offset: Int)] = []
+            while framesRead < index.maxFrame {
+                framesRead += 1
+                let offset = header.offset(ofFrame: framesRead)
+                let frame = try #require(WALFrameHeader(UnsafeRawBufferPointer(rebasing: log[offset...])))
+                frames.append((frame.pageNumber, offset + WALFrameHeader.byteCount))
+                guard frame.isCommit else { continue }
                 let before = image
-                let size = before.pageSize
-                let end = Int(frame.header.pageCountAfterCommit) * size
-                if end > bytes.count { bytes.append(contentsOf: repeatElement(0, count: end - bytes.count)) }
-                for frame in pending {
-                    let start = (Int(frame.header.pageNumber) - 1) * size
-                    if start + size > bytes.count {
-                        bytes.append(contentsOf: repeatElement(0, count: start + size - bytes.count))
-                    }
-                    bytes.replaceSubrange(
-                        start..<start + size,
-                        with: log[frame.pageOffset..<frame.pageOffset + size]
-                    )
-                }
-                bytes.removeLast(bytes.count - end)
+                for frame in frames { replacePage(frame.page, with: log, at: frame.offset) }
+                setPageCount(frame.pageCountAfterCommit)
                 image = try DatabaseImage(bytes)
-                commits.append(
-                    RecordedCommit(
-                        before: before,
-                        after: image,
-                        changedPages: pending.map { $0.header.pageNumber }
-                    )
-                )
-                framesRead = frame.number
-                pending = []
+                commits.append(RecordedCommit(before: before, after: image, changedPages: frames.map(\.page)))
+                frames = []
             }
+            #expect(frames.isEmpty, "frames without a commit")
             return commits
         }
+    }
+
+    private func replacePage(_ number: UInt32, with log: UnsafeRawBufferPointer, at offset: Int) {
+        let size = image.pageSize
+        let start = (Int(number) - 1) * size
+        if start + size > bytes.count { setPageCount(number) }
+        bytes.replaceSubrange(start..<start + size, with: log[offset..<offset + size])
+    }
+
+    private func setPageCount(_ count: UInt32) {
+        let end = Int(count) * image.pageSize
+        if end > bytes.count { bytes.append(contentsOf: repeatElement(0, count: end - bytes.count)) }
+        bytes.removeLast(bytes.count - end)
     }
 }

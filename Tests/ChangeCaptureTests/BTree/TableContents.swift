@@ -19,7 +19,8 @@ struct TableContents {
             ) {
                 let values = Array(row.dropFirst())
                 if case .integer(let rowid) = row[0] {
-                    rows[[row[0]]] = (rowid, Row(values))
+                    // No key of a table without rowid starts with two NULLs.
+                    rows[[.null, .null, row[0]]] = (rowid, Row(values))
                 } else {
                     rows[table.description.primaryKey.map { values[$0] }] = (nil, Row(values))
                 }
