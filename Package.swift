@@ -83,9 +83,14 @@ let package = Package(
         .executableTarget(
             name: "TablecastCommand",
             dependencies: [
-                "Tablecast", "TablecastHummingbird", "WebSocketTransport", nioCore, nioPosix, logging,
+                "Tablecast", "TablecastHummingbird", "ChangeCapture", "SQLiteConnection", "WebSocketTransport",
+                "WireProtocol", nioCore, nioPosix, nioSSL, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
             ],
             swiftSettings: swiftSettings
         ),
@@ -124,6 +129,11 @@ let package = Package(
         .testTarget(
             name: "TablecastTests",
             dependencies: ["Tablecast", "TablecastHummingbird", "WebSocketTransport", nioCore, nioPosix],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "CommandTests",
+            dependencies: ["TablecastCommand", "SQLiteConnection", "WireProtocol"],
             swiftSettings: swiftSettings
         ),
     ],

@@ -1,0 +1,100 @@
+/// Where a server listens, from what a person types: `ws://host:3001/ws`, `https://host`, `host:3001`, `:3001`.
+struct ServerAddress: Sendable, Hashable {
+    static let defaultPort = 3001
+    static let defaultPath = "/ws"
+    static let `default` = ServerAddress(isSecure: false, host: "127.0.0.1", port: defaultPort, path: defaultPath)
+
+    var isSecure: Bool
+    var host: String
+    var port: Int
+    /// Of the WebSocket, with a query if there is one.
+    var path: String
+
+    init(isSecure: Bool, host: String, port: Int, path: String) {
+        self.isSecure = isSecure
+        self.host = host
+        self.port = port
+        self.path = path
+    }
+
+    init(parsing text: String) throws(CommandFailure) {
+        var rest = Substring(text)
+        var isSecure = false
+        var hasScheme = false
+        if let separator = text.firstRange(of: "://") {
+            hasScheme = true
+            switch text[..<separator.lowerBound].lowercased() {
+            case "ws", "http": isSecure = false
+            case "wss", "https": isSecure = true
+            case let scheme:
+                throw Self.failure(text, "'\(scheme)' is not one of ws, wss, http and https")
+            }
+            rest = text[separator.upperBound...]
+        }
+        let authorityEnd = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
+        let authority = rest[..<authorityEnd]
+        let path = rest[authorityEnd...]
+        guard !authority.contains("@") else {
+            throw Self.failure(text, "user and password do not belong in it")
+        }
+        let (host, port) = try Self.split(authority, of: text)
+        self.isSecure = isSecure
+        self.host = host
+        // A scheme without a port means the scheme's own, as everywhere.
+        self.port = port ?? (hasScheme && !Self.isLoopback(host) ? (isSecure ? 443 : 80) : Self.defaultPort)
+        self.path = path.isEmpty || path == "/" ? Self.defaultPath : (path.first == "?" ? "/" : "") + String(path)
+    }
+
+    /// Whether the text means a server rather than a file.
+    static func looksLikeAddress(_ text: String) -> Bool {
+        if text.contains("://") { return true }
+        let authority = text.prefix { $0 != "/" }
+        guard let colon = authority.lastIndex(of: ":") else { return false }
+        let digits = authority[authority.index(after: colon)...]
+        return !digits.isEmpty && digits.allSatisfy { $0.isASCII && $0.isNumber }
+    }
+
+    static func isLoopback(_ host: String) -> Bool {
+        host == "localhost" || host == "::1" || host.hasPrefix("127.") && host.allSatisfy { $0.isNumber || $0 == "." }
+    }
+
+    private static func split(_ authority: Substring, of text: String) throws(CommandFailure) -> (String, Int?) {
+        var host = authority
+        var port: Substring?
+        if authority.first == "[" {
+            guard let bracket = authority.firstIndex(of: "]") else { throw failure(text, "a ']' is missing") }
+            host = authority[authority.index(after: authority.startIndex)..<bracket]
+            let after = authority[authority.index(after: bracket)...]
+            if after.first == ":" {
+                port = after.dropFirst()
+            } else if !after.isEmpty {
+                throw failure(text, "a ':' and a port may follow ']'")
+            }
+        } else if let colon = authority.lastIndex(of: ":") {
+            guard !authority[..<colon].contains(":") else { throw failure(text, "an IPv6 address needs brackets") }
+            host = authority[..<colon]
+            port = authority[authority.index(after: colon)...]
+        }
+        if host.isEmpty { host = "127.0.0.1" }
+        guard let port else { return (String(host), nil) }
+        guard let number = Int(port), (1...65535).contains(number) else {
+            throw failure(text, "'\(port)' is not a port between 1 and 65535")
+        }
+        return (String(host), number)
+    }
+
+    private static func failure(_ text: String, _ reason: String) -> CommandFailure {
+        CommandFailure(
+            .usage,
+            "'\(text)' is not the address of a server: \(reason)",
+            advice: "An address looks like ws://127.0.0.1:3001/ws, wss://db.example.com or 127.0.0.1:3001."
+        )
+    }
+}
+
+extension ServerAddress: CustomStringConvertible {
+    var description: String {
+        let host = host.contains(":") ? "[\(host)]" : host
+        return "\(isSecure ? "wss" : "ws")://\(host):\(port)\(path)"
+    }
+}

@@ -1,0 +1,89 @@
+import NIOCore
+import NIOPosix
+import NIOSSL
+import WebSocketTransport
+import WireProtocol
+
+/// Opens connections to a server, and says in plain words why one cannot be had.
+struct ServerConnection: Sendable {
+    /// Messages from the server are larger than those it takes: a batch of rows, or of changes.
+    static let maxMessageBytes = 64 << 20
+
+    var address: ServerAddress
+    var options: ConnectionOptions
+
+    /// Throws ``CommandFailure`` alone; typed throws here make the compiler of Swift 6.3.1 crash in a caller's loop.
+    func open() async throws -> WebSocketConnection {
+        var limits = WebSocketLimits()
+        limits.maxMessageBytes = Self.maxMessageBytes
+        let verification: CertificateVerification = options.insecure ? .none : .fullVerification
+        do {
+            let client = WebSocketClient(limits: limits, makeTLS: { try Self.tls(host: $0, verification) })
+            return try await client.connect(to: WebSocketURL(url))
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    private var url: String {
+        guard let username = options.username else { return address.description }
+        return "\(address)\(address.path.contains("?") ? "&" : "?")username=\(Self.percentEncoded(username))"
+    }
+
+    private static func tls(host: String, _ verification: CertificateVerification) throws -> any ChannelHandler {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.certificateVerification = verification
+        let context = try NIOSSLContext(configuration: configuration)
+        // A certificate names hosts; an address cannot be sent as the server's name (RFC 6066 section 3).
+        let isAddress = (try? SocketAddress(ipAddress: host, port: 0)) != nil
+        return try NIOSSLClientHandler(context: context, serverHostname: isAddress ? nil : host)
+    }
+
+    private static func percentEncoded(_ text: String) -> String {
+        var result = ""
+        for byte in text.utf8 {
+            let scalar = Unicode.Scalar(byte)
+            if byte < 0x80, scalar.properties.isAlphabetic || scalar.properties.numericType != nil || byte == 0x2D {
+                result.unicodeScalars.append(scalar)
+            } else {
+                result += (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
+            }
+        }
+        return result
+    }
+
+    private func failure(_ error: any Error) -> CommandFailure {
+        switch error {
+        case let error as WebSocketClientError:
+            switch error {
+            case .invalidURL: CommandFailure(.usage, "\(error)")
+            case .refused(401, _), .refused(403, _): CommandFailure(.noPermission, "\(address): \(error)")
+            case .refused(503, _): CommandFailure(.unavailable, "\(address): \(error)")
+            case .refused, .invalidHandshake:
+                CommandFailure(
+                    .protocolError,
+                    "\(address): \(error)",
+                    advice: "Is it a Tablecast server, and the path right?"
+                )
+            case .timedOut, .connectionLost, .closed, .tlsUnavailable:
+                CommandFailure(.unavailable, "\(address): \(error)")
+            }
+        case is NIOSSLError, is BoringSSLError:
+            CommandFailure(.unavailable, "\(address): TLS failed: \(error)", advice: "Is it wss rather than ws?")
+        default:
+            CommandFailure(
+                .unavailable,
+                "\(address) cannot be reached: \(Self.reason(error))",
+                advice: "Is the server running? tablecast serve my.db starts one."
+            )
+        }
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        guard let error = error as? NIOConnectionError else { return "\(error)" }
+        if let failure = error.connectionErrors.first?.error {
+            return (failure as? IOError).map { SystemError.message($0.errnoCode) } ?? "\(failure)"
+        }
+        return "the host '\(error.host)' is unknown"
+    }
+}

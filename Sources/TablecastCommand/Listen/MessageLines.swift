@@ -1,0 +1,113 @@
+import WireProtocol
+
+/// Writes a message of the service as lines for people: one for what happened, and one for each row of it.
+struct MessageLines: Sendable {
+    /// Of the local clock.
+    var utcOffset: Duration
+
+    /// nil for messages that only keep the connection alive.
+    ///
+    /// - Parameter text: The message as it came.
+    func lines(_ message: Envelope, _ text: String) -> [StyledLine]? {
+        switch message.payload {
+        case .heartbeat, .connectionAck, .subscribed, .unsubscribed, .queryRows: nil
+        case .tableCreated(let event): TableEventLines(event.context).created(event).under(clock(message))
+        case .tableDropped(let event): TableEventLines(event.context).dropped(event).under(clock(message))
+        case .tableModified(let event): modified(event, text).under(clock(message))
+        case .tableSnapshot(let event):
+            line(
+                message,
+                "rows",
+                .blue,
+                "\(SQLName.quoted(event.tableName))  \(Figures.counted(event.rows.count, "row"))"
+            )
+        case .queryStarted(let query):
+            line(message, "started", .cyan, "\(query.queryID) by \(query.username ?? query.userID)  \(query.sql)")
+        case .queryProgress(let query): line(message, "progress", .cyan, "\(query.queryID)  \(progress(query))")
+        case .queryComplete(let query): line(message, "complete", .cyan, "\(query.queryID)  \(summary(query))")
+        case .queryError(let query): line(message, "failed", .red, "\(query.queryID)  \(query.error) (\(query.code))")
+        case .queryCancelled(let query):
+            line(message, "cancelled", .yellow, "\(query.queryID)  by \(query.reason.rawValue)")
+        case .userJoined(let user):
+            line(message, "joined", .magenta, "\(user.username)  (\(user.connectedUsers) connected)")
+        case .userLeft(let user):
+            line(message, "left", .magenta, "\(user.username)  (\(user.connectedUsers) connected)")
+        case .userList(let list):
+            line(message, "users", .magenta, list.users.map(\.username).joined(separator: ", "))
+        case .userCursor(let cursor):
+            line(message, "cursor", .magenta, "\(cursor.username)  \(location(cursor.location))")
+        case .error(let error): line(message, "error", .red, "\(error.message) (\(error.code))")
+        case .custom(let type, let data): line(message, type.rawValue.printable, .blue, json(data))
+        }
+    }
+
+    private func modified(_ event: TableModifiedPayload, _ text: String) -> [StyledLine] {
+        TableEventLines(event.context, ColumnOrder(message: text)).modified(event)
+    }
+
+    private func progress(_ query: QueryProgressPayload) -> String {
+        ProgressBar(
+            percentage: query.progress,
+            rowCount: query.rowCount,
+            elapsed: .milliseconds(query.elapsed),
+            message: query.message
+        ).line(width: 70, palette: .plain)
+    }
+
+    private func summary(_ query: QueryCompletePayload) -> String {
+        let parts = [
+            query.rowCount > 0 || query.changes == 0 ? Figures.counted(query.rowCount, "row") : nil,
+            query.changes > 0 ? Figures.counted(query.changes, "change") : nil,
+        ]
+        return parts.compactMap { $0 }.joined(separator: ", ") + " in "
+            + Figures.seconds(.milliseconds(query.duration))
+    }
+
+    private func location(_ location: CursorLocation) -> String {
+        switch location {
+        case .text(let position, _): "line \(position.line), column \(position.column)"
+        case .cell(let table, let row, let column):
+            [SQLName.quoted(table), row.map { ValueText.literal($0) }, column.map(SQLName.quoted)]
+                .compactMap { $0 }.joined(separator: ".")
+        }
+    }
+
+    private func json(_ value: JSONValue) -> String {
+        var writer = JSONWriter()
+        writer.value(value)
+        return String(decoding: writer.bytes, as: UTF8.self)
+    }
+
+    private func clock(_ message: Envelope) -> StyledLine {
+        var line = StyledLine()
+        line.append(Figures.clock(unixMilliseconds: message.header.timestamp, utcOffset: utcOffset) + "  ", .dim)
+        return line
+    }
+
+    private func line(_ message: Envelope, _ verb: String, _ style: Style, _ text: String) -> [StyledLine] {
+        var line = clock(message)
+        line.append(verb: verb, style)
+        line.append(text.printable)
+        return [line]
+    }
+}
+
+extension StyledLine {
+    /// What happened, in a column of its own.
+    mutating func append(verb: String, _ style: Style) {
+        append(verb + String(repeating: " ", count: max(1, 10 - verb.displayWidth)), style)
+    }
+}
+
+extension [StyledLine] {
+    /// Puts something in front of the first line, and as much space in front of the others.
+    fileprivate func under(_ clock: StyledLine) -> [StyledLine] {
+        let width = clock.spans.reduce(0) { $0 + $1.text.displayWidth }
+        return enumerated().map { index, line in
+            var result = index == 0 ? clock : StyledLine()
+            if index > 0 { result.append(String(repeating: " ", count: width)) }
+            for span in line.spans { result.append(span.text, span.style) }
+            return result
+        }
+    }
+}

@@ -1,0 +1,124 @@
+import WireProtocol
+
+/// Writes what happened to a table: the table first, then a line for each row or index.
+struct TableEventLines: Sendable {
+    /// More columns than this are not listed.
+    static let maxListedColumns = 12
+
+    private let author: String?
+    private let order: ColumnOrder
+
+    init(_ context: TableEventContext, _ order: ColumnOrder = .unknown) {
+        self.order = order
+        author =
+            switch context.origin {
+            case .external: "another process"
+            case .service: context.username ?? context.userID
+            case nil: nil
+            }
+    }
+
+    func created(_ event: TableCreatedPayload) -> [StyledLine] {
+        [
+            head(
+                "created",
+                .green,
+                [(kind(event.objectType) + SQLName.quoted(event.tableName), .bold), (columns(event.columns), .plain)]
+            )
+        ]
+    }
+
+    func dropped(_ event: TableDroppedPayload) -> [StyledLine] {
+        [head("dropped", .red, [(kind(event.objectType) + SQLName.quoted(event.tableName), .bold)])]
+    }
+
+    func modified(_ event: TableModifiedPayload) -> [StyledLine] {
+        switch event.change {
+        case .schema(let change): altered(event.tableName, change)
+        case .rows(let change): changed(event.tableName, change)
+        }
+    }
+
+    private func altered(_ table: String, _ change: SchemaModification) -> [StyledLine] {
+        var parts: [(String, Style)] = [(SQLName.quoted(table), .bold), (columns(change.columns), .plain)]
+        if let previous = change.previousName { parts.append((", before \(SQLName.quoted(previous))", .plain)) }
+        let objects = (change.objects ?? []).map { object in
+            detail("\(object.action.rawValue) \(object.kind.rawValue) \(SQLName.quoted(object.name))", .yellow)
+        }
+        return [head("altered", .yellow, parts)] + objects
+    }
+
+    private func changed(_ table: String, _ change: RowsModification) -> [StyledLine] {
+        var parts: [(String, Style)] = [(SQLName.quoted(table), .bold)]
+        if change.inserted > 0 { parts.append(("  +\(Figures.grouped(change.inserted))", .green)) }
+        if change.updated > 0 { parts.append(("  ~\(Figures.grouped(change.updated))", .yellow)) }
+        if change.deleted > 0 { parts.append(("  -\(Figures.grouped(change.deleted))", .red)) }
+        if change.rowsOmitted == true { parts.append(("  too many rows to list", .dim)) }
+        return [head("changed", .blue, parts)] + (change.rows ?? []).map(row)
+    }
+
+    // MARK: Rows
+
+    private func row(_ change: RowChangePayload) -> StyledLine {
+        switch change.operation {
+        case .insert: detail("+ " + fields(change.key, change.after ?? [:]), .green)
+        case .delete: detail("- " + fields(change.key, change.before ?? [:]), .red)
+        case .update: detail("~ " + update(change), .yellow)
+        }
+    }
+
+    /// The key first, then everything else.
+    private func fields(_ key: [String: WireValue], _ row: [String: WireValue]) -> String {
+        let rest = row.filter { key[$0.key] == nil }
+        return (sorted(key) + sorted(rest)).map { "\($0)=\(ValueText.literal($1))" }.joined(separator: " ")
+    }
+
+    /// The key, then the columns that differ, as `v='b'→'c'`.
+    private func update(_ change: RowChangePayload) -> String {
+        let before = change.before ?? [:]
+        let after = change.after ?? [:]
+        var parts = sorted(change.key).map { "\($0)=\(ValueText.literal($1))" }
+        for (column, new) in order.sorted(after) {
+            guard let old = before[column], old != new else { continue }
+            parts.append("\(SQLName.quoted(column))=\(ValueText.literal(old))→\(ValueText.literal(new))")
+        }
+        return parts.joined(separator: " ")
+    }
+
+    private func sorted(_ fields: [String: WireValue]) -> [(name: String, value: WireValue)] {
+        order.sorted(fields).map { (SQLName.quoted($0.name), $0.value) }
+    }
+
+    // MARK: Parts
+
+    private func kind(_ type: TableObjectType?) -> String {
+        switch type {
+        case .view: "view "
+        case .virtual: "virtual table "
+        case .table, nil: "table "
+        }
+    }
+
+    private func columns(_ columns: [ColumnPayload]?) -> String {
+        guard let columns, !columns.isEmpty else { return "" }
+        let listed = columns.prefix(Self.maxListedColumns).map { column in
+            SQLName.quoted(column.name) + (column.type.isEmpty ? "" : " " + column.type.printable)
+        }
+        let more = columns.count > listed.count ? ", … \(columns.count - listed.count) more" : ""
+        return " (" + listed.joined(separator: ", ") + more + ")"
+    }
+
+    private func head(_ verb: String, _ style: Style, _ parts: [(text: String, style: Style)]) -> StyledLine {
+        var line = StyledLine()
+        line.append(verb: verb, style)
+        for part in parts { line.append(part.text, part.style) }
+        if let author { line.append("  by \(author.printable)", .dim) }
+        return line
+    }
+
+    private func detail(_ text: String, _ style: Style) -> StyledLine {
+        var line = StyledLine()
+        line.append("  " + text, style)
+        return line
+    }
+}

@@ -1,0 +1,118 @@
+import WireProtocol
+
+/// What `query` makes of the messages of its connection: decides, and leaves the doing to its caller.
+struct QuerySession: Sendable {
+    enum Action: Sendable, Hashable {
+        case send([UInt8])
+        /// Result rows, for stdout.
+        case print(String)
+        /// The present state, for the line on stderr.
+        case progress(ProgressBar)
+        case finish(Outcome)
+    }
+
+    enum Outcome: Sendable, Hashable {
+        case complete(summary: String)
+        case failed(message: String, status: ExitReason)
+        case cancelled(message: String)
+    }
+
+    let queryID: String
+    private let sql: String
+    private let request: [UInt8]
+    private var printer: ResultPrinter
+    private let errorWidth: Int
+    private let palette: Palette
+    private var hasAsked = false
+    private var wasInterrupted = false
+
+    /// - Parameters:
+    ///   - data: The `data` of `query:execute` apart from its `queryId`.
+    ///   - palette: Of stderr, where errors go.
+    init(
+        queryID: String,
+        sql: String,
+        data: [String: JSONValue],
+        printer: ResultPrinter,
+        palette: Palette,
+        errorWidth: Int
+    ) {
+        self.queryID = queryID
+        self.sql = sql
+        self.printer = printer
+        self.palette = palette
+        self.errorWidth = errorWidth
+        request = ClientRequest.execute(queryID: queryID, data)
+    }
+
+    mutating func received(_ message: Envelope) -> [Action] {
+        switch message.payload {
+        case .connectionAck where !hasAsked:
+            hasAsked = true
+            return [.send(request)]
+        case .queryRows(let batch) where batch.queryID == queryID:
+            return printing(printer.append(batch))
+        case .queryProgress(let progress) where progress.queryID == queryID:
+            let bar = ProgressBar(
+                percentage: progress.progress,
+                rowCount: progress.rowCount,
+                elapsed: .milliseconds(progress.elapsed),
+                message: progress.message
+            )
+            return printing(printer.flush()) + [.progress(bar)]
+        case .queryComplete(let complete) where complete.queryID == queryID:
+            return printing(printer.flush()) + [.finish(.complete(summary: summary(complete)))]
+        case .queryError(let error) where error.queryID == queryID:
+            return printing(printer.flush()) + [.finish(failure(error))]
+        case .queryCancelled(let cancelled) where cancelled.queryID == queryID:
+            return printing(printer.flush()) + [.finish(outcome(cancelled))]
+        case .error(let error) where message.header.replyTo == queryID:
+            return [.finish(.failed(message: "\(error.message) (\(error.code))", status: .failure))]
+        default:
+            return []
+        }
+    }
+
+    /// Ctrl-C.
+    mutating func interrupt() -> [Action] {
+        guard hasAsked, !wasInterrupted else { return [.finish(.cancelled(message: "interrupted"))] }
+        wasInterrupted = true
+        return [.send(ClientRequest.cancel(queryID: queryID))]
+    }
+
+    private func printing(_ text: String) -> [Action] { text.isEmpty ? [] : [.print(text)] }
+
+    private func summary(_ complete: QueryCompletePayload) -> String {
+        var parts: [String] = []
+        if complete.rowCount > 0 || complete.changes == 0 {
+            parts.append(Figures.counted(complete.rowCount, "row"))
+        }
+        if complete.changes > 0 { parts.append(Figures.counted(complete.changes, "change")) }
+        var text = parts.joined(separator: ", ") + " in " + Figures.seconds(.milliseconds(complete.duration))
+        if complete.isTruncated == true { text += ", cut off at the limit" }
+        if let position = complete.position { text += ", committed as \(position)" }
+        return text
+    }
+
+    private func failure(_ error: QueryErrorPayload) -> Outcome {
+        var message = "\(error.error) (\(error.code))"
+        if let offset = error.sqlOffset, let place = SQLExcerpt(sql: sql, offset: offset, width: errorWidth - 10) {
+            message += "\n" + place.rendered(palette)
+        }
+        return .failed(message: message, status: error.code == .notAuthorized ? .noPermission : .failure)
+    }
+
+    private func outcome(_ cancelled: QueryCancelledPayload) -> Outcome {
+        let after =
+            "after \(Figures.seconds(.milliseconds(cancelled.duration))) and \(Figures.counted(cancelled.rowCount, "row"))"
+        if wasInterrupted { return .cancelled(message: "cancelled \(after)") }
+        let reason =
+            switch cancelled.reason {
+            case .client: "cancelled by another client"
+            case .timeout: "cancelled, its time is over,"
+            case .disconnect: "cancelled, the connection was lost,"
+            case .shutdown: "cancelled, the server shuts down,"
+            }
+        return .failed(message: "\(reason) \(after)", status: .failure)
+    }
+}

@@ -1,0 +1,103 @@
+/// Lays out rows as an aligned table while they are still arriving.
+///
+/// The first rows decide how wide the columns are; they are held back until there are ``maxSampleRows`` of them or the
+/// result ends. Later rows keep those widths, and what does not fit ends in an ellipsis. So a result of any size streams in
+/// constant memory, and a small one is laid out perfectly.
+struct TableLayout: Sendable {
+    static let maxSampleRows = 200
+    /// No column is made wider than this as long as others need the room.
+    static let maxPreferredColumnWidth = 60
+
+    private let titles: [Cell]
+    private let lineWidth: Int
+    private let palette: Palette
+    private var sample: [[Cell]] = []
+    /// Decided once the sample is complete.
+    private var columns: [Column]?
+
+    private struct Column: Sendable {
+        var width: Int
+        var isNumeric: Bool
+    }
+
+    /// - Parameter lineWidth: The cells that a line may take.
+    init(titles: [String], lineWidth: Int, palette: Palette) {
+        self.titles = titles.map { Cell(.text, $0) }
+        self.lineWidth = lineWidth
+        self.palette = palette
+    }
+
+    /// Takes more rows; returns the text to print now, with its line breaks.
+    mutating func append(_ rows: [[Cell]]) -> String {
+        guard let columns else {
+            sample += rows
+            return sample.count >= Self.maxSampleRows ? flush() : ""
+        }
+        return rows.reduce(into: "") { $0 += line($1, columns) }
+    }
+
+    /// The result is complete, or enough time went by for the first rows to be wanted: returns what was held back.
+    mutating func flush() -> String {
+        guard columns == nil else { return "" }
+        let columns = decideColumns()
+        self.columns = columns
+        var text = header(columns)
+        for row in sample { text += line(row, columns) }
+        sample = []
+        return text
+    }
+
+    private func decideColumns() -> [Column] {
+        var columns = titles.indices.map { index in
+            let cells = sample.lazy.compactMap { $0.indices.contains(index) ? $0[index] : nil }
+            let isNumeric = cells.contains { $0.kind == .number } && !cells.contains { $0.kind == .text }
+            return Column(width: cells.reduce(max(titles[index].width, 1)) { max($0, $1.width) }, isNumeric: isNumeric)
+        }
+        let room = lineWidth - 2 * max(columns.count - 1, 0)
+        let widths = Self.fit(columns.map(\.width), into: room)
+        for index in columns.indices { columns[index].width = widths[index] }
+        return columns
+    }
+
+    /// Narrows the widest columns, one after another, until all of them fit; no column gets narrower than four cells.
+    static func fit(_ widths: [Int], into room: Int) -> [Int] {
+        guard widths.reduce(0, +) > room else { return widths }
+        // The cap at which the sum just fits: columns below it keep what they need.
+        var low = 4
+        var high = max(widths.max() ?? 4, 4)
+        while low < high {
+            let cap = (low + high + 1) / 2
+            if widths.reduce(0, { $0 + min($1, cap) }) <= room { low = cap } else { high = cap - 1 }
+        }
+        return widths.map { min($0, low) }
+    }
+
+    private func header(_ columns: [Column]) -> String {
+        let names = zip(titles, columns).map { title, column in
+            pad(title.text.truncated(toWidth: column.width), .bold, column)
+        }
+        let rules = columns.map { palette(.dim, String(repeating: "─", count: $0.width)) }
+        return Self.join(names) + Self.join(rules)
+    }
+
+    private func line(_ row: [Cell], _ columns: [Column]) -> String {
+        Self.join(
+            zip(row, columns).map { cell, column in
+                let text = cell.width <= column.width ? cell.text : cell.text.truncated(toWidth: column.width)
+                return pad(text, cell.style, column)
+            }
+        )
+    }
+
+    private func pad(_ text: String, _ style: Style, _ column: Column) -> String {
+        let padding = String(repeating: " ", count: max(0, column.width - text.displayWidth))
+        let styled = palette(style, text)
+        return column.isNumeric ? padding + styled : styled + padding
+    }
+
+    private static func join(_ pieces: [String]) -> String {
+        var line = pieces.joined(separator: "  ")
+        while line.last == " " { line.removeLast() }
+        return line + "\n"
+    }
+}

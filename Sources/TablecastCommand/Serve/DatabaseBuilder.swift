@@ -1,0 +1,77 @@
+import SQLiteConnection
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Builds a database file from SQL, for `serve --init`.
+struct DatabaseBuilder {
+    /// A script of this size would be read into memory whole.
+    static let maxScriptBytes = 256 << 20
+
+    var path: String
+
+    /// Builds the file from a script, all of it or nothing: the file appears once it is complete.
+    func build(fromScriptAt scriptPath: String) throws {
+        let sql = try script(at: scriptPath)
+        let draft = "\(path).building"
+        try? FileManager.default.removeItem(atPath: draft)
+        defer { try? FileManager.default.removeItem(atPath: draft) }
+        var script = Script(sql)
+        do {
+            let connection = try Connection(path: draft, mode: .readWriteCreate)
+            defer { connection.close() }
+            while var statement = try script.next(on: connection) {
+                while try statement.step() {}
+            }
+        } catch {
+            throw Self.failure(error, script, at: scriptPath, draft: draft)
+        }
+        do {
+            // Closed, so the log is checkpointed and gone: one file is the database.
+            try FileManager.default.moveItem(atPath: draft, toPath: path)
+        } catch {
+            throw CommandFailure(.cannotCreate, "'\(path)' cannot be made: \(error)")
+        }
+    }
+
+    private func script(at path: String) throws -> String {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw CommandFailure(.noInput, "the SQL file '\(path)' cannot be read")
+        }
+        guard data.count <= Self.maxScriptBytes else {
+            throw CommandFailure(.noInput, "the SQL file '\(path)' is larger than \(Self.maxScriptBytes >> 20) MiB")
+        }
+        guard let sql = String(validating: data, as: UTF8.self) else {
+            throw CommandFailure(.noInput, "the SQL file '\(path)' is not UTF-8")
+        }
+        return sql
+    }
+
+    private static func failure(
+        _ error: SQLiteError,
+        _ script: Script,
+        at path: String,
+        draft: String
+    ) -> CommandFailure {
+        if error.code.primary == .cantOpen {
+            return CommandFailure(.cannotCreate, "'\(draft)' cannot be made: \(error.message)")
+        }
+        // Not every error has a place of its own; the statement always has.
+        let offset = error.offset ?? firstByte(ofStatementAt: script.offset, in: script.sql)
+        let place = SQLExcerpt(sql: script.sql, offset: offset, width: 80)
+        return CommandFailure(
+            .failure,
+            "the SQL file '\(path)' failed\(place.map { " at line \($0.lineNumber)" } ?? ""): \(error.message)",
+            advice: place?.line
+        )
+    }
+
+    /// What ended the statement before, up to the line break, does not belong to this one.
+    private static func firstByte(ofStatementAt offset: Int, in sql: String) -> Int {
+        let rest = sql.utf8.dropFirst(offset)
+        return offset + (rest.firstIndex { $0 > 0x20 }.map { rest.distance(from: rest.startIndex, to: $0) } ?? 0)
+    }
+}

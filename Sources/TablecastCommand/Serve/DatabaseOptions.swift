@@ -1,0 +1,31 @@
+import ArgumentParser
+
+/// How `serve` treats its file.
+struct DatabaseOptions: ParsableArguments {
+    @Option(
+        name: .customLong("init"),
+        help: ArgumentHelp("Build the file from this SQL if it does not exist yet.", valueName: "sql-file"),
+        completion: .file(extensions: ["sql"])
+    )
+    var initialScript: String?
+
+    @Flag(help: "Switch the file to a write-ahead log first, which is the best way to watch it.")
+    var wal = false
+
+    @Flag(help: "Refuse every query that would write.")
+    var readOnly = false
+
+    /// Builds the file if that is asked for, and looks at it; returns whether it was built.
+    func prepare(_ path: String) throws -> Bool {
+        guard try DatabaseFile(path: path).inspect(writable: !readOnly) == .missing else { return false }
+        guard let initialScript else {
+            throw CommandFailure(
+                .noInput,
+                "there is no file '\(path)'",
+                advice: "Check the path, or build one: --init schema.sql."
+            )
+        }
+        try DatabaseBuilder(path: path).build(fromScriptAt: initialScript)
+        return true
+    }
+}

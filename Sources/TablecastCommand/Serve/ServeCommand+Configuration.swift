@@ -1,0 +1,29 @@
+import Tablecast
+
+extension ServeCommand {
+    /// How long a client has to answer a close frame: the whole of stopping has to fit into five seconds.
+    static let closeTimeout = Duration.milliseconds(1500)
+
+    var databaseConfiguration: DatabaseConfiguration {
+        var configuration = DatabaseConfiguration(path: file)
+        configuration.isReadOnly = database.readOnly
+        configuration.switchesToWAL = database.wal
+        if let readers = limits.readers { configuration.limits.readers = readers }
+        if let timeout = limits.queryTimeout { configuration.limits.statementTime = timeout.duration }
+        return configuration
+    }
+
+    var serverConfiguration: ServerConfiguration {
+        var configuration = ServerConfiguration()
+        configuration.host = address.host
+        configuration.port = address.port
+        configuration.path = address.path
+        configuration.maxConnections = limits.maxConnections
+        configuration.heartbeatInterval = limits.heartbeatInterval.duration
+        configuration.limits.closeTimeout = Self.closeTimeout
+        if let bytes = limits.maxMessageBytes?.bytes { configuration.limits.maxMessageBytes = bytes }
+        if let bytes = limits.maxQueuedBytes?.bytes { configuration.limits.maxQueuedBytes = bytes }
+        if !address.allowedOrigins.isEmpty { configuration.origins = .sameAnd(address.allowedOrigins) }
+        return configuration
+    }
+}

@@ -1,0 +1,133 @@
+import ArgumentParser
+import Hummingbird
+import HummingbirdCore
+import HummingbirdTLS
+import Logging
+import NIOCore
+import NIOSSL
+import ServiceLifecycle
+import Tablecast
+import TablecastHummingbird
+import UnixSignals
+
+extension ServeCommand {
+    func run() async throws {
+        try await reportingFailure {
+            let wasBuilt = try database.prepare(file)
+            if wasBuilt { Terminal.error.writeLine("built \(file.printable)") }
+            let logger = makeLogger()
+            let service = try makeService(logger)
+            let application = try makeApplication(service, logger)
+            let group = ServiceGroup(
+                configuration: .init(
+                    // Stopped from the last to the first: clients are told before the port is closed.
+                    services: [.init(service: application), .init(service: Stopping(service: service))],
+                    gracefulShutdownSignals: [.sigterm, .sigint],
+                    logger: logger
+                )
+            )
+            do {
+                try await group.run()
+            } catch {
+                throw failure(error)
+            }
+        }
+    }
+
+    private func makeLogger() -> Logger {
+        let level = logLevel
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        return Logger(label: "tablecast")
+    }
+
+    private func makeService(_ logger: Logger) throws -> TablecastService {
+        do {
+            return try TablecastService(database: databaseConfiguration, server: serverConfiguration, logger: logger)
+        } catch let error as DatabaseFileError {
+            throw CommandFailure(error.exitReason, "\(error)")
+        } catch {
+            throw CommandFailure(.notADatabase, "'\(file)' cannot be served: \(error)")
+        }
+    }
+
+    private func makeApplication(_ service: TablecastService, _ logger: Logger) throws -> some ApplicationProtocol {
+        let router = Router()
+        router.addTablecast(service)
+        var server = HTTPServerBuilder.tablecast(service.server)
+        if let tls = try makeTLS() { server = try .tls(server, tlsConfiguration: tls) }
+        return Application(
+            router: router,
+            server: server,
+            configuration: .init(address: .hostname(address.host, port: address.port), serverName: nil),
+            onServerRunning: { channel in announce(port: channel.localAddress?.port ?? address.port) },
+            logger: logger
+        )
+    }
+
+    private func announce(port: Int) {
+        let host = address.host.contains(":") ? "[\(address.host)]" : address.host
+        let secure = address.tlsCertificate == nil ? "" : "s"
+        let palette = Terminal.output.palette
+        Terminal.output.write(
+            """
+            \(palette(.bold, "tablecast \(TablecastVersion.current)")) serves \(file.printable)
+              page       \(palette(.cyan, "http\(secure)://\(host):\(port)"))
+              WebSocket  \(palette(.cyan, "ws\(secure)://\(host):\(port)\(address.path)"))
+
+            """
+        )
+    }
+
+    private func makeTLS() throws -> TLSConfiguration? {
+        guard let certificate = address.tlsCertificate, let key = address.tlsKey else { return nil }
+        do {
+            let chain = try NIOSSLCertificate.fromPEMFile(certificate)
+            guard !chain.isEmpty else {
+                throw CommandFailure(.noInput, "there is no certificate in '\(certificate)'")
+            }
+            let privateKey = try NIOSSLPrivateKey(file: key, format: .pem)
+            return .makeServerConfiguration(
+                certificateChain: chain.map { .certificate($0) },
+                privateKey: .privateKey(privateKey)
+            )
+        } catch let failure as CommandFailure {
+            throw failure
+        } catch {
+            throw CommandFailure(
+                .noInput,
+                "the certificate '\(certificate)' or its key '\(key)' cannot be read: \(error)",
+                advice: "Both have to be PEM files that this user may read."
+            )
+        }
+    }
+
+    private func failure(_ error: any Error) -> CommandFailure {
+        guard let error = error as? IOError else { return CommandFailure(.software, "the server failed: \(error)") }
+        return .binding(host: address.host, port: address.port, errno: error.errnoCode)
+    }
+}
+
+/// Ends the clients' side when the process is told to stop.
+private struct Stopping: Service {
+    let service: TablecastService
+
+    func run() async throws {
+        // Throws when the group is cancelled, which ends the service just as well.
+        try? await gracefulShutdown()
+        await service.shutDown()
+    }
+}
+
+extension DatabaseFileError {
+    fileprivate var exitReason: ExitReason {
+        switch self {
+        case .notFound, .isDirectory: .noInput
+        case .notADatabase, .unusable: .notADatabase
+        case .permissionDenied: .noPermission
+        }
+    }
+}

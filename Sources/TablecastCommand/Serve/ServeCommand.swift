@@ -1,0 +1,47 @@
+import ArgumentParser
+import Logging
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Watch a SQLite file and serve it over WebSocket and HTTP.",
+        usage: """
+            tablecast serve my.db
+            tablecast serve my.db --wal --port 8080
+            tablecast serve music.db --init music.sql
+            """,
+        discussion: """
+            Every commit to the file is published to the subscribers of channel 'tables': those of queries that run \
+            through this server and those of any other process. GET / is a page that shows it all.
+
+            Stops at Ctrl-C and SIGTERM: what is open is rolled back, clients are told, and the process ends with 0 \
+            within five seconds.
+
+            \(ExitReason.helpText)
+            """
+    )
+
+    @Argument(help: "The SQLite database.", completion: .file())
+    var file: String
+
+    @OptionGroup(title: "The file") var database: DatabaseOptions
+    @OptionGroup(title: "The address") var address: ListeningOptions
+    @OptionGroup(title: "The limits") var limits: LimitOptions
+
+    @Option(help: "What is logged to stderr: trace, debug, info, notice, warning, error.", transform: parseLogLevel)
+    var logLevel = Logger.Level.notice
+
+    func validate() throws {
+        try address.validate()
+        if database.readOnly && (database.wal || database.initialScript != nil) {
+            throw ValidationError("--read-only cannot be combined with --wal or --init, which write the file.")
+        }
+    }
+}
+
+private func parseLogLevel(_ text: String) throws -> Logger.Level {
+    guard let level = Logger.Level(rawValue: text) else {
+        throw ValidationError("Expected one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")).")
+    }
+    return level
+}

@@ -1,0 +1,11 @@
+import ArgumentParser
+
+@main
+struct TablecastCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tablecast",
+        abstract: "Hear every committed change of a SQLite file, live.",
+        discussion: ExitReason.helpText,
+        subcommands: [ServeCommand.self, ListenCommand.self, QueryCommand.self]
+    )
+}

@@ -1,0 +1,90 @@
+import ArgumentParser
+import Testing
+import WireProtocol
+
+@testable import TablecastCommand
+
+struct ArgumentTests {
+    @Test(arguments: [
+        ("5", JSONValue.integer(5)), ("-5", .integer(-5)), ("1.5", .number(1.5)), ("NULL", .null), ("null", .null),
+        ("'5'", .string("5")), ("'it''s'", .string("it's")), ("x'00ff'", .object(["$base64": "AP8="])),
+        ("x'0'", .string("x'0'")),
+        ("text", .string("text")), ("", .string("")), ("inf", .string("inf")), ("1e999", .string("1e999")),
+        ("9223372036854775807", .object(["$int64": "9223372036854775807"])), ("1_000", .string("1_000")),
+        ("a=b", .string("a=b")),
+    ])
+    func `a parameter is what it looks like`(text: String, value: JSONValue) {
+        #expect(ParameterArgument(argument: text)?.value == value)
+        #expect(ParameterArgument(argument: text)?.name == nil)
+    }
+
+    @Test func `named parameters become an object`() throws {
+        let parameters = [":a=1", "@b='x'", "$c="].compactMap(ParameterArgument.init)
+        #expect(try ParameterArgument.json(parameters) == [":a": 1, "@b": "x", "$c": ""])
+        #expect(throws: ValidationError.self) {
+            try ParameterArgument.json([":a=1", "2"].compactMap(ParameterArgument.init))
+        }
+    }
+
+    @Test(arguments: [
+        ("30", Duration.seconds(30)), ("500ms", .milliseconds(500)), ("1.5s", .milliseconds(1500)),
+        ("2m", .seconds(120)),
+        ("1h", .seconds(3600)), ("0", .zero),
+    ])
+    func `durations have a unit, seconds by default`(text: String, duration: Duration) {
+        #expect(DurationArgument(argument: text)?.duration == duration)
+    }
+
+    @Test(arguments: ["", "s", "-1s", "1d", "1e9", "99999999999h", "1.2.3s", "nan"])
+    func `what is no duration is refused`(text: String) {
+        #expect(DurationArgument(argument: text) == nil)
+    }
+
+    @Test(arguments: [("1", 1), ("64k", 65_536), ("16M", 16 << 20), ("1GiB", 1 << 30)])
+    func `byte counts have units of 1,024`(text: String, bytes: Int) {
+        #expect(ByteCountArgument(argument: text)?.bytes == bytes)
+    }
+
+    @Test(arguments: ["", "0", "k", "-1", "1.5M", "99999999999G", "1T"])
+    func `what is no byte count is refused`(text: String) {
+        #expect(ByteCountArgument(argument: text) == nil)
+    }
+
+    @Test(arguments: [
+        ["serve"], ["serve", "a.db", "--port", "70000"], ["serve", "a.db", "--host", "0.0.0.0"],
+        ["serve", "a.db", "--tls-key", "k"], ["serve", "a.db", "--path", "ws"],
+        ["serve", "a.db", "--read-only", "--wal"],
+        ["serve", "a.db", "--max-connections", "0"], ["serve", "a.db", "--nonsense"], ["query"],
+        ["query", "a", "b", "c"],
+        ["query", "SELECT", "1"], ["query", "SELECT 1", "--json", "--csv"], ["query", "x", "-p", "1", "-p", ":a=2"],
+        ["listen", "--channels", "tables,nonsense"], ["listen", "--rows", "all"], ["listen", "--since", "nonsense"],
+        ["listen", "--operations", "truncate"],
+    ])
+    func `options that make no sense are refused as wrong usage`(arguments: [String]) {
+        #expect { try TablecastCommand.parseAsRoot(arguments) } throws: { error in
+            TablecastCommand.exitCode(for: error).rawValue == ExitReason.usage.rawValue
+        }
+    }
+
+    @Test func `everyone may be served only where that is said`() throws {
+        for host in ["127.0.0.1", "::1", "localhost"] {
+            #expect(throws: Never.self) { try TablecastCommand.parseAsRoot(["serve", "a.db", "--host", host]) }
+        }
+        #expect(throws: Never.self) {
+            try TablecastCommand.parseAsRoot(["serve", "a.db", "--host", "0.0.0.0", "--allow-anonymous"])
+        }
+    }
+
+    @Test func `the query's options become the request`() throws {
+        let arguments = [
+            "query", "host:1", "SELECT ?", "-p", "5", "--timeout", "2s", "--max-rows", "9", "--not-atomic",
+        ]
+        let command = try #require(try TablecastCommand.parseAsRoot(arguments) as? QueryCommand)
+        #expect(try command.address.description == "ws://host:1/ws")
+        #expect(
+            try command.data(sql: "SELECT ?") == [
+                "sql": "SELECT ?", "rowFormat": "arrays", "params": [5], "timeout": 2000, "maxRows": 9, "atomic": false,
+            ]
+        )
+    }
+}
