@@ -1,5 +1,5 @@
 import NIOCore
-import WireProtocol
+package import WireProtocol
 
 /// Clients to which something happens that happens to nobody else.
 extension Shard {
@@ -123,9 +123,9 @@ extension Client {
 }
 
 extension EncodedMessage {
-    /// The position in the acknowledgement is that after which everything follows: a client that remembers it loses nothing,
+    /// The acknowledgement of a subscription. Its position is that after which everything follows: a client that remembers it loses nothing,
     /// whether it sees the replay to its end or not.
-    static func subscribed(_ payload: SubscribedPayload, replyTo: String?) -> EncodedMessage {
+    package static func subscribed(_ payload: SubscribedPayload, replyTo: String?) -> EncodedMessage {
         let header = EnvelopeHeader(
             .subscribed,
             channel: payload.channel,

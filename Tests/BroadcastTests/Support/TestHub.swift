@@ -40,6 +40,9 @@ final class TestHub {
         return position
     }
 
+    /// Transactions that are not published.
+    func skip(_ count: UInt64) { sequence += count }
+
     func reset(epoch: String) {
         self.epoch = epoch
         sequence = 0

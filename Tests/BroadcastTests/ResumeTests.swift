@@ -1,0 +1,276 @@
+import Broadcast
+import NIOCore
+import Testing
+import WireProtocol
+
+@Suite struct ResumeTests {
+    private static func texts(_ range: ClosedRange<Int>, _ level: String = "none") -> [String] {
+        range.map { "e:\($0) t \(level)" }
+    }
+
+    @Test func `what was committed since is replayed between acknowledgement and live`() {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        for _ in 0..<3 { test.publish("t") }
+        test.subscribeToTables(client, since: 1)
+        test.publish("t")
+        test.run()
+        test.publish("t")
+        test.run()
+        #expect(outlet.take() == ["subscribed tables e:1 true"] + Self.texts(2...5))
+    }
+
+    @Test(arguments: [("e", 3), ("e", 0), ("old", 2)] as [(String, UInt64)])
+    func `a position in the future, too old or of another epoch is not recovered`(epoch: String, since: UInt64) {
+        var limits = HubLimits()
+        limits.history.maxTransactions = 1
+        let test = TestHub(limits: limits)
+        let (client, outlet) = test.connect()
+        for _ in 0..<2 { test.publish("t") }
+        test.subscribeToTables(client, since: since, epoch: epoch)
+        test.publish("t")
+        test.run()
+        #expect(outlet.take() == ["subscribed tables e:2 false", "e:3 t none"])
+    }
+
+    @Test func `a client that is up to date is recovered with nothing`() {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        test.publish("t")
+        test.subscribeToTables(client, since: 1)
+        test.run()
+        #expect(outlet.take() == ["subscribed tables e:1 true"])
+    }
+
+    @Test func `a second subscription replaces the first between two transactions`() throws {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        test.subscribeToTables(client)
+        test.publish("t")
+        test.subscribeToTables(client, try TableFilter(rowLevel: .keys))
+        test.publish("t")
+        test.run()
+        test.subscribeToTables(client, since: 1)
+        test.run()
+        #expect(
+            outlet.take() == [
+                "subscribed tables e:0", "e:1 t none", "subscribed tables e:1", "e:2 t keys",
+                "subscribed tables e:1 true", "e:2 t none",
+            ]
+        )
+    }
+
+    @Test func `a replay goes at the pace of its client while others are served`() {
+        var limits = HubLimits()
+        limits.replayChunkBytes = 1000
+        limits.resumeQueuedBytes = 0
+        let test = TestHub(limits: limits)
+        let (client, outlet) = test.connect()
+        let (other, hearing) = test.connect()
+        test.subscribeToTables(other)
+        for _ in 0..<100 { test.publish("t") }
+        outlet.isStalled = true
+        test.subscribeToTables(client, since: 0)
+        test.run()
+        #expect(outlet.received.count <= 11)
+        for _ in 0..<30 {
+            test.publish("t")
+            outlet.read()
+            test.hub.drained(client)
+            test.run()
+            #expect(outlet.queuedBytes < 500)
+        }
+        #expect(outlet.take() == ["subscribed tables e:0 true"] + Self.texts(1...130))
+        #expect(hearing.take() == ["subscribed tables e:0"] + Self.texts(1...130))
+    }
+
+    @Test func `a subscription that replaces one that is being replayed goes on where it was`() throws {
+        var limits = HubLimits()
+        limits.replayChunkBytes = 300
+        limits.resumeQueuedBytes = 0
+        let test = TestHub(limits: limits)
+        let (client, outlet) = test.connect()
+        for _ in 0..<9 { test.publish("t") }
+        outlet.isStalled = true
+        test.subscribeToTables(client, since: 0)
+        test.run()
+        outlet.read()
+        test.hub.drained(client)
+        test.subscribeToTables(client, try TableFilter(rowLevel: .keys))
+        test.run()
+        outlet.isStalled = false
+        outlet.read()
+        test.hub.drained(client)
+        test.run()
+        test.publish("t")
+        test.run()
+        let texts = outlet.take()
+        let split = try #require(texts.lastIndex { $0.hasPrefix("subscribed") })
+        #expect(split == 4)
+        #expect(Array(texts[1..<split]) == Self.texts(1...(split - 1)))
+        #expect(texts[split] == "subscribed tables e:\(split - 1)")
+        #expect(Array(texts[(split + 1)...]) == Self.texts(split...10, "keys"))
+    }
+
+    @Test func `a client that catches up slower than the history forgets is closed`() {
+        var limits = HubLimits()
+        limits.replayChunkBytes = 100
+        limits.resumeQueuedBytes = 0
+        limits.history.maxBytes = 1000
+        limits.history.maxPinnedBytes = 1000
+        let test = TestHub(limits: limits)
+        let (client, outlet) = test.connect()
+        for _ in 0..<10 { test.publish("t") }
+        outlet.isStalled = true
+        test.subscribeToTables(client, since: 0)
+        test.run()
+        outlet.read()
+        test.hub.drained(client)
+        for _ in 0..<10 { test.publish("t") }
+        test.run()
+        #expect(test.hub.statistics.historyTransactions == 19)
+        for _ in 0..<10 { test.publish("t") }
+        outlet.read()
+        test.hub.drained(client)
+        test.run()
+        #expect(outlet.closed == .tooSlow)
+        test.publish("t")
+        #expect(test.hub.statistics.historyTransactions == 10)
+    }
+
+    @Test func `a new epoch is told to whoever listens to tables, and only to them`() {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        let (_, other) = test.connect()
+        test.subscribeToTables(client)
+        test.publish("t")
+        test.reset(epoch: "f")
+        test.publish("t")
+        test.run()
+        #expect(
+            outlet.take() == ["subscribed tables e:0", "e:1 t none", "subscribed tables f:0 false", "f:1 t none"]
+        )
+        #expect(other.take() == [])
+        test.subscribeToTables(client, since: 1, epoch: "e")
+        test.run()
+        #expect(outlet.take() == ["subscribed tables f:1 false"])
+    }
+
+    @Test func `a new epoch ends replays and snapshots`() throws {
+        var limits = HubLimits()
+        limits.replayChunkBytes = 100
+        limits.resumeQueuedBytes = 0
+        let test = TestHub(limits: limits)
+        let (replaying, outlet) = test.connect()
+        let (held, holding) = test.connect()
+        for _ in 0..<5 { test.publish("t") }
+        outlet.isStalled = true
+        test.subscribeToTables(replaying, since: 0)
+        test.run()
+        outlet.read()
+        test.hub.drained(replaying)
+        let hold = try test.hub.hold(held, .everything)
+        test.run()
+        test.reset(epoch: "f")
+        #expect(!test.hub.isHeld(hold))
+        outlet.read()
+        test.hub.drained(replaying)
+        test.publish("t")
+        test.hub.release(hold, after: Position(epoch: "e", sequence: 5))
+        test.run()
+        #expect(
+            outlet.take() == ["subscribed tables e:0 true", "e:1 t none", "subscribed tables f:0 false", "f:1 t none"]
+        )
+        #expect(holding.take() == ["subscribed tables f:0 false", "f:1 t none"])
+    }
+}
+
+@Suite struct SnapshotTests {
+    @Test func `what was committed after the snapshot follows it`() throws {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        test.publish("t")
+        let hold = try test.hub.hold(client, .everything)
+        #expect(test.hub.filters == [.everything])
+        test.publish("t")
+        test.publish("t")
+        test.run()
+        #expect(test.hub.isHeld(hold))
+        test.hub.send(EncodedMessage("rows as of 2"), to: client)
+        test.hub.release(hold, after: Position(epoch: "e", sequence: 2))
+        test.publish("t")
+        test.run()
+        test.publish("t")
+        test.run()
+        #expect(outlet.take() == ["rows as of 2", "e:3 t none", "e:4 t none", "e:5 t none"])
+        #expect(!test.hub.isHeld(hold))
+    }
+
+    @Test func `a snapshot may be ahead of what was published`() throws {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        test.publish("t")
+        let hold = try test.hub.hold(client, .everything)
+        test.hub.send(EncodedMessage("rows as of 3"), to: client)
+        test.hub.release(hold, after: Position(epoch: "e", sequence: 3))
+        test.run()
+        for _ in 0..<4 { test.publish("t") }
+        test.run()
+        #expect(outlet.take() == ["rows as of 3", "e:4 t none", "e:5 t none"])
+    }
+
+    @Test func `a transaction without events leaves no gap behind a snapshot`() throws {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        let hold = try test.hub.hold(client, .everything)
+        test.hub.release(hold, after: Position(epoch: "e", sequence: 2))
+        test.run()
+        test.publish("t")
+        test.skip(1)
+        test.publish("t")
+        test.run()
+        #expect(outlet.take() == ["e:3 t none"])
+    }
+
+    @Test func `what a snapshot will need is kept beyond the limits of the history`() throws {
+        var limits = HubLimits()
+        limits.history.maxTransactions = 2
+        limits.replayChunkBytes = 250
+        let test = TestHub(limits: limits)
+        let (client, outlet) = test.connect()
+        let hold = try test.hub.hold(client, .everything)
+        for _ in 0..<10 { test.publish("t") }
+        test.hub.release(hold, after: Position(epoch: "e", sequence: 1))
+        test.run()
+        #expect(outlet.take() == (2...10).map { "e:\($0) t none" })
+        test.publish("t")
+        #expect(test.hub.statistics.historyTransactions == 2)
+    }
+
+    @Test func `a subscription that replaces a held one ends the hold`() throws {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        let hold = try test.hub.hold(client, .everything)
+        test.run()
+        test.publish("t")
+        test.subscribeToTables(client)
+        test.run()
+        #expect(!test.hub.isHeld(hold))
+        test.hub.release(hold, after: Position(epoch: "e", sequence: 0))
+        test.publish("t")
+        test.run()
+        #expect(outlet.take() == ["subscribed tables e:1", "e:2 t none"])
+    }
+
+    @Test func `a client that goes while it is held leaves nothing behind`() throws {
+        let test = TestHub()
+        let (client, _) = test.connect()
+        let hold = try test.hub.hold(client, .everything)
+        test.run()
+        test.hub.disconnect(client)
+        #expect(!test.hub.isHeld(hold))
+        #expect(test.hub.filters == [])
+        test.hub.release(hold, after: Position(epoch: "e", sequence: 0))
+        test.run()
+    }
+}
