@@ -19,6 +19,20 @@ package struct SQLName: Sendable {
     }
 }
 
+extension SQLName {
+    /// Whether SQLite keeps the name for itself.
+    package var isReserved: Bool { Self.areEqualIgnoringCase(string.utf8.prefix(7), "sqlite_".utf8) }
+
+    /// Equal as SQLite compares identifiers: the case of ASCII letters does not count.
+    package static func areEqualIgnoringCase(_ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>) -> Bool {
+        left.elementsEqual(right) { folded($0) == folded($1) }
+    }
+
+    private static func folded(_ byte: UInt8) -> UInt8 {
+        (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+    }
+}
+
 extension SQLName: Hashable {
     package static func == (left: SQLName, right: SQLName) -> Bool { left.string.isIdentical(to: right.string) }
 

@@ -1,0 +1,103 @@
+/// Compares two schemas. Pure: what ran in between is not asked, so that `IF NOT EXISTS` on what exists, a rolled back
+/// `CREATE`, `ANALYZE`, `REINDEX` and `VACUUM` are no change.
+package enum SchemaDiff {
+    /// The changes in an order in which a replica can apply them: drops, modifications, creations.
+    ///
+    /// Renames come so that each new name is free when its turn comes, except where tables swap names.
+    ///
+    /// - Parameters:
+    ///   - before: the schema at the beginning.
+    ///   - after: the schema at the end.
+    ///   - identities: which table is which; inferred from the two where nothing better is known.
+    package static func changes(
+        from before: SchemaSnapshot,
+        to after: SchemaSnapshot,
+        identities: SchemaIdentities? = nil
+    ) -> [SchemaChange] {
+        let identities = identities ?? SchemaIdentities(from: before, to: after)
+        var survivors: Set<SQLName> = []
+        var created: [SchemaChange] = []
+        var modified: [SchemaChange.Modification] = []
+        for table in after.visibleTables {
+            guard let previousName = identities.previousNames[table.name], let previous = before.tables[previousName],
+                !previous.isShadow
+            else {
+                created.append(.created(table.description))
+                created.append(contentsOf: objectsOfNewTable(table))
+                continue
+            }
+            survivors.insert(previousName)
+            if let change = modification(of: previous, to: table, identities) { modified.append(change) }
+        }
+        // The youngest first: a view goes before the tables that it reads.
+        let dropped = before.visibleTables.reversed()
+            .filter { !survivors.contains($0.name) }
+            .map { SchemaChange.dropped($0.description) }
+        return dropped + inRenameOrder(modified).map(SchemaChange.modified) + created
+    }
+
+    private static func modification(
+        of before: SchemaSnapshot.Table,
+        to after: SchemaSnapshot.Table,
+        _ identities: SchemaIdentities
+    ) -> SchemaChange.Modification? {
+        let isRenamed = before.name != after.name
+        let objects = objectChanges(from: before.objects, to: after.objects)
+        let isSameSQL = before.description.sql.isIdentical(to: after.description.sql)
+        // A column dropped and added again can leave the SQL as it was, with all its values gone.
+        let hasMovedColumns = identities.columnSources[after.name].map { $0 != Array(0..<$0.count) } ?? false
+        guard isRenamed || !isSameSQL || !objects.isEmpty || hasMovedColumns else { return nil }
+        return SchemaChange.Modification(
+            table: after.description,
+            previousName: isRenamed ? before.description.name : nil,
+            columnSources: identities.columnSources[after.name],
+            objects: objects
+        )
+    }
+
+    /// The indexes and triggers of a table that is new itself are told once it is there.
+    private static func objectsOfNewTable(_ table: SchemaSnapshot.Table) -> [SchemaChange] {
+        let objects = objectChanges(from: [], to: table.objects)
+        return objects.isEmpty ? [] : [.modified(.init(table: table.description, objects: objects))]
+    }
+
+    private static func objectChanges(
+        from before: [SchemaSnapshot.Object],
+        to after: [SchemaSnapshot.Object]
+    ) -> [SchemaChange.ObjectChange] {
+        func change(
+            _ action: SchemaChange.ObjectChange.Action,
+            _ object: SchemaSnapshot.Object
+        ) -> SchemaChange.ObjectChange {
+            .init(action: action, kind: object.kind, name: object.name.string, sql: object.sql.string)
+        }
+        var changes: [SchemaChange.ObjectChange] = []
+        let new = Dictionary(after.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let old = Dictionary(before.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        for object in before where new[object.name]?.kind != object.kind {
+            changes.append(change(.removed, object))
+        }
+        for object in after {
+            guard let previous = old[object.name], previous.kind == object.kind else {
+                changes.append(change(.added, object))
+                continue
+            }
+            if previous.sql != object.sql { changes.append(change(.changed, object)) }
+        }
+        return changes
+    }
+
+    /// Puts a rename that frees a name before the one that takes it.
+    private static func inRenameOrder(
+        _ modifications: [SchemaChange.Modification]
+    ) -> [SchemaChange.Modification] {
+        var waiting = modifications
+        var ordered: [SchemaChange.Modification] = []
+        while !waiting.isEmpty {
+            let occupied = Set(waiting.compactMap { $0.previousName.map { SQLName($0) } })
+            let next = waiting.firstIndex { $0.previousName == nil || !occupied.contains(SQLName($0.table.name)) }
+            ordered.append(waiting.remove(at: next ?? 0))
+        }
+        return ordered
+    }
+}

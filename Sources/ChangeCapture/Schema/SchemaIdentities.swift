@@ -1,0 +1,69 @@
+/// Which table after a change of the schema is which table before it.
+///
+/// Names alone cannot tell: a table can be renamed, and another one can take its name.
+package struct SchemaIdentities: Sendable, Hashable {
+    /// For each table after the change that was there before: its name before.
+    package private(set) var previousNames: [SQLName: SQLName]
+    /// For each table of ``previousNames`` whose columns changed: where each column comes from, nil for a new one.
+    package private(set) var columnSources: [SQLName: [Int?]]
+
+    /// Every table is still the same.
+    package init(unchanged snapshot: SchemaSnapshot) {
+        previousNames = Dictionary(uniqueKeysWithValues: snapshot.tables.keys.map { ($0, $0) })
+        columnSources = [:]
+    }
+
+    /// What one statement did: it can create, drop, rename or alter, and not two of them to one name.
+    ///
+    /// With `inStatement` false, what a whole transaction of another process did, of which only the outcome is known: then a
+    /// table under its old name is the same one, and a renamed one must have kept its root page, columns and entry.
+    package init(from before: SchemaSnapshot, to after: SchemaSnapshot, inStatement: Bool = false) {
+        previousNames = [:]
+        columnSources = [:]
+        var goneBySchemaRowid: [Int64: SchemaSnapshot.Table] = [:]
+        for (name, table) in before.tables where after.tables[name] == nil {
+            goneBySchemaRowid[table.schemaRowid] = table
+        }
+        for (name, table) in after.tables {
+            let previous: SchemaSnapshot.Table? =
+                if let same = before.tables[name] {
+                    same.description.kind == table.description.kind ? same : nil
+                } else if let gone = goneBySchemaRowid[table.schemaRowid],
+                    gone.description.kind == table.description.kind,
+                    inStatement || gone.isPlausiblyRenamed(to: table)
+                { gone } else { nil }
+            guard let previous else { continue }
+            previousNames[name] = previous.name
+            columnSources[name] = ColumnSources.infer(
+                from: previous.description.columns,
+                to: table.description.columns
+            )
+        }
+    }
+
+    /// What both changes did, one after the other.
+    package func followed(by next: SchemaIdentities) -> SchemaIdentities {
+        var result = next
+        result.previousNames = [:]
+        result.columnSources = [:]
+        for (name, middle) in next.previousNames {
+            guard let first = previousNames[middle] else { continue }
+            result.previousNames[name] = first
+            switch (columnSources[middle], next.columnSources[name]) {
+            case (nil, let sources), (let sources, nil): result.columnSources[name] = sources
+            case (let earlier?, let later?):
+                result.columnSources[name] = later.map { source in source.flatMap { earlier[$0] } }
+            }
+        }
+        return result
+    }
+}
+
+extension SchemaSnapshot.Table {
+    /// `ALTER TABLE … RENAME` rewrites the name in the SQL and nothing else of the table.
+    fileprivate func isPlausiblyRenamed(to other: SchemaSnapshot.Table) -> Bool {
+        guard description.kind != .table || rootPage == other.rootPage else { return false }
+        if description.kind == .table { return description.columns == other.description.columns }
+        return description.columns.count == other.description.columns.count
+    }
+}

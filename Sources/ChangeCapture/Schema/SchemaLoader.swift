@@ -1,0 +1,201 @@
+package import SQLiteConnection
+
+extension SchemaSnapshot {
+    /// Reads the main schema in the connection's current transaction, or in one of its own.
+    ///
+    /// - Parameters:
+    ///   - connection: any connection of the database.
+    ///   - previous: an earlier snapshot of the same database. Tables whose entry is the same are taken over from it, so that
+    ///     a change costs by its own size and not by that of the schema.
+    package static func load(
+        from connection: Connection,
+        reusing previous: SchemaSnapshot? = nil
+    ) throws(SQLiteError) -> SchemaSnapshot {
+        // The table-valued pragmas below do not check by themselves whether another process changed the schema: reading
+        // the schema table first makes the connection load the new one.
+        let entries = try readEntries(from: connection)
+        var snapshot = SchemaSnapshot(version: try readVersion(from: connection))
+        let traits = try readTraits(from: connection)
+        for entry in entries where entry.isTable {
+            let name = entry.name
+            // The columns of a view follow those of its tables, without a change of its own entry.
+            if let known = previous?.tables[name], known.isSame(as: entry), known.description.kind != .view {
+                var table = known
+                table.rootPage = entry.rootPage
+                table.objects = []
+                snapshot.tables[name] = table
+            } else {
+                snapshot.tables[name] = try describe(entry, traits[name], connection)
+            }
+        }
+        markShadows(in: &snapshot, traits)
+        for entry in entries {
+            guard let kind = SchemaChange.ObjectChange.Kind(rawValue: entry.type), let sql = entry.sql else { continue }
+            snapshot.tables[entry.table]?.objects.append(
+                Object(kind: kind, name: entry.name, sql: SQLName(sql))
+            )
+        }
+        return snapshot
+    }
+
+    package static func readVersion(from connection: Connection) throws(SQLiteError) -> Int64 {
+        guard case .integer(let version)? = try connection.query("PRAGMA main.schema_version").first?.first else {
+            return 0
+        }
+        return version
+    }
+
+    /// One row of `sqlite_schema`.
+    fileprivate struct Entry {
+        var rowid: Int64
+        var type: String
+        var name: SQLName
+        var table: SQLName
+        var rootPage: Int64
+        var sql: String?
+
+        /// An entry without SQL is one that SQLite made by itself.
+        var isTable: Bool { (type == "table" || type == "view") && sql != nil }
+    }
+
+    private static func readEntries(from connection: Connection) throws(SQLiteError) -> [Entry] {
+        var statement = try connection.prepare(
+            "SELECT rowid, type, name, tbl_name, rootpage, sql FROM main.sqlite_schema ORDER BY rowid"
+        )
+        var entries: [Entry] = []
+        while try statement.step() {
+            let entry = Entry(
+                rowid: statement.integer(0),
+                type: statement.text(1) ?? "",
+                name: SQLName(statement.text(2) ?? ""),
+                table: SQLName(statement.text(3) ?? ""),
+                rootPage: statement.integer(4),
+                sql: statement.text(5)
+            )
+            // SQLite refuses such names to anybody else, whatever their case.
+            if !entry.name.isReserved { entries.append(entry) }
+        }
+        return entries
+    }
+
+    /// What `PRAGMA table_list` knows and no other pragma says.
+    private struct Traits {
+        var isShadow: Bool
+        var isVirtual: Bool
+        var isWithoutRowid: Bool
+    }
+
+    private static func readTraits(from connection: Connection) throws(SQLiteError) -> [SQLName: Traits] {
+        var statement = try connection.prepare(
+            "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main'"
+        )
+        var traits: [SQLName: Traits] = [:]
+        while try statement.step() {
+            traits[SQLName(statement.text(0) ?? "")] = Traits(
+                isShadow: statement.text(1) == "shadow",
+                isVirtual: statement.text(1) == "virtual",
+                isWithoutRowid: statement.integer(2) != 0
+            )
+        }
+        return traits
+    }
+
+    private static func describe(
+        _ entry: Entry,
+        _ traits: Traits?,
+        _ connection: Connection
+    ) throws(SQLiteError) -> Table {
+        let isVirtual = traits?.isVirtual ?? (entry.type == "table" && entry.rootPage == 0)
+        let kind: TableDescription.Kind = entry.type == "view" ? .view : isVirtual ? .virtual : .table
+        // A view on a table that is gone and a virtual table of a module that is not there still exist.
+        let columns = (try? readColumns(of: entry.name, from: connection)) ?? []
+        let primaryKey = columns.indices
+            .filter { columns[$0].primaryKeyOrdinal > 0 }
+            .sorted { columns[$0].primaryKeyOrdinal < columns[$1].primaryKeyOrdinal }
+        let hasRowid = kind == .table && traits?.isWithoutRowid != true
+        let rowidAlias: Int? =
+            if hasRowid, primaryKey.count == 1, columns[primaryKey[0]].isNamedInteger,
+                try !hasPrimaryKeyIndex(entry.name, connection)
+            { primaryKey[0] } else { nil }
+        return Table(
+            description: TableDescription(
+                name: entry.name.string,
+                kind: kind,
+                sql: entry.sql ?? "",
+                columns: columns,
+                primaryKey: primaryKey,
+                hasRowid: hasRowid,
+                rowidAlias: rowidAlias
+            ),
+            schemaRowid: entry.rowid,
+            rootPage: entry.rootPage,
+            shadowOwner: nil,
+            objects: []
+        )
+    }
+
+    private static func readColumns(
+        of name: SQLName,
+        from connection: Connection
+    ) throws(SQLiteError) -> [ColumnDescription] {
+        var statement = try connection.prepare(
+            #"SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, 'main') ORDER BY cid"#
+        )
+        try statement.bind(.text(name.string), at: 1)
+        var columns: [ColumnDescription] = []
+        while try statement.step() {
+            columns.append(
+                ColumnDescription(
+                    name: statement.text(0) ?? "",
+                    type: statement.text(1) ?? "",
+                    isNotNull: statement.integer(2) != 0,
+                    defaultSQL: statement.text(3),
+                    primaryKeyOrdinal: Int(statement.integer(4)),
+                    visibility: .init(rawValue: Int(statement.integer(5))) ?? .normal
+                )
+            )
+        }
+        return columns
+    }
+
+    /// `INTEGER PRIMARY KEY DESC` is, for the sake of old files, no other name for the rowid; only its index tells.
+    private static func hasPrimaryKeyIndex(_ name: SQLName, _ connection: Connection) throws(SQLiteError) -> Bool {
+        let rows = try connection.query(
+            "SELECT 1 FROM pragma_index_list(?, 'main') WHERE origin = 'pk'",
+            [.text(name.string)]
+        )
+        return !rows.isEmpty
+    }
+
+    /// A shadow table is named after its virtual table, an underscore and the module's own suffix.
+    private static func markShadows(in snapshot: inout SchemaSnapshot, _ traits: [SQLName: Traits]) {
+        for name in snapshot.tables.keys {
+            guard traits[name]?.isShadow == true else {
+                snapshot.tables[name]?.shadowOwner = nil
+                continue
+            }
+            let utf8 = name.string.utf8
+            let owner = snapshot.tables.keys
+                .filter { candidate in
+                    snapshot.tables[candidate]?.description.kind == .virtual
+                        && utf8.count > candidate.string.utf8.count + 1
+                        && SQLName.areEqualIgnoringCase(utf8.prefix(candidate.string.utf8.count), candidate.string.utf8)
+                        && utf8.dropFirst(candidate.string.utf8.count).first == UInt8(ascii: "_")
+                }
+                .max { $0.string.utf8.count < $1.string.utf8.count }
+            snapshot.tables[name]?.shadowOwner = owner
+        }
+    }
+}
+
+extension SchemaSnapshot.Table {
+    fileprivate func isSame(as entry: SchemaSnapshot.Entry) -> Bool {
+        schemaRowid == entry.rowid && description.sql.isIdentical(to: entry.sql ?? "")
+    }
+}
+
+extension ColumnDescription {
+    fileprivate var isNamedInteger: Bool {
+        SQLName.areEqualIgnoringCase(type.utf8, "integer".utf8)
+    }
+}
