@@ -96,9 +96,23 @@ let package = Package(
         ),
 
         .testTarget(name: "SQLiteConnectionTests", dependencies: ["SQLiteConnection"], swiftSettings: swiftSettings),
+        // A process that writes to a database which the tests watch from another one.
+        .executableTarget(
+            name: "ForeignWriter",
+            dependencies: ["SQLiteConnection"],
+            path: "Tests/ForeignWriter",
+            swiftSettings: swiftSettings
+        ),
+        // A process that watches one, to be measured and killed.
+        .executableTarget(
+            name: "WatchProbe",
+            dependencies: ["ChangeCapture"],
+            path: "Tests/WatchProbe",
+            swiftSettings: swiftSettings
+        ),
         .testTarget(
             name: "ChangeCaptureTests",
-            dependencies: ["ChangeCapture", "SQLiteConnection"],
+            dependencies: ["ChangeCapture", "SQLiteConnection", "ForeignWriter"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -143,7 +157,7 @@ let package = Package(
 // `TABLECAST_ONLY=sqlite swift test` builds and tests the SQLite half alone, `wire` the network half, `web` the page's files:
 // none needs Hummingbird, which takes most of a first build.
 let halves: [String: Set<String>] = [
-    "sqlite": ["CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService"],
+    "sqlite": ["CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService", "ForeignWriter", "WatchProbe"],
     "wire": ["CZlib", "WireProtocol", "Broadcast", "WebSocketTransport", "EchoServer"],
     "web": ["TablecastWeb"],
 ]

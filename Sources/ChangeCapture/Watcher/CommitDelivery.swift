@@ -1,0 +1,174 @@
+import SQLiteConnection
+
+/// Brings what was captured to the sink, each commit once and by the right name, and jobs from other threads to the
+/// watcher's.
+final class CommitDelivery: Sendable {
+    /// Work that another thread wants done at exactly the position reached.
+    typealias Job = @Sendable (Result<SnapshotCursor, WatchError>) -> Void
+
+    private struct Control {
+        var isStopped = false
+        var jobs: [Job] = []
+        var level = CaptureLevel.values
+    }
+
+    let own: OwnCommits
+    private let sink: any DatabaseEventSink
+    private let wake: WakeSignal
+    private let control = Monitor(Control())
+    private let limits: WatcherLimits
+
+    init(sink: any DatabaseEventSink, own: OwnCommits, wake: WakeSignal, limits: WatcherLimits) {
+        self.sink = sink
+        self.own = own
+        self.wake = wake
+        self.limits = limits
+    }
+
+    // MARK: From any thread
+
+    var isStopped: Bool { control.withLock { $0.isStopped } }
+
+    func stop() {
+        control.update { $0.isStopped = true }
+        wake.signal()
+    }
+
+    /// How much of each row is captured from the next commit on.
+    var captureLevel: CaptureLevel {
+        get { control.withLock { $0.level } }
+        set { control.withLock { $0.level = newValue } }
+    }
+
+    /// Has `job` run on the watcher's thread between two transactions. False when the watcher has stopped.
+    func enqueue(_ job: @escaping Job) -> Bool {
+        let isAccepted = control.update { control in
+            if control.isStopped { return false }
+            control.jobs.append(job)
+            return true
+        }
+        if isAccepted { wake.signal() }
+        return isAccepted
+    }
+
+    /// Waits until the watcher is stopped, at most so long; whether it is.
+    func waitForStop(atMost timeout: Duration) -> Bool {
+        control.wait(atMost: timeout) { $0.isStopped ? true : nil } ?? false
+    }
+
+    // MARK: On the watcher's thread
+
+    func send(_ event: DatabaseEvent) { sink.receive(event) }
+
+    func runJobs(at position: some PageReader) {
+        guard let jobs = takeJobs() else { return }
+        let cursor = WatchError.result { () throws(SQLiteError) in try SnapshotCursor(position) }
+        for job in jobs { job(cursor) }
+    }
+
+    func refuseJobs(_ error: WatchError) {
+        for job in takeJobs() ?? [] { job(.failure(error)) }
+    }
+
+    private func takeJobs() -> [Job]? {
+        control.withLock { control in
+            if control.jobs.isEmpty { return nil }
+            defer { control.jobs = [] }
+            return control.jobs
+        }
+    }
+
+    /// The commits of this process's writer that have ended, after waiting for one that is under way.
+    func announcedCommits() -> [OwnCommits.Commit] {
+        if let commits = own.announced(atMost: limits.busyTimeout) { return commits }
+        send(
+            .notice("a commit of this process did not end within \(limits.busyTimeout); it may be reported as external")
+        )
+        return []
+    }
+
+    /// Delivers one commit of the log.
+    func deliver(
+        _ changes: ChangeSet,
+        lastFrame: UInt32,
+        own commits: [OwnCommits.Commit],
+        at position: some PageReader
+    ) {
+        let commit = commits.first { $0.frameCount == lastFrame }
+        deliver(commit?.changes ?? changes, for: commit, at: position)
+    }
+
+    /// Delivers what one or several commits did that cannot be told apart.
+    ///
+    /// They are ours when exactly as many commits were made as our writer announced. When others' are among them, the changes
+    /// are reported as theirs, and our writer's commits follow without any: nothing is lost, and nothing comes twice.
+    func deliverMerged(
+        _ changes: ChangeSet,
+        commits count: UInt32,
+        at position: some PageReader,
+        isStillCaptured: () -> Bool
+    ) {
+        let own = announcedCommits()
+        let isOurs = own.count == Int(count) && isStillCaptured()
+        guard isOurs, let last = own.last else {
+            deliver(changes, for: nil, at: position)
+            return
+        }
+        let known = own.compactMap(\.changes)
+        guard own.count > 1, known.count == own.count else {
+            for commit in own.dropLast() { deliverOwn(commit, changes: nil) }
+            deliver(changes, for: last, at: position)
+            return
+        }
+        for commit in own { deliverOwn(commit, changes: commit.changes) }
+    }
+
+    /// Delivers commits of which only their number is known, and what our writer says of its own.
+    func deliverUnknown(_ changes: ChangeSet, commits count: UInt32, isStillCaptured: () -> Bool) {
+        let own = announcedCommits()
+        let isOurs = own.count == Int(count) && isStillCaptured() && own.allSatisfy { $0.changes != nil }
+        if !isOurs { send(.transaction(CapturedTransaction(changes: changes))) }
+        for commit in own { deliverOwn(commit, changes: commit.changes) }
+    }
+
+    private func deliver(_ changes: ChangeSet, for commit: OwnCommits.Commit?, at position: some PageReader) {
+        var changes = changes
+        if commit == nil, changes.isEmpty { return }
+        changes.origin = commit == nil ? .external : .service
+        let transaction = CapturedTransaction(changes: changes, token: commit?.token)
+        if let sink = sink as? any SnapshotSink, let cursor = try? SnapshotCursor(position) {
+            sink.receive(transaction, at: cursor)
+        } else {
+            sink.receive(.transaction(transaction))
+        }
+        if let commit { own.delivered(commit.token) }
+    }
+
+    /// Delivers commits of our own that are a part of what was reported already: those that left no frame in the log, and
+    /// those that were reported as somebody else's because they could not be told apart.
+    ///
+    /// Call when nothing is published that is not captured; `isStillCaptured` is asked after the record was looked at.
+    func deliverLateCommits(isStillCaptured: () -> Bool) {
+        guard own.hasAnnounced, let commits = own.announced(atMost: .zero), isStillCaptured() else { return }
+        for commit in commits { deliverOwn(commit, changes: nil) }
+    }
+
+    /// At the beginning of a session: what was announced before is part of the state that it starts from.
+    func releaseOwnCommits() {
+        for commit in own.announced(atMost: .zero) ?? [] { deliverOwn(commit, changes: commit.changes) }
+    }
+
+    private func deliverOwn(_ commit: OwnCommits.Commit, changes: ChangeSet?) {
+        var changes = changes ?? ChangeSet(origin: .service, events: [])
+        changes.origin = .service
+        send(.transaction(CapturedTransaction(changes: changes, token: commit.token)))
+        own.delivered(commit.token)
+    }
+}
+
+/// A sink that wants to look at the database as of each commit.
+package protocol SnapshotSink: DatabaseEventSink {
+    /// Called in place of ``DatabaseEventSink/receive(_:)`` for a transaction found in the log. The cursor is valid within
+    /// the call.
+    func receive(_ transaction: CapturedTransaction, at snapshot: SnapshotCursor)
+}

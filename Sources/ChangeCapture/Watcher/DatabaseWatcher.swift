@@ -1,0 +1,92 @@
+package import SQLiteConnection
+
+/// Watches one database file on a thread of its own and reports every committed transaction, whoever made it, in one
+/// order.
+///
+/// Opens the file again when it was replaced, deleted and put back, or used exclusively by somebody for a while; each
+/// time a new epoch begins.
+package final class DatabaseWatcher: Sendable {
+    /// For the writer of this process to say which commits are its own.
+    package let ownCommits: OwnCommits
+
+    private let path: String
+    private let limits: WatcherLimits
+    private let delivery: CommitDelivery
+    private let wake: WakeSignal
+    private let thread: Monitor<BackgroundThread?>
+
+    /// Prepares to watch the file at `path`. Nothing is opened before ``start()``.
+    package init(path: String, sink: any DatabaseEventSink, limits: WatcherLimits = WatcherLimits()) throws(WatchError)
+    {
+        guard !path.isEmpty, path != ":memory:" else { throw .notAFile(path: path) }
+        self.path = path
+        self.limits = limits
+        wake = try WakeSignal()
+        ownCommits = OwnCommits(wake: wake)
+        delivery = CommitDelivery(sink: sink, own: ownCommits, wake: wake, limits: limits)
+        thread = Monitor(nil)
+    }
+
+    deinit { stop() }
+
+    /// Opens the file and returns once its present state is pinned: every commit from here on is reported.
+    ///
+    /// Throws when there is no such file or it is no database. A file that somebody uses exclusively is waited for in the
+    /// background, after a ``DatabaseEvent/databaseGone(_:)``.
+    package func start() throws(WatchError) {
+        let outcome = Monitor<Result<Void, WatchError>?>(nil)
+        let supervisor = WatchSupervisor(path: path, limits: limits, delivery: delivery, wake: wake)
+        let started = try BackgroundThread(name: "tablecast-watch") {
+            supervisor.run { result in outcome.update { $0 = $0 ?? result } }
+        }
+        thread.update { $0 = started }
+        // The thread always answers: opening waits no longer than the busy timeout.
+        let result = outcome.wait(atMost: limits.busyTimeout * 10) { $0 }
+        if case .failure(let error)? = result {
+            stop()
+            throw error
+        }
+    }
+
+    /// How much of each row other processes' commits are reported with, from the next one on. What nobody wants need not be
+    /// decoded.
+    package var captureLevel: CaptureLevel {
+        get { delivery.captureLevel }
+        set { delivery.captureLevel = newValue }
+    }
+
+    /// Stops capturing and waits until the thread has let go of the file. Again does nothing. Not to be called by the sink.
+    package func stop() {
+        delivery.stop()
+        let started = thread.update { thread in
+            defer { thread = nil }
+            return thread
+        }
+        started?.join()
+        ownCommits.close()
+    }
+
+    /// Stops capturing without waiting for it; for places that must not block.
+    package func requestStop() {
+        delivery.stop()
+        ownCommits.close()
+    }
+
+    /// Runs `body` on the watcher's thread between two transactions, with a connection that shows the database exactly as of
+    /// the last one delivered. Nothing is captured meanwhile, and nothing is lost.
+    package func read<Value: Sendable>(
+        _ body: @escaping @Sendable (Connection) throws(SQLiteError) -> Value
+    ) async throws(WatchError) -> Value {
+        let result: Result<Value, WatchError> = await withCheckedContinuation { continuation in
+            let isAccepted = delivery.enqueue { cursor in
+                continuation.resume(
+                    returning: cursor.flatMap { cursor in
+                        WatchError.result { () throws(SQLiteError) in try body(cursor.connection) }
+                    }
+                )
+            }
+            if !isAccepted { continuation.resume(returning: .failure(.stopped)) }
+        }
+        return try result.get()
+    }
+}

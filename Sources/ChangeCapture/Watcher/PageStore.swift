@@ -1,0 +1,117 @@
+import SQLiteConnection
+
+/// The pages of a database in WAL mode as of any commit that is still pinned: from the log, else from the database file.
+///
+/// One thread at a time.
+final class PageStore {
+    let pageSize: Int
+    /// ``pageSize`` less the bytes reserved at each page's end.
+    let usableSize: Int
+    private let file: DatabaseFile
+    private let path: String
+    private var wal: WALFile?
+    private var frames = FrameIndex()
+    private let cache: PageCache
+
+    init(path: String, file: DatabaseFile, maxCacheBytes: Int) throws(WatchError) {
+        self.path = path
+        self.file = file
+        // Page 1 of the file is never without its header: WAL mode itself is noted there. Neither size can change while
+        // the file is in WAL mode.
+        let header = try withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) { bytes in
+            Result { () throws(WatchError) in
+                try WatchError.wrap { () throws(SQLiteError) in try file.read(into: bytes, at: 0) }
+                do {
+                    return try DatabaseHeader(UnsafeRawBufferPointer(bytes))
+                } catch {
+                    throw .notADatabase(path: path, reason: "\(error)")
+                }
+            }
+        }.get()
+        pageSize = header.pageSize
+        usableSize = header.usableSize
+        cache = PageCache(pageSize: pageSize, maxBytes: maxCacheBytes)
+    }
+
+    /// The size of the database file in pages.
+    func filePageCount() throws(WatchError) -> UInt32 {
+        let bytes = try WatchError.wrap { () throws(SQLiteError) in try file.byteCount() }
+        return UInt32(clamping: bytes / Int64(pageSize))
+    }
+
+    /// False when the log that was opened is not the one of that name any more.
+    var isLogInPlace: Bool {
+        guard let identity = wal?.identity else { return true }
+        return identity == FileIdentity(path: path + "-wal")
+    }
+
+    /// The number of the first frame that is not indexed yet.
+    var nextFrame: UInt32 { frames.nextFrame }
+
+    /// Reads and indexes the header of the next frame. `salt` names the generation of the log that it must belong to.
+    func indexNextFrame(salt: WALSalt) throws(WatchError) -> WALFrameHeader {
+        if wal == nil { wal = WALFile(databasePath: path) }
+        let number = frames.nextFrame
+        let header = withUnsafeTemporaryAllocation(byteCount: WALFrameHeader.byteCount, alignment: 8) { bytes in
+            wal?.read(into: bytes, at: offset(ofFrame: number)) == bytes.count
+                ? WALFrameHeader(UnsafeRawBufferPointer(bytes)) : nil
+        }
+        guard let header else { throw .discontinuity("frame \(number) of the log cannot be read") }
+        // SQLite 3.40 can leave committed frames whose salt and checksum are zero (a page that was spilled and written
+        // again after ROLLBACK TO): only another generation's salt is wrong.
+        guard header.salt == salt || header.salt == .zero, header.pageNumber > 0 else {
+            throw .discontinuity("frame \(number) belongs to another generation of the log")
+        }
+        frames.append(page: header.pageNumber)
+        return header
+    }
+
+    /// Forgets the log's frames: everything before frame `next` is in the database file.
+    func forgetFrames(next: UInt32) {
+        frames.removeAll(next: next)
+        cache.removeAll()
+    }
+
+    /// Lends a page as of the commit whose last frame is `limit`.
+    @inline(__always)
+    func withPage<Result>(
+        _ number: UInt32,
+        upTo limit: UInt32,
+        _ body: (UnsafeRawBufferPointer) throws(WALDecodeError) -> Result
+    ) throws(WALDecodeError) -> Result {
+        let frame = frames.frame(of: number, upTo: limit)
+        let key = frame.map { 1 << 63 | UInt64($0) } ?? UInt64(number)
+        return try cache.withPage(
+            key,
+            fill: { buffer throws(WALDecodeError) in try self.read(number, frame, into: buffer) },
+            body: body
+        )
+    }
+
+    private func read(
+        _ number: UInt32,
+        _ frame: UInt32?,
+        into buffer: UnsafeMutableRawBufferPointer
+    ) throws(WALDecodeError) {
+        if let frame {
+            let position = offset(ofFrame: frame) + Int64(WALFrameHeader.byteCount)
+            guard wal?.read(into: buffer, at: position) == buffer.count else {
+                throw WALDecodeError(page: number, .unreadable("frame \(frame) of the log is cut off"))
+            }
+            return
+        }
+        do {
+            try file.read(into: buffer, at: Int64(number - 1) * Int64(pageSize))
+        } catch {
+            throw WALDecodeError(page: number, .unreadable("\(error)"))
+        }
+    }
+
+    private func offset(ofFrame frame: UInt32) -> Int64 {
+        Int64(WALHeader.byteCount) + Int64(frame - 1) * Int64(pageSize + WALFrameHeader.byteCount)
+    }
+}
+
+extension WALSalt {
+    fileprivate static let zero = WALSalt(first: 0, second: 0)
+}

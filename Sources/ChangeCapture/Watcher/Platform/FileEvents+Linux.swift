@@ -1,0 +1,93 @@
+#if os(Linux)
+    import Glibc
+
+    /// Tells that the database or its log was written, created, moved or deleted, by inotify.
+    ///
+    /// An event says only that it is worth looking. Whoever gets none, as on a network file system, must look from time to time.
+    ///
+    /// Source: inotify(7).
+    final class FileEvents {
+        private let descriptor: Int32
+        private let databasePath: String
+        private let wake: WakeSignal
+        /// Names in the directory that concern us.
+        private let names: Set<String>
+        private var filesChanged = false
+
+        init(databasePath: String, wake: WakeSignal) {
+            self.databasePath = databasePath
+            self.wake = wake
+            let name = databasePath.split(separator: "/").last.map(String.init) ?? databasePath
+            names = [name, name + "-wal", name + "-journal"]
+            // Without inotify, for instance past the system's limit of watches, the polling remains.
+            descriptor = inotify_init1(Int32(IN_NONBLOCK) | Int32(IN_CLOEXEC))
+            let directory = databasePath.hasPrefix("/") ? "/" : "."
+            let parent = databasePath.split(separator: "/").dropLast().joined(separator: "/")
+            let path = parent.isEmpty ? directory : (databasePath.hasPrefix("/") ? "/" + parent : parent)
+            watch(path, IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM)
+            watchFiles()
+        }
+
+        deinit {
+            if descriptor >= 0 { close(descriptor) }
+        }
+
+        /// Waits for an event or for the wake signal; true when there was one within `timeout`.
+        func wait(atMost timeout: Duration) -> Bool {
+            var requests = [
+                pollfd(fd: wake.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+            ]
+            guard poll(&requests, descriptor < 0 ? 1 : 2, timeout.pollMilliseconds) > 0 else { return false }
+            return drain()
+        }
+
+        /// Takes what has arrived, without waiting; true when something that concerns us has.
+        func drain() -> Bool {
+            wake.clear()
+            guard descriptor >= 0 else { return true }
+            var isRelevant = false
+            withUnsafeTemporaryAllocation(byteCount: 8_192, alignment: 8) { buffer in
+                while true {
+                    let count = read(descriptor, buffer.baseAddress, buffer.count)
+                    guard count > 0 else { break }
+                    var offset = 0
+                    while offset + MemoryLayout<inotify_event>.size <= count {
+                        let event = buffer.loadUnaligned(fromByteOffset: offset, as: inotify_event.self)
+                        let nameStart = offset + MemoryLayout<inotify_event>.size
+                        offset = nameStart + Int(event.len)
+                        guard event.len > 0 else {
+                            isRelevant = true
+                            if event.mask & UInt32(IN_MODIFY) == 0 { filesChanged = true }
+                            continue
+                        }
+                        let name = buffer[nameStart..<min(offset, count)].prefix { $0 != 0 }
+                        if names.contains(String(decoding: name, as: UTF8.self)) {
+                            isRelevant = true
+                            filesChanged = true
+                        }
+                    }
+                }
+            }
+            return isRelevant
+        }
+
+        /// Whether a file was created, moved or deleted since this was asked last.
+        func takeFilesChanged() -> Bool {
+            guard filesChanged else { return false }
+            filesChanged = false
+            // A file that was created anew is not the one that is watched.
+            watchFiles()
+            return true
+        }
+
+        private func watchFiles() {
+            watch(databasePath, IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF | IN_ATTRIB)
+            watch(databasePath + "-wal", IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF)
+        }
+
+        private func watch(_ path: String, _ events: Int32) {
+            if descriptor >= 0 { inotify_add_watch(descriptor, path, UInt32(bitPattern: events)) }
+        }
+    }
+#endif

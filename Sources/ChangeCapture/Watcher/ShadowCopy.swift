@@ -1,0 +1,134 @@
+import SQLiteConnection
+
+/// A private copy of a small database, against which its present state is compared.
+///
+/// For files with a rollback journal, which keep no old page images. One thread at a time.
+final class ShadowCopy {
+    private static let chunkByteCount = 1 << 20
+
+    let pageSize: Int
+    let usableSize: Int
+    private(set) var pageCount: UInt32
+    private var bytes: [UInt8]
+
+    /// Reads the whole file. The caller holds a lock that keeps writers out.
+    init(of file: DatabaseFile, header: DatabaseHeader, pageCount: UInt32) throws(SQLiteError) {
+        pageSize = header.pageSize
+        usableSize = header.usableSize
+        self.pageCount = pageCount
+        bytes = [UInt8](repeating: 0, count: Int(pageCount) * pageSize)
+        var start = 0
+        while start < bytes.count {
+            let end = min(start + Self.chunkByteCount, bytes.count)
+            try Self.read(file, into: &bytes, start..<end, at: Int64(start))
+            start = end
+        }
+    }
+
+    /// The pages that seem to differ, read without a lock: more may, and some may be in the middle of a write.
+    func candidates(in file: DatabaseFile, pageCount: UInt32) throws(SQLiteError) -> [UInt32] {
+        var found: [UInt32] = []
+        let pagesPerChunk = max(1, Self.chunkByteCount / pageSize)
+        var chunk = [UInt8](repeating: 0, count: pagesPerChunk * pageSize)
+        var first = 0
+        while first < Int(pageCount) {
+            let count = min(pagesPerChunk, Int(pageCount) - first)
+            let end = count * pageSize
+            try Self.read(file, into: &chunk, 0..<end, at: Int64(first * pageSize))
+            for index in 0..<count where !isSame(first + index, chunk, at: index * pageSize) {
+                found.append(UInt32(first + index + 1))
+            }
+            first += count
+        }
+        return found
+    }
+
+    /// Of `candidates` those that do differ, with their present bytes. The caller holds a lock that keeps writers out.
+    func changes(
+        _ candidates: [UInt32],
+        in file: DatabaseFile,
+        pageCount: UInt32
+    ) throws(SQLiteError) -> ShadowChanges {
+        var changes = ShadowChanges(pageCount: pageCount)
+        var page = [UInt8](repeating: 0, count: pageSize)
+        for number in candidates where number <= pageCount {
+            try Self.read(file, into: &page, 0..<pageSize, at: Int64(number - 1) * Int64(pageSize))
+            if !isSame(Int(number) - 1, page, at: 0) { changes.pages[number] = page }
+        }
+        return changes
+    }
+
+    func apply(_ changes: ShadowChanges) {
+        pageCount = changes.pageCount
+        let count = Int(pageCount) * pageSize
+        if bytes.count > count { bytes.removeLast(bytes.count - count) }
+        if bytes.count < count { bytes.append(contentsOf: repeatElement(0, count: count - bytes.count)) }
+        for (number, page) in changes.pages {
+            let start = (Int(number) - 1) * pageSize
+            bytes.replaceSubrange(start..<start + pageSize, with: page)
+        }
+    }
+
+    func withPage<R>(
+        _ number: UInt32,
+        _ body: (UnsafeRawBufferPointer) throws(WALDecodeError) -> R
+    ) throws(WALDecodeError) -> R {
+        let start = (Int(number) - 1) * pageSize
+        let result = bytes.withUnsafeBytes { bytes in
+            Result { () throws(WALDecodeError) in
+                try body(UnsafeRawBufferPointer(rebasing: bytes[start..<start + pageSize]))
+            }
+        }
+        return try result.get()
+    }
+
+    private func isSame(_ index: Int, _ other: [UInt8], at offset: Int) -> Bool {
+        let start = index * pageSize
+        guard start + pageSize <= bytes.count else { return false }
+        return bytes.withUnsafeBytes { mine in
+            other.withUnsafeBytes { theirs in bytesAreEqual(mine, start, theirs, offset, pageSize) }
+        }
+    }
+
+    private static func read(
+        _ file: DatabaseFile,
+        into bytes: inout [UInt8],
+        _ range: Range<Int>,
+        at offset: Int64
+    ) throws(SQLiteError) {
+        let result = bytes.withUnsafeMutableBytes { buffer in
+            Result { () throws(SQLiteError) in
+                try file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[range]), at: offset)
+            }
+        }
+        try result.get()
+    }
+}
+
+/// The pages in which a database differs from its ``ShadowCopy``.
+struct ShadowChanges {
+    var pageCount: UInt32
+    var pages: [UInt32: [UInt8]] = [:]
+}
+
+/// A ``ShadowCopy`` as it is, or with changes laid over it.
+struct ShadowReader: PageReader {
+    let copy: ShadowCopy
+    let changes: ShadowChanges?
+
+    var pageSize: Int { copy.pageSize }
+    var usableSize: Int { copy.usableSize }
+    var pageCount: UInt32 { changes?.pageCount ?? copy.pageCount }
+
+    func withPage<R>(
+        _ number: UInt32,
+        _ body: (UnsafeRawBufferPointer) throws(WALDecodeError) -> R
+    ) throws(WALDecodeError) -> R {
+        guard number > 0, number <= pageCount else { throw WALDecodeError(page: number, .pageOutOfRange) }
+        guard let page = changes?.pages[number] else { return try copy.withPage(number, body) }
+        let result = page.withUnsafeBytes { bytes in
+            Result { () throws(WALDecodeError) in try body(bytes) }
+        }
+        return try result.get()
+    }
+}

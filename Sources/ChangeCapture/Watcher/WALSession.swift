@@ -1,0 +1,259 @@
+import SQLiteConnection
+
+/// Captures the commits of one database file in WAL mode, from its opening until it is closed, replaced or lost.
+///
+/// Runs on the watcher's thread alone. See the article "Commits of other processes" for why it works.
+final class WALSession: WatchSession {
+    private let path: String
+    private let limits: WatcherLimits
+    private let delivery: CommitDelivery
+    private let events: FileEvents
+    private let identity: FileIdentity
+    private let file: DatabaseFile
+    private let pins: SnapshotPins
+    private let store: PageStore
+    private let capture: CommitCapture
+    private let checkpointer: Checkpointer
+    private var shortener: LogShortener?
+    private let probe: LockProbe?
+
+    private var pin: SnapshotPins.Pin
+    /// The commit captured last. The pin can be ahead of it.
+    private var captured: WALIndexHeader
+    private var position: SnapshotReader
+
+    private var pacing: WakePacing
+    private var repin = RepinPolicy()
+    private var checkpoints: CheckpointPolicy
+    private var stall: StallDetector
+    private var nextIdentityCheck: ContinuousClock.Instant
+
+    /// Opens the file and pins its newest commit, from which on everything is reported.
+    init(
+        path: String,
+        file: DatabaseFile,
+        identity: FileIdentity,
+        events: FileEvents,
+        delivery: CommitDelivery,
+        limits: WatcherLimits
+    ) throws(WatchError) {
+        self.path = path
+        self.limits = limits
+        self.file = file
+        self.identity = identity
+        self.events = events
+        self.delivery = delivery
+        guard let index = try WatchError.wrap({ () throws(SQLiteError) in try file.walIndex() }) else {
+            throw .discontinuity("there is no wal-index")
+        }
+        pins = try SnapshotPins(path: path, file: file, index: index, limits: limits)
+        store = try PageStore(path: path, file: file, maxCacheBytes: limits.maxPageCacheBytes)
+        pin = try pins.pinNext()
+        pins.advance()
+        captured = pin.header
+        if pin.isDatabaseComplete {
+            store.forgetFrames(next: captured.maxFrame + 1)
+        } else {
+            while store.nextFrame <= captured.maxFrame { _ = try store.indexNextFrame(salt: captured.salt) }
+        }
+        let pageCount = captured.maxFrame > 0 ? captured.pageCount : try store.filePageCount()
+        position = SnapshotReader(store: store, lastFrame: captured.maxFrame, pageCount: pageCount)
+        capture = try CommitCapture(position, limits: limits)
+        checkpointer = try Checkpointer(path: path)
+        probe = LockProbe(databasePath: path)
+        pacing = WakePacing(limits: limits)
+        checkpoints = CheckpointPolicy(limits: limits)
+        stall = StallDetector(limits: limits)
+        nextIdentityCheck = .now + limits.identityInterval
+    }
+
+    /// Lets go of everything.
+    func close() {
+        checkpointer.stop()
+        shortener?.close()
+        pins.close()
+        file.close()
+    }
+
+    /// Captures until the watcher is stopped or the file is another one.
+    func run() throws(WatchError) -> SessionEnd {
+        while true {
+            if delivery.isStopped { return .stopped }
+            if let end = try step() { return end }
+        }
+    }
+
+    /// One look at the log, and what follows from it.
+    private func step() throws(WatchError) -> SessionEnd? {
+        delivery.runJobs(at: position)
+        guard let header = pins.header() else {
+            try recoverTornHeader()
+            return nil
+        }
+        if !header.isSameCommit(as: captured) {
+            try captureNew()
+            pacing.captured(at: .now)
+            try forceRestartIfNeeded()
+            return nil
+        }
+        delivery.deliverLateCommits { pins.header()?.isSameCommit(as: captured) ?? false }
+        let now = ContinuousClock.now
+        let status = status(header)
+        if repin.shouldRepin(status, at: now) {
+            try captureNew()
+            return nil
+        }
+        if checkpoints.shouldCheckpoint(status, at: now) { checkpointer.request() }
+        if let probe, stall.shouldProbe(status, at: now),
+            stall.shouldStepAside(isLockHeld: probe.isHeldByOthers(.checkpoint), status, at: now)
+        {
+            try stepAside()
+            return nil
+        }
+        if now >= nextIdentityCheck, let end = try checkIdentity(at: now) { return end }
+        rest(status, at: now)
+        return nil
+    }
+
+    private func rest(_ status: LogStatus, at now: ContinuousClock.Instant) {
+        switch pacing.next(at: now) {
+        case .nap(let duration):
+            nap(duration)
+            if events.drain() { noteEvent() }
+        case .wait(var duration):
+            if let deadline = repin.deadline { duration = min(duration, max(.zero, deadline - now)) }
+            if stall.isSuspicious { duration = min(duration, limits.stallProbeInterval) }
+            if events.wait(atMost: duration) { noteEvent() }
+        }
+    }
+
+    private func status(_ header: WALIndexHeader) -> LogStatus {
+        LogStatus(
+            frameCount: header.maxFrame,
+            backfilledFrameCount: pins.backfilledFrameCount,
+            isPinnedToDatabaseOnly: pin.isDatabaseOnly
+        )
+    }
+
+    private func noteEvent() {
+        let now = ContinuousClock.now
+        pacing.woke(at: now)
+        if events.takeFilesChanged() { nextIdentityCheck = now }
+    }
+
+    // MARK: Capturing
+
+    /// Pins the newest commit, reports every one up to it, and lets go of the pin before.
+    private func captureNew() throws(WatchError) {
+        let next = try pins.pinNext()
+        do {
+            if !next.header.isSameCommit(as: captured) { try report(upTo: next.header) }
+        } catch {
+            pins.abandonNext()
+            throw error
+        }
+        pins.advance()
+        pin = next
+        if next.isDatabaseComplete {
+            // The log may be written from its beginning now: no frame of it must be read any more.
+            store.forgetFrames(next: captured.maxFrame + 1)
+        }
+    }
+
+    private func report(upTo header: WALIndexHeader) throws(WatchError) {
+        if header.salt != captured.salt {
+            // The log was restarted, at most once since the last pin, and only after every frame that is captured had
+            // been copied into the database file, which nobody could write since.
+            store.forgetFrames(next: 1)
+            position = SnapshotReader(store: store, lastFrame: 0, pageCount: position.pageCount)
+        } else if header.maxFrame < captured.maxFrame {
+            throw .discontinuity("it went back from frame \(captured.maxFrame) to \(header.maxFrame)")
+        }
+        // Looked at after the header was read: see OwnCommits.
+        let own = delivery.announcedCommits()
+        var pages: [UInt32] = []
+        while store.nextFrame <= header.maxFrame {
+            let frame = try store.indexNextFrame(salt: header.salt)
+            pages.append(frame.pageNumber)
+            guard frame.isCommit else { continue }
+            let after = SnapshotReader(
+                store: store,
+                lastFrame: store.nextFrame - 1,
+                pageCount: frame.pageCountAfterCommit
+            )
+            let changes = try capture.changes(
+                pages: pages,
+                from: position,
+                to: after,
+                level: delivery.captureLevel
+            )
+            position = after
+            delivery.deliver(changes, lastFrame: after.lastFrame, own: own, at: after)
+            pages.removeAll(keepingCapacity: true)
+        }
+        guard pages.isEmpty else { throw .discontinuity("its last \(pages.count) frames end no commit") }
+        captured = header
+    }
+
+    private func recoverTornHeader() throws(WatchError) {
+        let deadline = ContinuousClock.now + limits.tornHeaderPatience
+        while pins.header() == nil {
+            if ContinuousClock.now > deadline {
+                // Starting a read transaction makes SQLite recover the index.
+                try captureNew()
+                return
+            }
+            nap(limits.eagerPollInterval)
+        }
+    }
+
+    // MARK: Keeping the log short
+
+    private func forceRestartIfNeeded() throws(WatchError) {
+        guard checkpoints.shouldForceRestart(status(captured), at: .now) else { return }
+        let shortener: LogShortener
+        do {
+            shortener = try self.shortener ?? LogShortener(path: path, limits: limits)
+        } catch {
+            checkpoints.forcedRestart(succeeded: false, at: .now)
+            return
+        }
+        self.shortener = shortener
+        shortener.prepare()
+        try captureNew()
+        _ = try shortener.withWriteLock { () throws(WatchError) in
+            try captureNew()
+            shortener.finish()
+            try captureNew()
+        }
+        checkpoints.forcedRestart(succeeded: pin.isDatabaseOnly, at: .now)
+    }
+
+    /// Leaves the read mark that another process's checkpoint waits for, without a gap.
+    private func stepAside() throws(WatchError) {
+        // While this is held nothing gets into the database file, so the log cannot be restarted.
+        guard file.tryLockShared(.readDatabaseOnly) else { return }
+        defer { file.unlockShared(.readDatabaseOnly) }
+        let deadline = ContinuousClock.now + limits.stallMaxAside
+        pin = try pins.withoutPin {
+            while ContinuousClock.now < deadline, probe?.isHeldByOthers(.checkpoint) == true {
+                guard let header = pins.header(), header.isSameCommit(as: captured) else { return }
+                nap(.milliseconds(1))
+            }
+        }
+        // Commits made meanwhile are reported before the lock is released: until then the file is as it was at `captured`.
+        if !pin.header.isSameCommit(as: captured) { try report(upTo: pin.header) }
+    }
+
+    // MARK: The file
+
+    private func checkIdentity(at now: ContinuousClock.Instant) throws(WatchError) -> SessionEnd? {
+        nextIdentityCheck = now + limits.identityInterval
+        let found = FileIdentity(path: path)
+        // While we are connected nobody deletes the log who uses SQLite.
+        if found == identity, store.isLogInPlace { return nil }
+        // What was committed to the old file before it went is still readable.
+        try captureNew()
+        return found == nil ? .fileGone : .fileReplaced
+    }
+}

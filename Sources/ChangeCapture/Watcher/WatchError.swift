@@ -1,0 +1,72 @@
+public import SQLiteConnection
+
+/// Why a file cannot be watched, or cannot be watched any longer.
+public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// SQLite refused; see its code.
+    case sqlite(SQLiteError)
+    /// There is no file at the path.
+    case noFile(path: String)
+    /// Not a file that SQLite can read: another kind of file, or an encrypted one.
+    case notADatabase(path: String, reason: String)
+    /// The path names no file that others could share: a database in memory.
+    case notAFile(path: String)
+    /// What the log says does not fit what was read before.
+    case discontinuity(String)
+    /// A page or a frame could not be decoded.
+    case undecodable(String)
+    /// The system refused a resource; the code is `errno`'s.
+    case system(operation: String, code: Int32)
+    case noThread(code: Int32)
+    /// The watcher was stopped.
+    case stopped
+    /// The reader of a ``FileWatcher`` was so far behind that its buffer, which held so many transactions, ran over.
+    case bufferOverflow(maxTransactions: Int)
+
+    public var description: String {
+        switch self {
+        case .sqlite(let error): "\(error)"
+        case .noFile(let path): "there is no file at \(path)"
+        case .notADatabase(let path, let reason): "\(path) is not a plain SQLite database: \(reason)"
+        case .notAFile(let path): "\(path) is not a file that another process could write"
+        case .discontinuity(let what): "the write-ahead log does not continue where it was left: \(what)"
+        case .undecodable(let what): "a change could not be decoded: \(what)"
+        case .system(let operation, let code): "\(operation) failed with errno \(code)"
+        case .noThread(let code): "no thread could be started (errno \(code))"
+        case .stopped: "the watcher was stopped"
+        case .bufferOverflow(let count): "the reader fell behind by more than \(count) transactions"
+        }
+    }
+}
+
+extension WatchError {
+    /// Whether the file cannot be used at all for now, as against a change that could not be followed.
+    var isAbsence: Bool {
+        switch self {
+        case .sqlite, .noFile, .notADatabase, .system, .noThread: true
+        case .notAFile, .discontinuity, .undecodable, .stopped, .bufferOverflow: false
+        }
+    }
+
+    /// Whether waiting can help when a watcher starts: somebody uses the file exclusively.
+    var mayPass: Bool {
+        if case .sqlite(let error) = self { error.code.primary == .busy } else { false }
+    }
+
+    /// What the failure means for the sequence of transactions.
+    var reason: EpochReason {
+        switch self {
+        case .discontinuity: .recovered
+        case .undecodable(let what): .undecodable(what)
+        default: .reopened
+        }
+    }
+
+    /// Runs what can fail with SQLite's error, and makes it ours.
+    static func wrap<Result>(_ body: () throws(SQLiteError) -> Result) throws(WatchError) -> Result {
+        do { return try body() } catch { throw .sqlite(error) }
+    }
+
+    static func result<Success>(_ body: () throws(SQLiteError) -> Success) -> Result<Success, WatchError> {
+        do { return .success(try body()) } catch { return .failure(.sqlite(error)) }
+    }
+}

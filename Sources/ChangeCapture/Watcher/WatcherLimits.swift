@@ -1,0 +1,67 @@
+/// Every bound and interval of watching a database file, with the default that was measured to serve well.
+public struct WatcherLimits: Sendable, Hashable {
+    // MARK: Waking
+
+    /// How often the log's index is looked at while a wake-up is fresh: file events arrive *before* a commit is published.
+    public var eagerPollInterval: Duration = .microseconds(20)
+    /// How long a wake-up is fresh.
+    public var eagerPollDuration: Duration = .milliseconds(4)
+    /// How often the index is looked at afterwards.
+    public var relaxedPollInterval: Duration = .milliseconds(1)
+    /// How often it is looked at after a capture.
+    public var afterCapturePollInterval: Duration = .milliseconds(2)
+    /// How long after the last activity it is looked at so often.
+    public var relaxedPollDuration: Duration = .milliseconds(100)
+    /// How often it is looked at with nothing going on. Also how late a change is noticed at most when no file event comes.
+    public var idlePollInterval: Duration = .milliseconds(50)
+
+    // MARK: Memory
+
+    /// Bytes of pages kept from one commit to the next.
+    public var maxPageCacheBytes: Int = 16 << 20
+    /// What is kept of one transaction; a larger one is reported with less detail.
+    public var capture = CaptureLimits()
+
+    // MARK: The log
+
+    /// From this many frames on the watcher copies the log into the database file itself, as any writer does after 1,000.
+    public var checkpointFrameCount: Int = 1_000
+    /// The least time between two such checkpoints.
+    public var checkpointInterval: Duration = .milliseconds(2)
+    /// From this many frames on the watcher takes the write lock for some milliseconds, so that the log can start from its
+    /// beginning; nil never does. Only a writer that never pauses makes the log so long. One without a busy timeout can
+    /// get `SQLITE_BUSY` meanwhile.
+    public var forcedRestartFrameCount: Int? = 4_000
+    /// The least time between two forced restarts that did what they should.
+    public var forcedRestartInterval: Duration = .milliseconds(1)
+    /// How long a forced restart tries to get the write lock.
+    public var forcedRestartLockWait: Duration = .milliseconds(50)
+    /// The wait after a forced restart that did not succeed.
+    public var forcedRestartRetryInterval: Duration = .milliseconds(100)
+    /// The longest a forced restart holds the write lock while another process's checkpoint is in the way.
+    public var forcedRestartMaxHold: Duration = .milliseconds(30)
+
+    // MARK: Giving way
+
+    /// How long another process's checkpoint may wait without progress before the watcher steps aside for it.
+    public var stallPatience: Duration = .milliseconds(250)
+    /// The longest it stays aside.
+    public var stallMaxAside: Duration = .milliseconds(120)
+    /// The least time between looking whether a checkpoint waits.
+    public var stallProbeInterval: Duration = .milliseconds(2)
+    /// How long to wait for a lock that somebody holds for a moment, before the file counts as used exclusively.
+    public var busyTimeout: Duration = .seconds(2)
+    /// How long copies of the index's header may differ before SQLite is asked to recover it: a writer died between them.
+    public var tornHeaderPatience: Duration = .milliseconds(5)
+
+    // MARK: The file
+
+    /// How often to look whether the path still names the same file, besides when an event says that it may not.
+    public var identityInterval: Duration = .seconds(1)
+    /// How often to try again while the file is gone or used exclusively.
+    public var reopenInterval: Duration = .milliseconds(200)
+    /// Up to this size a database in a rollback-journal mode is compared row by row with a private copy.
+    public var maxShadowBytes: Int = 64 << 20
+
+    public init() {}
+}

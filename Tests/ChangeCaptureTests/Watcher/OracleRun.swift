@@ -1,0 +1,122 @@
+import Foundation
+import SQLiteConnection
+
+@testable import ChangeCapture
+
+/// One configuration of the random test.
+struct OracleCase: Sendable, CustomStringConvertible {
+    var name: String
+    /// `key=value` for `ForeignWriter`'s mode `create`.
+    var database: [String] = []
+    /// The same for its mode `random`.
+    var workload: [String] = []
+    var writers = 1
+    /// Writers that are killed in mid-transaction, one after the other.
+    var killed = 0
+    /// Commits that follow one another quickly may be seen as one: the file has a rollback journal.
+    var mayMerge = false
+    /// Uses another connection string for the writers, such as `psow=0`.
+    var uriQuery: String?
+
+    var description: String { name }
+}
+
+/// What the environment asks for: more transactions, another seed.
+enum OracleSettings {
+    private static func value(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
+    /// Of each writer in each case.
+    static var transactions: Int { value("TABLECAST_ORACLE_TRANSACTIONS").flatMap { Int($0) } ?? 60 }
+    static var seed: UInt64 {
+        value("TABLECAST_ORACLE_SEED").flatMap { UInt64($0) } ?? UInt64.random(in: 1...1_000_000)
+    }
+    static var digestEvery: Int { value("TABLECAST_ORACLE_DIGEST_EVERY").flatMap { Int($0) } ?? 4 }
+}
+
+/// Runs a case: creates the database, watches it, lets the writers loose, and compares.
+struct OracleRun {
+    struct Outcome {
+        var seed: UInt64
+        var complaints: [String]
+        var summary: String
+    }
+
+    let test: OracleCase
+    let seed: UInt64
+
+    init(_ test: OracleCase, seed: UInt64 = OracleSettings.seed) {
+        self.test = test
+        // Each case does something else with the same seed.
+        self.seed = test.name.utf8.reduce(seed) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 } >> 32 ^ seed
+    }
+
+    func run(limits: WatcherLimits = WatcherLimits()) throws -> Outcome {
+        let database = try TemporaryDatabase()
+        let path = database.path
+        let created = try ForeignWriterProcess(path, ["mode=create"] + test.database).finish()
+        guard created.status == 0 else { return fail("cannot create: \(created.complaints)") }
+        let sink = try OracleSink(digestEvery: OracleSettings.digestEvery)
+        let start = try Connection(path: path, mode: .readWrite)
+        try sink.replica.load(from: start)
+        start.close()
+        let watcher = try DatabaseWatcher(path: path, sink: sink, limits: limits)
+        try watcher.start()
+        defer { watcher.stop() }
+
+        let target = test.uriQuery.map { "file:\(path)?\($0)" } ?? path
+        func spawn(_ writer: Int, _ extra: [String] = []) throws -> ForeignWriterProcess {
+            let standard = [
+                "mode=random", "seed=\((seed &* 100 &+ UInt64(writer)) & 0x7fff_ffff)", "writer=\(writer)",
+                "transactions=\(OracleSettings.transactions)",
+            ]
+            return try ForeignWriterProcess(target, logsAt: path, standard + test.workload + extra)
+        }
+        var outcomes: [Int: ForeignWriterProcess.Outcome] = [:]
+        let processes = try (0..<test.writers).map { try spawn($0) }
+        for number in test.writers..<(test.writers + test.killed) {
+            outcomes[number] = try spawn(number, ["kill=\(OracleSettings.transactions / 2)"]).finish()
+        }
+        for (number, process) in processes.enumerated() { outcomes[number] = try process.finish() }
+
+        // A last commit of our own, by which is known that everything before it was reported.
+        let last = try Connection(path: path, mode: .readWrite)
+        last.setBusyTimeout(.seconds(30))
+        try last.execute("INSERT INTO ledger(writer, seq) VALUES(-1, 0)")
+        last.close()
+        var complaints: [String] = []
+        if !sink.wait(for: .init(writer: -1, sequence: 0)) { complaints.append("the last commit was not reported") }
+        watcher.stop()
+
+        let end = try Connection(path: path, mode: .readWrite)
+        try sink.replica.verify(against: end, "end")
+        complaints += sink.replica.complaints
+        for event in sink.events where !event.hasNotice(containing: "journal mode") {
+            complaints.append("event: \(event)")
+        }
+        if sink.doubleLedgerRows > 0, !test.mayMerge {
+            complaints.append("\(sink.doubleLedgerRows) commits reported as one")
+        }
+        for (writer, outcome) in outcomes {
+            let printed = outcome.lines.compactMap { Int64($0) }
+            let reported = sink.reported.filter { $0.writer == writer }.map(\.sequence)
+            if reported != reported.sorted() || Set(reported).count != reported.count {
+                complaints.append("writer \(writer): out of order or twice")
+            }
+            let lost = Set(printed).subtracting(reported)
+            // A merged transaction does not show what one commit added and the next removed.
+            if !lost.isEmpty, !test.mayMerge { complaints.append("writer \(writer): lost \(lost.sorted())") }
+            if outcome.status != 0, writer < test.writers {
+                complaints.append("writer \(writer) failed: \(outcome.complaints)")
+            }
+        }
+        let summary = """
+            oracle \(test.name) seed \(seed): \(sink.transactions) transactions, \(sink.replica.rowEvents) rows, \
+            \(sink.replica.schemaEvents) schema changes, \(sink.digests) digests, \(complaints.count) complaints
+            """
+        print(summary)
+        return Outcome(seed: seed, complaints: complaints, summary: summary)
+    }
+
+    private func fail(_ message: String) -> Outcome {
+        Outcome(seed: seed, complaints: [message], summary: message)
+    }
+}

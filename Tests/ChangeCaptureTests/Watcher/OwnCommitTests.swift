@@ -1,0 +1,171 @@
+import Foundation
+import SQLiteConnection
+import Testing
+
+@testable import ChangeCapture
+
+/// Commits of this process and of others in one order, each once and by the right name.
+@Suite struct OwnCommitTests {
+    /// A writer as the service has one: announces what it commits.
+    private final class OwnWriter {
+        let connection: Connection
+        private let own: OwnCommits
+        private let frames = Frames()
+        private var token: UInt64 = 0
+
+        private final class Frames { var last: Int? }
+
+        init(_ path: String, _ own: OwnCommits) throws {
+            self.own = own
+            connection = try Connection(path: path, mode: .readWrite)
+            connection.setBusyTimeout(.seconds(30))
+            connection.setCommitHook {
+                own.willCommit()
+                return .commit
+            }
+            connection.setWALHook { [frames] _, count in frames.last = count }
+        }
+
+        /// Runs a transaction and returns its token once it was delivered.
+        func commit(_ sql: String, changes: ChangeSet? = nil) throws -> UInt64? {
+            frames.last = nil
+            do {
+                try connection.execute(sql)
+            } catch {
+                own.didNotCommit()
+                throw error
+            }
+            token += 1
+            own.didCommit(.init(token: token, frameCount: frames.last.map { UInt32($0) }, changes: changes))
+            return own.waitUntilDelivered(token, atMost: .seconds(30)) ? token : nil
+        }
+    }
+
+    @Test func `an own commit is reported once, as the service's, by the time its writer goes on`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log)
+        try watcher.start()
+        let writer = try OwnWriter(database.path, watcher.ownCommits)
+        for value in 0..<20 {
+            let token = try writer.commit("INSERT INTO t VALUES(\(value))")
+            #expect(token == UInt64(value + 1))
+            #expect(log.transactions.count == value + 1)
+            #expect(log.transactions.last?.token == token)
+        }
+        watcher.stop()
+        #expect(log.transactions.map(\.changes.insertedIntegers) == (0..<20).map { [$0] })
+        #expect(log.transactions.allSatisfy { $0.changes.origin == .service })
+    }
+
+    @Test func `own and foreign commits interleave exactly`() throws {
+        let database = try TemporaryDatabase()
+        let created = try ForeignWriterProcess(database.path, ["mode=create"]).finish()
+        #expect(created.status == 0)
+        let tokens = Monitor<[(token: UInt64?, writers: [Int64])]>([])
+        let sink = try OracleSink(digestEvery: 5) { transaction in
+            var writers: [Int64] = []
+            for case .rows(let rows) in transaction.changes.events where rows.table.name == "ledger" {
+                for row in rows.rows where row.operation == .insert {
+                    guard case .integer(let writer)? = row.after?.values[1] else { continue }
+                    writers.append(writer)
+                }
+            }
+            tokens.update { $0.append((transaction.token, writers)) }
+        }
+        let start = try Connection(path: database.path, mode: .readWrite)
+        try sink.replica.load(from: start)
+        start.close()
+        let watcher = try DatabaseWatcher(path: database.path, sink: sink)
+        try watcher.start()
+        let foreign = try (0..<2).map { writer in
+            try ForeignWriterProcess(
+                database.path,
+                ["mode=random", "seed=\(OracleSettings.seed)", "writer=\(writer)", "transactions=60", "ddl=0"]
+            )
+        }
+        let writer = try OwnWriter(database.path, watcher.ownCommits)
+        for sequence in 1...150 {
+            let sql = "BEGIN IMMEDIATE; INSERT INTO ledger(writer, seq) VALUES(99, \(sequence)); COMMIT"
+            #expect(try writer.commit(sql) != nil)
+        }
+        for process in foreign { #expect(try process.finish().status == 0) }
+        #expect(try writer.commit("INSERT INTO ledger(writer, seq) VALUES(99, 151)") != nil)
+        watcher.stop()
+        let seen = tokens.withLock { $0 }
+        #expect(seen.compactMap(\.token) == Array(1...151))
+        for entry in seen { #expect((entry.token != nil) == entry.writers.contains(99), "\(entry)") }
+        #expect(sink.replica.complaints == [])
+        for number in 0..<2 {
+            #expect(sink.reported.filter { $0.writer == number }.map(\.sequence) == Array(1...60))
+        }
+    }
+
+    @Test func `what the hooks saw is reported where it is given`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log)
+        try watcher.start()
+        let writer = try OwnWriter(database.path, watcher.ownCommits)
+        let given = ChangeSet(origin: .service, events: [])
+        #expect(try writer.commit("INSERT INTO t VALUES(1)", changes: given) == 1)
+        #expect(try writer.commit("INSERT INTO t VALUES(2)") == 2)
+        watcher.stop()
+        #expect(log.transactions.map(\.changes.insertedIntegers) == [[], [2]])
+    }
+
+    @Test func `a commit that wrote nothing lets its writer go on`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log)
+        try watcher.start()
+        let writer = try OwnWriter(database.path, watcher.ownCommits)
+        #expect(try writer.commit("BEGIN IMMEDIATE; COMMIT") == 1)
+        #expect(throws: SQLiteError.self) { _ = try writer.commit("INSERT INTO none VALUES(1)") }
+        #expect(try writer.commit("INSERT INTO t VALUES(1)") == 2)
+        watcher.stop()
+        #expect(log.transactions.map(\.token) == [1, 2])
+    }
+
+    @Test func `a commit that was not announced beforehand is reported once nevertheless`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log)
+        try watcher.start()
+        let writer = try Connection(path: database.path, mode: .readWrite)
+        try writer.execute("INSERT INTO t VALUES(1)")
+        #expect(log.wait { $0.inserted(1) })
+        watcher.ownCommits.didCommit(.init(token: 5, frameCount: 3, changes: nil))
+        #expect(watcher.ownCommits.waitUntilDelivered(5, atMost: .seconds(30)))
+        watcher.stop()
+        #expect(log.transactions.map(\.changes.insertedIntegers) == [[1], []])
+        #expect(log.transactions.map(\.token) == [nil, 5])
+    }
+
+    @Test func `stopping lets waiting writers go`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let watcher = try DatabaseWatcher(path: database.path, sink: EventLog())
+        try watcher.start()
+        watcher.stop()
+        watcher.ownCommits.didCommit(.init(token: 1, frameCount: 9, changes: nil))
+        #expect(!watcher.ownCommits.waitUntilDelivered(1, atMost: .seconds(60)))
+    }
+
+    @Test func `own commits are told from others' with a rollback journal too`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)", journalMode: "delete")
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log)
+        try watcher.start()
+        let writer = try OwnWriter(database.path, watcher.ownCommits)
+        let foreign = try Connection(path: database.path, mode: .readWrite)
+        foreign.setBusyTimeout(.seconds(10))
+        for value in 0..<10 {
+            #expect(try writer.commit("INSERT INTO t VALUES(\(2 * value))") != nil)
+            try foreign.execute("INSERT INTO t VALUES(\(2 * value + 1))")
+            #expect(log.wait { $0.inserted(Int64(2 * value + 1)) })
+        }
+        watcher.stop()
+        #expect(log.transactions.map(\.changes.insertedIntegers) == (0..<20).map { [$0] })
+        #expect(log.transactions.map { $0.token != nil } == (0..<20).map { $0 % 2 == 0 })
+    }
+}

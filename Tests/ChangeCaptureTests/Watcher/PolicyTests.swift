@@ -1,0 +1,102 @@
+import Testing
+
+@testable import ChangeCapture
+
+/// The decisions about pins and the log, with a clock of the test's own.
+@Suite struct PolicyTests {
+    private let start = ContinuousClock.now
+
+    private func status(_ frames: UInt32, copied: UInt32, databaseOnly: Bool = false) -> LogStatus {
+        LogStatus(frameCount: frames, backfilledFrameCount: copied, isPinnedToDatabaseOnly: databaseOnly)
+    }
+
+    @Test func `a wake-up is followed by naps, then by short waits, then by the idle interval`() {
+        let limits = WatcherLimits()
+        var pacing = WakePacing(limits: limits)
+        #expect(pacing.next(at: start) == .wait(limits.idlePollInterval))
+        pacing.woke(at: start)
+        #expect(pacing.next(at: start + .milliseconds(1)) == .nap(limits.eagerPollInterval))
+        #expect(pacing.next(at: start + .milliseconds(5)) == .wait(limits.relaxedPollInterval))
+        #expect(pacing.next(at: start + .milliseconds(101)) == .wait(limits.idlePollInterval))
+        #expect(pacing.next(at: start + .milliseconds(1)) == .wait(limits.idlePollInterval))
+    }
+
+    @Test func `after a capture the waits stay short for a while`() {
+        let limits = WatcherLimits()
+        var pacing = WakePacing(limits: limits)
+        pacing.woke(at: start)
+        pacing.captured(at: start)
+        #expect(pacing.next(at: start + .milliseconds(1)) == .wait(limits.afterCapturePollInterval))
+        #expect(pacing.next(at: start + .milliseconds(101)) == .wait(limits.idlePollInterval))
+    }
+
+    @Test func `a pin moves once every frame is in the database file, and tries again after 2, 4, 8 ms`() {
+        var policy = RepinPolicy()
+        #expect(policy.shouldRepin(status(10, copied: 9), at: start) == false)
+        #expect(policy.shouldRepin(status(0, copied: 0), at: start) == false)
+        #expect(policy.shouldRepin(status(10, copied: 10), at: start) == true)
+        #expect(policy.shouldRepin(status(10, copied: 10), at: start + .milliseconds(1)) == false)
+        #expect(policy.shouldRepin(status(10, copied: 10), at: start + .milliseconds(2)) == true)
+        #expect(policy.shouldRepin(status(10, copied: 10), at: start + .milliseconds(5)) == false)
+        #expect(policy.shouldRepin(status(10, copied: 10), at: start + .milliseconds(6)) == true)
+        #expect(policy.shouldRepin(status(10, copied: 10, databaseOnly: true), at: start + .milliseconds(20)) == false)
+        #expect(policy.shouldRepin(status(12, copied: 12), at: start + .milliseconds(21)) == true)
+    }
+
+    @Test func `a long log is copied by the watcher, at most every 2 ms`() {
+        var policy = CheckpointPolicy(limits: WatcherLimits())
+        #expect(policy.shouldCheckpoint(status(999, copied: 0), at: start) == false)
+        #expect(policy.shouldCheckpoint(status(1_000, copied: 1_000), at: start) == false)
+        #expect(policy.shouldCheckpoint(status(1_000, copied: 0), at: start) == true)
+        #expect(policy.shouldCheckpoint(status(1_001, copied: 0), at: start + .milliseconds(1)) == false)
+        #expect(policy.shouldCheckpoint(status(1_001, copied: 0), at: start + .milliseconds(2)) == true)
+    }
+
+    @Test func `a restart is forced only past its threshold, and later again when it failed`() {
+        var policy = CheckpointPolicy(limits: WatcherLimits())
+        #expect(policy.shouldForceRestart(status(3_999, copied: 0), at: start) == false)
+        #expect(policy.shouldForceRestart(status(4_000, copied: 0), at: start) == true)
+        policy.forcedRestart(succeeded: false, at: start)
+        #expect(policy.shouldForceRestart(status(5_000, copied: 0), at: start + .milliseconds(99)) == false)
+        #expect(policy.shouldForceRestart(status(5_000, copied: 0), at: start + .milliseconds(100)) == true)
+        policy.forcedRestart(succeeded: true, at: start + .milliseconds(100))
+        #expect(policy.shouldForceRestart(status(9_000, copied: 0), at: start + .milliseconds(101)) == true)
+    }
+
+    @Test func `a restart is never forced when it is switched off`() {
+        var limits = WatcherLimits()
+        limits.forcedRestartFrameCount = nil
+        var policy = CheckpointPolicy(limits: limits)
+        #expect(policy.shouldForceRestart(status(1_000_000, copied: 0), at: start) == false)
+    }
+
+    @Test func `a checkpoint that waits for 250 ms without progress is made way for`() {
+        var detector = StallDetector(limits: WatcherLimits())
+        let waiting = status(10, copied: 3)
+        #expect(detector.shouldProbe(waiting, at: start) == true)
+        #expect(detector.shouldProbe(waiting, at: start + .milliseconds(1)) == false)
+        #expect(detector.shouldStepAside(isLockHeld: true, waiting, at: start) == false)
+        #expect(detector.isSuspicious)
+        #expect(detector.shouldStepAside(isLockHeld: true, waiting, at: start + .milliseconds(249)) == false)
+        #expect(detector.shouldStepAside(isLockHeld: true, waiting, at: start + .milliseconds(250)) == true)
+        #expect(!detector.isSuspicious)
+    }
+
+    @Test func `a checkpoint that makes progress is left alone`() {
+        var detector = StallDetector(limits: WatcherLimits())
+        #expect(detector.shouldStepAside(isLockHeld: true, status(10, copied: 3), at: start) == false)
+        #expect(
+            detector.shouldStepAside(isLockHeld: true, status(10, copied: 4), at: start + .milliseconds(300)) == false
+        )
+        #expect(
+            detector.shouldStepAside(isLockHeld: false, status(10, copied: 4), at: start + .milliseconds(600)) == false
+        )
+        #expect(!detector.isSuspicious)
+    }
+
+    @Test func `a checkpoint with nothing left to copy waits for nobody`() {
+        var detector = StallDetector(limits: WatcherLimits())
+        #expect(detector.shouldProbe(status(10, copied: 10), at: start) == false)
+        #expect(detector.shouldProbe(status(10, copied: 3, databaseOnly: true), at: start) == false)
+    }
+}

@@ -1,0 +1,181 @@
+import Foundation
+import SQLiteConnection
+import Testing
+
+@testable import ChangeCapture
+
+/// What becomes of a watcher when something happens to the file itself.
+@Suite struct WatcherLifeTests {
+    private func connect(_ database: TemporaryDatabase) throws -> Connection {
+        let connection = try Connection(path: database.path, mode: .readWrite)
+        connection.setBusyTimeout(.seconds(10))
+        return connection
+    }
+
+    private func watch(
+        _ database: TemporaryDatabase,
+        _ log: EventLog,
+        _ limits: WatcherLimits = WatcherLimits()
+    ) throws -> DatabaseWatcher {
+        let watcher = try DatabaseWatcher(path: database.path, sink: log, limits: limits)
+        try watcher.start()
+        return watcher
+    }
+
+    @Test func `a file that is not there is refused by name`() throws {
+        let database = try TemporaryDatabase()
+        let watcher = try DatabaseWatcher(path: database.path, sink: EventLog())
+        let error = #expect(throws: WatchError.self) { try watcher.start() }
+        #expect(error == .noFile(path: database.path))
+    }
+
+    @Test func `a file that is no database is refused by name`() throws {
+        let database = try TemporaryDatabase()
+        try Data(repeating: 0x42, count: 10_000).write(to: URL(fileURLWithPath: database.path))
+        let watcher = try DatabaseWatcher(path: database.path, sink: EventLog())
+        let error = #expect(throws: WatchError.self) { try watcher.start() }
+        guard case .notADatabase(database.path, _)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+    }
+
+    @Test func `a database in memory is refused, for nobody else can write it`() throws {
+        let error = #expect(throws: WatchError.self) { _ = try DatabaseWatcher(path: ":memory:", sink: EventLog()) }
+        #expect(error == .notAFile(path: ":memory:"))
+    }
+
+    @Test func `commits before the start are not reported, those after it are`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a); INSERT INTO t VALUES(1)")
+        let log = EventLog()
+        let writer = try connect(database)
+        let watcher = try watch(database, log)
+        try writer.execute("INSERT INTO t VALUES(2)")
+        #expect(log.waitForTransactions(1))
+        watcher.stop()
+        #expect(log.transactions.map(\.changes.insertedIntegers) == [[2]])
+        #expect(log.transactions.allSatisfy { $0.token == nil && $0.changes.origin == .external })
+    }
+
+    @Test func `after stop nothing is reported and no lock is left`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let log = EventLog()
+        let watcher = try watch(database, log)
+        watcher.stop()
+        let writer = try connect(database)
+        try writer.execute("INSERT INTO t VALUES(1)")
+        // Possible only for the last connection.
+        #expect(try writer.query("PRAGMA journal_mode=DELETE") == [[.text("delete")]])
+        #expect(log.all.isEmpty)
+    }
+
+    @Test func `a file replaced by another is followed, in a new epoch`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let log = EventLog()
+        let watcher = try watch(database, log)
+        defer { watcher.stop() }
+        let other = try TemporaryDatabase("CREATE TABLE u(a)")
+        #expect(rename(other.path, database.path) == 0)
+        #expect(log.wait { $0.isEpoch(.fileReplaced) })
+        let writer = try connect(database)
+        try writer.execute("INSERT INTO u VALUES(7)")
+        #expect(log.wait { $0.inserted(7) })
+    }
+
+    @Test func `a deleted file is reported gone, and followed again once it is back`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let log = EventLog()
+        let watcher = try watch(database, log)
+        defer { watcher.stop() }
+        for suffix in ["", "-wal", "-shm"] { unlink(database.path + suffix) }
+        #expect(log.wait { $0.isGone })
+        let writer = try Connection(path: database.path, mode: .readWriteCreate)
+        try writer.execute("PRAGMA journal_mode=WAL; CREATE TABLE v(a)")
+        #expect(log.wait { $0.isBack })
+        #expect(log.wait { $0.isEpoch(.reopened) })
+        try writer.execute("INSERT INTO v VALUES(8)")
+        #expect(log.wait { $0.inserted(8) })
+    }
+
+    @Test func `a log that is created after the start begins a new epoch`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)", journalMode: "delete")
+        let log = EventLog()
+        let watcher = try watch(database, log)
+        defer { watcher.stop() }
+        #expect(log.wait { $0.hasNotice(containing: "PRAGMA journal_mode=WAL") })
+        let writer = try connect(database)
+        try writer.execute("INSERT INTO t VALUES(1)")
+        #expect(log.wait { $0.inserted(1) })
+        try writer.execute("PRAGMA journal_mode=WAL")
+        #expect(log.wait { $0.isEpoch(.journalModeChanged("wal")) })
+        try writer.execute("INSERT INTO t VALUES(2)")
+        #expect(log.wait { $0.inserted(2) })
+    }
+
+    @Test func `an exclusive owner is waited for, and said so`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let owner = try connect(database)
+        try owner.execute("PRAGMA locking_mode=EXCLUSIVE; BEGIN IMMEDIATE; INSERT INTO t VALUES(1); COMMIT")
+        var limits = WatcherLimits()
+        limits.busyTimeout = .milliseconds(20)
+        limits.reopenInterval = .milliseconds(20)
+        let log = EventLog()
+        let watcher = try watch(database, log, limits)
+        defer { watcher.stop() }
+        #expect(log.wait { $0.isGone })
+        owner.close()
+        #expect(log.wait { $0.isBack })
+        try connect(database).execute("INSERT INTO t VALUES(3)")
+        #expect(log.wait { $0.inserted(3) })
+    }
+
+    @Test func `a header that a killed writer left torn is recovered`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let log = EventLog()
+        let watcher = try watch(database, log)
+        defer { watcher.stop() }
+        let writer = try connect(database)
+        try writer.execute("INSERT INTO t VALUES(1)")
+        #expect(log.wait { $0.inserted(1) })
+        let outcome = try ForeignWriterProcess(database.path, ["mode=tear"]).finish()
+        #expect(outcome.status == 0)
+        try writer.execute("INSERT INTO t VALUES(2)")
+        #expect(log.wait { $0.inserted(2) })
+        #expect(log.transactions.map(\.changes.insertedIntegers) == [[1], [2]])
+    }
+
+    @Test func `a sink that is slow loses nothing`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let gate = Monitor(false)
+        let log = EventLog { _ in _ = gate.wait(atMost: .seconds(60)) { $0 ? true : nil } }
+        let watcher = try watch(database, log)
+        defer { watcher.stop() }
+        let writer = try connect(database)
+        for value in 0..<300 {
+            try writer.execute("INSERT INTO t VALUES(\(value))")
+            if value % 50 == 0 { try writer.checkpoint(.passive) }
+        }
+        gate.update { $0 = true }
+        #expect(log.waitForTransactions(300))
+        #expect(log.transactions.map(\.changes.insertedIntegers) == (0..<300).map { [$0] })
+    }
+
+    @Test func `a read job sees exactly what was reported`() async throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let log = EventLog()
+        let watcher = try watch(database, log)
+        let writer = Task.detached {
+            let writer = try Connection(path: database.path, mode: .readWrite)
+            for value in 0..<500 { try writer.execute("INSERT INTO t VALUES(\(value))") }
+        }
+        for _ in 0..<20 {
+            let seen = try await watcher.read { connection throws(SQLiteError) in
+                (try connection.query("SELECT count(*) FROM t").first?.first, log.transactions.count)
+            }
+            #expect(seen.0 == .integer(Int64(seen.1)))
+        }
+        try await writer.value
+        watcher.stop()
+        await #expect(throws: WatchError.stopped) { try await watcher.read { connection throws(SQLiteError) in 0 } }
+    }
+}
