@@ -142,7 +142,10 @@ let package = Package(
         ),
         .testTarget(
             name: "TablecastTests",
-            dependencies: ["Tablecast", "TablecastHummingbird", "WebSocketTransport", nioCore, nioPosix],
+            dependencies: [
+                "Tablecast", "TablecastHummingbird", "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore,
+                nioHTTP1, nioPosix,
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -14,6 +14,13 @@ extension RouterMethods {
     ///   - servesPage: whether the web page and the JavaScript client are served too.
     @discardableResult
     public func addTablecast(_ service: TablecastService, servesPage: Bool = true) -> Self {
+        let routes = group().add(middleware: RequestGuard(server: service.server))
+        routes.addService(service)
+        if servesPage { routes.addPage(WebAssets()) }
+        return self
+    }
+
+    private func addService(_ service: TablecastService) {
         let events = EventsRoute(server: service.server)
         let query = QueryRoute(service: service)
         let database = DatabaseRoutes(service: service)
@@ -39,8 +46,6 @@ extension RouterMethods {
                 body: .init(byteBuffer: ByteBuffer(bytes: PackageResources.asyncapi_yaml))
             )
         }
-        if servesPage { addPage(WebAssets()) }
-        return self
     }
 
     private func addPage(_ assets: WebAssets) {

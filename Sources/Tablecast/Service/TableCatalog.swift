@@ -92,13 +92,13 @@ struct TableCatalog {
 
 extension TableCatalog {
     private static let columns = """
-        SELECT name, type, "notnull" AS notNull, pk AS primaryKey, dflt_value AS "default",
+        SELECT name, type, "notnull" AS "notNull", pk AS "primaryKey", dflt_value AS "default",
             CASE hidden WHEN 2 THEN 'virtual' WHEN 3 THEN 'stored' END AS generated,
             CASE hidden WHEN 1 THEN 1 END AS hidden
         FROM pragma_table_xinfo(?)
         """
     private static let foreignKeys = """
-        SELECT id, seq, "table", "from", "to", on_update AS onUpdate, on_delete AS onDelete FROM pragma_foreign_key_list(?)
+        SELECT id, seq, "table", "from", "to", on_update AS "onUpdate", on_delete AS "onDelete" FROM pragma_foreign_key_list(?)
         """
     private static let triggers =
         "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"

@@ -13,6 +13,10 @@ extension Response {
         )
     }
 
+    static func text(_ text: String, contentType: String = "text/plain; charset=utf-8") -> Response {
+        Response(status: .ok, headers: [.contentType: contentType], body: .init(byteBuffer: ByteBuffer(string: text)))
+    }
+
     /// `{"error","code"}`: what was wrong and what was expected.
     static func failure(_ status: HTTPResponse.Status, _ code: ErrorCode, _ message: String) -> Response {
         var writer = JSONWriter()

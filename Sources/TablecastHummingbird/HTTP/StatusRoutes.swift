@@ -1,6 +1,5 @@
 import Broadcast
 import Hummingbird
-import NIOCore
 import Tablecast
 import WireProtocol
 
@@ -9,13 +8,13 @@ struct StatusRoutes {
     let service: TablecastService
 
     /// The process lives and answers.
-    func health() -> Response { Response(status: .ok, body: .init(byteBuffer: ByteBuffer(string: "ok\n"))) }
+    func health() -> Response { .text("ok\n") }
 
     /// The database can be read.
     func ready() async -> Response {
         do {
             _ = try await service.tables()
-            return Response(status: .ok, body: .init(byteBuffer: ByteBuffer(string: "ready\n")))
+            return .text("ready\n")
         } catch {
             return .failure(.serviceUnavailable, .databaseGone, "\(error)")
         }
@@ -61,10 +60,6 @@ struct StatusRoutes {
             Int64(clamping: statistics.closedAsTooSlow)
         )
         add("uptime_seconds", "gauge", "Since the service began to watch.", service.uptime.components.seconds)
-        return Response(
-            status: .ok,
-            headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-            body: .init(byteBuffer: ByteBuffer(string: text))
-        )
+        return .text(text, contentType: "text/plain; version=0.0.4; charset=utf-8")
     }
 }

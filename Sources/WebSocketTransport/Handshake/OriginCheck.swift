@@ -1,4 +1,4 @@
-import NIOHTTP1
+package import NIOHTTP1
 
 /// Keeps foreign web pages out: RFC 6455 section 10.2.
 ///
@@ -44,5 +44,12 @@ struct OriginCheck {
             return host.isEmpty || host.contains("/") ? nil : String(origin)
         }
         return nil
+    }
+}
+
+extension UpgradePolicy {
+    /// The same judgement for requests that are none for a WebSocket, but as dangerous in the hands of a foreign page.
+    package func checkOrigin(of headers: HTTPHeaders, isSecure: Bool) throws(UpgradeRefusal) {
+        try OriginCheck(origins, isSecure: isSecure).check(headers)
     }
 }
