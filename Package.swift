@@ -95,6 +95,13 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
 
+        // Random transactions, an independent truth and a replica: for the tests of the capture and of the whole road.
+        .target(
+            name: "OracleSupport",
+            dependencies: ["ChangeCapture", "SQLiteConnection"],
+            path: "Tests/OracleSupport",
+            swiftSettings: swiftSettings
+        ),
         .testTarget(name: "SQLiteConnectionTests", dependencies: ["SQLiteConnection"], swiftSettings: swiftSettings),
         // A process that writes to a database which the tests watch from another one.
         .executableTarget(
@@ -112,7 +119,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ChangeCaptureTests",
-            dependencies: ["ChangeCapture", "SQLiteConnection", "ForeignWriter"],
+            dependencies: ["ChangeCapture", "ForeignWriter", "OracleSupport", "SQLiteConnection"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -160,7 +167,9 @@ let package = Package(
 // `TABLECAST_ONLY=sqlite swift test` builds and tests the SQLite half alone, `wire` the network half, `web` the page's files:
 // none needs Hummingbird, which takes most of a first build.
 let halves: [String: Set<String>] = [
-    "sqlite": ["CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService", "ForeignWriter", "WatchProbe"],
+    "sqlite": [
+        "CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService", "OracleSupport", "ForeignWriter", "WatchProbe",
+    ],
     "wire": ["CZlib", "WireProtocol", "Broadcast", "WebSocketTransport", "EchoServer"],
     "web": ["TablecastWeb"],
 ]

@@ -72,26 +72,28 @@ package struct PreUpdate: ~Copyable {
         return column >= 0 ? Int(column) : nil
     }
 
-    /// A value before the change, counted in storage order; nil when there is none (an insert, a column out of range).
-    @inline(__always)
-    package func withOld<R, E>(_ column: Int, _ body: (BorrowedValue) throws(E) -> R) throws(E) -> R? {
-        guard operation != .insert else { return nil }
+    /// A value before the change, counted in storage order; NULL when there is none (an insert, a column out of range).
+    ///
+    /// Its bytes are borrowed from SQLite until the hook's closure returns.
+    package func oldValue(_ column: Int) -> BorrowedValue {
+        guard operation != .insert else { return .null }
         var value: OpaquePointer?
         guard sqlite3_preupdate_old(connection, Int32(truncatingIfNeeded: column), &value) == SQLITE_OK else {
-            return nil
+            return .null
         }
-        return try body(BorrowedValue(value))
+        return BorrowedValue(value)
     }
 
-    /// A value after the change, counted in storage order; nil when there is none (a delete, a column out of range).
-    @inline(__always)
-    package func withNew<R, E>(_ column: Int, _ body: (BorrowedValue) throws(E) -> R) throws(E) -> R? {
-        guard operation != .delete else { return nil }
+    /// A value after the change, counted in storage order; NULL when there is none (a delete, a column out of range).
+    ///
+    /// Its bytes are borrowed from SQLite until the hook's closure returns.
+    package func newValue(_ column: Int) -> BorrowedValue {
+        guard operation != .delete else { return .null }
         var value: OpaquePointer?
         guard sqlite3_preupdate_new(connection, Int32(truncatingIfNeeded: column), &value) == SQLITE_OK else {
-            return nil
+            return .null
         }
-        return try body(BorrowedValue(value))
+        return BorrowedValue(value)
     }
 }
 

@@ -15,8 +15,8 @@ import Testing
         var seen: [String] = []
         connection.setPreUpdateHook { change in
             let table = change.withTableName { String(decoding: $0, as: UTF8.self) }
-            let old = change.withOld(1) { $0.owned }
-            let new = change.withNew(1) { $0.owned }
+            let old = change.operation == .insert ? nil : change.oldValue(1).owned
+            let new = change.operation == .delete ? nil : change.newValue(1).owned
             seen.append("\(change.operation) \(table) \(old.map { "\($0)" } ?? "-") \(new.map { "\($0)" } ?? "-")")
         }
         try connection.execute(

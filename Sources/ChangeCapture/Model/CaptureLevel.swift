@@ -1,5 +1,5 @@
 /// How much of each changed row a transaction's capture keeps: what its most demanding subscriber asked for.
-public enum CaptureLevel: Int, Sendable, Hashable, Comparable {
+public enum CaptureLevel: Int, Sendable, Hashable, Comparable, CaseIterable {
     /// How many rows were inserted, updated and deleted in each table.
     case counts
     /// Also which rows: rowids and primary keys.

@@ -38,6 +38,11 @@ extension BorrowedValue {
         }
     }
 
+    @inline(__always)
+    package var isNull: Bool {
+        if case .null = self { true } else { false }
+    }
+
     private static func signedBigEndian(_ bytes: UnsafeRawBufferPointer) -> Int64 {
         var value = bytes.first.map { Int64(Int8(bitPattern: $0)) } ?? 0
         for byte in bytes.dropFirst() { value = value << 8 | Int64(byte) }

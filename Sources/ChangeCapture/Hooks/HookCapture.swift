@@ -1,0 +1,176 @@
+package import SQLiteConnection
+
+/// Captures what the statements of one connection commit: owns its pre-update hook, and nets what that reports, transaction
+/// by transaction, into a ``ChangeSet``.
+///
+/// The one who runs the statements owns the connection, its authorizer and its transactions, and keeps to this order, all on
+/// the connection's thread:
+///
+/// 1. The authorizer first asks ``observe(_:)`` about every request. Where that says that the request is the capture's own,
+///    it is to be allowed.
+/// 2. ``statementWillRun()`` before the first step of every statement that can write, with a transaction open: one of the
+///    client's, or one that was begun around the statement (`BEGIN IMMEDIATE`), so that rows can be read again before they
+///    are committed. A statement that cannot run in a transaction (`VACUUM`, some pragmas) is announced all the same.
+/// 3. ``statementDidRun(failed:)`` after its last. Also, with `failed`, after a `ROLLBACK TO`.
+/// 4. ``transactionWillCommit()`` before every `COMMIT`, and every `RELEASE` that may be one. When it throws, the transaction
+///    must not be committed.
+/// 5. ``transactionDidCommit()`` when the connection is back in autocommit without an error: the change set is durable and
+///    may be published. Where the commit failed and the transaction stays open, go on with 2.
+/// 6. ``transactionDidRollBack()`` when it is back in autocommit for any other reason.
+package final class HookCapture {
+    /// What the next transaction keeps of each row; the one that is open goes on as it began.
+    package var level: CaptureLevel
+    /// What the next transaction may hold in memory.
+    package var limits: CaptureLimits
+
+    let connection: Connection
+    var log: TransactionLog
+    var trail: SchemaTrail
+    var recorder = RowRecorder()
+    var readers: [SQLName: RowReader?] = [:]
+
+    private var isRunningOwnStatement = false
+    private(set) var observed = StatementTraits()
+    private var isOpen = false
+    private var isBaseVerified = false
+    /// The statement after which the schema has to be looked at again.
+    private var schemaMovedAt: UInt32?
+    private var prepared: ChangeSet?
+    private let versionStatement: ReusableStatement
+
+    /// Takes over the connection's pre-update hook, until the capture goes. The connection must be outside of a
+    /// transaction, and this the only capture on it.
+    package init(
+        _ connection: Connection,
+        level: CaptureLevel = .values,
+        limits: CaptureLimits = CaptureLimits()
+    ) throws(SQLiteError) {
+        self.connection = connection
+        self.level = level
+        self.limits = limits
+        log = TransactionLog(level: level, limits: limits)
+        trail = SchemaTrail(base: try SchemaSnapshot.load(from: connection))
+        versionStatement = try ReusableStatement("PRAGMA main.schema_version", on: connection)
+        connection.setPreUpdateHook { [unowned self] event in record(event) }
+    }
+
+    deinit { connection.setPreUpdateHook(nil) }
+
+    /// The schema as of the last commit that the capture knows; that of the open transaction within one.
+    package var schema: SchemaSnapshot { trail.current }
+
+    /// Looks at a request of the connection's authorizer; true when the statement is the capture's own, which no policy
+    /// concerns.
+    package func observe(_ request: borrowing AuthorizerRequest) -> Bool {
+        if isRunningOwnStatement { return true }
+        observed.observe(request)
+        return false
+    }
+
+    /// Runs statements of the capture's own.
+    func internally<R>(_ body: () throws(SQLiteError) -> R) throws(SQLiteError) -> R {
+        let wasRunning = isRunningOwnStatement
+        isRunningOwnStatement = true
+        defer { isRunningOwnStatement = wasRunning }
+        return try body()
+    }
+
+    // MARK: Statements
+
+    /// A statement is about to run. Reads the schema where it may have changed.
+    package func statementWillRun() throws(SQLiteError) {
+        prepared = nil
+        if !isOpen { open() }
+        // Outside of a transaction another process can change the schema at any time; such statements touch no rows.
+        if !connection.isInAutocommit { try followSchema() }
+        log.statementBegins()
+        recorder.statementBegins()
+    }
+
+    private func open() {
+        log = TransactionLog(level: level, limits: limits)
+        recorder.transactionBegins()
+        isBaseVerified = false
+        schemaMovedAt = nil
+        isOpen = true
+    }
+
+    /// A statement ended.
+    ///
+    /// - Parameter failed: it ended with an error, or it was a `ROLLBACK TO`. No hook tells what was undone by it.
+    package func statementDidRun(failed: Bool) {
+        guard isOpen else { return }
+        log.statementEnds(failed: failed, isRollbackTo: observed.isRollbackTo)
+        if observed.mayChangeSchema || (failed && trail.hasSteps) { schemaMovedAt = schemaMovedAt ?? log.ordinal }
+        observed = StatementTraits()
+    }
+
+    // MARK: Transactions
+
+    /// The transaction is about to be committed: reads again what may have been undone, and makes the change set.
+    package func transactionWillCommit() throws(SQLiteError) {
+        prepared = nil
+        guard isOpen, !connection.isInAutocommit else { return }
+        try followSchema()
+        prepared = try makeChangeSet()
+    }
+
+    /// The transaction is durable. Returns what it changed, which can be nothing.
+    package func transactionDidCommit() -> ChangeSet {
+        defer { close() }
+        trail.commit()
+        return prepared ?? ChangeSet(origin: .service, events: [])
+    }
+
+    /// The transaction is undone, all of it.
+    package func transactionDidRollBack() {
+        if trail.hasSteps { forgetShapes() }
+        trail.rollBack()
+        close()
+    }
+
+    private func close() {
+        prepared = nil
+        isOpen = false
+        observed = StatementTraits()
+        // Gives the memory of a large transaction back.
+        log = TransactionLog(level: level, limits: limits)
+        recorder.transactionBegins()
+    }
+
+    // MARK: Schema
+
+    /// Sees to it that the trail ends with the schema of the open transaction.
+    private func followSchema() throws(SQLiteError) {
+        guard !isBaseVerified || schemaMovedAt != nil else { return }
+        try internally { () throws(SQLiteError) in
+            let version = try versionStatement.integer()
+            let connection = connection
+            if !isBaseVerified {
+                // Another process can have changed the schema since the last transaction; from here on none can.
+                if version != trail.base.version {
+                    trail.rebase(try SchemaSnapshot.load(from: connection, reusing: trail.base))
+                    forgetShapes()
+                }
+                isBaseVerified = true
+            }
+            guard let ordinal = schemaMovedAt else { return }
+            let movement = try trail.move(to: version, ordinal: ordinal) { (known) throws(SQLiteError) in
+                try SchemaSnapshot.load(from: connection, reusing: known)
+            }
+            schemaMovedAt = nil
+            switch movement {
+            case .none: break
+            case .forward: forgetShapes()
+            case .back(let firstUndone):
+                forgetShapes()
+                log.forget(touchedFirstSince: firstUndone)
+            }
+        }
+    }
+
+    private func forgetShapes() {
+        readers = [:]
+        recorder.forgetTables()
+    }
+}

@@ -1,0 +1,98 @@
+import SQLiteConnection
+
+extension TableLog {
+    /// What the transaction did to the rows on the whole; nil when they are as they were.
+    ///
+    /// - Parameters:
+    ///   - table: the table at the end of the transaction.
+    ///   - level: what was asked for; limits can have taken some of it away.
+    ///   - converted: rows before the transaction where the table had other columns.
+    func net(as table: TableDescription, level: CaptureLevel, converted: ConvertedRows) -> TableRows? {
+        var result = TableRows(
+            table: table,
+            inserted: 0,
+            updated: 0,
+            deleted: 0,
+            detail: .counts,
+            rows: [],
+            rowsOmitted: false
+        )
+        if let counter = rowidCounter { counter.fill(&result) }
+        if let counter = fingerprintCounter { counter.fill(&result) }
+        if countsAreLost {
+            (result.inserted, result.updated, result.deleted) = (0, 0, 0)
+            result.countsAreKnown = false
+        }
+        if isCounting {
+            result.rowsOmitted = level > .counts || countsAreLost
+            return countsAreLost || result.inserted + result.updated + result.deleted > 0 ? result : nil
+        }
+        let operations = entries.indices.compactMap { entry in
+            netOperation(entry, converted: converted).map { (entry, $0) }
+        }
+        guard !operations.isEmpty else { return nil }
+        for (_, operation) in operations {
+            switch operation {
+            case .insert: result.inserted += 1
+            case .update: result.updated += 1
+            case .delete: result.deleted += 1
+            }
+        }
+        guard level > .counts, detail > .counts else { return result }
+        result.detail = min(level, detail)
+        result.rowsOmitted = detail < level
+        guard operations.allSatisfy({ isReportable($0.0, $0.1) }) else {
+            result.detail = .counts
+            result.rowsOmitted = true
+            return result
+        }
+        result.rows.reserveCapacity(operations.count)
+        for wanted in [RowChange.Operation.delete, .update, .insert] {
+            for (entry, operation) in operations where operation == wanted {
+                result.rows.append(change(entry, operation, converted))
+            }
+        }
+        return result
+    }
+
+    /// What a row held could not be read when SQLite was asked.
+    private func isReportable(_ entry: Int, _ operation: RowChange.Operation) -> Bool {
+        (operation == .insert || entries[entry].before != .unread)
+            && (operation == .delete || entries[entry].now != .unread)
+    }
+
+    private func change(
+        _ entry: Int,
+        _ operation: RowChange.Operation,
+        _ converted: ConvertedRows
+    ) -> RowChange {
+        let state = entries[entry]
+        return RowChange(
+            operation: operation,
+            rowid: shape.table.hasRowid ? state.key : nil,
+            before: operation == .insert ? nil : converted[entry] ?? row(state, state.before),
+            after: operation == .delete ? nil : row(state, state.now)
+        )
+    }
+
+    private func row(_ entry: Entry, _ image: Image) -> Row? {
+        if detail == .keys, !shape.table.hasRowid {
+            return row(at: Int(entry.key), count: shape.identity.count)
+        }
+        return image.record.map { record in
+            row(at: record, count: detail == .values ? shape.columnCount : shape.namedKey.count)
+        }
+    }
+
+    private func row(at offset: Int, count: Int) -> Row {
+        Row(sharing: arena.bytes, bytes: arena.range(at: offset), count: count)
+    }
+}
+
+extension NetCounter {
+    fileprivate func fill(_ rows: inout TableRows) {
+        rows.inserted = inserted.count
+        rows.updated = updated.count
+        rows.deleted = deleted.count
+    }
+}

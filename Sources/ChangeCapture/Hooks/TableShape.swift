@@ -1,0 +1,88 @@
+import SQLiteConnection
+
+/// What the capture of a table's rows needs to know of it, worked out once for each version of the schema.
+struct TableShape: Sendable {
+    let table: TableDescription
+    /// REAL affinity: SQLite stores a whole number as an integer, and the hook may report it so.
+    let readsIntegersAsReal: [Bool]
+    /// The columns by which a row is identified; empty where it is the rowid.
+    let identity: [Int]
+    /// The columns that messages name a row by, where these are neither the rowid nor ``identity``.
+    let namedKey: [Int]
+    /// The hook's values cannot be mapped to columns without loss: the row is read through SQL instead.
+    ///
+    /// On 3.40.1 the values come in storage order, which leaves out virtual columns, but the rowid's alias and the conversion
+    /// to REAL are looked up by column number; the same happens where the key of a `WITHOUT ROWID` table does not lead.
+    let isReadThroughSQL: Bool
+    /// The last column that can have been added with a default. Where it and all after it are NULL, the row can be older
+    /// than the column, and 3.40.1 does not report the default; -1 where there is none.
+    let lastAddedDefault: Int
+    /// Where the hook has the columns of ``identity``, and where it has their new values in an update: the two differ on
+    /// 3.40.1 in tables with virtual columns.
+    let hookColumnsOfIdentity: [Int]
+    let updateColumnsOfIdentity: [Int]
+    let columnCount: Int
+    /// Some column has REAL affinity.
+    private let hasRealColumn: Bool
+    /// The name by which SQL reaches the rowid; nil where columns hide all of its names.
+    let rowidName: String?
+
+    init(_ table: TableDescription) {
+        let columns = table.columns
+        self.table = table
+        readsIntegersAsReal = columns.map { Affinity.isReal(declared: $0.type) }
+        var seen: Set<Int> = []
+        identity = table.hasRowid ? [] : table.primaryKey.filter { seen.insert($0).inserted }
+        namedKey = table.hasRowid && table.rowidAlias == nil ? table.primaryKey : []
+        let hasVirtual = columns.contains { $0.visibility == .generatedVirtual }
+        let isKeyLeading = identity == Array(0..<identity.count)
+        isReadThroughSQL = hasVirtual || (!isKeyLeading && readsIntegersAsReal.contains(true))
+        lastAddedDefault =
+            columns.indices.last { column in
+                columns[column].defaultSQL.map { $0.uppercased() != "NULL" } ?? false
+                    && table.rowidAlias != column && !table.primaryKey.contains(column)
+            } ?? -1
+        rowidName = Self.rowidName(in: table)
+        columnCount = columns.count
+        hasRealColumn = readsIntegersAsReal.contains(true)
+        hookColumnsOfIdentity = identity
+        updateColumnsOfIdentity =
+            HookDialect.mapsColumns
+            ? identity
+            : identity.map { column in
+                column - columns[..<column].count { $0.visibility == .generatedVirtual }
+            }
+    }
+
+    /// The value as a query reads it.
+    @inline(__always)
+    func normal(_ value: BorrowedValue, _ column: Int) -> BorrowedValue {
+        guard hasRealColumn, case .integer(let integer) = value, readsIntegersAsReal[column] else { return value }
+        return .real(Double(integer))
+    }
+
+    /// The columns that UPDATEs of these columns can change, generated ones included; all where that is not known.
+    func changeableColumns(_ updated: Set<SQLName>?) -> [Int] {
+        let columns = table.columns
+        guard let updated, !columns.contains(where: { $0.visibility == .generatedStored }) else {
+            return Array(columns.indices)
+        }
+        return columns.indices.filter { updated.contains(SQLName(columns[$0].name)) }
+    }
+
+    private static func rowidName(in table: TableDescription) -> String? {
+        if let alias = table.rowidAlias { return SQLName(table.columns[alias].name).quoted }
+        return ["rowid", "_rowid_", "oid"].first { name in
+            !table.columns.contains { SQLName.areEqualIgnoringCase($0.name.utf8, name.utf8) }
+        }
+    }
+}
+
+/// The rules for [column affinity](https://sqlite.org/datatype3.html#determination_of_column_affinity).
+enum Affinity {
+    static func isReal(declared type: String) -> Bool {
+        let type = type.uppercased()
+        if ["INT", "CHAR", "CLOB", "TEXT", "BLOB"].contains(where: type.contains) { return false }
+        return ["REAL", "FLOA", "DOUB"].contains(where: type.contains)
+    }
+}

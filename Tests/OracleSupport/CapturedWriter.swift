@@ -1,0 +1,141 @@
+package import ChangeCapture
+package import SQLiteConnection
+
+/// The smallest thing that runs SQL with a ``HookCapture`` as its documentation asks: each write outside of a transaction in
+/// one of its own, statement by statement.
+package final class CapturedWriter {
+    package let connection: Connection
+    package let capture: HookCapture
+    /// What the statements of the last ``run(_:)`` failed with.
+    package private(set) var errors: [SQLiteError] = []
+
+    private let control = Control()
+
+    /// What the authorizer saw of the statement that was compiled last.
+    private final class Control {
+        enum Kind {
+            case none
+            case begin
+            case commit
+            case rollback
+            case savepoint
+            case release
+            case rollbackTo
+        }
+
+        var kind = Kind.none
+        weak var capture: HookCapture?
+
+        func observe(_ request: borrowing AuthorizerRequest) {
+            if capture?.observe(request) == true { return }
+            switch (request.action, request.first) {
+            case (.transaction, "BEGIN"): kind = .begin
+            case (.transaction, "COMMIT"): kind = .commit
+            case (.transaction, _): kind = .rollback
+            case (.savepoint, "BEGIN"): kind = .savepoint
+            case (.savepoint, "RELEASE"): kind = .release
+            case (.savepoint, _): kind = .rollbackTo
+            default: break
+            }
+        }
+    }
+
+    package init(
+        path: String = ":memory:",
+        level: CaptureLevel = .values,
+        limits: CaptureLimits = CaptureLimits(),
+        setUp: String = ""
+    ) throws(SQLiteError) {
+        connection = try Connection(path: path, mode: .readWriteCreate)
+        try connection.execute(setUp)
+        connection.setAuthorizer { [control] request in
+            control.observe(request)
+            return .allow
+        }
+        capture = try HookCapture(connection, level: level, limits: limits)
+        control.capture = capture
+    }
+
+    /// Runs every statement, also those after one that failed, and returns what was committed, one change set for each
+    /// commit; see ``errors``.
+    package func run(_ sql: String) -> [ChangeSet] {
+        errors = []
+        var commits: [ChangeSet] = []
+        var script = Script(sql)
+        while true {
+            control.kind = .none
+            var isCompiled = false
+            do {
+                guard var statement = try script.next(on: connection) else { return commits }
+                isCompiled = true
+                if let changes = try run(&statement) { commits.append(changes) }
+            } catch {
+                errors.append(error)
+                // Of a statement that does not compile it is not known where it ends.
+                if !isCompiled { return commits }
+            }
+        }
+    }
+
+    private func run(_ statement: inout Statement) throws(SQLiteError) -> ChangeSet? {
+        switch control.kind {
+        case .none: return statement.isReadOnly ? try read(&statement) : try write(&statement)
+        default: return try runControl(&statement)
+        }
+    }
+
+    private func read(_ statement: inout Statement) throws(SQLiteError) -> ChangeSet? {
+        while try statement.step() {}
+        return nil
+    }
+
+    private func write(_ statement: inout Statement) throws(SQLiteError) -> ChangeSet? {
+        let verb = statement.sql.drop { $0.isWhitespace }.prefix(6).uppercased()
+        let isOwn = connection.isInAutocommit && verb != "VACUUM" && verb != "PRAGMA"
+        if isOwn { try connection.execute("BEGIN IMMEDIATE") }
+        var failure: SQLiteError?
+        do {
+            try capture.statementWillRun()
+            while try statement.step() {}
+        } catch { failure = error }
+        capture.statementDidRun(failed: failure != nil)
+        var changes: ChangeSet?
+        if connection.isInAutocommit {
+            if isOwn || failure != nil {
+                capture.transactionDidRollBack()
+            } else {
+                changes = capture.transactionDidCommit()
+            }
+        } else if isOwn {
+            changes = try commit()
+        }
+        if let failure {
+            errors.append(failure)
+        }
+        return changes
+    }
+
+    private func commit() throws(SQLiteError) -> ChangeSet {
+        do {
+            try capture.transactionWillCommit()
+            try connection.execute("COMMIT")
+        } catch {
+            if !connection.isInAutocommit { try connection.execute("ROLLBACK") }
+            capture.transactionDidRollBack()
+            throw error
+        }
+        return capture.transactionDidCommit()
+    }
+
+    private func runControl(_ statement: inout Statement) throws(SQLiteError) -> ChangeSet? {
+        let wasOpen = !connection.isInAutocommit
+        let mayCommit = control.kind == .commit || control.kind == .release
+        if wasOpen, mayCommit { try capture.transactionWillCommit() }
+        while try statement.step() {}
+        if control.kind == .rollbackTo { capture.statementDidRun(failed: true) }
+        guard wasOpen, connection.isInAutocommit else { return nil }
+        if mayCommit { return capture.transactionDidCommit() }
+        capture.transactionDidRollBack()
+        return nil
+    }
+}
