@@ -9,8 +9,10 @@ extension QueryService {
         for index in readers.indices {
             isStarted = isStarted && start { [self] in runReader(index) }
         }
+        isStarted = isStarted && start { [planner] in planner.run() }
         isStarted = isStarted && ServiceThread.start { [self] in runClerk() }
         guard isStarted else {
+            planner.stop()
             for worker in readers + [writer] { worker.give(.stop) }
             throw SQLiteError(code: .outOfMemory, message: "the system refuses to start another thread")
         }
@@ -28,7 +30,7 @@ extension QueryService {
     }
 
     private func runReader(_ index: Int) {
-        let lane = ReaderLane(configuration)
+        let lane = ReaderLane(configuration, planner: planner)
         lane.prepare()
         while true {
             switch readers[index].take() {
@@ -57,7 +59,9 @@ extension QueryService {
     }
 
     private func runWriter(_ commitSink: (any CommitSink)?) {
-        let lane = WriterLane(configuration, commitSink: commitSink) { _ throws(SQLiteError) in NoChangeRecorder() }
+        let lane = WriterLane(configuration, planner: planner, commitSink: commitSink) { _ throws(SQLiteError) in
+            NoChangeRecorder()
+        }
         lane.prepare()
         while true {
             switch writer.take() {
@@ -103,7 +107,10 @@ extension QueryService {
             if let client = errand.timedOut { tellTimedOut(client) }
             for control in errand.expired { control.cancel(.timeout) }
             perform(errand.assignments)
-            if errand.stopsWorkers { for worker in readers + [writer] { worker.give(.stop) } }
+            if errand.stopsWorkers {
+                planner.stop()
+                for worker in readers + [writer] { worker.give(.stop) }
+            }
             for continuation in errand.finished { continuation.resume(returning: errand.isOver) }
             if errand.isOver { return }
             clerk.sleep(atMost: errand.next.map { ContinuousClock.now.duration(to: $0) })

@@ -16,6 +16,7 @@ package final class QueryService: Sendable {
     let readers: [Worker]
     let writer = Worker()
     let clerk = Parker()
+    let planner: Planner
     private let events: any QueryServiceEvents
 
     struct State {
@@ -57,6 +58,7 @@ package final class QueryService: Sendable {
     ) throws(SQLiteError) {
         self.configuration = configuration
         self.events = events ?? NoEvents()
+        planner = Planner(configuration)
         let limits = configuration.limits
         _ = try GuardedConnection(configuration, lane: .writer)
         readers = (0..<max(limits.readerCount, 1)).map { _ in Worker() }

@@ -11,6 +11,9 @@ package struct StatementCounters {
     package func callAsFunction(_ counter: StatementCounter) -> Int {
         Int(sqlite3_stmt_status(handle, counter.rawValue, 0))
     }
+
+    /// The statement's text.
+    package var sql: String { sqlite3_sql(handle).map { String(cString: $0) } ?? "" }
 }
 
 extension Statement {

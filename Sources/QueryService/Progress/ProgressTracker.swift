@@ -1,16 +1,65 @@
 import SQLiteConnection
 
-/// Follows the statement that runs.
+/// Follows the statement that runs, and asks for a plan of it once it takes long enough for somebody to wonder.
+///
+/// Belongs to the thread that runs the query.
 struct ProgressTracker {
     struct Estimate {
         var fraction: Double
-        var rows: Int?
+        var total: Int?
     }
 
-    private(set) var message = "running"
+    /// A statement that is done by then is never planned.
+    private static let patience = Duration.milliseconds(50)
 
-    mutating func begin(_ counters: StatementCounters, sql: String, in control: QueryControl) {}
-    mutating func end() {}
-    mutating func tick() {}
-    mutating func estimate(rowShare: Double?) -> Estimate? { nil }
+    private let planner: Planner
+    private var counters: StatementCounters?
+    private var sample = ProgressEstimator.Sample()
+    private var plansAt: ContinuousClock.Instant?
+    private var promise: Planner.Promise?
+    private var estimator: ProgressEstimator?
+    private var total: Int?
+
+    init(_ planner: Planner) { self.planner = planner }
+
+    var message: String { estimator?.message ?? "running" }
+
+    mutating func begin(_ counters: StatementCounters) {
+        self.counters = counters
+        sample = ProgressEstimator.Sample()
+        plansAt = nil
+        promise = nil
+        estimator = nil
+        total = nil
+    }
+
+    mutating func end() { counters = nil }
+
+    /// `Pulse.steps` more steps of the virtual machine were made.
+    mutating func tick(rows: Int, at now: ContinuousClock.Instant) {
+        guard let counters else { return }
+        sample.machineSteps += Pulse.steps
+        sample.scanSteps = counters(.fullScanSteps)
+        sample.sorts = counters(.sorts)
+        sample.rows = rows
+        if estimator != nil {
+            estimator?.follow(sample)
+        } else if let plan = promise?.value {
+            estimator = ProgressEstimator(plan)
+            total = plan.estimatedTotal
+        } else if promise == nil {
+            if let plansAt {
+                if now >= plansAt { promise = planner.plan(counters.sql) }
+            } else {
+                plansAt = now + Self.patience
+            }
+        }
+    }
+
+    /// - Parameter rowShare: of the rows that the request wants at most, how many it has: it ends there too.
+    mutating func estimate(rowShare: Double?) -> Estimate? {
+        let worked = estimator?.fraction(at: sample)
+        guard let fraction = [worked, rowShare].compactMap({ $0 }).max(), worked != nil else { return nil }
+        return Estimate(fraction: min(fraction, 0.99), total: total)
+    }
 }

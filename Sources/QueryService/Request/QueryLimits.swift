@@ -46,6 +46,9 @@ package struct QueryLimits: Sendable {
     /// Bytes of heap that SQLite may use in the whole process; beyond it statements fail with `SQLITE_NOMEM`. 0 for no
     /// limit.
     package var maxHeapBytes = 1 << 30
+    /// Bytes of pages that a connection keeps; a sort keeps as much before it uses a temporary file.
+    package var readerCacheBytes = 8 << 20
+    package var writerCacheBytes = 32 << 20
     package var maxExpressionDepth = 500
     package var maxCompoundSelects = 500
     package var maxVirtualMachineOperations = 10_000_000

@@ -24,6 +24,8 @@ final class GuardedConnection {
         pulse = Pulse(busyTimeout: limits.busyTimeout)
         pulse.install(on: connection)
         try Self.harden(connection, limits)
+        let cacheBytes = lane == .reader ? limits.readerCacheBytes : limits.writerCacheBytes
+        try connection.execute("PRAGMA cache_size = -\(max(cacheBytes >> 10, 1))")
         if lane == .reader { try connection.execute("PRAGMA query_only = ON") }
         // Set once: setting it anew would compile every statement of the connection again.
         connection.setAuthorizer { [gatekeeper] request in

@@ -25,9 +25,11 @@ final class QueryRun {
     private var batchBytes = 0
     private var batchEndsAt: ContinuousClock.Instant
     private var reportsAt: ContinuousClock.Instant
-    private var progress = ProgressTracker()
+    private var progress: ProgressTracker
+    /// A script's statements are each estimated, and the script as a whole cannot be.
+    private let isEstimated: Bool
 
-    init(_ control: QueryControl, limits: QueryLimits, lane: Ticket.Lane) {
+    init(_ control: QueryControl, limits: QueryLimits, lane: Ticket.Lane, planner: Planner) {
         self.control = control
         self.limits = limits
         maxRows = min(control.request.maxRows ?? limits.maxRows, limits.maxRows)
@@ -36,6 +38,8 @@ final class QueryRun {
             control.request.progressInterval ?? limits.progressInterval,
             limits.minProgressInterval
         )
+        progress = ProgressTracker(planner)
+        isEstimated = control.outline.statementCount <= 1
         batchEndsAt = beganAt + limits.batchTime
         reportsAt = beganAt + progressInterval
     }
@@ -50,7 +54,7 @@ final class QueryRun {
 
     /// Runs a statement to its end and delivers its rows.
     func step(_ statement: inout Statement, index: Int, mustFinish: Bool) throws(StepError) {
-        progress.begin(statement.counters, sql: statement.sql, in: control)
+        progress.begin(statement.counters)
         defer { progress.end() }
         let columnCount = statement.columnCount
         guard columnCount > 0 else {
@@ -156,8 +160,9 @@ final class QueryRun {
     func tick() -> ProgressDecision {
         if control.isCancelled { return .interrupt }
         let now = ContinuousClock.now
-        progress.tick()
-        if batchRows > 0, now >= batchEndsAt { flush() }
+        progress.tick(rows: rowCount, at: now)
+        // What a receiver does not take waits until the batch is full, and then the query with it.
+        if batchRows > 0, now >= batchEndsAt, control.sink.isWritable { flush() }
         if now >= reportsAt { report(progress.message, at: now) }
         return .proceed
     }
@@ -170,14 +175,15 @@ final class QueryRun {
 
     private func report(_ message: String, at now: ContinuousClock.Instant) {
         reportsAt = now + progressInterval
-        let estimate = progress.estimate(rowShare: maxRows < Int.max ? Double(rowCount) / Double(max(maxRows, 1)) : nil)
+        let rowShare = maxRows < Int.max ? Double(rowCount) / Double(max(maxRows, 1)) : nil
+        let estimate = isEstimated ? progress.estimate(rowShare: rowShare) : nil
         control.sink.progress(
             QueryProgress(
                 fraction: estimate?.fraction,
-                message: message,
+                message: isEstimated ? message : "statement \(statementIndex + 1): \(message)",
                 rowCount: rowCount,
                 elapsed: control.submittedAt.duration(to: now),
-                estimatedTotal: estimate?.rows
+                estimatedTotal: estimate?.total
             )
         )
     }

@@ -5,10 +5,14 @@ import SQLiteConnection
 /// Belongs to one worker's thread.
 final class ReaderLane {
     private let configuration: ServiceConfiguration
+    private let planner: Planner
     private var guarded: GuardedConnection?
     private var generation = 0
 
-    init(_ configuration: ServiceConfiguration) { self.configuration = configuration }
+    init(_ configuration: ServiceConfiguration, planner: Planner) {
+        self.configuration = configuration
+        self.planner = planner
+    }
 
     /// Opens the connection ahead of the first query; a failure is found again by that query.
     func prepare() { _ = try? open(generation: generation) }
@@ -16,7 +20,7 @@ final class ReaderLane {
     func close() { guarded = nil }
 
     func run(_ control: QueryControl, generation: Int) -> Conclusion {
-        let run = QueryRun(control, limits: configuration.limits, lane: .reader)
+        let run = QueryRun(control, limits: configuration.limits, lane: .reader, planner: planner)
         do throws(Ended) {
             let guarded: GuardedConnection
             do { guarded = try open(generation: generation) } catch { throw Ended.failed(QueryFailure(error)) }
@@ -124,6 +128,7 @@ final class ReaderLane {
         on guarded: GuardedConnection
     ) throws(Ended) -> Bool {
         let control = run.control
+        run.statementIndex = index
         do {
             guard var statement = try script.next(on: guarded.connection) else { return false }
             if let failure = guarded.gatekeeper.refusal(of: statement) { throw Ended.failed(failure) }

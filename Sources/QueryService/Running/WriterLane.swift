@@ -6,6 +6,7 @@ import SQLiteConnection
 /// Belongs to one worker's thread.
 final class WriterLane {
     private let configuration: ServiceConfiguration
+    private let planner: Planner
     private let makeRecorder: (Connection) throws(SQLiteError) -> any ChangeRecorder
     private let commitSink: (any CommitSink)?
     private var session: WriterSession?
@@ -13,10 +14,12 @@ final class WriterLane {
 
     init(
         _ configuration: ServiceConfiguration,
+        planner: Planner,
         commitSink: (any CommitSink)?,
         makeRecorder: @escaping (Connection) throws(SQLiteError) -> any ChangeRecorder
     ) {
         self.configuration = configuration
+        self.planner = planner
         self.commitSink = commitSink
         self.makeRecorder = makeRecorder
     }
@@ -32,7 +35,7 @@ final class WriterLane {
     var isInTransaction: Bool { session?.isInTransaction ?? false }
 
     func run(_ control: QueryControl, generation: Int) -> Conclusion {
-        let run = QueryRun(control, limits: configuration.limits, lane: .writer)
+        let run = QueryRun(control, limits: configuration.limits, lane: .writer, planner: planner)
         let session: WriterSession
         do { session = try open(generation: generation) } catch { return .failed(QueryFailure(error)) }
         let ended: Ended?

@@ -16,6 +16,10 @@ final class Harness: Sendable {
     {
         database = try TemporaryDatabase(sql, journalMode: journalMode)
         var configuration = ServiceConfiguration(path: database.path)
+        // Longer than any stall of a busy machine: a test that is about a limit sets it.
+        configuration.limits.busyTimeout = .seconds(60)
+        configuration.limits.transactionIdleTimeout = .seconds(60)
+        configuration.limits.statementTime = .seconds(120)
         adjust(&configuration)
         service = try QueryService(configuration, commitSink: commits, events: events)
     }

@@ -1,0 +1,109 @@
+/// Says how far a statement is from counters that only grow. A pure value: it reads no clock and no database.
+struct ProgressEstimator: Sendable {
+    /// Counters since the statement began.
+    struct Sample: Hashable, Sendable {
+        var scanSteps = 0
+        var sorts = 0
+        var machineSteps = 0
+        var rows = 0
+    }
+
+    private var stages: [WorkPlan.Stage]
+    private var current = 0
+    private var began = Sample()
+    private var last = Sample()
+    /// The share of each stage's rows that its conditions let pass, as far as it is known.
+    private var acceptances: [Double]
+    /// The largest that was said.
+    private var highest = 0.0
+
+    init(_ plan: WorkPlan) {
+        stages = plan.stages
+        acceptances = plan.stages.map { _ in 1 }
+    }
+
+    var message: String { stages[current].message }
+
+    /// The share of the work that is done, below 1 and never less than before.
+    mutating func fraction(at sample: Sample) -> Double {
+        follow(sample)
+        learn(at: sample)
+        let weights = stages.indices.map { weight($0) }
+        let total = weights.reduce(0, +)
+        guard total > 0 else { return highest }
+        let done = weights[..<current].reduce(0, +) + weights[current] * share(at: sample)
+        highest = max(highest, min(done / total, 0.99))
+        return highest
+    }
+
+    /// Moves on to the stage that runs. To be called often enough that no stage begins and ends between two calls.
+    mutating func follow(_ sample: Sample) {
+        while current < stages.count - 1, isOver(sample) { advance(to: sample) }
+        last = sample
+    }
+
+    private func isOver(_ sample: Sample) -> Bool {
+        let stage = stages[current]
+        let next = stages[current + 1]
+        switch stage.measure {
+        case .scanSteps:
+            if sample.sorts > last.sorts { return true }
+            // The machine runs and the scan does not: it is in the next loop, unless it searches long for each row.
+            return sample.scanSteps == last.scanSteps && sample.scanSteps > began.scanSteps
+                && sample.machineSteps > last.machineSteps && share(at: sample) > 0.5
+                && next.measure == .machineSteps
+        case .machineSteps:
+            if next.measure == .scanSteps { return sample.scanSteps > last.scanSteps }
+            return sample.sorts > last.sorts || share(at: sample) >= 1
+        }
+    }
+
+    private mutating func advance(to sample: Sample) {
+        learn(at: sample)
+        if stages[current].measure == .scanSteps {
+            stages[current].iterations = max(Double(sample.scanSteps - began.scanSteps), 1)
+        }
+        current += 1
+        began = sample
+        // Counted once: the same sort must not end the next stage too.
+        last.sorts = sample.sorts
+    }
+
+    /// What share of the rows passes the conditions, by the steps that the machine takes for each.
+    private mutating func learn(at sample: Sample) {
+        let stage = stages[current]
+        let iterations = Double(sample.scanSteps - began.scanSteps)
+        guard stage.measure == .scanSteps, let refused = stage.refusedSteps, stage.steps > refused, iterations > 0
+        else {
+            return
+        }
+        let taken = Double(sample.machineSteps - began.machineSteps) / iterations
+        acceptances[current] = min(max((taken - refused) / (stage.steps - refused), 0), 1)
+    }
+
+    private func weight(_ index: Int) -> Double {
+        let stage = stages[index]
+        let share = stage.refusedSteps == nil ? 1 : acceptances[index]
+        return iterations(of: index) * (stage.refusedCost * (1 - share) + stage.cost * share)
+    }
+
+    /// A stage that takes what another one let pass runs as often as that did.
+    private func iterations(of index: Int) -> Double {
+        guard let feeder = stages[index].feeder else { return stages[index].iterations }
+        return max(iterations(of: feeder) * acceptances[feeder], 1)
+    }
+
+    private func share(at sample: Sample) -> Double {
+        let stage = stages[current]
+        let iterations = iterations(of: current)
+        guard iterations > 0 else { return 1 }
+        switch stage.measure {
+        case .scanSteps:
+            return min(Double(sample.scanSteps - began.scanSteps) / iterations, 1)
+        case .machineSteps:
+            let steps = Double(sample.machineSteps - began.machineSteps)
+            let forRows = Double(sample.rows - began.rows) * stage.stepsPerRow
+            return min(max(steps - forRows, 0) / (iterations * max(stage.steps, 1)), 1)
+        }
+    }
+}
