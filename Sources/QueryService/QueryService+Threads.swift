@@ -59,8 +59,11 @@ extension QueryService {
     }
 
     private func runWriter(_ commitSink: (any CommitSink)?) {
-        let lane = WriterLane(configuration, planner: planner, commitSink: commitSink) { _ throws(SQLiteError) in
-            NoChangeRecorder()
+        let lane = WriterLane(configuration, planner: planner, commitSink: commitSink) {
+            connection throws(SQLiteError) in
+            guard let commitSink else { return NoChangeRecorder() }
+            return try HookRecorder(connection, for: commitSink)
+        }
         }
         lane.prepare()
         while true {

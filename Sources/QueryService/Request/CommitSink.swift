@@ -1,12 +1,29 @@
 package import ChangeCapture
 
 /// Told of every transaction that the service committed, in commit order.
+///
+/// Every call comes on the writer's thread.
 package protocol CommitSink: AnyObject, Sendable {
+    /// How much of each row the next transaction is captured with.
+    var captureLevel: CaptureLevel { get }
+
+    /// A commit begins; it can still fail. ``committed(_:)`` or ``didNotCommit()`` follows.
+    func willCommit()
+
+    /// The commit that had begun failed, or wrote nothing.
+    func didNotCommit()
+
     /// A commit that is durable by the database's settings. Called on the writer's thread before anything else is written,
     /// so it must not block.
     ///
     /// - Returns: an opaque position, which goes into ``QueryOutcome/receipt``.
     func committed(_ commit: ServiceCommit) -> String?
+}
+
+extension CommitSink {
+    package var captureLevel: CaptureLevel { .values }
+    package func willCommit() {}
+    package func didNotCommit() {}
 }
 
 /// A transaction that the service committed.

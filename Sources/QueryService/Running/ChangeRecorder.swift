@@ -6,8 +6,8 @@ import SQLiteConnection
 ///
 /// Belongs to the writer's thread. A new one is made for every connection.
 protocol ChangeRecorder: AnyObject {
-    /// Sees every action before the policy does.
-    func observe(_ request: borrowing AuthorizerRequest)
+    /// Sees every action before the policy does; true when the statement is the recorder's own, which no policy concerns.
+    func observe(_ request: borrowing AuthorizerRequest) -> Bool
     /// A statement is about to run.
     func statementWillRun() throws(SQLiteError)
     /// It ended; an error can have undone its rows without a word from any hook.
@@ -21,7 +21,7 @@ protocol ChangeRecorder: AnyObject {
 
 /// Records nothing.
 final class NoChangeRecorder: ChangeRecorder {
-    func observe(_ request: borrowing AuthorizerRequest) {}
+    func observe(_ request: borrowing AuthorizerRequest) -> Bool { false }
     func statementWillRun() {}
     func statementDidRun(failed: Bool) {}
     func transactionWillCommit() {}

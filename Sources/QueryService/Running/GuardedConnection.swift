@@ -9,11 +9,11 @@ final class GuardedConnection {
     let gatekeeper = Gatekeeper()
     let pulse: Pulse
 
-    /// - Parameter observer: sees every action before the policy does.
+    /// - Parameter observer: sees every action before the policy does; true where no policy concerns it.
     init(
         _ configuration: ServiceConfiguration,
         lane: Ticket.Lane,
-        observer: ((borrowing AuthorizerRequest) -> Void)? = nil
+        observer: ((borrowing AuthorizerRequest) -> Bool)? = nil
     ) throws(SQLiteError) {
         let limits = configuration.limits
         connection = try Connection(
@@ -29,7 +29,7 @@ final class GuardedConnection {
         if lane == .reader { try connection.execute("PRAGMA query_only = ON") }
         // Set once: setting it anew would compile every statement of the connection again.
         connection.setAuthorizer { [gatekeeper] request in
-            observer?(request)
+            if observer?(request) == true { return .allow }
             return gatekeeper.authorize(request)
         }
         // Reads the file, so that one which is no database is found out now.

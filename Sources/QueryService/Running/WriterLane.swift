@@ -43,6 +43,7 @@ final class WriterLane {
             try WriterScript(run, on: session).execute()
             ended = nil
         } catch { ended = error }
+        session.settle()
         run.flush()
         if session.isInTransaction, !control.request.allowsOpenTransaction {
             session.rollBack()

@@ -16,6 +16,8 @@ final class WriterSession {
         /// After the last commit; nil when there was none since it was told.
         var committedFrames: Int?
         var frames = 0
+        /// The commit hook was called, and what became of it has not been told.
+        var isCommitting = false
     }
 
     /// Makes the authorizer's observer before the recorder exists.
@@ -29,10 +31,17 @@ final class WriterSession {
         makeRecorder: (Connection) throws(SQLiteError) -> any ChangeRecorder
     ) throws(SQLiteError) {
         let relay = Relay()
-        guarded = try GuardedConnection(configuration, lane: .writer) { relay.recorder?.observe($0) }
+        guarded = try GuardedConnection(configuration, lane: .writer) { relay.recorder?.observe($0) ?? false }
         self.commitSink = commitSink
         recorder = try makeRecorder(guarded.connection)
         relay.recorder = recorder
+        if let commitSink {
+            guarded.connection.setCommitHook { [log] in
+                log.isCommitting = true
+                commitSink.willCommit()
+                return .commit
+            }
+        }
         guarded.connection.setWALHook { [log] database, frames in
             guard database == "main" else { return }
             log.committedFrames = frames
@@ -56,6 +65,7 @@ final class WriterSession {
             try prepareToCommit(run)
             try guarded.executeUnguarded("COMMIT")
         } catch let error as SQLiteError {
+            settle()
             throw guarded.explain(error, run.control, statementIndex: run.statementIndex)
         } catch let ended as Ended {
             throw ended
@@ -79,7 +89,11 @@ final class WriterSession {
         }
         let frames = log.committedFrames
         log.committedFrames = nil
-        guard frames != nil || !changes.isEmpty, let commitSink else { return }
+        guard frames != nil || !changes.isEmpty, let commitSink else {
+            settle()
+            return
+        }
+        log.isCommitting = false
         let request = run.control.request
         run.receipt = commitSink.committed(
             ServiceCommit(
@@ -93,6 +107,13 @@ final class WriterSession {
         )
     }
 
+    /// Tells of a commit that had begun and came to nothing.
+    func settle() {
+        guard log.isCommitting else { return }
+        log.isCommitting = false
+        commitSink?.didNotCommit()
+    }
+
     /// Outside of any transaction: whether something was committed that has not been told.
     var hasUntoldCommit: Bool { log.committedFrames != nil }
 
@@ -100,6 +121,7 @@ final class WriterSession {
         guard isInTransaction else { return }
         // Fails only when the transaction is gone already.
         try? guarded.executeUnguarded("ROLLBACK")
+        settle()
         recorder.transactionDidRollBack()
     }
 
