@@ -4,7 +4,8 @@
 package struct DatabaseImage: PageReader {
     package let header: DatabaseHeader
     package let pageCount: UInt32
-    private let bytes: [UInt8]
+    /// The whole file.
+    package let bytes: [UInt8]
 
     package var pageSize: Int { header.pageSize }
     package var usableSize: Int { header.usableSize }
