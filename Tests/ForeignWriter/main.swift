@@ -2,6 +2,7 @@
 //
 //     ForeignWriter DATABASE mode=create [page=4096] [autovacuum=0] [encoding=UTF-8] [journal=WAL]
 //     ForeignWriter DATABASE mode=random seed=1 writer=0 transactions=100 […]
+//     ForeignWriter DATABASE mode=checkpoint transactions=40
 //     ForeignWriter DATABASE mode=tear
 //     ForeignWriter DATABASE mode=pace transactions=1000 [rows=1] [interval=4000] [busy=0] [kind=insert]
 
@@ -36,6 +37,8 @@ do {
         try workload.run()
     case "tear":
         guard tear(options.database) else { exit(1) }
+    case "checkpoint":
+        try checkpoint(options)
     case "pace":
         try pace(options)
     default:
