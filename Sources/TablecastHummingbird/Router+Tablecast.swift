@@ -1,3 +1,4 @@
+import Foundation
 import HTTPTypes
 public import Hummingbird
 import NIOCore
@@ -28,10 +29,10 @@ extension RouterMethods {
         let broadcast = BroadcastRoute(server: service.server)
         get("/events") { request, _ in try await events.respond(to: request) }
         post("/query") { request, _ in try await query.respond(to: request) }
-        post("/query/{queryId}/cancel") { _, context in database.cancel(try context.parameters.require("queryId")) }
+        post("/query/{queryId}/cancel") { _, context in database.cancel(try context.decodedParameter("queryId")) }
         get("/tables") { _, _ in await database.list() }
         get("/tables/{name}") { _, context in
-            let name = try context.parameters.require("name")
+            let name = try context.decodedParameter("name")
             return await database.describe(name)
         }
         post("/broadcast") { request, _ in try await broadcast.respond(to: request) }
@@ -62,5 +63,16 @@ extension RouterMethods {
                 return Response(status: .ok, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: asset.bytes)))
             }
         }
+    }
+}
+
+extension RequestContext {
+    /// A part of the path without its percent-encoding, which Hummingbird leaves in place.
+    fileprivate func decodedParameter(_ name: String) throws -> String {
+        let text = try parameters.require(name)
+        guard let decoded = text.removingPercentEncoding else {
+            throw HTTPError(.badRequest, message: "\(name) in the path is not percent-encoded UTF-8")
+        }
+        return decoded
     }
 }

@@ -38,6 +38,15 @@ struct TableLayoutTests {
         #expect(TableLayout.fit([10, 30, 50], into: 5) == [4, 4, 4])
     }
 
+    @Test func `without a limit nothing is cut, and a long value does not widen its column without end`() {
+        var layout = TableLayout(titles: ["a", "b"], lineWidth: .max, palette: .plain)
+        let long = String(repeating: "x", count: 1000)
+        _ = print(&layout, [[Cell(.text, long), Cell(.text, "y")], [Cell(.text, "z"), Cell(.text, "y")]])
+        let lines = flush(&layout).split(separator: "\n")
+        #expect(lines[2] == "\(long)  y")
+        #expect(lines[3].count == TableLayout.maxPaddedWidth + 3)
+    }
+
     @Test func `a value with a line break stays on its line`() {
         var layout = TableLayout(titles: ["t"], lineWidth: 80, palette: .plain)
         _ = print(&layout, [[Cell(.text, "one\ntwo")]])

@@ -47,6 +47,9 @@ struct ListenCommand: AsyncParsableCommand {
 
     func validate() throws {
         _ = try filter
+        if isFile, since != nil || channels.channels != [.tables] {
+            throw ValidationError("--since and --channels need a server: a file has no history and no other channels.")
+        }
         if let since { try asValidationError { () throws(ProtocolError) in _ = try Position(parsing: since) } }
     }
 }
@@ -109,22 +112,30 @@ extension ListenCommand {
     func run() async throws {
         try await reportingFailure {
             let output = ListenOutput(isJSON: json)
-            let session = ListenSession(
-                channels: channels.channels,
-                subscription: subscription,
-                since: since,
-                isVerbatim: json
-            )
-            var listener = ServerListener(
-                connection: ServerConnection(address: try address, options: connection),
-                output: output,
-                session: session
-            )
-            try await listener.run()
+            if isFile, let source {
+                try await FileListener(path: source, filter: filter, output: output).run()
+            } else {
+                try await followServer(output)
+            }
         }
     }
 
-    private var address: ServerAddress {
-        get throws { try source.map { try ServerAddress(parsing: $0) } ?? .default }
+    /// Whether the source is a file rather than a server.
+    private var isFile: Bool { source.map { !ServerAddress.looksLikeAddress($0) } ?? false }
+
+    private func followServer(_ output: ListenOutput) async throws {
+        let address = try source.map { try ServerAddress(parsing: $0) } ?? .default
+        let session = ListenSession(
+            channels: channels.channels,
+            subscription: subscription,
+            since: since,
+            isVerbatim: json
+        )
+        var listener = ServerListener(
+            connection: ServerConnection(address: address, options: connection),
+            output: output,
+            session: session
+        )
+        try await listener.run()
     }
 }

@@ -24,7 +24,7 @@ struct MessageLines: Sendable {
         case .queryStarted(let query):
             line(message, "started", .cyan, "\(query.queryID) by \(query.username ?? query.userID)  \(query.sql)")
         case .queryProgress(let query): line(message, "progress", .cyan, "\(query.queryID)  \(progress(query))")
-        case .queryComplete(let query): line(message, "complete", .cyan, "\(query.queryID)  \(summary(query))")
+        case .queryComplete(let query): line(message, "complete", .cyan, "\(query.queryID)  \(query.summary)")
         case .queryError(let query): line(message, "failed", .red, "\(query.queryID)  \(query.error) (\(query.code))")
         case .queryCancelled(let query):
             line(message, "cancelled", .yellow, "\(query.queryID)  by \(query.reason.rawValue)")
@@ -52,15 +52,6 @@ struct MessageLines: Sendable {
             elapsed: .milliseconds(query.elapsed),
             message: query.message
         ).line(width: 70, palette: .plain)
-    }
-
-    private func summary(_ query: QueryCompletePayload) -> String {
-        let parts = [
-            query.rowCount > 0 || query.changes == 0 ? Figures.counted(query.rowCount, "row") : nil,
-            query.changes > 0 ? Figures.counted(query.changes, "change") : nil,
-        ]
-        return parts.compactMap { $0 }.joined(separator: ", ") + " in "
-            + Figures.seconds(.milliseconds(query.duration))
     }
 
     private func location(_ location: CursorLocation) -> String {

@@ -83,12 +83,7 @@ struct QuerySession: Sendable {
     private func printing(_ text: String) -> [Action] { text.isEmpty ? [] : [.print(text)] }
 
     private func summary(_ complete: QueryCompletePayload) -> String {
-        var parts: [String] = []
-        if complete.rowCount > 0 || complete.changes == 0 {
-            parts.append(Figures.counted(complete.rowCount, "row"))
-        }
-        if complete.changes > 0 { parts.append(Figures.counted(complete.changes, "change")) }
-        var text = parts.joined(separator: ", ") + " in " + Figures.seconds(.milliseconds(complete.duration))
+        var text = complete.summary
         if complete.isTruncated == true { text += ", cut off at the limit" }
         if let position = complete.position { text += ", committed as \(position)" }
         return text

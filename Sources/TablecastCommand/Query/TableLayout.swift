@@ -5,8 +5,8 @@
 /// constant memory, and a small one is laid out perfectly.
 struct TableLayout: Sendable {
     static let maxSampleRows = 200
-    /// No column is made wider than this as long as others need the room.
-    static let maxPreferredColumnWidth = 60
+    /// Where lines have no limit nothing is cut off, and columns are padded up to this width.
+    static let maxPaddedWidth = 60
 
     private let titles: [Cell]
     private let lineWidth: Int
@@ -20,7 +20,7 @@ struct TableLayout: Sendable {
         var isNumeric: Bool
     }
 
-    /// - Parameter lineWidth: The cells that a line may take.
+    /// - Parameter lineWidth: The cells that a line may take; `.max` for no limit.
     init(titles: [String], lineWidth: Int, palette: Palette) {
         self.titles = titles.map { Cell(.text, $0) }
         self.lineWidth = lineWidth
@@ -53,8 +53,11 @@ struct TableLayout: Sendable {
             let isNumeric = cells.contains { $0.kind == .number } && !cells.contains { $0.kind == .text }
             return Column(width: cells.reduce(max(titles[index].width, 1)) { max($0, $1.width) }, isNumeric: isNumeric)
         }
-        let room = lineWidth - 2 * max(columns.count - 1, 0)
-        let widths = Self.fit(columns.map(\.width), into: room)
+        let needed = columns.map(\.width)
+        let widths =
+            isUnlimited
+            ? needed.map { min($0, Self.maxPaddedWidth) }
+            : Self.fit(needed, into: lineWidth - 2 * max(columns.count - 1, 0))
         for index in columns.indices { columns[index].width = widths[index] }
         return columns
     }
@@ -74,7 +77,7 @@ struct TableLayout: Sendable {
 
     private func header(_ columns: [Column]) -> String {
         let names = zip(titles, columns).map { title, column in
-            pad(title.text.truncated(toWidth: column.width), .bold, column)
+            pad(cut(title, column), .bold, column)
         }
         let rules = columns.map { palette(.dim, String(repeating: "─", count: $0.width)) }
         return Self.join(names) + Self.join(rules)
@@ -82,11 +85,14 @@ struct TableLayout: Sendable {
 
     private func line(_ row: [Cell], _ columns: [Column]) -> String {
         Self.join(
-            zip(row, columns).map { cell, column in
-                let text = cell.width <= column.width ? cell.text : cell.text.truncated(toWidth: column.width)
-                return pad(text, cell.style, column)
-            }
+            zip(row, columns).map { cell, column in pad(cut(cell, column), cell.style, column) }
         )
+    }
+
+    private var isUnlimited: Bool { lineWidth == .max }
+
+    private func cut(_ cell: Cell, _ column: Column) -> String {
+        isUnlimited || cell.width <= column.width ? cell.text : cell.text.truncated(toWidth: column.width)
     }
 
     private func pad(_ text: String, _ style: Style, _ column: Column) -> String {

@@ -1,0 +1,71 @@
+import ChangeCapture
+import Tablecast
+import WireProtocol
+
+/// Follows a database file directly, without a server.
+struct FileListener: Sendable {
+    let path: String
+    let filter: TableFilter
+    let output: ListenOutput
+
+    func run() async throws {
+        let watcher = try open()
+        output.note("watching \(path)")
+        var position = Position.beforeFirst()
+        do {
+            for try await event in watcher.events {
+                switch event {
+                case .transaction(let transaction):
+                    position = position.next
+                    guard try print(transaction.changes, at: position) else { return }
+                case .epochChanged(let reason):
+                    position = .beforeFirst()
+                    output.warn("changes may have been missed: \(reason)")
+                case .databaseGone(let reason): output.warn("the database cannot be used: \(reason)")
+                case .databaseBack: output.note("the database is back")
+                case .notice(let text): output.note(text)
+                }
+            }
+        } catch {
+            throw CommandFailure(.failure, "\(error)")
+        }
+    }
+
+    private func open() throws -> FileWatcher {
+        guard try DatabaseFile(path: path).inspect(writable: false) != .missing else {
+            throw CommandFailure(
+                .noInput,
+                "there is no file '\(path)'",
+                advice: "For a server, write its address as ws://host:port."
+            )
+        }
+        do {
+            return try FileWatcher(path: path)
+        } catch .notADatabase(_, let reason) {
+            throw CommandFailure(.notADatabase, "'\(path)' is not a database that can be watched: \(reason)")
+        } catch {
+            throw CommandFailure(.noInput, "'\(path)' cannot be watched: \(error)")
+        }
+    }
+
+    /// Returns false when nobody reads the output any more.
+    private func print(_ changes: ChangeSet, at position: Position) throws -> Bool {
+        let messages = changes.messages(
+            for: filter,
+            at: position,
+            timestamp: UnixTime.milliseconds,
+            context: TableEventContext(database: path, origin: .external)
+        )
+        for json in messages {
+            guard output.print(try Envelope(parsing: json), String(decoding: json, as: UTF8.self)) else { return false }
+        }
+        return true
+    }
+}
+
+extension Position {
+    /// Of an epoch of its own: nothing before it is known.
+    fileprivate static func beforeFirst() -> Position {
+        Position(epoch: String(UInt64.random(in: .min ... .max), radix: 36), sequence: 0)
+    }
+}
