@@ -64,7 +64,6 @@ extension QueryService {
             guard let commitSink else { return NoChangeRecorder() }
             return try HookRecorder(connection, for: commitSink)
         }
-        }
         lane.prepare()
         while true {
             switch writer.take() {
