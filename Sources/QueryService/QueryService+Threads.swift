@@ -59,11 +59,7 @@ extension QueryService {
     }
 
     private func runWriter(_ commitSink: (any CommitSink)?) {
-        let lane = WriterLane(configuration, planner: planner, commitSink: commitSink) {
-            connection throws(SQLiteError) in
-            guard let commitSink else { return NoChangeRecorder() }
-            return try HookRecorder(connection, for: commitSink)
-        }
+        let lane = WriterLane(configuration, planner: planner, commitSink: commitSink)
         lane.prepare()
         while true {
             switch writer.take() {
@@ -72,7 +68,8 @@ extension QueryService {
                 lane.rollBack()
                 state.withLock { $0.scheduler.writerRolledBack() }
             case .run(let control):
-                let conclusion = lane.run(control, generation: state.withLock { $0.generation })
+                let generation = state.withLock { $0.generation }
+                let conclusion = lane.run(control, generation: generation)
                 state.withLock { state in
                     state.scheduler.writerFinished(
                         state.ticket(of: control),

@@ -1,3 +1,5 @@
+package import ChangeCapture
+
 /// What a ``QueryService`` works on.
 package struct ServiceConfiguration: Sendable {
     /// The database's file name, or a URI.
@@ -7,6 +9,9 @@ package struct ServiceConfiguration: Sendable {
     /// Frames in the write-ahead log after which the writer runs a PASSIVE checkpoint between two queries; nil when
     /// somebody else does.
     package var checkpointFrames: Int? = 1_000
+
+    /// What a transaction's capture may hold in memory; how much it keeps of each row is for the ``CommitSink`` to say.
+    package var captureLimits = CaptureLimits()
 
     package init(path: String) { self.path = path }
 }

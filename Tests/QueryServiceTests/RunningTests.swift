@@ -28,8 +28,8 @@ struct RunningTests {
         #expect(outcome.lastInsertRowid == 2)
         #expect(outcome.receipt == "test:1")
         #expect(harness.commits.all.count == 1)
-        #expect(harness.commits.all[0].walFrameCount != nil)
-        #expect(harness.commits.all[0].queryId == "q1")
+        #expect(harness.commits.all.first?.walFrameCount != nil)
+        #expect(harness.commits.all.first?.queryId == "q1")
         #expect(try harness.database.query("SELECT count(*) FROM t") == [[.integer(2)]])
     }
 

@@ -9,7 +9,7 @@ final class GuardedConnection {
     let gatekeeper = Gatekeeper()
     let pulse: Pulse
 
-    /// - Parameter observer: sees every action before the policy does; true where no policy concerns it.
+    /// - Parameter observer: sees every action before the policy does, and says whether it is no concern of the policy.
     init(
         _ configuration: ServiceConfiguration,
         lane: Ticket.Lane,
@@ -29,7 +29,7 @@ final class GuardedConnection {
         if lane == .reader { try connection.execute("PRAGMA query_only = ON") }
         // Set once: setting it anew would compile every statement of the connection again.
         connection.setAuthorizer { [gatekeeper] request in
-            if observer?(request) == true { return .allow }
+            if let observer, observer(request) { return .allow }
             return gatekeeper.authorize(request)
         }
         // Reads the file, so that one which is no database is found out now.

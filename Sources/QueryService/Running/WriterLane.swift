@@ -7,7 +7,6 @@ import SQLiteConnection
 final class WriterLane {
     private let configuration: ServiceConfiguration
     private let planner: Planner
-    private let makeRecorder: (Connection) throws(SQLiteError) -> any ChangeRecorder
     private let commitSink: (any CommitSink)?
     private var session: WriterSession?
     private var generation = 0
@@ -15,13 +14,11 @@ final class WriterLane {
     init(
         _ configuration: ServiceConfiguration,
         planner: Planner,
-        commitSink: (any CommitSink)?,
-        makeRecorder: @escaping (Connection) throws(SQLiteError) -> any ChangeRecorder
+        commitSink: (any CommitSink)?
     ) {
         self.configuration = configuration
         self.planner = planner
         self.commitSink = commitSink
-        self.makeRecorder = makeRecorder
     }
 
     /// Opens the connection ahead of the first query; a failure is found again by that query.
@@ -38,6 +35,7 @@ final class WriterLane {
         let run = QueryRun(control, limits: configuration.limits, lane: .writer, planner: planner)
         let session: WriterSession
         do { session = try open(generation: generation) } catch { return .failed(QueryFailure(error)) }
+        if let commitSink { session.capture.level = commitSink.captureLevel }
         let ended: Ended?
         do {
             try WriterScript(run, on: session).execute()
@@ -98,7 +96,7 @@ final class WriterLane {
             session = nil
         }
         if let session { return session }
-        let opened = try WriterSession(configuration, commitSink: commitSink, makeRecorder: makeRecorder)
+        let opened = try WriterSession(configuration, commitSink: commitSink)
         session = opened
         self.generation = generation
         return opened

@@ -1,3 +1,4 @@
+import ChangeCapture
 import SQLiteConnection
 
 /// Runs the statements of one query on the writer, in the transaction that the request asks for.
@@ -74,7 +75,7 @@ struct WriterScript {
     private func undo(_ wrap: Wrap, wasOpen: Bool) {
         guard session.isInTransaction else {
             // SQLite has rolled back by itself, which it does after some errors and when a write is interrupted.
-            session.recorder.transactionDidRollBack()
+            session.capture.transactionDidRollBack()
             return
         }
         switch wrap {
@@ -145,8 +146,8 @@ struct WriterScript {
             try runWrite(&statement, isVacuum: isVacuum)
             if needsTransaction {
                 try session.commit(run)
-            } else if !session.isInTransaction, session.hasUntoldCommit {
-                try session.committed(run)
+            } else if !session.isInTransaction {
+                if session.hasUntoldCommit { session.committed(run) } else { session.capture.transactionDidRollBack() }
             }
         } catch {
             control.detach()
@@ -158,14 +159,14 @@ struct WriterScript {
     private func runWrite(_ statement: inout Statement, isVacuum: Bool) throws {
         let connection = guarded.connection
         let before = connection.totalChanges
-        try session.recorder.statementWillRun()
+        try session.capture.statementWillRun()
         guarded.gatekeeper.isVacuuming = isVacuum
         defer { guarded.gatekeeper.isVacuuming = false }
         do {
             try run.step(&statement, index: run.statementIndex, mustFinish: true)
-            session.recorder.statementDidRun(failed: false)
+            session.capture.statementDidRun(failed: false)
         } catch {
-            session.recorder.statementDidRun(failed: true)
+            session.capture.statementDidRun(failed: true)
             throw error
         }
         guard connection.totalChanges != before else { return }
@@ -176,19 +177,20 @@ struct WriterScript {
     /// BEGIN, COMMIT, SAVEPOINT and their like, as the client says them.
     private func runControl(_ statement: inout Statement, _ kind: Gatekeeper.Statement.Transaction?) throws {
         let wasOpen = session.isInTransaction
-        let mayCommit = wasOpen && (kind == .commit || kind == .release)
+        let mayCommit = wasOpen && (kind == .commit || kind == .release && session.isBegunBySavepoint)
         if mayCommit {
             try session.prepareToCommit(run)
             guarded.pulse.isInterruptible = false
         }
         defer { guarded.pulse.isInterruptible = true }
         try run.step(&statement, index: run.statementIndex, mustFinish: true)
-        if kind == .rollbackTo { session.recorder.statementDidRun(failed: true) }
+        if !wasOpen { session.isBegunBySavepoint = kind == .savepoint }
+        if kind == .rollbackTo { session.capture.statementDidRun(failed: true) }
         guard wasOpen, !session.isInTransaction else { return }
         if mayCommit {
-            try session.committed(run)
+            session.committed(run)
         } else {
-            session.recorder.transactionDidRollBack()
+            session.capture.transactionDidRollBack()
         }
     }
 }

@@ -1,13 +1,15 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// The writer's connection with its recorder: how transactions begin and end, so that every commit is recorded and told,
+/// The writer's connection with its capture: how transactions begin and end, so that every commit is recorded and told,
 /// once and in order.
 ///
 /// Belongs to the writer's thread.
 final class WriterSession {
     let guarded: GuardedConnection
-    let recorder: any ChangeRecorder
+    let capture: HookCapture
+    /// Whether the transaction that is open was begun by SAVEPOINT, so that a RELEASE can commit it.
+    var isBegunBySavepoint = false
     private let commitSink: (any CommitSink)?
     private let log = LogState()
 
@@ -20,21 +22,21 @@ final class WriterSession {
         var isCommitting = false
     }
 
-    /// Makes the authorizer's observer before the recorder exists.
+    /// The authorizer exists before the capture does.
     private final class Relay {
-        weak var recorder: (any ChangeRecorder)?
+        weak var capture: HookCapture?
     }
 
-    init(
-        _ configuration: ServiceConfiguration,
-        commitSink: (any CommitSink)?,
-        makeRecorder: (Connection) throws(SQLiteError) -> any ChangeRecorder
-    ) throws(SQLiteError) {
+    init(_ configuration: ServiceConfiguration, commitSink: (any CommitSink)?) throws(SQLiteError) {
         let relay = Relay()
-        guarded = try GuardedConnection(configuration, lane: .writer) { relay.recorder?.observe($0) ?? false }
+        guarded = try GuardedConnection(configuration, lane: .writer) { relay.capture?.observe($0) ?? false }
         self.commitSink = commitSink
-        recorder = try makeRecorder(guarded.connection)
-        relay.recorder = recorder
+        capture = try HookCapture(
+            guarded.connection,
+            level: commitSink?.captureLevel ?? .counts,
+            limits: configuration.captureLimits
+        )
+        relay.capture = capture
         if let commitSink {
             guarded.connection.setCommitHook { [log] in
                 log.isCommitting = true
@@ -72,21 +74,18 @@ final class WriterSession {
         } catch {
             throw .failed(QueryFailure(.internal, "\(error)"))
         }
-        try committed(run)
+        committed(run)
     }
 
     /// The last moment in which a cancel wins.
     func prepareToCommit(_ run: QueryRun) throws {
-        try recorder.transactionWillCommit()
+        try capture.transactionWillCommit()
         if let reason = run.control.detach() { throw Ended.cancelled(reason) }
     }
 
     /// A commit became durable: tells it.
-    func committed(_ run: QueryRun) throws(Ended) {
-        let changes: ChangeSet
-        do { changes = try recorder.transactionDidCommit() } catch {
-            throw guarded.explain(error, run.control, statementIndex: run.statementIndex)
-        }
+    func committed(_ run: QueryRun) {
+        let changes = capture.transactionDidCommit()
         let frames = log.committedFrames
         log.committedFrames = nil
         guard frames != nil || !changes.isEmpty, let commitSink else {
@@ -122,7 +121,7 @@ final class WriterSession {
         // Fails only when the transaction is gone already.
         try? guarded.executeUnguarded("ROLLBACK")
         settle()
-        recorder.transactionDidRollBack()
+        capture.transactionDidRollBack()
     }
 
     // MARK: Savepoint around a script within a client's transaction
@@ -135,7 +134,7 @@ final class WriterSession {
     func rollBackToSavepoint() {
         guard isInTransaction else { return }
         try? guarded.executeUnguarded("ROLLBACK TO \(Self.savepoint); RELEASE \(Self.savepoint)")
-        recorder.statementDidRun(failed: true)
+        capture.statementDidRun(failed: true)
     }
 
     // MARK: Log

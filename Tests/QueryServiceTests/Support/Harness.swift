@@ -66,14 +66,27 @@ final class Harness: Sendable {
 }
 
 final class CommitLog: CommitSink {
-    private let commits = Mutex<[ServiceCommit]>([])
+    private struct State {
+        var commits: [ServiceCommit] = []
+        var level = CaptureLevel.values
+        var begun = 0
+        var failed = 0
+    }
+    private let state = Mutex(State())
 
-    var all: [ServiceCommit] { commits.withLock { $0 } }
+    var all: [ServiceCommit] { state.withLock { $0.commits } }
+    var begun: Int { state.withLock { $0.begun } }
+    var failed: Int { state.withLock { $0.failed } }
+    func setLevel(_ level: CaptureLevel) { state.withLock { $0.level = level } }
+
+    var captureLevel: CaptureLevel { state.withLock { $0.level } }
+    func willCommit() { state.withLock { $0.begun += 1 } }
+    func didNotCommit() { state.withLock { $0.failed += 1 } }
 
     func committed(_ commit: ServiceCommit) -> String? {
-        commits.withLock { commits in
-            commits.append(commit)
-            return "test:\(commits.count)"
+        state.withLock { state in
+            state.commits.append(commit)
+            return "test:\(state.commits.count)"
         }
     }
 }
