@@ -83,7 +83,6 @@ final class ClientHandshakeHandler: ChannelInboundHandler, RemovableChannelHandl
         let webSocket = WebSocketHandler(
             role: .client,
             session: session,
-            limits: client.limits,
             deflate: deflate,
             isPlain: !url.isSecure,
             resources: TransportResources(limits: client.limits),

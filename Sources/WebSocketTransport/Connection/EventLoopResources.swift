@@ -1,23 +1,23 @@
 import NIOCore
 import Synchronization
 
-/// What the connections of one event loop share: the timer and zlib's memory. Confined to the event loop.
+/// What the connections of one event loop share: the limits, the timer and zlib's memory. Confined to the event loop.
 final class EventLoopResources {
     let ticker: Ticker
     let inflaters = InflaterPool()
-    private let minCompressedBytes: Int
+    let limits: WebSocketLimits
     private var compressors: [Int: MessageCompressor] = [:]
 
     /// The compressor for a window, for messages to a single connection.
     func compressor(windowBits: Int) -> MessageCompressor {
         if let known = compressors[windowBits] { return known }
-        let new = MessageCompressor(windowBits: windowBits, minBytes: minCompressedBytes)
+        let new = MessageCompressor(windowBits: windowBits, minBytes: limits.minCompressedBytes)
         compressors[windowBits] = new
         return new
     }
 
-    init(eventLoop: any EventLoop, tickPeriod: TimeAmount, minCompressedBytes: Int) {
-        self.minCompressedBytes = minCompressedBytes
+    init(eventLoop: any EventLoop, tickPeriod: TimeAmount, limits: WebSocketLimits) {
+        self.limits = limits
         ticker = Ticker(eventLoop: eventLoop, period: tickPeriod)
     }
 }
@@ -26,12 +26,12 @@ final class EventLoopResources {
 package final class TransportResources: Sendable {
     private let perLoop = Mutex<[ObjectIdentifier: NIOLoopBound<EventLoopResources>]>([:])
     private let tickPeriod: TimeAmount
-    private let minCompressedBytes: Int
+    let limits: WebSocketLimits
     let compressed: CompressedRepresentations
 
     /// The timer runs four times in the shortest of its times, and at least once a second.
     package init(limits: WebSocketLimits) {
-        minCompressedBytes = limits.minCompressedBytes
+        self.limits = limits
         compressed = CompressedRepresentations(limits: limits)
         let times = [
             limits.heartbeatInterval ?? .seconds(30), limits.closeTimeout, limits.lingerTimeout,
@@ -50,7 +50,7 @@ package final class TransportResources: Sendable {
             let new = EventLoopResources(
                 eventLoop: eventLoop,
                 tickPeriod: tickPeriod,
-                minCompressedBytes: minCompressedBytes
+                limits: limits
             )
             let bound = NIOLoopBound(new, eventLoop: eventLoop)
             perLoop[key] = bound

@@ -1,12 +1,12 @@
 package import Broadcast
 package import NIOCore
-package import WireProtocol
+import WireProtocol
 
 /// One WebSocket connection: the only handler of its pipeline, or the one behind TLS.
 ///
 /// It moves bytes and acts on what the state machines decide: ``FrameDecoder`` and ``MessageAssembler`` for what comes
 /// in, ``OutboundQueue`` for what goes out, ``CloseHandshake`` and ``Heartbeat`` for the end. All of it, and every method,
-/// belongs to the channel's event loop.
+/// belongs to the channel's event loop. Sending, receiving and the end are in files of their own.
 package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHandler, Outlet {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundIn = Never
@@ -14,39 +14,44 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
 
     /// The socket while a frame may go straight to it: nothing is queued and the connection is not closing. First among
     /// the fields, so that a write that succeeds touches one cache line of this object and nothing else.
-    private var express: DirectSocket?
+    var express: DirectSocket?
+    /// Bytes that have been written and the kernel has not taken.
+    package internal(set) var queuedBytes = 0
     package let eventLoop: any EventLoop
     /// How the hub frames messages for this connection; a client's are not for sharing.
     package let representation: Representation
-    private let deflate: DeflateAgreement?
-    private let role: Role
-    private let limits: WebSocketLimits
+    let deflate: DeflateAgreement?
+    let role: Role
     private let isPlain: Bool
-    private let resources: EventLoopResources
+    let resources: EventLoopResources
 
-    private var session: (any WebSocketSession)?
-    private var channel: (any NIOCore.Channel)?
-    private var context: ChannelHandlerContext?
+    var session: (any WebSocketSession)?
+    var channel: (any NIOCore.Channel)?
+    var context: ChannelHandlerContext?
     /// Nil from the moment that the channel may be closed: its descriptor could belong to somebody else by then.
-    private var direct: DirectSocket?
+    var direct: DirectSocket?
 
-    private var decoder: FrameDecoder
-    private var assembler: MessageAssembler
-    private var closing: CloseHandshake
-    private var heartbeat: Heartbeat?
-    private var queue = OutboundQueue()
-    private var isFlushing = false
-    private var holdsRead = false
+    var decoder: FrameDecoder
+    var assembler: MessageAssembler
+    var closing: CloseHandshake
+    var heartbeat: Heartbeat?
+    var queue = OutboundQueue()
+    var isFlushing = false
+    var holdsRead = false
     private var isOpened = false
+    /// Whether the session can take more. While it is false nothing is read beyond what is in the channel's buffer;
+    /// the kernel's buffers fill up and the peer has to wait.
+    package var isReading = true {
+        didSet { readIfWanted() }
+    }
     /// The sending half is to be shut when the queue is empty.
-    private var shutsWhenDrained = false
+    var shutsWhenDrained = false
     var tickerIndex = -1
 
     /// `isPlain` says that nothing stands between this handler and the socket, so that frames may go straight to it.
     package init(
         role: Role,
         session: any WebSocketSession,
-        limits: WebSocketLimits,
         deflate: DeflateAgreement? = nil,
         isPlain: Bool,
         resources: TransportResources,
@@ -54,11 +59,11 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
     ) {
         self.role = role
         self.session = session
-        self.limits = limits
         self.deflate = deflate
         self.isPlain = isPlain
         self.eventLoop = eventLoop
         representation = deflate.map { resources.compressed[$0] } ?? .webSocket
+        let limits = resources.limits
         let resources = resources.on(eventLoop)
         self.resources = resources
         decoder = FrameDecoder(role: role, allowsCompression: deflate != nil)
@@ -69,228 +74,6 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
             keepsInflater: deflate.map { !$0.clientDropsContext } ?? false
         )
         closing = CloseHandshake(closeTimeout: limits.closeTimeout, lingerTimeout: limits.lingerTimeout)
-    }
-
-    // MARK: Sending
-
-    /// Bytes that have been written and the kernel has not taken.
-    package var queuedBytes: Int { queue.bytes }
-
-    /// Whether messages may still be sent.
-    package var isOpen: Bool { closing.isOpen && channel != nil }
-
-    /// Sends whole frames, ready-made; nothing is sent once the connection is closing.
-    package func write(_ frames: ByteBuffer) {
-        guard let express else {
-            if closing.isOpen { enqueue(frames) }
-            return
-        }
-        let sent = express.send(frames)
-        guard sent < frames.readableBytes else { return }
-        var rest = frames
-        rest.moveReaderIndex(forwardBy: sent)
-        enqueue(rest)
-    }
-
-    /// Sends one text message in a frame of its own, compressed if that was agreed on and makes it smaller.
-    package func send(text: ByteBuffer) {
-        send(.text, text)
-    }
-
-    /// Sends one binary message in a frame of its own, like ``send(text:)``.
-    package func send(binary: ByteBuffer) {
-        send(.binary, binary)
-    }
-
-    private func send(_ opcode: Opcode, _ payload: ByteBuffer) {
-        guard closing.isOpen else { return }
-        if let deflate {
-            let compressor = resources.compressor(windowBits: deflate.sharedWindowBits)
-            write(compressor.frame(opcode, payload, mask: mask()))
-        } else {
-            write(FrameEncoder.frame(opcode, payload, mask: mask()))
-        }
-    }
-
-    /// Sends a ping without payload.
-    package func ping() {
-        write(role == .server ? FrameEncoder.emptyPing : FrameEncoder.frame(.ping, ByteBuffer(), mask: mask()))
-    }
-
-    /// Starts the close handshake. Closing twice does nothing.
-    ///
-    /// A client that is too slow (4413) or silent (4408) gets the close frame if it takes it within
-    /// ``WebSocketLimits/lingerTimeout``; what waited for it is dropped at once.
-    package func close(_ code: CloseCode, reason: String = "") {
-        let isUrgent = code == .tooSlow || code == .heartbeatTimeout
-        guard let action = closing.close(code, reason: reason, isUrgent: isUrgent, now: eventLoop.now) else { return }
-        if isUrgent { queue.dropWaiting() }
-        perform(action)
-        // Not from within this call: whoever closes a connection may be in the middle of a list of them.
-        eventLoop.assumeIsolated().execute { self.reportClose() }
-    }
-
-    private func mask() -> MaskingKey? {
-        role == .client ? .random() : nil
-    }
-
-    private func enqueue(_ frames: ByteBuffer) {
-        guard channel != nil, frames.readableBytes > 0 else { return }
-        queue.append(frames)
-        flushQueue()
-    }
-
-    /// To be called after every change of what `express` depends on.
-    private func updateExpress() {
-        express = queue.isEmpty && closing.isOpen ? direct : nil
-    }
-
-    private func flushQueue() {
-        guard let context, !isFlushing else { return }
-        isFlushing = true
-        defer { updateExpress() }
-        // A loop, as a channel that writes at once reports the end of a batch before the next statement.
-        while true {
-            let batch = queue.nextBatch()
-            guard let last = batch.last else { break }
-            for buffer in batch.dropLast() {
-                context.write(wrapOutboundOut(buffer), promise: nil)
-            }
-            writeAndWatch(last, context)
-        }
-        isFlushing = false
-    }
-
-    private func writeAndWatch(_ buffer: ByteBuffer, _ context: ChannelHandlerContext) {
-        let promise = eventLoop.makePromise(of: Void.self)
-        context.writeAndFlush(wrapOutboundOut(buffer), promise: promise)
-        promise.futureResult.assumeIsolated().whenComplete { result in
-            self.batchEnded(isWritten: (try? result.get()) != nil)
-        }
-    }
-
-    private func batchEnded(isWritten: Bool) {
-        queue.batchEnded()
-        guard isWritten else {
-            leaveSocket()
-            return
-        }
-        updateExpress()
-        // What had to wait went on: the peer took bytes, so it is alive, even if we hold back its answers. A write that
-        // the kernel took at once says nothing about the peer.
-        if !isFlushing { heartbeat?.heard() }
-        flushQueue()
-        readIfWanted()
-        guard queue.isEmpty else { return }
-        if shutsWhenDrained {
-            shutOutput()
-        } else if closing.isOpen {
-            session?.drained()
-        }
-    }
-
-    // MARK: Receiving
-
-    /// Takes bytes that arrived before this handler stood in the pipeline.
-    package func receive(_ bytes: ByteBuffer) {
-        heartbeat?.heard()
-        var input = bytes
-        do throws(ProtocolViolation) {
-            while closing.isReading, let event = try decoder.next(&input) {
-                if let message = try assembler.take(event) { handle(message) }
-            }
-        } catch {
-            perform(closing.fail(error, now: eventLoop.now))
-            reportClose()
-        }
-    }
-
-    /// Whether the session can take more. While it is false nothing is read beyond what is in the channel's buffer;
-    /// the kernel's buffers fill up and the peer has to wait.
-    package var isReading = true {
-        didSet { readIfWanted() }
-    }
-
-    /// Asks the channel for more, after a handler that stood here before has held back a read.
-    func readAgain() {
-        holdsRead = true
-        readIfWanted()
-    }
-
-    /// Passes on a held read unless the session or the peer is behind. A connection that closes reads in any case:
-    /// what is held back then would hold back the peer's end of the handshake.
-    private func readIfWanted() {
-        let mayRead = isReading && queue.bytes <= limits.maxUnsentBytesWhileReading
-        guard holdsRead, mayRead || !closing.isOpen else { return }
-        holdsRead = false
-        context?.read()
-    }
-
-    private func handle(_ message: InboundMessage) {
-        switch message {
-        case .text(let text):
-            if closing.isOpen { session?.received(text: text) }
-        case .binary(let binary):
-            if closing.isOpen { session?.received(binary: binary) }
-        case .ping(let payload):
-            write(FrameEncoder.frame(.pong, payload, mask: mask()))
-        case .pong:
-            // Any byte from the peer has told the heartbeat already; section 5.5.3 allows unasked ones.
-            break
-        case .close(let frame):
-            perform(closing.received(frame, now: eventLoop.now))
-            reportClose()
-        }
-    }
-
-    // MARK: The end
-
-    private func perform(_ action: CloseHandshake.Action?) {
-        updateExpress()
-        switch action {
-        case .send(let frame):
-            enqueue(encoded(frame))
-        case .sendAndFinish(let frame):
-            shutsWhenDrained = true
-            enqueue(encoded(frame))
-            if queue.isEmpty { shutOutput() }
-        case .finish:
-            shutsWhenDrained = true
-            if queue.isEmpty { shutOutput() }
-        case .abort:
-            abort()
-        case nil:
-            break
-        }
-        readIfWanted()
-    }
-
-    private func encoded(_ frame: CloseFrame) -> ByteBuffer {
-        FrameEncoder.frame(.close, frame.payload, mask: mask())
-    }
-
-    private func shutOutput() {
-        guard shutsWhenDrained else { return }
-        shutsWhenDrained = false
-        context?.close(mode: .output, promise: nil)
-    }
-
-    private func abort() {
-        guard let channel else { return }
-        leaveSocket()
-        ConnectionReset.reset(channel)
-    }
-
-    /// The channel is about to be closed, or has been: nothing may be sent on its descriptor any more.
-    private func leaveSocket() {
-        direct = nil
-        express = nil
-    }
-
-    private func reportClose() {
-        guard let status = closing.status, let session else { return }
-        self.session = nil
-        session.closed(status)
     }
 
     // MARK: The pipeline
@@ -355,10 +138,10 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
         guard !isOpened else { return }
         isOpened = true
         let now = eventLoop.now
-        heartbeat = limits.heartbeatInterval.map { Heartbeat(interval: $0, now: now) }
+        heartbeat = resources.limits.heartbeatInterval.map { Heartbeat(interval: $0, now: now) }
         if isPlain { direct = DirectSocket(context.channel) }
         adoptEarlierWrites(context)
-        updateExpress()
+        noteQueue()
         resources.ticker.add(self)
         session?.opened(self)
     }
@@ -377,6 +160,7 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
         leaveSocket()
         resources.ticker.remove(self)
         queue.dropWaiting()
+        noteQueue()
         _ = closing.ended()
         reportClose()
     }
@@ -388,6 +172,8 @@ extension WebSocketHandler: Ticker.Member {
             perform(closing.tick(now: now))
             return
         }
+        // A peer that we do not listen to cannot be heard.
+        if !isReading { heartbeat?.heard() }
         switch heartbeat?.tick(now: now) {
         case .ping:
             ping()

@@ -6,10 +6,14 @@ package import NIOHTTP1
 struct OriginCheck {
     private let origins: UpgradePolicy.Origins
     private let isSecure: Bool
+    /// The request came to a loopback address, so that an honest page of ours was loaded from one too. A stranger could
+    /// let a name of his own point there (DNS rebinding): origin and host would match, and be his.
+    private let isLoopback: Bool
 
-    init(_ origins: UpgradePolicy.Origins, isSecure: Bool) {
+    init(_ origins: UpgradePolicy.Origins, isSecure: Bool, isLoopback: Bool) {
         self.origins = origins
         self.isSecure = isSecure
+        self.isLoopback = isLoopback
     }
 
     func check(_ headers: HTTPHeaders) throws(UpgradeRefusal) {
@@ -29,9 +33,15 @@ struct OriginCheck {
     /// A proxy that ends TLS speaks plain HTTP to us, so on a plain connection a page from `https` at the same host and
     /// port counts as ours as well; the reverse would let a tampered plain page into a secure service.
     private func isSame(_ origin: String, as hosts: [String]) -> Bool {
-        guard hosts.count == 1 else { return false }
+        guard hosts.count == 1, !isLoopback || Self.isLoopbackName(hosts[0]) else { return false }
         let schemes = isSecure ? ["https"] : ["http", "https"]
         return schemes.contains { Self.normal("\($0)://\(hosts[0])") == origin }
+    }
+
+    /// Names that no public name server has a say in.
+    private static func isLoopbackName(_ host: String) -> Bool {
+        let name = host.hasPrefix("[") ? host.prefix { $0 != "]" }.dropFirst() : host.prefix { $0 != ":" }
+        return name.lowercased() == "localhost" || LoopbackAddress.contains(name)
     }
 
     /// Lower case, without the scheme's own port; nil for what is no origin, such as `null` of a sandboxed page.

@@ -3,7 +3,8 @@ package struct UpgradePolicy: Sendable {
     /// Which web pages may connect. A browser always says which page asks (`Origin`); programs mostly do not, and are
     /// not the danger: it is that any page on the internet could otherwise drive a service on its visitor's machine.
     package enum Origins: Sendable, Hashable {
-        /// Pages from the host and port that the request went to.
+        /// Pages from the host and port that the request went to. On a loopback address that host must be `localhost` or
+        /// a loopback address too; behind a proxy on the same machine, list the page's origin.
         case same
         /// Those and the listed ones, such as `https://app.example.org`, with a port unless it is the scheme's own.
         case sameAnd([String])

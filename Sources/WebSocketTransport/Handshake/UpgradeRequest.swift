@@ -9,19 +9,20 @@ package enum UpgradeRequest {
 
     /// The decision, in the order in which the reasons help most: a wrong path before anything about the handshake.
     ///
-    /// `isSecure` says that the request came over TLS, which is part of what "same origin" means; `openConnections` is how
-    /// many the server has now.
+    /// `isSecure` says that the request came over TLS, which is part of what "same origin" means; `isLoopback`
+    /// that it came to a loopback address; `openConnections` is how many the server has now.
     package static func decide(
         _ head: HTTPRequestHead,
         policy: UpgradePolicy,
         isSecure: Bool,
+        isLoopback: Bool,
         openConnections: Int
     ) -> UpgradeDecision {
         do throws(UpgradeRefusal) {
             try checkPath(head, policy)
             try checkMethod(head)
             let key = try checkedKey(head)
-            try OriginCheck(policy.origins, isSecure: isSecure).check(head.headers)
+            try OriginCheck(policy.origins, isSecure: isSecure, isLoopback: isLoopback).check(head.headers)
             try checkRoom(policy, openConnections)
             return .accept(acceptance(head, key, policy))
         } catch {

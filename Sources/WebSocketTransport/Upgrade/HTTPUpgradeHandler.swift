@@ -107,6 +107,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
             head,
             policy: mount.policy,
             isSecure: pipeline.isSecure,
+            isLoopback: context.channel.localAddress?.isLoopback ?? false,
             openConnections: before
         )
         switch decision {
@@ -142,7 +143,6 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
             let webSocket = WebSocketHandler(
                 role: .server,
                 session: session,
-                limits: mount.limits,
                 deflate: acceptance.deflate,
                 isPlain: !pipeline.isSecure,
                 resources: mount.resources,

@@ -14,7 +14,7 @@ package struct WebSocketMount: Sendable {
     package typealias Authorize = @Sendable (_ request: HTTPRequestHead) async -> UpgradeRefusal?
 
     package var policy: UpgradePolicy
-    package var limits: WebSocketLimits
+    package var limits: WebSocketLimits { resources.limits }
     package var authorize: Authorize?
     package var makeSession: MakeSession
     package let connections = ConnectionCount()
@@ -27,7 +27,6 @@ package struct WebSocketMount: Sendable {
         makeSession: @escaping MakeSession
     ) {
         self.policy = policy
-        self.limits = limits
         self.authorize = authorize
         self.makeSession = makeSession
         resources = TransportResources(limits: limits)

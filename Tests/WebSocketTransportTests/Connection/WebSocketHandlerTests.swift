@@ -26,7 +26,6 @@ import WireProtocol
         let handler = WebSocketHandler(
             role: .server,
             session: session,
-            limits: limits,
             isPlain: true,
             resources: TransportResources(limits: limits),
             eventLoop: loop
@@ -112,6 +111,17 @@ import WireProtocol
             }
         }
         #expect(channel.isActive && session.statuses.isEmpty)
+    }
+
+    @Test func `a session that takes nothing for a while does not lose its peer`() throws {
+        let channel = try makeChannel()
+        session.connection?.isReading = false
+        loop.advanceTime(by: .minutes(5))
+        #expect(session.statuses.isEmpty)
+        session.connection?.isReading = true
+        loop.advanceTime(by: .minutes(2))
+        #expect(session.statuses.map(\.code) == [4408])
+        #expect(try !sent(channel).isEmpty)
     }
 
     @Test func `a peer that does not answer the close frame is cut off`() throws {

@@ -67,7 +67,7 @@ import WireProtocol
 
     @Test func `a compressed message is limited by what it expands to`() throws {
         let bomb = try #require(Deflater()?.deflate(ByteBuffer(repeating: 0x61, count: 10_000_000)))
-        #expect(bomb.readableBytes < 20_000)
+        #expect(bomb.readableBytes < 50_000)
         let frame = clientFrame(.text, bomb, isCompressed: true)
         var reader = MessageReader(maxMessageBytes: 1_000_000, isCompressed: true)
         let violation = #expect(throws: ProtocolViolation.self) { try reader.read(frame) }

@@ -24,11 +24,19 @@ import Testing
         _ head: HTTPRequestHead,
         _ policy: UpgradePolicy = UpgradePolicy(),
         isSecure: Bool = false,
+        isLoopback: Bool = false,
         openConnections: Int = 0
     ) -> (status: UInt, headers: HTTPHeaders) {
-        switch UpgradeRequest.decide(head, policy: policy, isSecure: isSecure, openConnections: openConnections) {
-        case .accept(let acceptance): (101, acceptance.headers)
-        case .refuse(let refusal): (refusal.status.code, refusal.headers)
+        let decision = UpgradeRequest.decide(
+            head,
+            policy: policy,
+            isSecure: isSecure,
+            isLoopback: isLoopback,
+            openConnections: openConnections
+        )
+        switch decision {
+        case .accept(let acceptance): return (101, acceptance.headers)
+        case .refuse(let refusal): return (refusal.status.code, refusal.headers)
         }
     }
 
@@ -92,6 +100,26 @@ import Testing
         #expect(decide(head(["Origin": "http://localhost:3001"]), isSecure: true).status == 403)
         #expect(decide(head(["Origin": "https://localhost:3001"]), isSecure: true).status == 101)
         #expect(decide(head(["Origin": "https://h", "Host": "h:443"]), isSecure: true).status == 101)
+    }
+
+    @Test(
+        arguments: [
+            ("localhost:3001", 101), ("LocalHost", 101), ("127.0.0.1:3001", 101), ("127.8.9.10", 101),
+            ("[::1]:3001", 101),
+            ("rebound.example:3001", 403), ("127.0.0.1.example:3001", 403), ("localhost.example", 403),
+            ("[::2]:3001", 403),
+            ("127.0.0.999", 403),
+        ] as [(String, UInt)]
+    )
+    func `on a loopback address a name that a stranger could point there is no origin of ours`(
+        host: String,
+        status: UInt
+    ) {
+        let origin: HTTPHeaders = ["Host": host, "Origin": "http://\(host)"]
+        #expect(decide(head(origin), isLoopback: true).status == status)
+        #expect(decide(head(origin), isLoopback: false).status == 101)
+        let policy = UpgradePolicy(origins: .sameAnd(["http://\(host)"]))
+        #expect(decide(head(origin), policy, isLoopback: true).status == 101)
     }
 
     @Test func `configured origins may connect`() {

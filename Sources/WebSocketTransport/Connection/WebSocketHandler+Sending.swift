@@ -1,0 +1,106 @@
+package import NIOCore
+
+/// What goes out: straight to the socket where that is possible, through the queue and the channel where it is not.
+extension WebSocketHandler {
+    /// Whether messages may still be sent.
+    package var isOpen: Bool { closing.isOpen && channel != nil }
+
+    /// Sends whole frames, ready-made; nothing is sent once the connection is closing.
+    package func write(_ frames: ByteBuffer) {
+        guard let express else {
+            if closing.isOpen { enqueue(frames) }
+            return
+        }
+        let sent = express.send(frames)
+        guard sent < frames.readableBytes else { return }
+        var rest = frames
+        rest.moveReaderIndex(forwardBy: sent)
+        enqueue(rest)
+    }
+
+    /// Sends one text message in a frame of its own, compressed if that was agreed on and makes it smaller.
+    package func send(text: ByteBuffer) {
+        send(.text, text)
+    }
+
+    /// Sends one binary message in a frame of its own, like ``send(text:)``.
+    package func send(binary: ByteBuffer) {
+        send(.binary, binary)
+    }
+
+    private func send(_ opcode: Opcode, _ payload: ByteBuffer) {
+        guard closing.isOpen else { return }
+        if let deflate {
+            let compressor = resources.compressor(windowBits: deflate.sharedWindowBits)
+            write(compressor.frame(opcode, payload, mask: mask()))
+        } else {
+            write(FrameEncoder.frame(opcode, payload, mask: mask()))
+        }
+    }
+
+    /// Sends a ping without payload.
+    package func ping() {
+        write(role == .server ? FrameEncoder.emptyPing : FrameEncoder.frame(.ping, ByteBuffer(), mask: mask()))
+    }
+
+    func mask() -> MaskingKey? {
+        role == .client ? .random() : nil
+    }
+
+    func enqueue(_ frames: ByteBuffer) {
+        guard channel != nil, frames.readableBytes > 0 else { return }
+        queue.append(frames)
+        noteQueue()
+        flushQueue()
+    }
+
+    /// To be called after every change of the queue and of whether the connection is open.
+    func noteQueue() {
+        queuedBytes = queue.bytes
+        express = queue.isEmpty && closing.isOpen ? direct : nil
+    }
+
+    private func flushQueue() {
+        guard let context, !isFlushing else { return }
+        isFlushing = true
+        defer { noteQueue() }
+        // A loop, as a channel that writes at once reports the end of a batch before the next statement.
+        while true {
+            let batch = queue.nextBatch()
+            guard let last = batch.last else { break }
+            for buffer in batch.dropLast() {
+                context.write(wrapOutboundOut(buffer), promise: nil)
+            }
+            writeAndWatch(last, context)
+        }
+        isFlushing = false
+    }
+
+    func writeAndWatch(_ buffer: ByteBuffer, _ context: ChannelHandlerContext) {
+        let promise = eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(wrapOutboundOut(buffer), promise: promise)
+        promise.futureResult.assumeIsolated().whenComplete { result in
+            self.batchEnded(isWritten: (try? result.get()) != nil)
+        }
+    }
+
+    private func batchEnded(isWritten: Bool) {
+        queue.batchEnded()
+        guard isWritten else {
+            leaveSocket()
+            return
+        }
+        noteQueue()
+        // What had to wait went on: the peer took bytes, so it is alive, even if we hold back its answers. A write that
+        // the kernel took at once says nothing about the peer.
+        if !isFlushing { heartbeat?.heard() }
+        flushQueue()
+        readIfWanted()
+        guard queue.isEmpty else { return }
+        if shutsWhenDrained {
+            shutOutput()
+        } else if closing.isOpen {
+            session?.drained()
+        }
+    }
+}
