@@ -22,7 +22,7 @@ extension RouterMethods {
     }
 
     private func addService(_ service: TablecastService) {
-        let events = EventsRoute(server: service.server)
+        let events = EventsRoute(service: service)
         let query = QueryRoute(service: service)
         let database = DatabaseRoutes(service: service)
         let status = StatusRoutes(service: service)

@@ -4,7 +4,14 @@ import WireProtocol
 
 /// The service with a database, over real sockets.
 @Suite(.timeLimit(.minutes(1))) struct TablecastServiceTests {
-    private func start(_ sql: String = "") async throws -> (TablecastService, TemporaryDatabase, Int) {
+    /// The file lives as long as this does.
+    private struct Running {
+        let service: TablecastService
+        let database: TemporaryDatabase
+        let port: Int
+    }
+
+    private func start(_ sql: String = "") async throws -> Running {
         let database = try TemporaryDatabase(sql)
         var configuration = ServerConfiguration()
         configuration.port = 0
@@ -13,12 +20,12 @@ import WireProtocol
             server: configuration
         )
         try await service.server.start()
-        return (service, database, try #require(service.server.port))
+        return Running(service: service, database: database, port: try #require(service.server.port))
     }
 
     @Test func `a query's rows come between its start and its end`() async throws {
-        let (service, _, port) = try await start("CREATE TABLE t(a, b); INSERT INTO t VALUES(1, 'x'), (2.5, NULL)")
-        let client = try await TestClient(port)
+        let running = try await start("CREATE TABLE t(a, b); INSERT INTO t VALUES(1, 'x'), (2.5, NULL)")
+        let client = try await TestClient(running.port)
         let end = try await client.run("SELECT a, b FROM t ORDER BY a", id: "r1")
         let mine = client.log.filter { $0.header.replyTo == "r1" }
         #expect(mine.map(\.header.type) == [.queryStarted, .queryRows, .queryComplete])
@@ -29,14 +36,14 @@ import WireProtocol
         #expect(rows.rows == [.object(["a": .integer(1), "b": .text("x")]), .object(["a": .real(2.5), "b": .null])])
         #expect(complete.rowCount == 2)
         await client.close()
-        await service.shutDown()
+        await running.service.shutDown()
     }
 
     @Test func `another subscriber of queries hears of a query, without its rows`() async throws {
-        let (service, _, port) = try await start()
-        let other = try await TestClient(port, "channels=queries")
+        let running = try await start()
+        let other = try await TestClient(running.port, "channels=queries")
         _ = try await other.next(.subscribed)
-        let client = try await TestClient(port)
+        let client = try await TestClient(running.port)
         try await client.run("SELECT 1")
         #expect(try await other.next().header.type == .queryStarted)
         let complete = try await other.next()
@@ -44,15 +51,15 @@ import WireProtocol
         #expect(complete.header.replyTo == nil)
         await client.close()
         await other.close()
-        await service.shutDown()
+        await running.service.shutDown()
     }
 
     @Test func `subscribers hear what a query committed, with its position and author`() async throws {
-        let (service, _, port) = try await start()
-        let listener = try await TestClient(port)
+        let running = try await start()
+        let listener = try await TestClient(running.port)
         try await listener.send(#"{"type":"subscribe","channel":"tables","id":"s","data":{"rows":"values"}}"#)
         _ = try await listener.reply(to: "s")
-        let client = try await TestClient(port, "username=ada")
+        let client = try await TestClient(running.port, "username=ada")
         let end = try await client.run(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'a'),(2,'b'); UPDATE t SET v='c' WHERE id=2; DELETE FROM t WHERE id=1"
         )
@@ -83,12 +90,12 @@ import WireProtocol
         #expect(last.header.position == complete.position)
         await client.close()
         await listener.close()
-        await service.shutDown()
+        await running.service.shutDown()
     }
 
     @Test func `a script that fails at its end publishes nothing`() async throws {
-        let (service, _, port) = try await start("CREATE TABLE t(id INTEGER PRIMARY KEY)")
-        let listener = try await TestClient(port, "channels=tables")
+        let running = try await start("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+        let listener = try await TestClient(running.port, "channels=tables")
         _ = try await listener.next(.subscribed)
         let end = try await listener.run(
             "INSERT INTO t VALUES(1); INSERT INTO t VALUES(2); INSERT INTO missing VALUES(3)"
@@ -98,17 +105,17 @@ import WireProtocol
         #expect(error.statementIndex == 2)
         #expect(try await listener.drain().isEmpty)
         await listener.close()
-        await service.shutDown()
+        await running.service.shutDown()
     }
 
     @Test func `a query that would run for hours is cancelled at once, and the server goes on`() async throws {
-        let (service, _, port) = try await start()
-        let client = try await TestClient(port)
+        let running = try await start()
+        let client = try await TestClient(running.port)
         try await client.send(
             #"{"type":"query:execute","id":"q","data":{"queryId":"long","progressInterval":20,"sql":"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"}}"#
         )
         _ = try await client.next(.queryProgress)
-        let other = try await TestClient(port)
+        let other = try await TestClient(running.port)
         try await other.send(#"{"type":"query:cancel","id":"c","data":{"queryId":"long"}}"#)
         guard case .error(let refused) = try await other.reply(to: "c").payload else { return }
         #expect(refused.code == .forbidden)
@@ -118,20 +125,20 @@ import WireProtocol
         #expect(cancelled.reason == .client)
         await client.close()
         await other.close()
-        await service.shutDown()
+        await running.service.shutDown()
     }
 
     @Test func `a client that comes back with its position misses nothing`() async throws {
-        let (service, _, port) = try await start("CREATE TABLE t(id INTEGER PRIMARY KEY)")
-        let writer = try await TestClient(port)
-        let listener = try await TestClient(port, "channels=tables")
+        let running = try await start("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+        let writer = try await TestClient(running.port)
+        let listener = try await TestClient(running.port, "channels=tables")
         _ = try await listener.next(.subscribed)
         try await writer.run("INSERT INTO t VALUES(1)")
         let position = try #require(try await listener.next(.tableModified).header.position)
         await listener.close()
         try await writer.run("INSERT INTO t VALUES(2)")
         try await writer.run("INSERT INTO t VALUES(3)")
-        let again = try await TestClient(port)
+        let again = try await TestClient(running.port)
         try await again.send(#"{"type":"subscribe","channel":"tables","id":"s","data":{"since":"\#(position)"}}"#)
         guard case .subscribed(let subscribed) = try await again.reply(to: "s").payload else { return }
         #expect(subscribed.recovered == true)
@@ -139,7 +146,7 @@ import WireProtocol
         #expect(try await again.next().header.position == position.advanced(by: 2))
         await again.close()
         await writer.close()
-        await service.shutDown()
+        await running.service.shutDown()
     }
 
     @Test func `a file that is not there is refused with what to do`() async throws {

@@ -126,6 +126,7 @@ final class ClientSession: WebSocketSession {
         _ request: SubscribeRequest,
         replyTo: String?
     ) throws(ProtocolError) {
+        server.databaseRequests?.subscribes(request)
         if request.wantsSnapshot {
             try database().sendSnapshot(request, replyTo: replyTo, to: client)
             return

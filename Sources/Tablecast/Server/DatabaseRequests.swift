@@ -7,6 +7,8 @@ protocol DatabaseRequests: AnyObject, Sendable {
     /// The database's name in messages.
     var databaseName: String { get }
 
+    /// Somebody is about to subscribe.
+    func subscribes(_ request: SubscribeRequest)
     func execute(_ query: WireProtocol.QueryRequest, replyTo: String?, for client: ConnectedClient)
     func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError)
     /// Sends the rows as of one position, then every change after it.

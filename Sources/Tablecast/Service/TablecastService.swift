@@ -22,7 +22,7 @@ public final class TablecastService: Sendable {
     public let databaseName: String
 
     let queries: QueryService
-    let publisher: ChangePublisher
+    let feed: DatabaseFeed
     private let startedAt = ContinuousClock.now
 
     /// Opens the database and begins to watch it.
@@ -38,14 +38,22 @@ public final class TablecastService: Sendable {
         self.configuration = database
         databaseName = file.name
         server = WebSocketServer(configuration: configuration, logger: logger)
-        publisher = ChangePublisher(hub: server.hub, databaseName: file.name)
-        queries = try QueryService(database.serviceConfiguration, commitSink: OwnCommits(publisher))
+        let reopening = Reopening()
+        feed = DatabaseFeed(
+            publisher: ChangePublisher(hub: server.hub, databaseName: file.name),
+            hub: server.hub,
+            logger: logger
+        ) { reopening.reopen() }
+        queries = try QueryService(database.serviceConfiguration, commitSink: feed)
+        reopening.queries = queries
+        try feed.watch(path: database.path)
         server.serve(self)
     }
 
     /// Ends every query, rolls back what is open, closes every client with 1001.
     public func shutDown() async {
         await queries.shutDown(within: .seconds(2))
+        feed.stop()
         await server.stop()
     }
 
@@ -139,6 +147,10 @@ public final class TablecastService: Sendable {
 // MARK: - What WebSocket clients ask for
 
 extension TablecastService: DatabaseRequests {
+    package func subscribes(_ request: SubscribeRequest) {
+        if request.channel == .tables { feed.capture(atLeast: request.filter.rowLevel.captureLevel) }
+    }
+
     func execute(_ query: WireProtocol.QueryRequest, replyTo: String?, for client: ConnectedClient) {
         let output = ClientQueryOutput(hub: server.hub, client: client.id)
         output.connect(run(query, for: QueryRequester(client), replyTo: replyTo, output: output))
@@ -155,13 +167,14 @@ extension TablecastService: DatabaseRequests {
     func left(_ client: ConnectedClient) { requesterLeft(QueryRequester(client)) }
 }
 
-/// Publishes what the service's own queries committed.
-private final class OwnCommits: CommitSink {
-    private let publisher: ChangePublisher
+/// The way from the feed to the query service, which is made after it.
+private final class Reopening: Sendable {
+    private let service = Mutex<QueryService?>(nil)
 
-    init(_ publisher: ChangePublisher) { self.publisher = publisher }
-
-    func committed(_ commit: ServiceCommit) -> String? {
-        publisher.publish(commit.changes, by: commit)?.description
+    var queries: QueryService? {
+        get { service.withLock { $0 } }
+        set { service.withLock { $0 = newValue } }
     }
+
+    func reopen() { queries?.reopenConnections() }
 }

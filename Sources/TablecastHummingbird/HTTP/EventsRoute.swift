@@ -11,7 +11,10 @@ struct EventsRoute {
     /// Between comments that keep proxies from ending a silent connection.
     static let keepAliveInterval = TimeAmount.seconds(15)
 
-    let server: WebSocketServer
+    let service: TablecastService
+    private var server: WebSocketServer { service.server }
+
+    init(service: TablecastService) { self.service = service }
 
     func respond(to request: Request) async throws -> Response {
         let query = request.uri.queryParameters
@@ -34,6 +37,7 @@ struct EventsRoute {
             response.headers[.retryAfter] = "5"
             return response
         }
+        for request in requests { service.subscribes(request) }
         let pipe = ResponsePipe()
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         let hub = server.hub

@@ -1,0 +1,149 @@
+import Broadcast
+import ChangeCapture
+import Logging
+import QueryService
+import Synchronization
+import WireProtocol
+
+/// The one order of commits: brings those of the service's own writer and those of other processes to the publisher, each
+/// exactly once.
+///
+/// With a watcher everything comes through it: the writer announces its commits, the watcher finds them among everybody's
+/// and delivers them at their place, and the writer waits for that, so that its query can say at what position it
+/// committed. Without one, for a database that nobody else can write, the writer publishes at once.
+final class DatabaseFeed: Sendable {
+    /// How long the writer waits for its own commit to be delivered. Beyond it the query ends without a position.
+    static let deliveryTimeout = Duration.seconds(2)
+
+    private struct State {
+        var watcher: DatabaseWatcher?
+        var lastToken: UInt64 = 0
+        /// Commits that were announced and not delivered.
+        var announced: [UInt64: ServiceCommit] = [:]
+        /// Positions of delivered commits that the writer has not asked for.
+        var positions: [UInt64: Position] = [:]
+        var level = CaptureLevel.counts
+        var isDatabaseGone = false
+    }
+
+    private let publisher: ChangePublisher
+    private let hub: Hub
+    private let logger: Logger
+    private let onReopened: @Sendable () -> Void
+    private let state = Mutex(State())
+
+    /// - Parameter onReopened: called when the file was replaced: whoever has it open must open it anew.
+    init(
+        publisher: ChangePublisher,
+        hub: Hub,
+        logger: Logger,
+        onReopened: @escaping @Sendable () -> Void
+    ) {
+        self.publisher = publisher
+        self.hub = hub
+        self.logger = logger
+        self.onReopened = onReopened
+    }
+
+    /// Begins to watch the file for other processes' commits.
+    func watch(path: String) throws(WatchError) {
+        let watcher = try DatabaseWatcher(path: path, sink: self)
+        watcher.captureLevel = captureLevel
+        try watcher.start()
+        state.withLock { $0.watcher = watcher }
+    }
+
+    func stop() {
+        // Outside of the lock: stopping waits for the watcher's thread, which may be delivering.
+        let watcher = state.withLock { state in
+            defer { state.watcher = nil }
+            return state.watcher
+        }
+        watcher?.stop()
+    }
+
+    var watcher: DatabaseWatcher? { state.withLock { $0.watcher } }
+
+    var isDatabaseGone: Bool { state.withLock { $0.isDatabaseGone } }
+
+    /// Keeps at least this much of each row from the next transaction on. Never goes back: clients that leave come back,
+    /// and want what happened meanwhile as they had asked for it.
+    func capture(atLeast level: CaptureLevel) {
+        let watcher: DatabaseWatcher? = state.withLock { state in
+            guard level > state.level else { return nil }
+            state.level = level
+            return state.watcher
+        }
+        watcher?.captureLevel = level
+    }
+}
+
+// MARK: - The writer's side
+
+extension DatabaseFeed: CommitSink {
+    var captureLevel: CaptureLevel { state.withLock { $0.level } }
+
+    func willCommit() { watcher?.ownCommits.willCommit() }
+
+    func didNotCommit() { watcher?.ownCommits.didNotCommit() }
+
+    func committed(_ commit: ServiceCommit) -> String? {
+        let (watcher, token) = state.withLock { state in
+            state.lastToken += 1
+            if state.watcher != nil { state.announced[state.lastToken] = commit }
+            return (state.watcher, state.lastToken)
+        }
+        guard let watcher else { return publisher.publish(commit.changes, by: commit)?.description }
+        watcher.ownCommits.didCommit(
+            OwnCommits.Commit(
+                token: token,
+                frameCount: commit.walFrameCount.map { UInt32(clamping: $0) },
+                changes: commit.changes
+            )
+        )
+        if !watcher.ownCommits.waitUntilDelivered(token, atMost: Self.deliveryTimeout) {
+            logger.warning("a commit of the service was not delivered in time", metadata: ["token": "\(token)"])
+        }
+        return state.withLock { $0.positions.removeValue(forKey: token) }?.description
+    }
+}
+
+// MARK: - The watcher's side
+
+extension DatabaseFeed: DatabaseEventSink {
+    func receive(_ event: DatabaseEvent) {
+        switch event {
+        case .transaction(let transaction):
+            let author = transaction.token.flatMap { token in
+                state.withLock { $0.announced.removeValue(forKey: token) }
+            }
+            let position = publisher.publish(transaction.changes, by: author)
+            if let token = transaction.token, let position {
+                state.withLock { $0.positions[token] = position }
+            }
+        case .epochChanged(let reason):
+            logger.warning("a new epoch begins", metadata: ["reason": "\(reason)"])
+            publisher.beginEpoch()
+            notify("database:epoch", message: "\(reason)")
+        case .databaseGone(let reason):
+            state.withLock { $0.isDatabaseGone = true }
+            logger.error("the database is gone", metadata: ["reason": "\(reason)"])
+            notify("database:gone", message: reason)
+        case .databaseBack:
+            state.withLock { $0.isDatabaseGone = false }
+            logger.notice("the database is back")
+            onReopened()
+            notify("database:back", message: "the database is there again")
+        case .notice(let message):
+            logger.notice("\(message)")
+            notify("database:notice", message: message)
+        }
+    }
+
+    /// Tells everybody who listens to `notifications`.
+    private func notify(_ type: String, message: String) {
+        let type = MessageType(type)
+        let payload = ServerPayload.custom(type, .object(["message": .string(message)]))
+        hub.send(EncodedMessage(EnvelopeHeader(type, channel: .notifications), payload), to: .notifications)
+    }
+}
