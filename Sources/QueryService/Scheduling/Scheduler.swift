@@ -56,6 +56,8 @@ struct Scheduler {
     private var controlCounts: [ClientKey: Int] = [:]
     /// Clients whose transaction was rolled back behind their back and who have to hear of it.
     private var timedOut: Set<ClientKey> = []
+    /// Clients that went while a query of theirs ran: it may still begin a transaction.
+    private var departed: Set<ClientKey> = []
     private(set) var isShuttingDown = false
 
     init(readerCount: Int, limits: Limits) {
@@ -103,7 +105,10 @@ struct Scheduler {
     mutating func disconnect(_ client: ClientKey) -> (removed: [Ticket], running: [Ticket]) {
         timedOut.remove(client)
         if holder?.client == client { holder?.mustRollBack = true }
-        return (remove { $0.client == client }, running.values.filter { $0.client == client })
+        let removed = remove { $0.client == client }
+        let running = running.values.filter { $0.client == client }
+        if !running.isEmpty { departed.insert(client) }
+        return (removed, running)
     }
 
     /// Refuses what comes from now on; returns what waited and what still runs.
@@ -122,6 +127,7 @@ struct Scheduler {
     private mutating func forget(_ ticket: Ticket) {
         Self.decrement(&counts, ticket.client)
         if ticket.controlsTransactions { Self.decrement(&controlCounts, ticket.client) }
+        if counts[ticket.client] == nil { departed.remove(ticket.client) }
     }
 
     private static func decrement(_ counts: inout [ClientKey: Int], _ client: ClientKey) {
@@ -171,6 +177,7 @@ struct Scheduler {
     /// The query ended and left a transaction open or not. The writer may still have work of its own: see
     /// ``writerIsReady()``.
     mutating func writerFinished(_ ticket: Ticket, inTransaction: Bool, at now: ContinuousClock.Instant) {
+        let isGone = isShuttingDown || departed.contains(ticket.client)
         running[ticket.id] = nil
         forget(ticket)
         guard inTransaction else {
@@ -180,7 +187,7 @@ struct Scheduler {
         if holder?.client == ticket.client {
             holder?.idleSince = now
         } else {
-            holder = Holder(client: ticket.client, since: now, idleSince: now, mustRollBack: isShuttingDown)
+            holder = Holder(client: ticket.client, since: now, idleSince: now, mustRollBack: isGone)
         }
     }
 

@@ -1,0 +1,142 @@
+import Testing
+
+@testable import QueryService
+
+struct SchedulerTests {
+    private let start = ContinuousClock.now
+
+    private func scheduler(readers: Int = 2) -> Scheduler {
+        Scheduler(
+            readerCount: readers,
+            limits: .init(maxQueries: 10, maxQueriesPerClient: 4, busyTimeout: .seconds(5), idleTimeout: .seconds(3))
+        )
+    }
+
+    private func ticket(
+        _ id: UInt64,
+        _ client: String,
+        _ lane: Ticket.Lane = .reader,
+        controls: Bool = false,
+        after seconds: Int = 0
+    ) -> Ticket {
+        Ticket(
+            id: id,
+            client: ClientKey(client),
+            lane: lane,
+            controlsTransactions: controls,
+            enqueuedAt: start + .seconds(seconds)
+        )
+    }
+
+    @Test func `clients take turns, whoever asks for most`() {
+        var scheduler = scheduler(readers: 1)
+        for id in 1...3 { #expect(scheduler.submit(ticket(UInt64(id), "ada")) == nil) }
+        #expect(scheduler.submit(ticket(4, "bob")) == nil)
+        var order: [UInt64] = []
+        while case .read(let ticket, let reader)? = scheduler.assign().first {
+            order.append(ticket.id)
+            scheduler.readerFinished(reader, ticket)
+        }
+        #expect(order == [1, 4, 2, 3])
+        #expect(scheduler.isQuiet)
+    }
+
+    @Test func `limits refuse, and are given back`() {
+        var scheduler = scheduler(readers: 1)
+        for id in 1...4 { #expect(scheduler.submit(ticket(UInt64(id), "ada")) == nil) }
+        #expect(scheduler.submit(ticket(5, "ada")) == .tooManyQueriesOfClient)
+        for id in 6...11 { #expect(scheduler.submit(ticket(UInt64(id), "c\(id)")) == nil) }
+        #expect(scheduler.submit(ticket(12, "eve")) == .tooManyQueries)
+        #expect(scheduler.withdraw(2) == .removed(ticket(2, "ada")))
+        #expect(scheduler.submit(ticket(5, "ada")) == nil)
+        #expect(scheduler.withdraw(2) == .unknown)
+    }
+
+    @Test func `a transaction holds the writer for its client alone`() {
+        var scheduler = scheduler()
+        _ = scheduler.submit(ticket(1, "ada", .writer, controls: true))
+        _ = scheduler.submit(ticket(2, "bob", .writer))
+        _ = scheduler.submit(ticket(3, "ada", .reader))
+        #expect(scheduler.assign() == [.write(ticket(1, "ada", .writer, controls: true))])
+        scheduler.writerFinished(ticket(1, "ada", .writer, controls: true), inTransaction: true, at: start)
+        scheduler.writerIsReady()
+        // The read follows its transaction to the writer, ahead of the other client.
+        #expect(scheduler.assign() == [.write(ticket(3, "ada", .writer))])
+        scheduler.writerFinished(ticket(3, "ada", .writer), inTransaction: false, at: start)
+        #expect(scheduler.assign() == [], "the writer has still work of its own")
+        scheduler.writerIsReady()
+        #expect(scheduler.assign() == [.write(ticket(2, "bob", .writer))])
+    }
+
+    @Test func `what a reader hands on waits for the writer`() {
+        var scheduler = scheduler()
+        _ = scheduler.submit(ticket(1, "ada"))
+        guard case .read(let given, let reader)? = scheduler.assign().first else { return #expect(Bool(false)) }
+        scheduler.readerHandsOn(reader, given)
+        #expect(scheduler.assign() == [.write(ticket(1, "ada", .writer))])
+    }
+
+    @Test func `an idle transaction is rolled back and its client refused once`() {
+        var scheduler = scheduler()
+        let begin = ticket(1, "ada", .writer, controls: true)
+        _ = scheduler.submit(begin)
+        _ = scheduler.assign()
+        scheduler.writerFinished(begin, inTransaction: true, at: start)
+        scheduler.writerIsReady()
+        #expect(scheduler.nextTick == start + .seconds(3))
+        #expect(scheduler.tick(at: start + .seconds(2)).timedOut == nil)
+        #expect(scheduler.tick(at: start + .seconds(3)).timedOut == ClientKey("ada"))
+        #expect(scheduler.assign() == [.rollBack(ClientKey("ada"))])
+        scheduler.writerRolledBack()
+        scheduler.writerIsReady()
+        #expect(scheduler.submit(ticket(2, "ada")) == .transactionTimedOut)
+        #expect(scheduler.submit(ticket(3, "ada")) == nil)
+    }
+
+    @Test func `a writer waits for a transaction no longer than the busy timeout`() {
+        var scheduler = scheduler()
+        let begin = ticket(1, "ada", .writer, controls: true)
+        _ = scheduler.submit(begin)
+        _ = scheduler.assign()
+        scheduler.writerFinished(begin, inTransaction: true, at: start + .seconds(10))
+        scheduler.writerIsReady()
+        // Asked long before the transaction, which it has only waited for since that began.
+        _ = scheduler.submit(ticket(2, "bob", .writer, after: 0))
+        _ = scheduler.submit(ticket(3, "ada", .writer, after: 11))
+        _ = scheduler.assign()
+        #expect(scheduler.tick(at: start + .seconds(14)).busy.isEmpty)
+        #expect(scheduler.tick(at: start + .seconds(15)).busy.map(\.id) == [2])
+    }
+
+    @Test func `a disconnect takes what waits, names what runs and rolls back`() {
+        var scheduler = scheduler(readers: 1)
+        let begin = ticket(1, "ada", .writer, controls: true)
+        _ = scheduler.submit(begin)
+        _ = scheduler.assign()
+        _ = scheduler.submit(ticket(2, "ada", .writer))
+        _ = scheduler.submit(ticket(3, "bob"))
+        let (removed, running) = scheduler.disconnect(ClientKey("ada"))
+        #expect(removed.map(\.id) == [2])
+        #expect(running.map(\.id) == [1])
+        scheduler.writerFinished(begin, inTransaction: true, at: start)
+        scheduler.writerIsReady()
+        // Its BEGIN was running, and nobody will come back for the transaction that came of it.
+        #expect(scheduler.assign().contains(.rollBack(ClientKey("ada"))))
+    }
+
+    @Test func `shutting down refuses, empties the queues and rolls back`() {
+        var scheduler = scheduler()
+        let begin = ticket(1, "ada", .writer, controls: true)
+        _ = scheduler.submit(begin)
+        _ = scheduler.assign()
+        _ = scheduler.submit(ticket(2, "bob", .writer))
+        #expect(scheduler.shutDown().removed.map(\.id) == [2])
+        #expect(scheduler.submit(ticket(3, "eve")) == .shuttingDown)
+        scheduler.writerFinished(begin, inTransaction: true, at: start)
+        scheduler.writerIsReady()
+        #expect(scheduler.assign() == [.rollBack(ClientKey("ada"))])
+        scheduler.writerRolledBack()
+        scheduler.writerIsReady()
+        #expect(scheduler.isQuiet)
+    }
+}
