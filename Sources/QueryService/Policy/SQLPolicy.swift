@@ -2,8 +2,8 @@
 /// through views, triggers, foreign keys and generated columns, which are given no rights of their own.
 ///
 /// Refused to everybody, by name: ATTACH and DETACH, VACUUM INTO, loading extensions, `writable_schema`, PRAGMAs that are
-/// not known to be harmless, `fts3_tokenizer`, and virtual tables of unknown modules. `SQLITE_DBCONFIG_DEFENSIVE` is on and
-/// `trusted_schema` off on every connection, so that a hostile schema cannot reach functions with side effects.
+/// not known to be harmless, `fts3_tokenizer`, and virtual tables of unknown modules. `SQLITE_DBCONFIG_DEFENSIVE` is on, and
+/// `trusted_schema` off where the library allows it, so that a hostile schema cannot reach functions with side effects.
 ///
 /// Source: [Defense Against The Dark Arts](https://sqlite.org/security.html).
 package struct SQLPolicy: Sendable, Hashable {

@@ -60,7 +60,7 @@ final class Planner: Sendable {
 
     private func makePlan(_ sql: String) throws(SQLiteError) -> WorkPlan? {
         let connection = try Connection(path: configuration.path, mode: .readOnly, isURI: configuration.isURI)
-        try connection.configure(.trustedSchema, false)
+        try connection.distrustSchema()
         try connection.configure(.defensive, true)
         let end = ContinuousClock.now + Self.budget
         connection.setProgressHandler(everySteps: Pulse.steps) { ContinuousClock.now < end ? .proceed : .interrupt }

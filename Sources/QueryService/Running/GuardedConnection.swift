@@ -38,7 +38,7 @@ final class GuardedConnection {
 
     private static func harden(_ connection: Connection, _ limits: QueryLimits) throws(SQLiteError) {
         try connection.configure(.defensive, true)
-        try connection.configure(.trustedSchema, false)
+        try connection.distrustSchema()
         try connection.configure(.loadExtension, false)
         try connection.configure(.fts3Tokenizer, false)
         connection.setLimit(.valueBytes, limits.maxValueBytes)

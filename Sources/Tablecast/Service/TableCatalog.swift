@@ -10,7 +10,7 @@ struct TableCatalog {
     init(path: String) throws(SQLiteError) {
         connection = try Connection(path: path, mode: .readOnly)
         try connection.configure(.defensive, true)
-        try connection.configure(.trustedSchema, false)
+        try connection.distrustSchema()
         connection.setBusyTimeout(.seconds(2))
     }
 
