@@ -58,8 +58,9 @@ struct OriginCheck {
 }
 
 extension UpgradePolicy {
-    /// The same judgement for requests that are none for a WebSocket, but as dangerous in the hands of a foreign page.
+    /// The same judgement for requests that are none for a WebSocket, but as dangerous in the hands of a foreign page. The
+    /// caller judges the host.
     package func checkOrigin(of headers: HTTPHeaders, isSecure: Bool) throws(UpgradeRefusal) {
-        try OriginCheck(origins, isSecure: isSecure).check(headers)
+        try OriginCheck(origins, isSecure: isSecure, isLoopback: false).check(headers)
     }
 }
