@@ -87,15 +87,18 @@ final class CommitDelivery: Sendable {
         return []
     }
 
-    /// Delivers one commit of the log.
-    func deliver(
-        _ changes: ChangeSet,
-        lastFrame: UInt32,
-        own commits: [OwnCommits.Commit],
-        at position: some PageReader
-    ) {
-        let commit = commits.first { $0.frameCount == lastFrame }
-        deliver(commit?.changes ?? changes, for: commit, at: position)
+    /// Delivers one commit, which is ours if it has a token.
+    func deliver(_ changes: ChangeSet, token: UInt64?, at position: some PageReader) {
+        if token == nil, changes.isEmpty { return }
+        var changes = changes
+        changes.origin = token == nil ? .external : .service
+        let transaction = CapturedTransaction(changes: changes, token: token)
+        if let sink = sink as? any SnapshotSink, let cursor = try? SnapshotCursor(position) {
+            sink.receive(transaction, at: cursor)
+        } else {
+            sink.receive(.transaction(transaction))
+        }
+        if let token { own.delivered(token) }
     }
 
     /// Delivers what one or several commits did that cannot be told apart.
@@ -111,13 +114,13 @@ final class CommitDelivery: Sendable {
         let own = announcedCommits()
         let isOurs = own.count == Int(count) && isStillCaptured()
         guard isOurs, let last = own.last else {
-            deliver(changes, for: nil, at: position)
+            deliver(changes, token: nil, at: position)
             return
         }
         let known = own.compactMap(\.changes)
         guard own.count > 1, known.count == own.count else {
             for commit in own.dropLast() { deliverOwn(commit, changes: nil) }
-            deliver(changes, for: last, at: position)
+            deliver(changes, token: last.token, at: position)
             return
         }
         for commit in own { deliverOwn(commit, changes: commit.changes) }
@@ -129,19 +132,6 @@ final class CommitDelivery: Sendable {
         let isOurs = own.count == Int(count) && isStillCaptured() && own.allSatisfy { $0.changes != nil }
         if !isOurs { send(.transaction(CapturedTransaction(changes: changes))) }
         for commit in own { deliverOwn(commit, changes: commit.changes) }
-    }
-
-    private func deliver(_ changes: ChangeSet, for commit: OwnCommits.Commit?, at position: some PageReader) {
-        var changes = changes
-        if commit == nil, changes.isEmpty { return }
-        changes.origin = commit == nil ? .external : .service
-        let transaction = CapturedTransaction(changes: changes, token: commit?.token)
-        if let sink = sink as? any SnapshotSink, let cursor = try? SnapshotCursor(position) {
-            sink.receive(transaction, at: cursor)
-        } else {
-            sink.receive(.transaction(transaction))
-        }
-        if let commit { own.delivered(commit.token) }
     }
 
     /// Delivers commits of our own that are a part of what was reported already: those that left no frame in the log, and

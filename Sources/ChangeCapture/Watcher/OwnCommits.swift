@@ -14,9 +14,11 @@ package final class OwnCommits: Sendable {
         package var token: UInt64
         /// The number of frames in the log after it, from `sqlite3_wal_hook`; nil outside of WAL mode.
         package var frameCount: UInt32?
-        /// What it changed according to the hooks. Needed outside of WAL mode. In WAL mode the log is the better source, one
-        /// road for everybody's commits: it sees `VACUUM` renumber rowids and what a partial rollback left, and costs the
-        /// writer nothing. A value given nevertheless is reported instead.
+        /// What it changed according to the hooks; used outside of WAL mode alone.
+        ///
+        /// In WAL mode the log is the source for everybody's commits, ours included: one road is better than two. It sees
+        /// what hooks do not, such as the rowids that `VACUUM` gives anew, and the page map has to follow every commit
+        /// anyway. The hooks remain for attribution, and for other journal modes.
         package var changes: ChangeSet?
 
         package init(token: UInt64, frameCount: UInt32?, changes: ChangeSet?) {

@@ -188,7 +188,7 @@ final class WALSession: WatchSession {
                 level: delivery.captureLevel
             )
             position = after
-            delivery.deliver(changes, lastFrame: after.lastFrame, own: own, at: after)
+            delivery.deliver(changes, token: own.first { $0.frameCount == after.lastFrame }?.token, at: after)
             pages.removeAll(keepingCapacity: true)
         }
         guard pages.isEmpty else { throw .discontinuity("its last \(pages.count) frames end no commit") }

@@ -63,6 +63,11 @@ final class WatchSupervisor: Sendable {
         }
         let events = FileEvents(databasePath: path, wake: wake)
         let mode = try WatchError.wrap { () throws(SQLiteError) in try file.journalMode() }
+        if file.isReadOnly {
+            delivery.send(
+                .notice("\(path) cannot be written by this process: its log is kept short by its writers alone")
+            )
+        }
         if mode == "wal" {
             return try WALSession(
                 path: path,
