@@ -19,7 +19,7 @@ let package = Package(
     name: "tablecast",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "Tablecast", targets: ["Tablecast"]),
+        .library(name: "Tablecast", targets: ["Tablecast", "ChangeCapture", "SQLiteConnection", "WireProtocol"]),
         .library(name: "TablecastHummingbird", targets: ["TablecastHummingbird"]),
         .executable(name: "tablecast", targets: ["TablecastCommand"]),
     ],
@@ -157,7 +157,11 @@ let package = Package(
         ),
         .testTarget(
             name: "CommandTests",
-            dependencies: ["TablecastCommand", "SQLiteConnection", "WireProtocol"],
+            dependencies: [
+                "TablecastCommand", "Tablecast", "TablecastHummingbird", "ChangeCapture", "SQLiteConnection",
+                "WireProtocol",
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ],
             swiftSettings: swiftSettings
         ),
     ],

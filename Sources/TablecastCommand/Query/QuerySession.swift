@@ -98,16 +98,18 @@ struct QuerySession: Sendable {
     }
 
     private func outcome(_ cancelled: QueryCancelledPayload) -> Outcome {
-        let after =
-            "after \(Figures.seconds(.milliseconds(cancelled.duration))) and \(Figures.counted(cancelled.rowCount, "row"))"
-        if wasInterrupted { return .cancelled(message: "cancelled \(after)") }
+        let what = """
+            cancelled after \(Figures.seconds(.milliseconds(cancelled.duration))) \
+            and \(Figures.counted(cancelled.rowCount, "row"))
+            """
+        if wasInterrupted { return .cancelled(message: what) }
         let reason =
             switch cancelled.reason {
-            case .client: "cancelled by another client"
-            case .timeout: "cancelled, its time is over,"
-            case .disconnect: "cancelled, the connection was lost,"
-            case .shutdown: "cancelled, the server shuts down,"
+            case .client: "another client asked for it"
+            case .timeout: "its time is over"
+            case .disconnect: "the connection was lost"
+            case .shutdown: "the server shuts down"
             }
-        return .failed(message: "\(reason) \(after)", status: .failure)
+        return .failed(message: "\(what): \(reason)", status: .failure)
     }
 }
