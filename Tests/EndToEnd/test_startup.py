@@ -1,0 +1,104 @@
+"""What cannot be served is named, with the exit code that --help promises."""
+
+import os
+import re
+import socket
+
+import pytest
+
+
+def refused(result, code, *words):
+    assert result.returncode == code, result.stderr
+    for word in words:
+        assert word in result.stderr
+    assert "Fatal error" not in result.stderr
+    return result
+
+
+def test_a_file_that_is_not_there(run, tmp_path):
+    refused(run("serve", tmp_path / "none.db"), 66, "there is no file", "none.db")
+
+
+def test_a_directory_that_is_not_there(run, tmp_path):
+    refused(run("serve", tmp_path / "no" / "such.db"), 66, "the directory", "does not exist")
+
+
+def test_a_directory(run, tmp_path):
+    refused(run("serve", tmp_path), 66, "is a directory")
+
+
+@pytest.mark.parametrize("content", [b"just a text of some length", b"SQLite format 4\0" + 2000 * b"x", b"x"])
+def test_a_file_that_is_no_database(run, tmp_path, content):
+    path = tmp_path / "text.db"
+    path.write_bytes(content)
+    refused(run("serve", path), 65, "is not a SQLite database")
+
+
+def test_a_damaged_database(run, tmp_path):
+    path = tmp_path / "damaged.db"
+    path.write_bytes(b"SQLite format 3\0" + os.urandom(4080))
+    assert run("serve", path).returncode == 65
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission(run, music):
+    music.chmod(0)
+    refused(run("serve", music), 77, "may not be read")
+
+
+def test_a_port_in_use(run, music):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused(run("serve", music, "--port", port), 69, str(port), "in use")
+
+
+def test_a_host_for_everyone_must_be_meant(run, music):
+    refused(run("serve", music, "--host", "0.0.0.0"), 64, "--allow-anonymous")
+
+
+@pytest.mark.parametrize("option", [["--port", "x"], ["--prot", "1"], ["--heartbeat-interval", "soon"], ["--path", "ws"]])
+def test_a_bad_option(run, music, option):
+    refused(run("serve", music, *option), 64, option[0])
+
+
+def test_a_certificate_that_is_not_there(run, music):
+    result = run("serve", music, "--tls-certificate", "/no/cert.pem", "--tls-key", "/no/key.pem")
+    refused(result, 66, "/no/cert.pem")
+
+
+def test_the_file_is_built_from_sql_once(serve, run, tmp_path):
+    script = tmp_path / "schema.sql"
+    script.write_text("CREATE TABLE t (x); INSERT INTO t VALUES (1);")
+    path = tmp_path / "new.db"
+    for expected in ("1", "2"):
+        server = serve(path, "--init", script)
+        assert run("query", server.ws, "SELECT count(*) FROM t", "--csv").stdout == f"count(*)\n{expected}\n"
+        run("query", server.ws, "INSERT INTO t VALUES (2)")
+        assert server.stop() == 0
+
+
+def test_a_script_that_fails_leaves_no_file(run, tmp_path):
+    script = tmp_path / "schema.sql"
+    script.write_text("CREATE TABLE t (x);\nINSERT INTO nowhere VALUES (1);")
+    refused(run("serve", tmp_path / "new.db", "--init", script), 1, "line 2", "no such table: nowhere")
+    assert sorted(os.listdir(tmp_path)) == ["schema.sql"]
+
+
+def test_wal_is_switched_on(serve, run, nasty):
+    server = serve(nasty, "--wal")
+    assert run("query", server.ws, "PRAGMA journal_mode", "--csv").stdout == "journal_mode\nwal\n"
+
+
+def test_a_read_only_server_refuses_to_write(serve, run, music):
+    server = serve(music, "--read-only")
+    assert run("query", server.ws, "SELECT 1").returncode == 0
+    result = run("query", server.ws, "DELETE FROM genre")
+    assert result.returncode != 0
+    assert "READ_ONLY" in result.stderr or "NOT_AUTHORIZED" in result.stderr
+
+
+def test_help_names_every_option_and_exit_code(run):
+    text = run("serve", "--help").stdout
+    for option in ("--port", "--host", "--path", "--wal", "--read-only", "--max-connections", "--tls-certificate"):
+        assert option in text
+    assert re.search(r"66\s+no such file", text)
