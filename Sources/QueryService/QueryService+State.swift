@@ -40,6 +40,10 @@ extension QueryService.State {
                     "your transaction was idle for longer than \(limits.transactionIdleTimeout) and was rolled back"
                 )
             )
+        case .transactionLost:
+            .failed(
+                QueryFailure(.databaseGone, "the database file was replaced, and your transaction was rolled back")
+            )
         case .shuttingDown:
             .cancelled(.shutdown, rowCount: 0)
         }

@@ -148,9 +148,14 @@ package final class QueryService: Sendable {
     }
 
     /// Opens every connection anew before its next query, because the file behind the name is another one now. An open
-    /// transaction is rolled back.
+    /// transaction is rolled back, and the next request of its client fails with `DATABASE_GONE`.
     package func reopenConnections() {
-        state.withLock { $0.generation += 1 }
+        let assignments = state.withLock { state in
+            state.generation += 1
+            state.scheduler.loseTransaction()
+            return state.scheduler.assign()
+        }
+        perform(assignments)
     }
 
     /// Refuses new queries, cancels all others, rolls back what is open, and ends the threads.

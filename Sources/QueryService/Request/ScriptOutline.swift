@@ -44,7 +44,13 @@ extension ScriptOutline {
     }
 
     /// What a single statement's text begins with.
-    static func verb(of sql: String) -> Verb? { ScriptOutline(sql).verbs.first }
+    static func verb(of sql: String) -> Verb? {
+        var sql = sql
+        return sql.withUTF8 { bytes in
+            var scanner = Scanner(bytes: bytes)
+            return scanner.nextWordOrSymbol(skippingSemicolons: true).map(Scanner.verb)
+        }
+    }
 
     private struct Scanner {
         let bytes: UnsafeBufferPointer<UInt8>
@@ -72,7 +78,7 @@ extension ScriptOutline {
             return verbs
         }
 
-        private static func verb(_ word: String) -> Verb {
+        static func verb(_ word: String) -> Verb {
             switch word {
             case "begin", "commit", "end", "rollback", "savepoint", "release": .transaction
             case "vacuum": .vacuum
@@ -118,7 +124,7 @@ extension ScriptOutline {
         }
 
         /// The next word in lower case, or a symbol as it is; nil at the end.
-        private mutating func nextWordOrSymbol(skippingSemicolons: Bool) -> String? {
+        mutating func nextWordOrSymbol(skippingSemicolons: Bool) -> String? {
             while index < bytes.count {
                 if skipInsignificant() { continue }
                 if skippingSemicolons, bytes[index] == UInt8(ascii: ";") {

@@ -43,6 +43,8 @@ final class ReaderLane {
                 return .cancelled(reason, rowCount: run.rowCount)
             case .failed(var failure):
                 run.flush()
+                // The next query finds the file that has the name then.
+                if failure.code == .databaseGone { guarded = nil }
                 failure.rowCount = run.rowCount
                 return .failed(failure)
             }

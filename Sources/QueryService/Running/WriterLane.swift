@@ -10,6 +10,8 @@ final class WriterLane {
     private let commitSink: (any CommitSink)?
     private var session: WriterSession?
     private var generation = 0
+    /// A query found that the file is no longer there.
+    private var isGone = false
 
     init(
         _ configuration: ServiceConfiguration,
@@ -69,6 +71,7 @@ final class WriterLane {
             )
         case .cancelled(let reason): return .cancelled(reason, rowCount: run.rowCount)
         case .failed(var failure):
+            isGone = failure.code == .databaseGone
             failure.rowCount = run.rowCount
             failure.inTransaction = session.isInTransaction
             return .failed(failure)
@@ -83,8 +86,10 @@ final class WriterLane {
     func maintain() {
         guard let session, !session.isInTransaction else { return }
         session.checkpoint(atFrames: configuration.checkpointFrames)
-        // A connection that was opened anew has nothing of anybody's: no setting, no temporary object.
-        if session.guarded.gatekeeper.isTainted {
+        // A connection that was opened anew has nothing of anybody's: no setting, no temporary object. And it finds the
+        // file that has the name now.
+        if session.guarded.gatekeeper.isTainted || isGone {
+            isGone = false
             self.session = nil
             prepare()
         }

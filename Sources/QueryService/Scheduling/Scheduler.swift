@@ -16,6 +16,7 @@ struct Scheduler {
         case tooManyQueries
         case tooManyQueriesOfClient
         case transactionTimedOut
+        case transactionLost
         case shuttingDown
     }
 
@@ -55,7 +56,7 @@ struct Scheduler {
     /// Queries per client that control transactions, waiting and running.
     private var controlCounts: [ClientKey: Int] = [:]
     /// Clients whose transaction was rolled back behind their back and who have to hear of it.
-    private var timedOut: Set<ClientKey> = []
+    private var owed: [ClientKey: Refusal] = [:]
     /// Clients that went while a query of theirs ran: it may still begin a transaction.
     private var departed: Set<ClientKey> = []
     private(set) var isShuttingDown = false
@@ -74,7 +75,7 @@ struct Scheduler {
 
     mutating func submit(_ ticket: Ticket) -> Refusal? {
         if isShuttingDown { return .shuttingDown }
-        if timedOut.remove(ticket.client) != nil { return .transactionTimedOut }
+        if let refusal = owed.removeValue(forKey: ticket.client) { return refusal }
         if queryCount >= limits.maxQueries { return .tooManyQueries }
         if counts[ticket.client, default: 0] >= limits.maxQueriesPerClient { return .tooManyQueriesOfClient }
         counts[ticket.client, default: 0] += 1
@@ -103,12 +104,19 @@ struct Scheduler {
 
     /// Takes a client's waiting queries out and has its transaction rolled back; returns what waited and what still runs.
     mutating func disconnect(_ client: ClientKey) -> (removed: [Ticket], running: [Ticket]) {
-        timedOut.remove(client)
+        owed[client] = nil
         if holder?.client == client { holder?.mustRollBack = true }
         let removed = remove { $0.client == client }
         let running = running.values.filter { $0.client == client }
         if !running.isEmpty { departed.insert(client) }
         return (removed, running)
+    }
+
+    /// Has the open transaction rolled back, because the file it changed is another one now; its client hears of it.
+    mutating func loseTransaction() {
+        guard let client = holder?.client else { return }
+        holder?.mustRollBack = true
+        owed[client] = .transactionLost
     }
 
     /// Refuses what comes from now on; returns what waited and what still runs.
@@ -207,7 +215,7 @@ struct Scheduler {
         }
         guard isIdle(holder), holder.idleSince + limits.idleTimeout <= now else { return (busy, nil) }
         self.holder?.mustRollBack = true
-        timedOut.insert(holder.client)
+        owed[holder.client] = .transactionTimedOut
         return (busy, holder.client)
     }
 
