@@ -42,7 +42,7 @@ package final class OwnCommits: Sendable {
 
     // MARK: The writer's side
 
-    /// Call in the commit hook, for every transaction that may write.
+    /// Call in the commit hook, for every transaction that may write; and before `VACUUM`, which calls no hook.
     package func willCommit() {
         state.update { $0.isCommitting = true }
     }

@@ -59,11 +59,24 @@ final class PageStore {
         guard let header else { throw .discontinuity("frame \(number) of the log cannot be read") }
         // SQLite 3.40 can leave committed frames whose salt and checksum are zero (a page that was spilled and written
         // again after ROLLBACK TO): only another generation's salt is wrong.
-        guard header.salt == salt || header.salt == .zero, header.pageNumber > 0 else {
+        guard header.salt == salt || header.salt == .zero, header.pageNumber > 0, header.pageNumber < 1 << 31 else {
             throw .discontinuity("frame \(number) belongs to another generation of the log")
         }
         frames.append(page: header.pageNumber)
         return header
+    }
+
+    /// Throws when a commit gave the pages another layout: `VACUUM` can reserve other bytes at their ends.
+    func checkHeader(upTo limit: UInt32) throws(WatchError) {
+        do {
+            try withPage(1, upTo: limit) { (page) throws(WALDecodeError) in
+                guard try DatabaseHeader(page).usableSize == usableSize else {
+                    throw WALDecodeError(page: 1, .badHeader("the same usable size as before"))
+                }
+            }
+        } catch {
+            throw .undecodable("\(error)")
+        }
     }
 
     /// Forgets the log's frames: everything before frame `next` is in the database file.

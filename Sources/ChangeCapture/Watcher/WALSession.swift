@@ -172,15 +172,19 @@ final class WALSession: WatchSession {
         // Looked at after the header was read: see OwnCommits.
         let own = delivery.announcedCommits()
         var pages: [UInt32] = []
+        var writesHeader = false
         while store.nextFrame <= header.maxFrame {
             let frame = try store.indexNextFrame(salt: header.salt)
             pages.append(frame.pageNumber)
+            writesHeader = writesHeader || frame.pageNumber == 1
             guard frame.isCommit else { continue }
             let after = SnapshotReader(
                 store: store,
                 lastFrame: store.nextFrame - 1,
                 pageCount: frame.pageCountAfterCommit
             )
+            if writesHeader { try store.checkHeader(upTo: after.lastFrame) }
+            writesHeader = false
             let changes = try capture.changes(
                 pages: pages,
                 from: position,

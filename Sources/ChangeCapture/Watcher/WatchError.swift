@@ -39,14 +39,6 @@ public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 extension WatchError {
-    /// Whether the file cannot be used at all for now, as against a change that could not be followed.
-    var isAbsence: Bool {
-        switch self {
-        case .sqlite, .noFile, .notADatabase, .system, .noThread: true
-        case .notAFile, .discontinuity, .undecodable, .stopped, .bufferOverflow: false
-        }
-    }
-
     /// Whether waiting can help when a watcher starts: somebody uses the file exclusively.
     var mayPass: Bool {
         if case .sqlite(let error) = self { error.code.primary == .busy } else { false }

@@ -17,39 +17,42 @@ final class WatchSupervisor: Sendable {
     /// Runs until the watcher is stopped. Calls `started` once with how the first opening went.
     func run(_ started: (Result<Void, WatchError>) -> Void) {
         var isFirst = true
-        /// Why the next session's changes do not join the last one's; nil while nothing was lost.
-        var breach: EpochReason?
         var isGone = false
+        /// Why the next session's changes do not join the last one's; nil as long as they do.
+        var breach: EpochReason?
         while !delivery.isStopped {
-            do throws(WatchError) {
-                let session = try open()
-                defer { session.close() }
-                if isGone { delivery.send(.databaseBack) }
-                isGone = false
-                if let reason = breach { delivery.send(.epochChanged(reason)) }
-                breach = nil
-                delivery.releaseOwnCommits()
-                if isFirst { started(.success(())) }
-                isFirst = false
-                breach = try session.run().reason
+            let session: any WatchSession
+            do {
+                session = try open()
             } catch {
-                if isFirst, !error.mayPass {
-                    started(.failure(error))
-                    return
+                if isFirst {
+                    started(error.mayPass ? .success(()) : .failure(error))
+                    guard error.mayPass else { return }
                 }
-                if isFirst { started(.success(())) }
                 isFirst = false
-                breach = breach ?? error.reason
-                if !isGone, error.isAbsence {
-                    isGone = true
-                    delivery.send(.databaseGone("\(error)"))
-                }
+                breach = breach ?? .reopened
+                if !isGone { delivery.send(.databaseGone("\(error)")) }
+                isGone = true
                 delivery.refuseJobs(error)
                 delivery.releaseOwnCommits()
                 if delivery.waitForStop(atMost: limits.reopenInterval) { break }
+                continue
             }
+            if isGone { delivery.send(.databaseBack) }
+            if let breach { delivery.send(.epochChanged(breach)) }
+            delivery.releaseOwnCommits()
+            if isFirst { started(.success(())) }
+            isFirst = false
+            isGone = false
+            breach = Self.follow(session)
         }
         delivery.refuseJobs(.stopped)
+    }
+
+    /// Captures until the session ends; why continuity ends with it.
+    private static func follow(_ session: any WatchSession) -> EpochReason? {
+        defer { session.close() }
+        do { return try session.run().reason } catch { return error.reason }
     }
 
     private func open() throws(WatchError) -> any WatchSession {

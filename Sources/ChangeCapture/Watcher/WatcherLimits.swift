@@ -20,7 +20,7 @@ public struct WatcherLimits: Sendable, Hashable {
     /// Bytes of pages kept from one commit to the next.
     public var maxPageCacheBytes: Int = 16 << 20
     /// What is kept of one transaction; a larger one is reported with less detail.
-    public var capture = CaptureLimits()
+    public var capture = CaptureLimits(maxRows: 500_000)
 
     // MARK: The log
 

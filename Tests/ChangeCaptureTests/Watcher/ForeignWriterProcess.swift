@@ -17,7 +17,7 @@ final class ForeignWriterProcess {
         let name = "\(place ?? database).\(UUID().uuidString)"
         files = ["out", "err"].map { URL(fileURLWithPath: "\(name).\($0)") }
         for file in files { _ = FileManager.default.createFile(atPath: file.path, contents: nil) }
-        process.executableURL = Self.executable
+        process.executableURL = Self.executable("ForeignWriter")
         process.arguments = [database] + options
         process.standardOutput = try FileHandle(forWritingTo: files[0])
         process.standardError = try FileHandle(forWritingTo: files[1])
@@ -25,12 +25,12 @@ final class ForeignWriterProcess {
     }
 
     /// Where the build put it, next to the test bundle.
-    private static var executable: URL {
+    static func executable(_ name: String) -> URL {
         let places = [
             Bundle.main.bundleURL, URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent(),
             URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent(),
         ]
-        let files = places.map { $0.appendingPathComponent("ForeignWriter") }
+        let files = places.map { $0.appendingPathComponent(name) }
         return files.first { FileManager.default.isExecutableFile(atPath: $0.path) } ?? files[0]
     }
 

@@ -178,4 +178,50 @@ import Testing
         watcher.stop()
         await #expect(throws: WatchError.stopped) { try await watcher.read { connection throws(SQLiteError) in 0 } }
     }
+
+    @Test func `a watcher that is killed harms neither the writers nor the next watcher`() throws {
+        let database = try TemporaryDatabase()
+        #expect(try ForeignWriterProcess(database.path, ["mode=create", "page=1024"]).finish().status == 0)
+        let probe = Process()
+        let output = Pipe()
+        probe.executableURL = ForeignWriterProcess.executable("WatchProbe")
+        probe.arguments = [database.path]
+        probe.standardOutput = output
+        try probe.run()
+        // It says so once it watches.
+        #expect(!output.fileHandleForReading.availableData.isEmpty)
+        let random = ["mode=random", "seed=\(OracleSettings.seed)", "transactions=60"]
+        let writer = try ForeignWriterProcess(database.path, random + ["writer=0"])
+        kill(probe.processIdentifier, SIGKILL)
+        probe.waitUntilExit()
+        #expect(try writer.finish().status == 0)
+
+        let sink = try OracleSink(digestEvery: 5)
+        try sink.replica.load(from: connect(database))
+        let watcher = try DatabaseWatcher(path: database.path, sink: sink)
+        try watcher.start()
+        #expect(try ForeignWriterProcess(database.path, random + ["writer=1"]).finish().status == 0)
+        #expect(sink.wait(for: .init(writer: 1, sequence: 60)))
+        watcher.stop()
+        #expect(sink.replica.complaints == [])
+        #expect(sink.reported.map(\.sequence) == Array(1...60))
+    }
+
+    @Test func `a watcher that is stopped and started again follows exactly from there`() throws {
+        let database = try TemporaryDatabase()
+        #expect(try ForeignWriterProcess(database.path, ["mode=create"]).finish().status == 0)
+        for round in 0..<3 {
+            let sink = try OracleSink(digestEvery: 5)
+            try sink.replica.load(from: connect(database))
+            let watcher = try DatabaseWatcher(path: database.path, sink: sink)
+            try watcher.start()
+            let random = ["mode=random", "seed=\(OracleSettings.seed)", "transactions=20"]
+            #expect(try ForeignWriterProcess(database.path, random + ["writer=\(round)"]).finish().status == 0)
+            #expect(sink.wait(for: .init(writer: Int64(round), sequence: 20)))
+            watcher.stop()
+            #expect(sink.replica.complaints == [])
+            // Nobody watches this one.
+            try connect(database).execute("INSERT INTO ledger(writer, seq) VALUES(1000, \(round))")
+        }
+    }
 }
