@@ -1,4 +1,5 @@
 import ArgumentParser
+import Tablecast
 
 @main
 struct TablecastCommand: AsyncParsableCommand {
@@ -6,6 +7,7 @@ struct TablecastCommand: AsyncParsableCommand {
         commandName: "tablecast",
         abstract: "Hear every committed change of a SQLite file, live.",
         discussion: ExitReason.helpText,
+        version: TablecastVersion.current,
         subcommands: [ServeCommand.self, ListenCommand.self, QueryCommand.self]
     )
 }

@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import socket
+import subprocess
 
 import pytest
 
@@ -102,3 +104,19 @@ def test_help_names_every_option_and_exit_code(run):
     for option in ("--port", "--host", "--path", "--wal", "--read-only", "--max-connections", "--tls-certificate"):
         assert option in text
     assert re.search(r"66\s+no such file", text)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_tls(serve, run, music, tmp_path):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    server = serve(music, "--tls-certificate", certificate, "--tls-key", key)
+    address = server.ws.replace("ws://", "wss://")
+    assert run("query", address, "SELECT 1 AS x", "--csv", "--insecure").stdout == "x\n1\n"
+    refused(run("query", address, "SELECT 1"), 69, "certificate", "--insecure")
+    refused(run("query", server.ws, "SELECT 1"), 69, "wss")
+    assert server.stop() == 0

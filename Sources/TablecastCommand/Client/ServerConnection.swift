@@ -4,6 +4,12 @@ import NIOSSL
 import WebSocketTransport
 import WireProtocol
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// Opens connections to a server, and says in plain words why one cannot be had.
 struct ServerConnection: Sendable {
     /// Messages from the server are larger than those it takes: a batch of rows, or of changes.
@@ -69,7 +75,13 @@ struct ServerConnection: Sendable {
                 CommandFailure(.unavailable, "\(address): \(error)")
             }
         case is NIOSSLError, is BoringSSLError:
-            CommandFailure(.unavailable, "\(address): TLS failed: \(error)", advice: "Is it wss rather than ws?")
+            tlsFailure("\(error)")
+        case let error as IOError where error.errnoCode == ECONNRESET:
+            CommandFailure(
+                .unavailable,
+                "\(address): the server ended the connection",
+                advice: address.isSecure ? nil : "Is it wss rather than ws?"
+            )
         default:
             CommandFailure(
                 .unavailable,
@@ -79,11 +91,22 @@ struct ServerConnection: Sendable {
         }
     }
 
-    private static func reason(_ error: any Error) -> String {
-        guard let error = error as? NIOConnectionError else { return "\(error)" }
-        if let failure = error.connectionErrors.first?.error {
-            return (failure as? IOError).map { SystemError.message($0.errnoCode) } ?? "\(failure)"
+    private func tlsFailure(_ reason: String) -> CommandFailure {
+        // BoringSSL has no type for it.
+        if reason.contains("CERTIFICATE_VERIFY_FAILED") {
+            return CommandFailure(
+                .unavailable,
+                "\(address): the certificate is not one that this machine trusts",
+                advice: "If the server is yours and this is a test, --insecure takes any certificate."
+            )
         }
+        return CommandFailure(.unavailable, "\(address): TLS failed: \(reason)", advice: "Is it ws rather than wss?")
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        if let error = error as? IOError { return SystemError.message(error.errnoCode) }
+        guard let error = error as? NIOConnectionError else { return "\(error)" }
+        if let failure = error.connectionErrors.first?.error { return reason(failure) }
         return "the host '\(error.host)' is unknown"
     }
 }

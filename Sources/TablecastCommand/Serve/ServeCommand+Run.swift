@@ -106,8 +106,18 @@ extension ServeCommand {
     }
 
     private func failure(_ error: any Error) -> CommandFailure {
-        guard let error = error as? IOError else { return CommandFailure(.software, "the server failed: \(error)") }
-        return .binding(host: address.host, port: address.port, errno: error.errnoCode)
+        switch error {
+        case let error as IOError:
+            .binding(host: address.host, port: address.port, errno: error.errnoCode)
+        case is SocketAddressError.UnknownHost:
+            CommandFailure(
+                .osError,
+                "the host '\(address.host)' is unknown",
+                advice: "Choose an address of this machine."
+            )
+        default:
+            CommandFailure(.software, "the server failed: \(error)")
+        }
     }
 }
 
