@@ -151,10 +151,11 @@ private final class Connection: Outlet {
 
     func read() { queuedBytes = 0 }
 
-    func write(_ frames: ByteBuffer) {
+    func write(_ frames: ByteBuffer) -> Int {
         for line in String(buffer: frames).split(separator: "\n") { follower.received(gist(String(line))) }
         queuedBytes += frames.readableBytes
         follower.wrote(self)
+        return queuedBytes
     }
 
     func close(_ code: CloseCode, reason: String) { follower.closed(self) }

@@ -1,7 +1,7 @@
 /// Every bound of a ``Hub``.
 package struct HubLimits: Sendable {
-    /// What may wait for one connection, beyond which it is closed as too slow. A message that is larger still goes to a
-    /// connection for which nothing waits. 8 MiB.
+    /// What may wait for one connection, beyond which it is closed as too slow. What is
+    /// larger by itself still goes to a connection for which nothing else waits. 8 MiB.
     package var maxQueuedBytes = 8 << 20
     /// What may still wait for a connection when more is made for it: a replay, a result, a snapshot. 256 KiB.
     package var resumeQueuedBytes = 256 << 10

@@ -14,9 +14,10 @@ package protocol Outlet: AnyObject {
     /// What was written and has not been taken by the kernel, in bytes.
     var queuedBytes: Int { get }
 
-    /// Sends whole frames, ready-made, and flushes. The buffer is shared with other connections. Whoever implements this
-    /// calls ``Hub/drained(_:)`` when all was taken after some of it had to wait.
-    func write(_ frames: ByteBuffer)
+    /// Sends whole frames, ready-made, and flushes. The buffer is shared with other connections. Returns ``queuedBytes``
+    /// as they are afterwards. Whoever implements this calls ``Hub/drained(_:)`` when all was taken after some of it had
+    /// to wait.
+    func write(_ frames: ByteBuffer) -> Int
 
     /// Ends the connection, and drops what waits when the code is ``CloseCode/tooSlow``. Whoever implements this calls
     /// ``Hub/disconnect(_:)`` at the end, then or later; the hub writes nothing after it.

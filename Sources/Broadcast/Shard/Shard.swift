@@ -51,7 +51,12 @@ final class Shard {
         }
         let waiting = client.waiting
         client.waiting = []
-        if isDraining { departed.append(client) } else { leaveGroup(client) }
+        if isDraining {
+            client.group?.mute(client)
+            departed.append(client)
+        } else {
+            leaveGroup(client)
+        }
         for whenTaken in waiting { whenTaken(false) }
     }
 
@@ -93,6 +98,7 @@ final class Shard {
         func add(_ client: Client) {
             guard !client.isIndividual else { return }
             client.isIndividual = true
+            client.group?.mute(client)
             individuals.append(client)
         }
         for item in items {
@@ -108,20 +114,31 @@ final class Shard {
 
     private func write(_ items: [QueueItem], to group: SubscriberGroup) {
         guard let frames = group.frames(of: items) else { return }
-        for client in group.members where !client.isIndividual { write(frames, to: client) }
+        var writes: UInt64 = 0
+        // Nobody comes or leaves while a drain lasts.
+        for index in group.members.indices {
+            guard let outlet = group.members[index].outlet else { continue }
+            writes += 1
+            let waiting = outlet.write(frames)
+            if waiting > limits.maxQueuedBytes { written(frames, to: group.members[index].client, waiting) }
+        }
+        done.writes += writes
+        done.writtenBytes += writes * UInt64(frames.readableBytes)
     }
 
-    /// Writes to one connection, or closes it when too much waits for it already.
+    /// Writes to one connection.
     func write(_ frames: ByteBuffer, to client: Client) {
         guard !client.isGone else { return }
-        let queued = client.outlet.queuedBytes
-        if queued > 0, queued + frames.readableBytes > limits.maxQueuedBytes {
-            closeAsTooSlow(client, "more than \(limits.maxQueuedBytes) bytes wait for the client to read")
-            return
-        }
         done.writes += 1
         done.writtenBytes += UInt64(frames.readableBytes)
-        client.outlet.write(frames)
+        let waiting = client.outlet.write(frames)
+        if waiting > limits.maxQueuedBytes { written(frames, to: client, waiting) }
+    }
+
+    /// Closes a connection for which too much waits, unless it is only what has just been written.
+    private func written(_ frames: ByteBuffer, to client: Client, _ waiting: Int) {
+        guard waiting > frames.readableBytes else { return }
+        closeAsTooSlow(client, "more than \(limits.maxQueuedBytes) bytes wait for the client to read")
     }
 
     /// After a drain: puts the client where it belongs, goes on with its replay, and tells those who wait.
@@ -132,7 +149,9 @@ final class Shard {
             subscriptions: client.subscriptions,
             representation: client.outlet.representation
         )
-        if client.group?.key != key {
+        if let group = client.group, group.key == key {
+            group.unmute(client)
+        } else {
             leaveGroup(client)
             joinGroup(client, key)
         }

@@ -42,22 +42,34 @@ final class SubscriberGroup {
         var representation: Representation
     }
 
+    struct Member {
+        let client: Client
+        /// Here too, so that writing to everybody touches one array and the outlets, and nothing else of ten thousand
+        /// clients. Nil while the member is muted.
+        var outlet: (any Outlet)?
+    }
+
     let key: Key
     /// Dense: the last takes the place of one that leaves.
-    private(set) var members: ContiguousArray<Client> = []
+    private(set) var members: ContiguousArray<Member> = []
 
     init(_ key: Key) { self.key = key }
 
     func add(_ client: Client) {
         client.group = self
         client.indexInGroup = members.count
-        members.append(client)
+        members.append(Member(client: client, outlet: client.outlet))
     }
+
+    /// For the rest of a drain the member gets nothing with the others. Its place stays: somebody may be walking through.
+    func mute(_ client: Client) { members[client.indexInGroup].outlet = nil }
+
+    func unmute(_ client: Client) { members[client.indexInGroup].outlet = client.outlet }
 
     func remove(_ client: Client) {
         let index = client.indexInGroup
         members.swapAt(index, members.count - 1)
-        members[index].indexInGroup = index
+        members[index].client.indexInGroup = index
         members.removeLast()
         client.group = nil
     }

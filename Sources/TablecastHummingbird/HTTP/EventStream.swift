@@ -52,7 +52,10 @@ final class EventStream: Outlet {
         pipe.onCancel { bound.eventLoop.execute { bound.value.end() } }
     }
 
-    func write(_ frames: ByteBuffer) { pipe.write(frames) }
+    func write(_ frames: ByteBuffer) -> Int {
+        pipe.write(frames)
+        return pipe.queuedBytes
+    }
 
     func close(_ code: CloseCode, reason: String) {
         if code == .tooSlow {

@@ -6,16 +6,18 @@ extension WebSocketHandler {
     package var isOpen: Bool { closing.isOpen && channel != nil }
 
     /// Sends whole frames, ready-made; nothing is sent once the connection is closing.
-    package func write(_ frames: ByteBuffer) {
+    @discardableResult
+    package func write(_ frames: ByteBuffer) -> Int {
         guard let express else {
             if closing.isOpen { enqueue(frames) }
-            return
+            return queuedBytes
         }
         let sent = express.send(frames)
-        guard sent < frames.readableBytes else { return }
+        guard sent < frames.readableBytes else { return 0 }
         var rest = frames
         rest.moveReaderIndex(forwardBy: sent)
         enqueue(rest)
+        return queuedBytes
     }
 
     /// Sends one text message in a frame of its own, compressed if that was agreed on and makes it smaller.

@@ -5,18 +5,16 @@
 /// Unlike GLOB, A and a are the same, because they are in the names of tables; and a pattern that equals the name matches
 /// it, so that a table called `a[1]` can be asked for by its name. A bracket that is never closed matches nothing else.
 struct GlobPattern: Sendable, Hashable {
-    /// Folded, and with runs of `*` shortened to one.
+    /// Folded.
     let text: String
     private let pattern: [Unicode.Scalar]
 
     init(_ text: String) {
-        var pattern: [Unicode.Scalar] = []
-        for scalar in text.unicodeScalars where !(scalar == "*" && pattern.last == "*") {
-            pattern.append(Self.fold(scalar))
-        }
-        self.pattern = pattern
+        pattern = text.unicodeScalars.map(Self.fold)
         self.text = String(String.UnicodeScalarView(pattern))
     }
+
+    var matchesEverything: Bool { !pattern.isEmpty && pattern.allSatisfy { $0 == "*" } }
 
     /// In time bounded by the product of both lengths: only the last `*` is ever tried again.
     func matches(_ name: String) -> Bool {

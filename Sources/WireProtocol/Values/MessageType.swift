@@ -50,6 +50,11 @@ extension MessageType {
 }
 
 extension MessageType {
+    /// 1 to 128 bytes, no control characters: what a type must be to fit every representation, lines of an event stream too.
+    public var isWellFormed: Bool {
+        (1...128).contains(rawValue.utf8.count) && rawValue.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+    }
+
     /// Whether the type belongs to the protocol's own events, which an application must not imitate.
     public var isReserved: Bool {
         ["table:", "query:", "user:", "connection:"].contains { rawValue.hasPrefix($0) }

@@ -41,7 +41,7 @@ public struct TableFilter: Sendable, Hashable {
             )
         }
         let distinct = Set(tables.map(GlobPattern.init))
-        patterns = distinct.contains { $0.text == "*" } ? [] : distinct.sorted { $0.text < $1.text }
+        patterns = distinct.contains(where: \.matchesEverything) ? [] : distinct.sorted { $0.text < $1.text }
     }
 
     private init() {

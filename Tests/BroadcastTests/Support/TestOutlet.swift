@@ -20,11 +20,12 @@ final class TestOutlet: Outlet {
         self.representation = representation
     }
 
-    func write(_ frames: ByteBuffer) {
+    func write(_ frames: ByteBuffer) -> Int {
         writes += 1
         received += String(buffer: frames).split(separator: "\n").map(String.init)
         if isStalled { queuedBytes += frames.readableBytes }
         onWrite?()
+        return queuedBytes
     }
 
     func close(_ code: CloseCode, reason: String) { closed = code }
