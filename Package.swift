@@ -102,6 +102,20 @@ let package = Package(
             path: "Tests/OracleSupport",
             swiftSettings: swiftSettings
         ),
+        // `swift run -c release CaptureOracle 200 5000`: seeds and statements for each.
+        .executableTarget(
+            name: "CaptureOracle",
+            dependencies: ["OracleSupport"],
+            path: "Tests/CaptureOracle",
+            swiftSettings: swiftSettings
+        ),
+        // `swift run -c release CaptureCost`: what capture costs next to the same statements without it.
+        .executableTarget(
+            name: "CaptureCost",
+            dependencies: ["OracleSupport", "ChangeCapture", "SQLiteConnection"],
+            path: "Tests/CaptureCost",
+            swiftSettings: swiftSettings
+        ),
         .testTarget(name: "SQLiteConnectionTests", dependencies: ["SQLiteConnection"], swiftSettings: swiftSettings),
         // A process that writes to a database which the tests watch from another one.
         .executableTarget(
@@ -172,7 +186,8 @@ let package = Package(
 // none needs Hummingbird, which takes most of a first build.
 let halves: [String: Set<String>] = [
     "sqlite": [
-        "CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService", "OracleSupport", "ForeignWriter", "WatchProbe",
+        "CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService", "OracleSupport", "CaptureOracle", "CaptureCost",
+        "ForeignWriter", "WatchProbe",
     ],
     "wire": ["CZlib", "WireProtocol", "Broadcast", "WebSocketTransport", "EchoServer"],
     "web": ["TablecastWeb"],

@@ -77,6 +77,47 @@ package final class CapturedWriter {
         }
     }
 
+    /// Runs one step of a random script.
+    package func run(_ step: ScriptStep) -> [ChangeSet] {
+        if let write = step.blobWrite { return run(write) }
+        guard let steps = step.interruptAfter else { return run(step.sql) }
+        interruptAfter = steps
+        defer { interruptAfter = nil }
+        return run(step.sql)
+    }
+    private var interruptAfter: Int?
+
+    private func run(_ write: ScriptStep.BlobWrite) -> [ChangeSet] {
+        errors = []
+        let isOwn = connection.isInAutocommit
+        do {
+            if isOwn { try connection.execute("BEGIN IMMEDIATE") }
+            try capture.statementWillRun()
+            var failure: SQLiteError?
+            do {
+                try connection.overwrite(
+                    table: write.table,
+                    column: write.column,
+                    rowid: write.rowid,
+                    with: write.bytes
+                )
+            } catch { failure = error }
+            capture.statementDidRun(failed: failure != nil)
+            if let failure { errors.append(failure) }
+            return isOwn ? [try commit()] : []
+        } catch {
+            errors.append(error)
+            return []
+        }
+    }
+
+    /// Steps to the end, and interrupts as the step asks.
+    private func finish(_ statement: inout Statement) throws(SQLiteError) {
+        if let interruptAfter { connection.setProgressHandler(everySteps: interruptAfter) { .interrupt } }
+        defer { if interruptAfter != nil { connection.setProgressHandler(everySteps: 0, nil) } }
+        while try statement.step() {}
+    }
+
     private func run(_ statement: inout Statement) throws(SQLiteError) -> ChangeSet? {
         switch control.kind {
         case .none: return statement.isReadOnly ? try read(&statement) : try write(&statement)
@@ -95,8 +136,8 @@ package final class CapturedWriter {
         if isOwn { try connection.execute("BEGIN IMMEDIATE") }
         var failure: SQLiteError?
         do {
-            try capture.statementWillRun()
-            while try statement.step() {}
+            try capture.statementWillRun(isVacuum: verb == "VACUUM")
+            try finish(&statement)
         } catch { failure = error }
         capture.statementDidRun(failed: failure != nil)
         var changes: ChangeSet?

@@ -23,7 +23,7 @@ extension HookCapture {
             if trail.hasSteps { try appendNewTables(to: &events, &changedVirtualTables) }
             for name in changedVirtualTables.sorted() {
                 guard let table = trail.current.tables[name] else { continue }
-                events.append(.rows(TableRows(changedVirtualTable: table.description)))
+                events.append(.rows(TableRows(changedTable: table.description)))
             }
             return ChangeSet(origin: .service, events: events)
         }
@@ -102,8 +102,8 @@ extension HookCapture {
 }
 
 extension TableRows {
-    /// The pre-update hook does not see virtual tables; their shadow tables tell only that something changed.
-    fileprivate init(changedVirtualTable table: TableDescription) {
+    /// Rows changed, and nothing tells which: the pre-update hook does not see virtual tables, nor what `VACUUM` does.
+    init(changedTable table: TableDescription) {
         self.init(
             table: table,
             inserted: 0,

@@ -40,14 +40,14 @@ extension HookCapture {
     /// SQL within the pre-update hook is what SQLite's own session extension does too: the hook runs before the b-tree is
     /// touched, and the query nests in the running statement like one of a user-defined function.
     private func readBefore(_ shape: TableShape, _ key: RowKey, _ encoder: inout RecordEncoder) -> Bool {
-        do {
-            return try internally { () throws(SQLiteError) in
+        // A progress handler that interrupts the running statement is asked during this one too, and not at once again.
+        for _ in 0..<3 {
+            let found = try? internally { () throws(SQLiteError) in
                 try reader(of: shape)?.read(key, into: &encoder) ?? false
             }
-        } catch {
-            // An interrupt, as a rule, which ends the statement too.
-            return false
+            if let found { return found }
         }
+        return false
     }
 
     func reader(of shape: TableShape) throws(SQLiteError) -> RowReader? {

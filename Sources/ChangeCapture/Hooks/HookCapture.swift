@@ -36,6 +36,8 @@ package final class HookCapture {
     /// The statement after which the schema has to be looked at again.
     private var schemaMovedAt: UInt32?
     private var prepared: ChangeSet?
+    /// Tables whose rowids a `VACUUM` that runs can change.
+    private var sparseTables: [TableDescription] = []
     private let versionStatement: ReusableStatement
 
     /// Takes over the connection's pre-update hook, until the capture goes. The connection must be outside of a
@@ -78,9 +80,12 @@ package final class HookCapture {
     // MARK: Statements
 
     /// A statement is about to run. Reads the schema where it may have changed.
-    package func statementWillRun() throws(SQLiteError) {
+    ///
+    /// - Parameter isVacuum: the statement is a `VACUUM`.
+    package func statementWillRun(isVacuum: Bool = false) throws(SQLiteError) {
         prepared = nil
         if !isOpen { open() }
+        sparseTables = isVacuum ? try findSparseTables() : []
         // Outside of a transaction another process can change the schema at any time; such statements touch no rows.
         if !connection.isInAutocommit { try followSchema() }
         log.statementBegins()
@@ -103,6 +108,7 @@ package final class HookCapture {
         log.statementEnds(failed: failed, isRollbackTo: observed.isRollbackTo)
         if observed.mayChangeSchema || (failed && trail.hasSteps) { schemaMovedAt = schemaMovedAt ?? log.ordinal }
         observed = StatementTraits()
+        if !failed, !sparseTables.isEmpty { noteRenumberedTables() }
     }
 
     // MARK: Transactions
@@ -136,6 +142,44 @@ package final class HookCapture {
         // Gives the memory of a large transaction back.
         log = TransactionLog(level: level, limits: limits)
         recorder.transactionBegins()
+    }
+
+    // MARK: Vacuum
+
+    /// "If a table has no explicit INTEGER PRIMARY KEY, VACUUM can change its rowids"
+    /// ([sqlite.org](https://sqlite.org/lang_vacuum.html)): it counts them through from 1, unless an index keeps it from that.
+    private func findSparseTables() throws(SQLiteError) -> [TableDescription] {
+        try internally { () throws(SQLiteError) in
+            var found: [TableDescription] = []
+            for table in try SchemaSnapshot.load(from: connection, reusing: trail.base).visibleTables
+            where table.description.hasRowid && table.description.rowidAlias == nil {
+                if try isSparse(table.description) { found.append(table.description) }
+            }
+            return found
+        }
+    }
+
+    private func isSparse(_ table: TableDescription) throws(SQLiteError) -> Bool {
+        guard let rowid = TableShape(table).rowidName else { return true }
+        let name = SQLName(table.name).quoted
+        let row = try connection.query(
+            "SELECT count(*) = 0 OR (min(\(rowid)) = 1 AND max(\(rowid)) = count(*)) FROM main.\(name)"
+        ).first
+        return row != [.integer(1)]
+    }
+
+    /// Of which rows moved where nothing is kept: a client has to take the table anew.
+    private func noteRenumberedTables() {
+        let renumbered = sparseTables.filter { table in
+            // Where it cannot be read, it counts as changed.
+            (try? internally { () throws(SQLiteError) in try !isSparse(table) }) ?? true
+        }
+        sparseTables = []
+        guard !renumbered.isEmpty else { return }
+        prepared = ChangeSet(
+            origin: .service,
+            events: renumbered.map { .rows(TableRows(changedTable: $0)) }
+        )
     }
 
     // MARK: Schema

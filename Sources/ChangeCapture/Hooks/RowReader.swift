@@ -37,6 +37,9 @@ final class RowReader {
             return try read(into: &encoder) { statement in
                 Row(identity.map { statement.value($0) }) == key
             }
+        case .equalKey(let key):
+            for (position, value) in key.values.enumerated() { try statement.bind(value, at: position + 1) }
+            return try read(into: &encoder) { _ in true }
         }
     }
 
@@ -62,4 +65,6 @@ enum RowKey {
     case rowid(Int64)
     /// The values of the primary key's columns, in key order.
     case primaryKey(Row)
+    /// The same, but a number can be of the other type.
+    case equalKey(Row)
 }

@@ -19,6 +19,8 @@ struct RowRecorder: ~Copyable {
     private var encoder = RecordEncoder()
     private var keyEncoder = RecordEncoder()
     private var newKeyEncoder = RecordEncoder()
+    /// The event's old key is not known.
+    private var isKeyLost = false
     private var known: [KnownTable] = []
     private var current = KnownTable(identity: 0, table: nil, changeable: [])
     /// By the name of the table in the schema of the moment.
@@ -66,10 +68,11 @@ struct RowRecorder: ~Copyable {
     ) {
         guard let table = current.table else { return }
         log.noteEvent()
+        isKeyLost = false
         let rows = log.tables[table].entries.count
         let bytes = log.tables[table].byteCount
         if log.tables[table].isCounting {
-            count(event, in: &log, table)
+            count(event, in: &log, table, readBefore)
         } else if log.tables[table].shape.table.hasRowid {
             recordByRowid(event, in: &log, table, readBefore)
         } else {
@@ -117,7 +120,8 @@ struct RowRecorder: ~Copyable {
         _ readBefore: ReadBefore
     ) {
         let ordinal = log.ordinal
-        encodeKeys(event, log.tables[table].shape)
+        encodeKeys(event, log.tables[table].shape, readBefore)
+        if isKeyLost { return log.tables[table].loseCounts() }
         switch event.operation {
         case .insert:
             let entry = touchNewKey(in: &log.tables[table], existed: false, ordinal).entry
@@ -140,13 +144,18 @@ struct RowRecorder: ~Copyable {
         }
     }
 
-    private mutating func encodeKeys<Event: RowEvent & ~Copyable>(_ event: borrowing Event, _ shape: TableShape) {
+    private mutating func encodeKeys<Event: RowEvent & ~Copyable>(
+        _ event: borrowing Event,
+        _ shape: TableShape,
+        _ readBefore: ReadBefore
+    ) {
         if event.operation != .insert {
             keyEncoder.begin()
             for (position, column) in shape.identity.enumerated() {
                 let value = event.oldValue(shape.hookColumnsOfIdentity[position])
                 keyEncoder.append(shape.normal(value, column))
             }
+            if !shape.doubtfulKeyPositions.isEmpty { encodeKeyThroughSQL(shape, readBefore) }
         }
         if event.operation != .delete {
             let columns =
@@ -156,6 +165,20 @@ struct RowRecorder: ~Copyable {
                 newKeyEncoder.append(shape.normal(event.newValue(columns[position]), column))
             }
         }
+    }
+
+    /// Replaces the old key by the one that is really there, which is equal as a number at least.
+    @inline(never)
+    private mutating func encodeKeyThroughSQL(_ shape: TableShape, _ readBefore: ReadBefore) {
+        let key = Row(record: keyEncoder.finish { [UInt8]($0) + [UInt8]($1) }, count: shape.identity.count)
+        // Beyond 2⁵³ the conversion lost digits, and the row is not found.
+        guard readBefore(shape, .equalKey(key), &encoder) else {
+            isKeyLost = true
+            return
+        }
+        let row = Row(record: encoder.finish { [UInt8]($0) + [UInt8]($1) }, count: shape.columnCount)
+        keyEncoder.begin()
+        row.selecting(shape.identity).forEachField { keyEncoder.append($0) }
     }
 
     private mutating func touchOldKey(in table: inout TableLog, _ ordinal: UInt32) -> (entry: Int, isFirst: Bool) {
@@ -334,11 +357,17 @@ struct RowRecorder: ~Copyable {
     private mutating func count<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
         in log: inout TransactionLog,
-        _ table: Int
+        _ table: Int,
+        _ readBefore: ReadBefore
     ) {
         let shape = log.tables[table].shape
         let operation = event.isBlobWrite ? .update : event.operation
-        if operation == .update, !event.isBlobWrite, !shape.isReadThroughSQL, difference(event, shape) == 0 { return }
+        if operation == .update {
+            // Whether anything changed at all would have to be read, before and after.
+            if event.isBlobWrite || shape.isReadThroughSQL { return log.tables[table].loseCounts() }
+            let isMove = shape.table.hasRowid && event.oldRowid != event.newRowid
+            if !isMove, difference(event, shape) == 0 { return }
+        }
         if shape.table.hasRowid {
             let (old, new) = (event.oldRowid, event.newRowid)
             switch operation {
@@ -351,7 +380,8 @@ struct RowRecorder: ~Copyable {
             }
             return
         }
-        encodeKeys(event, shape)
+        encodeKeys(event, shape, readBefore)
+        if isKeyLost { return log.tables[table].loseCounts() }
         let old = keyEncoder.finish(TableLog.fingerprint)
         let new = newKeyEncoder.finish(TableLog.fingerprint)
         switch operation {

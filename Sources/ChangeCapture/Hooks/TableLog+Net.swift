@@ -17,15 +17,14 @@ extension TableLog {
             rows: [],
             rowsOmitted: false
         )
+        // An interrupt can have kept the content of a row from being read before it changed.
+        let isBeforeLost = entries.indices.contains { entries[$0].before == .unread && converted[$0] == nil }
+        guard !countsAreLost, !isBeforeLost else { return TableRows(changedTable: table) }
         if let counter = rowidCounter { counter.fill(&result) }
         if let counter = fingerprintCounter { counter.fill(&result) }
-        if countsAreLost {
-            (result.inserted, result.updated, result.deleted) = (0, 0, 0)
-            result.countsAreKnown = false
-        }
         if isCounting {
-            result.rowsOmitted = level > .counts || countsAreLost
-            return countsAreLost || result.inserted + result.updated + result.deleted > 0 ? result : nil
+            result.rowsOmitted = level > .counts
+            return result.inserted + result.updated + result.deleted > 0 ? result : nil
         }
         let operations = entries.indices.compactMap { entry in
             netOperation(entry, converted: converted).map { (entry, $0) }
@@ -55,7 +54,7 @@ extension TableLog {
         return result
     }
 
-    /// What a row held could not be read when SQLite was asked.
+    /// What a row holds now could not be read, or what it held was in other columns.
     private func isReportable(_ entry: Int, _ operation: RowChange.Operation) -> Bool {
         (operation == .insert || entries[entry].before != .unread)
             && (operation == .delete || entries[entry].now != .unread)

@@ -307,6 +307,8 @@ struct TableLog {
         var fingerprints = NetCounter<FingerprintSet>()
         for entry in entries.indices {
             if suspects.contains(entries[entry].lastTouch) { countsAreLost = true }
+            let (before, now) = (entries[entry].before, entries[entry].now)
+            if before == .unread || (now == .unread && before.exists) { countsAreLost = true }
             guard let operation = netOperation(entry) else { continue }
             if shape.table.hasRowid {
                 rowids.record(operation, entries[entry].key)
@@ -344,7 +346,8 @@ struct TableLog {
         if isCounting, lastTouchOfAny >= ordinal { loseCounts() }
     }
 
-    private mutating func loseCounts() {
+    /// Gives up on telling what happens to the table's rows.
+    mutating func loseCounts() {
         countsAreLost = true
         if rowidCounter != nil { rowidCounter = NetCounter() }
         if fingerprintCounter != nil { fingerprintCounter = NetCounter() }

@@ -21,6 +21,9 @@ struct TableShape: Sendable {
     /// 3.40.1 in tables with virtual columns.
     let hookColumnsOfIdentity: [Int]
     let updateColumnsOfIdentity: [Int]
+    /// The positions in ``identity`` whose old value 3.40.1 can report as a REAL that is an INTEGER: the conversion is looked
+    /// up by the position in the key and not by the column.
+    let doubtfulKeyPositions: [Int]
     let columnCount: Int
     /// Some column has REAL affinity.
     private let hasRealColumn: Bool
@@ -46,6 +49,9 @@ struct TableShape: Sendable {
         columnCount = columns.count
         hasRealColumn = readsIntegersAsReal.contains(true)
         hookColumnsOfIdentity = identity
+        let (isReal, key) = (readsIntegersAsReal, identity)
+        doubtfulKeyPositions =
+            HookDialect.mapsColumns ? [] : key.indices.filter { isReal[$0] && !isReal[key[$0]] }
         updateColumnsOfIdentity =
             HookDialect.mapsColumns
             ? identity

@@ -159,7 +159,7 @@ struct WriterScript {
     private func runWrite(_ statement: inout Statement, isVacuum: Bool) throws {
         let connection = guarded.connection
         let before = connection.totalChanges
-        try session.capture.statementWillRun()
+        try session.capture.statementWillRun(isVacuum: isVacuum)
         guarded.gatekeeper.isVacuuming = isVacuum
         defer { guarded.gatekeeper.isVacuuming = false }
         do {

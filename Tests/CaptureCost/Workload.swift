@@ -1,0 +1,101 @@
+import ChangeCapture
+import OracleSupport
+import SQLiteConnection
+
+/// One kind of writing, through the same wrapper with and without capture.
+enum Workload: String, CaseIterable {
+    case bulkInsert = "inserts of 6 columns in one transaction"
+    case autocommit = "autocommit inserts, WAL, synchronous=NORMAL (a tenth of the rows)"
+    case bulkUpdate = "one UPDATE of all rows"
+    case bulkDelete = "one DELETE of all rows, with a WHERE"
+
+    func measure(rows: Int, level: CaptureLevel?) throws -> Duration {
+        let path = "\(TemporaryFiles.directory)/capture-cost.db"
+        TemporaryFiles.remove(path)
+        defer { TemporaryFiles.remove(path) }
+        let connection = try Connection(path: path, mode: .readWriteCreate)
+        try connection.execute(
+            """
+            PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+            CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b REAL, c TEXT, d TEXT, e BLOB)
+            """
+        )
+        if self == .bulkUpdate || self == .bulkDelete { try insert(rows, on: connection) }
+        var limits = CaptureLimits()
+        limits.maxRows = max(limits.maxRows, rows)
+        limits.maxValueBytes = 1 << 30
+        let capture = try level.map { level in
+            try HookCapture(connection, level: level, limits: limits)
+        }
+        if let capture {
+            connection.setAuthorizer { request in
+                _ = capture.observe(request)
+                return .allow
+            }
+        }
+        let time = try ThreadTime.measure {
+            switch self {
+            case .bulkInsert: try transaction(connection, capture) { try insert(rows, on: connection) }
+            case .autocommit: try autocommit(rows / 10, connection, capture)
+            case .bulkUpdate:
+                try transaction(connection, capture) { try connection.execute("UPDATE t SET a = a + 1") }
+            case .bulkDelete:
+                try transaction(connection, capture) { try connection.execute("DELETE FROM t WHERE id > 0") }
+            }
+        }
+        connection.setAuthorizer(nil)
+        return time
+    }
+
+    private func transaction(_ connection: Connection, _ capture: HookCapture?, _ body: () throws -> Void) throws {
+        try connection.execute("BEGIN IMMEDIATE")
+        try capture?.statementWillRun()
+        try body()
+        capture?.statementDidRun(failed: false)
+        try commit(connection, capture)
+    }
+
+    private func commit(_ connection: Connection, _ capture: HookCapture?) throws {
+        try capture?.transactionWillCommit()
+        try connection.execute("COMMIT")
+        guard let capture else { return }
+        precondition(!capture.transactionDidCommit().isEmpty, "nothing was captured")
+    }
+
+    private func insert(_ rows: Int, on connection: Connection) throws {
+        let isOutside = connection.isInAutocommit
+        if isOutside { try connection.execute("BEGIN") }
+        var statement = try connection.prepare("INSERT INTO t(a, b, c, d, e) VALUES(?, ?, ?, ?, ?)")
+        for row in 0..<rows { try insert(row, &statement) }
+        if isOutside { try connection.execute("COMMIT") }
+    }
+
+    private func insert(_ row: Int, _ statement: inout Statement) throws {
+        try statement.bind(.integer(Int64(row)), at: 1)
+        try statement.bind(.real(Double(row) / 3), at: 2)
+        try statement.bind(.text("name of the row"), at: 3)
+        try statement.bind(.text("some more text"), at: 4)
+        try statement.bind(.blob([1, 2, 3, 4]), at: 5)
+        _ = try statement.step()
+    }
+
+    /// Bare, a statement is its own transaction; with capture, one of our own surrounds it.
+    private func autocommit(_ rows: Int, _ connection: Connection, _ capture: HookCapture?) throws {
+        var statement = try connection.prepare("INSERT INTO t(a, b, c, d, e) VALUES(?, ?, ?, ?, ?)")
+        var begin = try connection.prepare("BEGIN IMMEDIATE")
+        var end = try connection.prepare("COMMIT")
+        for row in 0..<rows {
+            guard let capture else {
+                try insert(row, &statement)
+                continue
+            }
+            _ = try begin.step()
+            try capture.statementWillRun()
+            try insert(row, &statement)
+            capture.statementDidRun(failed: false)
+            try capture.transactionWillCommit()
+            _ = try end.step()
+            _ = capture.transactionDidCommit()
+        }
+    }
+}

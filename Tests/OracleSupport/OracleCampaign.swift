@@ -1,0 +1,117 @@
+package import ChangeCapture
+
+/// One seed of the oracle: a random database, random statements, and on a mismatch a script as short as can be found.
+package struct OracleCampaign {
+    package let seed: UInt64
+    package let statements: Int
+    private let directory: String
+
+    package struct Failure: Error, CustomStringConvertible {
+        package var seed: UInt64
+        package var level: CaptureLevel
+        package var reason: String
+        package var script: [ScriptStep]
+
+        package var description: String {
+            "seed \(seed), \(level): \(reason)\n" + script.map(\.description).joined(separator: "\n")
+        }
+    }
+
+    /// - Parameter directory: where databases are made; each run removes its own.
+    package init(seed: UInt64, statements: Int, directory: String) {
+        self.seed = seed
+        self.statements = statements
+        self.directory = directory
+    }
+
+    /// Two seeds of four ask for values, one for keys and one for counts; one of eight has limits so small that they matter.
+    package var level: CaptureLevel {
+        switch seed % 4 {
+        case 0, 1: .values
+        case 2: .keys
+        default: .counts
+        }
+    }
+
+    private var limits: CaptureLimits {
+        seed % 8 >= 6 || seed % 8 == 0 ? CaptureLimits(maxRows: 12, maxValueBytes: 9_000) : CaptureLimits()
+    }
+
+    package func run() throws -> Oracle.Figures {
+        var script: [ScriptStep] = []
+        do {
+            return try generate(&script)
+        } catch {
+            let reason = "\(error)"
+            let short = shrink(script)
+            throw Failure(seed: seed, level: level, reason: replay(short) ?? reason, script: short)
+        }
+    }
+
+    private func generate(_ script: inout [ScriptStep]) throws -> Oracle.Figures {
+        try withDatabase { path in
+            var generator = ScriptGenerator(seed: seed)
+            let oracle = try Oracle(path: path, level: level, limits: limits, setUp: Self.setUp)
+            for step in generator.setUp() {
+                script.append(step)
+                try oracle.run(step)
+            }
+            var mayHaveMoved = true
+            for number in 0..<statements {
+                if mayHaveMoved { generator.schema = try oracle.currentSchema(reusing: generator.schema) }
+                let step = number < 3 ? generator.table() : generator.next(isInTransaction: oracle.isInTransaction)
+                let verb = step.sql.prefix(5).uppercased()
+                mayHaveMoved = ["CREAT", "DROP ", "ALTER", "ROLLB"].contains(verb)
+                script.append(step)
+                try oracle.run(step)
+            }
+            return oracle.figures
+        }
+    }
+
+    private static let setUp =
+        "PRAGMA page_size = 1024; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; CREATE TEMP TABLE temporary(a)"
+
+    /// The reason why a script fails; nil when it does not.
+    private func replay(_ script: [ScriptStep]) -> String? {
+        do {
+            try withDatabase { path in
+                let oracle = try Oracle(path: path, level: level, limits: limits, setUp: Self.setUp)
+                for step in script { try oracle.run(step) }
+            }
+            return nil
+        } catch let error as Replica.Mismatch {
+            return error.description
+        } catch { return nil }
+    }
+
+    /// Leaves out ever smaller parts as long as the script fails.
+    private func shrink(_ script: [ScriptStep]) -> [ScriptStep] {
+        var current = script
+        guard replay(current) != nil else { return current }
+        var size = max(1, current.count / 2)
+        while size >= 1 {
+            var start = 0
+            var hasShrunk = false
+            while start < current.count {
+                var candidate = current
+                candidate.removeSubrange(start..<min(start + size, current.count))
+                if replay(candidate) != nil {
+                    current = candidate
+                    hasShrunk = true
+                } else {
+                    start += size
+                }
+            }
+            if size == 1, !hasShrunk { break }
+            size = max(1, hasShrunk ? size : size / 2)
+        }
+        return current
+    }
+
+    private func withDatabase<R>(_ body: (String) throws -> R) throws -> R {
+        let path = "\(directory)/oracle-\(seed)-\(UInt64.random(in: 0...UInt64.max)).db"
+        defer { TemporaryFiles.remove(path) }
+        return try body(path)
+    }
+}

@@ -1,0 +1,23 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+package enum TemporaryFiles {
+    /// Where a test may make files; in memory where the system has such a place.
+    package static var directory: String { access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp" }
+
+    /// Removes a database with its log.
+    package static func remove(_ path: String) {
+        for suffix in ["", "-wal", "-shm", "-journal"] { unlink(path + suffix) }
+    }
+
+    package static func environment(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
+}
+
+/// Writes out what was printed, also into a pipe.
+package func flushOutput() { fflush(nil) }
+
+/// Ends the process.
+package func exitProcess(_ code: Int32) -> Never { exit(code) }
