@@ -3,8 +3,9 @@ import SQLiteConnection
 /// Brings what was captured to the sink, each commit once and by the right name, and jobs from other threads to the
 /// watcher's.
 final class CommitDelivery: Sendable {
-    /// Work that another thread wants done at exactly the position reached.
-    typealias Job = @Sendable (Result<SnapshotCursor, WatchError>) -> Void
+    /// Work that another thread wants done at exactly the position reached; `isCurrent` says whether the file has still
+    /// not been committed to since.
+    typealias Job = @Sendable (_ cursor: Result<SnapshotCursor, WatchError>, _ isCurrent: () -> Bool) -> Void
 
     private struct Control {
         var isStopped = false
@@ -60,14 +61,14 @@ final class CommitDelivery: Sendable {
 
     func send(_ event: DatabaseEvent) { sink.receive(event) }
 
-    func runJobs(at position: some PageReader) {
+    func runJobs(at position: some PageReader, isCurrent: () -> Bool) {
         guard let jobs = takeJobs() else { return }
         let cursor = WatchError.result { () throws(SQLiteError) in try SnapshotCursor(position) }
-        for job in jobs { job(cursor) }
+        for job in jobs { job(cursor, isCurrent) }
     }
 
     func refuseJobs(_ error: WatchError) {
-        for job in takeJobs() ?? [] { job(.failure(error)) }
+        for job in takeJobs() ?? [] { job(.failure(error), { false }) }
     }
 
     private func takeJobs() -> [Job]? {

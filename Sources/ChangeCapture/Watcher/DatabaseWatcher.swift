@@ -72,13 +72,43 @@ package final class DatabaseWatcher: Sendable {
         ownCommits.close()
     }
 
+    /// Begins a read transaction that sees the database exactly as of the last transaction delivered, and lasts as long as
+    /// the caller keeps it. Nothing waits for it; but in WAL mode the log cannot shrink meanwhile.
+    ///
+    /// - Parameter position: called on the watcher's thread at that moment, to say what was delivered.
+    package func beginRead<Value: Sendable>(
+        _ position: @escaping @Sendable () -> Value
+    ) async throws(WatchError) -> (transaction: ReadTransaction, position: Value) {
+        let path = path
+        // A commit between the last delivery and the beginning shows, and then the next moment is tried.
+        for _ in 0..<Self.maxReadAttempts {
+            let found: Result<(ReadTransaction, Value)?, WatchError> = await withCheckedContinuation { continuation in
+                let isAccepted = delivery.enqueue { cursor, isCurrent in
+                    continuation.resume(
+                        returning: cursor.flatMap { _ in
+                            WatchError.result { () throws(SQLiteError) in
+                                let transaction = try ReadTransaction(path: path)
+                                return isCurrent() ? (transaction, position()) : nil
+                            }
+                        }
+                    )
+                }
+                if !isAccepted { continuation.resume(returning: .failure(.stopped)) }
+            }
+            if let (transaction, position) = try found.get() { return (transaction, position) }
+        }
+        throw .tooBusy
+    }
+
+    private static let maxReadAttempts = 1_000
+
     /// Runs `body` on the watcher's thread between two transactions, with a connection that shows the database exactly as of
     /// the last one delivered. Nothing is captured meanwhile, and nothing is lost.
     package func read<Value: Sendable>(
         _ body: @escaping @Sendable (Connection) throws(SQLiteError) -> Value
     ) async throws(WatchError) -> Value {
         let result: Result<Value, WatchError> = await withCheckedContinuation { continuation in
-            let isAccepted = delivery.enqueue { cursor in
+            let isAccepted = delivery.enqueue { cursor, _ in
                 continuation.resume(
                     returning: cursor.flatMap { cursor in
                         WatchError.result { () throws(SQLiteError) in try body(cursor.connection) }

@@ -78,7 +78,11 @@ final class RollbackSession: WatchSession {
     func run() throws(WatchError) -> SessionEnd {
         while true {
             if delivery.isStopped { return .stopped }
-            if let shadow { delivery.runJobs(at: ShadowReader(copy: shadow.copy, changes: nil)) }
+            if let shadow {
+                delivery.runJobs(at: ShadowReader(copy: shadow.copy, changes: nil)) { (try? readState()) == state }
+            } else {
+                delivery.refuseJobs(.unreadablePosition(maxShadowBytes: limits.maxShadowBytes))
+            }
             if let end = try look() { return end }
             if events.wait(atMost: limits.idlePollInterval) { _ = events.takeFilesChanged() }
         }

@@ -85,7 +85,7 @@ final class WALSession: WatchSession {
 
     /// One look at the log, and what follows from it.
     private func step() throws(WatchError) -> SessionEnd? {
-        delivery.runJobs(at: position)
+        delivery.runJobs(at: position) { pins.header()?.isSameCommit(as: captured) ?? false }
         guard let header = pins.header() else {
             try recoverTornHeader()
             return nil

@@ -19,6 +19,10 @@ public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
     case noThread(code: Int32)
     /// The watcher was stopped.
     case stopped
+    /// A database in a rollback-journal mode, too large to keep a copy of, cannot be read as of a position.
+    case unreadablePosition(maxShadowBytes: Int)
+    /// The database was written so quickly that no read transaction could be begun at a known position.
+    case tooBusy
     /// The reader of a ``FileWatcher`` was so far behind that its buffer, which held so many transactions, ran over.
     case bufferOverflow(maxTransactions: Int)
 
@@ -33,6 +37,9 @@ public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
         case .system(let operation, let code): "\(operation) failed with errno \(code)"
         case .noThread(let code): "no thread could be started (errno \(code))"
         case .stopped: "the watcher was stopped"
+        case .unreadablePosition(let bytes):
+            "a database larger than \(bytes) bytes can be read at a position only with PRAGMA journal_mode = WAL"
+        case .tooBusy: "the database is written too quickly to begin to read it at a known position"
         case .bufferOverflow(let count): "the reader fell behind by more than \(count) transactions"
         }
     }

@@ -15,8 +15,6 @@ final class ClientSession: WebSocketSession {
     /// Refuses a connection whose address asks for what there is not.
     init(_ server: WebSocketServer, _ request: HTTPRequestHead) throws(UpgradeRefusal) {
         self.server = server
-        // The origin was judged with the handshake.
-        try server.admit(host: request.headers.first(name: "Host"), origin: nil, isSecure: false)
         do throws(ProtocolError) {
             parameters = try ConnectionParameters(uri: request.uri)
         } catch {

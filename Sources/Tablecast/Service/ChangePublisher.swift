@@ -17,6 +17,9 @@ final class ChangePublisher: Sendable {
         position = Mutex(hub.position)
     }
 
+    /// Of the last transaction that was published.
+    var lastPosition: Position { position.withLock { $0 } }
+
     /// Publishes a transaction and returns its position; nil for one that changed nothing.
     ///
     /// Must be called in the order of commits.

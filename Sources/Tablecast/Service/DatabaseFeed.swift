@@ -26,7 +26,7 @@ final class DatabaseFeed: Sendable {
         var isDatabaseGone = false
     }
 
-    private let publisher: ChangePublisher
+    let publisher: ChangePublisher
     private let hub: Hub
     private let logger: Logger
     private let onReopened: @Sendable () -> Void

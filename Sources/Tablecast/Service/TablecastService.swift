@@ -161,7 +161,14 @@ extension TablecastService: DatabaseRequests {
     }
 
     func sendSnapshot(_ request: SubscribeRequest, replyTo: String?, to client: ConnectedClient) throws(ProtocolError) {
-        throw ProtocolError(.internal, "snapshots are not available")
+        guard let watcher = feed.watcher else {
+            throw ProtocolError(
+                .databaseGone,
+                "the database is not watched, so that there is no position to read it at"
+            )
+        }
+        try SnapshotSender(hub: server.hub, watcher: watcher, publisher: feed.publisher)
+            .send(request, replyTo: replyTo, to: client.id)
     }
 
     func left(_ client: ConnectedClient) { requesterLeft(QueryRequester(client)) }

@@ -1,8 +1,8 @@
 import NIOCore
 
 /// The addresses of a machine itself: 127.0.0.0/8 and ::1.
-enum LoopbackAddress {
-    static func contains(_ text: some StringProtocol) -> Bool {
+package enum LoopbackAddress {
+    package static func contains(_ text: some StringProtocol) -> Bool {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         let isV4 = parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
         return isV4 || text == "::1"

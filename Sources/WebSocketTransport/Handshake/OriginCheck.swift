@@ -38,6 +38,21 @@ struct OriginCheck {
         return schemes.contains { Self.normal("\($0)://\(hosts[0])") == origin }
     }
 
+    /// Refuses a host's name that is neither of this machine nor of a configured origin.
+    func checkHost(_ headers: HTTPHeaders) throws(UpgradeRefusal) {
+        guard isLoopback, origins != .any, let host = headers.first(name: "Host"), !Self.isLoopbackName(host) else {
+            return
+        }
+        if case .sameAnd(let others) = origins, others.contains(where: { $0.hasSuffix("//" + host.lowercased()) }) {
+            return
+        }
+        throw UpgradeRefusal(
+            .forbidden,
+            "This server listens for this machine alone and answers to localhost, not to this host; the server's operator "
+                + "can add it to the allowed origins."
+        )
+    }
+
     /// Names that no public name server has a say in.
     private static func isLoopbackName(_ host: String) -> Bool {
         let name = host.hasPrefix("[") ? host.prefix { $0 != "]" }.dropFirst() : host.prefix { $0 != ":" }
@@ -58,9 +73,13 @@ struct OriginCheck {
 }
 
 extension UpgradePolicy {
-    /// The same judgement for requests that are none for a WebSocket, but as dangerous in the hands of a foreign page. The
-    /// caller judges the host.
-    package func checkOrigin(of headers: HTTPHeaders, isSecure: Bool) throws(UpgradeRefusal) {
-        try OriginCheck(origins, isSecure: isSecure, isLoopback: false).check(headers)
+    /// The same judgement for requests that are none for a WebSocket, but as dangerous in the hands of a foreign page.
+    ///
+    /// A browser does not say the origin of a `GET` to what it takes for the page's own host, so a server on a loopback
+    /// address also looks at the name that it is called by.
+    package func check(_ headers: HTTPHeaders, isSecure: Bool, isLoopback: Bool) throws(UpgradeRefusal) {
+        let check = OriginCheck(origins, isSecure: isSecure, isLoopback: isLoopback)
+        try check.check(headers)
+        try check.checkHost(headers)
     }
 }

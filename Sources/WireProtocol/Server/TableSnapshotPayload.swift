@@ -6,12 +6,20 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
     public var rows: [WireRow]
     /// The table has no more rows.
     public var isLast: Bool
+    /// The rowid of each row, where it is the key by which changes name the row: a table without a primary key.
+    public var rowids: [Int64]? {
+        get { wireRowids?.map(\.value) }
+        set { wireRowids = newValue?.map(WireInteger.init) }
+    }
 
-    public init(tableName: String, columns: [String], rows: [WireRow], isLast: Bool) {
+    private var wireRowids: [WireInteger]?
+
+    public init(tableName: String, columns: [String], rows: [WireRow], isLast: Bool, rowids: [Int64]? = nil) {
         self.tableName = tableName
         self.columns = columns
         self.rows = rows
         self.isLast = isLast
+        self.rowids = rowids
     }
 
     private enum CodingKeys: String, CodingKey {
@@ -19,6 +27,7 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
         case columns
         case rows
         case isLast = "last"
+        case wireRowids = "rowids"
     }
 
     /// Writes everything up to the elements of `rows`, which come next; then ``endWriting(to:isLast:)``.
@@ -30,8 +39,14 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
         writer.beginArray()
     }
 
-    package static func endWriting(to writer: inout JSONWriter, isLast: Bool) {
+    package static func endWriting(to writer: inout JSONWriter, isLast: Bool, rowids: [Int64]? = nil) {
         writer.endArray()
+        if let rowids {
+            writer.key("rowids")
+            writer.beginArray()
+            for rowid in rowids { writer.integer(rowid) }
+            writer.endArray()
+        }
         writer.field("last", isLast)
         writer.endObject()
     }
@@ -41,6 +56,6 @@ extension TableSnapshotPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         Self.beginWriting(to: &writer, tableName: tableName, columns: columns)
         for row in rows { writer.row(row) }
-        Self.endWriting(to: &writer, isLast: isLast)
+        Self.endWriting(to: &writer, isLast: isLast, rowids: rowids)
     }
 }

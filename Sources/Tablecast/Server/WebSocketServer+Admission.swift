@@ -1,0 +1,15 @@
+import NIOCore
+import NIOHTTP1
+package import WebSocketTransport
+
+extension WebSocketServer {
+    /// Judges whether the program behind an HTTP request may speak to this server at all: the host that it names, and the
+    /// page that it says it comes from. Where the server listens is what ``ServerConfiguration/host`` says.
+    package func admit(host: String?, origin: String?, isSecure: Bool) throws(UpgradeRefusal) {
+        var headers = HTTPHeaders()
+        if let host { headers.add(name: "Host", value: host) }
+        if let origin { headers.add(name: "Origin", value: origin) }
+        let isLoopback = LoopbackAddress.contains(configuration.host) || configuration.host == "localhost"
+        try configuration.upgradePolicy.check(headers, isSecure: isSecure, isLoopback: isLoopback)
+    }
+}

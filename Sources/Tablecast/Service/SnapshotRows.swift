@@ -1,0 +1,97 @@
+import Broadcast
+import ChangeCapture
+import SQLiteConnection
+import WireProtocol
+
+/// The rows of a read transaction as `table:snapshot` messages of bounded size, table after table.
+///
+/// `@unchecked Sendable`: its one user asks for the next message when it has got the one before, on whatever thread.
+final class SnapshotRows: @unchecked Sendable {
+    static let maxMessageBytes = 256 << 10
+
+    private let transaction: ReadTransaction
+    private let position: Position
+    private var tables: ArraySlice<SchemaSnapshot.Table>
+    private var current: Reading?
+
+    /// A table that is being read.
+    private final class Reading {
+        let table: TableDescription
+        let columns: [String]
+        /// The row's number is the key, and comes as the first result column.
+        let hasRowids: Bool
+        var statement: Statement
+        let keys: [JSONKey]
+
+        init(_ table: TableDescription, _ connection: Connection) throws(SQLiteError) {
+            self.table = table
+            let rowid = table.rowidColumn
+            hasRowids = rowid != nil
+            let name = SQLName(table.name).quoted
+            statement = try connection.prepare("SELECT \(rowid.map { "\($0), " } ?? "")* FROM main.\(name)")
+            let first = rowid == nil ? 0 : 1
+            var columns: [String] = []
+            for column in first..<statement.columnCount { columns.append(statement.columnName(column)) }
+            self.columns = columns
+            keys = columns.map { JSONKey($0) }
+        }
+    }
+
+    init(_ transaction: ReadTransaction, filter: TableFilter, position: Position) throws(SQLiteError) {
+        self.transaction = transaction
+        self.position = position
+        let schema = try SchemaSnapshot.load(from: transaction.connection)
+        tables =
+            schema.visibleTables.filter { table in
+                table.description.kind == .table && filter.includes(table: table.description.name)
+            }[...]
+    }
+
+    /// The next message; nil at the end.
+    func next() throws(SQLiteError) -> EncodedMessage? {
+        if current == nil {
+            guard let table = tables.popFirst() else { return nil }
+            current = try Reading(table.description, transaction.connection)
+        }
+        guard let reading = current else { return nil }
+        var rows = JSONWriter(capacityBytes: Self.maxMessageBytes + (16 << 10))
+        var rowids: [Int64] = []
+        var isLast = false
+        while rows.count < Self.maxMessageBytes {
+            guard try reading.statement.step() else {
+                isLast = true
+                break
+            }
+            if reading.hasRowids { rowids.append(reading.statement.integer(0)) }
+            rows.beginObject()
+            let first = reading.hasRowids ? 1 : 0
+            for (index, key) in reading.keys.enumerated() {
+                rows.key(key)
+                reading.statement.withColumn(first + index) { rows.value($0) }
+            }
+            rows.endObject()
+        }
+        if isLast { current = nil }
+        return message(reading, rows, reading.hasRowids ? rowids : nil, isLast: isLast)
+    }
+
+    private func message(_ reading: Reading, _ rows: JSONWriter, _ rowids: [Int64]?, isLast: Bool) -> EncodedMessage {
+        var writer = JSONWriter(capacityBytes: rows.count + 1024)
+        writer.beginEnvelope(EnvelopeHeader(.tableSnapshot, channel: .tables, position: position))
+        TableSnapshotPayload.beginWriting(to: &writer, tableName: reading.table.name, columns: reading.columns)
+        if rows.count > 0 { writer.raw(rows.bytes) }
+        TableSnapshotPayload.endWriting(to: &writer, isLast: isLast, rowids: rowids)
+        writer.endEnvelope()
+        return EncodedMessage(writer, type: .tableSnapshot)
+    }
+}
+
+extension TableDescription {
+    /// What the rowid can be asked for by, where it is the key of the table's rows; nil where columns are, and where
+    /// columns have taken all of its names.
+    fileprivate var rowidColumn: String? {
+        guard hasRowid, primaryKey.isEmpty else { return nil }
+        let names = Set(columns.map { $0.name.lowercased() })
+        return ["rowid", "_rowid_", "oid"].first { !names.contains($0) }
+    }
+}

@@ -1,0 +1,89 @@
+import Broadcast
+import ChangeCapture
+import NIOCore
+import NIOPosix
+import SQLiteConnection
+import Synchronization
+import WireProtocol
+
+/// Sends a client the rows of the tables it subscribes to as of one position, and then lets every change after it follow.
+///
+/// A read transaction is begun at exactly the position of the last published transaction, so writers go on; what they
+/// commit meanwhile waits in the history. The next rows are read when the client has taken those before.
+struct SnapshotSender: Sendable {
+    /// Snapshots that are sent at the same time: each keeps the log from shrinking.
+    static let maxConcurrent = 16
+    /// How long one may take: a client that reads slowly must not keep the log for ever.
+    static let maxDuration = Duration.seconds(600)
+
+    private static let running = Atomic<Int>(0)
+    /// Rows are read here, and never on an event loop.
+    private static let threads: NIOThreadPool = {
+        let pool = NIOThreadPool(numberOfThreads: 2)
+        pool.start()
+        return pool
+    }()
+
+    let hub: Hub
+    let watcher: DatabaseWatcher
+    let publisher: ChangePublisher
+
+    /// Begins; what becomes of it reaches the client as messages.
+    func send(_ request: SubscribeRequest, replyTo: String?, to client: ClientID) throws(ProtocolError) {
+        guard Self.running.add(1, ordering: .relaxed).newValue <= Self.maxConcurrent else {
+            Self.running.subtract(1, ordering: .relaxed)
+            throw ProtocolError(.tooManyQueries, "\(Self.maxConcurrent) snapshots are being sent already; try again")
+        }
+        let hold: Hub.Hold
+        do throws(ProtocolError) {
+            hold = try hub.hold(client, request.filter)
+        } catch {
+            Self.running.subtract(1, ordering: .relaxed)
+            throw error
+        }
+        Task {
+            defer { Self.running.subtract(1, ordering: .relaxed) }
+            do {
+                try await run(request.filter, replyTo: replyTo, to: client, hold)
+            } catch {
+                fail("\(error)", replyTo: replyTo, client)
+            }
+        }
+    }
+
+    private func run(_ filter: TableFilter, replyTo: String?, to client: ClientID, _ hold: Hub.Hold) async throws {
+        let deadline = ContinuousClock.now + Self.maxDuration
+        let publisher = publisher
+        let (transaction, position) = try await watcher.beginRead { publisher.lastPosition }
+        let rows = try await Self.threads.runIfActive {
+            try SnapshotRows(transaction, filter: filter, position: position)
+        }
+        let payload = SubscribedPayload(channel: .tables, position: position)
+        hub.send(.subscribed(payload, replyTo: replyTo), to: client)
+        while let message = try await Self.threads.runIfActive({ try rows.next() }) {
+            guard hub.isHeld(hold), await sendAndWait(message, to: client) else { return }
+            if ContinuousClock.now > deadline {
+                throw ProtocolError(
+                    .tooBig,
+                    "the snapshot took longer than \(Self.maxDuration); read faster or ask for fewer tables"
+                )
+            }
+        }
+        transaction.end()
+        hub.release(hold, after: position)
+    }
+
+    /// False when the client is gone.
+    private func sendAndWait(_ message: EncodedMessage, to client: ClientID) async -> Bool {
+        await withCheckedContinuation { continuation in
+            hub.send(message, to: client) { continuation.resume(returning: $0) }
+        }
+    }
+
+    private func fail(_ reason: String, replyTo: String?, _ client: ClientID) {
+        let header = EnvelopeHeader(.error, channel: .notifications, replyTo: replyTo)
+        let payload = ErrorPayload(message: "the snapshot failed: \(reason)", code: .databaseError)
+        hub.send(EncodedMessage(header, payload), to: client)
+        hub.unsubscribe(client, from: .tables)
+    }
+}
