@@ -150,7 +150,7 @@ let package = Package(
         .testTarget(
             name: "WebSocketTransportTests",
             dependencies: [
-                "WebSocketTransport", "Broadcast", "WireProtocol", nioCore, nioEmbedded, nioHTTP1, nioPosix,
+                "WebSocketTransport", "Broadcast", "WireProtocol", nioCore, nioEmbedded, nioHTTP1, nioPosix, nioSSL,
             ],
             swiftSettings: swiftSettings
         ),
@@ -197,7 +197,7 @@ if let half = halves[ProcessInfo.processInfo.environment["TABLECAST_ONLY"] ?? ""
         !half.contains(target.isTest ? String(target.name.dropLast("Tests".count)) : target.name)
     }
     package.products = []
-    let needed = half.contains("Broadcast") ? ["swift-nio"] : []
+    let needed = half.contains("Broadcast") ? ["swift-nio", "swift-nio-ssl"] : []
     package.dependencies.removeAll { dependency in
         guard case .sourceControl(_, let location, _) = dependency.kind else { return false }
         return !needed.contains { location.hasSuffix("/" + $0) }

@@ -52,6 +52,14 @@ import WireProtocol
         }
     }
 
+    @Test func `a name with several addresses is tried until one answers`() async throws {
+        try await TestServer.with(EchoSession.mount()) { server in
+            let connection = try await WebSocketClient().connect(to: WebSocketURL("ws://localhost:\(server.port)/ws"))
+            await connection.close()
+            #expect(await connection.status.code == 1000)
+        }
+    }
+
     @Test func `a refusal carries the status and the server's reason`() async throws {
         try await TestServer.with(EchoSession.mount()) { server in
             await #expect(

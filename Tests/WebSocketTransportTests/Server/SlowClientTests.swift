@@ -10,20 +10,6 @@ import WireProtocol
     private let log = ProbeSession.Log()
     private let chunk = FrameEncoder.text(ByteBuffer(repeating: 0x78, count: 60_000))
 
-    /// Writes until at least `bytes` wait, as the hub does, and returns how much was written.
-    private func fill(_ handler: NIOLoopBound<WebSocketHandler>, _ loop: any EventLoop, bytes: Int) async throws -> Int
-    {
-        let chunk = chunk
-        return try await handler.on(loop) { handler in
-            var written = 0
-            while handler.queuedBytes < bytes {
-                handler.write(chunk)
-                written += chunk.readableBytes
-            }
-            return written
-        }
-    }
-
     @Test func `a stalled client is closed with 4413, what waits is freed at once and the socket soon after`()
         async throws
     {
@@ -33,7 +19,7 @@ import WireProtocol
             let peer = try await RawPeer.connect(to: server.port, reads: false)
             try await peer.send(RawPeer.handshake())
             let (handler, loop) = try await log.nextOpened()
-            _ = try await fill(handler, loop, bytes: 8 << 20)
+            _ = try await handler.fill(loop, with: chunk, bytes: 8 << 20)
             let left = try await handler.on(loop) { handler in
                 handler.close(.tooSlow, reason: "the queue is full")
                 return handler.queuedBytes
@@ -53,9 +39,9 @@ import WireProtocol
             let peer = try await RawPeer.connect(to: server.port, reads: false)
             try await peer.send(RawPeer.handshake())
             let (handler, loop) = try await log.nextOpened()
-            let written = try await fill(handler, loop, bytes: 8 << 20)
+            let written = try await handler.fill(loop, with: chunk, bytes: 8 << 20)
             try await handler.on(loop) { $0.close(.tooSlow, reason: "the queue is full") }
-            try await peer.startReading()
+            try await peer.setReading(true)
             _ = try await peer.receiveHead()
             let rest = try await peer.receiveRest()
             #expect(rest.readableBytes < written)
@@ -80,7 +66,7 @@ import WireProtocol
                 for number in numbers { handler.write(FrameEncoder.text(ByteBuffer(string: "\(number) \(pad)"))) }
             }
             #expect(try await handler.on(loop) { $0.queuedBytes } > 0)
-            try await peer.startReading()
+            try await peer.setReading(true)
             _ = try await peer.receiveHead()
             try await log.nextDrained()
             #expect(try await handler.on(loop) { $0.queuedBytes } == 0)
@@ -103,7 +89,7 @@ import WireProtocol
             let sending = Task {
                 for _ in 0..<100 { try await peer.send(frame) }
             }
-            try await peer.startReading()
+            try await peer.setReading(true)
             _ = try await peer.receiveHead()
             let echo = FrameEncoder.text(ByteBuffer(repeating: 0x78, count: 500_000))
             for _ in 0..<100 { #expect(try await peer.receive(bytes: echo.readableBytes) == echo) }

@@ -77,4 +77,16 @@ extension NIOLoopBound<WebSocketHandler> {
     ) async throws -> Result {
         try await eventLoop.submit { body(self.value) }.get()
     }
+
+    /// Writes until at least `bytes` wait, as the hub does, and returns how much was written.
+    func fill(_ eventLoop: any EventLoop, with chunk: ByteBuffer, bytes: Int) async throws -> Int {
+        try await on(eventLoop) { handler in
+            var written = 0
+            while handler.queuedBytes < bytes {
+                handler.write(chunk)
+                written += chunk.readableBytes
+            }
+            return written
+        }
+    }
 }

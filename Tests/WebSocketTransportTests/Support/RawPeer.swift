@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 @testable import WebSocketTransport
 
@@ -56,12 +57,16 @@ final class RawPeer: Sendable {
     }
 
     /// Without `reads`, it never takes anything from its socket, which has a small buffer.
-    static func connect(to port: Int, reads: Bool = true) async throws -> RawPeer {
+    static func connect(to port: Int, reads: Bool = true, tls: TestTLS? = nil) async throws -> RawPeer {
         let (channel, inbox) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.autoRead, value: reads)
             .channelOption(.socketOption(.so_rcvbuf), value: reads ? 262_144 : 4_096)
             .connect(host: "127.0.0.1", port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let tls {
+                        let handler = try NIOSSLClientHandler(context: tls.client, serverHostname: "localhost")
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    }
                     let inbox = Inbox()
                     try channel.pipeline.syncOperations.addHandler(inbox)
                     return (channel, NIOLoopBound(inbox, eventLoop: channel.eventLoop))
@@ -107,9 +112,9 @@ final class RawPeer: Sendable {
         }
     }
 
-    /// Begins to take what arrives.
-    func startReading() async throws {
-        try await channel.setOption(.autoRead, value: true).get()
+    /// Begins, or ceases, to take what arrives.
+    func setReading(_ reads: Bool) async throws {
+        try await channel.setOption(.autoRead, value: reads).get()
     }
 
     /// Closes the socket, unless the other end was first.

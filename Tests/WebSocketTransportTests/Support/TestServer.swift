@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import NIOSSL
 import WebSocketTransport
 
 /// A real server on a free port of the loopback interface, stopped at the end of ``with(_:_:)``.
@@ -43,6 +44,20 @@ struct TestServer {
         _ body: (TestServer) async throws -> Result
     ) async throws -> Result {
         try await with(mount, body) { try mount.configure($0, isSecure: false) }
+    }
+}
+
+extension TestServer {
+    /// A server behind TLS.
+    static func with<Result>(
+        _ mount: WebSocketMount,
+        tls: TestTLS,
+        _ body: (TestServer) async throws -> Result
+    ) async throws -> Result {
+        try await with(mount, body) { channel in
+            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.server))
+            try mount.configure(channel, isSecure: true)
+        }
     }
 }
 
