@@ -5,6 +5,7 @@ import time
 
 from websockets.sync import client as websocket_client
 
+from contract import check
 from processes import LIMIT
 
 
@@ -23,7 +24,7 @@ class Client:
         self.socket.send(json.dumps(message))
 
     def receive(self, limit=LIMIT):
-        return json.loads(self.socket.recv(timeout=limit))
+        return check(json.loads(self.socket.recv(timeout=limit)))
 
     def message(self, type, limit=LIMIT, where=lambda message: True):
         """The next message of that type; others are skipped."""
