@@ -69,7 +69,9 @@ final class CommitCapture {
         to after: some PageReader
     ) {
         let places = tables.indices.filter { index in
-            tables[index].table.columns.contains { $0.visibility == .generatedVirtual } && !tables[index].rows.isEmpty
+            // With less detail a row holds its key alone.
+            tables[index].detail == .values && !tables[index].rows.isEmpty
+                && tables[index].table.columns.contains { $0.visibility == .generatedVirtual }
         }
         guard !places.isEmpty else { return }
         cursor.move(to: after)
