@@ -35,10 +35,16 @@ package struct RowCollector: RowSink {
                 updated: table.updated,
                 deleted: table.deleted,
                 detail: table.detail,
-                rows: table.deletes + table.updates + table.inserts,
+                rows: Self.joined(table.deletes, table.updates, table.inserts),
                 rowsOmitted: table.isReduced
             )
         }
+    }
+
+    /// Copies nothing where all rows are of one kind: then there can be very many.
+    private static func joined(_ parts: [RowChange]...) -> [RowChange] {
+        let filled = parts.filter { !$0.isEmpty }
+        return filled.count == 1 ? filled[0] : filled.flatMap(\.self)
     }
 
     package mutating func level(for table: TableDescription, byteCount: Int) -> CaptureLevel {
