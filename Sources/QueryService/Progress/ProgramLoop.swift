@@ -91,6 +91,14 @@ struct Program: Sendable {
         instructions[..<loop.start].contains { $0.opcode == "Once" && $0.p2 > loop.end }
     }
 
+    /// Whether the loop inserts or deletes rows of a table, rather than of something transient.
+    func writesRows(_ loop: ProgramLoop) -> Bool {
+        instructions[loop.start...loop.end].contains { instruction in
+            ["Insert", "Delete"].contains(instruction.opcode)
+                && instructions.contains { $0.opcode == "OpenWrite" && $0.p1 == instruction.p1 }
+        }
+    }
+
     /// A LIMIT can leave the loop before its end.
     func hasLimit(_ loop: ProgramLoop) -> Bool {
         instructions[loop.start...loop.end].contains { $0.opcode == "DecrJumpZero" && !loop.contains($0.p2) }

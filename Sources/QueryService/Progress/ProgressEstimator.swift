@@ -8,6 +8,10 @@ struct ProgressEstimator: Sendable {
         var rows = 0
     }
 
+    /// How much longer a row takes that a capture keeps.
+    private static let captureFactor = 3.0
+
+    private let capturedRows: Double
     private var stages: [WorkPlan.Stage]
     private var current = 0
     private var began = Sample()
@@ -17,7 +21,9 @@ struct ProgressEstimator: Sendable {
     /// The largest that was said.
     private var highest = 0.0
 
-    init(_ plan: WorkPlan) {
+    /// - Parameter capturedRows: how many of the rows written a capture keeps; it counts the rest, which is quicker.
+    init(_ plan: WorkPlan, capturedRows: Int = 0) {
+        self.capturedRows = Double(capturedRows)
         stages = plan.stages
         acceptances = plan.stages.map { _ in 1 }
     }
@@ -31,7 +37,7 @@ struct ProgressEstimator: Sendable {
         let weights = stages.indices.map { weight($0) }
         let total = weights.reduce(0, +)
         guard total > 0 else { return highest }
-        let done = weights[..<current].reduce(0, +) + weights[current] * share(at: sample)
+        let done = weights[..<current].reduce(0, +) + weights[current] * workShare(share(at: sample), of: current)
         highest = max(highest, min(done / total, 0.99))
         return highest
     }
@@ -84,7 +90,22 @@ struct ProgressEstimator: Sendable {
     private func weight(_ index: Int) -> Double {
         let stage = stages[index]
         let share = stage.refusedSteps == nil ? 1 : acceptances[index]
-        return iterations(of: index) * (stage.refusedCost * (1 - share) + stage.cost * share)
+        let iterations = iterations(of: index)
+        let cost = stage.refusedCost * (1 - share) + stage.cost * share
+        return (iterations + captureWork(iterations, of: index)) * cost
+    }
+
+    /// What keeping the rows of so many iterations adds, in iterations.
+    private func captureWork(_ iterations: Double, of index: Int) -> Double {
+        guard stages[index].writesRows, acceptances[index] > 0 else { return 0 }
+        return (Self.captureFactor - 1) * min(iterations, capturedRows / acceptances[index])
+    }
+
+    /// The share of a stage's work in the share of its iterations.
+    private func workShare(_ share: Double, of index: Int) -> Double {
+        let total = iterations(of: index)
+        let done = share * total
+        return (done + captureWork(done, of: index)) / max(total + captureWork(total, of: index), 1)
     }
 
     /// A stage that takes what another one let pass runs as often as that did.

@@ -13,6 +13,7 @@ struct ProgressTracker {
     private static let patience = Duration.milliseconds(50)
 
     private let planner: Planner
+    private let capturedRows: Int
     private var counters: StatementCounters?
     private var sample = ProgressEstimator.Sample()
     private var plansAt: ContinuousClock.Instant?
@@ -20,7 +21,10 @@ struct ProgressTracker {
     private var estimator: ProgressEstimator?
     private var total: Int?
 
-    init(_ planner: Planner) { self.planner = planner }
+    init(_ planner: Planner, capturedRows: Int) {
+        self.planner = planner
+        self.capturedRows = capturedRows
+    }
 
     var message: String { estimator?.message ?? "running" }
 
@@ -45,7 +49,7 @@ struct ProgressTracker {
         if estimator != nil {
             estimator?.follow(sample)
         } else if let plan = promise?.value {
-            estimator = ProgressEstimator(plan)
+            estimator = ProgressEstimator(plan, capturedRows: capturedRows)
             total = plan.estimatedTotal
         } else if promise == nil {
             if let plansAt {

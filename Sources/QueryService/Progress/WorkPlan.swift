@@ -23,6 +23,8 @@ struct WorkPlan: Hashable, Sendable {
         var cost: Double
         var refusedCost: Double
         var message: String
+        /// It writes a row of a table in each iteration, which a capture may have to keep.
+        var writesRows = false
     }
 
     var stages: [Stage]
@@ -159,7 +161,8 @@ extension WorkPlan {
                 refusedSteps: path.refusedSteps.map { Double($0) },
                 cost: path.cost,
                 refusedCost: path.refusedCost,
-                message: message
+                message: message,
+                writesRows: program.writesRows(loop)
             )
         }
 

@@ -14,6 +14,8 @@ final class QueryRun {
     private(set) var rowCount = 0
     private(set) var isTruncated = false
     private(set) var hasStarted = false
+    /// Reads what the commit needs to know, which can take long after a large transaction.
+    var isCommitting = false
 
     private let limits: QueryLimits
     private let maxRows: Int
@@ -29,7 +31,13 @@ final class QueryRun {
     /// A script's statements are each estimated, and the script as a whole cannot be.
     private let isEstimated: Bool
 
-    init(_ control: QueryControl, limits: QueryLimits, lane: Ticket.Lane, planner: Planner) {
+    init(
+        _ control: QueryControl,
+        limits: QueryLimits,
+        lane: Ticket.Lane,
+        planner: Planner,
+        capturedRows: Int = 0
+    ) {
         self.control = control
         self.limits = limits
         maxRows = min(control.request.maxRows ?? limits.maxRows, limits.maxRows)
@@ -38,7 +46,7 @@ final class QueryRun {
             control.request.progressInterval ?? limits.progressInterval,
             limits.minProgressInterval
         )
-        progress = ProgressTracker(planner)
+        progress = ProgressTracker(planner, capturedRows: capturedRows)
         isEstimated = control.outline.statementCount <= 1
         batchEndsAt = beganAt + limits.batchTime
         reportsAt = beganAt + progressInterval
@@ -163,7 +171,7 @@ final class QueryRun {
         progress.tick(rows: rowCount, at: now)
         // What a receiver does not take waits until the batch is full, and then the query with it.
         if batchRows > 0, now >= batchEndsAt, control.sink.isWritable { flush() }
-        if now >= reportsAt { report(progress.message, at: now) }
+        if now >= reportsAt { report(isCommitting ? "committing" : progress.message, at: now) }
         return .proceed
     }
 

@@ -34,7 +34,14 @@ final class WriterLane {
     var isInTransaction: Bool { session?.isInTransaction ?? false }
 
     func run(_ control: QueryControl, generation: Int) -> Conclusion {
-        let run = QueryRun(control, limits: configuration.limits, lane: .writer, planner: planner)
+        let keepsRows = (commitSink?.captureLevel ?? .counts) > .counts
+        let run = QueryRun(
+            control,
+            limits: configuration.limits,
+            lane: .writer,
+            planner: planner,
+            capturedRows: keepsRows ? configuration.captureLimits.maxRows : 0
+        )
         let session: WriterSession
         do { session = try open(generation: generation) } catch { return .failed(QueryFailure(error)) }
         if let commitSink { session.capture.level = commitSink.captureLevel }

@@ -79,6 +79,8 @@ final class WriterSession {
 
     /// The last moment in which a cancel wins.
     func prepareToCommit(_ run: QueryRun) throws {
+        run.isCommitting = true
+        defer { run.isCommitting = false }
         try capture.transactionWillCommit()
         if let reason = run.control.detach() { throw Ended.cancelled(reason) }
     }
