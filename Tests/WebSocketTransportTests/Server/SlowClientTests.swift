@@ -35,7 +35,9 @@ import WireProtocol
     }
 
     @Test func `a slow client that reads again in time gets whole frames and then the close frame`() async throws {
-        try await TestServer.with(ProbeSession.mount(log)) { server in
+        var limits = WebSocketLimits()
+        limits.lingerTimeout = .seconds(60)
+        try await TestServer.with(ProbeSession.mount(log, limits: limits)) { server in
             let peer = try await RawPeer.connect(to: server.port, reads: false)
             try await peer.send(RawPeer.handshake())
             let (handler, loop) = try await log.nextOpened()

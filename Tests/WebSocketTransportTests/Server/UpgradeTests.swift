@@ -129,7 +129,6 @@ import WireProtocol
     @Test func `an idle connection between requests is ended after the keep-alive time`() async throws {
         var limits = WebSocketLimits()
         limits.keepAliveTimeout = .milliseconds(50)
-        limits.handshakeTimeout = .milliseconds(400)
         try await TestServer.withHTTP(EchoSession.mount(limits: limits)) { server in
             let peer = try await RawPeer.connect(to: server.port)
             try await peer.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
