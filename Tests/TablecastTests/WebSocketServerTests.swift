@@ -1,3 +1,5 @@
+import NIOCore
+import NIOPosix
 import Tablecast
 import Testing
 import WebSocketTransport
@@ -124,6 +126,22 @@ import WireProtocol
         _ = try await client.next(.connectionAck)
         await client.close()
         await server.stop()
+    }
+
+    @Test func `an application's own NIO server can carry it`() async throws {
+        let server = WebSocketServer()
+        let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try server.configure(channel) }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        let client = try await TestClient(try #require(channel.localAddress?.port))
+        _ = try await client.next(.connectionAck)
+        server.broadcast(.custom(MessageType("app:event"), .object([:])))
+        #expect(try await client.next().header.type == MessageType("app:event"))
+        await server.stop()
+        #expect(await client.connection.status.code == 1001)
+        try await channel.close()
     }
 
     @Test func `stopping closes every client with 1001`() async throws {

@@ -1,5 +1,5 @@
-import SQLiteConnection
-import WireProtocol
+package import SQLiteConnection
+package import WireProtocol
 
 extension JSONWriter {
     /// A value of the database whose bytes are borrowed, written without a copy.
@@ -16,7 +16,7 @@ extension JSONWriter {
 }
 
 extension WireValue {
-    init(_ value: SQLiteValue) {
+    package init(_ value: SQLiteValue) {
         self =
             switch value {
             case .null: .null

@@ -45,6 +45,18 @@ extension WebSocketServer {
         }
     }
 
+    /// Makes a connection of the application's own SwiftNIO server one of this server: call it in the child channel's
+    /// initializer, behind a TLS handler if there is one. Requests that are none for the WebSocket are refused.
+    ///
+    /// ```swift
+    /// ServerBootstrap(group: group).childChannelInitializer { channel in
+    ///     channel.eventLoop.makeCompletedFuture { try server.configure(channel) }
+    /// }
+    /// ```
+    public func configure(_ channel: any NIOCore.Channel, isSecure: Bool = false) throws {
+        try mount.configure(channel, isSecure: isSecure)
+    }
+
     /// The port that the server listens on; nil when it does not.
     public var port: Int? { listener.channel?.localAddress?.port }
 

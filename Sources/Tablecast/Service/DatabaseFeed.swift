@@ -124,6 +124,8 @@ extension DatabaseFeed: DatabaseEventSink {
         case .epochChanged(let reason):
             logger.warning("a new epoch begins", metadata: ["reason": "\(reason)"])
             publisher.beginEpoch()
+            // The path may name another file now.
+            onReopened()
             notify("database:epoch", message: "\(reason)")
         case .databaseGone(let reason):
             state.withLock { $0.isDatabaseGone = true }
@@ -132,7 +134,6 @@ extension DatabaseFeed: DatabaseEventSink {
         case .databaseBack:
             state.withLock { $0.isDatabaseGone = false }
             logger.notice("the database is back")
-            onReopened()
             notify("database:back", message: "the database is there again")
         case .notice(let message):
             logger.notice("\(message)")

@@ -11,12 +11,7 @@ struct BroadcastRoute {
 
     func respond(to request: Request) async throws -> Response {
         var request = request
-        let body: ByteBuffer
-        do {
-            body = try await request.collectBody(upTo: Self.maxBodyBytes)
-        } catch {
-            return .failure(.contentTooLarge, .tooBig, "the body: expected at most \(Self.maxBodyBytes) bytes")
-        }
+        let body = try await request.body(upTo: Self.maxBodyBytes)
         do throws(ProtocolError) {
             let announcement = try Announcement(parsing: body.readableBytesView)
             let payload = ServerPayload.custom(announcement.type, announcement.data)

@@ -16,12 +16,7 @@ struct QueryRoute {
 
     func respond(to request: Request) async throws -> Response {
         var request = request
-        let body: ByteBuffer
-        do {
-            body = try await request.collectBody(upTo: Self.maxBodyBytes)
-        } catch {
-            return .failure(.contentTooLarge, .tooBig, "the body: expected at most \(Self.maxBodyBytes) bytes")
-        }
+        let body = try await request.body(upTo: Self.maxBodyBytes)
         let query: QueryRequest
         do throws(ProtocolError) {
             query = try QueryRequest(parsing: body.readableBytesView)

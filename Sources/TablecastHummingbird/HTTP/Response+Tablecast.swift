@@ -28,6 +28,26 @@ extension Response {
     }
 }
 
+extension Request {
+    /// The whole body; the answer where it is larger than it may be.
+    mutating func body(upTo maxBytes: Int) async throws(BodyTooLarge) -> ByteBuffer {
+        do {
+            return try await collectBody(upTo: maxBytes)
+        } catch {
+            throw BodyTooLarge(maxBytes: maxBytes)
+        }
+    }
+}
+
+struct BodyTooLarge: HTTPResponseError {
+    let maxBytes: Int
+    let status = HTTPResponse.Status.contentTooLarge
+
+    func response(from request: Request, context: some RequestContext) throws -> Response {
+        .failure(status, .tooBig, "the body: expected at most \(maxBytes) bytes")
+    }
+}
+
 extension ErrorCode {
     /// The HTTP status that comes nearest.
     var status: HTTPResponse.Status {

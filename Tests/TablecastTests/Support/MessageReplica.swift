@@ -1,4 +1,5 @@
 import SQLiteConnection
+import Tablecast
 import Testing
 import WireProtocol
 
@@ -107,19 +108,5 @@ extension Connection {
             rows.insert(row)
         }
         return rows
-    }
-}
-
-extension WireValue {
-    init(_ value: SQLiteValue) {
-        self =
-            switch value {
-            case .null: .null
-            case .integer(let value): .integer(value)
-            case .real(let value): .real(value)
-            case .text(let value): .text(value)
-            case .blob(let value): .blob(value)
-            case .malformedText(let value): .malformedText(value)
-            }
     }
 }
