@@ -23,7 +23,6 @@ final class DatabaseFeed: Sendable {
         /// Positions of delivered commits that the writer has not asked for.
         var positions: [UInt64: Position] = [:]
         var level = CaptureLevel.counts
-        var isDatabaseGone = false
     }
 
     let publisher: ChangePublisher
@@ -32,7 +31,8 @@ final class DatabaseFeed: Sendable {
     private let onReopened: @Sendable () -> Void
     private let state = Mutex(State())
 
-    /// - Parameter onReopened: called when the file was replaced: whoever has it open must open it anew.
+    /// - Parameter onReopened: called when the path does not name the file that it did: whoever has it open must open it
+    ///   anew.
     init(
         publisher: ChangePublisher,
         hub: Hub,
@@ -63,8 +63,6 @@ final class DatabaseFeed: Sendable {
     }
 
     var watcher: DatabaseWatcher? { state.withLock { $0.watcher } }
-
-    var isDatabaseGone: Bool { state.withLock { $0.isDatabaseGone } }
 
     /// Keeps at least this much of each row from the next transaction on. Never goes back: clients that leave come back,
     /// and want what happened meanwhile as they had asked for it.
@@ -128,11 +126,11 @@ extension DatabaseFeed: DatabaseEventSink {
             onReopened()
             notify("database:epoch", message: "\(reason)")
         case .databaseGone(let reason):
-            state.withLock { $0.isDatabaseGone = true }
+            // Who has the old file open would go on reading it; opened anew, queries fail and say why.
+            onReopened()
             logger.error("the database is gone", metadata: ["reason": "\(reason)"])
             notify("database:gone", message: reason)
         case .databaseBack:
-            state.withLock { $0.isDatabaseGone = false }
             logger.notice("the database is back")
             notify("database:back", message: "the database is there again")
         case .notice(let message):
