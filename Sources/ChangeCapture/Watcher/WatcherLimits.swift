@@ -29,9 +29,10 @@ public struct WatcherLimits: Sendable, Hashable {
     /// The least time between two such checkpoints.
     public var checkpointInterval: Duration = .milliseconds(2)
     /// From this many frames on the watcher takes the write lock for some milliseconds, so that the log can start from its
-    /// beginning; nil never does. Only a writer that never pauses makes the log so long. One without a busy timeout can
-    /// get `SQLITE_BUSY` meanwhile.
-    public var forcedRestartFrameCount: Int? = 4_000
+    /// beginning; nil never does. Only a writer that makes thousands of commits without any pause, and without waiting for
+    /// the disk, makes the log so long: 100 MB with pages of 4 KiB. If it has no busy timeout it can get `SQLITE_BUSY`
+    /// meanwhile, which is why the threshold is high.
+    public var forcedRestartFrameCount: Int? = 25_000
     /// The least time between two forced restarts that did what they should.
     public var forcedRestartInterval: Duration = .milliseconds(1)
     /// How long a forced restart tries to get the write lock.

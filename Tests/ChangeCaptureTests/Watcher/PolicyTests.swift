@@ -53,7 +53,9 @@ import Testing
     }
 
     @Test func `a restart is forced only past its threshold, and later again when it failed`() {
-        var policy = CheckpointPolicy(limits: WatcherLimits())
+        var limits = WatcherLimits()
+        limits.forcedRestartFrameCount = 4_000
+        var policy = CheckpointPolicy(limits: limits)
         #expect(policy.shouldForceRestart(status(3_999, copied: 0), at: start) == false)
         #expect(policy.shouldForceRestart(status(4_000, copied: 0), at: start) == true)
         policy.forcedRestart(succeeded: false, at: start)
