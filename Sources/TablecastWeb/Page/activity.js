@@ -55,7 +55,7 @@ export class Activity {
 export class Sparkline {
   #line = svg("path");
   #area = svg("path.area");
-  #last = "";
+  #last = undefined;
 
   constructor(activity, width, height) {
     this.activity = activity;
@@ -73,6 +73,7 @@ export class Sparkline {
     const path = this.activity.path(this.width, this.height);
     if (path === this.#last) return;
     this.#last = path;
+    this.element.toggleAttribute("data-silent", path === "");
     this.#line.setAttribute("d", path);
     this.#area.setAttribute("d", path && `${path}L${this.width} ${this.height}L0 ${this.height}Z`);
   }

@@ -60,6 +60,7 @@ client.on("state", (state) => {
 async function loadCatalog() {
   try {
     await app.catalog.load();
+    views.feed.tablesChanged();
   } catch (error) {
     connection.say(error.message, "error");
   }

@@ -35,6 +35,14 @@ export class Catalog {
     this.onchange();
   }
 
+  /** A table's rows were counted, which an estimate only guesses. */
+  counted(name, rows) {
+    const table = this.tables.get(name);
+    if (!table) return;
+    table.rows = rows;
+    this.onchange();
+  }
+
   receive({ type, timestamp, data }) {
     if (type === "table:modified" && data.change === "rows") this.#countRows(data);
     else if (type === "table:created" || type === "table:dropped" || type === "table:modified") this.#schema(type, data);

@@ -16,7 +16,7 @@ export class ConnectionView {
   #bannerText = el("span");
   #banner;
   #countdown;
-  #replayed = 0;
+  #positionAtLoss;
   #wasLost = false;
 
   constructor({ pill, banner, toasts, client, subscription }) {
@@ -30,7 +30,6 @@ export class ConnectionView {
     client.on("state", () => this.#stateChanged());
     client.on("latency", () => schedule(this.#draw));
     client.on("error", (error) => this.say(error.message, "error"));
-    subscription.on("transaction", () => (this.#replayed += 1));
     subscription.on("live", (live) => this.#live(live));
     this.#draw();
   }
@@ -45,13 +44,14 @@ export class ConnectionView {
   #live({ recovered, resumed }) {
     if (!resumed || !this.#wasLost) return;
     this.#wasLost = false;
-    if (recovered === true) this.say(`Connected again. Nothing was missed${this.#replayed > 0 ? `: ${plural(this.#replayed, "transaction")} replayed` : ""}.`, "good");
+    const replayed = sequence(this.#client.position) - sequence(this.#positionAtLoss);
+    if (recovered === true) this.say(`Connected again. Nothing was missed${replayed > 0 ? `: ${plural(replayed, "transaction")} caught up` : ""}.`, "good");
     else this.say("Connected again, but changes were missed meanwhile: everything was read anew.", "warning");
   }
 
   #stateChanged() {
     if (this.#client.state === "waiting") {
-      if (!this.#wasLost) this.#replayed = 0;
+      if (!this.#wasLost) this.#positionAtLoss = this.#client.position;
       this.#wasLost = true;
     }
     clearInterval(this.#countdown);
@@ -96,3 +96,6 @@ export class ConnectionView {
     }
   }
 }
+
+/** The number of transactions in a position `epoch:number`. */
+const sequence = (position) => Number(position?.split(":").at(-1) ?? 0);

@@ -66,6 +66,10 @@ export class FeedView {
     this.#isVisible = false;
   }
 
+  tablesChanged() {
+    this.#drawTableNames();
+  }
+
   togglePause() {
     this.#feed.pause(!this.#feed.isPaused);
     this.#pause.setAttribute("aria-pressed", String(this.#feed.isPaused));

@@ -133,10 +133,10 @@ export class LiveRows {
 
   /** A nullable or missing key may be shared by rows: then the old values decide. */
   #find(record, before) {
-    const candidates = this.#byKey.get(this.#keyText(this.columns.map((column) => record[column]))) ?? [];
-    if (candidates.length < 2 || !before) return candidates[0];
-    const matches = (row) => this.columns.every((column, index) => !(column in before) || same(before[column], row.values[index]));
-    return candidates.find(matches) ?? candidates[0];
+    const candidates = this.#byKey.get(this.#keyText(this.columns.map((column) => record[column])));
+    if (!before || candidates?.length === 1) return candidates?.[0];
+    const matches = (row) => row.mark?.op !== "delete" && this.columns.every((column, index) => !(column in before) || same(before[column], row.values[index]));
+    return (candidates ?? this.rows).find(matches) ?? candidates?.[0];
   }
 
   #keyText(values) {

@@ -27,6 +27,9 @@ export function ownName() {
   return name;
 }
 
+/** What connects without a name is called anonymous by the server. */
+const isNamed = ({ username }) => Boolean(username) && username !== "anonymous";
+
 export function avatar({ userId, username }) {
   const initials = [...(username || "?").trim()].filter((letter, index, all) => index === 0 || all[index - 1] === " ").slice(0, 2).join("");
   return el("span.avatar", { "data-tone": tone(userId), "aria-hidden": "true" }, initials.toUpperCase() || "?");
@@ -37,6 +40,7 @@ export class PeopleView {
   #initials;
   #list = el("ul.people", { "aria-label": "People" });
   #count = el("span.quiet");
+  #nameless = el("p.quiet.padded");
   #name = el("input", { type: "text", maxlength: "40", autocomplete: "off", spellcheck: "false", id: "own-name" });
   #saved = el("span.quiet", { role: "status" });
 
@@ -53,7 +57,7 @@ export class PeopleView {
       el("button.primary", { type: "submit" }, "Save"),
       this.#saved,
     );
-    root.append(el("article.people-view", el("header.title", el("h1", "People"), this.#count), form, this.#list));
+    root.append(el("article.people-view", el("header.title", el("h1", "People"), this.#count), form, this.#list, this.#nameless));
     app.presence.on("change", () => schedule(this.#draw));
     app.client.on("state", () => schedule(this.#draw));
   }
@@ -75,8 +79,12 @@ export class PeopleView {
   #draw = () => {
     const { presence, client } = this.#app;
     const isSelf = ({ userId }) => userId === client.userId;
-    const people = [...presence.people.values()].sort((one, other) => isSelf(other) - isSelf(one) || one.joinedAt - other.joinedAt);
+    const everyone = [...presence.people.values()];
+    const people = everyone.filter((person) => isSelf(person) || isNamed(person)).sort((one, other) => isSelf(other) - isSelf(one) || one.joinedAt - other.joinedAt);
+    const nameless = everyone.length - people.length;
+    const others = people.filter((person) => !isSelf(person));
     setText(this.#count, people.length > 0 ? `${plural(people.length, "person", "people")} connected` : "");
+    setText(this.#nameless, nameless > 0 ? `And ${plural(nameless, "connection")} without a name: open tables, listeners, scripts.` : "");
     this.#list.replaceChildren(
       ...people.map((person) =>
         el(
@@ -87,7 +95,6 @@ export class PeopleView {
         ),
       ),
     );
-    const others = people.filter((person) => !isSelf(person));
     this.#initials.replaceChildren(
       ...others.slice(0, SHOWN_INITIALS).map((person) => Object.assign(avatar(person), { title: person.username })),
       others.length > SHOWN_INITIALS ? el("span.quiet", `+${others.length - SHOWN_INITIALS}`) : "",

@@ -13,6 +13,7 @@ const MOST_COLUMNS = 200;
 export class Results {
   #sets = [];
   #shown = 0;
+  #alignments = [];
   #status = el("p.result-status", { role: "status" });
   #tabs = el("div.result-tabs", { role: "group", "aria-label": "Results of the statements", hidden: true });
   #csv = el("button.small", { type: "button", onclick: () => this.#save(saveCSV) }, icon("down"), "CSV");
@@ -85,7 +86,9 @@ export class Results {
     this.#shown = index;
     const { columns, rows } = this.#sets[index];
     const shown = columns.slice(0, MOST_COLUMNS);
-    this.#table.setColumns([{ title: "", width: "4.5rem", className: "gutter" }, ...shown.map((name, column) => columnFor(name, rows, column))]);
+    const layout = shown.map((name, column) => columnFor(name, rows, column));
+    this.#alignments = layout.map(({ className }) => className);
+    this.#table.setColumns([{ title: "", width: "4.5rem", className: "gutter" }, ...layout]);
     show(this.#table.element, true);
     this.#table.count = rows.length;
     this.#table.refresh();
@@ -101,7 +104,7 @@ export class Results {
         cell.className = "gutter";
         return setText(cell, count(index + 1));
       }
-      cell.className = valueKind(row[column - 1]);
+      cell.className = `${valueKind(row[column - 1])} ${this.#alignments[column - 1]}`;
       setText(cell, valueText(row[column - 1]));
     });
   }
@@ -123,5 +126,5 @@ function columnFor(name, rows, column) {
   let longest = displayName(name).length + 1;
   for (const row of rows.slice(0, SAMPLED_ROWS)) longest = Math.max(longest, valueText(row[column]).length);
   const isNumber = rows.length > 0 && rows.slice(0, SAMPLED_ROWS).every((row) => ["number", "null"].includes(valueKind(row[column])));
-  return { title: displayName(name), width: `${Math.min(44, Math.max(7, 1.12 * longest + 4))}ch`, className: isNumber ? "number" : "" };
+  return { title: displayName(name), width: `${Math.min(44, Math.max(7, 1.12 * longest + 4))}ch`, className: isNumber ? "numeric" : "" };
 }

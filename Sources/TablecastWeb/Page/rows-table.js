@@ -4,7 +4,7 @@ import { el, setText } from "./dom.js";
 import { count, displayName, valueKind, valueText } from "./format.js";
 
 const MARKS = { insert: "+", update: "~", delete: "−" };
-const NUMERIC = /int|real|floa|doub|num|dec/i;
+const isNumeric = (type) => /int|real|floa|doub|num|dec/i.test(type ?? "");
 const CLASSES = { insert: "inserted", update: "updated", delete: "deleted" };
 
 export class RowsTable {
@@ -48,7 +48,7 @@ export class RowsTable {
     const headers = columns.map(({ name, type, key }, index) =>
       el(
         "th",
-        { scope: "col", "aria-sort": "none", class: NUMERIC.test(type ?? "") ? "number" : null },
+        { scope: "col", "aria-sort": "none", class: isNumeric(type) ? "numeric" : null },
         el(
           "button.sort",
           { type: "button", title: `Sort by ${displayName(name)}`, onclick: () => this.#hooks.onsort(index) },
@@ -90,7 +90,7 @@ export class RowsTable {
       const value = row.values[index];
       const updated = mark?.op === "update" && mark.cells.has(index) ? ` updated${flip}` : "";
       setText(cell, valueText(value));
-      cell.className = valueKind(value) + updated;
+      cell.className = `${valueKind(value)}${isNumeric(this.#columns[index].type) ? " numeric" : ""}${updated}`;
     });
   }
 
@@ -129,7 +129,10 @@ export class RowsTable {
       Home: [event.ctrlKey ? 0 : line, 0],
       End: [event.ctrlKey ? this.#lines.length - 1 : line, last],
     };
-    if (event.key === "Enter") return this.#open();
+    if (event.key === "Enter") {
+      event.preventDefault(); // it would press the dialog's button
+      return this.#open();
+    }
     if (!moves[event.key] || event.altKey || event.metaKey) return;
     event.preventDefault();
     this.#lines[moves[event.key][0]]?.cells[moves[event.key][1]]?.focus();

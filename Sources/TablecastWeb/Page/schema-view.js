@@ -12,7 +12,7 @@ export class SchemaView {
     this.element.replaceChildren(
       section("Columns", columns.length > 0 && columnsTable(columns)),
       ...[
-        foreignKeys.length > 0 && section("Foreign keys", el("ul.plain", foreignKeys.map(foreignKey))),
+        foreignKeys.length > 0 && section("Foreign keys", el("ul.plain", grouped(foreignKeys).map(foreignKey))),
         indexes.length > 0 && section("Indexes", el("ul.plain", indexes.map(index))),
         triggers.length > 0 && section("Triggers", triggers.map((trigger) => object(trigger.name, trigger.sql))),
       ].filter(Boolean),
@@ -26,30 +26,38 @@ const code = (sql) => el("pre.code", { tabindex: "0" }, highlighted(sql));
 
 function columnsTable(columns) {
   const header = ["Name", "Type", "Key", "Null", "Default"].map((title) => el("th", { scope: "col" }, title));
-  const rows = columns.map(({ name, type, notNull, defaultValue, default: initial, primaryKey, hidden, generated }) =>
+  const rows = columns.map(({ name, type, notNull, default: initial, primaryKey, hidden, generated }) =>
     el(
       "tr",
       el("th", { scope: "row" }, el("bdi", displayName(name))),
       el("td", type ? el("code", type) : el("span.quiet", "any")),
-      el("td", primaryKey ? el("span.key", "primary") : generated || hidden > 1 ? el("span.quiet", "generated") : ""),
+      el("td", primaryKey ? el("span.key", "primary") : generated ? el("span.quiet", `generated, ${generated}`) : hidden ? el("span.quiet", "hidden") : ""),
       el("td", notNull ? el("span", "not null") : el("span.quiet", "may be null")),
-      el("td", (defaultValue ?? initial) != null ? el("code", String(defaultValue ?? initial)) : ""),
+      el("td", initial === undefined || initial === null ? "" : el("code", String(initial))),
     ),
   );
   return el("div.scroller", el("table.columns", el("thead", el("tr", header)), el("tbody", rows)));
 }
 
-function foreignKey({ columns, from, table, referencedTable, referencedColumns, to, onDelete, onUpdate }) {
-  const own = [columns ?? from].flat().join(", ");
-  const target = referencedTable ?? table;
-  const theirs = [referencedColumns ?? to].flat().filter(Boolean).join(", ");
+/** A key of several columns comes as several entries of one id. */
+function grouped(foreignKeys) {
+  const byId = new Map();
+  for (const { from, to, ...key } of foreignKeys) {
+    if (!byId.has(key.id)) byId.set(key.id, { ...key, own: [], theirs: [] });
+    byId.get(key.id).own.push(from);
+    if (to) byId.get(key.id).theirs.push(to);
+  }
+  return [...byId.values()];
+}
+
+function foreignKey({ own, table, theirs, onDelete, onUpdate }) {
   const actions = [onDelete && onDelete !== "NO ACTION" && `on delete ${onDelete.toLowerCase()}`, onUpdate && onUpdate !== "NO ACTION" && `on update ${onUpdate.toLowerCase()}`];
   return el(
     "li",
-    el("code", own),
+    el("code", own.join(", ")),
     " → ",
-    el("a", { href: `#/tables/${encodeURIComponent(target)}/schema` }, el("bdi", displayName(target))),
-    theirs && [" ", el("code", theirs)],
+    el("a", { href: `#/tables/${encodeURIComponent(table)}/schema` }, el("bdi", displayName(table))),
+    theirs.length > 0 && [" ", el("code", theirs.join(", "))],
     el("span.quiet", actions.filter(Boolean).map((action) => ` ${action}`)),
   );
 }

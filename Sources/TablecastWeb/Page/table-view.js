@@ -4,7 +4,7 @@ import { connect } from "/tablecast.js";
 import { showCell } from "./cell-dialog.js";
 import { ChangeList } from "./change-list.js";
 import { el, icon, setText, show } from "./dom.js";
-import { author, count, displayName, plural } from "./format.js";
+import { author, count, displayName, plural, quoted } from "./format.js";
 import { schedule } from "./frame.js";
 import { LiveRows } from "./live-rows.js";
 import { PagedRows } from "./paged-rows.js";
@@ -95,10 +95,13 @@ export class TableView {
   async reload() {
     this.#abort?.abort();
     const { signal } = (this.#abort = new AbortController());
+    const name = this.#name;
     try {
       this.#description = await fetchJSON(`/tables/${encodeURIComponent(this.#name)}`, signal);
       this.#schema.draw(this.#description);
-      this.#startRows();
+      const isSmall = this.#description.kind === "table" && (await this.#isSmall(signal));
+      if (signal.aborted || name !== this.#name) return;
+      this.#startRows(isSmall);
       this.#say("");
     } catch (error) {
       if (signal.aborted) return;
@@ -117,14 +120,21 @@ export class TableView {
     if (this.#source instanceof PagedRows && (data.tableName === this.#name || this.#description.kind !== "table")) this.#source.touch();
   }
 
-  #startRows() {
+  /** Whether the table fits into the page. The estimate may be far off: if it says no, or nothing, some rows are counted. */
+  async #isSmall(signal) {
+    const { rowEstimate } = this.#description;
+    if (rowEstimate !== undefined && rowEstimate !== null && rowEstimate <= LARGEST_SNAPSHOT_ROWS) return true;
+    const sql = `SELECT count(*) FROM (SELECT 1 FROM ${quoted(this.#name)} LIMIT ${LARGEST_SNAPSHOT_ROWS + 1})`;
+    for await (const [rows] of this.#app.client.query(sql, { rowFormat: "arrays", signal })) return rows <= LARGEST_SNAPSHOT_ROWS;
+    return false;
+  }
+
+  #startRows(isSmall) {
     this.#connection?.close();
     this.#source?.close?.();
-    const { columns, kind } = this.#description;
-    const known = this.#app.catalog.tables.get(this.#name)?.rows;
-    const names = columns.filter((column) => !column.hidden || column.hidden > 1).map((column) => column.name);
-    if (kind === "table" && (known ?? 0) <= LARGEST_SNAPSHOT_ROWS) return this.#subscribe(names);
-    this.#source = new PagedRows(this.#app.client, this.#name, names, known ?? 0);
+    const names = this.#description.columns.filter((column) => !column.hidden).map((column) => column.name);
+    if (isSmall) return this.#subscribe(names);
+    this.#source = new PagedRows(this.#app.client, this.#name, names, this.#app.catalog.tables.get(this.#name)?.rows ?? 0);
     this.#source.onchange = this.#changed;
     this.#changed();
   }
@@ -133,7 +143,8 @@ export class TableView {
     const { client } = this.#app;
     const anew = (columns) => new LiveRows(columns, primaryKey(this.#description));
     const source = () => (this.#source instanceof LiveRows ? this.#source : (this.#source = anew(names)));
-    this.#connection = connect("/ws", { username: client.username, accessToken });
+    // A connection of its own, because a channel has one subscription; without a name, because it is nobody else.
+    this.#connection = connect("/ws", { accessToken });
     this.#subscription = this.#connection.subscribe("tables", { tables: [asPattern(this.#name)], rows: "values", snapshot: true });
     let next;
     this.#subscription.on("reset", () => (next = undefined));
@@ -160,6 +171,7 @@ export class TableView {
     const { sort } = this.#source ?? source;
     source.sortBy(sort.column, sort.descending);
     this.#source = source;
+    this.#app.catalog.counted(this.#name, source.total);
     this.#changed();
   }
 
@@ -247,14 +259,13 @@ class Pager {
 }
 
 /** A name as the pattern that matches it alone. */
-const asPattern = (name) => name.replace(/[*?[]/g, "[$&]");
+const asPattern = (name) => (/[*?[]/.test(name) ? name.replace(/[*?[]/g, "[$&]") : name);
 
 function columnOf({ columns }, name) {
   const column = columns.find((each) => each.name === name);
-  return { name, type: column?.type, key: column?.primaryKey > 0 || column?.primaryKey === true };
+  return { name, type: column?.type, key: column?.primaryKey > 0 };
 }
 
-function primaryKey({ primaryKey, columns }) {
-  if (Array.isArray(primaryKey)) return primaryKey.map((each) => (typeof each === "number" ? columns[each].name : each));
+function primaryKey({ columns }) {
   return columns.filter((column) => column.primaryKey).sort((one, other) => one.primaryKey - other.primaryKey).map((column) => column.name);
 }

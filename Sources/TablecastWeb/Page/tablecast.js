@@ -389,6 +389,9 @@ class Subscription extends Emitter {
   #ids;
   #pending = [];
   #awaitsSnapshot = false;
+  /** The tables whose snapshot is still coming; undefined where patterns leave open which those are. */
+  #incomplete;
+  #isSnapshotComplete = true;
   #resumes = false;
   #started = false;
   #ready = settleable();
@@ -448,6 +451,9 @@ class Subscription extends Emitter {
     if (this.position !== undefined && this.channel === "tables") data.since = this.position;
     else if (snapshot) data.snapshot = true;
     this.#awaitsSnapshot = data.snapshot === true;
+    this.#isSnapshotComplete = !this.#awaitsSnapshot;
+    const isExact = filters.tables?.every((name) => !/[*?[]/.test(name));
+    this.#incomplete = isExact ? new Set(filters.tables) : undefined;
     this._request = this.#ids(); // before sending: a fake socket may answer at once
     if (data.snapshot) this._emit("reset", undefined);
     this.#client._send("subscribe", data, { id: this._request, channel: this.channel });
@@ -459,7 +465,8 @@ class Subscription extends Emitter {
     if (type === "unsubscribed") return;
     if (type === "table:snapshot") {
       this.#awaitsSnapshot = false;
-      if (data.last) this.position = message.position ?? this.position;
+      if (data.last) this.#incomplete?.delete(data.tableName);
+      if (this.#incomplete?.size === 0) this.#isSnapshotComplete = true;
       this._emit("snapshot", data);
       return this._emit("message", message);
     }
@@ -469,6 +476,7 @@ class Subscription extends Emitter {
     if (!data.transaction.last) return;
     const messages = this.#pending;
     this.#pending = [];
+    this.#isSnapshotComplete = true; // no change comes before the last row of a snapshot
     this.position = data.transaction.position ?? message.position;
     this._emit("transaction", messages);
     for (const each of messages) this._emit("message", each);
@@ -490,6 +498,7 @@ class Subscription extends Emitter {
 
   _lost() {
     this.#pending = [];
+    if (!this.#isSnapshotComplete) this.position = undefined; // half a snapshot is none: take a new one
   }
 
   _fail(error) {

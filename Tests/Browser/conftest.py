@@ -1,0 +1,151 @@
+"""What the browser tests stand on: a server of its own for each test, a real browser, and the sqlite3 shell.
+
+    pip install playwright pytest                    # Debian's chromium is used, nothing is downloaded
+    TABLECAST_BIN=.build/debug/tablecast pytest Tests/Browser
+
+CHROMIUM names another browser. Every wait is for an event: an assertion that becomes true, a message, a line of output.
+"""
+
+import contextlib
+import os
+import pathlib
+import queue
+import shutil
+import socket
+import subprocess
+import threading
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PATIENCE = float(os.environ.get("TABLECAST_PATIENCE_SECONDS", "15"))
+
+expect.set_options(timeout=PATIENCE * 1000)
+
+
+class Server:
+    """`tablecast serve` on a database and port of its own."""
+
+    def __init__(self, database: pathlib.Path):
+        self.database = database
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.output: list[str] = []
+        self.start()
+
+    def start(self):
+        program = os.environ.get("TABLECAST_BIN", str(ROOT / ".build/debug/tablecast"))
+        self.process = subprocess.Popen(
+            [program, "serve", str(self.database), "--port", str(self.port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._read, args=(self.process, lines), daemon=True).start()
+        while line := lines.get(timeout=PATIENCE):
+            if "http://" in line:
+                return
+        pytest.fail("the server did not start:\n" + "".join(self.output))
+
+    def _read(self, process, lines):
+        for line in process.stdout:
+            self.output.append(line)
+            lines.put(line)
+        lines.put(None)
+
+    def kill(self):
+        """As a crash does it: no goodbye."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def shell(self, sql: str):
+        """Another process writes."""
+        done = subprocess.run(
+            ["sqlite3", "-cmd", ".timeout 5000", str(self.database), "PRAGMA foreign_keys = ON; " + sql],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def build(fixture: str, directory: pathlib.Path) -> pathlib.Path:
+    database = directory / f"{fixture}.db"
+    with open(ROOT / "Fixtures" / f"{fixture}.sql") as sql:
+        subprocess.run(["sqlite3", str(database)], stdin=sql, check=True, stdout=subprocess.DEVNULL)
+    return database
+
+
+@contextlib.contextmanager
+def serving(database: pathlib.Path):
+    server = Server(database)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def music(tmp_path):
+    with serving(build("music", tmp_path)) as server:
+        yield server
+
+
+@pytest.fixture
+def nasty(tmp_path):
+    with serving(build("nasty", tmp_path)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with sync_playwright() as playwright:
+        chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Visitors:
+    """Opens tabs; each is a browser profile of its own, and what it complains about fails the test."""
+
+    def __init__(self, browser):
+        self.browser = browser
+        self.contexts = []
+        self.complaints: list[str] = []
+        self.requests: set[str] = set()
+
+    def open(self, url: str, name: str = "Ada", **options) -> Page:
+        context = self.browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        self.contexts.append(context)
+        context.add_init_script(f"localStorage.getItem('tablecast.name') ?? localStorage.setItem('tablecast.name', '\"{name}\"')")
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
+        page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: self.requests.add(request.url))
+        page.goto(url)
+        expect(page.locator("#connection")).to_have_attribute("data-state", "open")
+        return page
+
+
+@pytest.fixture
+def visitors(browser):
+    visitors = Visitors(browser)
+    yield visitors
+    for context in visitors.contexts:
+        context.close()
+    expected = ("WebSocket connection to", "ERR_CONNECTION_REFUSED", "net::ERR_")
+    complaints = [text for text in visitors.complaints if not any(part in text for part in expected)]
+    assert complaints == []

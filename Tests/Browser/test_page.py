@@ -1,0 +1,254 @@
+import json
+import re
+import sqlite3
+import threading
+import time
+import urllib.request
+
+from playwright.sync_api import expect
+
+from conftest import serving
+
+
+def test_the_feed_is_filtered_paused_and_raw(music, visitors):
+    page = visitors.open(f"{music.url}/#/feed")
+    music.shell("UPDATE genre SET name = 'X' WHERE genre_id = 1")
+    music.shell("UPDATE artist SET name = 'Y' WHERE artist_id = 1")
+    messages = page.locator(".messages tbody:not(.spacer) tr")
+    expect(messages.first).to_contain_text("updated 1 in artist")
+    page.get_by_label("Channel").select_option("tables")
+    page.locator(".filters").get_by_label("Table", exact=True).select_option("=genre")
+    expect(messages.first).to_contain_text("updated 1 in genre")
+    expect(messages).to_have_count(1)
+    page.locator(".filters").get_by_label("Table", exact=True).select_option("")
+    page.get_by_label("Text").fill("ARTIST")
+    expect(messages).to_have_count(1)
+    page.get_by_label("Text").fill("")
+    page.get_by_role("button", name="Pause").click()
+    shown = messages.count()
+    music.shell("UPDATE genre SET name = 'Z' WHERE genre_id = 1")
+    expect(page.locator(".filters .quiet")).to_contain_text("1 waiting")
+    expect(messages).to_have_count(shown)
+    page.get_by_role("button", name="Resume").click()
+    expect(messages).to_have_count(shown + 1)
+    page.get_by_label("Row values").check()
+    music.shell("UPDATE genre SET name = 'with values' WHERE genre_id = 1")
+    expect(messages).to_have_count(shown + 3)  # the change, and before it the new subscription
+    messages.first.click()
+    raw = json.loads(page.locator(".message-detail pre").inner_text())
+    assert raw["type"] == "table:modified" and raw["data"]["rows"][0]["after"]["name"] == "with values"
+
+
+def test_people_have_names_and_cursors(music, visitors):
+    ada = visitors.open(f"{music.url}/#/people", "Ada")
+    grace = visitors.open(f"{music.url}/#/queries", "Grace")
+    person = ada.locator(".people li", has_text="Grace")
+    expect(person).to_be_visible()
+    expect(ada.locator(".people li")).to_have_count(2)
+    grace.fill("#sql", "SELECT 1\nFROM artist")
+    grace.evaluate("document.getElementById('sql').setSelectionRange(9, 13)")
+    expect(person).to_contain_text("line 2, with a selection")
+    ada.keyboard.press("2")
+    ada.fill("#sql", "SELECT 1\nFROM artist")
+    expect(ada.locator(".caret .flag")).to_have_text("Grace")
+    expect(ada.locator(".cursors .selection")).to_have_count(1)
+    grace.goto(f"{music.url}/#/tables/genre/rows")
+    cell = grace.get_by_role("gridcell", name="Jazz", exact=True)
+    cell.click()
+    ada.goto(f"{music.url}/#/tables/genre/rows")
+    expect(ada.get_by_role("gridcell", name="Jazz", exact=True)).to_have_attribute("data-cursor", "Grace")
+    grace.goto(f"{music.url}/#/people")
+    grace.get_by_label("Your name").fill("Grace Hopper")
+    grace.keyboard.press("Enter")
+    expect(ada.locator("#initials .avatar")).to_have_text("GH")
+    grace.context.close()
+    expect(ada.locator("#initials")).to_be_hidden()
+
+
+def test_a_lost_connection_comes_back_and_says_what_was_missed(music, visitors):
+    page = visitors.open(f"{music.url}/#/tables/genre/rows")
+    expect(page.locator(".rows tbody tr")).to_have_count(10)
+    music.kill()
+    expect(page.locator("#banner")).to_contain_text("The connection was lost")
+    expect(page.locator("#connection")).to_have_attribute("data-state", re.compile("waiting|connecting"))
+    music.shell("INSERT INTO genre VALUES (88, 'While away')")
+    music.start()
+    expect(page.locator("#connection")).to_have_attribute("data-state", "open")
+    expect(page.locator("#banner")).to_be_hidden()
+    expect(page.locator(".toast")).to_contain_text(re.compile("Nothing was missed|changes were missed"))
+    expect(page.get_by_role("gridcell", name="While away")).to_be_visible()
+    music.shell("INSERT INTO genre VALUES (89, 'And after')")
+    expect(page.get_by_role("gridcell", name="And after")).to_be_visible()
+
+
+def test_the_connection_tells_about_itself(music, visitors):
+    page = visitors.open(music.url)
+    expect(page.locator("#connection .latency")).to_have_text(re.compile(r"ms|s"))
+    page.locator("#connection").click()
+    details = page.locator("dialog .details")
+    expect(details).to_contain_text("Position")
+    expect(details).to_contain_text("Clients")
+
+
+def test_hostile_names_are_harmless(nasty, visitors):
+    page = visitors.open(nasty.url)
+    page.evaluate("window.alert = text => { window.attacked = text }")
+    names = [table["name"] for table in json.load(urllib.request.urlopen(f"{nasty.url}/tables"))["tables"]]
+    expect(page.locator(".tables li")).to_have_count(len(names))
+    markup = next(name for name in names if "<img" in name)
+    for name in names:
+        page.evaluate("name => { location.hash = `#/tables/${encodeURIComponent(name)}/rows` }", name)
+        expect(page.locator(".tables a[aria-current]")).to_have_count(1)
+        expect(page.locator(".table-view h1")).to_have_text(name if name.strip() else re.compile(r"\((empty|blank) name\)"))
+        page.evaluate("name => { location.hash = `#/tables/${encodeURIComponent(name)}/schema` }", name)
+        expect(page.locator(".schema")).to_be_visible()
+    quoted = '"' + markup.replace('"', '""') + '"'
+    page.evaluate("location.hash = '#/feed'")
+    nasty.shell(f"INSERT INTO {quoted} DEFAULT VALUES")
+    expect(page.locator(".messages")).to_contain_text("<img")
+    page.evaluate("location.hash = '#/queries'")
+    page.fill("#sql", "SELECT '<script>alert(1)</script>' AS \"<img src=x onerror=alert(2)>\"")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".result tbody", has_text="<script>")).to_be_visible()
+    visitors.open(f"{nasty.url}/#/people", "<img src=x onerror=alert(3)>")
+    page.evaluate("location.hash = '#/people'")
+    expect(page.locator(".people li", has_text="<img")).to_be_visible()
+    assert page.evaluate("window.attacked") is None
+    assert page.evaluate("document.querySelectorAll('main img, main script').length") == 0
+
+
+def test_nothing_is_fetched_from_elsewhere_and_no_cookie_is_set(music, visitors):
+    page = visitors.open(f"{music.url}/#/tables/artist/rows")
+    expect(page.locator(".rows tbody tr")).to_have_count(16)
+    assert all(url.startswith(music.url) for url in visitors.requests)
+    assert page.context.cookies() == []
+    with urllib.request.urlopen(music.url) as response:
+        policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    blocked = page.evaluate(
+        """() => new Promise(resolve => {
+            addEventListener('securitypolicyviolation', event => resolve(event.effectiveDirective), { once: true });
+            const script = document.createElement('script');
+            try { script.text = 'window.inline = true' } catch { return resolve('trusted-types') }
+            document.head.append(script);
+        })"""
+    )
+    assert blocked in ("script-src-elem", "trusted-types", "require-trusted-types-for")
+    visitors.complaints.clear()  # the browser complains about what was just tried
+
+
+def test_the_client_module_is_there_for_others(music):
+    for path, kind in (("/tablecast.js", "text/javascript"), ("/tablecast.d.ts", "text/plain")):
+        with urllib.request.urlopen(music.url + path) as response:
+            assert response.headers.get_content_type() == kind
+            tag = response.headers["ETag"]
+        again = urllib.request.Request(music.url + path, headers={"If-None-Match": tag})
+        try:
+            urllib.request.urlopen(again)
+            raise AssertionError("sent again")
+        except urllib.error.HTTPError as answer:
+            assert answer.code == 304
+
+
+def test_everything_has_a_name_and_the_keyboard_reaches_it(music, visitors):
+    page = visitors.open(music.url)
+    for route in ("#/tables", "#/tables/track/rows", "#/tables/track/schema", "#/queries", "#/feed", "#/people"):
+        page.evaluate("route => { location.hash = route }", route)
+        nameless = page.evaluate(
+            """() => [...document.querySelectorAll('button, input, select, textarea, a, dialog, progress')]
+                .filter(element => element.checkVisibility() && !(element.ariaLabel || element.labels?.length || element.title || element.textContent.trim()))
+                .map(element => element.outerHTML.slice(0, 80))"""
+        )
+        assert nameless == [], route
+    page.evaluate("location.hash = '#/tables'; document.activeElement.blur()")
+    page.keyboard.press("?")
+    expect(page.locator("dialog.help")).to_be_visible()
+    page.keyboard.press("Escape")
+    for key, view in (("2", "queries"), ("3", "feed"), ("4", "people"), ("1", "tables")):
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press(key)
+        expect(page.locator(f"#view-{view}")).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.locator(".table-view h1")).to_be_visible()
+    page.keyboard.press("s")
+    expect(page.locator(".schema")).to_be_visible()
+
+
+def test_colours_contrast_in_both_themes(music, visitors):
+    measure = """() => {
+        const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+        const rgb = colour => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data] };
+        const luminance = ([r, g, b]) => [r, g, b].map(c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4).reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+        const behind = element => { for (; element; element = element.parentElement) { const colour = rgb(getComputedStyle(element).backgroundColor); if (colour[3] > 250) return colour } return [255, 255, 255] };
+        const poor = new Set();
+        for (const element of document.querySelectorAll('body *')) {
+            if (!element.checkVisibility() || ![...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
+            if (element.closest('textarea, :disabled, .skip, noscript')) continue;
+            const [one, other] = [luminance(rgb(getComputedStyle(element).color)), luminance(behind(element))].sort((a, b) => b - a);
+            if ((one + 0.05) / (other + 0.05) < 4.5) poor.add(`${element.tagName}.${element.className}: ${((one + 0.05) / (other + 0.05)).toFixed(2)}`);
+        }
+        return [...poor];
+    }"""
+    for scheme in ("light", "dark"):
+        page = visitors.open(music.url, color_scheme=scheme, reduced_motion="reduce")
+        for route in ("#/tables", "#/tables/track/rows", "#/tables/track/schema", "#/queries", "#/feed", "#/people"):
+            page.evaluate("route => { location.hash = route }", route)
+            assert page.evaluate(measure) == [], f"{scheme} {route}"
+
+
+def test_it_fits_a_phone(music, visitors):
+    page = visitors.open(music.url, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    for route in ("#/tables", "#/tables/track/rows", "#/tables/track/schema", "#/queries", "#/feed", "#/people"):
+        page.evaluate("route => { location.hash = route }", route)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390, route
+        expect(page.get_by_role("link", name="Queries")).to_be_in_viewport()
+    page.evaluate("location.hash = '#/tables'")
+    page.locator(".tables a", has_text="genre").tap()
+    expect(page.locator(".rows")).to_be_visible()
+    page.get_by_label("All tables").tap()
+    expect(page.locator(".tables")).to_be_visible()
+
+
+def test_the_page_is_quick_and_a_thousand_changes_a_second_leave_it_responsive(music, visitors):
+    page = visitors.open(music.url)
+    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN")
+    page.evaluate("location.hash = '#/tables/genre/rows'")
+    expect(page.locator(".rows tbody tr")).to_have_count(10)
+    page.evaluate(
+        """() => { window.seen = new Promise(resolve => new MutationObserver((_, observer) => {
+            if (document.querySelector('.rows .mark-insert')) { observer.disconnect(); resolve(Date.now()) }
+        }).observe(document.querySelector('.rows'), { subtree: true, childList: true, attributes: true })) }"""
+    )
+    writer = sqlite3.connect(music.database, isolation_level=None, timeout=5)
+    writer.execute("PRAGMA synchronous = OFF")
+    writer.execute("INSERT INTO genre VALUES (90, 'First')")
+    committed = time.time() * 1000
+    first_change = page.evaluate("window.seen") - committed
+
+    page.evaluate(
+        """() => { window.tasks = []; new PerformanceObserver(list => window.tasks.push(...list.getEntries().map(entry => entry.duration))).observe({ entryTypes: ['longtask'] });
+            window.frames = 0; const count = () => { window.frames += 1; requestAnimationFrame(count) }; count() }"""
+    )
+    changes, seconds = 5_000, 5
+
+    def write():
+        started = time.monotonic()
+        for index in range(changes):
+            if (ahead := started + index * seconds / changes - time.monotonic()) > 0:
+                threading.Event().wait(ahead)  # the pace of the load, not a wait for the page
+            if index % 3 == 0:
+                writer.execute("INSERT INTO playlist (name) VALUES (?)", (f"list {index}",))
+            else:
+                writer.execute("UPDATE genre SET name = ? WHERE genre_id = ?", (f"name {index}", index % 10 + 1))
+
+    started = time.monotonic()
+    write()
+    took = time.monotonic() - started
+    last = max(index for index in range(changes) if index % 3 != 0)
+    expect(page.get_by_role("gridcell", name=f"name {last}", exact=True)).to_be_visible()
+    longest = max(page.evaluate("window.tasks"), default=0)
+    frames = page.evaluate("window.frames") / took
+    print(f"\nfirst paint {paint:.0f} ms, first live change {first_change:.0f} ms after its commit; {changes / took:.0f} changes/s: longest task {longest:.0f} ms, {frames:.0f} frames/s")
+    assert longest < 100
+    page.keyboard.press("3")
+    expect(page.locator(".messages tbody:not(.spacer) tr").first).to_be_visible()

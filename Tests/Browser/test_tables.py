@@ -1,0 +1,157 @@
+import re
+
+from playwright.sync_api import expect
+
+
+def item(page, name):
+    return page.locator(".tables li").filter(has=page.get_by_text(name, exact=True))
+
+
+def row(page, *cells):
+    found = page.locator(".rows tbody tr")
+    for cell in cells:
+        found = found.filter(has=page.get_by_role("gridcell", name=cell, exact=True))
+    return found
+
+
+def test_the_list_says_what_there_is(music, visitors):
+    page = visitors.open(music.url)
+    expect(item(page, "artist").locator(".count")).to_have_text("16")
+    expect(item(page, "best_sellers").locator(".kind")).to_have_attribute("title", "view")
+    expect(item(page, "track_search").locator(".kind")).to_have_attribute("title", "virtual")
+    page.keyboard.press("/")
+    page.keyboard.type("invoice")
+    expect(page.locator(".tables li")).to_have_count(2)
+
+
+def test_the_list_counts_what_another_process_writes(music, visitors):
+    page = visitors.open(music.url)
+    expect(item(page, "artist").locator(".count")).to_have_text("16")
+    music.shell("INSERT INTO artist (name, country) VALUES ('New', 'NO'), ('Newer', 'NO')")
+    expect(item(page, "artist").locator(".count")).to_have_text("18")
+    expect(item(page, "artist")).to_have_class(re.compile("flash.*inserted"))
+    expect(item(page, "artist").locator(".delta .inserted")).to_have_text("+2")
+    expect(item(page, "artist").locator(".sparkline path").last).to_have_attribute("d", re.compile("^M0"))
+    expect(page.locator(".latest li").first).to_contain_text("another process inserted 2 into artist")
+
+
+def test_rows_change_in_place_and_say_who_did_it(music, visitors):
+    page = visitors.open(f"{music.url}/#/tables/genre/rows")
+    expect(page.locator(".table-view .title")).to_contain_text("10 rows")
+    music.shell("INSERT INTO genre VALUES (77, 'Skronk'); UPDATE genre SET name = 'Folk!' WHERE genre_id = 1")
+    added = row(page, "77", "Skronk")
+    expect(added).to_have_class(re.compile("inserted"))
+    expect(added.locator(".gutter")).to_have_text("+ external")
+    updated = page.get_by_role("gridcell", name="Folk!", exact=True)
+    expect(updated).to_have_class(re.compile("updated"))
+    expect(page.locator(".table-view .title")).to_contain_text("11 rows")
+    music.shell("DELETE FROM genre WHERE genre_id = 77")
+    expect(added).to_have_class(re.compile("deleted"))
+    expect(added).to_have_count(0)  # once its mark has faded
+    expect(page.locator(".changes")).to_contain_text("another process updated 1")
+    expect(page.locator(".changes del").first).to_have_text("Folk")
+    expect(page.locator(".changes ins").first).to_have_text("Folk!")
+
+
+def test_a_change_through_the_service_bears_its_authors_name(music, visitors):
+    ada = visitors.open(f"{music.url}/#/tables/genre/rows", "Ada")
+    grace = visitors.open(f"{music.url}/#/queries", "Grace")
+    expect(ada.locator(".table-view .title")).to_contain_text("10 rows")
+    grace.fill("#sql", "UPDATE genre SET name = 'Jazz by Grace' WHERE genre_id = 2")
+    grace.keyboard.press("Control+Enter")
+    expect(ada.get_by_role("gridcell", name="Jazz by Grace")).to_be_visible()
+    expect(row(ada, "2").locator(".gutter")).to_have_text("~ Grace")
+    expect(ada.locator(".changes li").first).to_contain_text("Grace updated 2")
+
+
+def test_rows_are_sorted_and_paged(music, visitors):
+    page = visitors.open(f"{music.url}/#/tables/invoice/rows")
+    expect(page.locator(".pager .quiet")).to_have_text("1–100 of 900")
+    header = page.get_by_role("columnheader", name=re.compile("^total_cents"))
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "descending")
+    column = "trs => trs.map(tr => Number(tr.cells[4].textContent))"
+    totals = page.locator(".rows tbody tr").evaluate_all(column)
+    assert len(totals) == 100 and totals == sorted(totals, reverse=True)
+    page.get_by_role("button", name="Next page").click()
+    expect(page.locator(".pager .quiet")).to_have_text("101–200 of 900")
+    assert max(page.locator(".rows tbody tr").evaluate_all(column)) <= min(totals)
+
+
+def test_a_sorted_table_stays_sorted_when_rows_change(music, visitors):
+    page = visitors.open(f"{music.url}/#/tables/genre/rows")
+    page.get_by_role("columnheader", name=re.compile("^name")).get_by_role("button").click()
+    music.shell("INSERT INTO genre VALUES (50, 'AAA'), (51, 'zzz'); UPDATE genre SET name = 'AAAA' WHERE genre_id = 1")
+    expect(row(page, "zzz")).to_be_visible()
+    names = page.locator(".rows tbody tr").evaluate_all("trs => trs.map(tr => tr.cells[2].textContent)")
+    assert names == sorted(names) and names[:2] == ["AAA", "AAAA"]
+
+
+def test_the_keyboard_walks_over_cells_and_opens_one(music, visitors):
+    page = visitors.open(f"{music.url}/#/tables/artist/rows")
+    first = page.locator(".rows tbody tr").first.locator("td")
+    first.nth(0).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".rows tbody tr").nth(1).locator("td").nth(1)).to_be_focused()
+    name = page.locator(".rows tbody tr").nth(1).locator("td").nth(1).inner_text()
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog.cell pre")).to_have_text(name)
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
+
+
+def test_the_schema_is_complete_and_live(music, visitors):
+    page = visitors.open(f"{music.url}/#/tables/album/schema")
+    schema = page.locator(".schema")
+    expect(schema).to_contain_text("generated, virtual")
+    expect(schema).to_contain_text("album_by_artist")
+    expect(schema.get_by_role("link", name="artist")).to_be_visible()
+    music.shell("ALTER TABLE album ADD COLUMN label TEXT DEFAULT 'none'")
+    expect(schema.get_by_role("rowheader", name="label")).to_be_visible()
+    music.shell("CREATE INDEX album_by_label ON album (label)")
+    expect(schema).to_contain_text("album_by_label")
+
+
+def test_tables_come_and_go(music, visitors):
+    page = visitors.open(music.url)
+    expect(item(page, "artist")).to_be_visible()
+    music.shell("CREATE TABLE concert (id INTEGER PRIMARY KEY, place TEXT)")
+    expect(item(page, "concert")).to_be_visible()
+    item(page, "concert").click()
+    expect(page.locator(".pager")).to_contain_text("No rows")
+    music.shell("INSERT INTO concert VALUES (1, 'Oslo')")
+    expect(row(page, "Oslo")).to_have_class(re.compile("inserted"))
+    music.shell("DROP TABLE concert")
+    expect(item(page, "concert")).to_have_count(0)
+    expect(page.locator(".notice").first).to_contain_text("dropped")
+
+
+def test_a_view_follows_its_tables(music, visitors):
+    music.shell("CREATE VIEW loud AS SELECT upper(name) AS name FROM genre")
+    page = visitors.open(f"{music.url}/#/tables/loud/rows")
+    expect(row(page, "JAZZ")).to_be_visible()
+    music.shell("UPDATE genre SET name = 'Jazzier' WHERE genre_id = 2")
+    expect(row(page, "JAZZIER")).to_be_visible()
+
+
+def test_a_table_too_large_to_hold_is_read_page_by_page(music, visitors):
+    music.shell("CREATE TABLE big AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000) SELECT i, 'row ' || i AS label FROM n")
+    page = visitors.open(f"{music.url}/#/tables/big/rows")
+    expect(row(page, "row 100")).to_be_visible()
+    page.get_by_role("columnheader", name=re.compile("^i")).get_by_role("button").dblclick()
+    expect(row(page, "row 30000")).to_be_visible()
+    music.shell("UPDATE big SET label = 'changed' WHERE i = 30000")
+    expect(row(page, "changed")).to_be_visible()
+
+
+def test_without_a_primary_key_rows_are_followed_all_the_same(music, visitors):
+    music.shell("CREATE TABLE loose (x, y); INSERT INTO loose VALUES (1, 'a'), (1, 'a'), (2, 'b')")
+    page = visitors.open(f"{music.url}/#/tables/loose/rows")
+    expect(page.locator(".rows tbody tr")).to_have_count(3)
+    music.shell("UPDATE loose SET y = 'c' WHERE rowid = 2; DELETE FROM loose WHERE rowid = 3")
+    expect(row(page, "1", "c")).to_have_count(1)
+    expect(row(page, "1", "a")).to_have_count(1)
+    expect(row(page, "2", "b")).to_have_count(0)
