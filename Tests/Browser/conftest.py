@@ -3,17 +3,21 @@
     pip install playwright pytest                    # Debian's chromium is used, nothing is downloaded
     TABLECAST_BIN=.build/debug/tablecast pytest Tests/Browser
 
-CHROMIUM names another browser. Every wait is for an event: an assertion that becomes true, a message, a line of output.
+CHROMIUM names another browser. TABLECAST_PAGE=Sources/TablecastWeb/Page tries the page's files as they are, without building
+them into the server again. Every wait is for an event: an assertion that becomes true, a message, a line of output.
 """
 
 import contextlib
+import mimetypes
 import os
 import pathlib
 import queue
+import re
 import shutil
 import socket
 import subprocess
 import threading
+import urllib.parse
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
@@ -112,7 +116,9 @@ def nasty(tmp_path):
 def browser():
     with sync_playwright() as playwright:
         chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        # A page that is filled in from elsewhere (TABLECAST_PAGE) may not otherwise speak to a local server.
+        arguments = ["--no-sandbox", "--disable-features=LocalNetworkAccessChecks"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield browser
         browser.close()
 
@@ -130,6 +136,8 @@ class Visitors:
         context = self.browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         self.contexts.append(context)
         context.add_init_script(f"localStorage.getItem('tablecast.name') ?? localStorage.setItem('tablecast.name', '\"{name}\"')")
+        if directory := os.environ.get("TABLECAST_PAGE"):
+            context.route(re.compile(r"://[^/]+/(assets/.*|tablecast\.js)?$"), lambda route: serve_file(route, pathlib.Path(directory)))
         page = context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
@@ -138,6 +146,13 @@ class Visitors:
         page.goto(url)
         expect(page.locator("#connection")).to_have_attribute("data-state", "open")
         return page
+
+
+def serve_file(route, directory: pathlib.Path):
+    name = urllib.parse.urlparse(route.request.url).path.removeprefix("/").removeprefix("assets/") or "index.html"
+    original = route.fetch()
+    kind = mimetypes.guess_type(name)[0] or "text/plain"
+    route.fulfill(status=200, headers={**original.headers, "content-type": kind}, body=(directory / name).read_bytes())
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ export class LiveRows {
   #sort = { column: undefined, descending: false };
   #moves = [];
   #sequence = 0;
+  #deleted = 0;
 
   /** @param keyColumns the primary key; where there is none, a row is known by all its values */
   constructor(columns, keyColumns) {
@@ -25,8 +26,14 @@ export class LiveRows {
     this.#key = (keyColumns.length > 0 ? keyColumns : columns).map((name) => columns.indexOf(name));
   }
 
+  /** Rows to show, those marked as deleted among them. */
   get total() {
     return this.rows.length;
+  }
+
+  /** Rows that the table has. */
+  get count() {
+    return this.rows.length - this.#deleted;
   }
 
   get sort() {
@@ -59,6 +66,7 @@ export class LiveRows {
     if (!row) return undefined;
     if (op === "delete") {
       this.#forget(row);
+      this.#deleted += 1;
     } else {
       this.#forget(row);
       mark.cells = new Set(row.mark?.op === "update" ? row.mark.cells : []);
@@ -82,7 +90,10 @@ export class LiveRows {
     for (const row of this.#marked) {
       if (now - row.mark.at < MARK_MS) continue;
       this.#marked.delete(row);
-      if (row.mark.op === "delete") row.removed = true;
+      if (row.mark.op === "delete") {
+        row.removed = true;
+        this.#deleted -= 1;
+      }
       gone += 1;
       row.mark = undefined;
       row.version += 1;

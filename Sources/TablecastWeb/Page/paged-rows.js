@@ -3,6 +3,12 @@
 import { quoted } from "./format.js";
 
 const REFRESH_MS = 400;
+const OWN = "page:";
+let queries = 0;
+
+/** The page's own reading bears a name by which the list of everyone's queries leaves it out. */
+export const ownQueryId = () => `${OWN}${crypto.getRandomValues(new Uint32Array(2)).join("-")}-${(queries += 1)}`;
+export const isOwnQueryId = (queryId) => queryId.startsWith(OWN);
 
 /** The same face as LiveRows, filled by `SELECT … LIMIT … OFFSET …`. */
 export class PagedRows {
@@ -24,6 +30,10 @@ export class PagedRows {
     this.#name = name;
     this.columns = columns;
     this.total = total;
+  }
+
+  get count() {
+    return this.total;
   }
 
   get sort() {
@@ -69,7 +79,7 @@ export class PagedRows {
     const sql = `SELECT * FROM ${quoted(this.#name)}${order} LIMIT ${length + 1} OFFSET ${start}`;
     const rows = [];
     try {
-      for await (const batch of this.#client.query(sql, { signal }).batches()) {
+      for await (const batch of this.#client.query(sql, { signal, queryId: ownQueryId() }).batches()) {
         this.columns = batch.columns;
         for (const values of batch.rows) rows.push({ values, order: start + rows.length, version: Math.random(), mark: undefined });
       }

@@ -1,5 +1,7 @@
 // Every query that this page hears of: its own and those of the others. A model; it draws nothing.
 
+import { isOwnQueryId } from "./paged-rows.js";
+
 const KEPT = 60;
 
 export class QueryLog {
@@ -8,7 +10,7 @@ export class QueryLog {
   onchange = () => {};
 
   receive({ type, timestamp, data }) {
-    if (type === "query:started") {
+    if (type === "query:started" && !isOwnQueryId(data.queryId)) {
       this.queries.delete(data.queryId);
       this.queries.set(data.queryId, { ...data, id: data.queryId, status: "running", startedAt: timestamp, rowCount: 0, elapsed: 0 });
       this.#trim();

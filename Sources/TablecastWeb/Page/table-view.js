@@ -7,7 +7,7 @@ import { el, icon, setText, show } from "./dom.js";
 import { author, count, displayName, plural, quoted } from "./format.js";
 import { schedule } from "./frame.js";
 import { LiveRows } from "./live-rows.js";
-import { PagedRows } from "./paged-rows.js";
+import { ownQueryId, PagedRows } from "./paged-rows.js";
 import { RowsTable } from "./rows-table.js";
 import { SchemaView } from "./schema-view.js";
 import { accessToken, fetchJSON } from "./service.js";
@@ -125,7 +125,7 @@ export class TableView {
     const { rowEstimate } = this.#description;
     if (rowEstimate !== undefined && rowEstimate !== null && rowEstimate <= LARGEST_SNAPSHOT_ROWS) return true;
     const sql = `SELECT count(*) FROM (SELECT 1 FROM ${quoted(this.#name)} LIMIT ${LARGEST_SNAPSHOT_ROWS + 1})`;
-    for await (const [rows] of this.#app.client.query(sql, { rowFormat: "arrays", signal })) return rows <= LARGEST_SNAPSHOT_ROWS;
+    for await (const [rows] of this.#app.client.query(sql, { rowFormat: "arrays", signal, queryId: ownQueryId() })) return rows <= LARGEST_SNAPSHOT_ROWS;
     return false;
   }
 
@@ -134,6 +134,10 @@ export class TableView {
     this.#source?.close?.();
     const names = this.#description.columns.filter((column) => !column.hidden).map((column) => column.name);
     if (isSmall) return this.#subscribe(names);
+    this.#readByPage(names);
+  }
+
+  #readByPage(names) {
     this.#source = new PagedRows(this.#app.client, this.#name, names, this.#app.catalog.tables.get(this.#name)?.rows ?? 0);
     this.#source.onchange = this.#changed;
     this.#changed();
@@ -164,14 +168,17 @@ export class TableView {
       }
       this.#changed();
     });
-    this.#subscription.on("error", (error) => this.#say(error.message));
+    this.#subscription.on("error", () => {
+      this.#connection.close(); // this server gives no snapshots, or not of this table
+      this.#readByPage(names);
+    });
   }
 
   #replaceSource(source) {
     const { sort } = this.#source ?? source;
     source.sortBy(sort.column, sort.descending);
     this.#source = source;
-    this.#app.catalog.counted(this.#name, source.total);
+    this.#app.catalog.counted(this.#name, source.count);
     this.#changed();
   }
 
@@ -209,7 +216,7 @@ export class TableView {
     this.#page = Math.min(this.#page, pages - 1);
     const first = this.#page * PAGE_ROWS;
     const rows = source.page(first, PAGE_ROWS);
-    setText(this.#count, plural(source.total, "row"));
+    setText(this.#count, plural(source.count, "row"));
     if (source.error) this.#say(source.error.message);
     if (this.#rows.source !== source.columns) {
       this.#rows.source = source.columns;
