@@ -262,6 +262,24 @@ import WireProtocol
         #expect(outlet.take() == ["subscribed tables e:1", "e:2 t none"])
     }
 
+    @Test func `a snapshot that failed ends its own subscription and no other`() throws {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        let failed = try test.hub.hold(client, .everything)
+        test.hub.abandon(failed)
+        test.publish("t")
+        test.run()
+        #expect(outlet.take() == ["unsubscribed tables"])
+        #expect(!test.hub.isHeld(failed))
+        #expect(test.hub.filters == [])
+        let replaced = try test.hub.hold(client, .everything)
+        test.subscribeToTables(client)
+        test.hub.abandon(replaced)
+        test.publish("t")
+        test.run()
+        #expect(outlet.take() == ["subscribed tables e:1", "e:2 t none"])
+    }
+
     @Test func `a client that goes while it is held leaves nothing behind`() throws {
         let test = TestHub()
         let (client, _) = test.connect()

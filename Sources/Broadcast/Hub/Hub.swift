@@ -161,6 +161,12 @@ package final class Hub: Sendable {
         append(.change(.release(hold.pin, after: position), of: hold.client), for: hold.client)
     }
 
+    /// Ends the subscription of a snapshot that failed. Does nothing when the hold is over: what the client has subscribed
+    /// to since stays.
+    package func abandon(_ hold: Hold, replyTo: String? = nil) {
+        append(.change(.abandon(hold.pin, replyTo: replyTo), of: hold.client), for: hold.client)
+    }
+
     /// Whether a snapshot still has a reader: not when the client is gone, subscribed anew or unsubscribed, and not after
     /// ``reset(to:)``, which has told the client to begin again.
     package func isHeld(_ hold: Hold) -> Bool {

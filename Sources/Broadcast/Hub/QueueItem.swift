@@ -55,6 +55,8 @@ enum ClientChange: Sendable {
     case goLive(History.Pin)
     /// A snapshot is complete; what came after it follows.
     case release(History.Pin, after: Position)
+    /// A snapshot failed.
+    case abandon(History.Pin, replyTo: String?)
     case close(CloseCode, reason: String)
 }
 

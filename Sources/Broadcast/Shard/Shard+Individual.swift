@@ -67,6 +67,10 @@ extension Shard {
         case .release(let pin, let position):
             guard case .held(let filter, pin) = client.tables else { return }
             client.tables = .replaying(filter, pin, after: position, isComplete: false)
+        case .abandon(let pin, let replyTo):
+            guard case .held(_, pin) = client.tables else { return }
+            setTables(.none, of: client)
+            frames.append(.unsubscribed(.tables, replyTo: replyTo))
         case .close(let code, let reason):
             close(client, code, reason, after: &frames)
         }
