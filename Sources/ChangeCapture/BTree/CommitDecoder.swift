@@ -29,12 +29,15 @@ package final class CommitDecoder {
     /// As of the last commit decoded.
     package private(set) var pageMap: PageMap
     package private(set) var statistics = Statistics()
+    /// Every table is itself: for the commits that leave the schema alone, which is nearly all.
+    private var unchangedPairing: TablePairing
     private var emitter = RowEmitter()
     private var owners = OverflowOwners()
 
     /// Builds the page map of the database as it is.
     package init(_ reader: some PageReader, catalog: TreeCatalog) throws(WALDecodeError) {
         self.catalog = catalog
+        unchangedPairing = TablePairing(unchanged: catalog)
         pageMap = try PageMap.build(from: reader, catalog: catalog)
     }
 
@@ -105,10 +108,19 @@ package final class CommitDecoder {
             header.hasPointerMap ? PointerMap(pageSize: after.pageSize, usableSize: after.usableSize) : nil
         emitter.commit.noteUnexplained(pageCount: after.pageCount, pointerMap: pointerMap)
 
-        let comparison = TableComparison(before: before, after: after, oldCatalog: catalog, schema: step)
+        let comparison = TableComparison(
+            before: before,
+            after: after,
+            oldCatalog: catalog,
+            unchanged: unchangedPairing,
+            schema: step
+        )
         try comparison.compareTables(&emitter, &sink)
         try comparison.explainRest(&emitter, pageMap, pointerMap, &owners, &statistics, &sink)
-        catalog = comparison.newCatalog
+        if step != nil {
+            catalog = comparison.newCatalog
+            unchangedPairing = TablePairing(unchanged: catalog)
+        }
         try owners.update(emitter.commit, in: after)
     }
 

@@ -3,8 +3,8 @@
 /// Deletions come before updates and insertions, so that a row whose key is equal under a collation to that of a row
 /// which went can be inserted by whoever replays the changes.
 struct KeyedDifference<Before: PageReader, After: PageReader> {
-    /// Cells of one side kept at a time: 32 MB. More are compared in several turns over the same pages.
-    private static var maxEntries: Int { 2 << 20 }
+    /// Cells of one side kept at a time: 16 MB. More are compared in several turns over the same pages.
+    private static var maxEntries: Int { 1 << 20 }
     /// More keys than this with one hash are no accident.
     private static var maxGroup: Int { 8 }
 

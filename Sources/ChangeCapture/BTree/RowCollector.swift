@@ -13,14 +13,19 @@ package struct RowCollector: RowSink {
         var inserts: [RowChange] = []
     }
 
+    /// What a row takes besides its values: the header of its allocation, and its place in the list.
+    private static let bytesPerRow = 32 + MemoryLayout<RowChange>.stride / 2
+
     private var tables: [Table] = []
-    /// What was asked for, or what is left of it.
+    private let requestedLevel: CaptureLevel
+    /// What is left of it for tables that follow.
     private var level: CaptureLevel
     private let limits: CaptureLimits
     private var keptRows = 0
     private var keptBytes = 0
 
     package init(level: CaptureLevel = .values, limits: CaptureLimits = CaptureLimits()) {
+        requestedLevel = level
         self.level = level
         self.limits = limits
     }
@@ -49,15 +54,16 @@ package struct RowCollector: RowSink {
 
     package mutating func level(for table: TableDescription, byteCount: Int) -> CaptureLevel {
         let index = entry(of: table)
-        if level == .values, keptBytes + byteCount > limits.maxValueBytes { reduce(index, to: .keys) }
-        if level > .counts, keptRows >= limits.maxRows { reduce(index, to: .counts) }
+        if tables[index].detail == .values, keptBytes + byteCount > limits.maxValueBytes { reduce(index, to: .keys) }
+        if tables[index].detail > .counts, keptRows >= limits.maxRows { reduce(index, to: .counts) }
         return tables[index].detail
     }
 
     package mutating func receive(_ change: RowChange, of table: TableDescription) {
         let index = entry(of: table)
         keptRows += 1
-        keptBytes += (change.before?.byteCount ?? 0) + (change.after?.byteCount ?? 0)
+        if let row = change.before { keptBytes += row.byteCount + Self.bytesPerRow }
+        if let row = change.after { keptBytes += row.byteCount + Self.bytesPerRow }
         switch change.operation {
         case .insert: tables[index].inserts.append(change)
         case .update: tables[index].updates.append(change)
@@ -73,8 +79,7 @@ package struct RowCollector: RowSink {
     /// Keeps less of this table from now on, and of what is there, for part of a table is of no use to a replica. Tables
     /// that follow are kept in no more detail.
     private mutating func reduce(_ index: Int, to detail: CaptureLevel) {
-        level = detail
-        guard tables[index].detail > detail else { return }
+        level = min(level, detail)
         tables[index].detail = detail
         tables[index].isReduced = true
         for rows in [\Table.deletes, \Table.updates, \Table.inserts] {
@@ -108,12 +113,10 @@ package struct RowCollector: RowSink {
     private mutating func addEntry(for table: TableDescription) -> Int {
         if let index = tables.firstIndex(where: { $0.description.name.isIdentical(to: table.name) }) { return index }
         var entry = Table(description: table, detail: level)
-        entry.isReduced = isReduced
+        entry.isReduced = level < requestedLevel
         tables.append(entry)
         return tables.count - 1
     }
-
-    private var isReduced: Bool { tables.contains { $0.isReduced } }
 }
 
 extension RowChange {

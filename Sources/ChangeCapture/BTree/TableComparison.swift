@@ -7,12 +7,18 @@ struct TableComparison<Before: PageReader, After: PageReader> {
     private let pairing: TablePairing
     private let isSchemaChanged: Bool
 
-    init(before: Before, after: After, oldCatalog: TreeCatalog, schema: PageMap.SchemaStep?) {
+    init(
+        before: Before,
+        after: After,
+        oldCatalog: TreeCatalog,
+        unchanged: TablePairing,
+        schema: PageMap.SchemaStep?
+    ) {
         self.before = before
         self.after = after
         self.oldCatalog = oldCatalog
         newCatalog = schema?.after ?? oldCatalog
-        pairing = schema?.pairing ?? TablePairing(unchanged: oldCatalog)
+        pairing = schema?.pairing ?? unchanged
         isSchemaChanged = schema != nil
     }
 
