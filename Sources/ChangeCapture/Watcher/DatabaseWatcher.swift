@@ -57,13 +57,12 @@ package final class DatabaseWatcher: Sendable {
 
     /// Stops capturing and waits until the thread has let go of the file. Again does nothing. Not to be called by the sink.
     package func stop() {
-        delivery.stop()
+        requestStop()
         let started = thread.update { thread in
             defer { thread = nil }
             return thread
         }
         started?.join()
-        ownCommits.close()
     }
 
     /// Stops capturing without waiting for it; for places that must not block.

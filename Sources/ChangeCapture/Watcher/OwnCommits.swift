@@ -74,7 +74,7 @@ package final class OwnCommits: Sendable {
 
     /// Every commit of ours that has ended, after waiting for one that is under way. Nil when that one does not end in time.
     func announced(atMost timeout: Duration) -> [Commit]? {
-        state.wait(atMost: timeout) { state in state.isCommitting ? nil : state.announced }
+        state.wait(atMost: timeout) { state in state.isCommitting && !state.isClosed ? nil : state.announced }
     }
 
     /// Whether a commit was announced that is not delivered yet.

@@ -55,6 +55,10 @@ public struct WatcherLimits: Sendable, Hashable {
     /// How long copies of the index's header may differ before SQLite is asked to recover it: a writer died between them.
     public var tornHeaderPatience: Duration = .milliseconds(5)
 
+    /// How long a commit of our own writer that is under way is waited for before what was found is reported. Nobody else can
+    /// commit meanwhile.
+    public var ownCommitPatience: Duration = .seconds(30)
+
     // MARK: The file
 
     /// How often to look whether the path still names the same file, besides when an event says that it may not.

@@ -147,6 +147,21 @@ import Testing
         #expect(log.transactions.map(\.token) == [nil, 5])
     }
 
+    @Test func `a commit that is under way is waited for, but not by who stops`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log)
+        try watcher.start()
+        watcher.ownCommits.willCommit()
+        let writer = try Connection(path: database.path, mode: .readWrite)
+        try writer.execute("INSERT INTO t VALUES(1)")
+        // As long as our writer has not said how its commit ended, this one could be it.
+        let start = ContinuousClock.now
+        watcher.stop()
+        #expect(ContinuousClock.now - start < .seconds(20))
+        #expect(log.transactions.allSatisfy { $0.token == nil })
+    }
+
     @Test func `stopping lets waiting writers go`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let watcher = try DatabaseWatcher(path: database.path, sink: EventLog())
