@@ -46,7 +46,7 @@ struct SnapshotSender: Sendable {
             do {
                 try await run(request.filter, replyTo: replyTo, to: client, hold)
             } catch {
-                fail("\(error)", replyTo: replyTo, client)
+                fail("\(error)", replyTo: replyTo, hold)
             }
         }
     }
@@ -80,10 +80,10 @@ struct SnapshotSender: Sendable {
         }
     }
 
-    private func fail(_ reason: String, replyTo: String?, _ client: ClientID) {
+    private func fail(_ reason: String, replyTo: String?, _ hold: Hub.Hold) {
         let header = EnvelopeHeader(.error, channel: .notifications, replyTo: replyTo)
         let payload = ErrorPayload(message: "the snapshot failed: \(reason)", code: .databaseError)
-        hub.send(EncodedMessage(header, payload), to: client)
-        hub.unsubscribe(client, from: .tables)
+        hub.send(EncodedMessage(header, payload), to: hold.client)
+        hub.abandon(hold)
     }
 }
