@@ -31,13 +31,15 @@ extension QueryService {
 
     private func runReader(_ index: Int) {
         let lane = ReaderLane(configuration, planner: planner)
-        lane.prepare()
+        if index < configuration.limits.readerCount { lane.prepare() }
         while true {
             switch readers[index].take() {
             case .stop: return lane.close()
             case .rollBack: continue
             case .run(let control):
-                let conclusion = lane.run(control, generation: state.withLock { $0.generation })
+                let conclusion = lane.run(control, generation: state.withLock { $0.generation }) { [self] isPaused in
+                    notePause(of: control, isPaused)
+                }
                 let assignments = state.withLock { state in
                     let ticket = state.ticket(of: control)
                     if case .handOn = conclusion {
@@ -56,6 +58,19 @@ extension QueryService {
                 noteProgressOfShutdown()
             }
         }
+    }
+
+    /// While a read sleeps for its receiver, another one may run.
+    private func notePause(of control: QueryControl, _ isPaused: Bool) {
+        let assignments = state.withLock { state in
+            if isPaused {
+                state.scheduler.readPaused(control.id)
+            } else {
+                state.scheduler.readResumed(control.id)
+            }
+            return state.scheduler.assign()
+        }
+        perform(assignments)
     }
 
     private func runWriter(_ commitSink: (any CommitSink)?) {

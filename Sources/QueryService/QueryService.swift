@@ -61,11 +61,14 @@ package final class QueryService: Sendable {
         planner = Planner(configuration)
         let limits = configuration.limits
         _ = try GuardedConnection(configuration, lane: .writer)
-        readers = (0..<max(limits.readerCount, 1)).map { _ in Worker() }
+        let readerCount = max(limits.readerCount, 1)
+        let spareReaders = max(limits.spareReaderCount, 0)
+        readers = (0..<readerCount + spareReaders).map { _ in Worker() }
         state = Mutex(
             State(
                 scheduler: Scheduler(
-                    readerCount: readers.count,
+                    readerCount: readerCount,
+                    spareReaders: spareReaders,
                     limits: Scheduler.Limits(
                         maxQueries: limits.maxQueries,
                         maxQueriesPerClient: limits.maxQueriesPerClient,

@@ -5,7 +5,7 @@ import Testing
 
 struct BackpressureTests {
     @Test func `a receiver that is not writable stops its own query alone`() async throws {
-        let harness = try Harness("CREATE TABLE t(v)")
+        let harness = try Harness("CREATE TABLE t(v)") { $0.limits.readerCount = 1 }
         let slow = harness.start(manyRows, sink: RecordingSink(isWritable: false))
         await slow.sink.wait { $0.batches > 0 }
         #expect(await harness.run("INSERT INTO t VALUES (1)").end.outcome != nil)

@@ -41,6 +41,25 @@ struct SchedulerTests {
         #expect(scheduler.isQuiet)
     }
 
+    @Test func `a read that sleeps lets another one run, and goes on regardless`() {
+        var scheduler = Scheduler(
+            readerCount: 1,
+            spareReaders: 1,
+            limits: .init(maxQueries: 10, maxQueriesPerClient: 4, busyTimeout: .seconds(5), idleTimeout: .seconds(3))
+        )
+        for (id, client) in ["ada", "bob", "eve"].enumerated() { _ = scheduler.submit(ticket(UInt64(id), client)) }
+        #expect(scheduler.assign() == [.read(ticket(0, "ada"), reader: 0)])
+        scheduler.readPaused(0)
+        #expect(scheduler.assign() == [.read(ticket(1, "bob"), reader: 1)])
+        scheduler.readPaused(1)
+        #expect(scheduler.assign() == [], "no worker is left")
+        scheduler.readResumed(0)
+        scheduler.readerFinished(1, ticket(1, "bob"))
+        #expect(scheduler.assign() == [], "the first runs again")
+        scheduler.readerFinished(0, ticket(0, "ada"))
+        #expect(scheduler.assign() == [.read(ticket(2, "eve"), reader: 0)])
+    }
+
     @Test func `limits refuse, and are given back`() {
         var scheduler = scheduler(readers: 1)
         for id in 1...4 { #expect(scheduler.submit(ticket(UInt64(id), "ada")) == nil) }

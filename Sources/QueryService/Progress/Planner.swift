@@ -64,6 +64,8 @@ final class Planner: Sendable {
         try connection.configure(.defensive, true)
         let end = ContinuousClock.now + Self.budget
         connection.setProgressHandler(everySteps: Pulse.steps) { ContinuousClock.now < end ? .proceed : .interrupt }
+        // With a hook, as the writer has one, DELETE without WHERE is a scan instead of one step that no percentage fits.
+        connection.setPreUpdateHook { _ in }
         let estimator = RowEstimator(connection: connection)
         var known: [Int: (count: Double, name: String)?] = [:]
         return WorkPlan(try Self.program(sql, on: connection)) { root in

@@ -9,7 +9,7 @@ struct ProgressEstimator: Sendable {
     }
 
     /// How much longer a row takes that a capture keeps.
-    private static let captureFactor = 3.0
+    private static let captureFactor = 1.8
 
     private let capturedRows: Double
     private var stages: [WorkPlan.Stage]

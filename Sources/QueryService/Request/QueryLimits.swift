@@ -4,6 +4,9 @@ package struct QueryLimits: Sendable {
 
     /// Read-only connections, each on a thread of its own: how many reads run at the same time.
     package var readerCount = 4
+    /// Further read-only connections, which stand in for those whose query sleeps because its receiver takes no rows: so
+    /// many slow receivers delay nobody else.
+    package var spareReaderCount = 16
     /// Queries that wait or run at the same time, over all clients.
     package var maxQueries = 1_000
     /// Queries of one client that wait or run at the same time.

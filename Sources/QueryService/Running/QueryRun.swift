@@ -17,6 +17,8 @@ final class QueryRun {
     /// Reads what the commit needs to know, which can take long after a large transaction.
     var isCommitting = false
 
+    /// Told when the query begins and ends to sleep for its receiver.
+    var onPause: ((Bool) -> Void)?
     private let limits: QueryLimits
     private let maxRows: Int
     private let maxPause: Duration
@@ -133,6 +135,8 @@ final class QueryRun {
 
     private func sleepUntilWritable() throws(Ended) {
         let start = ContinuousClock.now
+        onPause?(true)
+        defer { onPause?(false) }
         while true {
             // In this order: a wake between the look and the sleep is kept.
             control.parker.forgetWake()

@@ -19,8 +19,10 @@ final class ReaderLane {
 
     func close() { guarded = nil }
 
-    func run(_ control: QueryControl, generation: Int) -> Conclusion {
+    /// - Parameter onPause: told when the query begins and ends to sleep for its receiver.
+    func run(_ control: QueryControl, generation: Int, onPause: @escaping (Bool) -> Void) -> Conclusion {
         let run = QueryRun(control, limits: configuration.limits, lane: .reader, planner: planner)
+        run.onPause = onPause
         do throws(Ended) {
             let guarded: GuardedConnection
             do { guarded = try open(generation: generation) } catch { throw Ended.failed(QueryFailure(error)) }

@@ -47,7 +47,11 @@ struct Scheduler {
     private let limits: Limits
     private var readQueue = FairQueue()
     private var writeQueue = FairQueue()
+    private let readerCount: Int
+    private let workerCount: Int
     private var idleReaders: [Int]
+    /// Reads that sleep for their receivers. They take no time, so that others may run in their stead.
+    private var pausedReads: Set<UInt64> = []
     private var running: [UInt64: Ticket] = [:]
     private var isWriterBusy = false
     private var holder: Holder?
@@ -61,9 +65,14 @@ struct Scheduler {
     private var departed: Set<ClientKey> = []
     private(set) var isShuttingDown = false
 
-    init(readerCount: Int, limits: Limits) {
+    /// - Parameters:
+    ///   - readerCount: reads that run at the same time.
+    ///   - spareReaders: workers beyond those, for when reads sleep.
+    init(readerCount: Int, spareReaders: Int = 0, limits: Limits) {
         self.limits = limits
-        idleReaders = Array((0..<readerCount).reversed())
+        self.readerCount = readerCount
+        workerCount = readerCount + spareReaders
+        idleReaders = Array((0..<workerCount).reversed())
     }
 
     var queryCount: Int { running.count + readQueue.count + writeQueue.count }
@@ -148,7 +157,9 @@ struct Scheduler {
     /// The work that can start now; each worker named is busy from now on.
     mutating func assign() -> [Assignment] {
         var assignments: [Assignment] = []
-        while let reader = idleReaders.last, let ticket = readQueue.popFirst() {
+        while workerCount - idleReaders.count - pausedReads.count < readerCount, let reader = idleReaders.last,
+            let ticket = readQueue.popFirst()
+        {
             idleReaders.removeLast()
             running[ticket.id] = ticket
             assignments.append(.read(ticket, reader: reader))
@@ -167,8 +178,15 @@ struct Scheduler {
         return writeQueue.popFirst(of: holder.client).map { .write($0) }
     }
 
+    /// The query sleeps until its receiver takes rows again.
+    mutating func readPaused(_ id: UInt64) { pausedReads.insert(id) }
+
+    /// It goes on, even if more reads than usual run then.
+    mutating func readResumed(_ id: UInt64) { pausedReads.remove(id) }
+
     mutating func readerFinished(_ reader: Int, _ ticket: Ticket) {
         idleReaders.append(reader)
+        pausedReads.remove(ticket.id)
         running[ticket.id] = nil
         forget(ticket)
     }
