@@ -202,6 +202,20 @@ test("what can't be replayed is told, and a snapshot is asked for anew", async (
   client.close();
 });
 
+test("half a snapshot is none: after a loss a new one is taken, a whole one is resumed", async () => {
+  for (const [last, expected] of [[false, { snapshot: true }], [true, { since: "e:7" }]]) {
+    const server = new FakeServer();
+    const client = server.connect();
+    client.subscribe("tables", { tables: ["a"], snapshot: true });
+    const first = await server.sent("subscribe");
+    server.socket.push("subscribed", "tables", { channel: "tables", position: "e:7" }, { replyTo: first.id });
+    server.socket.push("table:snapshot", "tables", { tableName: "a", columns: ["x"], rows: [[1]], last }, { position: "e:7" });
+    server.socket.drop(1006);
+    assert.deepEqual((await server.sent("subscribe")).data, { tables: ["a"], ...expected });
+    client.close();
+  }
+});
+
 test("close codes decide whether to come back", async () => {
   for (const code of [1002, 1003, 1007, 1009, 4400, 4401, 4403]) {
     const server = new FakeServer();

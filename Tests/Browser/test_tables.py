@@ -105,7 +105,7 @@ def test_the_keyboard_walks_over_cells_and_opens_one(music, visitors):
 
 def test_the_schema_is_complete_and_live(music, visitors):
     page = visitors.open(f"{music.url}/#/tables/album/schema")
-    schema = page.locator(".schema")
+    schema = page.locator(".schema-view")
     expect(schema).to_contain_text("generated, virtual")
     expect(schema).to_contain_text("album_by_artist")
     expect(schema.get_by_role("link", name="artist")).to_be_visible()

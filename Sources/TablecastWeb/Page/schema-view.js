@@ -5,7 +5,7 @@ import { displayName } from "./format.js";
 import { highlighted } from "./sql.js";
 
 export class SchemaView {
-  element = el("div.schema");
+  element = el("div.schema-view");
 
   draw(description) {
     const { columns = [], foreignKeys = [], indexes = [], triggers = [], sql } = description;
