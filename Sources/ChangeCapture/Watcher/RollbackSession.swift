@@ -104,18 +104,20 @@ final class RollbackSession: WatchSession {
     private func report(_ copy: ShadowCopy, _ capture: CommitCapture) throws(WatchError) -> SessionEnd? {
         // Most of the reading is done without a lock; under it only what seems to differ is read again. A commit in between
         // makes that worthless, and after a few tries the lock is held for all of it.
-        // Having had the lock once, the commit that was noticed is known to be complete: page 1 is written before the others.
         guard try lock() else { return nil }
+        // Read under the lock: a commit under way writes page 1 before the others, and a scan in the midst of it would find
+        // the state that it leaves but not all of its pages.
+        let complete = Result { () throws(WatchError) in try readState() }
         reader.end()
-        let scan = failedScans < Self.maxFailedScans ? try self.scan(copy) : nil
+        let expected = try complete.get()
+        let scanned = failedScans < Self.maxFailedScans ? try scan(copy, pageCount: expected.pageCount) : nil
         guard try lock() else { return nil }
         let locked = Result { () throws(WatchError) in
-            let locked = try self.scan(scan == nil ? copy : nil)
-            if let scan, locked.state != scan.state { return nil as (FileState, ShadowChanges)? }
-            let candidates = scan?.candidates ?? locked.candidates
+            let now = try readState()
+            if scanned != nil, now != expected { return nil as (FileState, ShadowChanges)? }
+            let candidates = if let scanned { scanned } else { try scan(copy, pageCount: now.pageCount) }
             return try WatchError.wrap { () throws(SQLiteError) in
-                let pageCount = locked.state.pageCount
-                return (locked.state, try copy.changes(candidates, in: file, pageCount: pageCount))
+                (now, try copy.changes(candidates, in: file, pageCount: now.pageCount))
             }
         }
         reader.end()
@@ -172,13 +174,9 @@ final class RollbackSession: WatchSession {
         return nil
     }
 
-    /// The file's state, and then the pages that differ from the copy, if one is given.
-    private func scan(_ copy: ShadowCopy?) throws(WatchError) -> (state: FileState, candidates: [UInt32]) {
-        let state = try readState()
-        let candidates = try WatchError.wrap { () throws(SQLiteError) in
-            try copy?.candidates(in: file, pageCount: state.pageCount)
-        }
-        return (state, candidates ?? [])
+    /// The pages that differ from the copy.
+    private func scan(_ copy: ShadowCopy, pageCount: UInt32) throws(WatchError) -> [UInt32] {
+        try WatchError.wrap { () throws(SQLiteError) in try copy.candidates(in: file, pageCount: pageCount) }
     }
 
     private func readState() throws(WatchError) -> FileState {

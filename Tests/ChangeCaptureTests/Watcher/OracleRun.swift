@@ -29,6 +29,8 @@ enum OracleSettings {
     static var seed: UInt64 {
         value("TABLECAST_ORACLE_SEED").flatMap { UInt64($0) } ?? UInt64.random(in: 1...1_000_000)
     }
+    /// Only the cases whose names contain this.
+    static func isChosen(_ test: OracleCase) -> Bool { value("TABLECAST_ORACLE_CASE").map(test.name.contains) ?? true }
     static var digestEvery: Int { value("TABLECAST_ORACLE_DIGEST_EVERY").flatMap { Int($0) } ?? 4 }
 }
 
