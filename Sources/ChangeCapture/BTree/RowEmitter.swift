@@ -117,9 +117,16 @@ struct RowEmitter {
     ) throws(WALDecodeError) {
         let byteCount = old.payloadLength + new.payloadLength
         let level = sink.level(for: step.after.table, byteCount: byteCount)
-        guard level == .values || byteCount <= Self.maxComparedBytes else {
-            sink.count(.update, of: step.after.table)
-            return
+        let rowid = step.after.table.hasRowid ? new.rowid : nil
+        if level < .values, byteCount > Self.maxComparedBytes {
+            if level == .counts {
+                sink.count(.update, of: step.after.table)
+                return
+            }
+            if step.keyIsRowid {
+                emit(RowChange(operation: .update, rowid: rowid, before: nil, after: nil), level, step, &sink)
+                return
+            }
         }
         let oldRow = try oldRow(old, on: oldPage, in: before, step)
         let newRow = try newRow(new, on: newPage, in: after, step)
@@ -128,7 +135,6 @@ struct RowEmitter {
             sink.count(.update, of: step.after.table)
             return
         }
-        let rowid = step.after.table.hasRowid ? new.rowid : nil
         emit(RowChange(operation: .update, rowid: rowid, before: oldRow, after: newRow), level, step, &sink)
     }
 

@@ -202,6 +202,23 @@ import Testing
         #expect(tables[1].rows.map { $0.after?.values } == [[.text("key")]])
     }
 
+    @Test func `a row larger than the limit is told by its key`() throws {
+        let scenario = try Scenario(
+            """
+            CREATE TABLE t(id INTEGER PRIMARY KEY, x); INSERT INTO t VALUES(1, zeroblob(2000000)), (2, zeroblob(2000000));
+            CREATE TABLE w(k PRIMARY KEY, x) WITHOUT ROWID; INSERT INTO w VALUES('key', zeroblob(2000000))
+            """
+        )
+        let tables = try scenario.commit(
+            "BEGIN; UPDATE t SET x = zeroblob(2000001) WHERE id = 1; DELETE FROM t WHERE id = 2; UPDATE w SET x = zeroblob(2000001); COMMIT",
+            limits: CaptureLimits(maxValueBytes: 1_000_000)
+        )
+        #expect(tables.map(\.detail) == [.keys, .keys])
+        #expect(tables[0].rows.map(\.rowid) == [2, 1])
+        #expect(tables[1].rows.map { $0.after?.values } == [[.text("key")]])
+        #expect(tables.map(\.updated) == [1, 1])
+    }
+
     @Test func `keys alone are told when no more is asked for`() throws {
         let scenario = try Scenario(
             "CREATE TABLE w(x, k PRIMARY KEY) WITHOUT ROWID; INSERT INTO w VALUES(1, 'a'), (2, 'b')"
