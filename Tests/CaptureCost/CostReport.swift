@@ -6,10 +6,12 @@ import SQLiteConnection
 struct CostReport {
     let rows: Int
     let rounds: Int
+    /// The one workload to measure; nil for all.
+    let only: Int?
 
     func run() throws {
         print("\(rows) rows, best of \(rounds); SQLite \(Library.version)")
-        for workload in Workload.allCases {
+        for (number, workload) in Workload.allCases.enumerated() where only ?? number == number {
             var best: [CaptureLevel?: Duration] = [:]
             for _ in 0..<rounds {
                 for level in [nil] + CaptureLevel.allCases.map(Optional.some) {

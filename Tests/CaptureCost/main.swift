@@ -3,7 +3,7 @@ import OracleSupport
 import SQLiteConnection
 
 // What capture costs: each workload with and without it, in turns and in one process, processor time, best of several
-// rounds. Prints the ratio for each level. `CaptureCost [thousands of rows, 1000] [rounds, 3]`; `CaptureCost memory` shows
+// rounds. Prints the ratio for each level. `CaptureCost [thousands of rows, 1000] [rounds, 3] [workload 0-3]`; `CaptureCost memory` shows
 // what a transaction of five million rows holds at its end.
 
 let arguments = CommandLine.arguments.dropFirst()
@@ -12,5 +12,6 @@ if arguments.first == "memory" {
 } else {
     let thousands = arguments.first.flatMap { Int($0) } ?? 1_000
     let rounds = arguments.dropFirst().first.flatMap { Int($0) } ?? 3
-    try CostReport(rows: thousands * 1_000, rounds: rounds).run()
+    let only = arguments.dropFirst(2).first.flatMap { Int($0) }
+    try CostReport(rows: thousands * 1_000, rounds: rounds, only: only).run()
 }

@@ -11,6 +11,13 @@ package struct ScriptStep: Sendable, CustomStringConvertible {
         package var column: String
         package var rowid: Int64
         package var bytes: [UInt8]
+
+        package init(table: String, column: String, rowid: Int64, bytes: [UInt8]) {
+            self.table = table
+            self.column = column
+            self.rowid = rowid
+            self.bytes = bytes
+        }
     }
 
     package init(_ sql: String, interruptAfter: Int? = nil, blobWrite: BlobWrite? = nil) {

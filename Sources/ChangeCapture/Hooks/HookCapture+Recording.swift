@@ -32,7 +32,14 @@ extension HookCapture {
         guard let table = trail.current.tables[name], table.description.kind == .table,
             let baseName = trail.baseName(of: name)
         else { return nil }
-        return log.table(baseName, TableShape(table.description), isShadow: table.isShadow)
+        return log.table(baseName, shape(of: table), isShadow: table.isShadow)
+    }
+
+    private func shape(of table: SchemaSnapshot.Table) -> TableShape {
+        if let known = shapes[table.name] { return known }
+        let shape = TableShape(table.description)
+        shapes[table.name] = shape
+        return shape
     }
 
     /// The content of a row that the hook cannot report without loss, read while it is still there.

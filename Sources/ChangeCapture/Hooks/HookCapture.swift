@@ -27,6 +27,8 @@ package final class HookCapture {
     var log: TransactionLog
     var trail: SchemaTrail
     var recorder = RowRecorder()
+    // By name in the schema of the moment.
+    var shapes: [SQLName: TableShape] = [:]
     var readers: [SQLName: RowReader?] = [:]
 
     private var isRunningOwnStatement = false
@@ -214,6 +216,7 @@ package final class HookCapture {
     }
 
     private func forgetShapes() {
+        shapes = [:]
         readers = [:]
         recorder.forgetTables()
     }

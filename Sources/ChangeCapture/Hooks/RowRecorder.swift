@@ -171,8 +171,11 @@ struct RowRecorder: ~Copyable {
     @inline(never)
     private mutating func encodeKeyThroughSQL(_ shape: TableShape, _ readBefore: ReadBefore) {
         let key = Row(record: keyEncoder.finish { [UInt8]($0) + [UInt8]($1) }, count: shape.identity.count)
-        // Beyond 2⁵³ the conversion lost digits, and the row is not found.
-        guard readBefore(shape, .equalKey(key), &encoder) else {
+        // Beyond 2⁵³ the conversion loses digits, and a row that is found need not be the one.
+        let isExact = shape.doubtfulKeyPositions.allSatisfy { position in
+            if case .real(let value) = key[position] { abs(value) < 0x1p53 } else { true }
+        }
+        guard isExact, readBefore(shape, .equalKey(key), &encoder) else {
             isKeyLost = true
             return
         }
