@@ -1,8 +1,10 @@
 """SIGTERM and SIGINT: clients are told, what is open is rolled back, the process ends with 0."""
 
 import signal
+import socket
 import sqlite3
 import time
+import urllib.request
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -55,3 +57,15 @@ def test_a_listener_comes_back_and_misses_nothing(serve, start, run, music):
     listener.line('"genre_id":101')
     # Without a history file the new server cannot vouch for what happened between: the listener says so.
     assert any("may have been missed" in line for line in listener.errors)
+
+
+def test_half_a_request_does_not_hold_it_up(serve, music):
+    server = serve(music)
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        head = f"POST /query HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: 100\r\n\r\n{{"
+        connection.sendall(head.encode())
+        with urllib.request.urlopen(f"{server.http}/health", timeout=10):
+            pass
+        begin = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begin < 5

@@ -125,10 +125,18 @@ extension ServeCommand {
 private struct Stopping: Service {
     let service: TablecastService
 
+    /// From the end of the service on, which has rolled everything back, for HTTP requests that are still under way.
+    static let requestPatience = Duration.seconds(1)
+
     func run() async throws {
         // Throws when the group is cancelled, which ends the service just as well.
         try? await gracefulShutdown()
         await service.shutDown()
+        // A client that sent half of a request holds its connection for as long as it likes. Nothing is lost with it.
+        Task.detached {
+            try? await Task.sleep(for: Self.requestPatience)
+            ServeCommand.exit()
+        }
     }
 }
 
