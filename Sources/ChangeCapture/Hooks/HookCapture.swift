@@ -43,12 +43,22 @@ package final class HookCapture {
     private let versionStatement: ReusableStatement
 
     /// Takes over the connection's pre-update hook, until the capture goes. The connection must be outside of a
-    /// transaction, and this the only capture on it.
+    /// transaction, and this the only capture on it. Fails where the library has no such hook.
     package init(
         _ connection: Connection,
         level: CaptureLevel = .values,
         limits: CaptureLimits = CaptureLimits()
     ) throws(SQLiteError) {
+        // Without it nothing would be told, and nobody would know: the update hook misses too much to stand in for it.
+        guard Library.hasPreUpdateHook else {
+            throw SQLiteError(
+                code: .misuse,
+                message: """
+                    the SQLite library (version \(Library.version)) was built without SQLITE_ENABLE_PREUPDATE_HOOK, \
+                    by which changes are captured; use one that has it, such as that of Debian or Ubuntu
+                    """
+            )
+        }
         self.connection = connection
         self.level = level
         self.limits = limits
