@@ -114,7 +114,11 @@ package struct Replica {
                 kept.isEmpty ? "INSERT INTO \(name) DEFAULT VALUES" : "INSERT INTO \(name)(\(names)) VALUES(\(marks))",
                 kept.compactMap { sources[$0] }.map { old[$0] }
             )
-            let new = Row(try scratch.query("SELECT * FROM \(name)").first ?? [])
+            var values = try scratch.query("SELECT * FROM \(name)").first ?? []
+            for column in values.indices where description.columns[column].visibility != .generatedVirtual {
+                if let source = sources[column] { values[column] = old[source] }
+            }
+            let new = Row(values)
             try scratch.execute("DELETE FROM \(name)")
             let isRowid = if case .rowid = identity { true } else { false }
             result[isRowid ? identity : .key(new.selecting(description.primaryKey))] = new

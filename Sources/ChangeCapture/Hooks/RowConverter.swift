@@ -11,6 +11,8 @@ final class RowConverter {
     private var clear: Statement
     /// For each value that is inserted, its position in the old row.
     private let sources: [Int]
+    /// The stored columns that stay, with their positions in the old row.
+    private let kept: [(column: Int, source: Int)]
     private let columnCount: Int
 
     /// - Parameters:
@@ -25,6 +27,10 @@ final class RowConverter {
             table.columns[column].visibility == .normal && sources[column] != nil
         }
         self.sources = kept.compactMap { sources[$0] }
+        self.kept = table.columns.indices.compactMap { column in
+            guard table.columns[column].visibility != .generatedVirtual else { return nil }
+            return sources[column].map { (column, $0) }
+        }
         columnCount = table.columns.count
         let columns = kept.map { SQLName(table.columns[$0].name).quoted }.joined(separator: ", ")
         let values = kept.map { _ in "?" }.joined(separator: ", ")
@@ -47,6 +53,10 @@ final class RowConverter {
         select.reset()
         _ = try clear.step()
         clear.reset()
+        // A stored value stays as it is, also where an incremental blob write made it one that no INSERT would store.
+        for (column, source) in kept where column < converted.count && source < values.count {
+            converted[column] = values[source]
+        }
         return Row(converted)
     }
 }
