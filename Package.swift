@@ -164,7 +164,8 @@ let package = Package(
         .testTarget(
             name: "TablecastTests",
             dependencies: [
-                "Tablecast", "TablecastHummingbird", "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore,
+                "Tablecast", "TablecastHummingbird", "ChangeCapture", "OracleSupport", "SQLiteConnection",
+                "WebSocketTransport", "WireProtocol", nioCore,
                 nioHTTP1, nioPosix,
             ],
             swiftSettings: swiftSettings

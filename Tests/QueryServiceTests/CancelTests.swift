@@ -61,6 +61,8 @@ struct CancelTests {
     @Test func `a write is cancelled while another process holds the lock`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         let foreign = try Connection(path: harness.database.path, mode: .readWrite)
+        // The service may be in the middle of opening its connections.
+        foreign.setBusyTimeout(.seconds(10))
         try foreign.execute("BEGIN IMMEDIATE; INSERT INTO t VALUES (0)")
         let waiting = harness.start("INSERT INTO t VALUES (2)") { $0.progressInterval = .milliseconds(20) }
         await waiting.sink.wait { $0.progress.contains { $0.message.contains("lock") } }
@@ -74,6 +76,7 @@ struct CancelTests {
     @Test func `a lock of another process that lasts too long is BUSY`() async throws {
         let harness = try Harness("CREATE TABLE t(v)") { $0.limits.busyTimeout = .milliseconds(50) }
         let foreign = try Connection(path: harness.database.path, mode: .readWrite)
+        foreign.setBusyTimeout(.seconds(10))
         try foreign.execute("BEGIN IMMEDIATE")
         #expect(await harness.run("INSERT INTO t VALUES (2)").end.failure?.code == .busy)
     }

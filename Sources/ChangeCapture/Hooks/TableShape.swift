@@ -45,7 +45,7 @@ struct TableShape: Sendable {
                 columns[column].defaultSQL.map { $0.uppercased() != "NULL" } ?? false
                     && table.rowidAlias != column && !table.primaryKey.contains(column)
             } ?? -1
-        rowidName = Self.rowidName(in: table)
+        rowidName = table.rowidName
         columnCount = columns.count
         hasRealColumn = readsIntegersAsReal.contains(true)
         hookColumnsOfIdentity = identity
@@ -74,13 +74,6 @@ struct TableShape: Sendable {
             return Array(columns.indices)
         }
         return columns.indices.filter { updated.contains(SQLName(columns[$0].name)) }
-    }
-
-    private static func rowidName(in table: TableDescription) -> String? {
-        if let alias = table.rowidAlias { return SQLName(table.columns[alias].name).quoted }
-        return ["rowid", "_rowid_", "oid"].first { name in
-            !table.columns.contains { SQLName.areEqualIgnoringCase($0.name.utf8, name.utf8) }
-        }
     }
 }
 

@@ -51,3 +51,17 @@ extension TableDescription: Hashable {
         hasher.combine(kind)
     }
 }
+
+extension TableDescription {
+    /// What the rowid can be asked for by: `rowid`, or another of its names where a column has taken that; nil where columns
+    /// have taken all of them, and for a table without one.
+    ///
+    /// Source: [ROWIDs and the INTEGER PRIMARY KEY](https://sqlite.org/lang_createtable.html#rowid).
+    package var rowidName: String? {
+        guard hasRowid else { return nil }
+        if let rowidAlias { return SQLName(columns[rowidAlias].name).quoted }
+        return ["rowid", "_rowid_", "oid"].first { name in
+            !columns.contains { SQLName.areEqualIgnoringCase($0.name.utf8, name.utf8) }
+        }
+    }
+}

@@ -15,13 +15,14 @@ enum VirtualColumns {
         from connection: Connection
     ) throws(SQLiteError) {
         let table = rows.table
+        // Where columns have taken every name of the rowid there is no way to ask for one row.
+        if table.hasRowid, table.rowidName == nil { return }
         let virtual = table.columns.indices.filter { table.columns[$0].visibility == .generatedVirtual }
         let columns = virtual.map { SQLName(table.columns[$0].name).quoted }.joined(separator: ",")
         // Without an index: SQLite may answer from one that holds another encoding of an equal value.
         let condition =
-            table.hasRowid
-            ? "NOT INDEXED WHERE rowid=?"
-            : "WHERE "
+            table.rowidName.map { "NOT INDEXED WHERE \($0)=?" }
+            ?? "WHERE "
                 + table.primaryKey.map { "\(SQLName(table.columns[$0].name).quoted) IS ?" }.joined(separator: " AND ")
         var statement = try connection.prepare("SELECT \(columns) FROM \(SQLName(name).quoted) \(condition)")
         for index in rows.rows.indices {

@@ -25,7 +25,8 @@ final class SnapshotRows: @unchecked Sendable {
 
         init(_ table: TableDescription, _ connection: Connection) throws(SQLiteError) {
             self.table = table
-            let rowid = table.rowidColumn
+            // Where columns are the key, it is among them.
+            let rowid = table.primaryKey.isEmpty ? table.rowidName : nil
             hasRowids = rowid != nil
             let name = SQLName(table.name).quoted
             statement = try connection.prepare("SELECT \(rowid.map { "\($0), " } ?? "")* FROM main.\(name)")
@@ -83,15 +84,5 @@ final class SnapshotRows: @unchecked Sendable {
         TableSnapshotPayload.endWriting(to: &writer, isLast: isLast, rowids: rowids)
         writer.endEnvelope()
         return EncodedMessage(writer, type: .tableSnapshot)
-    }
-}
-
-extension TableDescription {
-    /// What the rowid can be asked for by, where it is the key of the table's rows; nil where columns are, and where
-    /// columns have taken all of its names.
-    fileprivate var rowidColumn: String? {
-        guard hasRowid, primaryKey.isEmpty else { return nil }
-        let names = Set(columns.map { $0.name.lowercased() })
-        return ["rowid", "_rowid_", "oid"].first { !names.contains($0) }
     }
 }

@@ -1,0 +1,175 @@
+import ChangeCapture
+import SQLiteConnection
+import Tablecast
+import WireProtocol
+
+/// All tables of a database according to one client's messages, schema changes included, held against the database.
+///
+/// Tables are known by the bytes of their names: two names can differ in Unicode normalisation alone.
+struct OracleReplica {
+    enum Identity: Hashable {
+        case rowid(Int64)
+        case key([String: WireValue])
+    }
+
+    private struct Table {
+        var rows: [Identity: [String: WireValue]] = [:]
+        /// Its columns changed: what became of its rows is for SQLite to say.
+        var isUnknown = false
+        /// Two of its columns are one to Swift's strings: as a dictionary a row of it is not whole.
+        var isOpaque = false
+
+        mutating func takeColumns(_ columns: [ColumnPayload]?) {
+            let names = (columns ?? []).map(\.name)
+            isOpaque = Set(names).count != names.count
+        }
+    }
+
+    private(set) var position: Position?
+    private(set) var complaints: [String] = []
+    private(set) var rowChanges = 0
+    private var tables: [[UInt8]: Table] = [:]
+    private var isWithinTransaction = false
+
+    /// Whether everything up to a position has been applied, to the last message of its transaction.
+    func hasReached(_ goal: Position) -> Bool {
+        guard let position, !isWithinTransaction else { return false }
+        return position.isBefore(goal) == false
+    }
+
+    mutating func apply(_ message: Envelope) {
+        switch message.payload {
+        case .tableCreated(let created):
+            if tables[Array(created.tableName.utf8)] != nil { complain("\(created.tableName) is created twice") }
+            var table = Table()
+            table.takeColumns(created.columns)
+            tables[Array(created.tableName.utf8)] = table
+            note(message, created.context)
+        case .tableDropped(let dropped):
+            if tables.removeValue(forKey: Array(dropped.tableName.utf8)) == nil {
+                complain("\(dropped.tableName) is dropped and was not there")
+            }
+            note(message, dropped.context)
+        case .tableModified(let modified):
+            switch modified.change {
+            case .schema(let schema): apply(schema, modified.tableName)
+            case .rows(let rows): apply(rows, modified.tableName)
+            }
+            note(message, modified.context)
+        default: break
+        }
+    }
+
+    private mutating func complain(_ text: String) { complaints.append(text) }
+
+    private mutating func note(_ message: Envelope, _ context: TableEventContext) {
+        guard let transaction = context.transaction, message.header.position == transaction.position else {
+            return complain("a message without its transaction")
+        }
+        let now = transaction.position
+        if isWithinTransaction ? now != position : position.map({ now != $0.next }) ?? false {
+            complain("\(now) follows \(position.map { "\($0)" } ?? "nothing")")
+        }
+        position = now
+        isWithinTransaction = !transaction.isLast
+    }
+
+    private mutating func apply(_ schema: SchemaModification, _ name: String) {
+        let key = Array(name.utf8)
+        if let previous = schema.previousName {
+            guard let table = tables.removeValue(forKey: Array(previous.utf8)) else {
+                return complain("\(previous) is renamed and was not there")
+            }
+            tables[key] = table
+        }
+        if tables[key] == nil { complain("\(name) is altered and was not there") }
+        tables[key]?.isUnknown = true
+        tables[key]?.takeColumns(schema.columns)
+    }
+
+    private mutating func apply(_ rows: RowsModification, _ name: String) {
+        let key = Array(name.utf8)
+        guard var table = tables[key] else { return complain("rows of \(name), which was not there") }
+        guard let changes = rows.rows else { return complain("no rows for \(name)") }
+        for change in changes {
+            rowChanges += 1
+            let identity: Identity = change.rowid.map { .rowid($0) } ?? .key(change.key.mapValues(\.bytewise))
+            let before = change.before?.mapValues(\.bytewise)
+            // An update whose key changed carries the old one in `before`.
+            let old: Identity =
+                change.rowid != nil || before == nil
+                ? identity : .key(before?.filter { change.key[$0.key] != nil } ?? [:])
+            if !table.isUnknown, !table.isOpaque, table.rows[old] != before {
+                complain("\(name) \(change.key): had \(table.rows[old] ?? [:]), told \(change.before ?? [:])")
+            }
+            table.rows[old] = nil
+            table.rows[identity] = change.after?.mapValues(\.bytewise)
+        }
+        tables[key] = table
+    }
+
+    /// Compares everything with what a plain connection reads.
+    mutating func compare(with connection: Connection) throws {
+        let schema = try SchemaSnapshot.load(from: connection)
+        let names = Set(schema.visibleTables.map { Array($0.description.name.utf8) })
+        if names != Set(tables.keys) {
+            complain(
+                "tables \(tables.keys.map { String(decoding: $0, as: UTF8.self) }), really \(schema.visibleTables.map(\.description.name))"
+            )
+        }
+        for table in schema.visibleTables where table.description.kind == .table {
+            let key = Array(table.description.name.utf8)
+            // Swift's strings make one of column names that differ in normalisation alone.
+            let columns = table.description.columns.map(\.name)
+            guard Set(columns).count == columns.count, let truth = try Self.rows(of: table.description, connection)
+            else {
+                continue
+            }
+            if tables[key]?.isUnknown == true {
+                tables[key]?.rows = truth
+                tables[key]?.isUnknown = false
+            } else if tables[key]?.rows != truth {
+                let known = tables[key]?.rows ?? [:]
+                for identity in Set(known.keys).union(truth.keys) where known[identity] != truth[identity] {
+                    let differing = Set((known[identity] ?? [:]).keys).union((truth[identity] ?? [:]).keys)
+                        .filter { known[identity]?[$0] != truth[identity]?[$0] }
+                    complain(
+                        "\(table.description.name) \(identity): "
+                            + differing.map { column in
+                                "\(column) is \(known[identity]?[column].map { "\($0)" } ?? "-"), really "
+                                    + (truth[identity]?[column].map { "\($0)" } ?? "-")
+                            }.joined(separator: "; ")
+                    )
+                }
+            }
+        }
+    }
+
+    /// Nil where columns have taken every name of the rowid.
+    private static func rows(
+        of table: TableDescription,
+        _ connection: Connection
+    ) throws -> [Identity: [String: WireValue]]? {
+        if table.hasRowid, table.rowidName == nil { return nil }
+        var rows: [Identity: [String: WireValue]] = [:]
+        var statement = try connection.prepare(
+            "SELECT \(table.rowidName ?? "NULL"), * FROM \(SQLName(table.name).quoted)"
+        )
+        while try statement.step() {
+            var row: [String: WireValue] = [:]
+            for column in 1..<statement.columnCount {
+                row[statement.columnName(column)] = WireValue(statement.value(column)).bytewise
+            }
+            let key = table.primaryKey.map { table.columns[$0].name }
+            rows[table.hasRowid ? .rowid(statement.integer(0)) : .key(row.filter { key.contains($0.key) })] = row
+        }
+        return rows
+    }
+}
+
+extension WireValue {
+    /// The value with its text as bytes: two strings of Swift's are equal when they differ in normalisation alone.
+    fileprivate var bytewise: WireValue {
+        if case .text(let text) = self { .malformedText(Array(text.utf8)) } else { self }
+    }
+}
