@@ -23,7 +23,7 @@ enum VirtualColumns {
         let condition =
             table.rowidName.map { "NOT INDEXED WHERE \($0)=?" }
             ?? "WHERE "
-                + table.primaryKey.map { "\(SQLName(table.columns[$0].name).quoted) IS ?" }.joined(separator: " AND ")
+            + table.primaryKey.map { "\(SQLName(table.columns[$0].name).quoted) IS ?" }.joined(separator: " AND ")
         var statement = try connection.prepare("SELECT \(columns) FROM \(SQLName(name).quoted) \(condition)")
         for index in rows.rows.indices {
             guard let row = rows.rows[index][keyPath: image] else { continue }
