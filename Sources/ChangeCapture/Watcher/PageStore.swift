@@ -8,12 +8,14 @@ final class PageStore {
     /// ``pageSize`` less the bytes reserved at each page's end.
     let usableSize: Int
     private let file: DatabaseFile
+    /// Of the file itself: see ``DatabaseFile/path``.
     private let path: String
     private var wal: WALFile?
     private var frames = FrameIndex()
     private let cache: PageCache
 
-    init(path: String, file: DatabaseFile, maxCacheBytes: Int) throws(WatchError) {
+    init(file: DatabaseFile, maxCacheBytes: Int) throws(WatchError) {
+        let path = file.path
         self.path = path
         self.file = file
         // Page 1 of the file is never without its header: WAL mode itself is noted there. Neither size can change while

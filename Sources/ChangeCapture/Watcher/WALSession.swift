@@ -47,7 +47,7 @@ final class WALSession: WatchSession {
             throw .discontinuity("there is no wal-index")
         }
         pins = try SnapshotPins(path: path, file: file, index: index, limits: limits)
-        store = try PageStore(path: path, file: file, maxCacheBytes: limits.maxPageCacheBytes)
+        store = try PageStore(file: file, maxCacheBytes: limits.maxPageCacheBytes)
         pin = try pins.pinNext()
         pins.advance()
         captured = pin.header
@@ -60,7 +60,7 @@ final class WALSession: WatchSession {
         position = SnapshotReader(store: store, lastFrame: captured.maxFrame, pageCount: pageCount)
         capture = try CommitCapture(position, limits: limits)
         checkpointer = try Checkpointer(path: path)
-        probe = LockProbe(databasePath: path)
+        probe = LockProbe(databasePath: file.path)
         pacing = WakePacing(limits: limits)
         checkpoints = CheckpointPolicy(limits: limits)
         stall = StallDetector(limits: limits)

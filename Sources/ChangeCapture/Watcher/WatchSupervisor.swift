@@ -64,7 +64,7 @@ final class WatchSupervisor: Sendable {
             if error.code.primary == .notADatabase { throw .notADatabase(path: path, reason: error.message) }
             throw .sqlite(error)
         }
-        let events = FileEvents(databasePath: path, wake: wake)
+        let events = FileEvents(databasePath: file.path, wake: wake)
         let mode = try WatchError.wrap { () throws(SQLiteError) in try file.journalMode() }
         if file.isReadOnly {
             delivery.send(

@@ -34,6 +34,11 @@ package final class DatabaseFile {
         self.methods = methods.pointee
     }
 
+    /// The absolute path of the file itself, behind any symbolic link: its log and its wal-index are beside it.
+    ///
+    /// Source: [`sqlite3_db_filename`](https://sqlite.org/c3ref/db_filename.html).
+    package var path: String { sqlite3_db_filename(connection.handle, "main").map { String(cString: $0) } ?? "" }
+
     /// Closes the connection and with it the locks and the mapping. A ``WALIndex`` must not be read afterwards.
     package func close() {
         isClosed = true

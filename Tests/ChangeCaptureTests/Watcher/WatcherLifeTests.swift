@@ -97,6 +97,23 @@ import Testing
         #expect(log.wait { $0.inserted(8) })
     }
 
+    @Test func `a database behind a symbolic link is followed, and so is the next one that the link names`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let other = try TemporaryDatabase("CREATE TABLE t(a)")
+        let link = database.directory.appendingPathComponent("link.db").path
+        #expect(symlink(database.path, link) == 0)
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: link, sink: log)
+        try watcher.start()
+        defer { watcher.stop() }
+        try connect(database).execute("INSERT INTO t VALUES(1)")
+        #expect(log.wait { $0.inserted(1) })
+        #expect(unlink(link) == 0 && symlink(other.path, link) == 0)
+        #expect(log.wait { $0.isEpoch(.fileReplaced) })
+        try connect(other).execute("INSERT INTO t VALUES(2)")
+        #expect(log.wait { $0.inserted(2) })
+    }
+
     @Test func `a log that is created after the start begins a new epoch`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)", journalMode: "delete")
         let log = EventLog()
