@@ -21,6 +21,20 @@ package struct DatabaseHeader: Hashable, Sendable {
 
     package var usableSize: Int { pageSize - reservedByteCount }
 
+    /// Of a file without any byte, as SQLite will write it unless it is told otherwise.
+    package static let empty = DatabaseHeader()
+
+    private init() {
+        pageSize = 4096
+        reservedByteCount = 0
+        pageCount = 0
+        firstFreelistTrunk = 0
+        freelistPageCount = 0
+        schemaCookie = 0
+        hasPointerMap = false
+        encoding = .utf8
+    }
+
     /// Parses the first 100 bytes of a file or of page 1. An encrypted file fails here, by its magic.
     package init(_ bytes: UnsafeRawBufferPointer) throws(WALDecodeError) {
         guard bytes.count >= Self.byteCount else {

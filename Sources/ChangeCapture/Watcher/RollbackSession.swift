@@ -207,9 +207,22 @@ private struct FileState: Equatable {
         self = try withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) { buffer in
             Result { () throws(SQLiteError) in
                 try file.read(into: buffer, at: 0)
-                return try Self(UnsafeRawBufferPointer(buffer), file)
+                let bytes = UnsafeRawBufferPointer(buffer)
+                // Nothing was ever written, or page 1 is still to come in a first commit that is under way.
+                guard bytes.contains(where: { $0 != 0 }) else { return .empty }
+                return try Self(bytes, file)
             }
         }.get()
+    }
+
+    /// A file without a byte is a database without a page.
+    private static let empty = FileState(header: .empty, changeCounter: 0, isWAL: false, pageCount: 0)
+
+    private init(header: DatabaseHeader, changeCounter: UInt32, isWAL: Bool, pageCount: UInt32) {
+        self.header = header
+        self.changeCounter = changeCounter
+        self.isWAL = isWAL
+        self.pageCount = pageCount
     }
 
     private init(_ bytes: UnsafeRawBufferPointer, _ file: DatabaseFile) throws(SQLiteError) {

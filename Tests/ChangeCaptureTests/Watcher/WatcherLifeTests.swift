@@ -114,6 +114,17 @@ import Testing
         #expect(log.wait { $0.inserted(2) })
     }
 
+    @Test func `a file without a byte is an empty database`() throws {
+        let database = try TemporaryDatabase()
+        try Data().write(to: URL(fileURLWithPath: database.path))
+        let log = EventLog()
+        let watcher = try watch(database, log)
+        defer { watcher.stop() }
+        try connect(database).execute("BEGIN; CREATE TABLE t(a); INSERT INTO t VALUES(1); COMMIT")
+        #expect(log.wait { $0.inserted(1) })
+        #expect(log.transactions.count == 1)
+    }
+
     @Test func `a log that is created after the start begins a new epoch`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)", journalMode: "delete")
         let log = EventLog()
