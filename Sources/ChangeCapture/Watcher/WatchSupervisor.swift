@@ -66,21 +66,33 @@ final class WatchSupervisor: Sendable {
         }
         let events = FileEvents(databasePath: file.path, wake: wake)
         let mode = try WatchError.wrap { () throws(SQLiteError) in try file.journalMode() }
+        let session: any WatchSession =
+            if mode == "wal" {
+                try WALSession(
+                    path: path,
+                    file: file,
+                    identity: identity,
+                    events: events,
+                    delivery: delivery,
+                    limits: limits
+                )
+            } else {
+                try RollbackSession(
+                    path: path,
+                    file: file,
+                    identity: identity,
+                    events: events,
+                    delivery: delivery,
+                    limits: limits
+                )
+            }
+        // Not before: an opening that fails is tried again and again.
         if file.isReadOnly {
             delivery.send(
                 .notice("\(path) cannot be written by this process: its log is kept short by its writers alone")
             )
         }
-        if mode == "wal" {
-            return try WALSession(
-                path: path,
-                file: file,
-                identity: identity,
-                events: events,
-                delivery: delivery,
-                limits: limits
-            )
-        }
+        guard mode != "wal" else { return session }
         delivery.send(
             .notice(
                 """
@@ -90,13 +102,6 @@ final class WatchSupervisor: Sendable {
                 """
             )
         )
-        return try RollbackSession(
-            path: path,
-            file: file,
-            identity: identity,
-            events: events,
-            delivery: delivery,
-            limits: limits
-        )
+        return session
     }
 }

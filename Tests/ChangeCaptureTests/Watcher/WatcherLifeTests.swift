@@ -125,6 +125,27 @@ import Testing
         #expect(log.transactions.count == 1)
     }
 
+    @Test func `a file that cannot be followed for long is complained of once`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)", journalMode: "delete")
+        let damaged = try TemporaryDatabase("CREATE TABLE t(a)", journalMode: "delete")
+        let file = try #require(FileHandle(forUpdatingAtPath: damaged.path))
+        // The type of the table's only page: SQLite opens such a file.
+        try file.seek(toOffset: 4096)
+        try file.write(contentsOf: [7])
+        try file.close()
+        let intact = try TemporaryDatabase("CREATE TABLE t(a)", journalMode: "delete")
+        let log = EventLog()
+        let watcher = try watch(database, log)
+        defer { watcher.stop() }
+        #expect(rename(damaged.path, database.path) == 0)
+        #expect(log.wait { $0.isGone })
+        #expect(rename(intact.path, database.path) == 0)
+        #expect(log.wait { $0.isBack })
+        #expect(log.wait { $0.isEpoch(.fileReplaced) })
+        #expect(log.all.filter { $0.hasNotice(containing: "journal mode") }.count == 2)
+        #expect(log.all.filter(\.isGone).count == 1)
+    }
+
     @Test func `a log that is created after the start begins a new epoch`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)", journalMode: "delete")
         let log = EventLog()
