@@ -51,10 +51,4 @@ extension Connection {
     package func configure(_ flag: ConfigurationFlag, _ isOn: Bool) throws(SQLiteError) {
         try check(csqlite_db_config_flag(handle, flag.rawValue, isOn ? 1 : 0, nil))
     }
-
-    package func isConfigured(_ flag: ConfigurationFlag) throws(SQLiteError) -> Bool {
-        var value: Int32 = 0
-        try check(csqlite_db_config_flag(handle, flag.rawValue, -1, &value))
-        return value != 0
-    }
 }

@@ -82,9 +82,6 @@ package final class Connection {
     /// Whether the main database cannot be written, be it by mode or by the file's permissions.
     package var isReadOnly: Bool { sqlite3_db_readonly(handle, "main") == 1 }
 
-    /// The absolute file name of the main database; empty for one in memory.
-    package var fileName: String { sqlite3_db_filename(handle, "main").map { String(cString: $0) } ?? "" }
-
     // MARK: Running SQL
 
     /// Runs every statement of the string and drops the rows.

@@ -38,8 +38,6 @@ package struct Statement: ~Copyable {
     /// Ends the run, releases its locks and keeps the bindings.
     package func reset() { sqlite3_reset(handle) }
 
-    package func clearBindings() { sqlite3_clear_bindings(handle) }
-
     // MARK: Parameters
 
     package var parameterCount: Int { Int(sqlite3_bind_parameter_count(handle)) }
@@ -47,12 +45,6 @@ package struct Statement: ~Copyable {
     /// The name with its prefix (`:a`, `@a`, `$a`, `?5`); nil for a plain `?`. Indexes begin at 1.
     package func parameterName(at index: Int) -> String? {
         sqlite3_bind_parameter_name(handle, Int32(clamping: index)).map { String(cString: $0) }
-    }
-
-    /// The index of a parameter given with its prefix; nil when the statement has none of that name.
-    package func parameterIndex(named name: String) -> Int? {
-        let index = sqlite3_bind_parameter_index(handle, name)
-        return index == 0 ? nil : Int(index)
     }
 
     /// Binds a value; SQLite copies its bytes. Indexes begin at 1; one beyond the last is `SQLITE_RANGE`.
@@ -91,11 +83,6 @@ package struct Statement: ~Copyable {
 
     package func columnName(_ column: Int) -> String {
         sqlite3_column_name(handle, Int32(clamping: column)).map { String(cString: $0) } ?? ""
-    }
-
-    /// The declared type of the table column behind a result column; nil for an expression.
-    package func declaredType(_ column: Int) -> String? {
-        sqlite3_column_decltype(handle, Int32(clamping: column)).map { String(cString: $0) }
     }
 
     /// The value of a column, counted from 0, without copying its bytes: they are valid within the call alone.
@@ -145,11 +132,5 @@ package struct StatementCounter: RawRepresentable, Sendable, Hashable {
     /// Steps forward in a table as part of a full scan.
     package static let fullScanSteps = StatementCounter(rawValue: SQLITE_STMTSTATUS_FULLSCAN_STEP)
     package static let sorts = StatementCounter(rawValue: SQLITE_STMTSTATUS_SORT)
-    /// Rows put into automatic indexes.
-    package static let automaticIndexRows = StatementCounter(rawValue: SQLITE_STMTSTATUS_AUTOINDEX)
-    package static let virtualMachineSteps = StatementCounter(rawValue: SQLITE_STMTSTATUS_VM_STEP)
     package static let runs = StatementCounter(rawValue: SQLITE_STMTSTATUS_RUN)
-    package static let reprepares = StatementCounter(rawValue: SQLITE_STMTSTATUS_REPREPARE)
-    /// Bytes of heap that the statement holds.
-    package static let memoryUsed = StatementCounter(rawValue: SQLITE_STMTSTATUS_MEMUSED)
 }

@@ -12,7 +12,8 @@ import Testing
     @Test func `every storage class comes back as it was bound`() throws {
         let connection = try Connection(path: ":memory:", mode: .readWriteCreate)
         let values: [SQLiteValue] = [
-            .null, .integer(.min), .integer(.max), .integer(0), .real(-0.5), .real(.infinity), .real(5e-324),
+            .null, .integer(.min), .integer(.max), .integer(0), .real(-0.5), .real(.infinity),
+            .real(.leastNonzeroMagnitude),
             .text(""), .text("naïve ☕️ \u{0}after NUL"), .blob([]), .blob([0, 255, 1]), .malformedText([0xff, 0x41]),
         ]
         for value in values {

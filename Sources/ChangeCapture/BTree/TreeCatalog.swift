@@ -41,9 +41,4 @@ package final class TreeCatalog: Sendable {
 
     /// The position in ``trees`` of the reported table.
     package func tree(ofTable name: SQLName) -> Int? { treeOfTable[name] }
-
-    /// Tables whose decoded rows have NULL where a VIRTUAL generated column's value belongs.
-    package var tablesWithVirtualColumns: [TableDescription] {
-        trees.compactMap { $0.layout }.filter(\.hasVirtualColumns).map(\.table)
-    }
 }

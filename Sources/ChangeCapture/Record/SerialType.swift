@@ -43,5 +43,4 @@ package struct SerialType: RawRepresentable, Sendable, Hashable {
     }
 
     @inline(__always) package var isText: Bool { rawValue >= 13 && rawValue & 1 == 1 }
-    @inline(__always) package var isBlob: Bool { rawValue >= 12 && rawValue & 1 == 0 }
 }

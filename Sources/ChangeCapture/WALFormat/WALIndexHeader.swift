@@ -62,8 +62,6 @@ package struct WALCheckpointInfo: Hashable, Sendable {
     package static let byteCount = 40
     /// A read mark that nobody uses.
     package static let unusedMark = UInt32.max
-    /// The byte of the wal-index that stands for the lock of read mark 0; the others follow it.
-    package static let firstReadLockByte = 123
 
     /// Frames that are in the database file too.
     package var backfilledFrames: UInt32

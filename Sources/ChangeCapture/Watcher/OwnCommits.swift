@@ -80,8 +80,6 @@ package final class OwnCommits: Sendable {
     /// Whether a commit was announced that is not delivered yet.
     var hasAnnounced: Bool { state.withLock { !$0.announced.isEmpty } }
 
-    func isDelivered(_ token: UInt64) -> Bool { state.withLock { $0.lastDelivered >= token } }
-
     /// Takes the commits up to this token from the record and lets their writer go on.
     func delivered(_ token: UInt64) {
         state.update { state in

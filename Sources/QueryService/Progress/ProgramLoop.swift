@@ -80,11 +80,6 @@ struct Program: Sendable {
     private static let entries: Set<String> = ["Rewind", "Last", "Sort", "SorterSort"]
     private static let openings: Set<String> = ["OpenRead", "OpenWrite", "ReopenIdx", "OpenEphemeral", "SorterOpen"]
 
-    /// The innermost loop around an address.
-    func innermostLoop(around address: Int) -> ProgramLoop? {
-        loops.filter { $0.contains(address) }.min { $0.end - $0.start < $1.end - $1.start }
-    }
-
     /// Whether the loop is run once although it is within another one: the code for constants and subqueries that do not
     /// depend on the row.
     func isOnce(_ loop: ProgramLoop) -> Bool {

@@ -76,7 +76,6 @@ struct Scheduler {
     }
 
     var queryCount: Int { running.count + readQueue.count + writeQueue.count }
-    var transactionHolder: ClientKey? { holder?.client }
     /// Nothing runs, waits or is held open.
     var isQuiet: Bool { queryCount == 0 && !isWriterBusy && holder == nil }
 

@@ -49,10 +49,6 @@ final class ResponsePipe: Sendable {
 
     var queuedBytes: Int { state.withLock { $0.pending.readableBytes + $0.bytesInFlight } }
 
-    var isCancelled: Bool {
-        state.withLock { if case .cancelled = $0.closing { true } else { false } }
-    }
-
     /// Ends the response after what is pending.
     func finish() { close(.finished) }
 
