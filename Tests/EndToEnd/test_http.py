@@ -2,8 +2,11 @@
 
 import json
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
+
+import pytest
 
 from processes import LIMIT, Command
 from sockets import Client
@@ -111,3 +114,27 @@ def test_a_schema_that_is_nasty_on_purpose_is_reported_as_it_is(serve, nasty):
         assert data["rows"][0]["after"] == {
             "<script>alert(2)</script>": "a", 'onclick="alert(3)"': "b", "&lt;": "c",
         }  # fmt: skip
+
+
+def broadcast(server, **body):
+    request = urllib.request.Request(f"{server.http}/broadcast", data=json.dumps(body).encode(), method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=LIMIT) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_a_broadcast_reaches_everybody_or_one_channel(server):
+    with Client(server.ws) as client:
+        assert broadcast(server, type="chat:message", data={"text": "hello"}) == 202
+        # A type of the application's own is no part of the contract.
+        assert json.loads(client.socket.recv(LIMIT))["data"] == {"text": "hello"}
+        assert broadcast(server, type="chat:other", channel="queries", data={}) == 202
+        assert broadcast(server, type="chat:last", channel="notifications", data={}) == 202
+        assert json.loads(client.socket.recv(LIMIT))["type"] == "chat:last"
+
+
+@pytest.mark.parametrize("type", ["table:modified", "subscribed", "", "a\ndata: {}\n\nevent: table:modified", "x" * 129])
+def test_a_broadcast_cannot_imitate_the_service(server, type):
+    assert broadcast(server, type=type, data={}) in (400, 403)

@@ -52,7 +52,10 @@ struct Announcement {
         case nil: type = MessageType("notification")
         case .string(let name):
             type = MessageType(name)
-            if type.isReserved || name.isEmpty {
+            guard type.isWellFormed else {
+                throw ProtocolError(.invalidMessage, "type: expected 1 to 128 bytes without control characters")
+            }
+            guard !type.isReserved else {
                 throw ProtocolError(.forbidden, "type: \"\(name)\" belongs to the protocol; choose a name of your own")
             }
         default: throw ProtocolError(.invalidMessage, "type: expected a string")

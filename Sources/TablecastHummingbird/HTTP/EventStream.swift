@@ -9,7 +9,8 @@ final class EventStream: Outlet {
     /// Lines for each message: its type, its position where a client can resume, the envelope.
     static let serverSentEvents = Representation(name: "server-sent-events") { message in
         var lines = ByteBuffer()
-        lines.writeString("event: \(message.type.rawValue)\n")
+        // An application's own type could break the line, and begin another.
+        if message.type.isWellFormed { lines.writeString("event: \(message.type.rawValue)\n") }
         if let position = message.resumePosition { lines.writeString("id: \(position)\n") }
         // JSON has no line breaks outside of strings, and escapes them within.
         lines.writeString("data: ")
