@@ -89,7 +89,6 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
-                .product(name: "HummingbirdTLS", package: "hummingbird"),
             ],
             swiftSettings: swiftSettings
         ),
@@ -164,8 +163,8 @@ let package = Package(
             name: "TablecastTests",
             dependencies: [
                 "Tablecast", "TablecastHummingbird", "ChangeCapture", "OracleSupport", "SQLiteConnection",
-                "WebSocketTransport", "WireProtocol", nioCore,
-                nioHTTP1, nioPosix,
+                "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL,
+                .product(name: "Hummingbird", package: "hummingbird"),
             ],
             swiftSettings: swiftSettings
         ),

@@ -1,11 +1,19 @@
 import ArgumentParser
+import Tablecast
 
-/// Runs the body of a command; a ``CommandFailure`` is printed to stderr and becomes the exit code.
+/// Runs the body of a command; a ``CommandFailure`` is printed to stderr and becomes the exit code, as
+/// does what is wrong with a database file.
 func reportingFailure(_ body: () async throws -> Void) async throws {
     do {
         try await body()
     } catch let failure as CommandFailure {
-        Terminal.error.writeLine(failure.rendered(Terminal.error.palette))
-        throw failure.status.exitCode
+        throw report(failure)
+    } catch let error as DatabaseFileError {
+        throw report(CommandFailure(error))
     }
+}
+
+private func report(_ failure: CommandFailure) -> ExitCode {
+    Terminal.error.writeLine(failure.rendered(Terminal.error.palette))
+    return failure.status.exitCode
 }

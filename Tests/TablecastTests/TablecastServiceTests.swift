@@ -148,11 +148,4 @@ import WireProtocol
         await writer.close()
         await running.service.shutDown()
     }
-
-    @Test func `a file that is not there is refused with what to do`() async throws {
-        let error = #expect(throws: DatabaseFileError.self) {
-            try TablecastService(database: DatabaseConfiguration(path: "/nowhere/none.db"))
-        }
-        #expect(error == .notFound(path: "/nowhere/none.db"))
-    }
 }

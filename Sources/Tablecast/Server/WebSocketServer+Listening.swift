@@ -20,12 +20,12 @@ extension WebSocketServer {
 
     /// Listens on the configured host and port.
     ///
-    /// - Throws: ``ServerError/alreadyStarted``, what the system says about the address (`EADDRINUSE`), or what NIOSSL says
-    ///   about the certificate.
+    /// - Throws: ``ServerError/alreadyStarted``, what the system says about the address (`EADDRINUSE`), or
+    ///   ``TLSFilesError``.
     public func start(on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton) async throws {
         guard listener.begin() else { throw ServerError.alreadyStarted }
         do {
-            let tls = try configuration.tls.map { try $0.context() }
+            let tls = try configuration.tls.map { try NIOSSLContext(configuration: $0.tlsConfiguration()) }
             let channel = try await ServerBootstrap(group: group)
                 .serverChannelOption(.backlog, value: 1_024)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -49,9 +49,11 @@ extension WebSocketServer {
     /// initializer, behind a TLS handler if there is one. Requests that are none for the WebSocket are refused.
     ///
     /// ```swift
-    /// ServerBootstrap(group: group).childChannelInitializer { channel in
-    ///     channel.eventLoop.makeCompletedFuture { try server.configure(channel) }
-    /// }
+    /// let channel = try await ServerBootstrap(group: group)
+    ///     .childChannelInitializer { channel in
+    ///         channel.eventLoop.makeCompletedFuture { try server.configure(channel) }
+    ///     }
+    ///     .bind(host: "127.0.0.1", port: 3001).get()
     /// ```
     public func configure(_ channel: any NIOCore.Channel, isSecure: Bool = false) throws {
         try mount.configure(channel, isSecure: isSecure)
@@ -80,6 +82,8 @@ extension WebSocketServer {
     }
 }
 
+/// Why a ``WebSocketServer`` cannot be started.
 public enum ServerError: Error, Sendable, Hashable {
+    /// It listens already, or is about to.
     case alreadyStarted
 }

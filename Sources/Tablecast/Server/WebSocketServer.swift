@@ -12,7 +12,7 @@ import WireProtocol
 ///
 /// ```swift
 /// let server = try await WebSocketServer.start()
-/// server.notifyTableCreated(TableCreatedPayload(tableName: "albums", timestamp: 1_738_454_400_000))
+/// server.notifyTableCreated(TableCreatedPayload(tableName: "album"))
 /// await server.stop()
 /// ```
 ///

@@ -1,64 +1,51 @@
-import SQLiteConnection
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
-/// Why a file cannot be served. The description says what to do.
+/// Why a file cannot be served. The description names the file, says what is wrong with it and what to do.
 public enum DatabaseFileError: Error, Sendable, Hashable {
     case notFound(path: String)
+    /// The directory that the file would be in does not exist.
+    case noDirectory(path: String)
     case isDirectory(path: String)
+    /// A device, a socket, a pipe.
+    case isNoRegularFile(path: String)
+    /// This user may not read the file.
+    case notReadable(path: String)
+    /// This user may not write the file, or may not write beside it, where SQLite keeps its journal.
+    case notWritable(path: String)
+    /// What the operating system says, where no other case fits.
+    case unreachable(path: String, reason: String)
     case notADatabase(path: String)
-    case permissionDenied(path: String)
+    /// What SQLite says, where no other case fits.
     case unusable(path: String, reason: String)
 }
 
 extension DatabaseFileError: CustomStringConvertible {
-    public var description: String {
+    public var description: String { advice.map { "\(problem). \($0)" } ?? problem }
+
+    /// What is wrong, without a full stop.
+    package var problem: String {
         switch self {
-        case .notFound(let path):
-            "there is no file \(path); create it first, for instance with: sqlite3 \(path) 'PRAGMA journal_mode = WAL'"
-        case .isDirectory(let path):
-            "\(path) is a directory; name the database file in it"
-        case .notADatabase(let path):
-            "\(path) is not an SQLite database, or it is encrypted"
-        case .permissionDenied(let path):
-            "\(path) cannot be read by this user; the service needs to read it, and to write it and its directory unless it is read-only"
-        case .unusable(let path, let reason):
-            "\(path) cannot be opened: \(reason)"
+        case .notFound(let path): "there is no file '\(path)'"
+        case .noDirectory(let path): "the directory '\(path)' does not exist"
+        case .isDirectory(let path): "'\(path)' is a directory"
+        case .isNoRegularFile(let path): "'\(path)' is not a regular file"
+        case .notReadable(let path): "'\(path)' may not be read by this user"
+        case .notWritable(let path): "'\(path)' may not be written by this user"
+        case .unreachable(let path, let reason): "'\(path)' cannot be opened: \(reason)"
+        case .notADatabase(let path): "'\(path)' is not a SQLite database"
+        case .unusable(let path, let reason): "'\(path)' cannot be used: \(reason)"
         }
     }
-}
 
-/// A database file that was looked at before anything else opens it.
-struct DatabaseFile {
-    /// The last component of the path.
-    let name: String
-
-    static func checked(_ configuration: DatabaseConfiguration) throws(DatabaseFileError) -> DatabaseFile {
-        let path = configuration.path
-        var status = stat()
-        guard stat(path, &status) == 0 else {
-            throw errno == EACCES ? .permissionDenied(path: path) : .notFound(path: path)
+    /// What to do about it, as a sentence.
+    package var advice: String? {
+        switch self {
+        case .notFound: "Check the path: the file must exist; an empty one is an empty database."
+        case .isDirectory: "Name the database file within it."
+        case .isNoRegularFile: "Name a SQLite database file."
+        case .notReadable: "Change its permissions, or run as a user that may read it."
+        case .notWritable:
+            "Serve it read-only, or change its permissions; SQLite keeps its journal beside the file, so its directory counts too."
+        case .notADatabase: "It does not begin with 'SQLite format 3'. An encrypted database looks like this too."
+        case .noDirectory, .unreachable, .unusable: nil
         }
-        if status.st_mode & S_IFMT == S_IFDIR { throw .isDirectory(path: path) }
-        guard access(path, R_OK) == 0 else { throw .permissionDenied(path: path) }
-        do throws(SQLiteError) {
-            let connection = try Connection(path: path, mode: configuration.switchesToWAL ? .readWrite : .readOnly)
-            connection.setBusyTimeout(.seconds(5))
-            _ = try connection.query("SELECT count(*) FROM sqlite_schema")
-            if configuration.switchesToWAL { _ = try connection.query("PRAGMA journal_mode = WAL") }
-        } catch {
-            switch error.code.primary {
-            case .notADatabase: throw .notADatabase(path: path)
-            case .cantOpen, .permission: throw .permissionDenied(path: path)
-            default: throw .unusable(path: path, reason: error.message)
-            }
-        }
-        return DatabaseFile(name: path.split(separator: "/").last.map(String.init) ?? path)
     }
 }

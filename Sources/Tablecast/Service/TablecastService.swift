@@ -34,13 +34,17 @@ public final class TablecastService: Sendable {
         logger: Logger = Logger(label: "tablecast")
     ) throws {
         try Library.requireUsable()
-        let file = try DatabaseFile.checked(database)
+        let path = DatabasePath(database.path)
+        guard try path.inspect(writable: !database.isReadOnly) != .missing else {
+            throw DatabaseFileError.notFound(path: database.path)
+        }
+        try path.open(switchingToWAL: database.switchesToWAL)
         self.configuration = database
-        databaseName = file.name
+        databaseName = path.name
         server = WebSocketServer(configuration: configuration, logger: logger)
         let reopening = Reopening()
         feed = DatabaseFeed(
-            publisher: ChangePublisher(hub: server.hub, databaseName: file.name),
+            publisher: ChangePublisher(hub: server.hub, databaseName: databaseName),
             hub: server.hub,
             logger: logger
         ) { reopening.reopen() }

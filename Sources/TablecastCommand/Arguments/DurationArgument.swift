@@ -1,4 +1,5 @@
 import ArgumentParser
+import WireProtocol
 
 /// A duration on the command line: `30s`, `500ms`, `5m`, `1h`, or a plain number of seconds.
 struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
@@ -25,13 +26,5 @@ struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
     var defaultValueDescription: String {
         let (seconds, attoseconds) = duration.components
         return attoseconds == 0 ? "\(seconds)s" : "\(duration.milliseconds)ms"
-    }
-}
-
-extension Duration {
-    /// Whole milliseconds.
-    var milliseconds: Int64 {
-        let (seconds, attoseconds) = components
-        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
     }
 }

@@ -32,7 +32,7 @@ struct FileListener: Sendable {
     }
 
     private func open() throws -> FileWatcher {
-        guard try DatabaseFile(path: path).inspect(writable: false) != .missing else {
+        guard try DatabasePath(path).inspect(writable: false) != .missing else {
             throw CommandFailure(
                 .noInput,
                 "there is no file '\(path)'",

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Tablecast
 
 /// How `serve` treats its file.
 struct DatabaseOptions: ParsableArguments {
@@ -17,7 +18,7 @@ struct DatabaseOptions: ParsableArguments {
 
     /// Builds the file if that is asked for, and looks at it; returns whether it was built.
     func prepare(_ path: String) throws -> Bool {
-        guard try DatabaseFile(path: path).inspect(writable: !readOnly) == .missing else { return false }
+        guard try DatabasePath(path).inspect(writable: !readOnly) == .missing else { return false }
         guard let initialScript else {
             throw CommandFailure(
                 .noInput,

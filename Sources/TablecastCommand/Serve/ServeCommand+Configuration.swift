@@ -21,6 +21,9 @@ extension ServeCommand {
         configuration.maxConnections = limits.maxConnections
         configuration.heartbeatInterval = limits.heartbeatInterval.duration
         configuration.limits.closeTimeout = Self.closeTimeout
+        if let certificate = address.tlsCertificate, let key = address.tlsKey {
+            configuration.tls = .init(certificateChain: certificate, privateKey: key)
+        }
         if let bytes = limits.maxMessageBytes?.bytes { configuration.limits.maxMessageBytes = bytes }
         if let bytes = limits.maxQueuedBytes?.bytes { configuration.limits.maxQueuedBytes = bytes }
         if !address.allowedOrigins.isEmpty { configuration.origins = .sameAnd(address.allowedOrigins) }

@@ -1,10 +1,8 @@
 import ArgumentParser
 import Hummingbird
 import HummingbirdCore
-import HummingbirdTLS
 import Logging
 import NIOCore
-import NIOSSL
 import ServiceLifecycle
 import Tablecast
 import TablecastHummingbird
@@ -17,7 +15,7 @@ extension ServeCommand {
             if wasBuilt { Terminal.error.writeLine("built \(file.printable)") }
             let logger = makeLogger()
             let service = try makeService(logger)
-            let application = try makeApplication(service, logger)
+            let application = makeApplication(service, logger)
             let group = ServiceGroup(
                 configuration: .init(
                     // Stopped from the last to the first: clients are told before the port is closed.
@@ -48,20 +46,18 @@ extension ServeCommand {
         do {
             return try TablecastService(database: databaseConfiguration, server: serverConfiguration, logger: logger)
         } catch let error as DatabaseFileError {
-            throw CommandFailure(error.exitReason, "\(error)")
+            throw error
         } catch {
             throw CommandFailure(.notADatabase, "'\(file)' cannot be served: \(error)")
         }
     }
 
-    private func makeApplication(_ service: TablecastService, _ logger: Logger) throws -> some ApplicationProtocol {
+    private func makeApplication(_ service: TablecastService, _ logger: Logger) -> some ApplicationProtocol {
         let router = Router()
         router.addTablecast(service)
-        var server = HTTPServerBuilder.tablecast(service.server)
-        if let tls = try makeTLS() { server = try .tls(server, tlsConfiguration: tls) }
         return Application(
             router: router,
-            server: server,
+            server: .tablecast(service.server),
             configuration: .init(address: .hostname(address.host, port: address.port), serverName: nil),
             onServerRunning: { channel in announce(port: channel.localAddress?.port ?? address.port) },
             logger: logger
@@ -82,31 +78,10 @@ extension ServeCommand {
         )
     }
 
-    private func makeTLS() throws -> TLSConfiguration? {
-        guard let certificate = address.tlsCertificate, let key = address.tlsKey else { return nil }
-        do {
-            let chain = try NIOSSLCertificate.fromPEMFile(certificate)
-            guard !chain.isEmpty else {
-                throw CommandFailure(.noInput, "there is no certificate in '\(certificate)'")
-            }
-            let privateKey = try NIOSSLPrivateKey(file: key, format: .pem)
-            return .makeServerConfiguration(
-                certificateChain: chain.map { .certificate($0) },
-                privateKey: .privateKey(privateKey)
-            )
-        } catch let failure as CommandFailure {
-            throw failure
-        } catch {
-            throw CommandFailure(
-                .noInput,
-                "the certificate '\(certificate)' or its key '\(key)' cannot be read: \(error)",
-                advice: "Both have to be PEM files that this user may read."
-            )
-        }
-    }
-
     private func failure(_ error: any Error) -> CommandFailure {
         switch error {
+        case let error as TLSFilesError:
+            CommandFailure(.noInput, "\(error)", advice: "Both have to be PEM files that this user may read.")
         case let error as IOError:
             .binding(host: address.host, port: address.port, errno: error.errnoCode)
         case is SocketAddressError.UnknownHost:
@@ -136,16 +111,6 @@ private struct Stopping: Service {
         Task.detached {
             try? await Task.sleep(for: Self.requestPatience)
             ServeCommand.exit()
-        }
-    }
-}
-
-extension DatabaseFileError {
-    fileprivate var exitReason: ExitReason {
-        switch self {
-        case .notFound, .isDirectory: .noInput
-        case .notADatabase, .unusable: .notADatabase
-        case .permissionDenied: .noPermission
         }
     }
 }

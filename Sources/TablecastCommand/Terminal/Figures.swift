@@ -1,3 +1,5 @@
+import WireProtocol
+
 /// Numbers as people read them.
 enum Figures {
     /// `1234567` as `1,234,567`.

@@ -11,7 +11,7 @@ public struct TableCreatedPayload: Sendable, Hashable {
 
     public init(
         tableName: String,
-        timestamp: Int64,
+        timestamp: Int64 = UnixTime.milliseconds,
         objectType: TableObjectType? = nil,
         sql: String? = nil,
         columns: [ColumnPayload]? = nil,
@@ -35,27 +35,32 @@ public enum TableObjectType: String, Sendable, Hashable, Codable {
 
 extension TableCreatedPayload: Codable {
     private enum CodingKeys: CodingKey {
-        case tableName, timestamp, objectType, sql, columns
+        case sql, columns
     }
 
     public init(from decoder: any Decoder) throws {
+        let event = try TableDroppedPayload(from: decoder)
         let container = try decoder.container(keyedBy: CodingKeys.self)
-        tableName = try container.decode(String.self, forKey: .tableName)
-        timestamp = try container.decode(Int64.self, forKey: .timestamp)
-        objectType = try container.decodeIfPresent(TableObjectType.self, forKey: .objectType)
-        sql = try container.decodeIfPresent(String.self, forKey: .sql)
-        columns = try container.decodeIfPresent([ColumnPayload].self, forKey: .columns)
-        context = try TableEventContext(from: decoder)
+        self.init(
+            tableName: event.tableName,
+            timestamp: event.timestamp,
+            objectType: event.objectType,
+            sql: try container.decodeIfPresent(String.self, forKey: .sql),
+            columns: try container.decodeIfPresent([ColumnPayload].self, forKey: .columns),
+            context: event.context
+        )
     }
 
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(tableName, forKey: .tableName)
-        try container.encode(timestamp, forKey: .timestamp)
-        try container.encodeIfPresent(objectType, forKey: .objectType)
         try container.encodeIfPresent(sql, forKey: .sql)
         try container.encodeIfPresent(columns, forKey: .columns)
-        try context.encode(to: encoder)
+        try withoutDefinition.encode(to: encoder)
+    }
+
+    /// What both events say of a table: a table that is dropped has all but its definition.
+    private var withoutDefinition: TableDroppedPayload {
+        TableDroppedPayload(tableName: tableName, timestamp: timestamp, objectType: objectType, context: context)
     }
 }
 

@@ -8,7 +8,7 @@ public struct TableDroppedPayload: Sendable, Hashable {
 
     public init(
         tableName: String,
-        timestamp: Int64,
+        timestamp: Int64 = UnixTime.milliseconds,
         objectType: TableObjectType? = nil,
         context: TableEventContext = TableEventContext()
     ) {

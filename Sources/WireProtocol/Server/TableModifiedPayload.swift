@@ -13,7 +13,7 @@ public struct TableModifiedPayload: Sendable, Hashable {
 
     public init(
         tableName: String,
-        timestamp: Int64,
+        timestamp: Int64 = UnixTime.milliseconds,
         change: Change,
         context: TableEventContext = TableEventContext()
     ) {

@@ -4,31 +4,8 @@ import Testing
 
 @testable import TablecastCommand
 
-struct DatabaseFileTests {
+struct DatabaseBuilderTests {
     private let directory = TemporaryDirectory()
-
-    @Test func `a database and an empty file can be served`() throws {
-        try Connection(path: directory.path("a.db"), mode: .readWriteCreate).execute("CREATE TABLE t (x)")
-        try directory.write("", to: "empty.db")
-        #expect(try DatabaseFile(path: directory.path("a.db")).inspect(writable: true) == .database)
-        #expect(try DatabaseFile(path: directory.path("empty.db")).inspect(writable: true) == .empty)
-        #expect(try DatabaseFile(path: directory.path("none.db")).inspect(writable: true) == .missing)
-    }
-
-    @Test(arguments: [
-        (".", ExitReason.noInput, "is a directory"), ("text", .notADatabase, "is not a SQLite database"),
-        ("no/such.db", .noInput, "does not exist"), ("text/a.db", .noInput, "cannot be opened"),
-        ("device", .noInput, "is not a regular file"),
-    ])
-    func `what cannot be served is named`(name: String, status: ExitReason, words: String) throws {
-        try directory.write("just some text, long enough for a header", to: "text")
-        try FileManager.default.createSymbolicLink(atPath: directory.path("device"), withDestinationPath: "/dev/null")
-        let failure = #expect(throws: CommandFailure.self) {
-            try DatabaseFile(path: directory.path(name)).inspect(writable: false)
-        }
-        #expect(failure?.status == status)
-        #expect(failure?.message.contains(words) == true)
-    }
 
     @Test func `a script builds the file, or leaves nothing behind`() throws {
         try directory.write("CREATE TABLE t (x); INSERT INTO t VALUES ('é');", to: "good.sql")

@@ -1,0 +1,83 @@
+import SQLiteConnection
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A path, looked at before SQLite does, to say in plain words what is wrong with it.
+///
+/// SQLite itself says "unable to open database file" for a file that is missing, one that is a directory and one that may not
+/// be read. The file is never opened here except through SQLite: closing a descriptor of its own would take away every lock
+/// that this process has on the file ([How To Corrupt](https://sqlite.org/howtocorrupt.html), section 2.2).
+package struct DatabasePath: Sendable {
+    package enum Finding: Sendable, Hashable {
+        case missing
+        /// Not necessarily a database.
+        case file
+    }
+
+    /// One page of the smallest size ([file format](https://sqlite.org/fileformat2.html#page_size)).
+    private static let minDatabaseBytes = 512
+
+    package let path: String
+
+    package init(_ path: String) { self.path = path }
+
+    /// The last component.
+    var name: String { path.split(separator: "/").last.map(String.init) ?? path }
+
+    /// Whether there is a file that SQLite may try.
+    ///
+    /// - Parameter writable: whether the file and its directory must allow writing.
+    package func inspect(writable: Bool) throws(DatabaseFileError) -> Finding {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            switch errno {
+            case ENOENT where access(directory, F_OK) == 0: return .missing
+            case ENOENT: throw .noDirectory(path: directory)
+            case EACCES: throw .notReadable(path: path)
+            case let code: throw .unreachable(path: path, reason: String(cString: strerror(code)))
+            }
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: break
+        case S_IFDIR: throw .isDirectory(path: path)
+        default: throw .isNoRegularFile(path: path)
+        }
+        guard access(path, R_OK) == 0 else { throw .notReadable(path: path) }
+        if writable {
+            guard access(path, W_OK) == 0 else { throw .notWritable(path: path) }
+            guard access(directory, W_OK) == 0 else { throw .notWritable(path: directory) }
+        }
+        // SQLite opens what is shorter than its smallest page, and fails later.
+        guard status.st_size == 0 || status.st_size >= Self.minDatabaseBytes else { throw .notADatabase(path: path) }
+        return .file
+    }
+
+    /// Reads the schema once, and switches to write-ahead logging if that is wanted. Blocks for up to five seconds while
+    /// another process holds a lock.
+    func open(switchingToWAL: Bool) throws(DatabaseFileError) {
+        do throws(SQLiteError) {
+            let connection = try Connection(path: path, mode: switchingToWAL ? .readWrite : .readOnly)
+            connection.setBusyTimeout(.seconds(5))
+            _ = try connection.query("SELECT count(*) FROM sqlite_schema")
+            if switchingToWAL { _ = try connection.query("PRAGMA journal_mode = WAL") }
+        } catch {
+            switch error.code.primary {
+            case .notADatabase: throw .notADatabase(path: path)
+            case .cantOpen, .permission: throw .notReadable(path: path)
+            default: throw .unusable(path: path, reason: error.message)
+            }
+        }
+    }
+
+    /// Where the journal goes.
+    private var directory: String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+}
