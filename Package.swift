@@ -171,8 +171,17 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "TablecastCommand", "Tablecast", "TablecastHummingbird", "ChangeCapture", "SQLiteConnection",
-                "WireProtocol",
+                "TablecastCommand", "SQLiteConnection", "WireProtocol",
+            ],
+            swiftSettings: swiftSettings
+        ),
+        // What the documentation says, against the code.
+        .testTarget(
+            name: "DocumentationTests",
+            dependencies: [
+                "TablecastCommand", "Tablecast", "TablecastHummingbird", "ChangeCapture", "WireProtocol", nioCore,
+                nioPosix,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
             ],
             swiftSettings: swiftSettings

@@ -16,13 +16,14 @@ LIMIT = 20  # seconds that any one thing may take
 class Command:
     """A running command whose lines are read as they come."""
 
-    def __init__(self, arguments, env=None):
+    def __init__(self, arguments, env=None, cwd=None):
         self.process = subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **(env or {})},
+            cwd=cwd,
         )
         self.lines = queue.Queue()
         self.seen = []

@@ -1,5 +1,6 @@
 """SIGTERM and SIGINT: clients are told, what is open is rolled back, the process ends with 0."""
 
+import json
 import signal
 import socket
 import sqlite3
@@ -9,6 +10,7 @@ import urllib.request
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from processes import Command
 from sockets import Client
 
 
@@ -69,3 +71,23 @@ def test_half_a_request_does_not_hold_it_up(serve, music):
         begin = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - begin < 5
+
+
+def test_after_a_restart_nobody_is_told_that_nothing_was_missed(serve, music):
+    server = serve(music)
+    with Client(server.ws) as client:
+        position = client.query("INSERT INTO genre VALUES(100, 'before')", "a")[1]["data"]["position"]
+    assert server.stop() == 0
+    server = serve(music, port=server.port)
+    with Client(server.ws) as client:
+        subscribed = client.subscribe("tables", since=position)["data"]
+        assert subscribed["recovered"] is False
+        assert subscribed["position"].split(":")[0] != position.split(":")[0]
+    curl = Command(["curl", "-sN", "-H", f"Last-Event-ID: {position}", f"{server.http}/events?channels=tables"])
+    try:
+        curl.line("^event: subscribed")
+        # The browser remembers the new position, and resumes by it from now on.
+        assert curl.line("^id: ").removeprefix("id: ") == subscribed["position"]
+        assert json.loads(curl.line("^data: ").removeprefix("data: "))["data"]["recovered"] is False
+    finally:
+        curl.kill()

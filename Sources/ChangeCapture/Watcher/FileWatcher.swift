@@ -5,7 +5,7 @@
 ///
 /// for try await transaction in try FileWatcher(path: "my.db").changes {
 ///     for case .rows(let rows) in transaction.events {
-///         print(rows.table.name, "+\(rows.inserted) ~\(rows.updated) -\(rows.deleted)")
+///         print(rows.table.name, rows.inserted, rows.updated, rows.deleted)
 ///     }
 /// }
 /// ```

@@ -1,0 +1,111 @@
+import ChangeCapture
+import Hummingbird
+import NIOCore
+import NIOPosix
+import Tablecast
+import TablecastHummingbird
+import WireProtocol
+
+/// The Swift of the documentation, compiled so that it stays true. Nothing runs it; `SnippetTests` compares it with the
+/// pages, line by line.
+enum Examples {
+    // MARK: A server of its own
+
+    static func factory() async throws {
+        let server = try await WebSocketServer.start()
+        server.broadcast(.custom(MessageType("chat:message"), ["text": "hello"]), to: .notifications)
+    }
+
+    static func configuration() async throws {
+        var configuration = ServerConfiguration()
+        configuration.port = 3001
+        configuration.path = "/ws"
+        configuration.heartbeatInterval = .seconds(30)
+        configuration.maxConnections = 100
+        configuration.tls = .init(certificateChain: "certificate.pem", privateKey: "key.pem")
+        let server = WebSocketServer(configuration: configuration)
+        try await server.start()
+        print(server.clientCount, "clients on port", server.port ?? 0)
+        await server.stop()
+    }
+
+    static func startAndStop() async throws {
+        let server = try await WebSocketServer.start()
+        server.notifyTableCreated(TableCreatedPayload(tableName: "album"))
+        await server.stop()
+    }
+
+    static func notifications(server: WebSocketServer) {
+        server.notifyTableCreated(TableCreatedPayload(tableName: "album", objectType: .table))
+        let rows = RowsModification(inserted: 1, updated: 0, deleted: 0)
+        server.notifyTableModified(TableModifiedPayload(tableName: "album", change: .rows(rows)))
+        server.notifyTableDropped(TableDroppedPayload(tableName: "album"))
+
+        server.notifyQueryStarted(QueryStartedPayload(queryID: "q1", sql: "SELECT * FROM album", userID: "ada"))
+        server.notifyQueryProgress(
+            QueryProgressPayload(queryID: "q1", progress: 40, message: "scanning", rowCount: 400, elapsed: 120)
+        )
+        server.notifyQueryComplete(QueryCompletePayload(queryID: "q1", rowCount: 1_000, duration: 300, changes: 0))
+        server.notifyQueryError(QueryErrorPayload(queryID: "q2", error: "no such table: albun", code: .sqlError))
+        server.notifyQueryCancelled(QueryCancelledPayload(queryID: "q3", reason: .client, rowCount: 17, duration: 90))
+    }
+
+    static func broadcasts(server: WebSocketServer, clientID: String) throws {
+        let message = ServerPayload.custom(MessageType("chat:message"), ["text": "hello"])
+        server.broadcast(message)
+        server.broadcast(message, excluding: clientID)
+        server.broadcast(message, to: .collaboration, excluding: clientID)
+        server.send(message, toClient: clientID)
+
+        try server.subscribe(clientID, to: .tables, filter: TableFilter(tables: ["album*"], rowLevel: .keys))
+        server.unsubscribe(clientID, from: .tables)
+        server.disconnect(clientID, .forbidden, reason: "come back with a ticket")
+    }
+
+    // MARK: A database
+
+    static func database() async throws {
+        let service = try TablecastService(database: DatabaseConfiguration(path: "my.db"))
+        try await service.server.start()
+    }
+
+    // MARK: In another server
+
+    static func hummingbird(router: Router<BasicRequestContext>) throws -> any ApplicationProtocol {
+        let service = try TablecastService(database: DatabaseConfiguration(path: "my.db"))
+        router.addTablecast(service)
+        let application = Application(router: router, server: .tablecast(service.server))
+        return application
+    }
+
+    static func broadcasterInHummingbird(router: Router<BasicRequestContext>) throws -> any ApplicationProtocol {
+        let server = WebSocketServer()
+        let application = Application(router: router, server: .tablecast(server))
+        return application
+    }
+
+    static func pipeline(group: any EventLoopGroup) async throws -> any NIOCore.Channel {
+        let server = WebSocketServer()
+        let channel = try await ServerBootstrap(group: group)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try server.configure(channel) }
+            }
+            .bind(host: "127.0.0.1", port: 3001).get()
+        return channel
+    }
+
+    // MARK: Without a server
+
+    static func watcher() async throws {
+        for try await transaction in try FileWatcher(path: "my.db").changes {
+            for case .rows(let rows) in transaction.events {
+                print(rows.table.name, rows.inserted, rows.updated, rows.deleted)
+            }
+        }
+    }
+
+    static func client(text: String) throws {
+        let message = try Envelope(parsing: text.utf8)
+        if case .tableModified(let change) = message.payload { print(change.tableName) }
+    }
+}

@@ -1,0 +1,138 @@
+import ArgumentParser
+import Foundation
+import Tablecast
+import Testing
+import WireProtocol
+
+@testable import TablecastCommand
+
+/// The tables of the page for operators, against the code.
+struct ReferenceTests {
+    private let page: Page
+
+    init() throws { page = try Page("Sources/Tablecast/Tablecast.docc/Operating.md") }
+
+    private func options(in text: String) -> Set<String> {
+        Set(text.matches(of: /--[a-z][a-z-]+/).map { String($0.0) })
+    }
+
+    @Test func `every option of serve has its row, and every row its option`() {
+        let documented = page.terms.filter { $0.hasPrefix("--") }
+        #expect(documented == options(in: ServeCommand.helpMessage(columns: 500)).subtracting(["--help", "--version"]))
+    }
+
+    @Test func `the README and the pages name options that there are`() throws {
+        let commands: [any ParsableCommand.Type] = [ServeCommand.self, ListenCommand.self, QueryCommand.self]
+        let known = Set(commands.flatMap { options(in: $0.helpMessage(columns: 500)) }).union(["--version"])
+        for page in try [Page("README.md")] + Page.all(in: "Sources/Tablecast/Tablecast.docc", ending: ".md") {
+            for match in page.text.matches(of: /`tablecast [^`]*`|`(--[a-z-]+)[^`]*`/) {
+                #expect(options(in: String(match.0)).isSubset(of: known), "\(page.path): \(match.0)")
+            }
+        }
+    }
+
+    @Test func `defaults of options are those of the code`() throws {
+        let serve = try ServeCommand.parse(["my.db"])
+        let server = serve.serverConfiguration
+        let database = serve.databaseConfiguration
+        let defaults = [
+            "--port": "\(server.port)", "--host": server.host, "--path": server.path,
+            "--max-connections": "\(server.maxConnections)",
+            "--heartbeat-interval": DurationArgument(server.heartbeatInterval).defaultValueDescription,
+            "--max-message-bytes": ByteCountArgument(server.limits.maxMessageBytes).defaultValueDescription,
+            "--max-queued-bytes": ByteCountArgument(server.limits.maxQueuedBytes).defaultValueDescription,
+            "--query-timeout": DurationArgument(database.limits.statementTime).defaultValueDescription,
+            "--readers": "\(database.limits.readers)", "--log-level": "\(serve.logLevel)",
+        ]
+        for (option, value) in defaults {
+            #expect(
+                page.rows.contains { $0.count > 1 && $0[0] == "`\(option)`" && $0[1] == value },
+                "\(option) \(value)"
+            )
+        }
+    }
+
+    @Test func `every limit has its row with its default`() {
+        let server = ServerConfiguration()
+        var limits: [String: any Sendable] = [
+            "maxConnections": server.maxConnections, "heartbeatInterval": server.heartbeatInterval,
+        ]
+        for child in [Mirror(reflecting: server.limits), Mirror(reflecting: DatabaseLimits())].flatMap(\.children) {
+            guard let name = child.label else { continue }
+            switch child.value {
+            case let count as Int: limits[name] = count
+            case let duration as Duration: limits[name] = duration
+            default: Issue.record("\(name) is neither a number nor a duration")
+            }
+        }
+        for (name, limit) in limits {
+            let row = page.rows.first { $0.first == "`\(name)`" }
+            #expect(row?[1] == Self.text(of: limit, named: name), "\(name)")
+        }
+    }
+
+    @Test func `every close code has its row, with what a client should do`() {
+        for code in CloseCode.allCases {
+            let advice =
+                switch code.reconnect {
+                case .no: "no"
+                case .withBackoff: "with backoff"
+                case .resume: "resume"
+                }
+            let row = page.rows.first { $0.first == "\(code.rawValue)" && $0.count == 3 }
+            #expect(row?[2] == advice, "\(code)")
+        }
+    }
+
+    @Test func `every error code has its row, and is in the contract`() throws {
+        let source = try Page("Sources/WireProtocol/Values/ErrorCode.swift").text
+        let codes = Set(source.matches(of: /rawValue: "([A-Z_]+)"/).map { String($0.1) })
+        #expect(codes.count > 15)
+        #expect(codes.subtracting(page.terms) == [])
+        let contract = try Page("Sources/TablecastHummingbird/Contract/asyncapi.yaml").text
+        for code in codes { #expect(contract.contains(code), "\(code) is not in the AsyncAPI document") }
+    }
+
+    @Test func `every message type is in the contract`() throws {
+        let source = try Page("Sources/WireProtocol/Values/MessageType.swift").text
+        let contract = try Page("Sources/TablecastHummingbird/Contract/asyncapi.yaml").text
+        for type in source.matches(of: /Self\("([a-z:]+)"\)/) {
+            #expect(contract.contains(type.1), "\(type.1)")
+        }
+    }
+
+    @Test func `every exit code has its row`() {
+        for reason in ExitReason.allCases {
+            #expect(page.rows.contains { $0.count == 2 && $0[0] == "\(reason.rawValue)" }, "\(reason)")
+        }
+    }
+
+    @Test func `every address has its row`() throws {
+        let source = try Page("Sources/TablecastHummingbird/Router+Tablecast.swift").text
+        let routes = source.matches(of: /\b(get|post)\("(\/[^"]*)"\)/)
+        #expect(routes.count > 8)
+        for route in routes {
+            #expect(page.terms.contains("\(route.1.uppercased()) \(route.2)"), "\(route.2)")
+        }
+    }
+
+    @Test func `every environment variable has its row`() throws {
+        let sources = try Page.all(in: "Sources", ending: ".swift").map(\.text).joined()
+        let names = sources.matches(of: /(?:variable|getenv)\("([A-Z_]+)"\)|environment\["([A-Z_]+)"\]/)
+            .compactMap { ($0.1 ?? $0.2).map(String.init) }
+        #expect(!names.isEmpty)
+        #expect(Set(names).subtracting(page.terms) == [])
+    }
+
+    /// A limit as the page writes it: the unit is in its name, or in its type.
+    private static func text(of limit: any Sendable, named name: String) -> String {
+        switch limit {
+        case let bytes as Int where name.hasSuffix("Bytes"): "\(bytes >> 20) MiB"
+        case let count as Int: count.formatted(.number.locale(Locale(identifier: "en_US")))
+        case let duration as Duration where duration < .seconds(1): "\(duration.milliseconds) ms"
+        case let duration as Duration where duration < .seconds(3600): "\(duration.components.seconds) s"
+        case let duration as Duration: "\(duration.components.seconds / 3600) h"
+        default: ""
+        }
+    }
+}
