@@ -16,7 +16,7 @@ public enum DatabaseEvent: Sendable {
 /// A ``ChangeSet`` and how it is to be attributed.
 public struct CapturedTransaction: Sendable {
     public var changes: ChangeSet
-    /// What ``OwnCommits`` was given for a commit of this process; nil for everybody else's.
+    /// What the service's own writer gave to find its commit by; nil for everybody else's.
     public var token: UInt64?
 
     public init(changes: ChangeSet, token: UInt64? = nil) {

@@ -11,7 +11,7 @@
 /// ```
 ///
 /// Nothing is installed in the database and nothing written to it. The file should be in WAL mode, where each commit is
-/// reported exactly once and in order; in other journal modes see <doc:CommitsOfOtherProcesses>. The work is done on a thread
+/// reported exactly once and in order; in other journal modes see *Commits of other processes*, an article of the module `Tablecast`. The work is done on a thread
 /// of its own, which ends when the iteration ends, when its task is cancelled or when the watcher is released.
 ///
 /// Source: [Write-Ahead Logging](https://sqlite.org/wal.html).

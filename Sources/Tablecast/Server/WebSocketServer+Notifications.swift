@@ -24,7 +24,7 @@ extension WebSocketServer {
     /// Sends a message to every client, whatever it subscribed to.
     ///
     /// - Parameters:
-    ///   - payload: one of the protocol's, or ``ServerPayload/custom(_:_:)`` with a type of the application's own.
+    ///   - payload: one of the protocol's, or `ServerPayload.custom(_:_:)` with a type of the application's own.
     ///   - channel: what the envelope names as its channel.
     ///   - excludedClientID: a client that does not get it, such as the one that caused it.
     public func broadcast(

@@ -27,7 +27,7 @@ public final class TablecastService: Sendable {
 
     /// Opens the database and begins to watch it.
     ///
-    /// - Throws: ``DatabaseFileError`` for a file that cannot be served, ``SQLiteError`` for anything else SQLite says.
+    /// - Throws: ``DatabaseFileError`` for a file that cannot be served, `SQLiteError` or `WatchError` for anything else SQLite says.
     public init(
         database: DatabaseConfiguration,
         server configuration: ServerConfiguration = ServerConfiguration(),
