@@ -35,7 +35,7 @@ package final class TransportResources: Sendable {
         compressed = CompressedRepresentations(limits: limits)
         let times = [
             limits.heartbeatInterval ?? .seconds(30), limits.closeTimeout, limits.lingerTimeout,
-            limits.handshakeTimeout, limits.keepAliveTimeout,
+            limits.handshakeTimeout, limits.keepAliveTimeout, limits.bodyTimeout, limits.responseTimeout,
         ]
         let shortest = times.map(\.nanoseconds).min() ?? 0
         tickPeriod = .nanoseconds(min(max(shortest / 4, 5_000_000), 1_000_000_000))

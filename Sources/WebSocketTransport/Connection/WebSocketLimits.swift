@@ -18,6 +18,10 @@ package struct WebSocketLimits: Sendable, Hashable {
     package var handshakeTimeout: TimeAmount = .seconds(10)
     /// From the end of a response to the next complete request head on the same connection. 60 s.
     package var keepAliveTimeout: TimeAmount = .seconds(60)
+    /// How long a request's body may keep us waiting. Each byte earns 2 ms more, up to this. 20 s.
+    package var bodyTimeout: TimeAmount = .seconds(20)
+    /// How long a client may take nothing of an HTTP response that waits for it; then the connection is reset. 30 s.
+    package var responseTimeout: TimeAmount = .seconds(30)
     /// Messages smaller than this are not compressed, and larger ones only if that makes them smaller; 0 compresses every
     /// message in any case. 512 bytes.
     package var minCompressedBytes = 512

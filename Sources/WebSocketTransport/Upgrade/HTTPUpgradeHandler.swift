@@ -41,14 +41,18 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// NIO's decoder stops for good behind any request with `Upgrade`, so such a connection must end with its response.
     private var closesAfterResponses = false
     private var holdsRead = false
-    /// Until when the next request's head must be complete; nil while a response is under way.
+    /// Until when the next request's head, or the next piece of its body, must be there; nil while a response is under way.
     private var deadline: NIODeadline?
+    private var body: BodyPace
+    private var response: ResponseStall
     var tickerIndex = -1
 
     init(mount: WebSocketMount, pipeline: HTTPUpgradePipeline, others: Others?) {
         self.mount = mount
         self.pipeline = pipeline
         self.others = others
+        body = BodyPace(patience: mount.limits.bodyTimeout)
+        response = ResponseStall(patience: mount.limits.responseTimeout)
     }
 
     // MARK: Requests
@@ -62,6 +66,12 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
             decideWhenReady()
         case (.end, .passing):
             state = .betweenRequests
+            // The response can be complete before the request is.
+            deadline = openResponses == 0 ? context.eventLoop.now + mount.limits.keepAliveTimeout : nil
+            context.fireChannelRead(data)
+        case (.body(let piece), .passing):
+            body.received(byteCount: piece.readableBytes, now: context.eventLoop.now)
+            deadline = nil
             context.fireChannelRead(data)
         case (_, .passing):
             context.fireChannelRead(data)
@@ -91,6 +101,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
             }
         }
         state = .passing
+        body = BodyPace(patience: mount.limits.bodyTimeout)
         context.fireChannelRead(data)
     }
 
@@ -265,6 +276,10 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     func read(context: ChannelHandlerContext) {
         switch state {
         case .asked(_, isComplete: true), .authorizing: holdsRead = true
+        case .passing:
+            body.wait(now: context.eventLoop.now)
+            deadline = body.deadline
+            context.read()
         default: context.read()
         }
     }
@@ -289,7 +304,14 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
 extension HTTPUpgradeHandler: Ticker.Member {
     func tick(now: NIODeadline) {
-        guard let deadline, now >= deadline, let context else { return }
+        guard let context else { return }
+        if !context.channel.isWritable,
+            let waiting = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes),
+            response.isOver(waitingBytes: waiting, now: now)
+        {
+            return ConnectionReset.reset(context.channel)
+        }
+        guard let deadline, now >= deadline else { return }
         if hasInstalledOthers {
             context.close(promise: nil)
         } else {

@@ -135,4 +135,25 @@ import WireProtocol
             #expect(String(buffer: try await peer.receiveRest()).hasSuffix("/a"))
         }
     }
+
+    @Test func `a body that does not come ends the connection`() async throws {
+        var limits = WebSocketLimits()
+        limits.bodyTimeout = .milliseconds(100)
+        try await TestServer.withHTTP(EchoSession.mount(limits: limits)) { server in
+            let silent = try await RawPeer.connect(to: server.port)
+            try await silent.send("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{")
+            #expect(try await silent.receiveRest().readableBytes == 0)
+        }
+    }
+
+    @Test func `a client that takes nothing of a response is reset`() async throws {
+        var limits = WebSocketLimits()
+        limits.responseTimeout = .milliseconds(100)
+        try await TestServer.withHTTP(EchoSession.mount(limits: limits)) { server in
+            let peer = try await RawPeer.connect(to: server.port, reads: false)
+            try await peer.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
+            // Ends although nothing is read, because the connection does.
+            #expect(try await peer.receiveRest().readableBytes < 16 << 20)
+        }
+    }
 }

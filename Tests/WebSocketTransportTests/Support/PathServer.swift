@@ -4,7 +4,8 @@ import NIOPosix
 
 @testable import WebSocketTransport
 
-/// An HTTP server that answers every request with its path; `/slow` takes a few turns of the event loop.
+/// An HTTP server that answers every request with its path; `/slow` takes a few turns of the event loop, and `/large` gets
+/// more than a socket takes at once.
 final class PathServer: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -23,12 +24,13 @@ final class PathServer: ChannelInboundHandler {
             context.eventLoop.assumeIsolated().execute { self.answer(uri, context, afterTurns: turns - 1) }
             return
         }
-        let headers: HTTPHeaders = ["Content-Length": String(uri.utf8.count)]
+        let body = ByteBuffer(string: uri == "/large" ? String(repeating: uri, count: 4 << 20) : uri)
+        let headers: HTTPHeaders = ["Content-Length": String(body.readableBytes)]
         context.write(
             wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: headers))),
             promise: nil
         )
-        context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: uri)))), promise: nil)
+        context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
     }
 }
