@@ -71,7 +71,7 @@ extension RequestContext {
     fileprivate func decodedParameter(_ name: String) throws -> String {
         let text = try parameters.require(name)
         guard let decoded = text.removingPercentEncoding else {
-            throw HTTPError(.badRequest, message: "\(name) in the path is not percent-encoded UTF-8")
+            throw RequestError(.badRequest, .invalidMessage, "\(name) in the path is not percent-encoded UTF-8")
         }
         return decoded
     }

@@ -1,6 +1,8 @@
 """Whatever arrives, the answer says what is wrong, and the server stays up."""
 
 import base64
+import http.client
+import json
 import os
 import socket
 import struct
@@ -118,6 +120,28 @@ def test_what_is_no_http(server, garbage):
                 pass
         except ConnectionError:
             pass  # a reset is an answer too
+
+
+@pytest.mark.parametrize(
+    "path, body, status, word",
+    [
+        ("POST /query", b"Content-Length: 100\r\n\r\n{", 400, "found less"),
+        ("POST /query", b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{", 400, "found less"),
+        ("POST /query", b"Content-Length: 5000000\r\n\r\n" + b" " * 5_000_000, 413, "4194304"),
+        ("GET /tables/%zz", b"\r\n", 400, "percent-encoded"),
+    ],
+)
+def test_a_request_that_is_wrong_in_itself(server, path, body, status, word):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        head = f"{path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nConnection: close\r\n"
+        connection.sendall(head.encode() + body)
+        connection.shutdown(socket.SHUT_WR)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert response.status == status
+        answer = json.loads(response.read())
+        assert word in answer["error"]
+        assert answer["code"]
 
 
 def test_more_connections_than_allowed(serve, music):

@@ -29,22 +29,32 @@ extension Response {
 }
 
 extension Request {
-    /// The whole body; the answer where it is larger than it may be.
-    mutating func body(upTo maxBytes: Int) async throws(BodyTooLarge) -> ByteBuffer {
+    /// The whole body; the answer where it is larger than it may be, or not whole.
+    mutating func body(upTo maxBytes: Int) async throws(RequestError) -> ByteBuffer {
         do {
             return try await collectBody(upTo: maxBytes)
+        } catch is NIOTooManyBytesError {
+            throw RequestError(.contentTooLarge, .tooBig, "the body: expected at most \(maxBytes) bytes")
         } catch {
-            throw BodyTooLarge(maxBytes: maxBytes)
+            throw RequestError(.badRequest, .invalidMessage, "the body: expected all of it, found less")
         }
     }
 }
 
-struct BodyTooLarge: HTTPResponseError {
-    let maxBytes: Int
-    let status = HTTPResponse.Status.contentTooLarge
+/// A request that is answered with what is wrong about it.
+struct RequestError: HTTPResponseError {
+    let status: HTTPResponse.Status
+    let code: ErrorCode
+    let message: String
+
+    init(_ status: HTTPResponse.Status, _ code: ErrorCode, _ message: String) {
+        self.status = status
+        self.code = code
+        self.message = message
+    }
 
     func response(from request: Request, context: some RequestContext) throws -> Response {
-        .failure(status, .tooBig, "the body: expected at most \(maxBytes) bytes")
+        .failure(status, code, message)
     }
 }
 
