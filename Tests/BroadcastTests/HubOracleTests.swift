@@ -78,21 +78,17 @@ private struct OracleRun {
         let channel: WireProtocol.Channel =
             [.queries, .notifications, .collaboration].randomElement(using: &random) ?? .queries
         let client = anyClient(&random)
-        switch Int.random(in: 0..<4, using: &random) {
+        switch Int.random(in: 0..<3, using: &random) {
         case 0:
             hub.send(message, to: channel, except: client)
             model.send(text) { $0 != client && $1.listens(to: channel) }
         case 1:
             hub.sendToEveryone(message, except: client)
             model.send(text) { id, _ in id != client }
-        case 2:
+        default:
             guard let client else { return }
             hub.send(message, to: client)
             model.send(text) { id, _ in id == client }
-        default:
-            guard let client else { return }
-            hub.send(message, to: client, andChannel: channel)
-            model.send(text) { $0 == client || $1.listens(to: channel) }
         }
     }
 

@@ -1,5 +1,6 @@
 import Broadcast
 import NIOCore
+import Synchronization
 import Testing
 import WireProtocol
 
@@ -31,6 +32,22 @@ import WireProtocol
         test.publish("t")
         test.run()
         #expect(outlet.take() == ["subscribed tables e:2 false", "e:3 t none"])
+    }
+
+    @Test func `what is too old is not replayed, even if nothing was published since`() {
+        var limits = HubLimits()
+        limits.history.maxAge = .seconds(60)
+        let now = Mutex(NIODeadline.uptimeNanoseconds(0))
+        let test = TestHub(limits: limits) { now.withLock { $0 } }
+        let (client, outlet) = test.connect()
+        for _ in 0..<2 { test.publish("t") }
+        now.withLock { $0 = $0 + .seconds(59) }
+        test.subscribeToTables(client, since: 1)
+        test.run()
+        now.withLock { $0 = $0 + .seconds(2) }
+        test.subscribeToTables(client, since: 1)
+        test.run()
+        #expect(outlet.take() == ["subscribed tables e:1 true", "e:2 t none", "subscribed tables e:2 false"])
     }
 
     @Test func `a client that is up to date is recovered with nothing`() {

@@ -5,8 +5,6 @@ struct FilterRegistry {
     private var counts: [TableFilter: Int] = [:]
     /// The same as the keys of ``counts``, without a copy for each publication.
     private(set) var filters: [TableFilter] = []
-    /// The highest level that anybody wants; nil when nobody listens to tables.
-    private(set) var highestLevel: RowLevel?
 
     var count: Int { filters.count }
 
@@ -14,7 +12,7 @@ struct FilterRegistry {
 
     mutating func add(_ filter: TableFilter) {
         counts[filter, default: 0] += 1
-        if counts[filter] == 1 { update() }
+        if counts[filter] == 1 { filters.append(filter) }
     }
 
     mutating func remove(_ filter: TableFilter) {
@@ -23,12 +21,7 @@ struct FilterRegistry {
             counts[filter] = count - 1
         } else {
             counts[filter] = nil
-            update()
+            filters.removeAll { $0 == filter }
         }
-    }
-
-    private mutating func update() {
-        filters = Array(counts.keys)
-        highestLevel = filters.map(\.rowLevel).max()
     }
 }

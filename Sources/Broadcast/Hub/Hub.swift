@@ -96,11 +96,6 @@ package final class Hub: Sendable {
         appendToAll(.message(message, to: .everyone(except: excluded)))
     }
 
-    /// To one client and every subscriber of a channel, once each: the events of a query.
-    package func send(_ message: EncodedMessage, to client: ClientID, andChannel channel: WireProtocol.Channel) {
-        appendToAll(.message(message, to: .client(client, andChannel: channel)))
-    }
-
     /// To one client.
     ///
     /// Whoever sends much keeps no more than a few calls without `whenTaken` answered: that is what bounds the memory.
@@ -129,9 +124,13 @@ package final class Hub: Sendable {
             append(.change(.subscribe(request.channel, replyTo: replyTo, then: then), of: client), for: client)
             return
         }
+        let now = clock()
         let result = sequencer.withLock { sequencer in
             Result { () throws(ProtocolError) in
-                try sequencer.subscribe(client, request.filter, since: request.since, replyTo: replyTo, then: then)
+                // It may be long ago that something was published, which is when old transactions are dropped.
+                sequencer.trimHistory(now: now)
+                let since = request.since
+                return try sequencer.subscribe(client, request.filter, since: since, replyTo: replyTo, then: then)
             }
         }
         wake(try result.get())
@@ -208,9 +207,6 @@ package final class Hub: Sendable {
     /// The distinct filters that anybody has now.
     package var filters: [TableFilter] { sequencer.withLock { $0.filters.filters } }
 
-    /// The highest level of rows that anybody wants now; nil when nobody listens to tables.
-    package var highestRowLevel: RowLevel? { sequencer.withLock { $0.filters.highestLevel } }
-
     package var statistics: HubStatistics {
         sequencer.withLock { sequencer in
             var statistics = sequencer.statistics
@@ -218,12 +214,6 @@ package final class Hub: Sendable {
             statistics.historyBytes = sequencer.history.byteCount
             return statistics
         }
-    }
-
-    /// Drops what is older than ``HistoryLimits/maxAge``. Publishing does so too; call it now and then in case nobody does.
-    package func trimHistory() {
-        let now = clock()
-        sequencer.withLock { $0.trimHistory(now: now) }
     }
 
     // MARK: Shards

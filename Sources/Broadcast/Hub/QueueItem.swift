@@ -15,8 +15,6 @@ enum QueueItem: Sendable {
     enum Audience: Sendable {
         case everyone(except: ClientID?)
         case channel(WireProtocol.Channel, except: ClientID?)
-        /// The client, and the channel's subscribers, once each.
-        case client(ClientID, andChannel: WireProtocol.Channel)
     }
 
     /// What counts towards the limit of what is pending.
@@ -35,7 +33,6 @@ enum QueueItem: Sendable {
         case .message(_, let audience):
             switch audience {
             case .everyone(let excluded), .channel(_, let excluded): excluded
-            case .client(let client, _): client
             }
         case .direct(_, let client, _), .change(_, let client): client
         }

@@ -121,7 +121,6 @@ extension Client {
         switch audience {
         case .everyone(let excluded): id != excluded
         case .channel(let channel, let excluded): id != excluded && subscriptions.includes(channel)
-        case .client(let client, let channel): id == client || subscriptions.includes(channel)
         }
     }
 }

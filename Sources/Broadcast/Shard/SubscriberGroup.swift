@@ -25,7 +25,7 @@ struct Subscriptions: Hashable {
         case .message(let message, let audience):
             switch audience {
             case .everyone: body(message)
-            case .channel(let channel, _), .client(_, let channel): if includes(channel) { body(message) }
+            case .channel(let channel, _): if includes(channel) { body(message) }
             }
         case .reset(let notice):
             if filter != nil { body(notice) }
