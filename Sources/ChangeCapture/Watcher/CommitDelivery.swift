@@ -81,10 +81,9 @@ final class CommitDelivery: Sendable {
 
     /// The commits of this process's writer that have ended, after waiting for one that is under way.
     func announcedCommits() -> [OwnCommits.Commit] {
-        if let commits = own.announced(atMost: limits.busyTimeout) { return commits }
-        send(
-            .notice("a commit of this process did not end within \(limits.busyTimeout); it may be reported as external")
-        )
+        let patience = limits.ownCommitPatience
+        if let commits = own.announced(atMost: patience) { return commits }
+        send(.notice("a commit of this process did not end within \(patience); it may be reported as external"))
         return []
     }
 

@@ -162,6 +162,25 @@ import Testing
         #expect(log.transactions.allSatisfy { $0.token == nil })
     }
 
+    @Test func `a commit that is under way for longer than a lock is waited for keeps its name`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let log = EventLog()
+        var limits = WatcherLimits()
+        limits.busyTimeout = .milliseconds(300)
+        let watcher = try DatabaseWatcher(path: database.path, sink: log, limits: limits)
+        try watcher.start()
+        let writer = try Connection(path: database.path, mode: .readWrite)
+        var frameCount: UInt32?
+        writer.setWALHook { _, count in frameCount = UInt32(count) }
+        watcher.ownCommits.willCommit()
+        try writer.execute("INSERT INTO t VALUES(1)")
+        #expect(!log.waitForTransactions(1, atMost: .milliseconds(900)))
+        watcher.ownCommits.didCommit(.init(token: 1, frameCount: frameCount, changes: nil))
+        #expect(watcher.ownCommits.waitUntilDelivered(1, atMost: .seconds(30)))
+        watcher.stop()
+        #expect(log.transactions.map(\.token) == [1])
+    }
+
     @Test func `stopping lets waiting writers go`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let watcher = try DatabaseWatcher(path: database.path, sink: EventLog())
