@@ -179,8 +179,8 @@ let package = Package(
         .testTarget(
             name: "DocumentationTests",
             dependencies: [
-                "TablecastCommand", "Tablecast", "TablecastHummingbird", "ChangeCapture", "WireProtocol", nioCore,
-                nioPosix,
+                "TablecastCommand", "Tablecast", "TablecastHummingbird", "ChangeCapture", "QueryService",
+                "WebSocketTransport", "WireProtocol", nioCore, nioPosix,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
             ],

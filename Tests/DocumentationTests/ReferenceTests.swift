@@ -1,10 +1,14 @@
 import ArgumentParser
 import Foundation
-import Tablecast
+import NIOCore
+import QueryService
 import Testing
+import WebSocketTransport
 import WireProtocol
 
+@testable import Tablecast
 @testable import TablecastCommand
+@testable import TablecastHummingbird
 
 /// The tables of the page for operators, against the code.
 struct ReferenceTests {
@@ -71,6 +75,37 @@ struct ReferenceTests {
         }
     }
 
+    @Test func `limits that are fixed are those of the code`() {
+        let queries = QueryLimits()
+        let http = WebSocketLimits()
+        let limits: [String: String] = [
+            "body of `POST /query`": Self.mebibytes(QueryRoute.maxBodyBytes),
+            "body of `POST /broadcast`": Self.mebibytes(BroadcastRoute.maxBodyBytes),
+            "HTTP request whose body does not come": "\(http.bodyTimeout.nanoseconds / 1_000_000_000) s",
+            "HTTP response that is not taken": "\(http.responseTimeout.nanoseconds / 1_000_000_000) s",
+            "HTTP connection between two requests": "\(http.keepAliveTimeout.nanoseconds / 1_000_000_000) s",
+            "SQL of a query": "\(Self.grouped(queries.maxSQLBytes)) bytes",
+            "parameters of a statement": Self.grouped(queries.maxParameters),
+            "value in SQLite": Self.mebibytes(queries.maxValueBytes),
+            "row of a result": Self.mebibytes(queries.maxRowBytes),
+            "rows in one JSON document": Self.grouped(QueryDocument.defaultMaxRows),
+            "one JSON document": Self.mebibytes(QueryDocument.maxBytes),
+            "memory of SQLite": Self.mebibytes(queries.maxHeapBytes),
+            "read whose receiver takes no rows": Self.seconds(queries.maxPause),
+            "write whose receiver takes no rows": Self.seconds(queries.maxWriterPause),
+            "read that had to pause, as a whole": Self.seconds(queries.maxSnapshotTime),
+            "snapshots that are sent at the same time": "\(SnapshotSender.maxConcurrent)",
+            "snapshot": Self.seconds(SnapshotSender.maxDuration),
+            "tables in a filter": "\(TableFilter.maxPatterns)",
+            "table's name in a filter": "\(TableFilter.maxPatternBytes) bytes",
+            "user's name": "\(ClientMessage.maxUsernameBytes) bytes",
+            "id of a request": "\(ClientMessage.maxIdentifierBytes) bytes",
+        ]
+        for (name, limit) in limits {
+            #expect(page.rows.first { $0.first == name }?[1] == limit, "\(name)")
+        }
+    }
+
     @Test func `every close code has its row, with what a client should do`() {
         for code in CloseCode.allCases {
             let advice =
@@ -127,12 +162,18 @@ struct ReferenceTests {
     /// A limit as the page writes it: the unit is in its name, or in its type.
     private static func text(of limit: any Sendable, named name: String) -> String {
         switch limit {
-        case let bytes as Int where name.hasSuffix("Bytes"): "\(bytes >> 20) MiB"
-        case let count as Int: count.formatted(.number.locale(Locale(identifier: "en_US")))
+        case let bytes as Int where name.hasSuffix("Bytes"): mebibytes(bytes)
+        case let count as Int: grouped(count)
         case let duration as Duration where duration < .seconds(1): "\(duration.milliseconds) ms"
-        case let duration as Duration where duration < .seconds(3600): "\(duration.components.seconds) s"
+        case let duration as Duration where duration < .seconds(3600): seconds(duration)
         case let duration as Duration: "\(duration.components.seconds / 3600) h"
         default: ""
         }
+    }
+
+    private static func mebibytes(_ bytes: Int) -> String { "\(grouped(bytes >> 20)) MiB" }
+    private static func seconds(_ duration: Duration) -> String { "\(grouped(Int(duration.components.seconds))) s" }
+    private static func grouped(_ count: Int) -> String {
+        count.formatted(.number.locale(Locale(identifier: "en_US")))
     }
 }
