@@ -153,7 +153,7 @@ struct ReferenceTests {
 
     @Test func `every environment variable has its row`() throws {
         let sources = try Page.all(in: "Sources", ending: ".swift").map(\.text).joined()
-        let names = sources.matches(of: /(?:variable|getenv)\("([A-Z_]+)"\)|environment\["([A-Z_]+)"\]/)
+        let names = sources.matches(of: /(?:variable|getenv)\("([A-Z_]+)"\)|"(TABLECAST_[A-Z_]+)"/)
             .compactMap { ($0.1 ?? $0.2).map(String.init) }
         #expect(!names.isEmpty)
         #expect(Set(names).subtracting(page.terms) == [])

@@ -4,9 +4,13 @@
 /// A row is identified by its rowid, in a `WITHOUT ROWID` table by its primary key. A row that moved to another identity is
 /// a delete and an insert, whoever committed it.
 public struct TableRows: Sendable {
+    /// As it is after the commit.
     public var table: TableDescription
+    /// Rows that were not there before.
     public var inserted: Int
+    /// Rows that were there before with other values.
     public var updated: Int
+    /// Rows that are not there any more.
     public var deleted: Int
     /// False where it is known only *that* rows changed: the counts are 0 then, and ``rowsOmitted`` is true.
     public var countsAreKnown: Bool

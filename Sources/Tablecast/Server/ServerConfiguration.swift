@@ -21,6 +21,7 @@ public struct ServerConfiguration: Sendable {
     public struct TLSFiles: Sendable, Hashable {
         /// The certificate first, then the intermediate ones.
         public var certificateChain: String
+        /// Without a passphrase.
         public var privateKey: String
 
         public init(certificateChain: String, privateKey: String) {
@@ -41,9 +42,11 @@ public struct ServerConfiguration: Sendable {
     public var maxConnections = 100
     /// WSS when given; plain WS otherwise.
     public var tls: TLSFiles?
+    /// Which web pages may connect: those of the same host alone.
     public var origins = Origins.same
     /// Whether to compress for clients that ask for it (permessage-deflate, RFC 7692).
     public var allowsCompression = true
+    /// Every other bound.
     public var limits = ServerLimits()
 
     public init() {}

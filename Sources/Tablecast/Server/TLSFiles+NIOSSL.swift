@@ -24,6 +24,7 @@ extension ServerConfiguration.TLSFiles {
 
 /// The certificate or its key cannot be used.
 public struct TLSFilesError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The files of which one, or both, cannot be used.
     public let files: ServerConfiguration.TLSFiles
     /// What NIOSSL says about them.
     public let reason: String

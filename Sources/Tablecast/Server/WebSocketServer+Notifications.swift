@@ -5,10 +5,16 @@ public import WireProtocol
 extension WebSocketServer {
     // MARK: Queries
 
+    /// Tells the subscribers of `queries` of a query that the application runs itself: this first, then any number of
+    /// ``notifyQueryProgress(_:)``, then one of the three ends. A service does so for the queries that run through it.
     public func notifyQueryStarted(_ payload: QueryStartedPayload) { send(.queryStarted(payload), to: .queries) }
+    /// How far the query is.
     public func notifyQueryProgress(_ payload: QueryProgressPayload) { send(.queryProgress(payload), to: .queries) }
+    /// The query ended well.
     public func notifyQueryComplete(_ payload: QueryCompletePayload) { send(.queryComplete(payload), to: .queries) }
+    /// The query failed.
     public func notifyQueryError(_ payload: QueryErrorPayload) { send(.queryError(payload), to: .queries) }
+    /// The query was stopped before its end.
     public func notifyQueryCancelled(_ payload: QueryCancelledPayload) { send(.queryCancelled(payload), to: .queries) }
 
     // MARK: Tables
@@ -16,7 +22,9 @@ extension WebSocketServer {
     /// Tells the subscribers of `tables`. For a server without a database: the service itself publishes what a database
     /// committed, with positions, and an application's own word would be no part of that.
     public func notifyTableCreated(_ payload: TableCreatedPayload) { send(.tableCreated(payload), to: .tables) }
+    /// As ``notifyTableCreated(_:)``, for a table whose schema or rows changed.
     public func notifyTableModified(_ payload: TableModifiedPayload) { send(.tableModified(payload), to: .tables) }
+    /// As ``notifyTableCreated(_:)``, for a table that is gone.
     public func notifyTableDropped(_ payload: TableDroppedPayload) { send(.tableDropped(payload), to: .tables) }
 
     // MARK: Anything

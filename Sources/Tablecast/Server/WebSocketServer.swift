@@ -18,6 +18,7 @@ import WireProtocol
 ///
 /// Thread-safe; no method blocks. Messages reach every client in the order of the calls.
 public final class WebSocketServer: Sendable {
+    /// As it was made with.
     public let configuration: ServerConfiguration
     package let hub: Hub
     /// The WebSocket for HTTP servers to mount.

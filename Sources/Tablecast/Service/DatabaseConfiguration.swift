@@ -9,6 +9,7 @@ public struct DatabaseConfiguration: Sendable {
     /// Switch a database in a rollback-journal mode to write-ahead logging, for good. Without it the service watches the
     /// file as it is, and says what it then cannot know.
     public var switchesToWAL = false
+    /// Every bound of its clients' queries.
     public var limits = DatabaseLimits()
 
     public init(path: String) { self.path = path }

@@ -15,6 +15,7 @@ package import WireProtocol
 ///
 /// Thread-safe. Keep it as long as it shall work; call ``shutDown()`` at the end.
 public final class TablecastService: Sendable {
+    /// As it was made with.
     public let configuration: DatabaseConfiguration
     /// The clients' side: start it on a port of its own, or mount it in another HTTP server.
     public let server: WebSocketServer

@@ -59,6 +59,7 @@ public struct TextPosition: Sendable, Hashable, Codable {
     }
 }
 
+/// What a user has selected in a text, from its first character to behind its last.
 public struct TextSelection: Sendable, Hashable, Codable {
     public var start: TextPosition
     public var end: TextPosition

@@ -14,12 +14,17 @@ public struct QueryRequest: Sendable, Hashable {
 
     /// One statement or several.
     public var sql: String
+    /// The values of its `?` and `:name`.
     public var parameters: Parameters
     /// The client's name for the query, to cancel it by; the service makes one otherwise.
     public var queryID: String?
+    /// Whether rows come as objects, by the names of their columns, or as arrays.
     public var rowFormat: RowFormat
+    /// Rows beyond it are left out, and `query:complete` says `truncated`. Nil for all of them.
     public var maxRows: Int?
+    /// How long it may wait and run; the service's default if nil, and never more than its limit.
     public var timeout: Duration?
+    /// The least time between two reports of progress; the service's default if nil.
     public var progressInterval: Duration?
     /// A script of several statements is one transaction.
     public var isAtomic: Bool
