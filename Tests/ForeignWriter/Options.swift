@@ -33,5 +33,9 @@ struct Options {
     var incrementalVacuumRate: Int { int("incremental", 0) }
     /// Kill the process within the transaction after this one; 0 does not.
     var killAfter: Int { int("kill", 0) }
+    /// End the process so long after it began, below a second, as `kill -9` would; 0 does not.
+    var dieAfterMicroseconds: Int { int("die", 0) }
+    /// Of this connection, in a rollback-journal mode.
+    var journal: String? { values["journal"] }
     var changesSchema: Bool { int("ddl", 1) != 0 }
 }

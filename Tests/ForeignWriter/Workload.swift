@@ -29,6 +29,8 @@ struct Workload {
             PRAGMA wal_autocheckpoint=\(options.autocheckpoint); PRAGMA secure_delete=\(secureDelete);
             """
         )
+        // Which kind of rollback journal a connection uses is its own affair; only WAL mode is noted in the file.
+        if let journal = options.journal { try connection.execute("PRAGMA journal_mode=\(journal)") }
         if options.cachePages > 0 { try connection.execute("PRAGMA cache_size=\(options.cachePages)") }
         let pageSize = try connection.query("PRAGMA page_size").first?.first
         guard case .integer(let pageSize)? = pageSize else { throw SQLiteError(code: .error, message: "no page size") }
@@ -36,6 +38,8 @@ struct Workload {
     }
 
     mutating func run() throws(SQLiteError) {
+        // The signal ends the process wherever it is by then, in the midst of a commit or of a rollback too.
+        if options.dieAfterMicroseconds > 0 { _ = ualarm(UInt32(options.dieAfterMicroseconds), 0) }
         var sequence = 0
         while sequence < options.transactions {
             do {

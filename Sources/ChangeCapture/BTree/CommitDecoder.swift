@@ -12,6 +12,15 @@ package final class CommitDecoder {
         case changed(TreeCatalog, [SchemaChange])
     }
 
+    /// What is known of the pages that a commit is said to have changed.
+    package enum Evidence: Sendable {
+        /// They are those that it wrote: the frames of a log, or more.
+        case frames
+        /// They are those whose bytes differ. A page can have been freed and used again for what it held before: it is in
+        /// another place of the database then, and nobody can see that it was written.
+        case differences
+    }
+
     package struct Statistics: Sendable, Hashable {
         package var commits = 0
         /// Commits that wrote pages without changing any.
@@ -70,22 +79,31 @@ package final class CommitDecoder {
         before: some PageReader,
         after: some PageReader,
         changedPages: [UInt32],
+        evidence: Evidence = .frames,
         schema: SchemaTransition = .unchanged,
         level: CaptureLevel = .values,
         limits: CaptureLimits = CaptureLimits()
     ) throws(WALDecodeError) -> [TableRows] {
         var collector = RowCollector(level: level, limits: limits)
-        try decode(before: before, after: after, changedPages: changedPages, schema: schema, into: &collector)
+        try decode(
+            before: before,
+            after: after,
+            changedPages: changedPages,
+            evidence: evidence,
+            schema: schema,
+            into: &collector
+        )
         return collector.finish()
     }
 
     /// Decodes a commit, handing every row to the sink as it is found.
     ///
-    /// `changedPages` are the pages of the commit's frames, in any order; repeats do no harm.
+    /// `changedPages` are the pages of the commit's frames, or those that differ, in any order; repeats do no harm.
     package func decode(
         before: some PageReader,
         after: some PageReader,
         changedPages: [UInt32],
+        evidence: Evidence = .frames,
         schema: SchemaTransition = .unchanged,
         into sink: inout some RowSink
     ) throws(WALDecodeError) {
@@ -101,7 +119,7 @@ package final class CommitDecoder {
         let pageCount = max(before.pageCount, after.pageCount)
         try pageMap.grow(toPageCount: pageCount)
         emitter.commit.begin(changedPages, pageCount: pageCount)
-        try pageMap.advance(&emitter.commit, before: before, after: after, schema: step)
+        try pageMap.advance(&emitter.commit, before: before, after: after, schema: step, evidence: evidence)
         statistics.freedPages += emitter.commit.freed.count
         let header = try after.withPage(1) { (bytes) throws(WALDecodeError) in try DatabaseHeader(bytes) }
         let pointerMap =

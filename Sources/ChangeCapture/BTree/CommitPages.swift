@@ -52,6 +52,12 @@ struct CommitPages {
         marks[Int(number)] = UInt32(pages.count)
     }
 
+    /// Adds a page of which only its new place tells that it was written: its bytes are those that it had.
+    mutating func addUnseen(_ number: UInt32, oldTree: Int32) {
+        pages.append(Page(number: number, oldTree: oldTree, newTree: -1))
+        marks[Int(number)] = UInt32(pages.count)
+    }
+
     @inline(__always)
     func isWritten(_ number: UInt32) -> Bool { index(of: number) != nil }
 

@@ -4,17 +4,21 @@
 /// interior page that changed are cut off, and attached again only downwards from the roots, through pages that are
 /// themselves known to be attached: a page whose stale bytes look like a b-tree's attaches nothing. What was cut off and
 /// not attached again has been freed, even if the commit did not write it: pages on the freelist need not be in the log.
+///
+/// Of a commit known by its differences alone, a page may also have joined a tree with the bytes that it had: freed and
+/// used again for the same, or the root of a table made anew. It is then taken for written, and its children with it.
 extension PageMap {
     mutating func advance(
         _ commit: inout CommitPages,
         before: some PageReader,
         after: some PageReader,
-        schema: SchemaStep?
+        schema: SchemaStep?,
+        evidence: CommitDecoder.Evidence = .frames
     ) throws(WALDecodeError) {
         noteOldTrees(&commit, before: before, after: after)
         try detachChildren(&commit, before: before)
-        if let schema { try replaceRoots(schema, &commit, after: after) }
-        try attach(&commit, after: after, schema: schema)
+        if let schema { try replaceRoots(schema, &commit, before: before, after: after, evidence) }
+        try attach(&commit, before: before, after: after, schema: schema, evidence)
         try collectFreed(&commit, before: before)
     }
 
@@ -39,14 +43,22 @@ extension PageMap {
         _ commit: inout CommitPages,
         before: some PageReader
     ) throws(WALDecodeError) {
-        let format = before.format
         for page in commit.pages where page.oldTree >= 0 {
-            try before.withTreePage(page.number, format: format) { (treePage) throws(WALDecodeError) in
-                try treePage.forEachChild { (child) throws(WALDecodeError) in
-                    guard link(of: child) == page.number else { return }
-                    setLink(of: child, to: 0)
-                    commit.detach(child, oldTree: page.oldTree)
-                }
+            try detachChildren(of: page.number, oldTree: page.oldTree, &commit, before: before)
+        }
+    }
+
+    private mutating func detachChildren(
+        of page: UInt32,
+        oldTree: Int32,
+        _ commit: inout CommitPages,
+        before: some PageReader
+    ) throws(WALDecodeError) {
+        try before.withTreePage(page, format: before.format) { (treePage) throws(WALDecodeError) in
+            try treePage.forEachChild { (child) throws(WALDecodeError) in
+                guard link(of: child) == page else { return }
+                setLink(of: child, to: 0)
+                commit.detach(child, oldTree: oldTree)
             }
         }
     }
@@ -54,20 +66,26 @@ extension PageMap {
     private mutating func replaceRoots(
         _ schema: SchemaStep,
         _ commit: inout CommitPages,
-        after: some PageReader
+        before: some PageReader,
+        after: some PageReader,
+        _ evidence: CommitDecoder.Evidence
     ) throws(WALDecodeError) {
         for (index, tree) in schema.before.trees.enumerated() {
             setLink(of: tree.rootPage, to: 0)
             commit.detach(tree.rootPage, oldTree: Int32(index))
         }
         for (index, tree) in schema.after.trees.enumerated() {
+            let old = treeBefore(tree.rootPage, commit)
             // A root that was another tree's inner page must have been written; its old link is of no use.
             if tree.rootPage <= after.pageCount, link(of: tree.rootPage) & Self.rootFlag == 0 {
                 setLink(of: tree.rootPage, to: 0)
             }
             try setRoot(tree.rootPage, tree: index, pageCount: after.pageCount)
-            if !commit.isWritten(tree.rootPage) {
-                try checkContinuity(of: tree.rootPage, in: index, commit: &commit, schema: schema)
+            guard !commit.isWritten(tree.rootPage) else { continue }
+            switch evidence {
+            case .frames: try checkContinuity(of: tree.rootPage, in: index, commit: &commit, schema: schema)
+            case .differences:
+                try noteReuse(of: tree.rootPage, from: old, in: index, &commit, before: before, schema: schema)
             }
         }
     }
@@ -75,14 +93,17 @@ extension PageMap {
     /// From the roots downwards: a page is attached once a chain of attached pages leads to it.
     private mutating func attach(
         _ commit: inout CommitPages,
+        before: some PageReader,
         after: some PageReader,
-        schema: SchemaStep?
+        schema: SchemaStep?,
+        _ evidence: CommitDecoder.Evidence
     ) throws(WALDecodeError) {
         let format = after.format
         var waiting = commit.pages.indices.filter { commit.pages[$0].number <= after.pageCount }
         var progress = true
         while progress, !waiting.isEmpty {
             progress = false
+            let count = commit.pages.count
             var stillWaiting: [Int] = []
             for index in waiting {
                 let number = commit.pages[index].number
@@ -97,11 +118,12 @@ extension PageMap {
                         guard child > 1, child <= after.pageCount else {
                             throw WALDecodeError(page: child, .pageOutOfRange)
                         }
-                        try attach(child, to: number, tree: tree, commit: &commit, schema: schema)
+                        try attach(child, to: number, tree, &commit, before: before, schema: schema, evidence)
                     }
                 }
             }
-            waiting = stillWaiting
+            // Pages that turned out on the way to have been used again.
+            waiting = stillWaiting + (count..<commit.pages.count)
         }
         for index in waiting { setLink(of: commit.pages[index].number, to: 0) }
         for page in commit.pages where page.number > after.pageCount { setLink(of: page.number, to: 0) }
@@ -122,9 +144,11 @@ extension PageMap {
     private mutating func attach(
         _ child: UInt32,
         to parent: UInt32,
-        tree: TreeIndex,
-        commit: inout CommitPages,
-        schema: SchemaStep?
+        _ tree: TreeIndex,
+        _ commit: inout CommitPages,
+        before: some PageReader,
+        schema: SchemaStep?,
+        _ evidence: CommitDecoder.Evidence
     ) throws(WALDecodeError) {
         let current = link(of: child)
         // The links of written pages were cut, so whoever holds one now has just attached it; a root has no parent.
@@ -132,12 +156,58 @@ extension PageMap {
             throw WALDecodeError(page: child, .pageInTwoPlaces)
         }
         if !commit.isWritten(child) {
-            guard current != 0 || commit.treeCutFrom(child) != nil else {
-                throw WALDecodeError(page: child, .unwrittenPageJoinedTree)
+            switch evidence {
+            case .frames:
+                guard current != 0 || commit.treeCutFrom(child) != nil else {
+                    throw WALDecodeError(page: child, .unwrittenPageJoinedTree)
+                }
+                if let schema { try checkContinuity(of: child, in: tree, commit: &commit, schema: schema) }
+            case .differences:
+                let old = treeBefore(child, commit)
+                try noteReuse(of: child, from: old, in: tree, &commit, before: before, schema: schema)
             }
-            if let schema { try checkContinuity(of: child, in: tree, commit: &commit, schema: schema) }
         }
         setLink(of: child, to: parent)
+    }
+
+    /// A page with the bytes that it had is in a tree: takes it for written unless it was the same table's before.
+    private mutating func noteReuse(
+        of page: UInt32,
+        from oldTree: Int32?,
+        in tree: TreeIndex,
+        _ commit: inout CommitPages,
+        before: some PageReader,
+        schema: SchemaStep?
+    ) throws(WALDecodeError) {
+        guard let oldTree else {
+            commit.addUnseen(page, oldTree: -1)
+            return
+        }
+        let place = schema.map { $0.pairing.newTree[Int(oldTree)] } ?? TreeIndex(oldTree)
+        if place == tree {
+            // Where it was is asked again when a page below it moves.
+            commit.detach(page, oldTree: oldTree)
+        } else {
+            commit.addUnseen(page, oldTree: oldTree)
+            try detachChildren(of: page, oldTree: oldTree, &commit, before: before)
+        }
+    }
+
+    /// The tree that a page was part of before the commit, as far as the links that are left and those that were cut tell.
+    private func treeBefore(_ page: UInt32, _ commit: CommitPages) -> Int32? {
+        var number = page
+        for _ in 0...TreeWalk.maxHeight {
+            if let index = commit.index(of: number) {
+                let tree = commit.pages[index].oldTree
+                return tree < 0 ? nil : tree
+            }
+            if let tree = commit.treeCutFrom(number) { return tree }
+            let link = link(of: number)
+            if link & Self.rootFlag != 0 { return Int32(link & ~Self.rootFlag) }
+            guard link != 0 else { return nil }
+            number = link
+        }
+        return nil
     }
 
     /// A page that the commit did not write must have been the same table's before; otherwise the tables need to be compared
@@ -167,19 +237,12 @@ extension PageMap {
         _ commit: inout CommitPages,
         before: some PageReader
     ) throws(WALDecodeError) {
-        let format = before.format
         var next = 0
         while next < commit.detached.count {
             let page = commit.detached[next]
             next += 1
             guard !commit.isWritten(page.number), link(of: page.number) == 0, commit.free(page) else { continue }
-            try before.withTreePage(page.number, format: format) { (treePage) throws(WALDecodeError) in
-                try treePage.forEachChild { (child) throws(WALDecodeError) in
-                    guard link(of: child) == page.number else { return }
-                    setLink(of: child, to: 0)
-                    commit.detach(child, oldTree: page.oldTree)
-                }
-            }
+            try detachChildren(of: page.number, oldTree: page.oldTree, &commit, before: before)
         }
     }
 }

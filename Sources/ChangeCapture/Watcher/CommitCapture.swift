@@ -21,12 +21,14 @@ final class CommitCapture {
     /// What a commit changed; empty when it left every table as it was.
     ///
     /// - Parameters:
-    ///   - pages: the pages of its frames, in any order, repeats included.
+    ///   - pages: the pages of its frames, in any order, repeats included; or those that differ.
+    ///   - evidence: which of the two.
     ///   - before: the database as of the commit before.
     ///   - after: the database as of this one.
     ///   - level: how much of each row is wanted.
     func changes(
         pages: [UInt32],
+        evidence: CommitDecoder.Evidence,
         from before: some PageReader,
         to after: some PageReader,
         level: CaptureLevel
@@ -49,6 +51,7 @@ final class CommitCapture {
                 before: before,
                 after: after,
                 changedPages: pages,
+                evidence: evidence,
                 schema: transition,
                 level: level,
                 limits: limits.capture

@@ -102,34 +102,12 @@ final class RollbackSession: WatchSession {
 
     /// Reports the difference between the copy and the file.
     private func report(_ copy: ShadowCopy, _ capture: CommitCapture) throws(WatchError) -> SessionEnd? {
-        // Most of the reading is done without a lock; under it only what seems to differ is read again. A commit in between
-        // makes that worthless, and after a few tries the lock is held for all of it.
-        guard try lock() else { return nil }
-        // Read under the lock: a commit under way writes page 1 before the others, and a scan in the midst of it would find
-        // the state that it leaves but not all of its pages.
-        let complete = Result { () throws(WatchError) in try readState() }
-        reader.end()
-        let expected = try complete.get()
-        let scanned = failedScans < Self.maxFailedScans ? try scan(copy, pageCount: expected.pageCount) : nil
-        guard try lock() else { return nil }
-        let locked = Result { () throws(WatchError) in
-            let now = try readState()
-            if scanned != nil, now != expected { return nil as (FileState, ShadowChanges)? }
-            let candidates = if let scanned { scanned } else { try scan(copy, pageCount: now.pageCount) }
-            return try WatchError.wrap { () throws(SQLiteError) in
-                (now, try copy.changes(candidates, in: file, pageCount: now.pageCount))
-            }
-        }
-        reader.end()
-        guard let (now, changes) = try locked.get() else {
-            failedScans += 1
-            return nil
-        }
-        failedScans = 0
+        guard let (now, changes) = try compare(with: copy) else { return nil }
         if let end = try breach(now) { return end }
         let after = ShadowReader(copy: copy, changes: changes)
         let changeSet = try capture.changes(
             pages: Array(changes.pages.keys),
+            evidence: .differences,
             from: ShadowReader(copy: copy, changes: nil),
             to: after,
             level: delivery.captureLevel
@@ -140,6 +118,38 @@ final class RollbackSession: WatchSession {
         copy.apply(changes)
         state = now
         return nil
+    }
+
+    /// The pages that differ from the copy as of one commit; nil when a writer got in between, to try again.
+    ///
+    /// The lock is held for one part of the file at a time, so that no writer waits for long, and in each part the file must
+    /// be as of the same commit. Without the lock nothing may be read: the file can hold pages of a transaction that is
+    /// rolled back later, and nothing in it would tell. After a few failures the lock is held for all of it.
+    private func compare(with copy: ShadowCopy) throws(WatchError) -> (FileState, ShadowChanges)? {
+        var found: (now: FileState, changes: ShadowChanges)?
+        var isComplete = false
+        while !isComplete {
+            guard try lock() else { return nil }
+            defer { reader.end() }
+            let now = try readState()
+            var changes = found?.changes ?? ShadowChanges(pageCount: now.pageCount)
+            if let found {
+                guard found.now == now else {
+                    failedScans += 1
+                    return nil
+                }
+            } else if now == state || now.isOfAnotherLayout(than: state) {
+                // Rolled back meanwhile; or nothing that could be compared.
+                return now == state ? nil : (now, changes)
+            }
+            let isPatient = failedScans < Self.maxFailedScans
+            isComplete = try WatchError.wrap { () throws(SQLiteError) in
+                try copy.compare(with: file, into: &changes, atMost: isPatient ? ShadowCopy.chunkByteCount : .max)
+            }
+            found = (now, changes)
+        }
+        failedScans = 0
+        return found.map { ($0.now, $0.changes) }
     }
 
     /// Of a file above the limit: the schema is compared, and of rows is said that any may have changed.
@@ -168,15 +178,10 @@ final class RollbackSession: WatchSession {
     /// Whether the file has become one that this session cannot follow.
     private func breach(_ now: FileState) throws(WatchError) -> SessionEnd? {
         if now.isWAL { return .journalModeChanged("wal") }
-        guard now.header.pageSize == state.header.pageSize, now.header.usableSize == state.header.usableSize,
-            now.header.encoding == state.header.encoding
-        else { throw .undecodable("the database was rebuilt with another page size or encoding") }
+        if now.isOfAnotherLayout(than: state) {
+            throw .undecodable("the database was rebuilt with another page size or encoding")
+        }
         return nil
-    }
-
-    /// The pages that differ from the copy.
-    private func scan(_ copy: ShadowCopy, pageCount: UInt32) throws(WatchError) -> [UInt32] {
-        try WatchError.wrap { () throws(SQLiteError) in try copy.candidates(in: file, pageCount: pageCount) }
     }
 
     private func readState() throws(WatchError) -> FileState {
@@ -192,48 +197,6 @@ final class RollbackSession: WatchSession {
             if error.code.primary == .busy { return false }
             throw .sqlite(error)
         }
-    }
-}
-
-/// What of a file's first page tells that it changed.
-private struct FileState: Equatable {
-    var header: DatabaseHeader
-    /// Goes up by one with each commit, unless somebody used the file exclusively for several.
-    var changeCounter: UInt32
-    var isWAL: Bool
-    var pageCount: UInt32
-
-    init(_ file: DatabaseFile) throws(SQLiteError) {
-        self = try withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) { buffer in
-            Result { () throws(SQLiteError) in
-                try file.read(into: buffer, at: 0)
-                let bytes = UnsafeRawBufferPointer(buffer)
-                // Nothing was ever written, or page 1 is still to come in a first commit that is under way.
-                guard bytes.contains(where: { $0 != 0 }) else { return .empty }
-                return try Self(bytes, file)
-            }
-        }.get()
-    }
-
-    /// A file without a byte is a database without a page.
-    private static let empty = FileState(header: .empty, changeCounter: 0, isWAL: false, pageCount: 0)
-
-    private init(header: DatabaseHeader, changeCounter: UInt32, isWAL: Bool, pageCount: UInt32) {
-        self.header = header
-        self.changeCounter = changeCounter
-        self.isWAL = isWAL
-        self.pageCount = pageCount
-    }
-
-    private init(_ bytes: UnsafeRawBufferPointer, _ file: DatabaseFile) throws(SQLiteError) {
-        do { header = try DatabaseHeader(bytes) } catch {
-            throw SQLiteError(code: .notADatabase, message: "\(error)")
-        }
-        changeCounter = bytes.bigEndian32(at: 24)
-        // The version that a reader must understand.
-        isWAL = bytes[19] == 2
-        let inFile = UInt32(clamping: try file.byteCount() / Int64(header.pageSize))
-        pageCount = header.pageCount > 0 ? min(header.pageCount, inFile) : inFile
     }
 }
 

@@ -4,7 +4,8 @@ import SQLiteConnection
 ///
 /// For files with a rollback journal, which keep no old page images. One thread at a time.
 final class ShadowCopy {
-    private static let chunkByteCount = 1 << 20
+    /// What is read at a time.
+    static let chunkByteCount = 1 << 20
 
     let pageSize: Int
     let usableSize: Int
@@ -25,37 +26,26 @@ final class ShadowCopy {
         }
     }
 
-    /// The pages that seem to differ, read without a lock: more may, and some may be in the middle of a write.
-    func candidates(in file: DatabaseFile, pageCount: UInt32) throws(SQLiteError) -> [UInt32] {
-        var found: [UInt32] = []
+    /// Goes on comparing with the file where `changes` were left, for at most so many bytes, and adds the pages that differ.
+    /// True when the end of the file is reached. The caller holds a lock that keeps writers out.
+    func compare(
+        with file: DatabaseFile,
+        into changes: inout ShadowChanges,
+        atMost byteCount: Int
+    ) throws(SQLiteError) -> Bool {
         let pagesPerChunk = max(1, Self.chunkByteCount / pageSize)
+        let end = min(Int(changes.pageCount), changes.comparedPageCount + max(1, byteCount / pageSize))
         var chunk = [UInt8](repeating: 0, count: pagesPerChunk * pageSize)
-        var first = 0
-        while first < Int(pageCount) {
-            let count = min(pagesPerChunk, Int(pageCount) - first)
-            let end = count * pageSize
-            try Self.read(file, into: &chunk, 0..<end, at: Int64(first * pageSize))
+        while changes.comparedPageCount < end {
+            let first = changes.comparedPageCount
+            let count = min(pagesPerChunk, end - first)
+            try Self.read(file, into: &chunk, 0..<count * pageSize, at: Int64(first * pageSize))
             for index in 0..<count where !isSame(first + index, chunk, at: index * pageSize) {
-                found.append(UInt32(first + index + 1))
+                changes.pages[UInt32(first + index + 1)] = Array(chunk[index * pageSize..<(index + 1) * pageSize])
             }
-            first += count
+            changes.comparedPageCount = first + count
         }
-        return found
-    }
-
-    /// Of `candidates` those that do differ, with their present bytes. The caller holds a lock that keeps writers out.
-    func changes(
-        _ candidates: [UInt32],
-        in file: DatabaseFile,
-        pageCount: UInt32
-    ) throws(SQLiteError) -> ShadowChanges {
-        var changes = ShadowChanges(pageCount: pageCount)
-        var page = [UInt8](repeating: 0, count: pageSize)
-        for number in candidates where number <= pageCount {
-            try Self.read(file, into: &page, 0..<pageSize, at: Int64(number - 1) * Int64(pageSize))
-            if !isSame(Int(number) - 1, page, at: 0) { changes.pages[number] = page }
-        }
-        return changes
+        return changes.comparedPageCount == Int(changes.pageCount)
     }
 
     func apply(_ changes: ShadowChanges) {
@@ -108,6 +98,8 @@ final class ShadowCopy {
 /// The pages in which a database differs from its ``ShadowCopy``.
 struct ShadowChanges {
     var pageCount: UInt32
+    /// How far the comparison has got.
+    var comparedPageCount = 0
     var pages: [UInt32: [UInt8]] = [:]
 }
 

@@ -187,6 +187,7 @@ final class WALSession: WatchSession {
             writesHeader = false
             let changes = try capture.changes(
                 pages: pages,
+                evidence: .frames,
                 from: position,
                 to: after,
                 level: delivery.captureLevel

@@ -31,6 +31,8 @@ enum OracleSettings {
     }
     /// Only the cases whose names contain this.
     static func isChosen(_ test: OracleCase) -> Bool { value("TABLECAST_ORACLE_CASE").map(test.name.contains) ?? true }
+    /// Of each case.
+    static var runs: Int { value("TABLECAST_ORACLE_RUNS").flatMap { Int($0) } ?? 1 }
     static var digestEvery: Int { value("TABLECAST_ORACLE_DIGEST_EVERY").flatMap { Int($0) } ?? 4 }
 }
 
@@ -75,7 +77,11 @@ struct OracleRun {
         var outcomes: [Int: ForeignWriterProcess.Outcome] = [:]
         let processes = try (0..<test.writers).map { try spawn($0) }
         for number in test.writers..<(test.writers + test.killed) {
-            outcomes[number] = try spawn(number, ["kill=\(OracleSettings.transactions / 2)"]).finish()
+            // One within a transaction of which a part is written already, the next wherever it is at some moment.
+            let end =
+                number % 2 == 0
+                ? "kill=\(OracleSettings.transactions / 2)" : "die=\(2_000 + Int(seed &* UInt64(number) % 60_000))"
+            outcomes[number] = try spawn(number, [end]).finish()
         }
         for (number, process) in processes.enumerated() { outcomes[number] = try process.finish() }
 
