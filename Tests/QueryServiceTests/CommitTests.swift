@@ -106,6 +106,35 @@ struct CommitTests {
         #expect(harness.commits.all.allSatisfy { $0.walFrameCount == nil })
     }
 
+    @Test(arguments: ["WAL", "DELETE"])
+    func `VACUUM is announced before it runs, and tells of the tables whose rowids it changed`(
+        journalMode: String
+    ) async throws {
+        let harness = try Harness(
+            """
+            CREATE TABLE t(v); INSERT INTO t VALUES (1),(2),(3); DELETE FROM t WHERE v = 1;
+            CREATE TABLE k(id INTEGER PRIMARY KEY); INSERT INTO k VALUES (5);
+            """,
+            journalMode: journalMode
+        )
+        #expect(await harness.run("VACUUM").end.outcome != nil)
+        #expect(harness.commits.all.map(summary) == [["t +0 ~0 -0"]])
+        #expect(harness.commits.begun == 1)
+        #expect(harness.commits.failed == 0)
+        for case .rows(let rows) in harness.commits.all.flatMap(\.changes.events) {
+            #expect(rows.rowsOmitted && !rows.countsAreKnown)
+        }
+    }
+
+    @Test(arguments: ["VACUUM", "PRAGMA user_version = 5", "BEGIN; VACUUM"])
+    func `with a rollback journal no commit stays announced without an end`(sql: String) async throws {
+        let harness = try Harness("CREATE TABLE t(v); INSERT INTO t VALUES (1)", journalMode: "DELETE")
+        await harness.run(sql)
+        #expect(harness.commits.begun == harness.commits.failed + harness.commits.all.count)
+        await harness.run("INSERT INTO t VALUES (2)")
+        #expect(harness.commits.all.last.map(summary) == ["t +1 ~0 -0"])
+    }
+
     @Test func `the level of capture can change between transactions`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         harness.commits.setLevel(.counts)

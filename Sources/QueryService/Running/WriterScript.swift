@@ -147,11 +147,12 @@ struct WriterScript {
             if needsTransaction {
                 try session.commit(run)
             } else if !session.isInTransaction {
-                if session.hasUntoldCommit { session.committed(run) } else { session.capture.transactionDidRollBack() }
+                // A PRAGMA or a VACUUM, which may have committed by itself.
+                session.committed(run)
             }
         } catch {
             control.detach()
-            if needsTransaction { session.rollBack() }
+            if needsTransaction { session.rollBack() } else if !session.isInTransaction { session.settle() }
             throw error
         }
     }
@@ -162,6 +163,7 @@ struct WriterScript {
         try session.capture.statementWillRun(isVacuum: isVacuum)
         guarded.gatekeeper.isVacuuming = isVacuum
         defer { guarded.gatekeeper.isVacuuming = false }
+        if isVacuum { session.vacuumWillRun() }
         do {
             try run.step(&statement, index: run.statementIndex, mustFinish: true)
             session.capture.statementDidRun(failed: false)

@@ -115,8 +115,12 @@ final class WriterSession {
         commitSink?.didNotCommit()
     }
 
-    /// Outside of any transaction: whether something was committed that has not been told.
-    var hasUntoldCommit: Bool { log.committedFrames != nil }
+    /// `VACUUM` commits without calling the hook; a watcher must know even so whose commit it is.
+    func vacuumWillRun() {
+        guard let commitSink, !isInTransaction else { return }
+        log.isCommitting = true
+        commitSink.willCommit()
+    }
 
     func rollBack() {
         guard isInTransaction else { return }

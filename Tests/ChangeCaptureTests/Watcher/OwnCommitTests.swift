@@ -207,4 +207,27 @@ import Testing
         #expect(log.transactions.map(\.changes.insertedIntegers) == (0..<20).map { [$0] })
         #expect(log.transactions.map { $0.token != nil } == (0..<20).map { $0 % 2 == 0 })
     }
+
+    @Test(arguments: ["delete", "wal"])
+    func `rowids that VACUUM gives anew are told once, as our own doing`(journalMode: String) throws {
+        let database = try TemporaryDatabase(
+            "CREATE TABLE t(a); INSERT INTO t VALUES(1), (2), (3); DELETE FROM t WHERE a = 1",
+            journalMode: journalMode
+        )
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log)
+        try watcher.start()
+        let writer = try OwnWriter(database.path, watcher.ownCommits)
+        #expect(try writer.commit("VACUUM", changes: ChangeSet(origin: .service, events: [])) == 1)
+        watcher.stop()
+        #expect(log.transactions.map(\.token) == [1])
+        // Of rowids 2 and 3 with the values 2 and 3 became rowids 1 and 2.
+        var told: [Int64: Row] = [:]
+        for case .rows(let rows) in log.transactions.flatMap(\.changes.events) {
+            for row in rows.rows { told[row.rowid ?? 0] = row.after }
+        }
+        #expect(told[1]?.values == [.integer(2)])
+        #expect(told[2]?.values == [.integer(3)])
+        #expect(told[3] == nil)
+    }
 }
