@@ -2,7 +2,8 @@ import NIOCore
 import NIOPosix
 import WebSocketTransport
 
-// Sends every message back: what the Autobahn test suite talks to. Usage: EchoServer [port]
+// Sends every message back: what the Autobahn cases talk to. `swift run -c release EchoServer [port]`, and in another terminal
+// `pip install kosoku && kosoku 127.0.0.1:9001`, which writes a report for each case.
 
 /// Answers text with text and binary with binary.
 final class Echo: WebSocketSession {
