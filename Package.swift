@@ -162,7 +162,7 @@ let package = Package(
         .testTarget(
             name: "TablecastTests",
             dependencies: [
-                "Tablecast", "TablecastHummingbird", "ChangeCapture", "OracleSupport", "SQLiteConnection",
+                "Tablecast", "TablecastHummingbird", "Broadcast", "ChangeCapture", "OracleSupport", "SQLiteConnection",
                 "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL,
                 .product(name: "Hummingbird", package: "hummingbird"),
             ],

@@ -12,7 +12,14 @@ final class ClientQueryOutput: QueryOutput {
     private let hub: Hub
     private let client: ClientID
     private let untakenBytes = Atomic<Int>(0)
-    private let query = Mutex<RunningQuery?>(nil)
+    private let query = Mutex(Link.open)
+
+    /// The query keeps its output, so that one that is over must not be kept by it in turn.
+    private enum Link {
+        case open
+        case connected(RunningQuery)
+        case finished
+    }
 
     init(hub: Hub, client: ClientID) {
         self.hub = hub
@@ -21,9 +28,14 @@ final class ClientQueryOutput: QueryOutput {
 
     /// Connects the query, which is resumed when the client can take more.
     func connect(_ query: RunningQuery) {
-        self.query.withLock { $0 = query }
+        let isRunning = self.query.withLock { link in
+            // Many a query is over before this.
+            if case .finished = link { return false }
+            link = .connected(query)
+            return true
+        }
         // It may have begun to wait before this.
-        query.resume()
+        if isRunning { query.resume() }
     }
 
     func send(event json: [UInt8]) {
@@ -36,11 +48,11 @@ final class ClientQueryOutput: QueryOutput {
         hub.send(EncodedMessage(json: ByteBuffer(bytes: json), type: .queryRows), to: client) { [weak self] _ in
             guard let self else { return }
             let rest = untakenBytes.subtract(count, ordering: .relaxed).newValue
-            if rest < Self.maxUntakenBytes { query.withLock { $0 }?.resume() }
+            if rest < Self.maxUntakenBytes, case .connected(let query) = query.withLock({ $0 }) { query.resume() }
         }
     }
 
     var isWritable: Bool { untakenBytes.load(ordering: .relaxed) < Self.maxUntakenBytes }
 
-    func finish() { query.withLock { $0 = nil } }
+    func finish() { query.withLock { $0 = .finished } }
 }

@@ -75,16 +75,20 @@ final class ResponsePipe: Sendable {
         handler?()
     }
 
-    /// Called, on the reader's task, each time the response took everything that was pending.
+    /// Called, on the reader's task, each time the response took everything that was pending, until the end: whoever has
+    /// written the last does not wait any more, and is not kept.
     func onDrain(_ handler: @escaping @Sendable () -> Void) {
-        state.withLock { $0.onDrain = handler }
+        state.withLock { if case .open = $0.closing { $0.onDrain = handler } }
     }
 
     /// Called once when the client goes away before the end; at once if it already has.
     func onCancel(_ handler: @escaping @Sendable () -> Void) {
         let isCancelled = state.withLock { state in
-            if case .cancelled = state.closing { return true }
-            state.onCancel = handler
+            switch state.closing {
+            case .open: state.onCancel = handler
+            case .finished: break
+            case .cancelled: return true
+            }
             return false
         }
         if isCancelled { handler() }

@@ -1,0 +1,55 @@
+import Testing
+import WireProtocol
+
+@testable import Broadcast
+@testable import Tablecast
+@testable import TablecastHummingbird
+
+/// What carries a query's messages goes with the query, also when that is over sooner than it can be connected.
+@Suite(.timeLimit(.minutes(1))) struct QueryOutputLifeTests {
+    /// Tells when the query is over.
+    private final class Output: QueryOutput {
+        let ended: AsyncStream<Void>
+        private let continuation: AsyncStream<Void>.Continuation
+        var isWritable: Bool { true }
+
+        init() { (ended, continuation) = AsyncStream.makeStream() }
+
+        func send(event json: [UInt8]) {}
+        func send(rows json: [UInt8]) {}
+        func finish() { continuation.finish() }
+    }
+
+    @Test func `a WebSocket client's output does not keep a query that was over before it was connected`() async throws
+    {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let service = try TablecastService(database: DatabaseConfiguration(path: database.path))
+        let output = ClientQueryOutput(hub: service.server.hub, client: ClientID(shard: 0, number: 1))
+        weak var kept: Output?
+        do {
+            let probe = Output()
+            kept = probe
+            let query = service.run(WireProtocol.QueryRequest(sql: "SELECT 1"), for: .request(), output: probe)
+            for await _ in probe.ended {}
+            output.finish()
+            output.connect(query)
+        }
+        // The query's thread lets go of it a moment after it has told the end.
+        while kept != nil { await Task.yield() }
+        await service.shutDown()
+    }
+
+    @Test func `a response keeps nobody who waits for it to take more, once all is written`() {
+        final class Query: Sendable {}
+        let pipe = ResponsePipe()
+        weak var kept: Query?
+        do {
+            let query = Query()
+            kept = query
+            pipe.finish()
+            pipe.onDrain { _ = query }
+            pipe.onCancel { _ = query }
+        }
+        #expect(kept == nil)
+    }
+}
