@@ -41,6 +41,17 @@ final class PageStore {
         return UInt32(clamping: bytes / Int64(pageSize))
     }
 
+    /// Whether the database file is still one that SQLite keeps in WAL mode, whoever else wrote to it, and not shorter than
+    /// `pageCount`.
+    func isDatabaseInPlace(pageCount: UInt32) -> Bool {
+        let hasHeader = withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) { bytes in
+            guard (try? file.read(into: bytes, at: 0)) != nil else { return false }
+            return (try? DatabaseHeader(UnsafeRawBufferPointer(bytes)))?.pageSize == pageSize
+        }
+        guard hasHeader, let found = try? filePageCount() else { return false }
+        return found >= pageCount
+    }
+
     /// False when the log that was opened is not the one of that name any more.
     var isLogInPlace: Bool {
         guard let identity = wal?.identity else { return true }

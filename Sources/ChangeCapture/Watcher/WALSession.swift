@@ -256,7 +256,15 @@ final class WALSession: WatchSession {
         nextIdentityCheck = now + limits.identityInterval
         let found = FileIdentity(path: path)
         // While we are connected nobody deletes the log who uses SQLite.
-        if found == identity, store.isLogInPlace { return nil }
+        if found == identity, store.isLogInPlace {
+            // Somebody who does not use SQLite can write over it, or cut it off, in place. Its length is known only as long
+            // as all of the log is copied into it.
+            let isComplete = pin.isDatabaseComplete && pins.header()?.isSameCommit(as: captured) == true
+            guard store.isDatabaseInPlace(pageCount: isComplete ? max(1, position.pageCount) : 1) else {
+                throw .notADatabase(path: path, reason: "it was written over or cut off while it was watched")
+            }
+            return nil
+        }
         // What was committed to the old file before it went is still readable.
         try captureNew()
         return found == nil ? .fileGone : .fileReplaced

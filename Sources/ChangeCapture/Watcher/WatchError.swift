@@ -8,6 +8,8 @@ public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
     case noFile(path: String)
     /// Not a file that SQLite can read: another kind of file, or an encrypted one.
     case notADatabase(path: String, reason: String)
+    /// The file is in WAL mode, its log is not there, and this process cannot make one beside it.
+    case logUnavailable(path: String, reason: String)
     /// The path names no file that others could share: a database in memory.
     case notAFile(path: String)
     /// What the log says does not fit what was read before.
@@ -31,6 +33,11 @@ public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
         case .sqlite(let error): "\(error)"
         case .noFile(let path): "there is no file at \(path)"
         case .notADatabase(let path, let reason): "\(path) is not a plain SQLite database: \(reason)"
+        case .logUnavailable(let path, let reason):
+            """
+            \(path) is in WAL mode, and this process can neither open nor make its -wal and -shm files (\(reason)): let it \
+            write to the directory, or keep the file open in a process that can
+            """
         case .notAFile(let path): "\(path) is not a file that another process could write"
         case .discontinuity(let what): "the write-ahead log does not continue where it was left: \(what)"
         case .undecodable(let what): "a change could not be decoded: \(what)"
@@ -57,6 +64,19 @@ extension WatchError {
         case .discontinuity: .recovered
         case .undecodable(let what): .undecodable(what)
         default: .reopened
+        }
+    }
+
+    /// What it means that SQLite did not open the file at `path`.
+    init(opening path: String, _ error: SQLiteError) {
+        switch error.code {
+        case .readOnlyDirectory, .readOnlyCannotInitialize, .readOnlyRecovery:
+            self = .logUnavailable(path: path, reason: error.message)
+        case .sharedMemorySize:
+            self = .logUnavailable(path: path, reason: "\(error.message); is the disk full?")
+        default:
+            let isOther = error.code.primary == .notADatabase
+            self = isOther ? .notADatabase(path: path, reason: error.message) : .sqlite(error)
         }
     }
 

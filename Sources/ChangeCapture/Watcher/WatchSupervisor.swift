@@ -61,8 +61,7 @@ final class WatchSupervisor: Sendable {
         do {
             file = try DatabaseFile(path: path, mode: .readWrite, busyTimeout: limits.busyTimeout)
         } catch {
-            if error.code.primary == .notADatabase { throw .notADatabase(path: path, reason: error.message) }
-            throw .sqlite(error)
+            throw WatchError(opening: path, error)
         }
         let events = FileEvents(databasePath: file.path, wake: wake)
         let mode = try WatchError.wrap { () throws(SQLiteError) in try file.journalMode() }
@@ -88,9 +87,11 @@ final class WatchSupervisor: Sendable {
             }
         // Not before: an opening that fails is tried again and again.
         if file.isReadOnly {
-            delivery.send(
-                .notice("\(path) cannot be written by this process: its log is kept short by its writers alone")
-            )
+            let consequence =
+                mode == "wal"
+                ? "its log is kept short by its writers alone"
+                : "where a writer died in the midst of a commit, it cannot be read until another writer has opened it"
+            delivery.send(.notice("\(path) cannot be written by this process: \(consequence)"))
         }
         guard mode != "wal" else { return session }
         delivery.send(

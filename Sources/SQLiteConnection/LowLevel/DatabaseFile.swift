@@ -73,7 +73,9 @@ package final class DatabaseFile {
         guard methods.iVersion >= 2, let map = methods.xShmMap else { return nil }
         var memory: UnsafeMutableRawPointer?
         // The first 32 KiB page of the index; never extended by us.
-        try check(map(file, 0, 32 * 1024, 0, &memory), "mapping of the wal-index")
+        let code = map(file, 0, 32 * 1024, 0, &memory)
+        // What a process is told that may only read it; the mapping is as good.
+        if code != SQLITE_READONLY || memory == nil { try check(code, "mapping of the wal-index") }
         return memory.map { WALIndex(memory: UnsafeRawPointer($0), owner: self) }
     }
 
