@@ -17,8 +17,8 @@ final class Publisher {
         self.server = server
         self.options = options
         self.eventLoop = eventLoop
-        // What the envelope and the other fields take.
-        padding = .string(String(repeating: "x", count: max(0, options.size - 180)))
+        // What the envelope and the other fields take is about 141 bytes.
+        padding = .string(String(repeating: "x", count: max(0, options.size - 141)))
     }
 
     /// Waits for the clients, then a little for what they send first.
