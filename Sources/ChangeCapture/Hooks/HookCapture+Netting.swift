@@ -100,19 +100,3 @@ extension HookCapture {
         }
     }
 }
-
-extension TableRows {
-    /// Rows changed, and nothing tells which: the pre-update hook does not see virtual tables, nor what `VACUUM` does.
-    init(changedTable table: TableDescription) {
-        self.init(
-            table: table,
-            inserted: 0,
-            updated: 0,
-            deleted: 0,
-            countsAreKnown: false,
-            detail: .counts,
-            rows: [],
-            rowsOmitted: true
-        )
-    }
-}

@@ -42,3 +42,20 @@ public struct TableRows: Sendable {
         self.rowsOmitted = rowsOmitted
     }
 }
+
+extension TableRows {
+    /// Rows changed, and nothing tells which: the pre-update hook does not see virtual tables, nor what `VACUUM` does, and
+    /// of a large file with a rollback journal no old pages are kept.
+    init(changedTable table: TableDescription) {
+        self.init(
+            table: table,
+            inserted: 0,
+            updated: 0,
+            deleted: 0,
+            countsAreKnown: false,
+            detail: .counts,
+            rows: [],
+            rowsOmitted: true
+        )
+    }
+}

@@ -6,12 +6,7 @@ import SQLiteConnection
 /// private copy, and of a larger one is said only that it changed. What is reported is right at each moment that was seen;
 /// commits that follow one another quickly are seen as one.
 final class RollbackSession: WatchSession {
-    private let path: String
-    private let limits: WatcherLimits
-    private let delivery: CommitDelivery
-    private let events: FileEvents
-    private let identity: FileIdentity
-    private let file: DatabaseFile
+    private let watched: WatchedFile
     /// Holds the lock that keeps writers out while pages are read.
     private let reader: PinConnection
 
@@ -24,25 +19,14 @@ final class RollbackSession: WatchSession {
     private var schema = SchemaSnapshot()
     private let schemaConnection: Connection
 
-    init(
-        path: String,
-        file: DatabaseFile,
-        identity: FileIdentity,
-        events: FileEvents,
-        delivery: CommitDelivery,
-        limits: WatcherLimits
-    ) throws(WatchError) {
-        self.path = path
-        self.file = file
-        self.identity = identity
-        self.events = events
-        self.delivery = delivery
-        self.limits = limits
+    init(_ watched: WatchedFile) throws(WatchError) {
+        self.watched = watched
+        let limits = watched.limits
         let reader: PinConnection
         let schemaConnection: Connection
         do throws(SQLiteError) {
-            reader = try PinConnection(path: path, limits: limits)
-            schemaConnection = try Connection(path: path, mode: .readOnly)
+            reader = try PinConnection(path: watched.path, limits: limits)
+            schemaConnection = try Connection(path: watched.path, mode: .readOnly)
             schemaConnection.setBusyTimeout(limits.busyTimeout)
             try reader.start()
         } catch {
@@ -53,12 +37,12 @@ final class RollbackSession: WatchSession {
         self.reader = reader
         self.schemaConnection = schemaConnection
         let opening = try WatchError.wrap { () throws(SQLiteError) in
-            let state = try FileState(file)
-            let isSmall = try file.byteCount() <= Int64(limits.maxShadowBytes)
+            let state = try FileState(watched.file)
+            let isSmall = try watched.file.byteCount() <= Int64(limits.maxShadowBytes)
             return (
                 state: state,
                 schema: try SchemaSnapshot.load(from: schemaConnection),
-                copy: isSmall ? try ShadowCopy(of: file, header: state.header, pageCount: state.pageCount) : nil
+                copy: isSmall ? try ShadowCopy(of: watched.file, header: state.header, pageCount: state.pageCount) : nil
             )
         }
         state = opening.state
@@ -72,28 +56,30 @@ final class RollbackSession: WatchSession {
     func close() {
         reader.close()
         schemaConnection.close()
-        file.close()
+        watched.file.close()
     }
 
     func run() throws(WatchError) -> SessionEnd {
         while true {
-            if delivery.isStopped { return .stopped }
+            if watched.delivery.isStopped { return .stopped }
             if let shadow {
-                delivery.runJobs(at: ShadowReader(copy: shadow.copy, changes: nil)) { (try? readState()) == state }
+                watched.delivery.runJobs(at: ShadowReader(copy: shadow.copy, changes: nil)) {
+                    (try? readState()) == state
+                }
             } else {
-                delivery.refuseJobs(.unreadablePosition(maxShadowBytes: limits.maxShadowBytes))
+                watched.delivery.refuseJobs(.unreadablePosition(maxShadowBytes: watched.limits.maxShadowBytes))
             }
             if let end = try look() { return end }
-            if events.wait(atMost: limits.idlePollInterval) { _ = events.takeFilesChanged() }
+            if watched.events.wait(atMost: watched.limits.idlePollInterval) { _ = watched.events.takeFilesChanged() }
         }
     }
 
     private func look() throws(WatchError) -> SessionEnd? {
-        let found = FileIdentity(path: path)
-        guard found == identity else { return found == nil ? .fileGone : .fileReplaced }
+        let found = FileIdentity(path: watched.path)
+        guard found == watched.identity else { return found == nil ? .fileGone : .fileReplaced }
         // Looking costs no lock.
         guard try readState() != state else {
-            delivery.deliverLateCommits { true }
+            watched.delivery.deliverLateCommits { true }
             return nil
         }
         guard let shadow else { return try reportUnknown() }
@@ -110,9 +96,9 @@ final class RollbackSession: WatchSession {
             evidence: .differences,
             from: ShadowReader(copy: copy, changes: nil),
             to: after,
-            level: delivery.captureLevel
+            level: watched.delivery.captureLevel
         )
-        delivery.deliverMerged(changeSet, commits: now.changeCounter &- state.changeCounter, at: after) {
+        watched.delivery.deliverMerged(changeSet, commits: now.changeCounter &- state.changeCounter, at: after) {
             (try? readState()) == now
         }
         copy.apply(changes)
@@ -144,7 +130,11 @@ final class RollbackSession: WatchSession {
             }
             let isPatient = failedScans < Self.maxFailedScans
             isComplete = try WatchError.wrap { () throws(SQLiteError) in
-                try copy.compare(with: file, into: &changes, atMost: isPatient ? ShadowCopy.chunkByteCount : .max)
+                try copy.compare(
+                    with: watched.file,
+                    into: &changes,
+                    atMost: isPatient ? ShadowCopy.chunkByteCount : .max
+                )
             }
             found = (now, changes)
         }
@@ -154,18 +144,13 @@ final class RollbackSession: WatchSession {
 
     /// Of a file above the limit: the schema is compared, and of rows is said that any may have changed.
     private func reportUnknown() throws(WatchError) -> SessionEnd? {
-        guard try lock() else { return nil }
-        reader.end()
-        let now = try readState()
+        guard let (now, next) = try readSchema() else { return nil }
         if let end = try breach(now) { return end }
-        let next = try WatchError.wrap { () throws(SQLiteError) in
-            try SchemaSnapshot.load(from: schemaConnection, reusing: schema)
-        }
         let changes = SchemaDiff.changes(from: schema, to: next)
         schema = next
         let tables = next.visibleTables.map(\.description).filter { $0.kind == .table }
-        let events = changes.map { ChangeEvent.schema($0) } + tables.map { ChangeEvent.rows(TableRows(unknown: $0)) }
-        delivery.deliverUnknown(
+        let events = changes.map(ChangeEvent.schema) + tables.map { .rows(TableRows(changedTable: $0)) }
+        watched.delivery.deliverUnknown(
             ChangeSet(origin: .external, events: events),
             commits: now.changeCounter &- state.changeCounter
         ) {
@@ -173,6 +158,17 @@ final class RollbackSession: WatchSession {
         }
         state = now
         return nil
+    }
+
+    /// The schema as of one commit; nil while a writer is at work, or when it took back what it had begun.
+    private func readSchema() throws(WatchError) -> (FileState, SchemaSnapshot)? {
+        guard try lock() else { return nil }
+        defer { reader.end() }
+        let now = try readState()
+        guard now != state else { return nil }
+        return try WatchError.wrap { () throws(SQLiteError) in
+            (now, try SchemaSnapshot.load(from: schemaConnection, reusing: schema))
+        }
     }
 
     /// Whether the file has become one that this session cannot follow.
@@ -185,7 +181,7 @@ final class RollbackSession: WatchSession {
     }
 
     private func readState() throws(WatchError) -> FileState {
-        try WatchError.wrap { () throws(SQLiteError) in try FileState(file) }
+        try WatchError.wrap { () throws(SQLiteError) in try FileState(watched.file) }
     }
 
     private func lock() throws(WatchError) -> Bool {
@@ -197,21 +193,5 @@ final class RollbackSession: WatchSession {
             if error.code.primary == .busy { return false }
             throw .sqlite(error)
         }
-    }
-}
-
-extension TableRows {
-    /// Something may have changed in the table, and nothing more is known.
-    fileprivate init(unknown table: TableDescription) {
-        self.init(
-            table: table,
-            inserted: 0,
-            updated: 0,
-            deleted: 0,
-            countsAreKnown: false,
-            detail: .counts,
-            rows: [],
-            rowsOmitted: true
-        )
     }
 }

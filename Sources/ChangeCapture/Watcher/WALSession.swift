@@ -4,12 +4,7 @@ import SQLiteConnection
 ///
 /// Runs on the watcher's thread alone. See the article "Commits of other processes" for why it works.
 final class WALSession: WatchSession {
-    private let path: String
-    private let limits: WatcherLimits
-    private let delivery: CommitDelivery
-    private let events: FileEvents
-    private let identity: FileIdentity
-    private let file: DatabaseFile
+    private let watched: WatchedFile
     private let pins: SnapshotPins
     private let store: PageStore
     private let capture: CommitCapture
@@ -29,20 +24,9 @@ final class WALSession: WatchSession {
     private var nextIdentityCheck: ContinuousClock.Instant
 
     /// Opens the file and pins its newest commit, from which on everything is reported.
-    init(
-        path: String,
-        file: DatabaseFile,
-        identity: FileIdentity,
-        events: FileEvents,
-        delivery: CommitDelivery,
-        limits: WatcherLimits
-    ) throws(WatchError) {
-        self.path = path
-        self.limits = limits
-        self.file = file
-        self.identity = identity
-        self.events = events
-        self.delivery = delivery
+    init(_ watched: WatchedFile) throws(WatchError) {
+        self.watched = watched
+        let (path, file, limits) = (watched.path, watched.file, watched.limits)
         guard let index = try WatchError.wrap({ () throws(SQLiteError) in try file.walIndex() }) else {
             throw .discontinuity("there is no wal-index")
         }
@@ -72,20 +56,20 @@ final class WALSession: WatchSession {
         checkpointer.stop()
         shortener?.close()
         pins.close()
-        file.close()
+        watched.file.close()
     }
 
     /// Captures until the watcher is stopped or the file is another one.
     func run() throws(WatchError) -> SessionEnd {
         while true {
-            if delivery.isStopped { return .stopped }
+            if watched.delivery.isStopped { return .stopped }
             if let end = try step() { return end }
         }
     }
 
     /// One look at the log, and what follows from it.
     private func step() throws(WatchError) -> SessionEnd? {
-        delivery.runJobs(at: position) { pins.header()?.isSameCommit(as: captured) ?? false }
+        watched.delivery.runJobs(at: position) { pins.header()?.isSameCommit(as: captured) ?? false }
         guard let header = pins.header() else {
             try recoverTornHeader()
             return nil
@@ -96,7 +80,7 @@ final class WALSession: WatchSession {
             try forceRestartIfNeeded()
             return nil
         }
-        delivery.deliverLateCommits { pins.header()?.isSameCommit(as: captured) ?? false }
+        watched.delivery.deliverLateCommits { pins.header()?.isSameCommit(as: captured) ?? false }
         let now = ContinuousClock.now
         let status = status(header)
         if repin.shouldRepin(status, at: now) {
@@ -119,11 +103,11 @@ final class WALSession: WatchSession {
         switch pacing.next(at: now) {
         case .nap(let duration):
             nap(duration)
-            if events.drain() { noteEvent() }
+            if watched.events.drain() { noteEvent() }
         case .wait(var duration):
             if let deadline = repin.deadline { duration = min(duration, max(.zero, deadline - now)) }
-            if stall.isSuspicious { duration = min(duration, limits.stallProbeInterval) }
-            if events.wait(atMost: duration) { noteEvent() }
+            if stall.isSuspicious { duration = min(duration, watched.limits.stallProbeInterval) }
+            if watched.events.wait(atMost: duration) { noteEvent() }
         }
     }
 
@@ -138,7 +122,7 @@ final class WALSession: WatchSession {
     private func noteEvent() {
         let now = ContinuousClock.now
         pacing.woke(at: now)
-        if events.takeFilesChanged() { nextIdentityCheck = now }
+        if watched.events.takeFilesChanged() { nextIdentityCheck = now }
     }
 
     // MARK: Capturing
@@ -170,7 +154,7 @@ final class WALSession: WatchSession {
             throw .discontinuity("it went back from frame \(captured.maxFrame) to \(header.maxFrame)")
         }
         // Looked at after the header was read: see OwnCommits.
-        let own = delivery.announcedCommits()
+        let own = watched.delivery.announcedCommits()
         var pages: [UInt32] = []
         var writesHeader = false
         while store.nextFrame <= header.maxFrame {
@@ -190,10 +174,10 @@ final class WALSession: WatchSession {
                 evidence: .frames,
                 from: position,
                 to: after,
-                level: delivery.captureLevel
+                level: watched.delivery.captureLevel
             )
             position = after
-            delivery.deliver(changes, token: own.first { $0.frameCount == after.lastFrame }?.token, at: after)
+            watched.delivery.deliver(changes, token: own.first { $0.frameCount == after.lastFrame }?.token, at: after)
             pages.removeAll(keepingCapacity: true)
         }
         guard pages.isEmpty else { throw .discontinuity("its last \(pages.count) frames end no commit") }
@@ -201,14 +185,14 @@ final class WALSession: WatchSession {
     }
 
     private func recoverTornHeader() throws(WatchError) {
-        let deadline = ContinuousClock.now + limits.tornHeaderPatience
+        let deadline = ContinuousClock.now + watched.limits.tornHeaderPatience
         while pins.header() == nil {
             if ContinuousClock.now > deadline {
                 // Starting a read transaction makes SQLite recover the index.
                 try captureNew()
                 return
             }
-            nap(limits.eagerPollInterval)
+            nap(watched.limits.eagerPollInterval)
         }
     }
 
@@ -218,7 +202,7 @@ final class WALSession: WatchSession {
         guard checkpoints.shouldForceRestart(status(captured), at: .now) else { return }
         let shortener: LogShortener
         do {
-            shortener = try self.shortener ?? LogShortener(path: path, limits: limits)
+            shortener = try self.shortener ?? LogShortener(path: watched.path, limits: watched.limits)
         } catch {
             checkpoints.forcedRestart(succeeded: false, at: .now)
             return
@@ -237,9 +221,9 @@ final class WALSession: WatchSession {
     /// Leaves the read mark that another process's checkpoint waits for, without a gap.
     private func stepAside() throws(WatchError) {
         // While this is held nothing gets into the database file, so the log cannot be restarted.
-        guard file.tryLockShared(.readDatabaseOnly) else { return }
-        defer { file.unlockShared(.readDatabaseOnly) }
-        let deadline = ContinuousClock.now + limits.stallMaxAside
+        guard watched.file.tryLockShared(.readDatabaseOnly) else { return }
+        defer { watched.file.unlockShared(.readDatabaseOnly) }
+        let deadline = ContinuousClock.now + watched.limits.stallMaxAside
         pin = try pins.withoutPin {
             while ContinuousClock.now < deadline, probe?.isHeldByOthers(.checkpoint) == true {
                 guard let header = pins.header(), header.isSameCommit(as: captured) else { return }
@@ -253,15 +237,15 @@ final class WALSession: WatchSession {
     // MARK: The file
 
     private func checkIdentity(at now: ContinuousClock.Instant) throws(WatchError) -> SessionEnd? {
-        nextIdentityCheck = now + limits.identityInterval
-        let found = FileIdentity(path: path)
+        nextIdentityCheck = now + watched.limits.identityInterval
+        let found = FileIdentity(path: watched.path)
         // While we are connected nobody deletes the log who uses SQLite.
-        if found == identity, store.isLogInPlace {
+        if found == watched.identity, store.isLogInPlace {
             // Somebody who does not use SQLite can write over it, or cut it off, in place. Its length is known only as long
             // as all of the log is copied into it.
             let isComplete = pin.isDatabaseComplete && pins.header()?.isSameCommit(as: captured) == true
             guard store.isDatabaseInPlace(pageCount: isComplete ? max(1, position.pageCount) : 1) else {
-                throw .notADatabase(path: path, reason: "it was written over or cut off while it was watched")
+                throw .notADatabase(path: watched.path, reason: "it was written over or cut off while it was watched")
             }
             return nil
         }

@@ -65,26 +65,15 @@ final class WatchSupervisor: Sendable {
         }
         let events = FileEvents(databasePath: file.path, wake: wake)
         let mode = try WatchError.wrap { () throws(SQLiteError) in try file.journalMode() }
-        let session: any WatchSession =
-            if mode == "wal" {
-                try WALSession(
-                    path: path,
-                    file: file,
-                    identity: identity,
-                    events: events,
-                    delivery: delivery,
-                    limits: limits
-                )
-            } else {
-                try RollbackSession(
-                    path: path,
-                    file: file,
-                    identity: identity,
-                    events: events,
-                    delivery: delivery,
-                    limits: limits
-                )
-            }
+        let watched = WatchedFile(
+            path: path,
+            file: file,
+            identity: identity,
+            events: events,
+            delivery: delivery,
+            limits: limits
+        )
+        let session = try watched.session(journalMode: mode)
         // Not before: an opening that fails is tried again and again.
         if file.isReadOnly {
             let consequence =
