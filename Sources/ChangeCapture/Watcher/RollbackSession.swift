@@ -15,6 +15,8 @@ final class RollbackSession: WatchSession {
     private var shadow: (copy: ShadowCopy, capture: CommitCapture)?
     private var failedScans = 0
     private static let maxFailedScans = 3
+    /// A writer keeps the file to itself, and that was said.
+    private var isLockedOut = false
     /// For a file above the limit.
     private var schema = SchemaSnapshot()
     private let schemaConnection: Connection
@@ -187,11 +189,22 @@ final class RollbackSession: WatchSession {
     private func lock() throws(WatchError) -> Bool {
         do {
             try reader.start()
+            isLockedOut = false
             return true
         } catch {
+            guard error.code.primary == .busy else { throw .sqlite(error) }
             // A writer is at work: look again later.
-            if error.code.primary == .busy { return false }
-            throw .sqlite(error)
+            if !isLockedOut {
+                isLockedOut = true
+                let path = watched.path
+                let patience = watched.limits.busyTimeout
+                watched.delivery.send(
+                    .notice(
+                        "\(path) is locked for more than \(patience): what is committed is reported once it is let go of"
+                    )
+                )
+            }
+            return false
         }
     }
 }

@@ -97,7 +97,11 @@ struct OracleRun {
         let end = try Connection(path: path, mode: .readWrite)
         try sink.replica.verify(against: end, "end")
         complaints += sink.replica.complaints
-        for event in sink.events where !event.hasNotice(containing: "journal mode") {
+        // On a busy machine a writer can keep the lock for long, and the watcher says so.
+        for event in sink.events
+        where !event.hasNotice(containing: "journal mode")
+            && !(test.mayMerge && event.hasNotice(containing: "is locked"))
+        {
             complaints.append("event: \(event)")
         }
         if sink.doubleLedgerRows > 0, !test.mayMerge {

@@ -178,6 +178,22 @@ import Testing
         #expect(log.wait { $0.inserted(3) })
     }
 
+    @Test func `who keeps a file with a rollback journal to himself is waited for, and said so`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)", journalMode: "delete")
+        var limits = WatcherLimits()
+        limits.busyTimeout = .milliseconds(20)
+        let log = EventLog()
+        let watcher = try watch(database, log, limits)
+        defer { watcher.stop() }
+        let owner = try connect(database)
+        try owner.execute("PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES(1)")
+        #expect(log.wait { $0.hasNotice(containing: "is locked") })
+        try owner.execute("INSERT INTO t VALUES(2)")
+        owner.close()
+        #expect(log.wait { $0.inserted(2) })
+        #expect(log.transactions.map(\.changes.insertedIntegers) == [[1, 2]])
+    }
+
     @Test func `a header that a killed writer left torn is recovered`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let log = EventLog()
