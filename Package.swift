@@ -83,7 +83,7 @@ let package = Package(
             name: "TablecastCommand",
             dependencies: [
                 "Tablecast", "TablecastHummingbird", "ChangeCapture", "SQLiteConnection", "WebSocketTransport",
-                "WireProtocol", nioCore, nioPosix, nioSSL, logging,
+                "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -162,8 +162,8 @@ let package = Package(
         .testTarget(
             name: "TablecastTests",
             dependencies: [
-                "Tablecast", "TablecastHummingbird", "Broadcast", "ChangeCapture", "OracleSupport", "SQLiteConnection",
-                "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL,
+                "Tablecast", "TablecastHummingbird", "Broadcast", "ChangeCapture", "OracleSupport", "QueryService",
+                "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL,
                 .product(name: "Hummingbird", package: "hummingbird"),
             ],
             swiftSettings: swiftSettings

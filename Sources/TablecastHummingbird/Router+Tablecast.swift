@@ -10,6 +10,8 @@ extension RouterMethods {
     /// Adds what a service answers over HTTP besides the WebSocket: `/events`, `/query`, `/tables`, `/status` and the
     /// others of the protocol, and the web page at `/`.
     ///
+    /// Where the server has an ``Authenticator``, all but the page, the contract, `/health` and `/ready` ask for a token.
+    ///
     /// - Parameters:
     ///   - service: the service, which must live as long as the application.
     ///   - servesPage: whether the web page and the JavaScript client are served too.
@@ -27,20 +29,36 @@ extension RouterMethods {
         let database = DatabaseRoutes(service: service)
         let status = StatusRoutes(service: service)
         let broadcast = BroadcastRoute(server: service.server)
-        get("/events") { request, _ in try await events.respond(to: request) }
-        post("/query") { request, _ in try await query.respond(to: request) }
-        post("/query/{queryId}/cancel") { _, context in database.cancel(try context.decodedParameter("queryId")) }
-        get("/tables") { _, _ in await database.list() }
-        get("/tables/{name}") { _, context in
-            let name = try context.decodedParameter("name")
-            return await database.describe(name)
+        let access = RequestAccess(server: service.server)
+        addGet("/events") { request, _ in
+            try await events.respond(to: request, from: try await access.identity(of: request))
         }
-        post("/broadcast") { request, _ in try await broadcast.respond(to: request) }
-        get("/health") { _, _ in status.health() }
-        get("/ready") { _, _ in await status.ready() }
-        get("/status") { _, _ in status.status() }
-        get("/metrics") { _, _ in status.metrics() }
-        get("/asyncapi.yaml") { _, _ in
+        post("/query") { request, _ in
+            try await query.respond(to: request, from: try await access.identity(of: request))
+        }
+        post("/query/{queryId}/cancel") { request, context in
+            let identity = try await access.identity(of: request)
+            return database.cancel(try context.decodedParameter("queryId"), by: identity)
+        }
+        addGet("/tables") { request, _ in await database.list(for: try await access.identity(of: request)) }
+        addGet("/tables/{name}") { request, context in
+            let identity = try await access.identity(of: request)
+            return await database.describe(try context.decodedParameter("name"), for: identity)
+        }
+        post("/broadcast") { request, _ in
+            try await broadcast.respond(to: request, from: try await access.identity(of: request))
+        }
+        addGet("/health") { _, _ in status.health() }
+        addGet("/ready") { _, _ in await status.ready() }
+        addGet("/status") { request, _ in
+            _ = try await access.identity(of: request)
+            return status.status()
+        }
+        addGet("/metrics") { request, _ in
+            _ = try await access.identity(of: request)
+            return status.metrics()
+        }
+        addGet("/asyncapi.yaml") { _, _ in
             Response(
                 status: .ok,
                 headers: [.contentType: "application/yaml; charset=utf-8"],
@@ -49,10 +67,19 @@ extension RouterMethods {
         }
     }
 
+    /// A route for GET, and for HEAD, which answers the same without a body.
+    private func addGet(
+        _ path: RouterPath,
+        respond: @escaping @Sendable (Request, Context) async throws -> Response
+    ) {
+        get(path, use: respond)
+        head(path) { request, context in try await respond(request, context).createHeadResponse() }
+    }
+
     private func addPage(_ assets: WebAssets) {
         for path in assets.paths {
             guard let asset = assets.asset(at: path) else { continue }
-            get(RouterPath(path)) { request, _ in
+            addGet(RouterPath(path)) { request, _ in
                 var headers = HTTPFields()
                 for (name, value) in asset.headers {
                     if let name = HTTPField.Name(name) { headers[name] = value }

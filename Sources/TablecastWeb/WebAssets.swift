@@ -104,6 +104,7 @@ extension WebAssets {
         ("/assets/tables.css", PackageResources.tables_css),
         ("/assets/theme.css", PackageResources.theme_css),
         ("/assets/theme.js", PackageResources.theme_js),
+        ("/assets/token-dialog.js", PackageResources.token_dialog_js),
         ("/assets/virtual-table.js", PackageResources.virtual_table_js),
     ]
 }

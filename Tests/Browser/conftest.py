@@ -31,8 +31,9 @@ expect.set_options(timeout=PATIENCE * 1000)
 class Server:
     """`tablecast serve` on a database and port of its own."""
 
-    def __init__(self, database: pathlib.Path):
+    def __init__(self, database: pathlib.Path, tokens: dict[str, str] = {}):
         self.database = database
+        self.environment = {**os.environ, **tokens}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -47,6 +48,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env=self.environment,
         )
         lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read, args=(self.process, lines), daemon=True).start()
@@ -92,8 +94,8 @@ def build(fixture: str, directory: pathlib.Path) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def serving(database: pathlib.Path):
-    server = Server(database)
+def serving(database: pathlib.Path, tokens: dict[str, str] = {}):
+    server = Server(database, tokens)
     try:
         yield server
     finally:
@@ -103,6 +105,16 @@ def serving(database: pathlib.Path):
 @pytest.fixture
 def music(tmp_path):
     with serving(build("music", tmp_path)) as server:
+        yield server
+
+
+READER = "reader-" + 20 * "x"
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    """Asks for a token."""
+    with serving(build("music", tmp_path), {"TABLECAST_READ_ONLY_TOKEN": READER}) as server:
         yield server
 
 
@@ -132,7 +144,7 @@ class Visitors:
         self.complaints: list[str] = []
         self.requests: set[str] = set()
 
-    def open(self, url: str, name: str = "Ada", **options) -> Page:
+    def open(self, url: str, name: str = "Ada", state: str = "open", **options) -> Page:
         context = self.browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         self.contexts.append(context)
         context.add_init_script(f"localStorage.getItem('tablecast.name') ?? localStorage.setItem('tablecast.name', '\"{name}\"')")
@@ -144,7 +156,7 @@ class Visitors:
         page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda request: self.requests.add(request.url))
         page.goto(url)
-        expect(page.locator("#connection")).to_have_attribute("data-state", "open")
+        expect(page.locator("#connection")).to_have_attribute("data-state", state)
         return page
 
 

@@ -10,25 +10,37 @@ CONTRACT = pathlib.Path(__file__).resolve().parents[2] / "Sources/TablecastHummi
 
 
 @functools.cache
-def validators():
-    document = yaml.safe_load(CONTRACT.read_text(encoding="utf-8"))
-    messages = document["components"]["messages"]
-    sent = {
-        reference["$ref"].split("/")[-1]
-        for reference in document["operations"]["sendToClient"]["messages"]
-    }
-    return {
-        messages[key]["name"]: jsonschema.Draft202012Validator(
-            {"components": document["components"], "$ref": f"#/components/messages/{key}/payload"}
-        )
-        for key in sent
-    }
+def document():
+    return yaml.safe_load(CONTRACT.read_text(encoding="utf-8"))
 
 
-def check(message):
+def validator(reference):
+    return jsonschema.Draft202012Validator({"components": document()["components"], "$ref": reference})
+
+
+@functools.cache
+def validators(operation):
+    """By type, those of the messages that an operation sends: the listed ones, or all of its channel."""
+    sends = document()["operations"][operation]
+    channel = document()["channels"][sends["channel"]["$ref"].split("/")[-1]]["messages"]
+    names = [reference["$ref"].split("/")[-1] for reference in sends.get("messages", [])] or channel
+    keys = [channel[name]["$ref"].split("/")[-1] for name in names]
+    messages = document()["components"]["messages"]
+    return {messages[key]["name"]: validator(f"#/components/messages/{key}/payload") for key in keys}
+
+
+def check(message, operation="sendToClient"):
     """Returns the message, or fails with what the contract says against it."""
-    validator = validators().get(message.get("type"))
-    assert validator is not None, f"the contract does not know {message}"
-    error = jsonschema.exceptions.best_match(validator.iter_errors(message))
-    assert error is None, f"{error.json_path}: {error.message}\nin {message}"
-    return message
+    known = validators(operation).get(message.get("type"))
+    assert known is not None, f"the contract does not know {message} for {operation}"
+    return hold(known, message)
+
+
+def check_schema(name, value):
+    return hold(validator(f"#/components/schemas/{name}"), value)
+
+
+def hold(known, value):
+    error = jsonschema.exceptions.best_match(known.iter_errors(value))
+    assert error is None, f"{error.json_path}: {error.message}\nin {value}"
+    return value

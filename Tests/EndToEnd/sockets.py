@@ -1,4 +1,4 @@
-"""A WebSocket client of another make than ours."""
+"""Clients of another make than ours: for the WebSocket, and curl for Server-Sent Events."""
 
 import json
 import time
@@ -6,7 +6,7 @@ import time
 from websockets.sync import client as websocket_client
 
 from contract import check
-from processes import LIMIT
+from processes import LIMIT, Command
 
 
 class Client:
@@ -64,3 +64,38 @@ class Client:
 
     def __exit__(self, *_):
         self.close()
+
+
+class EventStream:
+    """What curl hears, each event whole and held against the contract."""
+
+    def __init__(self, url, *options):
+        self.curl = Command(["curl", "-sN", *options, url])
+
+    def receive(self):
+        fields = {}
+        while True:
+            line = self.curl.line()
+            if line == "" and fields:
+                break
+            if line == "" or line.startswith(":"):
+                continue
+            name, _, value = line.partition(": ")
+            assert name in ("event", "id", "data") and name not in fields, line
+            fields[name] = value
+        message = check(json.loads(fields["data"]), "sendEvent")
+        assert fields["event"] == message["type"]
+        assert fields.get("id") in (None, message.get("position"))
+        return message
+
+    def message(self, type):
+        while True:
+            message = self.receive()
+            if message["type"] == type:
+                return message
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.curl.kill()

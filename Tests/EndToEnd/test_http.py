@@ -1,15 +1,15 @@
 """What curl and a browser see."""
 
 import json
-import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 
 import pytest
 
-from processes import LIMIT, Command
-from sockets import Client
+from contract import check_schema
+from processes import LIMIT
+from sockets import Client, EventStream
 
 
 def get(server, path):
@@ -18,17 +18,30 @@ def get(server, path):
 
 
 def test_curl_hears_live_changes(server):
-    curl = Command(["curl", "-sN", f"{server.http}/events?channels=tables&rows=values"])
-    try:
-        curl.line("^event: |^:|^data:")
+    with EventStream(f"{server.http}/events?channels=tables&rows=values") as events:
+        events.message("subscribed")
         with Client(server.ws) as client:
             client.query("INSERT INTO genre VALUES(50, 'Sea shanty')", "q")
-        curl.line("^event: table:modified")
-        data = json.loads(curl.line("^data: ").removeprefix("data: "))
-        assert data["data"]["rows"][0]["after"] == {"genre_id": 50, "name": "Sea shanty"}
-        assert f"id: {data['position']}" in curl.seen
-    finally:
-        curl.kill()
+        message = events.message("table:modified")
+        assert message["data"]["rows"][0]["after"] == {"genre_id": 50, "name": "Sea shanty"}
+        assert f"id: {message['position']}" in events.curl.seen
+
+
+def test_curl_hears_every_channel(server):
+    with EventStream(f"{server.http}/events?channels=tables,queries,collaboration") as events:
+        for _ in range(3):
+            events.message("subscribed")
+        with Client(server.ws + "?username=ada") as client:
+            assert events.message("user:joined")["data"]["username"] == "ada"
+            client.query("CREATE TABLE t(a); DROP TABLE t; ALTER TABLE genre ADD COLUMN origin", "q")
+            client.query("SELECT nothing", "e")
+            client.send("user:cursor", table="genre", row=1, column="name")
+            awaited = {
+                "query:started", "query:complete", "query:error", "table:modified", "user:cursor",
+            }  # fmt: skip
+            while awaited:
+                awaited.discard(events.receive()["type"])
+        events.message("user:left")
 
 
 def test_an_event_stream_resumes_by_its_last_event(server):
@@ -38,12 +51,9 @@ def test_an_event_stream_resumes_by_its_last_event(server):
         _, first = client.query("INSERT INTO genre VALUES(50, 'one')", "a")
         client.query("INSERT INTO genre VALUES(51, 'two')", "b")
     position = first["data"]["position"]
-    curl = Command(["curl", "-sN", "-H", f"Last-Event-ID: {position}", f"{server.http}/events?channels=tables&rows=keys"])
-    try:
-        data = json.loads(curl.line('^data: .*"table:modified"').removeprefix("data: "))
-        assert data["data"]["rows"][0]["key"] == {"genre_id": 51}
-    finally:
-        curl.kill()
+    url = f"{server.http}/events?channels=tables&rows=keys"
+    with EventStream(url, "-H", f"Last-Event-ID: {position}") as events:
+        assert events.message("table:modified")["data"]["rows"][0]["key"] == {"genre_id": 51}
 
 
 def test_the_tables_are_listed(server):
@@ -69,6 +79,34 @@ def test_the_names_of_a_nasty_schema_can_be_asked_for(serve, nasty):
             continue
         _, body = get(server, "/tables/" + urllib.parse.quote(table["name"], safe=""))
         assert json.loads(body)["name"] == table["name"]
+
+
+def test_a_broken_view_is_named_with_what_is_wrong(serve, nasty):
+    server = serve(nasty)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        get(server, "/tables/broken")
+    assert caught.value.code == 422
+    failure = check_schema("Failure", json.loads(caught.value.read()))
+    assert failure["code"] == "SQL_ERROR"
+    assert '"broken"' in failure["error"] and "no such" in failure["error"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/tablecast.js", "/tables", "/tables/genre", "/status", "/health", "/ready", "/metrics", "/asyncapi.yaml", "/events"]
+)
+def test_head_is_get_without_a_body(server, path):
+    request = urllib.request.Request(server.http + path, method="HEAD")
+    with urllib.request.urlopen(request, timeout=LIMIT) as head:
+        assert head.status == 200
+        assert head.read() == b""
+    if path == "/events":
+        assert head.headers["Content-Type"].startswith("text/event-stream")
+        return
+    with urllib.request.urlopen(server.http + path, timeout=LIMIT) as response:
+        assert head.headers["Content-Type"] == response.headers["Content-Type"]
+        # What the metrics and the status count may have got another digit.
+        if path not in ("/status", "/metrics"):
+            assert head.headers["Content-Length"] == response.headers["Content-Length"]
 
 
 def test_health_and_status(server):

@@ -10,6 +10,7 @@ import urllib.request
 
 import pytest
 
+from contract import check, check_schema
 from processes import Terminal
 from sockets import Client
 
@@ -129,9 +130,38 @@ def test_curl_posts_a_query_and_reads_lines(server):
          f"{server.http}/query"],
         capture_output=True, text=True, timeout=30, check=True,
     ).stdout  # fmt: skip
-    messages = [json.loads(line) for line in output.splitlines()]
+    messages = [check(json.loads(line), "sendLine") for line in output.splitlines()]
     assert [m["type"] for m in messages] == ["query:started", "query:rows", "query:complete"]
     assert messages[1]["data"]["rows"] == [{"name": "Folk"}, {"name": "Jazz"}]
+
+
+@pytest.mark.parametrize(
+    "query, last",
+    [
+        ({"sql": "INSERT INTO genre VALUES (70, 'x'); SELECT * FROM genre", "rowFormat": "arrays"}, "query:complete"),
+        ({"sql": "SELECT * FROM nothing"}, "query:error"),
+        ({"sql": "SELECT 1; BEGIN"}, "query:error"),
+        ({"sql": ENDLESS, "timeout": 300, "progressInterval": 50}, "query:cancelled"),
+    ],
+)
+def test_every_line_follows_the_contract(server, query, last):
+    request = urllib.request.Request(
+        f"{server.http}/query", data=json.dumps(query).encode(), headers={"Accept": "application/x-ndjson"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        messages = [check(json.loads(line), "sendLine") for line in response]
+    assert messages[-1]["type"] == last
+    if last == "query:cancelled":
+        assert "query:progress" in {message["type"] for message in messages}
+
+
+def test_one_document_follows_the_contract(server):
+    request = urllib.request.Request(
+        f"{server.http}/query", data=json.dumps({"sql": "INSERT INTO genre VALUES (70, 'x'); SELECT * FROM genre"}).encode()
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        document = check_schema("QueryDocument", json.load(response))
+    assert {"genre_id": 70, "name": "x"} in document["results"][-1]["rows"]
 
 
 def test_curl_closes_the_connection_and_the_query_is_cancelled(server):

@@ -29,7 +29,8 @@ import WireProtocol
         do {
             let probe = Output()
             kept = probe
-            let query = service.run(WireProtocol.QueryRequest(sql: "SELECT 1"), for: .request(), output: probe)
+            let request = WireProtocol.QueryRequest(sql: "SELECT 1")
+            let query = service.run(request, for: .request(of: .anonymous), output: probe)
             for await _ in probe.ended {}
             output.finish()
             output.connect(query)

@@ -23,6 +23,8 @@ package struct QueryRequest: Sendable {
     /// Whom its commits are attributed to.
     package var userId: String?
     package var username: String?
+    /// Whoever may cancel it besides its own client; several clients can be of one owner.
+    package var owner: String?
 
     package init(
         queryId: String,
@@ -35,7 +37,8 @@ package struct QueryRequest: Sendable {
         allowsOpenTransaction: Bool = true,
         policy: SQLPolicy = .readWrite,
         userId: String? = nil,
-        username: String? = nil
+        username: String? = nil,
+        owner: String? = nil
     ) {
         self.queryId = queryId
         self.sql = sql
@@ -48,5 +51,6 @@ package struct QueryRequest: Sendable {
         self.policy = policy
         self.userId = userId
         self.username = username
+        self.owner = owner
     }
 }

@@ -8,17 +8,21 @@ import WireProtocol
 final class ClientSession: WebSocketSession {
     private let server: WebSocketServer
     private let parameters: ConnectionParameters
+    private let identity: Identity
     private var rateLimit: RateLimit
     private var connection: WebSocketHandler?
     private var client: ConnectedClient?
+    private var expiry: Scheduled<Void>?
 
-    /// Refuses a connection whose address asks for what there is not.
-    init(_ server: WebSocketServer, _ request: HTTPRequestHead) throws(UpgradeRefusal) {
+    /// Refuses a connection whose address asks for what there is not, or for what is not allowed.
+    init(_ server: WebSocketServer, _ request: HTTPRequestHead, _ identity: Identity) throws(UpgradeRefusal) {
         self.server = server
+        self.identity = identity
         do throws(ProtocolError) {
             parameters = try ConnectionParameters(uri: request.uri)
+            for channel in parameters.channels { try identity.require(channel) }
         } catch {
-            throw UpgradeRefusal(.badRequest, error.message)
+            throw UpgradeRefusal(error.code == .forbidden ? .forbidden : .badRequest, error.message)
         }
         let limits = server.configuration.limits
         rateLimit = RateLimit(
@@ -35,7 +39,8 @@ final class ClientSession: WebSocketSession {
         var client: ConnectedClient?
         _ = server.hub.connect(connection) { id in
             let name = MessageID.next()
-            client = ConnectedClient(id: id, name: name, username: parameters.username ?? "anonymous")
+            let username = identity.username ?? parameters.username ?? "anonymous"
+            client = ConnectedClient(id: id, name: name, username: username, identity: identity)
             return [acknowledgement(clientName: name)]
         }
         guard let client else { return }
@@ -46,6 +51,7 @@ final class ClientSession: WebSocketSession {
             }
         }
         server.clients.join(client, on: connection.eventLoop)
+        watchExpiry()
     }
 
     func received(text: ByteBuffer) {
@@ -71,9 +77,20 @@ final class ClientSession: WebSocketSession {
         guard let client, let connection else { return }
         self.client = nil
         self.connection = nil
+        expiry?.cancel()
         server.hub.disconnect(client.id)
         server.clients.leave(client, on: connection.eventLoop)
         server.databaseRequests?.left(client)
+    }
+
+    /// Closes the connection when its token's time is over, by the wall clock, which may be set meanwhile.
+    private func watchExpiry() {
+        guard let connection, let client, let rest = identity.timeUntilExpiryCheck else { return }
+        guard rest > .zero else {
+            server.hub.close(client.id, .unauthorized, reason: AccessRefusal.expired.reason)
+            return
+        }
+        expiry = connection.eventLoop.assumeIsolated().scheduleTask(in: rest) { [weak self] in self?.watchExpiry() }
     }
 
     private func acknowledgement(clientName: String) -> EncodedMessage {
@@ -108,10 +125,14 @@ final class ClientSession: WebSocketSession {
         case .cancelQuery(let queryID):
             try database().cancel(queryID: queryID, by: client)
         case .identify(let username):
-            let renamed = ConnectedClient(id: client.id, name: client.name, username: username)
+            if let name = identity.username, name != username {
+                throw ProtocolError(.forbidden, "data.username: this token's name is \(quoted(name))")
+            }
+            let renamed = ConnectedClient(id: client.id, name: client.name, username: username, identity: identity)
             self.client = renamed
             server.clients.identify(renamed, on: connection.eventLoop)
         case .cursor(let location):
+            try identity.require(.collaboration)
             server.clients.moveCursor(client, to: location, on: connection.eventLoop)
         case .heartbeat:
             let header = EnvelopeHeader(.heartbeat, channel: .notifications, replyTo: message.id)
@@ -124,6 +145,7 @@ final class ClientSession: WebSocketSession {
         _ request: SubscribeRequest,
         replyTo: String?
     ) throws(ProtocolError) {
+        let request = try identity.narrowed(request)
         server.databaseRequests?.subscribes(request)
         if request.wantsSnapshot {
             try database().sendSnapshot(request, replyTo: replyTo, to: client)

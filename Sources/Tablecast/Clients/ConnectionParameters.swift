@@ -25,7 +25,7 @@ struct ConnectionParameters: Sendable, Hashable {
     }
 
     /// The fields of an address's query, decoded.
-    private static func query(of uri: String) -> [(name: String, value: String)] {
+    static func query(of uri: String) -> [(name: String, value: String)] {
         guard let mark = uri.firstIndex(of: "?") else { return [] }
         return uri[uri.index(after: mark)...].split(separator: "&").map { field in
             let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

@@ -24,4 +24,6 @@ struct ConnectedClient: Sendable {
     /// On the wire, as `clientId` and `userId`.
     let name: String
     let username: String
+    /// Who it is, and what it may do.
+    let identity: Identity
 }

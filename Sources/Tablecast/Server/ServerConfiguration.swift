@@ -44,6 +44,8 @@ public struct ServerConfiguration: Sendable {
     public var tls: TLSFiles?
     /// Which web pages may connect: those of the same host alone.
     public var origins = Origins.same
+    /// Who may connect, and as whom; nil lets in everybody who can reach the address, to do everything.
+    public var authenticator: (any Authenticator)?
     /// Whether to compress for clients that ask for it (permessage-deflate, RFC 7692).
     public var allowsCompression = true
     /// Every other bound.

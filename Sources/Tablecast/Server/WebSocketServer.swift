@@ -44,14 +44,21 @@ public final class WebSocketServer: Sendable {
         hub = Hub(start: start, limits: configuration.hubLimits)
         clients = ClientDirectory(hub: hub)
         let reference = WeakServer()
+        // Without tokens to check nothing has to wait.
+        var authorize: WebSocketMount.Authorize?
+        if configuration.authenticator != nil {
+            authorize = { request in
+                guard let server = reference.server else { return .refuse(.stopping) }
+                return await server.authorize(request)
+            }
+        }
         mount = WebSocketMount(
             policy: configuration.upgradePolicy,
-            limits: configuration.webSocketLimits
+            limits: configuration.webSocketLimits,
+            authorize: authorize
         ) { request, _ throws(UpgradeRefusal) in
-            guard let server = reference.server else {
-                throw UpgradeRefusal(.serviceUnavailable, "The server is stopping.")
-            }
-            return try ClientSession(server, request)
+            guard let server = reference.server else { throw .stopping }
+            return try server.session(for: request, of: .anonymous)
         }
         reference.server = self
     }

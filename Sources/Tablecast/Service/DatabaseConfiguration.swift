@@ -50,6 +50,4 @@ extension DatabaseConfiguration {
         result.limits.progressInterval = limits.progressInterval
         return result
     }
-
-    var policy: SQLPolicy { isReadOnly ? .readOnly : .readWrite }
 }

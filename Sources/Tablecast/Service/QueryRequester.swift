@@ -9,22 +9,36 @@ package struct QueryRequester: Sendable {
     let username: String?
     /// The client on the WebSocket, which hears of its queries directly.
     let client: ClientID?
+    let identity: Identity
 
     /// One HTTP request: what it begins ends with it.
-    package static func request() -> QueryRequester {
+    package static func request(of identity: Identity) -> QueryRequester {
         let name = MessageID.next()
-        return QueryRequester(key: ClientKey(name), userID: name, username: nil, client: nil)
+        return QueryRequester(
+            key: ClientKey(name),
+            userID: name,
+            username: identity.username,
+            client: nil,
+            identity: identity
+        )
     }
 
     init(_ client: ConnectedClient) {
-        self.init(key: ClientKey(client.name), userID: client.name, username: client.username, client: client.id)
+        self.init(
+            key: ClientKey(client.name),
+            userID: client.name,
+            username: client.username,
+            client: client.id,
+            identity: client.identity
+        )
     }
 
-    private init(key: ClientKey, userID: String, username: String?, client: ClientID?) {
+    private init(key: ClientKey, userID: String, username: String?, client: ClientID?, identity: Identity) {
         self.key = key
         self.userID = userID
         self.username = username
         self.client = client
+        self.identity = identity
     }
 }
 

@@ -15,7 +15,7 @@ struct TableCatalog {
     }
 
     /// `{"tables":[{"name","kind","rowEstimate"?}]}`, by name. Shadow tables and SQLite's own are left out.
-    func list() throws(SQLiteError) -> [UInt8] {
+    func list(where isListed: (String) -> Bool) throws(SQLiteError) -> [UInt8] {
         let tables = try connection.query(
             """
             SELECT name, type FROM pragma_table_list
@@ -27,7 +27,7 @@ struct TableCatalog {
         writer.key("tables")
         writer.beginArray()
         for table in tables {
-            guard case .text(let name) = table[0], case .text(let kind) = table[1] else { continue }
+            guard case .text(let name) = table[0], case .text(let kind) = table[1], isListed(name) else { continue }
             writer.beginObject()
             writer.field("name", name)
             writer.field("kind", kind)
@@ -40,7 +40,9 @@ struct TableCatalog {
     }
 
     /// Everything about one table; nil when there is none of that name.
-    func describe(_ name: String) throws(SQLiteError) -> [UInt8]? {
+    ///
+    /// - Throws: ``UnusableTable``, or what SQLite says about the file.
+    func describe(_ name: String) throws -> [UInt8]? {
         let found = try connection.query(
             """
             SELECT l.name, l.type, l.wr, l.strict, s.sql FROM pragma_table_list AS l
@@ -50,6 +52,15 @@ struct TableCatalog {
             [.text(name)]
         )
         guard let table = found.first, case .text(let kind) = table[1] else { return nil }
+        do throws(SQLiteError) {
+            return try describe(name, kind: kind, table)
+        } catch {
+            guard error.code.primary == .error else { throw error }
+            throw UnusableTable(name: name, kind: kind, reason: error.message)
+        }
+    }
+
+    private func describe(_ name: String, kind: String, _ table: [SQLiteValue]) throws(SQLiteError) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
         writer.field("name", name)

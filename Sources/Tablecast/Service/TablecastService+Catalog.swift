@@ -1,13 +1,18 @@
 import NIOPosix
 
 extension TablecastService {
-    /// The tables, views and virtual tables as JSON: `{"tables":[{"name","kind","rowEstimate"?}]}`.
-    package func tables() async throws -> [UInt8] {
+    /// The tables, views and virtual tables that the identity may see as JSON:
+    /// `{"tables":[{"name","kind","rowEstimate"?}]}`.
+    package func tables(for identity: Identity) async throws -> [UInt8] {
         let path = configuration.path
-        return try await NIOThreadPool.singleton.runIfActive { try TableCatalog(path: path).list() }
+        return try await NIOThreadPool.singleton.runIfActive {
+            try TableCatalog(path: path).list { identity.allows(table: $0) }
+        }
     }
 
     /// Columns, indexes, keys and triggers of one table as JSON; nil when there is none of that name.
+    ///
+    /// - Throws: ``UnusableTable`` for one that is there and that SQLite cannot use.
     package func describeTable(_ name: String) async throws -> [UInt8]? {
         let path = configuration.path
         return try await NIOThreadPool.singleton.runIfActive { try TableCatalog(path: path).describe(name) }

@@ -98,16 +98,20 @@ public final class TablecastService: Sendable {
         queries.clientDisconnected(requester.key)
     }
 
-    /// Cancels a query of anybody's.
-    package func cancel(queryID: String) throws(ProtocolError) {
-        try check(queries.cancel(queryID, by: .administrator), queryID)
+    /// Cancels a query of the same identity, or anybody's for an administrator.
+    package func cancel(queryID: String, by identity: Identity) throws(ProtocolError) {
+        try check(queries.cancel(queryID, by: identity.role >= .admin ? .administrator : .owner(identity.id)), queryID)
     }
 
     private func check(_ answer: QueryService.CancelAnswer, _ queryID: String) throws(ProtocolError) {
         switch answer {
         case .cancelling: return
         case .notFound: throw ProtocolError(.queryNotFound, "no query \"\(queryID)\" waits or runs")
-        case .notAllowed: throw ProtocolError(.forbidden, "the query \"\(queryID)\" is another client's")
+        case .notAllowed:
+            throw ProtocolError(
+                .forbidden,
+                "the query \"\(queryID)\" is somebody else's; cancelling it is for the role \(Role.admin.rawValue)"
+            )
         }
     }
 
@@ -124,9 +128,10 @@ public final class TablecastService: Sendable {
             progressInterval: query.progressInterval,
             atomic: query.isAtomic,
             allowsOpenTransaction: requester.client != nil,
-            policy: configuration.policy,
+            policy: requester.identity.sqlPolicy(isReadOnlyService: configuration.isReadOnly),
             userId: requester.userID,
-            username: requester.username
+            username: requester.username,
+            owner: requester.identity.id
         )
     }
 
@@ -162,6 +167,8 @@ extension TablecastService: DatabaseRequests {
     }
 
     func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError) {
+        // Where nobody is asked who he is, a connection is all that tells one from another.
+        guard client.identity.isAnonymous else { return try cancel(queryID: queryID, by: client.identity) }
         try check(queries.cancel(queryID, by: .client(QueryRequester(client).key)), queryID)
     }
 

@@ -5,6 +5,24 @@ struct ConnectionOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The name under which others see this client.", valueName: "name"))
     var username: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The token that the server asks for. Other users see arguments: TABLECAST_TOKEN is a better place.",
+            valueName: "token"
+        )
+    )
+    var token: String?
+
     @Flag(help: "Take any TLS certificate. For tests with one that signed itself.")
     var insecure = false
+
+    /// From the option, or else from the environment.
+    var bearerToken: String? { token ?? Environment.secret("TABLECAST_TOKEN") }
+
+    func validate() throws {
+        // Anything else would end the header, or begin another.
+        guard bearerToken?.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) ?? true else {
+            throw ValidationError("The token has characters that no token has: expected visible ASCII without spaces.")
+        }
+    }
 }

@@ -1,4 +1,5 @@
 import NIOCore
+import NIOHTTP1
 import NIOPosix
 import NIOSSL
 import WebSocketTransport
@@ -24,7 +25,11 @@ struct ServerConnection: Sendable {
         limits.maxMessageBytes = Self.maxMessageBytes
         let verification: CertificateVerification = options.insecure ? .none : .fullVerification
         do {
-            let client = WebSocketClient(limits: limits, makeTLS: { try Self.tls(host: $0, verification) })
+            let client = WebSocketClient(
+                limits: limits,
+                headers: options.bearerToken.map { ["Authorization": "Bearer \($0)"] } ?? [:],
+                makeTLS: { try Self.tls(host: $0, verification) }
+            )
             return try await client.connect(to: WebSocketURL(url))
         } catch {
             throw failure(error)
@@ -63,7 +68,13 @@ struct ServerConnection: Sendable {
         case let error as WebSocketClientError:
             switch error {
             case .invalidURL: CommandFailure(.usage, "\(error)")
-            case .refused(401, _), .refused(403, _): CommandFailure(.noPermission, "\(address): \(error)")
+            case .refused(401, _):
+                CommandFailure(
+                    .noPermission,
+                    "\(address): \(error)",
+                    advice: "Give a token that the server knows, with TABLECAST_TOKEN or --token."
+                )
+            case .refused(403, _): CommandFailure(.noPermission, "\(address): \(error)")
             case .refused(503, _): CommandFailure(.unavailable, "\(address): \(error)")
             case .refused, .invalidHandshake:
                 CommandFailure(

@@ -5,13 +5,13 @@ struct ListeningOptions: ParsableArguments {
     @Option(help: "The TCP port; 0 lets the system choose one.")
     var port = ServerAddress.defaultPort
 
-    @Option(help: "The address to bind. Anything but loopback needs --allow-anonymous.")
+    @Option(help: "The address to bind. Anything but loopback needs tokens, or --allow-anonymous.")
     var host = "127.0.0.1"
 
     @Option(help: "The path of the WebSocket.")
     var path = ServerAddress.defaultPath
 
-    @Flag(help: "Serve everyone who can reach the address: read, and unless --read-only, write.")
+    @Flag(help: "Serve everyone who can reach the address without a token: read, and unless --read-only, write.")
     var allowAnonymous = false
 
     @Option(
@@ -39,14 +39,6 @@ struct ListeningOptions: ParsableArguments {
         }
         guard (tlsCertificate == nil) == (tlsKey == nil) else {
             throw ValidationError("--tls-certificate and --tls-key belong together.")
-        }
-        guard allowAnonymous || ServerAddress.isLoopback(host) else {
-            throw ValidationError(
-                """
-                --host \(host) would let everyone who can reach it read and change the database.
-                Say --allow-anonymous if that is meant, or keep to 127.0.0.1 and put a proxy in front.
-                """
-            )
         }
     }
 }

@@ -14,7 +14,8 @@ extension ServeCommand {
             let wasBuilt = try database.prepare(file)
             if wasBuilt { Terminal.error.writeLine("built \(file.printable)") }
             let logger = makeLogger()
-            let service = try makeService(logger)
+            let authenticator = try access.authenticator()
+            let service = try makeService(authenticator, logger)
             let application = makeApplication(service, logger)
             let group = ServiceGroup(
                 configuration: .init(
@@ -42,9 +43,11 @@ extension ServeCommand {
         return Logger(label: "tablecast")
     }
 
-    private func makeService(_ logger: Logger) throws -> TablecastService {
+    private func makeService(_ authenticator: (any Authenticator)?, _ logger: Logger) throws -> TablecastService {
+        var server = serverConfiguration
+        server.authenticator = authenticator
         do {
-            return try TablecastService(database: databaseConfiguration, server: serverConfiguration, logger: logger)
+            return try TablecastService(database: databaseConfiguration, server: server, logger: logger)
         } catch let error as DatabaseFileError {
             throw error
         } catch {
@@ -73,9 +76,24 @@ extension ServeCommand {
             \(palette(.bold, "tablecast \(TablecastVersion.current)")) serves \(file.printable)
               page       \(palette(.cyan, "http\(secure)://\(host):\(port)"))
               WebSocket  \(palette(.cyan, "ws\(secure)://\(host):\(port)\(address.path)"))
+              access     \(accessSummary)
 
             """
         )
+        if !access.isConfigured, !ServerAddress.isLoopback(address.host) {
+            Terminal.error.writeLine(
+                """
+                warning: everyone who can reach \(host) may \(database.readOnly ? "read" : "read and change") the database; \
+                --tokens asks for tokens
+                """
+            )
+        }
+    }
+
+    private var accessSummary: String {
+        if access.isConfigured { return "with a token" }
+        let who = ServerAddress.isLoopback(address.host) ? "everyone on this machine" : "everyone who can reach it"
+        return "\(who), without a token"
     }
 
     private func failure(_ error: any Error) -> CommandFailure {

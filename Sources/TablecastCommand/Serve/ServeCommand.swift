@@ -26,6 +26,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "The file") var database: DatabaseOptions
     @OptionGroup(title: "The address") var address: ListeningOptions
+    @OptionGroup(title: "The clients") var access: AccessOptions
     @OptionGroup(title: "The limits") var limits: LimitOptions
 
     @Option(help: "What is logged to stderr: trace, debug, info, notice, warning, error.", transform: parseLogLevel)
@@ -33,8 +34,26 @@ struct ServeCommand: AsyncParsableCommand {
 
     func validate() throws {
         try address.validate()
+        try validateAccess()
         if database.readOnly && (database.wal || database.initialScript != nil) {
             throw ValidationError("--read-only cannot be combined with --wal or --init, which write the file.")
+        }
+    }
+}
+
+extension ServeCommand {
+    private func validateAccess() throws {
+        if access.isConfigured {
+            guard !address.allowAnonymous else {
+                throw ValidationError("--allow-anonymous lets everyone in, and tokens do not: choose one.")
+            }
+        } else if !address.allowAnonymous, !ServerAddress.isLoopback(address.host) {
+            throw ValidationError(
+                """
+                --host \(address.host) would let everyone who can reach it read and change the database.
+                Ask for tokens with --tokens, or say --allow-anonymous if that is meant, or keep to 127.0.0.1.
+                """
+            )
         }
     }
 }

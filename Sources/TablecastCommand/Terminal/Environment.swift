@@ -19,6 +19,9 @@ struct Environment: Sendable {
         Palette(hasColors: isInteractive && (noColor ?? "").isEmpty && term != "dumb")
     }
 
+    /// Nil where it is not set, or to nothing.
+    static func secret(_ name: String) -> String? { variable(name).flatMap { $0.isEmpty ? nil : $0 } }
+
     private static func variable(_ name: String) -> String? {
         getenv(name).map { String(cString: $0) }
     }

@@ -3,13 +3,18 @@ import NIOCore
 import Tablecast
 import WireProtocol
 
-/// `POST /broadcast` with `{channel?, type?, data}`: to one channel, or to everybody.
+/// `POST /broadcast` with `{channel?, type?, data}`: to one channel, or to everybody. For administrators.
 struct BroadcastRoute {
     static let maxBodyBytes = 1 << 20
 
     let server: WebSocketServer
 
-    func respond(to request: Request) async throws -> Response {
+    func respond(to request: Request, from identity: Identity) async throws -> Response {
+        do throws(ProtocolError) {
+            try identity.require(.admin, for: "broadcasting")
+        } catch {
+            return .failure(error)
+        }
         var request = request
         let body = try await request.body(upTo: Self.maxBodyBytes)
         do throws(ProtocolError) {

@@ -6,31 +6,36 @@ import WireProtocol
 struct DatabaseRoutes {
     let service: TablecastService
 
-    func list() async -> Response {
+    func list(for identity: Identity) async -> Response {
         do {
-            return .json(try await service.tables())
+            return .json(try await service.tables(for: identity))
         } catch {
             return .failure(.serviceUnavailable, .databaseError, "\(error)")
         }
     }
 
-    func describe(_ name: String) async -> Response {
+    func describe(_ name: String, for identity: Identity) async -> Response {
         do {
+            try identity.require(table: name)
             guard let description = try await service.describeTable(name) else {
                 return .failure(.notFound, .sqlError, "there is no table \"\(name)\" in \(service.databaseName)")
             }
             return .json(description)
+        } catch let error as ProtocolError {
+            return .failure(error)
+        } catch let error as UnusableTable {
+            return .failure(.unprocessableContent, .sqlError, "\(error)")
         } catch {
             return .failure(.serviceUnavailable, .databaseError, "\(error)")
         }
     }
 
-    func cancel(_ queryID: String) -> Response {
+    func cancel(_ queryID: String, by identity: Identity) -> Response {
         do throws(ProtocolError) {
-            try service.cancel(queryID: queryID)
+            try service.cancel(queryID: queryID, by: identity)
             return Response(status: .accepted)
         } catch {
-            return .failure(error.code.status, error.code, error.message)
+            return .failure(error)
         }
     }
 }

@@ -1,5 +1,6 @@
 import Broadcast
 import NIOCore
+import Tablecast
 import WireProtocol
 
 /// One client of `GET /events`: the hub's messages as Server-Sent Events. Confined to its event loop.
@@ -23,12 +24,15 @@ final class EventStream: Outlet {
     let representation = EventStream.serverSentEvents
     private let hub: Hub
     private let pipe: ResponsePipe
+    private let identity: Identity
     private var client: ClientID?
     private var keepAlive: RepeatedTask?
+    private var expiry: Scheduled<Void>?
 
-    init(hub: Hub, pipe: ResponsePipe, eventLoop: any EventLoop) {
+    init(hub: Hub, pipe: ResponsePipe, identity: Identity, eventLoop: any EventLoop) {
         self.hub = hub
         self.pipe = pipe
+        self.identity = identity
         self.eventLoop = eventLoop
     }
 
@@ -51,6 +55,20 @@ final class EventStream: Outlet {
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         pipe.onDrain { bound.eventLoop.execute { bound.value.drained() } }
         pipe.onCancel { bound.eventLoop.execute { bound.value.end() } }
+        watchExpiry()
+    }
+
+    /// Says it and ends the stream when the token's time is over: there are no close codes here.
+    private func watchExpiry() {
+        guard let client, let rest = identity.timeUntilExpiryCheck else { return }
+        guard rest > .zero else {
+            let expired = AccessRefusal.expired
+            let header = EnvelopeHeader(.error, channel: .notifications)
+            hub.send(EncodedMessage(header, ErrorPayload(message: expired.reason, code: expired.code)), to: client)
+            hub.close(client, .unauthorized, reason: expired.reason)
+            return
+        }
+        expiry = eventLoop.assumeIsolated().scheduleTask(in: rest) { [weak self] in self?.watchExpiry() }
     }
 
     func write(_ frames: ByteBuffer) -> Int {
@@ -74,6 +92,7 @@ final class EventStream: Outlet {
     private func end() {
         keepAlive?.cancel()
         keepAlive = nil
+        expiry?.cancel()
         if let client { hub.disconnect(client) }
         client = nil
     }

@@ -16,7 +16,8 @@ struct EventsRoute {
 
     init(service: TablecastService) { self.service = service }
 
-    func respond(to request: Request) async throws -> Response {
+    /// To a HEAD request what the stream would begin with, without opening it.
+    func respond(to request: Request, from identity: Identity) async throws -> Response {
         let query = request.uri.queryParameters
         func value(_ name: String) -> String? { query[Substring(name)].map(String.init) }
         let requests: [SubscribeRequest]
@@ -28,10 +29,13 @@ struct EventsRoute {
                 rows: value("rows"),
                 // A browser that comes back says where it was; that is newer than what its address says.
                 since: request.headers[.lastEventID] ?? value("since")
-            )
+            ).map { request throws(ProtocolError) in try identity.narrowed(request) }
+        } catch  where error.code == .forbidden {
+            return .failure(error)
         } catch {
             return .failure(.badRequest, error.code, error.message)
         }
+        guard request.method != .head else { return Response(status: .ok, headers: Self.headers) }
         guard server.hub.statistics.clients < server.configuration.maxConnections else {
             var response = Response.failure(.serviceUnavailable, .rateLimited, "the connection limit is reached")
             response.headers[.retryAfter] = "5"
@@ -43,24 +47,22 @@ struct EventsRoute {
         let hub = server.hub
         let opened = try await eventLoop.submit {
             Result { () throws(ProtocolError) in
-                try EventStream(hub: hub, pipe: pipe, eventLoop: eventLoop)
+                try EventStream(hub: hub, pipe: pipe, identity: identity, eventLoop: eventLoop)
                     .open(requests, keepAliveInterval: Self.keepAliveInterval)
             }
         }.get()
         if case .failure(let error) = opened {
-            return .failure(error.code.status, error.code, error.message)
+            return .failure(error)
         }
-        return Response(
-            status: .ok,
-            headers: [
-                .contentType: "text/event-stream; charset=utf-8",
-                .cacheControl: "no-store",
-                // Proxies that buffer responses would hold the events back.
-                .accelBuffering: "no",
-            ],
-            body: pipe.body(of: request)
-        )
+        return Response(status: .ok, headers: Self.headers, body: pipe.body(of: request))
     }
+
+    private static let headers: HTTPFields = [
+        .contentType: "text/event-stream; charset=utf-8",
+        .cacheControl: "no-store",
+        // Proxies that buffer responses would hold the events back.
+        .accelBuffering: "no",
+    ]
 }
 
 extension HTTPField.Name {

@@ -14,7 +14,7 @@ struct QueryRoute {
 
     let service: TablecastService
 
-    func respond(to request: Request) async throws -> Response {
+    func respond(to request: Request, from identity: Identity) async throws -> Response {
         var request = request
         let body = try await request.body(upTo: Self.maxBodyBytes)
         let query: QueryRequest
@@ -24,12 +24,12 @@ struct QueryRoute {
             return .failure(.badRequest, error.code, error.message)
         }
         let wantsLines = request.headers[values: .accept].contains { $0.contains("application/x-ndjson") }
-        return wantsLines ? lines(query, request) : try await document(query, request)
+        let requester = QueryRequester.request(of: identity)
+        return wantsLines ? lines(query, requester, request) : try await document(query, requester, request)
     }
 
-    private func lines(_ query: QueryRequest, _ request: Request) -> Response {
+    private func lines(_ query: QueryRequest, _ requester: QueryRequester, _ request: Request) -> Response {
         let output = LineOutput(maxQueuedBytes: Self.maxQueuedBytes)
-        let requester = QueryRequester.request()
         output.pipe.onCancel { service.requesterLeft(requester) }
         let handle = service.run(query, for: requester, output: output)
         output.pipe.onDrain { handle.resume() }
@@ -40,8 +40,11 @@ struct QueryRoute {
         )
     }
 
-    private func document(_ query: QueryRequest, _ request: Request) async throws -> Response {
-        let requester = QueryRequester.request()
+    private func document(
+        _ query: QueryRequest,
+        _ requester: QueryRequester,
+        _ request: Request
+    ) async throws -> Response {
         let (ending, json) = try await request.body.consumeWithInboundCloseHandler { _ in
             await withCheckedContinuation { continuation in
                 service.runToDocument(query, for: requester) { continuation.resume(returning: ($0, $1)) }

@@ -13,7 +13,7 @@ struct StatusRoutes {
     /// The database can be read.
     func ready() async -> Response {
         do {
-            _ = try await service.tables()
+            _ = try await service.tables(for: .anonymous)
             return .text("ready\n")
         } catch {
             return .failure(.serviceUnavailable, .databaseGone, "\(error)")

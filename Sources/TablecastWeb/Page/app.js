@@ -14,6 +14,7 @@ import { accessToken } from "./service.js";
 import { installShortcuts, showHelp } from "./shortcuts.js";
 import { recall, remember } from "./storage.js";
 import { TablesView } from "./tables-view.js";
+import { askForToken } from "./token-dialog.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -55,6 +56,7 @@ client.on("message", (message) => {
 client.on("state", (state) => {
   if (state === "waiting") app.queries.lost();
   if (state === "open") schedule(drawDatabase);
+  if (state === "closed" && client.lastClose?.code === 4401) askForToken(client.lastClose.reason);
 });
 
 async function loadCatalog() {

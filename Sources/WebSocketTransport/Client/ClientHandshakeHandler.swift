@@ -17,6 +17,8 @@ final class ClientHandshakeHandler: ChannelInboundHandler, RemovableChannelHandl
     private var body = ByteBuffer()
     private let maxBodyBytes = 4096
     private var timeout: Scheduled<Void>?
+    /// What came behind the response, once that is complete; nil before.
+    private var early: [NIOAny]?
 
     init(
         client: WebSocketClient,
@@ -49,6 +51,10 @@ final class ClientHandshakeHandler: ChannelInboundHandler, RemovableChannelHandl
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard early == nil else {
+            early?.append(data)
+            return
+        }
         switch unwrapInboundIn(data) {
         case .head(let head):
             response = head
@@ -71,13 +77,13 @@ final class ClientHandshakeHandler: ChannelInboundHandler, RemovableChannelHandl
         }
         do {
             let deflate = try handshake.check(head)
-            try open(deflate, context)
+            open(deflate, context)
         } catch {
             fail(error, context)
         }
     }
 
-    private func open(_ deflate: DeflateAgreement?, _ context: ChannelHandlerContext) throws {
+    private func open(_ deflate: DeflateAgreement?, _ context: ChannelHandlerContext) {
         timeout?.cancel()
         let session = ClientSession()
         let webSocket = WebSocketHandler(
@@ -90,12 +96,21 @@ final class ClientHandshakeHandler: ChannelInboundHandler, RemovableChannelHandl
         )
         let connection = session.connection(webSocket, context.channel)
         let pipeline = context.pipeline.syncOperations
-        // The decoder leaves in the next turn and passes on what it read behind the response: see HTTPUpgradePipeline.
-        _ = pipeline.removeHandler(decoder)
         _ = pipeline.removeHandler(encoder)
-        try pipeline.addHandler(webSocket, position: .after(self))
-        _ = pipeline.removeHandler(self)
-        opened.succeed(connection)
+        // The decoder leaves in the next turn and before passes on what it read behind the response. Until it is gone it
+        // takes everything that is written for requests, so nothing may be answered yet.
+        early = []
+        pipeline.removeHandler(decoder).assumeIsolated().whenComplete { _ in
+            do {
+                try pipeline.addHandler(webSocket, position: .after(self))
+            } catch {
+                return self.fail(error, context)
+            }
+            for data in self.early ?? [] { context.fireChannelRead(data) }
+            self.early = nil
+            _ = pipeline.removeHandler(self)
+            self.opened.succeed(connection)
+        }
     }
 
     func channelInactive(context: ChannelHandlerContext) {

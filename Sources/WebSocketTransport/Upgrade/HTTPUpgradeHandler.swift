@@ -41,6 +41,8 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// NIO's decoder stops for good behind any request with `Upgrade`, so such a connection must end with its response.
     private var closesAfterResponses = false
     private var holdsRead = false
+    /// What is written from now on are frames: a session may send, or close, the moment that it is opened.
+    private var hasSwitched = false
     /// Until when the next request's head, or the next piece of its body, must be there; nil while a response is under way.
     private var deadline: NIODeadline?
     private var body: BodyPace
@@ -134,23 +136,27 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func authorize(_ head: HTTPRequestHead, _ acceptance: UpgradeAcceptance, _ context: ChannelHandlerContext) {
         guard let authorize = mount.authorize else {
-            return upgrade(head, acceptance, context)
+            return upgrade(head, acceptance, mount.makeSession, context)
         }
         state = .authorizing
         let answer = context.eventLoop.makeFutureWithTask { await authorize(head) }
-        answer.assumeIsolated().whenSuccess { refusal in
+        answer.assumeIsolated().whenSuccess { answer in
             guard case .authorizing = self.state, let context = self.context else { return }
-            if let refusal {
-                self.refuse(refusal)
-            } else {
-                self.upgrade(head, acceptance, context)
+            switch answer {
+            case .open(let makeSession): self.upgrade(head, acceptance, makeSession, context)
+            case .refuse(let refusal): self.refuse(refusal)
             }
         }
     }
 
-    private func upgrade(_ head: HTTPRequestHead, _ acceptance: UpgradeAcceptance, _ context: ChannelHandlerContext) {
+    private func upgrade(
+        _ head: HTTPRequestHead,
+        _ acceptance: UpgradeAcceptance,
+        _ makeSession: WebSocketMount.MakeSession,
+        _ context: ChannelHandlerContext
+    ) {
         do throws(UpgradeRefusal) {
-            let session = try mount.makeSession(head, context.channel)
+            let session = try makeSession(head, context.channel)
             let webSocket = WebSocketHandler(
                 role: .server,
                 session: session,
@@ -178,6 +184,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
             // They belong to a conversation that is over; their writes end at the WebSocket handler.
             context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
         }
+        hasSwitched = true
         do {
             try pipeline.replace(self, with: webSocket)
         } catch {
@@ -212,6 +219,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     // MARK: Responses of the HTTP server behind
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        guard !hasSwitched else { return context.write(data, promise: promise) }
         switch unwrapOutboundIn(data) {
         case .head(var head) where closesAfterResponses && head.status.code >= 200:
             head.headers.replaceOrAdd(name: "Connection", value: "close")

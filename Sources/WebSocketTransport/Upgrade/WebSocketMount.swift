@@ -9,12 +9,17 @@ package struct WebSocketMount: Sendable {
     package typealias MakeSession =
         @Sendable (_ request: HTTPRequestHead, _ channel: any Channel) throws(UpgradeRefusal) -> any WebSocketSession
 
-    /// A decision that takes time, such as a look at a token elsewhere: nil to go on, or the refusal. The connection
-    /// reads nothing meanwhile. A limit of time is the caller's business.
-    package typealias Authorize = @Sendable (_ request: HTTPRequestHead) async -> UpgradeRefusal?
+    /// A decision that takes time, such as a look at a token elsewhere. The connection reads nothing meanwhile.
+    package typealias Authorize = @Sendable (_ request: HTTPRequestHead) async -> Authorization
+
+    package enum Authorization: Sendable {
+        case open(MakeSession)
+        case refuse(UpgradeRefusal)
+    }
 
     package var policy: UpgradePolicy
     package var limits: WebSocketLimits { resources.limits }
+    /// Decides, if given, in the place of ``makeSession``.
     package var authorize: Authorize?
     package var makeSession: MakeSession
     package let connections = ConnectionCount()

@@ -81,7 +81,7 @@ extension Position: Codable {
 }
 
 /// A client's text in an error message: quoted, and short enough not to fill a log.
-func quoted(_ text: String) -> String {
+package func quoted(_ text: String) -> String {
     let shown = text.unicodeScalars.prefix(60)
     let ellipsis = shown.endIndex < text.unicodeScalars.endIndex ? "…" : ""
     return "\"\(String(String.UnicodeScalarView(shown)))\(ellipsis)\""

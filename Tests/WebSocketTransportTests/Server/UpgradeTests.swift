@@ -47,7 +47,10 @@ import WireProtocol
         let log = ProbeSession.Log()
         let mount = ProbeSession.mount(log) { head in
             await Task.yield()
-            return head.uri.contains("good") ? nil : UpgradeRefusal(.unauthorized, "The token is not valid.")
+            guard head.uri.contains("good") else {
+                return .refuse(UpgradeRefusal(.unauthorized, "The token is not valid."))
+            }
+            return .open { _, _ in ProbeSession(log) }
         }
         try await TestServer.with(mount) { server in
             let connection = try await WebSocketClient().connect(to: server.url("/ws?access_token=good"))
@@ -57,6 +60,19 @@ import WireProtocol
                 try await WebSocketClient().connect(to: server.url("/ws?access_token=bad"))
             }
             while server.mount.connections.value > 0 { await Task.yield() }
+        }
+    }
+
+    @Test func `a session may close the connection the moment that it is opened`() async throws {
+        let mount = WebSocketMount { _, _ in ClosingSession() }
+        try await TestServer.with(mount) { server in
+            // Again and again, as the close frame and the response may come together or not.
+            for _ in 0..<50 {
+                let connection = try await WebSocketClient().connect(to: server.url("/ws"))
+                let status = await connection.status
+                #expect(status.code == CloseCode.unauthorized.rawValue)
+                #expect(status.reason == "no")
+            }
         }
     }
 
@@ -156,4 +172,10 @@ import WireProtocol
             #expect(try await peer.receiveRest().readableBytes < 16 << 20)
         }
     }
+}
+
+private final class ClosingSession: WebSocketSession {
+    func opened(_ connection: WebSocketHandler) { connection.close(.unauthorized, reason: "no") }
+    func received(text: ByteBuffer) {}
+    func closed(_ status: CloseStatus) {}
 }

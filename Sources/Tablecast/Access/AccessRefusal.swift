@@ -1,0 +1,85 @@
+import NIOHTTP1
+import WebSocketTransport
+package import WireProtocol
+
+/// Why a request is not let in: a status of HTTP, and what RFC 6750 section 3 wants said with it.
+package struct AccessRefusal: Error, Sendable, Hashable {
+    package enum Kind: Sendable, Hashable {
+        /// The request is ambiguous.
+        case badRequest
+        /// There is no token, or none that is valid.
+        case unauthorized
+        /// The token is valid and does not allow it.
+        case forbidden
+        /// It cannot be told now.
+        case unavailable
+    }
+
+    package var kind: Kind
+    /// One clause without a full stop.
+    package var reason: String
+    /// The value of `WWW-Authenticate`, where there is one.
+    package var challenge: String?
+
+    package static let missing = AccessRefusal(
+        kind: .unauthorized,
+        reason: "a token is required: send it as 'Authorization: Bearer …' or as access_token in the address",
+        challenge: "Bearer realm=\"tablecast\""
+    )
+
+    package static func invalid(_ reason: String) -> AccessRefusal {
+        AccessRefusal(kind: .unauthorized, reason: reason, challenge: challenge("invalid_token", reason))
+    }
+
+    package static let expired = invalid("the token has expired")
+
+    static func ambiguous(_ reason: String) -> AccessRefusal {
+        AccessRefusal(kind: .badRequest, reason: reason, challenge: challenge("invalid_request", reason))
+    }
+
+    static let unavailable = AccessRefusal(
+        kind: .unavailable,
+        reason: "the token cannot be checked now; try again later"
+    )
+
+    package var code: ErrorCode {
+        switch kind {
+        case .badRequest: .invalidMessage
+        case .unauthorized: .unauthorized
+        case .forbidden: .forbidden
+        case .unavailable: .busy
+        }
+    }
+
+    /// Section 3 of the RFC allows a description printable ASCII without quotation marks and backslashes.
+    private static func challenge(_ error: String, _ description: String) -> String {
+        let safe = description.unicodeScalars.filter { (0x20...0x7E).contains($0.value) && $0 != "\"" && $0 != "\\" }
+        let text = String(String.UnicodeScalarView(safe))
+        return "Bearer realm=\"tablecast\", error=\"\(error)\", error_description=\"\(text)\""
+    }
+}
+
+extension UpgradeRefusal {
+    init(_ refusal: AccessRefusal) {
+        let status: HTTPResponseStatus =
+            switch refusal.kind {
+            case .badRequest: .badRequest
+            case .unauthorized: .unauthorized
+            case .forbidden: .forbidden
+            case .unavailable: .serviceUnavailable
+            }
+        self.init(status, refusal.reason, headers: refusal.challenge.map { ["WWW-Authenticate": $0] } ?? [:])
+        if status == .serviceUnavailable { headers.add(name: "Retry-After", value: "5") }
+    }
+
+    /// How a connection that is open already is told the same.
+    var closeCode: CloseCode? {
+        switch status {
+        case .badRequest: .badRequest
+        case .unauthorized: .unauthorized
+        case .forbidden: .forbidden
+        case .serviceUnavailable: .internalError
+        default: nil
+        }
+    }
+}

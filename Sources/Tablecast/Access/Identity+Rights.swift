@@ -1,0 +1,84 @@
+package import QueryService
+package import WireProtocol
+
+/// What an identity may do: every decision about access is made here.
+extension Identity {
+    /// What its SQL may do. Nobody may write where the whole service is read-only.
+    package func sqlPolicy(isReadOnlyService: Bool) -> SQLPolicy {
+        guard !isReadOnlyService else { return policy(.readOnly) }
+        switch role {
+        case .readOnly: return policy(.readOnly)
+        case .readWrite: return policy(.readWrite)
+        // Who is not even asked for a token leaves the settings of the file alone.
+        case .admin: return policy(isAnonymous ? .readWrite : .admin)
+        }
+    }
+
+    private func policy(_ level: SQLPolicy.Level) -> SQLPolicy {
+        let names = tables.map { TableNames($0) }
+        return SQLPolicy(level: level, readableTables: names, writableTables: names)
+    }
+
+    /// - Parameter what: a clause, such as `broadcasting`.
+    package func require(_ required: Role, for what: String) throws(ProtocolError) {
+        guard role >= required else {
+            throw ProtocolError(
+                .forbidden,
+                "\(what) is for the role \(required.rawValue); this token's is \(role.rawValue)"
+            )
+        }
+    }
+
+    package func require(_ channel: Channel) throws(ProtocolError) {
+        guard !allows(channel) else { return }
+        let allowed = Channel.allCases.filter(allows).map(\.rawValue).joined(separator: ", ")
+        throw ProtocolError(.forbidden, "channel \(channel.rawValue): this token allows \(allowed)")
+    }
+
+    private func allows(_ channel: Channel) -> Bool {
+        // It carries the acknowledgement and errors.
+        if channel == .notifications { return true }
+        if let channels { return channels.contains(channel) }
+        return tables == nil || channel != .queries
+    }
+
+    package func allows(table name: String) -> Bool { tables.map { TableNames($0).contains(name) } ?? true }
+
+    package func require(table name: String) throws(ProtocolError) {
+        guard allows(table: name) else {
+            throw ProtocolError(.forbidden, "table \(quoted(name)): \(allowedTables)")
+        }
+    }
+
+    /// The subscription without the tables that are not for this identity.
+    ///
+    /// - Throws: `FORBIDDEN` for a channel or a table that is asked for by name and not allowed, or if nothing remains.
+    package func narrowed(_ request: SubscribeRequest) throws(ProtocolError) -> SubscribeRequest {
+        try require(request.channel)
+        guard request.channel == .tables, let tables else { return request }
+        for name in request.filter.tables ?? [] where !name.contains(where: Self.wildcards.contains) {
+            try require(table: name)
+        }
+        let remaining = tables.filter { request.filter.includes(table: $0) }
+        guard !remaining.isEmpty else { throw ProtocolError(.forbidden, "tables: \(allowedTables)") }
+        var narrowed = request
+        narrowed.filter = try TableFilter(
+            tables: remaining.map(Self.literalPattern),
+            operations: request.filter.operations,
+            rowLevel: request.filter.rowLevel
+        )
+        return narrowed
+    }
+
+    private var allowedTables: String {
+        let names = (tables ?? []).map { quoted($0) }.joined(separator: ", ")
+        return "this token allows \(names.isEmpty ? "none" : names)"
+    }
+
+    private static let wildcards: Set<Character> = ["*", "?", "["]
+
+    /// A pattern that means the characters of a name themselves.
+    private static func literalPattern(_ name: String) -> String {
+        name.reduce(into: "") { $0 += wildcards.contains($1) ? "[\($1)]" : String($1) }
+    }
+}

@@ -1,0 +1,99 @@
+import WireProtocol
+
+/// Bearer tokens that are known beforehand, each with what it allows: the simple way to let some in and others not.
+///
+/// A token is a secret of at least ``minTokenBytes``, for example from `openssl rand -hex 32`. It is compared in a time that
+/// says nothing of how much of it was right.
+public struct TokenList: Authenticator {
+    /// A shorter one could be guessed.
+    public static let minTokenBytes = 16
+    /// One does not fit into a request's headers beyond it.
+    public static let maxTokenBytes = 4_096
+
+    private struct Entry: Sendable {
+        let token: [UInt8]
+        let identity: Identity
+    }
+
+    private var entries: [Entry] = []
+
+    public init() {}
+
+    public var isEmpty: Bool { entries.isEmpty }
+
+    /// - Throws: ``AuthenticationError`` for one that is too short or too long, holds a character that cannot be sent in a header, or is
+    ///   in the list already. It never repeats the token.
+    public mutating func add(_ token: String, for identity: Identity) throws(AuthenticationError) {
+        let bytes = Array(token.utf8)
+        guard (Self.minTokenBytes...Self.maxTokenBytes).contains(bytes.count) else {
+            throw AuthenticationError(
+                "expected \(Self.minTokenBytes) to \(Self.maxTokenBytes) bytes, found \(bytes.count)"
+            )
+        }
+        guard bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw AuthenticationError("expected visible ASCII characters without spaces")
+        }
+        guard !entries.contains(where: { $0.token == bytes }) else { throw AuthenticationError("it is there twice") }
+        entries.append(Entry(token: bytes, identity: identity))
+    }
+
+    public func identity(of token: String) throws -> Identity {
+        let bytes = Array(token.utf8)
+        var found: Identity?
+        for entry in entries where Self.areEqual(bytes, entry.token) { found = entry.identity }
+        guard let found else { throw AuthenticationError("the token is unknown") }
+        return found
+    }
+
+    /// Looks at every byte whatever it finds, so that the time tells nothing but the length.
+    private static func areEqual(_ given: [UInt8], _ known: [UInt8]) -> Bool {
+        var difference = given.count ^ known.count
+        for index in given.indices { difference |= Int(given[index] ^ known[index % known.count]) }
+        return difference == 0
+    }
+}
+
+extension TokenList {
+    /// Reads `[{"token": "…", "role": "read-only", "username": "ada", "tables": ["album"], "channels": ["tables"]}]`, of
+    /// which only the token is required; without a role it may only read.
+    ///
+    /// - Throws: ``AuthenticationError``, which names the entry and the field, and never a token.
+    public init(parsing json: some Sequence<UInt8>) throws(AuthenticationError) {
+        let value: JSONValue
+        do {
+            value = try JSONValue(parsing: json)
+        } catch {
+            throw AuthenticationError("\(error)")
+        }
+        guard case .array(let values) = value, !values.isEmpty else {
+            throw AuthenticationError("expected an array of objects, each with a token")
+        }
+        for (index, value) in values.enumerated() {
+            do throws(AuthenticationError) {
+                try add(value, number: index + 1)
+            } catch {
+                throw AuthenticationError("entry \(index + 1): \(error.reason)")
+            }
+        }
+    }
+
+    private static let fields: Set<String> = ["token", "role", "username", "tables", "channels"]
+
+    private mutating func add(_ value: JSONValue, number: Int) throws(AuthenticationError) {
+        guard case .object(let fields) = value, case .string(let token)? = fields["token"] else {
+            throw AuthenticationError("expected an object with a token")
+        }
+        // A misspelt restriction must not be none.
+        if let unknown = fields.keys.sorted().first(where: { !Self.fields.contains($0) }) {
+            let known = Self.fields.sorted().joined(separator: ", ")
+            throw AuthenticationError("\(quoted(unknown)) is not one of \(known)")
+        }
+        var identity = try Identity(id: "token \(number)", fields: fields)
+        if let username = identity.username { identity.id = username }
+        do throws(AuthenticationError) {
+            try add(token, for: identity)
+        } catch {
+            throw AuthenticationError("token: \(error.reason)")
+        }
+    }
+}

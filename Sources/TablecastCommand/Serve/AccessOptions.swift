@@ -1,0 +1,84 @@
+import ArgumentParser
+import Tablecast
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Whom `serve` lets in. Secrets come from a file or the environment: arguments can be read by every user of the machine.
+struct AccessOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Ask for a token: those in this JSON file, [{\"token\": …, \"role\": …, \"username\": …, \"tables\": […]}].",
+            discussion: """
+                Roles are read-only, read-write and admin. Instead of the file, or besides it, one token a role can be set \
+                in TABLECAST_READ_ONLY_TOKEN, TABLECAST_READ_WRITE_TOKEN and TABLECAST_ADMIN_TOKEN.
+                """,
+            valueName: "json-file"
+        ),
+        completion: .file(extensions: ["json"])
+    )
+    var tokens: String?
+
+    /// The variable of the environment for a token of each role.
+    static func variable(_ role: Role) -> String {
+        switch role {
+        case .readOnly: "TABLECAST_READ_ONLY_TOKEN"
+        case .readWrite: "TABLECAST_READ_WRITE_TOKEN"
+        case .admin: "TABLECAST_ADMIN_TOKEN"
+        }
+    }
+
+    /// Whether anything asks for tokens.
+    var isConfigured: Bool {
+        tokens != nil || Role.allCases.contains { Environment.secret(Self.variable($0)) != nil }
+    }
+
+    /// Nil where everybody is let in.
+    func authenticator() throws -> (any Authenticator)? {
+        guard isConfigured else { return nil }
+        return try tokenList()
+    }
+
+    private func tokenList() throws -> TokenList {
+        var list = try tokens.map(Self.read) ?? TokenList()
+        for role in Role.allCases {
+            let name = Self.variable(role)
+            guard let token = Environment.secret(name) else { continue }
+            do {
+                try list.add(token, for: Identity(id: "\(role.rawValue) token", role: role))
+            } catch {
+                throw CommandFailure(
+                    .usage,
+                    "the token in \(name): \(error)",
+                    advice: "openssl rand -hex 32 makes one."
+                )
+            }
+        }
+        return list
+    }
+
+    private static func read(_ path: String) throws -> TokenList {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw CommandFailure(.noInput, "the token file '\(path)' cannot be read")
+        }
+        warnIfOpen(path)
+        do {
+            return try TokenList(parsing: data)
+        } catch {
+            throw CommandFailure(
+                .usage,
+                "the token file '\(path)': \(error)",
+                advice: "It looks like [{\"token\": \"…\", \"role\": \"read-only\", \"username\": \"ada\"}]."
+            )
+        }
+    }
+
+    private static func warnIfOpen(_ path: String) {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        guard let mode = attributes?[.posixPermissions] as? Int, mode & 0o066 != 0 else { return }
+        Terminal.error.writeLine("warning: other users can read the tokens in '\(path.printable)'; chmod 600 it")
+    }
+}

@@ -1,0 +1,45 @@
+package import HTTPTypes
+package import Hummingbird
+import NIOCore
+package import Tablecast
+import WireProtocol
+
+/// Finds out who sends a request, and answers for those who may not.
+struct RequestAccess: Sendable {
+    let server: WebSocketServer
+
+    /// - Throws: ``AccessRefusal``, which is an answer: 401, or 403 where the role is too low.
+    func identity(of request: Request) async throws -> Identity {
+        try await server.identity(authorization: request.headers[values: .authorization], uri: request.uri.string)
+    }
+}
+
+extension AccessRefusal: HTTPResponseError {
+    package var status: HTTPResponse.Status {
+        switch kind {
+        case .badRequest: .badRequest
+        case .unauthorized: .unauthorized
+        case .forbidden: .forbidden
+        case .unavailable: .serviceUnavailable
+        }
+    }
+
+    package func response(from request: Request, context: some RequestContext) -> Response {
+        var response = Response.failure(status, code, reason)
+        response.headers[.wwwAuthenticate] = challenge
+        if case .unavailable = kind { response.headers[.retryAfter] = "5" }
+        return response
+    }
+}
+
+extension Response {
+    /// What was wrong with a request, with the status that comes nearest.
+    static func failure(_ error: ProtocolError) -> Response {
+        var response = failure(error.code.status, error.code, error.message)
+        if error.code == .forbidden {
+            // RFC 6750 section 3.1: the token is valid and not enough.
+            response.headers[.wwwAuthenticate] = "Bearer realm=\"tablecast\", error=\"insufficient_scope\""
+        }
+        return response
+    }
+}
