@@ -76,6 +76,8 @@ struct CommitPages {
 
     /// The tree that a page was cut from which the commit did not write.
     func treeCutFrom(_ number: UInt32) -> Int32? {
+        // A damaged schema can name a root behind the end of the database.
+        guard Int(number) < marks.count else { return nil }
         let mark = marks[Int(number)]
         return mark & Self.detachedFlag == 0 || mark == Self.freedMark
             ? nil : detached[Int(mark & ~Self.detachedFlag)].oldTree
