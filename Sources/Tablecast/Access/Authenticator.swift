@@ -1,7 +1,7 @@
 /// Says who stands behind a token. An application with users of its own gives its own; ``TokenList`` is the simple one, and
 /// the module `TablecastJWT` has one for JSON Web Tokens.
 ///
-/// ```swift
+/// ```
 /// struct Sessions: Authenticator {
 ///     func identity(of token: String) async throws -> Identity {
 ///         guard let user = await store.user(ofSession: token) else { throw AuthenticationError("the session is over") }
