@@ -69,6 +69,14 @@ enum Examples {
         try await service.server.start()
     }
 
+    static func tokens(secret: String) throws -> ServerConfiguration {
+        var tokens = TokenList()
+        try tokens.add(secret, for: Identity(id: "dashboard", role: .readOnly, tables: ["orders"]))
+        var configuration = ServerConfiguration()
+        configuration.authenticator = tokens
+        return configuration
+    }
+
     // MARK: In another server
 
     static func hummingbird(router: Router<BasicRequestContext>) throws -> any ApplicationProtocol {
@@ -107,5 +115,18 @@ enum Examples {
     static func client(text: String) throws {
         let message = try Envelope(parsing: text.utf8)
         if case .tableModified(let change) = message.payload { print(change.tableName) }
+    }
+}
+
+private struct Users: Sendable {
+    func user(ofSession token: String) async -> (id: String, name: String, isEditor: Bool)? { nil }
+}
+
+private let store = Users()
+
+struct Sessions: Authenticator {
+    func identity(of token: String) async throws -> Identity {
+        guard let user = await store.user(ofSession: token) else { throw AuthenticationError("the session is over") }
+        return Identity(id: user.id, username: user.name, role: user.isEditor ? .readWrite : .readOnly)
     }
 }
