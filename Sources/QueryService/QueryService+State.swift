@@ -33,19 +33,27 @@ extension QueryService.State {
                     "\(limits.maxQueriesPerClient) of your queries are waiting or running, which is the limit"
                 )
             )
-        case .transactionTimedOut:
-            .failed(
-                QueryFailure(
-                    .transactionTimedOut,
-                    "your transaction was idle for longer than \(limits.transactionIdleTimeout) and was rolled back"
-                )
-            )
+        case .transactionTimedOut, .transactionTooLong:
+            .failed(.transactionTimedOut(refusal, limits))
         case .transactionLost:
             .failed(
                 QueryFailure(.databaseGone, "the database file was replaced, and your transaction was rolled back")
             )
         case .shuttingDown:
             .cancelled(.shutdown, rowCount: 0)
+        }
+    }
+
+    mutating func assignedWork() -> [QueryService.Assigned] {
+        scheduler.assign().compactMap { assignment in
+            switch assignment {
+            case .read(let ticket, let reader):
+                queries[ticket.id].map { .init(reader: reader, work: .run($0, generation: generation)) }
+            case .write(let ticket):
+                queries[ticket.id].map { .init(work: .run($0, generation: generation)) }
+            case .rollBack(let client):
+                .init(work: .rollBack(client))
+            }
         }
     }
 
@@ -86,6 +94,16 @@ extension QueryService.State {
     }
 
     func controls(_ tickets: [Ticket]) -> [QueryControl] { tickets.compactMap { queries[$0.id] } }
+}
+
+extension QueryFailure {
+    static func transactionTimedOut(_ why: Scheduler.Refusal, _ limits: QueryLimits) -> QueryFailure {
+        let what =
+            why == .transactionTooLong
+            ? "open for longer than \(limits.maxTransactionTime)"
+            : "idle for longer than \(limits.transactionIdleTimeout)"
+        return QueryFailure(.transactionTimedOut, "your transaction was \(what) and was rolled back")
+    }
 }
 
 extension Conclusion {

@@ -36,11 +36,11 @@ extension QueryService {
             switch readers[index].take() {
             case .stop: return lane.close()
             case .rollBack: continue
-            case .run(let control):
-                let conclusion = lane.run(control, generation: state.withLock { $0.generation }) { [self] isPaused in
+            case .run(let control, let generation):
+                let conclusion = lane.run(control, generation: generation) { [self] isPaused in
                     notePause(of: control, isPaused)
                 }
-                let assignments = state.withLock { state in
+                let (work, isShuttingDown) = state.withLock { state in
                     let ticket = state.ticket(of: control)
                     if case .handOn = conclusion {
                         state.scheduler.readerHandsOn(index, ticket)
@@ -48,29 +48,29 @@ extension QueryService {
                         state.forget(control.id)
                         state.scheduler.readerFinished(index, ticket)
                     }
-                    return state.scheduler.assign()
+                    return (state.assignedWork(), state.shutdown != nil)
                 }
                 // Before its sink hears, so that whoever waits for that finds the service up to date.
-                perform(assignments)
+                give(work)
                 conclusion.tell(control)
                 // It may wait for another client's transaction now, and not for ever.
                 if case .handOn = conclusion { clerk.wake() }
-                noteProgressOfShutdown()
+                if isShuttingDown { clerk.wake() }
             }
         }
     }
 
     /// While a read sleeps for its receiver, another one may run.
     private func notePause(of control: QueryControl, _ isPaused: Bool) {
-        let assignments = state.withLock { state in
+        let work = state.withLock { state in
             if isPaused {
                 state.scheduler.readPaused(control.id)
             } else {
                 state.scheduler.readResumed(control.id)
             }
-            return state.scheduler.assign()
+            return state.assignedWork()
         }
-        perform(assignments)
+        give(work)
     }
 
     private func runWriter(_ commitSink: (any CommitSink)?) {
@@ -82,33 +82,28 @@ extension QueryService {
             case .rollBack:
                 lane.rollBack()
                 state.withLock { $0.scheduler.writerRolledBack() }
-            case .run(let control):
-                let generation = state.withLock { $0.generation }
+            case .run(let control, let generation):
                 let conclusion = lane.run(control, generation: generation)
                 state.withLock { state in
-                    state.scheduler.writerFinished(
+                    let lost = state.scheduler.writerFinished(
                         state.ticket(of: control),
                         inTransaction: lane.isInTransaction,
                         at: .now
                     )
                     state.forget(control.id)
+                    state.fail(lost, .transactionTimedOut(.transactionTooLong, configuration.limits))
                 }
                 conclusion.tell(control)
             }
             lane.maintain()
-            let assignments = state.withLock { state in
+            let (work, isShuttingDown) = state.withLock { state in
                 state.scheduler.writerIsReady()
-                return state.scheduler.assign()
+                return (state.assignedWork(), state.shutdown != nil)
             }
-            perform(assignments)
+            give(work)
             // An open transaction, if there is one, begins to idle now.
-            if lane.isInTransaction { clerk.wake() }
-            noteProgressOfShutdown()
+            if lane.isInTransaction || isShuttingDown { clerk.wake() }
         }
-    }
-
-    private func noteProgressOfShutdown() {
-        if state.withLock({ $0.shutdown != nil }) { clerk.wake() }
     }
 
     // MARK: Clerk
@@ -118,9 +113,11 @@ extension QueryService {
         while true {
             let errand = state.withLock { $0.errand(at: .now, readers: readers.count) }
             for notice in errand.notices { notice.conclusion.tell(notice.control) }
-            if let client = errand.timedOut { tellTimedOut(client) }
+            if let (client, why) = errand.timedOut {
+                tellTimedOut(client, .transactionTimedOut(why, configuration.limits))
+            }
             for control in errand.expired { control.cancel(.timeout) }
-            perform(errand.assignments)
+            give(errand.work)
             if errand.stopsWorkers {
                 planner.stop()
                 for worker in readers + [writer] { worker.give(.stop) }
@@ -137,8 +134,8 @@ extension QueryService.State {
     struct Errand {
         var notices: [QueryService.Notice]
         var expired: [QueryControl]
-        var timedOut: ClientKey?
-        var assignments: [Scheduler.Assignment]
+        var timedOut: Scheduler.TimedOut?
+        var work: [QueryService.Assigned]
         var stopsWorkers = false
         var finished: [CheckedContinuation<Bool, Never>] = []
         var isOver = false
@@ -154,7 +151,7 @@ extension QueryService.State {
             notices: notices,
             expired: expired.filter { !$0.isCancelled },
             timedOut: timedOut,
-            assignments: scheduler.assign()
+            work: assignedWork()
         )
         notices = []
         finishShutdown(&errand, at: now)

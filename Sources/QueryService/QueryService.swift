@@ -73,7 +73,8 @@ package final class QueryService: Sendable {
                         maxQueries: limits.maxQueries,
                         maxQueriesPerClient: limits.maxQueriesPerClient,
                         busyTimeout: limits.busyTimeout,
-                        idleTimeout: limits.transactionIdleTimeout
+                        idleTimeout: limits.transactionIdleTimeout,
+                        maxTransactionTime: limits.maxTransactionTime
                     )
                 )
             )
@@ -90,7 +91,7 @@ package final class QueryService: Sendable {
         let isTooLong = request.sql.utf8.count > limits.maxSQLBytes
         let outline = ScriptOutline(isTooLong ? "" : request.sql)
         let timeout = min(request.timeout ?? limits.statementTime, limits.maxStatementTime)
-        let (control, assignments, wake) = state.withLock { state in
+        let (control, work, wakesClerk) = state.withLock { state in
             state.lastId += 1
             let control = QueryControl(
                 id: state.lastId,
@@ -102,14 +103,16 @@ package final class QueryService: Sendable {
             )
             if let refusal = isTooLong ? .sqlTooLong(request, limits) : state.admit(control, limits) {
                 state.notices.append(Notice(control: control, conclusion: refusal))
-                return (control, [Scheduler.Assignment](), ContinuousClock.now)
+                return (control, [Assigned](), true)
             }
-            let assignments = state.scheduler.assign()
+            let work = state.assignedWork()
             let deadline = control.submittedAt + timeout
-            return (control, assignments, min(deadline, state.scheduler.nextTick ?? deadline))
+            let next = min(deadline, state.scheduler.nextTick ?? deadline)
+            // The clerk looks by then anyway, in most cases.
+            return (control, work, state.clerkLooksAt.map { $0 > next } ?? true)
         }
-        perform(assignments)
-        wakeClerk(before: wake)
+        give(work)
+        if wakesClerk { clerk.wake() }
         return QueryHandle(control: control)
     }
 
@@ -146,25 +149,25 @@ package final class QueryService: Sendable {
 
     /// Cancels the client's queries and rolls its transaction back.
     package func clientDisconnected(_ client: ClientKey) {
-        let (running, assignments) = state.withLock { state in
+        let (running, work) = state.withLock { state in
             let (removed, running) = state.scheduler.disconnect(client)
             state.conclude(removed, .disconnect)
-            return (state.controls(running), state.scheduler.assign())
+            return (state.controls(running), state.assignedWork())
         }
         for control in running { control.cancel(.disconnect) }
-        perform(assignments)
+        give(work)
         wakeClerk()
     }
 
     /// Opens every connection anew before its next query, because the file behind the name is another one now. An open
     /// transaction is rolled back, and the next request of its client fails with `DATABASE_GONE`.
     package func reopenConnections() {
-        let assignments = state.withLock { state in
+        let work = state.withLock { state in
             state.generation += 1
             state.scheduler.loseTransaction()
-            return state.scheduler.assign()
+            return state.assignedWork()
         }
-        perform(assignments)
+        give(work)
     }
 
     /// Refuses new queries, cancels all others, rolls back what is open, and ends the threads.
@@ -173,52 +176,45 @@ package final class QueryService: Sendable {
     @discardableResult
     package func shutDown(within limit: Duration = .seconds(4)) async -> Bool {
         await withCheckedContinuation { continuation in
-            let (running, assignments) = state.withLock { state in
+            let (running, work) = state.withLock { state in
                 let deadline = ContinuousClock.now + limit
                 if state.shutdown == nil { state.shutdown = Shutdown(deadline: deadline, waiting: []) }
                 state.shutdown?.waiting.append(continuation)
                 let (removed, running) = state.scheduler.shutDown()
                 state.conclude(removed, .shutdown)
-                return (state.controls(running), state.scheduler.assign())
+                return (state.controls(running), state.assignedWork())
             }
             for control in running { control.cancel(.shutdown) }
-            perform(assignments)
+            give(work)
             wakeClerk()
         }
     }
 
     // MARK: Threads
 
-    func perform(_ assignments: [Scheduler.Assignment]) {
-        for assignment in assignments {
-            switch assignment {
-            case .read(let ticket, let reader):
-                if let control = state.withLock({ $0.queries[ticket.id] }) { readers[reader].give(.run(control)) }
-            case .write(let ticket):
-                if let control = state.withLock({ $0.queries[ticket.id] }) { writer.give(.run(control)) }
-            case .rollBack(let client):
-                writer.give(.rollBack(client))
-            }
-        }
+    /// Work that can start now, with all that its worker needs, so that nobody has to ask again under the lock.
+    struct Assigned {
+        /// Nil for the writer.
+        var reader: Int?
+        var work: Worker.Work
     }
 
-    /// Wakes the clerk unless it looks by then anyway, which spares most queries the call.
-    private func wakeClerk(before deadline: ContinuousClock.Instant) {
-        if state.withLock({ $0.clerkLooksAt.map { $0 > deadline } ?? true }) { clerk.wake() }
+    func give(_ assigned: [Assigned]) {
+        for item in assigned { (item.reader.map { readers[$0] } ?? writer).give(item.work) }
     }
 
     func wakeClerk() { clerk.wake() }
 
-    func tellTimedOut(_ client: ClientKey) { events.transactionTimedOut(client) }
+    func tellTimedOut(_ client: ClientKey, _ failure: QueryFailure) { events.transactionTimedOut(client, failure) }
 
     private struct NoEvents: QueryServiceEvents {
-        func transactionTimedOut(_ client: ClientKey) {}
+        func transactionTimedOut(_ client: ClientKey, _ failure: QueryFailure) {}
     }
 }
 
 /// What concerns a client without a query of its own. Called on threads of the service's; must not block.
 package protocol QueryServiceEvents: Sendable {
-    /// The client's transaction idled longer than the limit and was rolled back; its next request will fail with
-    /// `TRANSACTION_TIMED_OUT`.
-    func transactionTimedOut(_ client: ClientKey)
+    /// The client's transaction idled for too long or was open for too long, and is rolled back. What it asked for meanwhile,
+    /// or else its next request, fails with the same words.
+    func transactionTimedOut(_ client: ClientKey, _ failure: QueryFailure)
 }

@@ -6,6 +6,8 @@ package struct ServiceConfiguration: Sendable {
     package var path: String
     package var isURI = false
     package var limits = QueryLimits()
+    /// Every query that writes begins with `PRAGMA foreign_keys = ON`, which SQLite itself leaves off.
+    package var enforcesForeignKeys = false
     /// Frames in the write-ahead log after which the writer runs a PASSIVE checkpoint between two queries; nil when
     /// somebody else does.
     package var checkpointFrames: Int? = 1_000

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 import subprocess
 import time
 import urllib.error
@@ -121,6 +122,53 @@ def test_a_query_is_cancelled_from_elsewhere_and_the_server_stays_responsive(ser
         assert time.monotonic() - begin < 2
         assert cancelled["data"]["reason"] == "client"
         assert watcher.message("query:cancelled")["data"]["queryId"] == "endless"
+
+
+def test_a_cancelled_write_is_undone_and_not_heard_of(server):
+    count = "SELECT count(*) AS n FROM track"
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+    with Client(server.ws) as client, Client(server.ws) as other, Client(f"{server.ws}?channels=tables") as listener:
+        before, _ = client.query(count, "before")
+        client.query("CREATE TABLE w(a)", "create")
+        listener.message("table:created")
+        other.send("query:execute", sql=ENDLESS, queryId="others")
+        other.message("query:started")
+        client.send("query:execute", sql=f"INSERT INTO w {endless}", queryId="write")
+        client.message("query:started")
+        other.send("query:cancel", id="foreign", queryId="write")
+        assert other.message("error")["data"]["code"] == "FORBIDDEN"
+        client.send("query:cancel", queryId="write")
+        assert client.message("query:cancelled")["data"]["reason"] == "client"
+        rows, _ = client.query("SELECT count(*) AS n FROM w", "after")
+        assert rows == [{"n": 0}]
+        client.query("INSERT INTO w(a) VALUES (1)", "next")
+        assert listener.message("table:modified")["data"]["inserted"] == 1
+        assert client.query(count, "again")[0] == before
+        other.send("query:cancel", queryId="others")
+        assert other.message("query:cancelled")["data"]["reason"] == "client"
+
+
+def test_an_idle_transaction_is_rolled_back_and_its_client_told(server):
+    with Client(server.ws) as client:
+        client.query("BEGIN; INSERT INTO genre VALUES (77, 'lost')", "begin")
+        error = client.message("error")
+        assert error["data"]["code"] == "TRANSACTION_TIMED_OUT"
+        _, end = client.query("INSERT INTO genre VALUES (78, 'late')", "late")
+        assert end["data"]["code"] == "TRANSACTION_TIMED_OUT"
+        assert client.query("SELECT * FROM genre WHERE genre_id > 76", "look")[0] == []
+
+
+def test_foreign_keys_are_enforced_when_asked_for(serve, tmp_path):
+    path = tmp_path / "keys.db"
+    connection = sqlite3.connect(path)
+    connection.executescript("CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p)")
+    connection.close()
+    with Client(serve(path, "--foreign-keys").ws) as client:
+        _, end = client.query("INSERT INTO c VALUES (1)", "orphan")
+        assert end["data"]["code"] == "CONSTRAINT"
+    with Client(serve(path).ws) as client:
+        _, end = client.query("INSERT INTO c VALUES (1)", "orphan")
+        assert end["type"] == "query:complete"
 
 
 def test_curl_posts_a_query_and_reads_lines(server):

@@ -123,6 +123,97 @@ struct PolicyTests {
         #expect(await harness.run("INSERT INTO t VALUES (1)") { $0.policy = .admin }.end.failure != nil)
     }
 
+    /// Ways out that need nothing but the right to run a query.
+    @Test(
+        arguments: [
+            // PRAGMAs as table-valued functions: those that act, and those that would set something.
+            "SELECT * FROM pragma_optimize", "SELECT count(*) FROM pragma_optimize(-1)",
+            "SELECT 1 UNION ALL SELECT * FROM pragma_optimize",
+            "SELECT * FROM pragma_hard_heap_limit(0)", "SELECT * FROM pragma_busy_timeout(0)",
+            "SELECT * FROM pragma_writable_schema(1)", "SELECT * FROM pragma_wal_checkpoint",
+            "SELECT * FROM pragma_temp_store_directory('/tmp')",
+            // A file by another name.
+            "VACUUM main INTO '/tmp/x.db'", "ATTACH ':memory:' AS a", "ATTACH 'file:x?mode=ro' AS a",
+            "SELECT readfile('/etc/passwd')", "SELECT writefile('/tmp/x', 'x')", "SELECT edit('x')",
+            "SELECT * FROM fsdir('/')", "CREATE VIRTUAL TABLE z USING zipfile('/tmp/x')",
+            "CREATE VIRTUAL TABLE c USING csv(filename = '/etc/passwd')",
+            "CREATE VIRTUAL TABLE d USING sqlite_dbpage",
+            "SELECT load_extension('/tmp/x.so', 'entry')", "SELECT fts3_tokenizer('simple', x'00')",
+            // The schema and the library's own tables.
+            "UPDATE sqlite_schema SET sql = ''", "INSERT INTO sqlite_dbpage(pgno, data) VALUES (1, x'00')",
+            "PRAGMA main.writable_schema = 1", "PRAGMA \"writable_schema\"(1)", "PRAGMA writable_schema(RESET)",
+            "DELETE FROM f_data", "DROP TABLE f_data",
+            // From a trigger, a view, a generated column, a default, an index, a check.
+            "CREATE TEMP TRIGGER s AFTER INSERT ON t BEGIN SELECT load_extension('x'); END; INSERT INTO t(v) VALUES (1)",
+            "CREATE TEMP VIEW s AS SELECT load_extension('x') AS a; SELECT * FROM s",
+            "CREATE TABLE s(a, b AS (load_extension(a))); INSERT INTO s(a) VALUES ('x'); SELECT b FROM s",
+            "CREATE TABLE s(a DEFAULT (load_extension('x'))); INSERT INTO s DEFAULT VALUES",
+            "CREATE INDEX s ON t(load_extension(v))",
+            "CREATE TABLE s(a CHECK (load_extension(a))); INSERT INTO s VALUES ('x')",
+        ]
+    )
+    func `a way out of the database is closed`(sql: String) async throws {
+        let harness = try Harness("CREATE TABLE t(v); CREATE VIRTUAL TABLE f USING fts5(a)")
+        let (end, log) = await harness.run(sql) {
+            $0.policy = .admin
+            $0.atomic = false
+        }
+        #expect(end.failure != nil, "\(log.rows)")
+        #expect(log.columns.count <= 1 && !log.isBroken)
+    }
+
+    @Test func `a temporary trigger on a table of everybody's is gone with its request`() async throws {
+        let harness = try Harness("CREATE TABLE t(v); CREATE TABLE log(v)")
+        await harness.run("CREATE TEMP TRIGGER spy AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.v); END")
+        await harness.run("INSERT INTO t VALUES (1)", client: "bob")
+        await harness.run("INSERT INTO t VALUES (1)")
+        #expect(try harness.database.query("SELECT count(*) FROM log") == [[.integer(0)]])
+    }
+
+    /// What is made to take all memory, all time or the whole stack.
+    @Test(
+        arguments: [
+            ("SELECT zeroblob(1e9)", QueryFailure.Code.tooBig), ("SELECT randomblob(1000000000)", .tooBig),
+            ("SELECT hex(zeroblob(16000000))", .tooBig),
+            ("SELECT replace(hex(zeroblob(8000)), '0', hex(zeroblob(8000)))", .tooBig),
+            ("SELECT group_concat(hex(zeroblob(9000))) FROM c", .tooBig),
+            ("SELECT json_group_array(hex(zeroblob(9000))) FROM c", nil),
+            // NULL in some versions of SQLite.
+            ("SELECT printf('%*c', 1000000000, 'x')", nil), ("SELECT printf('%.*c', 1000000000, 'x')", nil),
+            ("SELECT 'x' LIKE hex(zeroblob(2000))", .sqlError), ("SELECT 'x' GLOB hex(zeroblob(2000))", .sqlError),
+            ("SELECT \(String(repeating: "-(", count: 600))1\(String(repeating: ")", count: 600))", .sqlError),
+            ("SELECT 1\(String(repeating: " + 1", count: 600))", .sqlError),
+            ("SELECT 1\(String(repeating: " UNION ALL SELECT 1", count: 600))", .sqlError),
+            ("SELECT json('\(String(repeating: "[", count: 100_000))')", .sqlError),
+        ] as [(String, QueryFailure.Code?)]
+    )
+    func `a bomb comes to nothing`(sql: String, code: QueryFailure.Code?) async throws {
+        let harness = try Harness(
+            """
+            CREATE VIEW c AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 100000) SELECT n FROM c
+            """
+        )
+        let (end, log) = await harness.run(sql)
+        if let code { #expect(end.failure?.code == code) }
+        #expect(end.failure != nil || log.rows == [[.null]])
+        #expect(await harness.rows("SELECT 1") == [[.integer(1)]])
+    }
+
+    @Test func `views that double at every level end at SQLite's bound`() async throws {
+        let views = (1...20).map {
+            "CREATE VIEW v\($0) AS SELECT a FROM v\($0 - 1) UNION ALL SELECT a FROM v\($0 - 1);"
+        }
+        let harness = try Harness("CREATE TABLE v0(a);" + views.joined())
+        #expect(await harness.run("SELECT count(*) FROM v20").end.failure != nil)
+    }
+
+    @Test func `a recursion without end is ended by its time limit`() async throws {
+        let harness = try Harness()
+        for sql in [endlessQuery, endlessQuery.replacing("UNION ALL", with: "UNION")] {
+            #expect(await harness.run(sql) { $0.timeout = .milliseconds(100) }.end.cancelReason == .timeout)
+        }
+    }
+
     @Test func `the schema table and shadow tables cannot be written`() async throws {
         let harness = try Harness("CREATE VIRTUAL TABLE f USING fts5(a)")
         #expect(await harness.run("DELETE FROM sqlite_schema") { $0.policy = .admin }.end.failure != nil)

@@ -5,11 +5,16 @@ import Testing
 struct SchedulerTests {
     private let start = ContinuousClock.now
 
+    private let limits = Scheduler.Limits(
+        maxQueries: 10,
+        maxQueriesPerClient: 4,
+        busyTimeout: .seconds(5),
+        idleTimeout: .seconds(3),
+        maxTransactionTime: .seconds(20)
+    )
+
     private func scheduler(readers: Int = 2) -> Scheduler {
-        Scheduler(
-            readerCount: readers,
-            limits: .init(maxQueries: 10, maxQueriesPerClient: 4, busyTimeout: .seconds(5), idleTimeout: .seconds(3))
-        )
+        Scheduler(readerCount: readers, limits: limits)
     }
 
     private func ticket(
@@ -45,7 +50,7 @@ struct SchedulerTests {
         var scheduler = Scheduler(
             readerCount: 1,
             spareReaders: 1,
-            limits: .init(maxQueries: 10, maxQueriesPerClient: 4, busyTimeout: .seconds(5), idleTimeout: .seconds(3))
+            limits: limits
         )
         for (id, client) in ["ada", "bob", "eve"].enumerated() { _ = scheduler.submit(ticket(UInt64(id), client)) }
         #expect(scheduler.assign() == [.read(ticket(0, "ada"), reader: 0)])
@@ -103,12 +108,61 @@ struct SchedulerTests {
         scheduler.writerFinished(begin, inTransaction: true, at: start)
         scheduler.writerIsReady()
         #expect(scheduler.nextTick == start + .seconds(3))
-        #expect(scheduler.tick(at: start + .seconds(2)).timedOut == nil)
-        #expect(scheduler.tick(at: start + .seconds(3)).timedOut == ClientKey("ada"))
+        #expect(scheduler.tick(at: start + .seconds(2)).timedOut?.client == nil)
+        #expect(scheduler.tick(at: start + .seconds(3)).timedOut?.client == ClientKey("ada"))
         #expect(scheduler.assign() == [.rollBack(ClientKey("ada"))])
         scheduler.writerRolledBack()
         scheduler.writerIsReady()
         #expect(scheduler.submit(ticket(2, "ada")) == .transactionTimedOut)
+        #expect(scheduler.submit(ticket(3, "ada")) == nil)
+    }
+
+    @Test func `a transaction that is never idle still ends at its limit, and takes what waits for it along`() {
+        var scheduler = scheduler()
+        let begin = ticket(1, "ada", .writer, controls: true)
+        _ = scheduler.submit(begin)
+        _ = scheduler.assign()
+        scheduler.writerFinished(begin, inTransaction: true, at: start)
+        scheduler.writerIsReady()
+        for second in 1...19 {
+            let busy = ticket(UInt64(second) + 1, "ada", .writer, after: second)
+            _ = scheduler.submit(busy)
+            #expect(scheduler.assign() == [.write(busy)])
+            #expect(scheduler.writerFinished(busy, inTransaction: true, at: start + .seconds(second)).isEmpty)
+            scheduler.writerIsReady()
+        }
+        #expect(scheduler.nextTick == start + .seconds(20))
+        let last = ticket(30, "ada", .writer, after: 19)
+        let late = ticket(31, "ada", .writer, after: 19)
+        let other = ticket(32, "bob", .writer, after: 19)
+        for ticket in [last, late, other] { _ = scheduler.submit(ticket) }
+        _ = scheduler.assign()
+        #expect(scheduler.tick(at: start + .seconds(20)).timedOut == nil, "what runs comes to its end")
+        #expect(scheduler.writerFinished(last, inTransaction: true, at: start + .seconds(21)) == [late])
+        scheduler.writerIsReady()
+        #expect(scheduler.assign() == [.rollBack(ClientKey("ada"))])
+        let told = scheduler.tick(at: start + .seconds(21)).timedOut
+        #expect(told?.client == ClientKey("ada"))
+        #expect(told?.why == .transactionTooLong)
+        scheduler.writerRolledBack()
+        scheduler.writerIsReady()
+        #expect(scheduler.assign() == [.write(other)])
+        #expect(scheduler.submit(ticket(33, "ada")) == nil, "it has heard")
+    }
+
+    @Test func `a COMMIT that ends after the limit has committed`() {
+        var scheduler = scheduler()
+        let begin = ticket(1, "ada", .writer, controls: true)
+        let commit = ticket(2, "ada", .writer, controls: true)
+        _ = scheduler.submit(begin)
+        _ = scheduler.assign()
+        scheduler.writerFinished(begin, inTransaction: true, at: start)
+        scheduler.writerIsReady()
+        _ = scheduler.submit(commit)
+        _ = scheduler.assign()
+        #expect(scheduler.tick(at: start + .seconds(30)).timedOut == nil)
+        #expect(scheduler.writerFinished(commit, inTransaction: false, at: start + .seconds(30)).isEmpty)
+        #expect(scheduler.tick(at: start + .seconds(30)).timedOut == nil)
         #expect(scheduler.submit(ticket(3, "ada")) == nil)
     }
 

@@ -102,6 +102,31 @@ struct TransactionTests {
         #expect(try harness.database.query("SELECT v FROM t ORDER BY v") == [[.integer(2)], [.integer(4)]])
     }
 
+    @Test func `a transaction that is open for too long is rolled back although it is busy`() async throws {
+        let harness = try Harness(schema) { $0.limits.maxTransactionTime = .milliseconds(50) }
+        await harness.run("BEGIN; INSERT INTO t(v) VALUES (1)")
+        let long =
+            "INSERT INTO t(v) WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 300000) SELECT n FROM c"
+        var ends: [RecordingSink.End] = []
+        while ends.last?.failure == nil, ends.count < 1_000 { ends.append(await harness.run(long).end) }
+        #expect(ends.last?.failure?.code == .transactionTimedOut)
+        #expect(ends.last?.failure?.message.contains("open for longer") == true)
+        await harness.events.nextTimeout()
+        #expect(harness.events.failures.map(\.code) == [.transactionTimedOut])
+        #expect(await harness.run("INSERT INTO t(v) VALUES (2)", client: "bob").end.outcome != nil)
+        #expect(try harness.database.query("SELECT v FROM t") == [[.integer(2)]])
+    }
+
+    @Test func `foreign keys are enforced for everybody when the service is told to`() async throws {
+        let schema = "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p)"
+        let plain = try Harness(schema)
+        #expect(await plain.run("INSERT INTO c VALUES (1)").end.outcome != nil)
+        let strict = try Harness(schema) { $0.enforcesForeignKeys = true }
+        #expect(await strict.run("INSERT INTO c VALUES (1)").end.failure?.code == .constraint)
+        await strict.run("PRAGMA foreign_keys = OFF")
+        #expect(await strict.run("INSERT INTO c VALUES (1)", client: "bob").end.failure?.code == .constraint)
+    }
+
     @Test func `a client that goes takes its transaction and its queries with it`() async throws {
         let harness = try Harness(schema)
         await harness.run("BEGIN; INSERT INTO t(v) VALUES (1)")

@@ -121,6 +121,12 @@ final class Gatekeeper {
     }
 
     private func read(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        if let table = request.first?.lowercased(), table.hasPrefix("pragma_"),
+            PragmaRule.named(String(table.dropFirst(7)))?.acts != nil
+        {
+            // It would act while a SELECT runs, which nothing expects of one.
+            return deny("the table-valued function \(table) is not allowed; run the PRAGMA itself")
+        }
         guard let readable = policy.readableTables, let table = request.first, !readable.contains(table) else {
             return .allow
         }

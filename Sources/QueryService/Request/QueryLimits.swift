@@ -22,6 +22,9 @@ package struct QueryLimits: Sendable {
     package var busyTimeout = Duration.seconds(5)
     /// How long a client may leave its transaction without a request before it is rolled back.
     package var transactionIdleTimeout = Duration.seconds(5)
+    /// How long a client may keep its transaction at all, however busy it is with it, before it is rolled back. A statement
+    /// that runs then comes to its end first.
+    package var maxTransactionTime = Duration.seconds(60)
     /// The least time between two reports of progress when the request does not say.
     package var progressInterval = Duration.milliseconds(250)
     /// The shortest progress interval a request may ask for.
@@ -49,13 +52,16 @@ package struct QueryLimits: Sendable {
     /// Bytes of heap that SQLite may use in the whole process; beyond it statements fail with `SQLITE_NOMEM`. 0 for no
     /// limit.
     package var maxHeapBytes = 1 << 30
-    /// Bytes of pages that a connection keeps; a sort keeps as much before it uses a temporary file.
-    package var readerCacheBytes = 8 << 20
-    package var writerCacheBytes = 32 << 20
+    /// Bytes of pages that a connection keeps. A sort keeps as much before it uses a temporary file, and while it orders
+    /// that nothing can interrupt it: with twice as much a cancel comes twice as late, and the sort ends no sooner.
+    package var cacheBytes = 4 << 20
+    /// Bytes of changed pages that the writer keeps before it writes some of them to the log ahead of the commit.
+    package var maxChangedPageBytes = 32 << 20
     package var maxExpressionDepth = 500
     package var maxCompoundSelects = 500
     package var maxVirtualMachineOperations = 10_000_000
-    package var maxLikePatternBytes = 50_000
+    /// A long pattern on a long text takes time with the product of both, and one comparison cannot be interrupted.
+    package var maxLikePatternBytes = 1_000
     package var maxTriggerDepth = 100
     package var maxColumns = 2_000
 

@@ -24,9 +24,14 @@ final class GuardedConnection {
         pulse = Pulse(busyTimeout: limits.busyTimeout)
         pulse.install(on: connection)
         try Self.harden(connection, limits)
-        let cacheBytes = lane == .reader ? limits.readerCacheBytes : limits.writerCacheBytes
-        try connection.execute("PRAGMA cache_size = -\(max(cacheBytes >> 10, 1))")
-        if lane == .reader { try connection.execute("PRAGMA query_only = ON") }
+        try connection.execute("PRAGMA cache_size = -\(max(limits.cacheBytes >> 10, 1))")
+        switch lane {
+        case .reader:
+            try connection.execute("PRAGMA query_only = ON")
+        case .writer:
+            try connection.execute("PRAGMA cache_spill = -\(max(limits.maxChangedPageBytes >> 10, 1))")
+            try connection.execute("PRAGMA foreign_keys = \(configuration.enforcesForeignKeys ? "ON" : "OFF")")
+        }
         // Set once: setting it anew would compile every statement of the connection again.
         connection.setAuthorizer { [gatekeeper] request in
             if let observer, observer(request) { return .allow }

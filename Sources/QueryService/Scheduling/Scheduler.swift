@@ -9,13 +9,17 @@ struct Scheduler {
         var maxQueriesPerClient: Int
         var busyTimeout: Duration
         var idleTimeout: Duration
+        var maxTransactionTime: Duration
     }
 
     /// Why a query may not enter.
     enum Refusal: Hashable {
         case tooManyQueries
         case tooManyQueriesOfClient
+        /// It was idle for too long.
         case transactionTimedOut
+        /// It was open for too long.
+        case transactionTooLong
         case transactionLost
         case shuttingDown
     }
@@ -61,6 +65,8 @@ struct Scheduler {
     private var controlCounts: [ClientKey: Int] = [:]
     /// Clients whose transaction was rolled back behind their back and who have to hear of it.
     private var owed: [ClientKey: Refusal] = [:]
+    /// Whose transaction came to its time limit while a query of it ran, for ``tick(at:)`` to tell.
+    private var overdue: ClientKey?
     /// Clients that went while a query of theirs ran: it may still begin a transaction.
     private var departed: Set<ClientKey> = []
     private(set) var isShuttingDown = false
@@ -201,19 +207,36 @@ struct Scheduler {
 
     /// The query ended and left a transaction open or not. The writer may still have work of its own: see
     /// ``writerIsReady()``.
-    mutating func writerFinished(_ ticket: Ticket, inTransaction: Bool, at now: ContinuousClock.Instant) {
+    ///
+    /// - Returns: the client's waiting queries when its transaction has come to its time limit. They were meant to be part
+    ///   of it and must not run without it.
+    @discardableResult
+    mutating func writerFinished(
+        _ ticket: Ticket,
+        inTransaction: Bool,
+        at now: ContinuousClock.Instant
+    ) -> [Ticket] {
         let isGone = isShuttingDown || departed.contains(ticket.client)
         running[ticket.id] = nil
         forget(ticket)
         guard inTransaction else {
             holder = nil
-            return
+            return []
         }
-        if holder?.client == ticket.client {
-            holder?.idleSince = now
-        } else {
+        guard var holder, holder.client == ticket.client else {
             holder = Holder(client: ticket.client, since: now, idleSince: now, mustRollBack: isGone)
+            return []
         }
+        holder.idleSince = now
+        let isOver = !holder.mustRollBack && holder.since + limits.maxTransactionTime <= now
+        if isOver { holder.mustRollBack = true }
+        self.holder = holder
+        guard isOver else { return [] }
+        overdue = holder.client
+        let waiting = remove { $0.client == holder.client && $0.lane == .writer }
+        // These hear of it by failing.
+        if waiting.isEmpty { owed[holder.client] = .transactionTooLong }
+        return waiting
     }
 
     mutating func writerRolledBack() { holder = nil }
@@ -222,24 +245,40 @@ struct Scheduler {
 
     // MARK: Time
 
-    /// Ends what waited too long: returns the queries that fail with `BUSY`, and the client whose idle transaction
-    /// ``assign()`` will have rolled back.
-    mutating func tick(at now: ContinuousClock.Instant) -> (busy: [Ticket], timedOut: ClientKey?) {
+    typealias TimedOut = (client: ClientKey, why: Refusal)
+
+    /// Ends what waited too long: returns the queries that fail with `BUSY`, and the client whose transaction ``assign()``
+    /// will have rolled back.
+    mutating func tick(at now: ContinuousClock.Instant) -> (busy: [Ticket], timedOut: TimedOut?) {
+        if let client = overdue {
+            overdue = nil
+            return ([], (client, .transactionTooLong))
+        }
         guard let holder else { return ([], nil) }
         let latest = now - limits.busyTimeout
         let busy = remove { ticket in
             ticket.client != holder.client && ticket.lane == .writer && max(ticket.enqueuedAt, holder.since) <= latest
         }
-        guard isIdle(holder), holder.idleSince + limits.idleTimeout <= now else { return (busy, nil) }
+        guard isIdle(holder) else { return (busy, nil) }
+        let why: Refusal
+        if holder.idleSince + limits.idleTimeout <= now {
+            why = .transactionTimedOut
+        } else if holder.since + limits.maxTransactionTime <= now {
+            why = .transactionTooLong
+        } else {
+            return (busy, nil)
+        }
         self.holder?.mustRollBack = true
-        owed[holder.client] = .transactionTimedOut
-        return (busy, holder.client)
+        owed[holder.client] = why
+        return (busy, (holder.client, why))
     }
 
     /// When ``tick(at:)`` next has something to do, as things stand.
     var nextTick: ContinuousClock.Instant? {
         guard let holder else { return nil }
-        let idle = isIdle(holder) ? holder.idleSince + limits.idleTimeout : nil
+        let idle =
+            isIdle(holder)
+            ? min(holder.idleSince + limits.idleTimeout, holder.since + limits.maxTransactionTime) : nil
         let busy = writeQueue.all.lazy
             .filter { $0.client != holder.client }
             .map { max($0.enqueuedAt, holder.since) + limits.busyTimeout }

@@ -3,7 +3,8 @@ import Synchronization
 /// The mailbox of a thread that runs queries. The scheduler gives it one piece of work at a time.
 final class Worker: Sendable {
     enum Work {
-        case run(QueryControl)
+        /// With the generation that the connection must have.
+        case run(QueryControl, generation: Int)
         case rollBack(ClientKey)
         case stop
     }

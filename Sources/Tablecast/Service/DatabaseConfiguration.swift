@@ -9,6 +9,9 @@ public struct DatabaseConfiguration: Sendable {
     /// Switch a database in a rollback-journal mode to write-ahead logging, for good. Without it the service watches the
     /// file as it is, and says what it then cannot know.
     public var switchesToWAL = false
+    /// Enforce foreign keys in every query, as `PRAGMA foreign_keys = ON` does. Off, as in SQLite itself: a client that
+    /// wants them says so in its script, ahead of BEGIN.
+    public var enforcesForeignKeys = false
     /// Every bound of its clients' queries.
     public var limits = DatabaseLimits()
 
@@ -31,6 +34,8 @@ public struct DatabaseLimits: Sendable, Hashable {
     public var busyTimeout = Duration.seconds(5)
     /// How long a client may leave a transaction open without a request. 5 seconds.
     public var transactionIdleTimeout = Duration.seconds(5)
+    /// How long a client may keep a transaction open at all; other writers wait for it. A minute.
+    public var maxTransactionTime = Duration.seconds(60)
     /// Between two reports of progress when the query does not say. 250 milliseconds.
     public var progressInterval = Duration.milliseconds(250)
 
@@ -47,7 +52,9 @@ extension DatabaseConfiguration {
         result.limits.maxStatementTime = limits.maxStatementTime
         result.limits.busyTimeout = limits.busyTimeout
         result.limits.transactionIdleTimeout = limits.transactionIdleTimeout
+        result.limits.maxTransactionTime = limits.maxTransactionTime
         result.limits.progressInterval = limits.progressInterval
+        result.enforcesForeignKeys = enforcesForeignKeys
         return result
     }
 }

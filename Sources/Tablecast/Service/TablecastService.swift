@@ -49,7 +49,11 @@ public final class TablecastService: Sendable {
             hub: server.hub,
             logger: logger
         ) { reopening.reopen() }
-        queries = try QueryService(database.serviceConfiguration, commitSink: feed)
+        queries = try QueryService(
+            database.serviceConfiguration,
+            commitSink: feed,
+            events: TransactionNotices(server: server)
+        )
         reopening.queries = queries
         try feed.watch(path: database.path)
         server.serve(self)

@@ -16,6 +16,9 @@ struct DatabaseOptions: ParsableArguments {
     @Flag(help: "Refuse every query that would write.")
     var readOnly = false
 
+    @Flag(help: "Enforce foreign keys in every query; SQLite itself leaves them to each connection.")
+    var foreignKeys = false
+
     /// Builds the file if that is asked for, and looks at it; returns whether it was built.
     func prepare(_ path: String) throws -> Bool {
         guard try DatabasePath(path).inspect(writable: !readOnly) == .missing else { return false }

@@ -8,6 +8,7 @@ extension ServeCommand {
         var configuration = DatabaseConfiguration(path: file)
         configuration.isReadOnly = database.readOnly
         configuration.switchesToWAL = database.wal
+        configuration.enforcesForeignKeys = database.foreignKeys
         if let readers = limits.readers { configuration.limits.readers = readers }
         if let timeout = limits.queryTimeout { configuration.limits.statementTime = timeout.duration }
         return configuration

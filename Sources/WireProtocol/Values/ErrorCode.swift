@@ -28,7 +28,7 @@ extension ErrorCode {
     public static let tooBig = Self(rawValue: "TOO_BIG")
     /// A request over HTTP ended inside a transaction, which was rolled back.
     public static let transactionLeftOpen = Self(rawValue: "TRANSACTION_LEFT_OPEN")
-    /// A transaction was idle for too long and was rolled back.
+    /// A transaction was idle or open for too long and was rolled back.
     public static let transactionTimedOut = Self(rawValue: "TRANSACTION_TIMED_OUT")
     /// The database file was removed or replaced.
     public static let databaseGone = Self(rawValue: "DATABASE_GONE")

@@ -19,6 +19,7 @@ final class Harness: Sendable {
         // Longer than any stall of a busy machine: a test that is about a limit sets it.
         configuration.limits.busyTimeout = .seconds(60)
         configuration.limits.transactionIdleTimeout = .seconds(60)
+        configuration.limits.maxTransactionTime = .seconds(600)
         configuration.limits.statementTime = .seconds(120)
         adjust(&configuration)
         service = try QueryService(configuration, commitSink: commits, events: events)
@@ -94,13 +95,17 @@ final class CommitLog: CommitSink {
 final class EventLog: QueryServiceEvents {
     private struct State {
         var timedOut: [ClientKey] = []
+        var failures: [QueryFailure] = []
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
     private let state = Mutex(State())
 
-    func transactionTimedOut(_ client: ClientKey) {
+    var failures: [QueryFailure] { state.withLock { $0.failures } }
+
+    func transactionTimedOut(_ client: ClientKey, _ failure: QueryFailure) {
         state.withLock { state in
             state.timedOut.append(client)
+            state.failures.append(failure)
             for waiter in state.waiters { waiter.resume() }
             state.waiters = []
         }
