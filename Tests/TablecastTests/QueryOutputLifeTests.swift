@@ -16,7 +16,7 @@ import WireProtocol
         init() { (ended, continuation) = AsyncStream.makeStream() }
 
         func send(event json: [UInt8]) {}
-        func send(rows json: [UInt8]) {}
+        func send(rows json: UnsafeRawBufferPointer) {}
         func finish() { continuation.finish() }
     }
 

@@ -11,7 +11,8 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
     private let rowFormat: WireProtocol.QueryRequest.RowFormat
     private let output: any QueryOutput
 
-    private var writer = JSONWriter(capacityBytes: 80 << 10)
+    /// Grows to the size of a batch when there are so many rows; most queries have one.
+    private var writer = JSONWriter(capacityBytes: 2 << 10)
     private var rows: RowEncoder?
     private var columns: [String] = []
     private var statementIndex = 0
@@ -92,7 +93,7 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
         guard isWritingRows else { return }
         QueryRowsPayload.endWriting(to: &writer)
         writer.endEnvelope()
-        output.send(rows: writer.bytes)
+        writer.withUnsafeBytes { output.send(rows: $0) }
         writer.removeAll()
         sentRows += rowsInMessage
         rowsInMessage = 0

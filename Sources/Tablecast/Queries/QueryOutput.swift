@@ -4,8 +4,8 @@
 package protocol QueryOutput: AnyObject, Sendable {
     /// A `query:*` message without rows.
     func send(event json: [UInt8])
-    /// A message with result rows.
-    func send(rows json: [UInt8])
+    /// A message with result rows; the bytes are valid within the call alone.
+    func send(rows json: UnsafeRawBufferPointer)
     /// Whether the requester takes more rows now. After a no, the query's handle must be resumed in time.
     var isWritable: Bool { get }
     /// The query is over: no call follows.

@@ -42,7 +42,7 @@ final class ClientQueryOutput: QueryOutput {
         hub.send(EncodedMessage(json: ByteBuffer(bytes: json), type: .queryProgress), to: client)
     }
 
-    func send(rows json: [UInt8]) {
+    func send(rows json: UnsafeRawBufferPointer) {
         let count = json.count
         untakenBytes.add(count, ordering: .relaxed)
         hub.send(EncodedMessage(json: ByteBuffer(bytes: json), type: .queryRows), to: client) { [weak self] _ in

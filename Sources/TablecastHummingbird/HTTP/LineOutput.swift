@@ -8,12 +8,12 @@ final class LineOutput: QueryOutput {
 
     init(maxQueuedBytes: Int) { self.maxQueuedBytes = maxQueuedBytes }
 
-    func send(event json: [UInt8]) { send(json) }
-    func send(rows json: [UInt8]) { send(json) }
+    func send(event json: [UInt8]) { json.withUnsafeBytes { send($0) } }
+    func send(rows json: UnsafeRawBufferPointer) { send(json) }
     var isWritable: Bool { pipe.queuedBytes < maxQueuedBytes }
     func finish() { pipe.finish() }
 
-    private func send(_ json: [UInt8]) {
+    private func send(_ json: UnsafeRawBufferPointer) {
         var line = ByteBuffer()
         line.reserveCapacity(json.count + 1)
         line.writeBytes(json)
