@@ -15,6 +15,24 @@ import WireProtocol
         #expect(other.take() == [])
     }
 
+    @Test func `whether a channel may have listeners is known before they are told`() throws {
+        let test = TestHub()
+        #expect(!test.hub.hasListeners(.queries))
+        let (client, outlet) = test.connect()
+        let (other, _) = test.connect()
+        #expect(test.hub.hasListeners(.notifications))
+        #expect(!test.hub.hasListeners(.queries))
+        test.hub.send(EncodedMessage("unheard"), to: .queries)
+        try test.hub.subscribe(client, to: SubscribeRequest(channel: .queries))
+        #expect(test.hub.hasListeners(.queries))
+        test.hub.send(EncodedMessage("a"), to: .queries)
+        test.run()
+        #expect(outlet.take() == ["subscribed queries", "a"])
+        test.hub.disconnect(client)
+        test.hub.disconnect(other)
+        #expect(!test.hub.hasListeners(.queries))
+    }
+
     @Test func `a new client hears notifications, its greeting first`() {
         let test = TestHub()
         let outlet = TestOutlet(test.loop)

@@ -91,6 +91,11 @@ package final class Hub: Sendable {
         appendToAll(.message(message, to: .channel(channel, except: excluded)))
     }
 
+    /// Whether a message to the channel may have a receiver: spares making one that has not.
+    package func hasListeners(_ channel: WireProtocol.Channel) -> Bool {
+        sequencer.withLock { $0.hasListeners(channel) }
+    }
+
     /// To everybody but one, whatever they subscribed to.
     package func sendToEveryone(_ message: EncodedMessage, except excluded: ClientID? = nil) {
         appendToAll(.message(message, to: .everyone(except: excluded)))

@@ -10,6 +10,8 @@ struct Sequencer {
     /// What a shard has to do, and whether it knows.
     private struct ShardQueue {
         var clients = 0
+        /// The channels that any of its clients has listened to since it last had none.
+        var interests: Channels = []
         var items: [QueueItem] = []
         var byteCount = 0
         var isScheduled = false
@@ -64,14 +66,26 @@ struct Sequencer {
     mutating func appendToAll(_ item: QueueItem) -> [Int] {
         var woken: [Int] = []
         let byteCount = item.byteCount
-        for shard in queues.indices where queues[shard].clients > 0 {
+        for shard in queues.indices where queues[shard].clients > 0 && concerns(item, shard) {
             if append(item, byteCount: byteCount, to: shard) { woken.append(shard) }
         }
         return woken
     }
 
+    /// A message on a channel that nobody there listens to would wake the shard's event loop for nothing.
+    private func concerns(_ item: QueueItem, _ shard: Int) -> Bool {
+        guard case .message(_, .channel(let channel, _)) = item else { return true }
+        return queues[shard].interests.contains(Channels(channel))
+    }
+
+    /// Whether a message on the channel may have a receiver.
+    func hasListeners(_ channel: WireProtocol.Channel) -> Bool {
+        queues.contains { $0.clients > 0 && $0.interests.contains(Channels(channel)) }
+    }
+
     mutating func append(_ item: QueueItem, for client: ClientID) -> [Int] {
-        append(item, byteCount: item.byteCount, to: client.shard) ? [client.shard] : []
+        queues[client.shard].interests.formUnion(item.newInterests)
+        return append(item, byteCount: item.byteCount, to: client.shard) ? [client.shard] : []
     }
 
     /// True when the shard must be woken.
@@ -97,7 +111,7 @@ struct Sequencer {
     mutating func take(for shard: Int, adding done: ShardStatistics) -> Work {
         statistics.add(done)
         let queue = queues[shard]
-        queues[shard] = ShardQueue(clients: queue.clients)
+        queues[shard] = ShardQueue(clients: queue.clients, interests: queue.interests)
         return Work(items: queue.items, hasOverflowed: queue.hasOverflowed)
     }
 
@@ -202,10 +216,21 @@ struct Sequencer {
     mutating func clientCameOrWent(_ client: ClientID, by difference: Int) {
         statistics.clients += difference
         queues[client.shard].clients += difference
+        if queues[client.shard].clients == 0 { queues[client.shard].interests = [] }
     }
 }
 
 extension QueueItem {
+    /// The channels that its client listens to from here on.
+    fileprivate var newInterests: Channels {
+        switch self {
+        case .change(.open(let channels, _), _): channels
+        case .change(.subscribe(let channel, _, _), _): Channels(channel)
+        case .change(.subscribeToTables, _): .tables
+        default: []
+        }
+    }
+
     /// Whether it must be heard of even by a shard that has to close its clients.
     fileprivate var isChange: Bool {
         switch self {

@@ -12,8 +12,8 @@ struct QueryEvents: Sendable {
     let database: String?
     /// The `id` of the request, which means nothing to others.
     let requestID: String?
-    /// Passes a message to everybody else who listens to `queries`.
-    let publish: @Sendable (EncodedMessage) -> Void
+    /// Passes a message to everybody else who listens to `queries`; makes it only if there is anybody.
+    let publish: @Sendable (_ message: () -> EncodedMessage) -> Void
 
     func started(readOnly: Bool) -> [UInt8] {
         send(
@@ -67,7 +67,7 @@ struct QueryEvents: Sendable {
     /// Publishes the message and returns it as the requester gets it.
     private func send(_ type: MessageType, _ data: some JSONWritable) -> [UInt8] {
         var header = EnvelopeHeader(type, channel: .queries)
-        publish(EncodedMessage(header, data))
+        publish { [header] in EncodedMessage(header, data) }
         header.replyTo = requestID
         var reply = JSONWriter()
         reply.envelope(header, data)

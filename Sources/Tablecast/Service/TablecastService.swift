@@ -153,7 +153,7 @@ public final class TablecastService: Sendable {
             database: databaseName,
             requestID: replyTo
         ) { message in
-            hub.send(message, to: .queries, except: requester.client)
+            if hub.hasListeners(.queries) { hub.send(message(), to: .queries, except: requester.client) }
         }
     }
 }
