@@ -35,6 +35,20 @@ import WireProtocol
         await server.stop()
     }
 
+    @Test func `a token that ends in the middle of a connection closes it with 4401`() async throws {
+        struct ShortLived: Authenticator {
+            func identity(of token: String) async throws -> Identity {
+                Identity(id: token, role: .readOnly, expiresAt: UnixTime.milliseconds + 300)
+            }
+        }
+        let (server, port) = try await start { $0.authenticator = ShortLived() }
+        let client = try await TestClient(port, headers: [("Authorization", "Bearer 0123456789abcdef")])
+        _ = try await client.next(.connectionAck)
+        await client.readToEnd()
+        #expect(await client.connection.status.code == CloseCode.unauthorized.rawValue)
+        await server.stop()
+    }
+
     @Test func `every notification reaches the subscribers of its channel`() async throws {
         let (server, port) = try await start()
         let client = try await TestClient(port, "channels=queries,tables")

@@ -1,5 +1,5 @@
-/// Says who stands behind a token. An application with users of its own gives its own; ``TokenList`` is the simple one, and
-/// the module `TablecastJWT` has one for JSON Web Tokens.
+/// Says who stands behind a token. ``TokenList`` is the simple one; an application with users, sessions or JSON Web Tokens of
+/// its own gives its own.
 ///
 /// ```
 /// struct Sessions: Authenticator {
