@@ -105,10 +105,11 @@ struct TransactionTests {
     @Test func `a transaction that is open for too long is rolled back although it is busy`() async throws {
         let harness = try Harness(schema) { $0.limits.maxTransactionTime = .milliseconds(50) }
         await harness.run("BEGIN; INSERT INTO t(v) VALUES (1)")
-        let long =
-            "INSERT INTO t(v) WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 300000) SELECT n FROM c"
         var ends: [RecordingSink.End] = []
-        while ends.last?.failure == nil, ends.count < 1_000 { ends.append(await harness.run(long).end) }
+        // Never idle for long, and always ended by the limit alone.
+        while ends.last?.failure == nil, ends.count < 1_000_000 {
+            ends.append(await harness.run("INSERT INTO t(v) VALUES (NULL)").end)
+        }
         #expect(ends.last?.failure?.code == .transactionTimedOut)
         #expect(ends.last?.failure?.message.contains("open for longer") == true)
         await harness.events.nextTimeout()
