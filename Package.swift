@@ -93,10 +93,12 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
 
+        // Numbers that a seed determines, for every test and tool.
+        .target(name: "RandomSupport", path: "Tests/RandomSupport", swiftSettings: swiftSettings),
         // Random transactions, an independent truth and a replica: for the tests of the capture and of the whole road.
         .target(
             name: "OracleSupport",
-            dependencies: ["ChangeCapture", "SQLiteConnection"],
+            dependencies: ["ChangeCapture", "RandomSupport", "SQLiteConnection"],
             path: "Tests/OracleSupport",
             swiftSettings: swiftSettings
         ),
@@ -118,7 +120,7 @@ let package = Package(
         // A process that writes to a database which the tests watch from another one.
         .executableTarget(
             name: "ForeignWriter",
-            dependencies: ["SQLiteConnection"],
+            dependencies: ["RandomSupport", "SQLiteConnection"],
             path: "Tests/ForeignWriter",
             swiftSettings: swiftSettings
         ),
@@ -131,24 +133,29 @@ let package = Package(
         ),
         .testTarget(
             name: "ChangeCaptureTests",
-            dependencies: ["ChangeCapture", "ForeignWriter", "OracleSupport", "SQLiteConnection"],
+            dependencies: ["ChangeCapture", "ForeignWriter", "OracleSupport", "RandomSupport", "SQLiteConnection"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
             name: "QueryServiceTests",
-            dependencies: ["QueryService", "ChangeCapture", "SQLiteConnection"],
+            dependencies: ["QueryService", "ChangeCapture", "RandomSupport", "SQLiteConnection"],
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "WireProtocolTests", dependencies: ["WireProtocol"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "WireProtocolTests",
+            dependencies: ["WireProtocol", "RandomSupport"],
+            swiftSettings: swiftSettings
+        ),
         .testTarget(
             name: "BroadcastTests",
-            dependencies: ["Broadcast", "WireProtocol", nioCore, nioEmbedded, nioPosix],
+            dependencies: ["Broadcast", "RandomSupport", "WireProtocol", nioCore, nioEmbedded, nioPosix],
             swiftSettings: swiftSettings
         ),
         .testTarget(
             name: "WebSocketTransportTests",
             dependencies: [
-                "WebSocketTransport", "Broadcast", "WireProtocol", nioCore, nioEmbedded, nioHTTP1, nioPosix, nioSSL,
+                "WebSocketTransport", "Broadcast", "RandomSupport", "WireProtocol", nioCore, nioEmbedded, nioHTTP1,
+                nioPosix, nioSSL,
             ],
             swiftSettings: swiftSettings
         ),
@@ -163,6 +170,7 @@ let package = Package(
             name: "TablecastTests",
             dependencies: [
                 "Tablecast", "TablecastHummingbird", "Broadcast", "ChangeCapture", "OracleSupport", "QueryService",
+                "RandomSupport",
                 "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL,
                 .product(name: "Hummingbird", package: "hummingbird"),
             ],
@@ -194,10 +202,10 @@ let package = Package(
 // none needs Hummingbird, which takes most of a first build.
 let halves: [String: Set<String>] = [
     "sqlite": [
-        "CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService", "OracleSupport", "CaptureOracle", "CaptureCost",
-        "ForeignWriter", "WatchProbe",
+        "CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService", "RandomSupport", "OracleSupport",
+        "CaptureOracle", "CaptureCost", "ForeignWriter", "WatchProbe",
     ],
-    "wire": ["CZlib", "WireProtocol", "Broadcast", "WebSocketTransport", "EchoServer"],
+    "wire": ["RandomSupport", "CZlib", "WireProtocol", "Broadcast", "WebSocketTransport", "EchoServer"],
     "web": ["TablecastWeb"],
 ]
 if let half = halves[ProcessInfo.processInfo.environment["TABLECAST_ONLY"] ?? ""] {

@@ -1,6 +1,7 @@
 import Broadcast
 import NIOCore
 import NIOEmbedded
+import RandomSupport
 import Testing
 import WireProtocol
 

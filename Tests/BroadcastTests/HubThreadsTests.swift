@@ -1,6 +1,7 @@
 import Broadcast
 import NIOCore
 import NIOPosix
+import RandomSupport
 import Testing
 import WireProtocol
 

@@ -1,3 +1,4 @@
+import RandomSupport
 import SQLiteConnection
 
 /// Transactions, each followed by a checkpoint that waits for readers. Prints how many milliseconds that took.

@@ -1,3 +1,4 @@
+import RandomSupport
 import SQLiteConnection
 
 /// The random operations on rows. Each changes a few rows of one kind of table, sometimes none, sometimes many.
@@ -96,7 +97,7 @@ struct Operations {
     }
 
     mutating func autoincrement() throws(SQLiteError) {
-        if values.random.chance(0.6) {
+        if values.random.chance(60) {
             try run("INSERT INTO t_auto(x) VALUES(?)", values.any())
         } else if let key = try someKey("t_auto") {
             try run("DELETE FROM t_auto WHERE id=?", key)
@@ -147,7 +148,7 @@ struct Operations {
 
     /// The same blob with one byte changed: SQLite overwrites it in place, maybe on an overflow page alone.
     mutating func edited(_ value: SQLiteValue) -> SQLiteValue? {
-        guard case .blob(var bytes) = value, !bytes.isEmpty, values.random.chance(0.7) else { return nil }
+        guard case .blob(var bytes) = value, !bytes.isEmpty, values.random.chance(70) else { return nil }
         bytes[bytes.count - 1 - values.random.int(0...min(bytes.count, values.pageSize) - 1)] ^= 0x55
         return .blob(bytes)
     }
@@ -202,7 +203,7 @@ struct Operations {
     }
 
     mutating func generatedColumns() throws(SQLiteError) {
-        if values.random.chance(0.6) {
+        if values.random.chance(60) {
             try run(
                 "INSERT INTO t_gen(a,b,c) VALUES(?,?,?)",
                 .integer(Int64(values.random.int(0...1_000))),
@@ -210,7 +211,7 @@ struct Operations {
                 values.any()
             )
         } else if let key = try someKey("t_gen") {
-            if values.random.chance(0.5) {
+            if values.random.chance(50) {
                 try run("UPDATE t_gen SET a=a+1, b=? WHERE rowid=?", .text(values.random.text(4)), key)
             } else {
                 try run("DELETE FROM t_gen WHERE rowid=?", key)
@@ -236,10 +237,10 @@ struct Operations {
     }
 
     mutating func triggers() throws(SQLiteError) {
-        if values.random.chance(0.5) {
+        if values.random.chance(50) {
             try run("INSERT INTO t_trig(x) VALUES(?)", values.any())
         } else if let key = try someKey("t_trig") {
-            if values.random.chance(0.6) {
+            if values.random.chance(60) {
                 try run("UPDATE t_trig SET x=? WHERE id=?", values.any(), key)
             } else {
                 try run("DELETE FROM t_trig WHERE id=?", key)
@@ -263,7 +264,7 @@ struct Operations {
         switch values.random.int(0...9) {
         case 0..<5: try run("INSERT OR REPLACE INTO t_nocase VALUES(?,?)", .text(word), values.any())
         case 5..<8:
-            let swapped = values.random.chance(0.5) ? word.uppercased() : word.lowercased()
+            let swapped = values.random.chance(50) ? word.uppercased() : word.lowercased()
             try run("UPDATE OR REPLACE t_nocase SET k=? WHERE k=?", .text(swapped), .text(word))
         default: try run("DELETE FROM t_nocase WHERE k=?", .text(word))
         }

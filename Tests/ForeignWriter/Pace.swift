@@ -1,3 +1,4 @@
+import RandomSupport
 import SQLiteConnection
 
 #if canImport(Glibc)

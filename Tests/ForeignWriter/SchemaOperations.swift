@@ -1,3 +1,4 @@
+import RandomSupport
 import SQLiteConnection
 
 /// The random operations on the schema, and on the tables that come and go by them.
@@ -49,7 +50,7 @@ extension Operations {
         if choice < 20 || tables.isEmpty {
             guard tables.count < 6 else { return }
             let key = values.random.pick(["k INTEGER PRIMARY KEY", "k INT", "k INT PRIMARY KEY"])
-            let tail = key == "k INT PRIMARY KEY" && values.random.chance(0.5) ? " WITHOUT ROWID" : ""
+            let tail = key == "k INT PRIMARY KEY" && values.random.chance(50) ? " WITHOUT ROWID" : ""
             try run("CREATE TABLE dyn\(writer)_\(number)(\(key), c1 TEXT, c2 REAL)\(tail)")
             return
         }

@@ -1,3 +1,4 @@
+import RandomSupport
 import SQLiteConnection
 
 /// Values that meet every serial type and its limits.

@@ -1,3 +1,4 @@
+import RandomSupport
 import SQLiteConnection
 
 #if canImport(Glibc)
@@ -60,10 +61,10 @@ struct Workload {
     private mutating func transaction(_ sequence: Int) throws(SQLiteError) -> Bool {
         try connection.execute("BEGIN IMMEDIATE")
         for _ in 0..<operations.values.random.pick([1, 1, 1, 2, 3, 10]) {
-            let hasSavepoint = operations.values.random.chance(0.25)
+            let hasSavepoint = operations.values.random.chance(25)
             if hasSavepoint { try connection.execute("SAVEPOINT s") }
             do {
-                if options.changesSchema, operations.values.random.chance(0.05) {
+                if options.changesSchema, operations.values.random.chance(5) {
                     try operations.changeSchema(writer: options.writer)
                 } else {
                     try operations.runOne()
@@ -75,11 +76,11 @@ struct Workload {
                 if hasSavepoint { try connection.execute("ROLLBACK TO s") }
             }
             if hasSavepoint {
-                if operations.values.random.chance(0.3) { try connection.execute("ROLLBACK TO s") }
+                if operations.values.random.chance(30) { try connection.execute("ROLLBACK TO s") }
                 try connection.execute("RELEASE s")
             }
         }
-        if operations.values.random.chance(0.05) {
+        if operations.values.random.chance(5) {
             try connection.execute("ROLLBACK")
             return false
         }
@@ -88,7 +89,7 @@ struct Workload {
             .integer(Int64(options.writer)),
             .integer(Int64(sequence))
         )
-        if operations.values.random.chance(0.02) {
+        if operations.values.random.chance(2) {
             try operations.run(
                 "DELETE FROM ledger WHERE writer=? AND seq<?",
                 .integer(Int64(options.writer)),
@@ -100,7 +101,7 @@ struct Workload {
     }
 
     private mutating func maintain() {
-        func chance(_ perMille: Int) -> Bool { operations.values.random.chance(Double(perMille) / 1_000) }
+        func chance(_ perMille: Int) -> Bool { operations.values.random.below(1_000) < perMille }
         do {
             if chance(options.checkpointRate) {
                 let modes: [Connection.CheckpointMode] = [.passive, .passive, .full, .restart, .truncate]

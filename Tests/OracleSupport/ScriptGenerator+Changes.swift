@@ -1,4 +1,5 @@
 import ChangeCapture
+import RandomSupport
 
 /// Statements that change rows.
 extension ScriptGenerator {

@@ -1,4 +1,5 @@
 import ChangeCapture
+import RandomSupport
 
 /// Statements that change the schema, and those that look as if they did.
 extension ScriptGenerator {

@@ -1,13 +1,14 @@
 package import ChangeCapture
+import RandomSupport
 
 /// Makes random statements for a schema as it is at the moment: valid ones for the most part, and some that fail.
 package struct ScriptGenerator {
-    var random: RandomSource
+    var random: SeededGenerator
     /// What the statements can refer to.
     package var schema = SchemaSnapshot()
     private var savepoints: [String] = []
 
-    package init(seed: UInt64) { random = RandomSource(seed: seed) }
+    package init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
     /// What comes before everything else.
     package mutating func setUp() -> [ScriptStep] {

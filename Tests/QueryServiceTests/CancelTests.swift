@@ -1,4 +1,5 @@
 import QueryService
+import RandomSupport
 import SQLiteConnection
 import Testing
 
@@ -119,7 +120,7 @@ struct CancelTests {
     }
 
     @Test func `cancels at random moments never touch the next query`() async throws {
-        var random = SeededRandom.announced()
+        var random = SeededGenerator.announced()
         let harness = try Harness("CREATE TABLE t(v)") { $0.limits.readerCount = 1 }
         for _ in 0..<200 {
             let victim = harness.start(

@@ -1,6 +1,7 @@
 import ChangeCapture
 import Foundation
 import QueryService
+import RandomSupport
 import SQLiteConnection
 import Testing
 
@@ -19,7 +20,7 @@ struct ConcurrencyTests {
     @Test func `many clients at random: nothing is lost, nothing is invented, the commits make up the file`()
         async throws
     {
-        var random = SeededRandom.announced()
+        var random = SeededGenerator.announced()
         let harness = try Harness(
             """
             CREATE TABLE ledger(id INTEGER PRIMARY KEY, token TEXT UNIQUE);
@@ -59,7 +60,7 @@ struct ConcurrencyTests {
     // MARK: What a client does
 
     private static func play(_ harness: Harness, client: Int, seed: UInt64) async -> Account {
-        var random = SeededRandom(seed: seed)
+        var random = SeededGenerator(seed: seed)
         var account = Account()
         for step in 0..<steps {
             let name = "c\(client)-\(step)"
@@ -74,7 +75,7 @@ struct ConcurrencyTests {
         return account
     }
 
-    private static func write(_ token: String, _ random: inout SeededRandom) -> String {
+    private static func write(_ token: String, _ random: inout SeededGenerator) -> String {
         let id = Int.random(in: 1...600, using: &random)
         let change =
             switch Int.random(in: 0..<4, using: &random) {
@@ -89,7 +90,7 @@ struct ConcurrencyTests {
     private static func autocommit(
         _ harness: Harness,
         _ name: String,
-        _ random: inout SeededRandom,
+        _ random: inout SeededGenerator,
         _ account: inout Account
     ) async {
         let end = await harness.run(write(name, &random), client: name).end
@@ -99,7 +100,7 @@ struct ConcurrencyTests {
     private static func transaction(
         _ harness: Harness,
         _ name: String,
-        _ random: inout SeededRandom,
+        _ random: inout SeededGenerator,
         _ account: inout Account
     ) async {
         var tokens: Set<String> = []
@@ -136,7 +137,7 @@ struct ConcurrencyTests {
     private static func cancelledWrite(
         _ harness: Harness,
         _ name: String,
-        _ random: inout SeededRandom,
+        _ random: inout SeededGenerator,
         _ account: inout Account
     ) async {
         let running = harness.start(
@@ -160,7 +161,7 @@ struct ConcurrencyTests {
         if end.outcome != nil { account.present.insert(name) } else { account.absent.insert(name) }
     }
 
-    private static func cancelledRead(_ harness: Harness, _ name: String, _ random: inout SeededRandom) async {
+    private static func cancelledRead(_ harness: Harness, _ name: String, _ random: inout SeededGenerator) async {
         let running = harness.start("SELECT count(*), sum(a.v + b.v) FROM t a, t b", client: name)
         await pause(&random)
         if Bool.random(using: &random) { harness.service.cancel(running.queryId, by: .administrator) }
@@ -170,7 +171,7 @@ struct ConcurrencyTests {
     }
 
     /// Lets others go on for a random number of turns.
-    private static func pause(_ random: inout SeededRandom) async {
+    private static func pause(_ random: inout SeededGenerator) async {
         for _ in 0..<Int.random(in: 0..<30, using: &random) { await Task.yield() }
     }
 

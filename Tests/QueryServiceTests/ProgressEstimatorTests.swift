@@ -1,3 +1,4 @@
+import RandomSupport
 import SQLiteConnection
 import Testing
 
@@ -94,7 +95,7 @@ struct ProgressEstimatorTests {
     }
 
     @Test func `it never goes backwards, whatever the counters say`() throws {
-        var random = SeededRandom.announced()
+        var random = SeededGenerator.announced()
         for sql in [
             "SELECT * FROM t", "SELECT * FROM t WHERE v > 1 ORDER BY v", "CREATE INDEX i ON t(v)", "SELECT * FROM t, u",
         ] {

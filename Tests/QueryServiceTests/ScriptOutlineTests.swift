@@ -1,3 +1,4 @@
+import RandomSupport
 import SQLiteConnection
 import Testing
 
@@ -25,7 +26,7 @@ struct ScriptOutlineTests {
     }
 
     @Test func `it counts as many statements as SQLite compiles`() throws {
-        var random = SeededRandom.announced()
+        var random = SeededGenerator.announced()
         let connection = try Connection(path: ":memory:", mode: .readWriteCreate)
         let pieces = [
             "SELECT 1", ";", " ", "\n", "-- x; y\n", "/* ; */", "SELECT ';'", "SELECT \"a;\" FROM (SELECT 1 AS \"a;\")",

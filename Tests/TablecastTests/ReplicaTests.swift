@@ -1,4 +1,5 @@
 import Foundation
+import RandomSupport
 import SQLiteConnection
 import Synchronization
 import Tablecast
@@ -29,7 +30,7 @@ import WireProtocol
         stranger.start()
 
         let writer = try await TestClient(port)
-        var random = Seeded(seed)
+        var random = SeededGenerator(seed: seed)
         var readers: [Task<MessageReplica, any Error>] = []
         for round in 0..<5 {
             readers.append(Task { try await Self.follow(port) })
@@ -95,7 +96,7 @@ final class Stranger: Sendable {
 
     func start() {
         Thread.detachNewThread { [self] in
-            var random = Seeded(seed &+ 77)
+            var random = SeededGenerator(seed: seed &+ 77)
             if let connection = try? Connection(path: path, mode: .readWrite) {
                 connection.setBusyTimeout(.seconds(5))
                 for _ in 0..<transactions {
@@ -118,11 +119,11 @@ final class Stranger: Sendable {
 
 enum Statements {
     /// One to three statements on the tables of ``ReplicaTests/schema``.
-    static func random(_ random: inout Seeded, who: Int) -> String {
+    static func random(_ random: inout SeededGenerator, who: Int) -> String {
         (0..<Int.random(in: 1...3, using: &random)).map { _ in one(&random, who: who) }.joined(separator: ";")
     }
 
-    private static func one(_ random: inout Seeded, who: Int) -> String {
+    private static func one(_ random: inout SeededGenerator, who: Int) -> String {
         let id = Int.random(in: 1...40, using: &random)
         let number = Int.random(in: 0...9, using: &random)
         switch Int.random(in: 0...9, using: &random) {
@@ -136,20 +137,5 @@ enum Statements {
         case 8: return "DELETE FROM tags WHERE k > 'k3'"
         default: return "UPDATE items SET id = \(id + 100) WHERE id = \(id)"
         }
-    }
-}
-
-/// Numbers that a seed determines (SplitMix64).
-struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -1,5 +1,6 @@
 import ChangeCapture
 import Foundation
+import RandomSupport
 import SQLiteConnection
 import Testing
 

@@ -1,3 +1,4 @@
+import RandomSupport
 import SQLiteConnection
 
 /// Random transactions on a schema that has every kind of table, for the decoder to be measured against.

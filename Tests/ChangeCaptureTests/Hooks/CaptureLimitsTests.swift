@@ -1,4 +1,5 @@
 import OracleSupport
+import RandomSupport
 import SQLiteConnection
 import Testing
 
@@ -64,7 +65,7 @@ import Testing
 
     @Test(arguments: [1, 2, 3] as [UInt64])
     func `a set of rowids holds what was put into it and not taken out`(seed: UInt64) {
-        var random = RandomSource(seed: seed)
+        var random = SeededGenerator(seed: seed)
         var rowids = RowidSet()
         var fingerprints = FingerprintSet()
         var expected: Set<Int64> = []
