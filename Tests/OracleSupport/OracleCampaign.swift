@@ -43,7 +43,9 @@ package struct OracleCampaign {
             return try generate(&script)
         } catch {
             let reason = "\(error)"
-            let short = shrink(script)
+            var shrinker = ScriptShrinker(script)
+            while let candidate = shrinker.next() { shrinker.candidateDid(fail: replay(candidate) != nil) }
+            let short = shrinker.script
             throw Failure(seed: seed, level: level, reason: replay(short) ?? reason, script: short)
         }
     }
@@ -83,30 +85,6 @@ package struct OracleCampaign {
         } catch let error as Replica.Mismatch {
             return error.description
         } catch { return nil }
-    }
-
-    /// Leaves out ever smaller parts as long as the script fails.
-    private func shrink(_ script: [ScriptStep]) -> [ScriptStep] {
-        var current = script
-        guard replay(current) != nil else { return current }
-        var size = max(1, current.count / 2)
-        while size >= 1 {
-            var start = 0
-            var hasShrunk = false
-            while start < current.count {
-                var candidate = current
-                candidate.removeSubrange(start..<min(start + size, current.count))
-                if replay(candidate) != nil {
-                    current = candidate
-                    hasShrunk = true
-                } else {
-                    start += size
-                }
-            }
-            if size == 1, !hasShrunk { break }
-            size = max(1, hasShrunk ? size : size / 2)
-        }
-        return current
     }
 
     private func withDatabase<R>(_ body: (String) throws -> R) throws -> R {

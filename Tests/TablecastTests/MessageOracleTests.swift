@@ -1,10 +1,6 @@
-import ChangeCapture
 import Foundation
 import OracleSupport
-import SQLiteConnection
-import Tablecast
 import Testing
-import WireProtocol
 
 /// Random transactions through the whole road: a client runs them, another one hears them, and after every commit what it
 /// heard must equal the database, table by table.
@@ -24,51 +20,35 @@ import WireProtocol
     @Test(arguments: seeds)
     func `after every commit the messages add up to the database`(seed: UInt64) async throws {
         let statements = Self.setting("TABLECAST_MESSAGE_STATEMENTS", 250)
-        let database = try TemporaryDatabase()
-        var configuration = ServerConfiguration()
-        configuration.port = 0
-        configuration.limits.maxMessagesPerSecond = 1_000_000
-        configuration.limits.maxMessageBurst = 1_000_000
-        var served = DatabaseConfiguration(path: database.path)
-        served.limits.transactionIdleTimeout = .seconds(60)
-        let service = try TablecastService(database: served, server: configuration)
-        try await service.server.start()
-        let port = try #require(service.server.port)
-        let listener = try await TestClient(port)
-        try await listener.send(#"{"type":"subscribe","channel":"tables","id":"s","data":{"rows":"values"}}"#)
-        _ = try await listener.reply(to: "s")
-        let writer = try await TestClient(port)
-        let truth = try Connection(path: database.path, mode: .readOnly)
-
+        let run = try await MessageRun()
         var generator = ScriptGenerator(seed: seed)
-        var replica = OracleReplica()
-        var script: [String] = []
-        var isInTransaction = false
-        var commits = 0
-        for number in 0..<statements {
-            generator.schema = try SchemaSnapshot.load(from: truth, reusing: generator.schema)
-            let step = number < 3 ? generator.table() : generator.next(isInTransaction: isInTransaction)
+        var script: [ScriptStep] = []
+        for number in 0..<statements where run.complaints.isEmpty {
+            generator.schema = try run.schema(reusing: generator.schema)
+            let step = number < 3 ? generator.table() : generator.next(isInTransaction: run.isInTransaction)
             if step.blobWrite != nil { continue }
-            script.append(step.sql)
-            let end = try await writer.run(step.sql)
-            guard case .queryComplete(let complete) = end.payload else { continue }
-            isInTransaction = complete.isInTransaction == true
-            guard let position = complete.position else { continue }
-            commits += 1
-            while !replica.hasReached(position) {
-                replica.apply(try await listener.next())
-            }
-            try replica.compare(with: truth)
-            guard replica.complaints.isEmpty else { break }
+            script.append(step)
+            try await run.run(step)
         }
-        let text = "seed \(seed): \(script.count) statements, \(commits) commits, \(replica.rowChanges) rows"
-        print(text)
-        #expect(
-            replica.complaints.isEmpty,
-            "\(text)\n\(replica.complaints.prefix(3))\n\(script.suffix(60).joined(separator: ";\n"))"
+        await run.close()
+        print("seed \(seed): \(script.count) statements, \(run.commits) commits, \(run.rowChanges) rows")
+        if run.complaints.isEmpty { return }
+        let short = try await Self.shrink(script)
+        let complaints = try await MessageRun.complaints(of: short)
+        Issue.record(
+            """
+            seed \(seed): \((complaints.isEmpty ? run.complaints : complaints).prefix(3))
+            \(short.map(\.description).joined(separator: "\n"))
+            """
         )
-        await writer.close()
-        await listener.close()
-        await service.shutDown()
+    }
+
+    /// The shortest script that is found in a bounded number of services.
+    private static func shrink(_ script: [ScriptStep]) async throws -> [ScriptStep] {
+        var shrinker = ScriptShrinker(script, maxTries: 300)
+        while let candidate = shrinker.next() {
+            shrinker.candidateDid(fail: try await !MessageRun.complaints(of: candidate).isEmpty)
+        }
+        return shrinker.script
     }
 }
