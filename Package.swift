@@ -109,10 +109,12 @@ let package = Package(
             path: "Tests/CaptureOracle",
             swiftSettings: swiftSettings
         ),
+        // Hooks in C that keep nothing: what SQLite itself leaves to the capture.
+        .target(name: "PreUpdateFloor", dependencies: ["CSQLite"], path: "Tests/PreUpdateFloor"),
         // `swift run -c release CaptureCost`: what capture costs next to the same statements without it.
         .executableTarget(
             name: "CaptureCost",
-            dependencies: ["OracleSupport", "ChangeCapture", "SQLiteConnection"],
+            dependencies: ["OracleSupport", "ChangeCapture", "PreUpdateFloor", "SQLiteConnection"],
             path: "Tests/CaptureCost",
             swiftSettings: swiftSettings
         ),
@@ -203,7 +205,7 @@ let package = Package(
 let halves: [String: Set<String>] = [
     "sqlite": [
         "CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService", "RandomSupport", "OracleSupport",
-        "CaptureOracle", "CaptureCost", "ForeignWriter", "WatchProbe",
+        "CaptureOracle", "CaptureCost", "PreUpdateFloor", "ForeignWriter", "WatchProbe",
     ],
     "wire": ["RandomSupport", "CZlib", "WireProtocol", "Broadcast", "WebSocketTransport", "EchoServer"],
     "web": ["TablecastWeb"],

@@ -17,6 +17,8 @@
 #pragma weak sqlite3_preupdate_blobwrite
 // Since 3.38.
 #pragma weak sqlite3_error_offset
+// Since 3.40.
+#pragma weak sqlite3_value_encoding
 
 static inline int csqlite_has_preupdate_hook(void) {
     return sqlite3_preupdate_hook != 0 && sqlite3_preupdate_old != 0 && sqlite3_preupdate_new != 0;
@@ -29,6 +31,11 @@ static inline int csqlite_error_offset(sqlite3 *db) {
 // -1 where the library cannot tell.
 static inline int csqlite_preupdate_blobwrite(sqlite3 *db) {
     return sqlite3_preupdate_blobwrite != 0 ? sqlite3_preupdate_blobwrite(db) : -1;
+}
+
+// Whether a value of type TEXT is kept as UTF-8; 0 where the library cannot tell.
+static inline int csqlite_value_is_utf8(sqlite3_value *value) {
+    return sqlite3_value_encoding != 0 && sqlite3_value_encoding(value) == SQLITE_UTF8;
 }
 
 // sqlite3_db_config is variadic; every boolean option has this one shape. Returns the result code.

@@ -27,8 +27,11 @@ package enum BorrowedValue {
         case SQLITE_INTEGER: self = .integer(sqlite3_value_int64(value))
         case SQLITE_FLOAT: self = .real(sqlite3_value_double(value))
         case SQLITE_TEXT:
-            // The order matters: sqlite3_value_text may convert, and only then does the count hold.
-            let bytes = sqlite3_value_text(value)
+            // sqlite3_value_text would copy the bytes in order to end them with a zero. Where they have to be converted, the
+            // order matters: only then does the count hold.
+            let bytes =
+                csqlite_value_is_utf8(value) != 0
+                ? sqlite3_value_blob(value) : UnsafeRawPointer(sqlite3_value_text(value))
             self = .text(UnsafeRawBufferPointer(start: bytes, count: Int(sqlite3_value_bytes(value))))
         case SQLITE_BLOB:
             let bytes = sqlite3_value_blob(value)

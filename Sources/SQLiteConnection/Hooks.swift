@@ -20,6 +20,13 @@ final class Hooks {
         context.map { Unmanaged<Hooks>.fromOpaque($0).takeUnretainedValue() }
     }
 
+    /// As ``from(_:)``, for a callback that runs once per row: counts no references.
+    @inline(__always)
+    static func with(_ context: UnsafeMutableRawPointer?, _ body: (Hooks) -> Void) {
+        guard let context else { return }
+        Unmanaged<Hooks>.fromOpaque(context)._withUnsafeGuaranteedRef(body)
+    }
+
     func removeAll(from handle: OpaquePointer) {
         sqlite3_busy_handler(handle, nil, nil)
         sqlite3_progress_handler(handle, 0, nil, nil)

@@ -112,17 +112,19 @@ extension Connection {
         sqlite3_preupdate_hook(
             handle,
             { context, connection, operation, database, table, oldRowid, newRowid in
-                guard let connection, let hook = Hooks.from(context)?.preUpdate else { return }
-                hook(
-                    PreUpdate(
-                        connection: connection,
-                        operation: operation,
-                        database: database,
-                        table: table,
-                        oldRowid: oldRowid,
-                        newRowid: newRowid
+                guard let connection else { return }
+                Hooks.with(context) { hooks in
+                    hooks.preUpdate?(
+                        PreUpdate(
+                            connection: connection,
+                            operation: operation,
+                            database: database,
+                            table: table,
+                            oldRowid: oldRowid,
+                            newRowid: newRowid
+                        )
                     )
-                )
+                }
             },
             hooks.context
         )

@@ -2,7 +2,7 @@ import ChangeCapture
 import OracleSupport
 import SQLiteConnection
 
-/// Measures every workload bare and at each level, in turns, and keeps the best time of each.
+/// Measures every workload bare, with hooks that keep nothing and at each level, in turns, and keeps the best time of each.
 struct CostReport {
     let rows: Int
     let rounds: Int
@@ -10,24 +10,28 @@ struct CostReport {
     let only: Int?
 
     func run() throws {
-        print("\(rows) rows, best of \(rounds); SQLite \(Library.version)")
+        print("\(rows) rows, best of \(rounds); SQLite \(Library.version); processor time as a multiple of bare")
         for (number, workload) in Workload.allCases.enumerated() where only ?? number == number {
-            var best: [CaptureLevel?: Duration] = [:]
+            var best: [Subject: Duration] = [:]
             for _ in 0..<rounds {
-                for level in [nil] + CaptureLevel.allCases.map(Optional.some) {
-                    let time = try workload.measure(rows: rows, level: level)
-                    best[level] = min(best[level] ?? .seconds(3_600), time)
+                for subject in Subject.all {
+                    let time = try workload.measure(rows: rows, subject)
+                    best[subject] = min(best[subject] ?? .seconds(3_600), time)
                 }
             }
-            guard let bare = best[nil] else { continue }
-            let ratios = CaptureLevel.allCases.compactMap { level in
-                best[level].map { "\(level) \(Self.ratio($0, bare))" }
+            guard let bare = best[.bare] else { continue }
+            func ratios(_ subjects: [Subject]) -> String {
+                subjects.compactMap { subject in
+                    best[subject].map { "\(subject.name) \(Self.ratio($0, bare))" }
+                }.joined(separator: ", ")
             }
-            print("\(workload.rawValue): bare \(bare), \(ratios.joined(separator: ", "))")
+            print("\(workload.rawValue): bare \(bare)")
+            print("    floor: \(ratios(Subject.floors))")
+            print("    capture: \(ratios(Subject.captures))")
         }
     }
 
-    private static func ratio(_ time: Duration, _ bare: Duration) -> String {
+    static func ratio(_ time: Duration, _ bare: Duration) -> String {
         let hundredths = Int((time / bare * 100).rounded())
         return "\(hundredths / 100).\(hundredths % 100 / 10)\(hundredths % 10)"
     }

@@ -9,6 +9,9 @@ package final class CapturedWriter {
     /// What the statements of the last ``run(_:)`` failed with.
     package private(set) var errors: [SQLiteError] = []
 
+    /// Every other write outside of a transaction is rolled back when it fails, and announced so.
+    private let isolatesStatements: Bool
+    private var ownWrites = 0
     private let control = Control()
 
     /// What the authorizer saw of the statement that was compiled last.
@@ -44,8 +47,10 @@ package final class CapturedWriter {
         path: String = ":memory:",
         level: CaptureLevel = .values,
         limits: CaptureLimits = CaptureLimits(),
-        setUp: String = ""
+        setUp: String = "",
+        isolatesStatements: Bool = false
     ) throws(SQLiteError) {
+        self.isolatesStatements = isolatesStatements
         connection = try Connection(path: path, mode: .readWriteCreate)
         try connection.execute(setUp)
         connection.setAuthorizer { [control] request in
@@ -134,12 +139,15 @@ package final class CapturedWriter {
         let verb = statement.sql.drop { $0.isWhitespace }.prefix(6).uppercased()
         let isOwn = connection.isInAutocommit && verb != "VACUUM" && verb != "PRAGMA"
         if isOwn { try connection.execute("BEGIN IMMEDIATE") }
+        if isOwn { ownWrites += 1 }
+        let isAlone = isOwn && isolatesStatements && ownWrites % 2 == 0
         var failure: SQLiteError?
         do {
-            try capture.statementWillRun(isVacuum: verb == "VACUUM")
+            try capture.statementWillRun(isVacuum: verb == "VACUUM", isAlone: isAlone)
             try finish(&statement)
         } catch { failure = error }
         capture.statementDidRun(failed: failure != nil)
+        if isAlone, failure != nil, !connection.isInAutocommit { try connection.execute("ROLLBACK") }
         var changes: ChangeSet?
         if connection.isInAutocommit {
             if isOwn || failure != nil {

@@ -36,7 +36,7 @@ package final class Oracle {
     {
         self.level = level
         isTight = limits != CaptureLimits()
-        writer = try CapturedWriter(path: path, level: level, limits: limits, setUp: setUp)
+        writer = try CapturedWriter(path: path, level: level, limits: limits, setUp: setUp, isolatesStatements: true)
         truth = try Truth(path: path)
         try truth.read()
     }

@@ -30,9 +30,14 @@ package enum ThreadTime {
         return now - start
     }
 
-    private static var now: Duration {
+    private static var now: Duration { read(CLOCK_THREAD_CPUTIME_ID) }
+
+    /// What all threads of the process have spent so far.
+    package static var ofProcess: Duration { read(CLOCK_PROCESS_CPUTIME_ID) }
+
+    private static func read(_ clock: clockid_t) -> Duration {
         var time = timespec()
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        clock_gettime(clock, &time)
         return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 }

@@ -3,36 +3,30 @@ import SQLiteConnection
 extension HookCapture {
     /// The pre-update hook.
     func record(_ event: borrowing PreUpdate) {
-        if !recorder.select(event.tableIdentity) { learn(event) }
-        recorder.record(event, in: &log) { shape, key, encoder in readBefore(shape, key, &encoder) }
+        if recordKnown(event) { return }
+        learn(event)
+        _ = recordKnown(event)
+    }
+
+    @inline(__always)
+    private func recordKnown(_ event: borrowing PreUpdate) -> Bool {
+        log.record(event) { shape, key, encoder in readBefore(shape, key, &encoder) }
     }
 
     /// Finds out what table an event is about.
+    @inline(never)
     private func learn(_ event: borrowing PreUpdate) {
-        guard event.isInMain else {
-            recorder.learn(event.tableIdentity, nil, changeable: [])
-            return
-        }
+        guard event.isInMain else { return log.ignore(event.tableIdentity) }
         let name = event.withTableName { SQLName(String(decoding: $0, as: UTF8.self)) }
-        let table = tableIndex(of: name)
-        let changeable = table.map { log.tables[$0].shape.changeableColumns(observed.updatedColumns[name]) } ?? []
-        recorder.learn(event.tableIdentity, table, changeable: changeable)
+        log.learn(event.tableIdentity, name, observed) { name, rows in makeTable(name, in: &rows) }
     }
 
-    /// The log of the table with that name in the schema of the moment; nil for one whose rows are not captured one by one.
-    private func tableIndex(of name: SQLName) -> Int? {
-        if let known = recorder.tablesByName[name] { return known }
-        let index = makeTable(name)
-        recorder.learn(name, index)
-        return index
-    }
-
-    private func makeTable(_ name: SQLName) -> Int? {
+    private func makeTable(_ name: SQLName, in rows: inout TouchedRows) -> Int? {
         // All rows of a table that is new in the transaction are new: they are read at the end.
         guard let table = trail.current.tables[name], table.description.kind == .table,
             let baseName = trail.baseName(of: name)
         else { return nil }
-        return log.table(baseName, shape(of: table), isShadow: table.isShadow)
+        return rows.table(baseName, shape(of: table), isShadow: table.isShadow)
     }
 
     private func shape(of table: SchemaSnapshot.Table) -> TableShape {
@@ -57,11 +51,30 @@ extension HookCapture {
         return false
     }
 
-    func reader(of shape: TableShape) throws(SQLiteError) -> RowReader? {
+    private func reader(of shape: TableShape) throws(SQLiteError) -> RowReader? {
         let name = SQLName(shape.table.name)
         if let known = readers[name] { return known }
         let reader = try RowReader(shape, on: connection)
         readers[name] = .some(reader)
         return reader
+    }
+}
+
+extension HookCapture: RowSource {
+    func readRow(_ key: RowKey, of shape: TableShape, into encoder: inout RecordEncoder) throws(SQLiteError) -> Bool? {
+        guard let reader = try reader(of: shape) else { return nil }
+        return try reader.read(key, into: &encoder)
+    }
+
+    func allRows(
+        of table: TableDescription,
+        level: CaptureLevel,
+        limits: CaptureLimits
+    ) throws(SQLiteError) -> TableRows? {
+        try TableScan(TableShape(table), level: level, limits: limits).rows(from: connection)
+    }
+
+    func hasRows(_ table: SQLName) throws(SQLiteError) -> Bool {
+        try !connection.query("SELECT 1 FROM main.\(table.quoted) LIMIT 1").isEmpty
     }
 }

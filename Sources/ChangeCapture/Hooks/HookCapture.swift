@@ -26,7 +26,6 @@ package final class HookCapture {
     let connection: Connection
     var log: TransactionLog
     var trail: SchemaTrail
-    var recorder = RowRecorder()
     // By name in the schema of the moment.
     var shapes: [SQLName: TableShape] = [:]
     var readers: [SQLName: RowReader?] = [:]
@@ -65,7 +64,8 @@ package final class HookCapture {
         log = TransactionLog(level: level, limits: limits)
         trail = SchemaTrail(base: try SchemaSnapshot.load(from: connection))
         versionStatement = try ReusableStatement("PRAGMA main.schema_version", on: connection)
-        connection.setPreUpdateHook { [unowned self] event in record(event) }
+        // Removed before self goes: counting references would cost more per row than recording one.
+        connection.setPreUpdateHook { [unowned(unsafe) self] event in record(event) }
     }
 
     deinit { connection.setPreUpdateHook(nil) }
@@ -93,20 +93,21 @@ package final class HookCapture {
 
     /// A statement is about to run. Reads the schema where it may have changed.
     ///
-    /// - Parameter isVacuum: the statement is a `VACUUM`.
-    package func statementWillRun(isVacuum: Bool = false) throws(SQLiteError) {
+    /// - Parameters:
+    ///   - isVacuum: the statement is a `VACUUM`.
+    ///   - isAlone: it is the only statement of its transaction, which is rolled back when it fails: then less needs to be
+    ///     kept of the rows that it changes. The statement must have been compiled since the last one ended.
+    package func statementWillRun(isVacuum: Bool = false, isAlone: Bool = false) throws(SQLiteError) {
         prepared = nil
         if !isOpen { open() }
         sparseTables = isVacuum ? try findSparseTables() : []
         // Outside of a transaction another process can change the schema at any time; such statements touch no rows.
         if !connection.isInAutocommit { try followSchema() }
-        log.statementBegins()
-        recorder.statementBegins()
+        log.statementBegins(isAlone: isAlone)
     }
 
     private func open() {
-        log = TransactionLog(level: level, limits: limits)
-        recorder.transactionBegins()
+        log.begin(level: level, limits: limits)
         isBaseVerified = false
         schemaMovedAt = nil
         isOpen = true
@@ -118,7 +119,7 @@ package final class HookCapture {
     package func statementDidRun(failed: Bool) {
         guard isOpen else { return }
         log.statementEnds(failed: failed, isRollbackTo: observed.isRollbackTo)
-        if observed.mayChangeSchema || (failed && trail.hasSteps) { schemaMovedAt = schemaMovedAt ?? log.ordinal }
+        if observed.mayChangeSchema || (failed && trail.hasSteps) { schemaMovedAt = schemaMovedAt ?? log.rows.ordinal }
         observed = StatementTraits()
         if !failed, !sparseTables.isEmpty { noteRenumberedTables() }
     }
@@ -130,7 +131,7 @@ package final class HookCapture {
         prepared = nil
         guard isOpen, !connection.isInAutocommit else { return }
         try followSchema()
-        prepared = try makeChangeSet()
+        prepared = try internally { () throws(SQLiteError) in try log.changeSet(trail, from: self) }
     }
 
     /// The transaction is durable. Returns what it changed, which can be nothing.
@@ -151,9 +152,7 @@ package final class HookCapture {
         prepared = nil
         isOpen = false
         observed = StatementTraits()
-        // Gives the memory of a large transaction back.
-        log = TransactionLog(level: level, limits: limits)
-        recorder.transactionBegins()
+        log.begin(level: level, limits: limits)
     }
 
     // MARK: Vacuum
@@ -228,6 +227,6 @@ package final class HookCapture {
     private func forgetShapes() {
         shapes = [:]
         readers = [:]
-        recorder.forgetTables()
+        log.forgetTables()
     }
 }

@@ -4,6 +4,8 @@ import SQLiteConnection
 ///
 /// The values count in the hook's own order, and are borrowed for as long as the event.
 protocol RowEvent: ~Copyable {
+    /// Stands for the table: the same for all of its rows within one statement.
+    var tableIdentity: UInt { get }
     var operation: UpdateOperation { get }
     var oldRowid: Int64 { get }
     var newRowid: Int64 { get }

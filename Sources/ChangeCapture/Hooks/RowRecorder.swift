@@ -1,16 +1,26 @@
 import SQLiteConnection
 
-/// Takes row events into a ``TransactionLog``: reads of each event what the log's table wants, and no more.
+/// Takes row events into ``TouchedRows``: reads of each event what the log's table wants, and no more.
 ///
 /// Runs within the hook's callback, once per row, and allocates nothing but the log's own growth.
 struct RowRecorder: ~Copyable {
-    /// The hook's name of a table, and what it stands for.
-    private struct KnownTable {
-        var identity: UInt
+    /// What a table's events mean in the statement that runs.
+    struct Expectation {
         /// The log's table; nil for one that is not captured.
         var table: Int?
-        /// The columns that this statement can change; all of them where that is not known.
-        var changeable: [Int]
+        /// The columns that the statement can change; all of them where that is not known.
+        var changeable: [Int] = []
+        /// No row of the table that this transaction deletes or moves can come back in it, and none of its changes can be
+        /// undone without all of them: what a row held before need not be kept to be compared with later.
+        var isFinal = false
+    }
+
+    /// The hook's name of a table, and what it stands for.
+    private struct KnownTable {
+        var identity: UInt = 0
+        var expectation = Expectation()
+        /// For each column, whether it is among the changeable ones.
+        var isChangeable: [Bool] = []
     }
 
     /// Reads the row that is about to change through SQL into the encoder; false when that was not possible.
@@ -22,28 +32,14 @@ struct RowRecorder: ~Copyable {
     /// The event's old key is not known.
     private var isKeyLost = false
     private var known: [KnownTable] = []
-    private var current = KnownTable(identity: 0, table: nil, changeable: [])
-    /// By the name of the table in the schema of the moment.
-    private(set) var tablesByName: [SQLName: Int?] = [:]
+    private var current = KnownTable()
 
     // MARK: Which table
 
-    mutating func transactionBegins() { forgetTables() }
-
     mutating func statementBegins() {
         known.removeAll(keepingCapacity: true)
-        current = KnownTable(identity: 0, table: nil, changeable: [])
+        current = KnownTable()
     }
-
-    /// The schema is another one: names and addresses stand for other tables.
-    mutating func forgetTables() {
-        tablesByName = [:]
-        statementBegins()
-    }
-
-    /// Makes the table of that identity the current one; false when it is not known in this statement.
-    @inline(__always)
-    mutating func select(_ identity: UInt) -> Bool { current.identity == identity || selectKnown(identity) }
 
     private mutating func selectKnown(_ identity: UInt) -> Bool {
         guard let found = known.first(where: { $0.identity == identity }) else { return false }
@@ -51,96 +47,112 @@ struct RowRecorder: ~Copyable {
         return true
     }
 
-    mutating func learn(_ identity: UInt, _ table: Int?, changeable: [Int]) {
-        current = KnownTable(identity: identity, table: table, changeable: changeable)
+    mutating func learn(_ identity: UInt, _ expectation: Expectation, columnCount: Int) {
+        var isChangeable = [Bool](repeating: false, count: columnCount)
+        for column in expectation.changeable { isChangeable[column] = true }
+        current = KnownTable(identity: identity, expectation: expectation, isChangeable: isChangeable)
         known.append(current)
     }
 
-    mutating func learn(_ name: SQLName, _ table: Int?) { tablesByName[name] = .some(table) }
-
     // MARK: One event
 
+    /// False when the event's table is not known in this statement: ``learn(_:_:columnCount:)`` it, and come again.
     @inline(__always)
     mutating func record<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
-        in log: inout TransactionLog,
+        in rows: inout TouchedRows,
         readBefore: ReadBefore
-    ) {
-        guard let table = current.table else { return }
-        log.noteEvent()
-        isKeyLost = false
-        let rows = log.tables[table].entries.count
-        let bytes = log.tables[table].byteCount
-        if log.tables[table].isCounting {
-            count(event, in: &log, table, readBefore)
-        } else if log.tables[table].shape.table.hasRowid {
-            recordByRowid(event, in: &log, table, readBefore)
+    ) -> Bool {
+        let identity = event.tableIdentity
+        guard current.identity == identity || selectKnown(identity) else { return false }
+        guard let table = current.expectation.table else { return true }
+        rows.noteEvent()
+        if rows.tables[table].isCounting {
+            isKeyLost = false
+            count(event, in: &rows, table, readBefore)
+            rows.enforceLimits(rowsAdded: 0, bytesAdded: 0)
         } else {
-            recordByKey(event, in: &log, table, readBefore)
+            let growth = record(event, in: &rows.tables[table], rows.ordinal, rows.suspectsIfAny, readBefore)
+            rows.enforceLimits(rowsAdded: growth.rows, bytesAdded: growth.bytes)
         }
-        log.enforceLimits(
-            rowsAdded: log.tables[table].entries.count - rows,
-            bytesAdded: log.tables[table].byteCount - bytes
-        )
+        return true
+    }
+
+    @inline(__always)
+    private mutating func record<Event: RowEvent & ~Copyable>(
+        _ event: borrowing Event,
+        in table: inout TableLog,
+        _ ordinal: UInt32,
+        _ suspects: OrdinalRanges?,
+        _ readBefore: ReadBefore
+    ) -> (rows: Int, bytes: Int) {
+        // Most rows of large transactions, and all that there is to them.
+        switch event.operation {
+        case .insert: if table.take(rowid: event.newRowid, isDeleted: false, ordinal: ordinal) { return (1, 0) }
+        case .delete where current.expectation.isFinal && !event.isBlobWrite:
+            if table.take(rowid: event.oldRowid, isDeleted: true, ordinal: ordinal) { return (1, 0) }
+        default: break
+        }
+        let rows = table.entries.count
+        let bytes = table.byteCount
+        if table.isIdentifiedByRowid {
+            recordByRowid(event, in: &table, ordinal, suspects, readBefore)
+        } else {
+            isKeyLost = false
+            recordByKey(event, in: &table, ordinal, suspects, readBefore)
+        }
+        return (table.entries.count - rows, table.byteCount - bytes)
     }
 
     private mutating func recordByRowid<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
-        in log: inout TransactionLog,
-        _ table: Int,
+        in table: inout TableLog,
+        _ ordinal: UInt32,
+        _ suspects: OrdinalRanges?,
         _ readBefore: ReadBefore
     ) {
-        let ordinal = log.ordinal
         switch event.operation {
         case .insert:
-            let entry = log.tables[table].touch(rowid: event.newRowid, existed: false, ordinal: ordinal).entry
-            appear(event, in: &log.tables[table], entry)
+            let touch = table.touch(rowid: event.newRowid, existed: false, ordinal: ordinal)
+            appear(event, in: &table, touch.entry)
         case .delete:
-            let touch = log.tables[table].touch(rowid: event.oldRowid, existed: true, ordinal: ordinal)
-            if touch.isFirst { keepBefore(event, in: &log.tables[table], touch.entry, readBefore) }
-            disappear(event, in: &log.tables[table], touch.entry)
+            let touch = table.touch(rowid: event.oldRowid, existed: true, ordinal: ordinal)
+            disappear(event, in: &table, touch, readBefore)
         case .update where event.oldRowid == event.newRowid:
-            let wasSuspect = log.isSuspect(table, rowid: event.oldRowid)
-            let touch = log.tables[table].touch(rowid: event.oldRowid, existed: true, ordinal: ordinal)
-            if touch.isFirst { keepBefore(event, in: &log.tables[table], touch.entry, readBefore) }
-            change(event, in: &log.tables[table], touch.entry, wasSuspect: wasSuspect)
+            let touch = table.touch(rowid: event.oldRowid, existed: true, ordinal: ordinal)
+            change(event, in: &table, touch, suspects, readBefore)
         case .update:
-            let old = log.tables[table].touch(rowid: event.oldRowid, existed: true, ordinal: ordinal)
-            if old.isFirst { keepBefore(event, in: &log.tables[table], old.entry, readBefore) }
-            log.tables[table].setAbsent(old.entry)
-            let new = log.tables[table].touch(rowid: event.newRowid, existed: false, ordinal: ordinal)
-            appear(event, in: &log.tables[table], new.entry)
+            let old = table.touch(rowid: event.oldRowid, existed: true, ordinal: ordinal)
+            if old.isFirst { keepBefore(event, in: &table, old.entry, readBefore) }
+            table.setAbsent(old.entry)
+            let new = table.touch(rowid: event.newRowid, existed: false, ordinal: ordinal)
+            appear(event, in: &table, new.entry)
         }
     }
 
     private mutating func recordByKey<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
-        in log: inout TransactionLog,
-        _ table: Int,
+        in table: inout TableLog,
+        _ ordinal: UInt32,
+        _ suspects: OrdinalRanges?,
         _ readBefore: ReadBefore
     ) {
-        let ordinal = log.ordinal
-        encodeKeys(event, log.tables[table].shape, readBefore)
-        if isKeyLost { return log.tables[table].loseCounts() }
+        encodeKeys(event, table.shape, readBefore)
+        if isKeyLost { return table.loseCounts() }
         switch event.operation {
         case .insert:
-            let entry = touchNewKey(in: &log.tables[table], existed: false, ordinal).entry
-            appear(event, in: &log.tables[table], entry)
+            appear(event, in: &table, touchNewKey(in: &table, ordinal).entry)
         case .delete:
-            let touch = touchOldKey(in: &log.tables[table], ordinal)
-            if touch.isFirst { keepBefore(event, in: &log.tables[table], touch.entry, readBefore) }
-            disappear(event, in: &log.tables[table], touch.entry)
+            disappear(event, in: &table, touchOldKey(in: &table, ordinal), readBefore)
         case .update:
-            let suspects = log.suspects
-            let touch = touchOldKey(in: &log.tables[table], ordinal)
-            if touch.isFirst { keepBefore(event, in: &log.tables[table], touch.entry, readBefore) }
+            let touch = touchOldKey(in: &table, ordinal)
             if keyEncoder.isEqual(to: newKeyEncoder) {
-                change(event, in: &log.tables[table], touch.entry, wasSuspect: !suspects.isEmpty)
+                change(event, in: &table, touch, suspects, readBefore)
                 return
             }
-            log.tables[table].setAbsent(touch.entry)
-            let entry = touchNewKey(in: &log.tables[table], existed: false, ordinal).entry
-            appear(event, in: &log.tables[table], entry)
+            if touch.isFirst { keepBefore(event, in: &table, touch.entry, readBefore) }
+            table.setAbsent(touch.entry)
+            appear(event, in: &table, touchNewKey(in: &table, ordinal).entry)
         }
     }
 
@@ -162,7 +174,9 @@ struct RowRecorder: ~Copyable {
                 event.operation == .update ? shape.updateColumnsOfIdentity : shape.hookColumnsOfIdentity
             newKeyEncoder.begin()
             for (position, column) in shape.identity.enumerated() {
-                newKeyEncoder.append(shape.normal(event.newValue(columns[position]), column))
+                let value = shape.normal(event.newValue(columns[position]), column)
+                if event.operation == .update, shape.canMistakeForReal(value, column) { isKeyLost = true }
+                newKeyEncoder.append(value)
             }
         }
     }
@@ -184,16 +198,12 @@ struct RowRecorder: ~Copyable {
         row.selecting(shape.identity).forEachField { keyEncoder.append($0) }
     }
 
-    private mutating func touchOldKey(in table: inout TableLog, _ ordinal: UInt32) -> (entry: Int, isFirst: Bool) {
+    private mutating func touchOldKey(in table: inout TableLog, _ ordinal: UInt32) -> TableLog.Touch {
         keyEncoder.finish { table.touch(key: $0, $1, existed: true, ordinal: ordinal) }
     }
 
-    private mutating func touchNewKey(
-        in table: inout TableLog,
-        existed: Bool,
-        _ ordinal: UInt32
-    ) -> (entry: Int, isFirst: Bool) {
-        newKeyEncoder.finish { table.touch(key: $0, $1, existed: existed, ordinal: ordinal) }
+    private mutating func touchNewKey(in table: inout TableLog, _ ordinal: UInt32) -> TableLog.Touch {
+        newKeyEncoder.finish { table.touch(key: $0, $1, existed: false, ordinal: ordinal) }
     }
 
     // MARK: Contents
@@ -220,29 +230,59 @@ struct RowRecorder: ~Copyable {
         }
     }
 
-    /// The row is there before and now.
+    /// The row is there before and now, under the same identity.
     @inline(__always)
     private mutating func change<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
         in table: inout TableLog,
-        _ entry: Int,
-        wasSuspect: Bool
+        _ touch: TableLog.Touch,
+        _ suspects: OrdinalRanges?,
+        _ readBefore: ReadBefore
     ) {
+        let entry = touch.entry
+        let isHashed = !table.hasValues && !table.shape.isReadThroughSQL
+        if touch.isFirst {
+            if current.expectation.isFinal, isHashed, let difference = difference(event, table.shape) {
+                if table.keepsNamedKey {
+                    keepNamedKey(event, in: &table, entry, .before)
+                    keepNamedKey(event, in: &table, entry, .now)
+                }
+                table.setHash(entry, .before, 0)
+                table.setHash(entry, .now, difference)
+                return
+            }
+            keepBefore(event, in: &table, entry, readBefore)
+        }
+        if table.hasValues, !table.shape.isReadThroughSQL {
+            encodeChanged(event, table.shape)
+            encoder.finish { table.setRecord(entry, .now, $0, $1) }
+            return
+        }
         let now = table.entries[entry].now
-        guard !table.hasValues, !table.shape.isReadThroughSQL, table.entries[entry].before.exists, !wasSuspect,
-            now != .unread, now.exists
+        guard isHashed, table.entries[entry].before.exists, now != .unread, now.exists,
+            suspects?.contains(touch.previous) != true, let difference = difference(event, table.shape)
         else { return appear(event, in: &table, entry) }
         if table.keepsNamedKey { keepNamedKey(event, in: &table, entry, .now) }
-        table.setHash(entry, .now, table.hashes[entry].now &+ difference(event, table.shape))
+        table.setHash(entry, .now, table.hashes(of: entry).now &+ difference)
     }
 
     @inline(__always)
     private mutating func disappear<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
         in table: inout TableLog,
-        _ entry: Int
+        _ touch: TableLog.Touch,
+        _ readBefore: ReadBefore
     ) {
-        if event.isBlobWrite { table.setUnread(entry) } else { table.setAbsent(entry) }
+        let isBlobWrite = event.isBlobWrite
+        if touch.isFirst {
+            if current.expectation.isFinal, !table.hasValues, !isBlobWrite, !table.shape.isReadThroughSQL {
+                if table.keepsNamedKey { keepNamedKey(event, in: &table, touch.entry, .before) }
+                table.setPresentBefore(touch.entry)
+            } else {
+                keepBefore(event, in: &table, touch.entry, readBefore)
+            }
+        }
+        if isBlobWrite { table.setUnread(touch.entry) } else { table.setAbsent(touch.entry) }
     }
 
     /// Keeps what the row holds before the transaction touches it.
@@ -329,13 +369,35 @@ struct RowRecorder: ~Copyable {
         return lastValue >= shape.lastAddedDefault ? hash : nil
     }
 
-    /// By how much the change changes the hash: the columns that no part of the statement sets need not be read.
+    /// The row after an update: what no part of the statement sets is as it was, and reading it again from where it is
+    /// spares SQLite a copy.
     @inline(__always)
-    private func difference<Event: RowEvent & ~Copyable>(_ event: borrowing Event, _ shape: TableShape) -> UInt64 {
+    private mutating func encodeChanged<Event: RowEvent & ~Copyable>(_ event: borrowing Event, _ shape: TableShape) {
+        encoder.begin()
+        for column in 0..<shape.columnCount {
+            if !current.isChangeable[column] {
+                let value = event.oldValue(column)
+                if !value.isNull || column > shape.lastAddedDefault {
+                    encoder.append(shape.normal(value, column))
+                    continue
+                }
+            }
+            encoder.append(shape.normal(event.newValue(column), column))
+        }
+    }
+
+    /// By how much the change changes the hash: the columns that no part of the statement sets need not be read. Nil when a
+    /// NULL may stand for a default.
+    @inline(__always)
+    private func difference<Event: RowEvent & ~Copyable>(_ event: borrowing Event, _ shape: TableShape) -> UInt64? {
         var difference: UInt64 = 0
-        for column in current.changeable {
+        let changeable = current.expectation.changeable
+        for position in changeable.indices {
+            let column = changeable[position]
+            let old = event.oldValue(column)
+            if old.isNull, column <= shape.lastAddedDefault { return nil }
             difference &+= ContentHash.hash(shape.normal(event.newValue(column), column), column: column)
-            difference &-= ContentHash.hash(shape.normal(event.oldValue(column), column), column: column)
+            difference &-= ContentHash.hash(shape.normal(old, column), column: column)
         }
         return difference
     }
@@ -359,7 +421,7 @@ struct RowRecorder: ~Copyable {
 
     private mutating func count<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
-        in log: inout TransactionLog,
+        in log: inout TouchedRows,
         _ table: Int,
         _ readBefore: ReadBefore
     ) {

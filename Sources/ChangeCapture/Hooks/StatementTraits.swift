@@ -10,6 +10,11 @@ struct StatementTraits {
     private(set) var isRollbackTo = false
     /// The columns that UPDATEs set, those of triggers and cascades included, by table.
     private(set) var updatedColumns: [SQLName: Set<SQLName>] = [:]
+    /// The tables that it inserts into, those of triggers included.
+    private var insertedTables: Set<SQLName> = []
+    private var deletedTables: Set<SQLName> = []
+
+    init(updatedColumns: [SQLName: Set<SQLName>] = [:]) { self.updatedColumns = updatedColumns }
 
     mutating func observe(_ request: borrowing AuthorizerRequest) {
         switch request.action {
@@ -21,7 +26,19 @@ struct StatementTraits {
         case .update:
             guard request.database == "main", let table = request.first, let column = request.second else { return }
             updatedColumns[SQLName(table), default: []].insert(SQLName(column))
+        case .insert:
+            if request.database == "main", let table = request.first { insertedTables.insert(SQLName(table)) }
+        case .delete:
+            if request.database == "main", let table = request.first { deletedTables.insert(SQLName(table)) }
         default: break
         }
+    }
+
+    /// Whether a row that the statement deletes or moves may be there again at its end. On the safe side: a statement of
+    /// which nothing was observed may do anything.
+    func canBringBackRows(of table: SQLName, _ shape: TableShape) -> Bool {
+        if insertedTables.contains(table) { return true }
+        guard let updated = updatedColumns[table] else { return !deletedTables.contains(table) }
+        return shape.isMoved(byUpdating: updated)
     }
 }

@@ -26,38 +26,40 @@ extension TableLog {
             result.rowsOmitted = level > .counts
             return result.inserted + result.updated + result.deleted > 0 ? result : nil
         }
-        let operations = entries.indices.compactMap { entry in
-            netOperation(entry, converted: converted).map { (entry, $0) }
-        }
-        guard !operations.isEmpty else { return nil }
-        for (_, operation) in operations {
-            switch operation {
-            case .insert: result.inserted += 1
-            case .update: result.updated += 1
-            case .delete: result.deleted += 1
+        var isReportable = true
+        for entry in entries.indices {
+            switch netOperation(entry, converted: converted) {
+            case nil: continue
+            case .insert:
+                result.inserted += 1
+                isReportable = isReportable && entries[entry].now != .unread
+            case .update:
+                result.updated += 1
+                isReportable = isReportable && entries[entry].before != .unread && entries[entry].now != .unread
+            case .delete:
+                result.deleted += 1
+                isReportable = isReportable && entries[entry].before != .unread
             }
         }
+        guard result.inserted + result.updated + result.deleted > 0 else { return nil }
         guard level > .counts, detail > .counts else { return result }
-        result.detail = min(level, detail)
-        result.rowsOmitted = detail < level
-        guard operations.allSatisfy({ isReportable($0.0, $0.1) }) else {
-            result.detail = .counts
+        // What a row holds could not be read, or what it held was in other columns.
+        guard isReportable else {
             result.rowsOmitted = true
             return result
         }
-        result.rows.reserveCapacity(operations.count)
-        for wanted in [RowChange.Operation.delete, .update, .insert] {
-            for (entry, operation) in operations where operation == wanted {
-                result.rows.append(change(entry, operation, converted))
+        result.detail = min(level, detail)
+        result.rowsOmitted = detail < level
+        result.rows.reserveCapacity(result.inserted + result.updated + result.deleted)
+        let kinds: [(RowChange.Operation, Int)] = [
+            (.delete, result.deleted), (.update, result.updated), (.insert, result.inserted),
+        ]
+        for (kind, count) in kinds where count > 0 {
+            for entry in entries.indices where netOperation(entry, converted: converted) == kind {
+                result.rows.append(change(entry, kind, converted))
             }
         }
         return result
-    }
-
-    /// What a row holds now could not be read, or what it held was in other columns.
-    private func isReportable(_ entry: Int, _ operation: RowChange.Operation) -> Bool {
-        (operation == .insert || entries[entry].before != .unread)
-            && (operation == .delete || entries[entry].now != .unread)
     }
 
     private func change(

@@ -32,25 +32,41 @@ struct TableLog {
         var record: Int? { reference >= 0 ? reference : nil }
     }
 
+    /// Compared with each other alone: where rows cannot come back, ``before`` is 0 and ``now`` the difference to it.
     struct Hashes {
-        var before: UInt64
-        var now: UInt64
+        var before: UInt64 = 0
+        var now: UInt64 = 0
+    }
+
+    /// What became of the entry of a row that is touched.
+    struct Touch {
+        var entry: Int
+        /// The row is touched for the first time.
+        var isFirst: Bool
+        /// The statement that touched it before; 0 when none did.
+        var previous: UInt32
     }
 
     /// The table as it is at the moment.
     private(set) var shape: TableShape
     /// What is kept of each row: what the transaction asked for, less once it grew past a limit.
-    private(set) var detail: CaptureLevel
+    private(set) var detail: CaptureLevel { didSet { isPlain = Self.isPlain(shape, detail) } }
+    /// Nothing is kept of a row but its rowid, and a hash where it is needed.
+    private(set) var isPlain: Bool
     private(set) var entries: [Entry] = []
-    /// Of the rows' contents, beside ``entries``; empty with the detail `values`.
+    /// Of the rows' contents, beside ``entries`` as far as it was needed: what is missing at the end is zero. Empty with the
+    /// detail `values`.
     private(set) var hashes: [Hashes] = []
     private(set) var arena = ByteArena()
     private var index = KeyIndex()
     /// The keys are rowids in ascending order, and no index is needed.
     private var isAscending: Bool
+    /// Of the last entry while they ascend.
+    private var lastKey: Int64 = 0
     private var cursor = 0
 
     // Past the limits: sets of keys in place of entries.
+    private(set) var isCounting = false
     private(set) var rowidCounter: NetCounter<RowidSet>?
     private(set) var fingerprintCounter: NetCounter<FingerprintSet>?
     /// Something of what was netted by sets alone was undone, or they grew too large.
@@ -60,26 +76,66 @@ struct TableLog {
     init(_ shape: TableShape, detail: CaptureLevel) {
         self.shape = shape
         self.detail = detail
+        isPlain = Self.isPlain(shape, detail)
+        isIdentifiedByRowid = shape.table.hasRowid
         isAscending = shape.table.hasRowid
     }
 
-    var isCounting: Bool { rowidCounter != nil || fingerprintCounter != nil }
     var hasValues: Bool { detail == .values }
+    let isIdentifiedByRowid: Bool
 
     /// The table's columns are others from here on.
-    mutating func reshape(_ shape: TableShape) { self.shape = shape }
+    mutating func reshape(_ shape: TableShape) {
+        self.shape = shape
+        isPlain = Self.isPlain(shape, detail)
+    }
+
+    private static func isPlain(_ shape: TableShape, _ detail: CaptureLevel) -> Bool {
+        shape.table.hasRowid && !shape.isReadThroughSQL
+            && (detail == .counts || detail == .keys && shape.namedKey.isEmpty)
+    }
 
     // MARK: Touching
 
     /// The entry of the row, made when there is none.
     ///
     /// - Parameter existed: whether the row is there just before this touch.
-    mutating func touch(rowid: Int64, existed: Bool, ordinal: UInt32) -> (entry: Int, isFirst: Bool) {
+    @inline(__always)
+    mutating func touch(rowid: Int64, existed: Bool, ordinal: UInt32) -> Touch {
+        // Statements visit rows in the order of their rowids: most are new at the end.
+        if isAscending, rowid > lastKey || entries.isEmpty {
+            lastKey = rowid
+            return Touch(entry: append(key: rowid, existed, ordinal), isFirst: true, previous: 0)
+        }
+        return touchElsewhere(rowid: rowid, existed, ordinal)
+    }
+
+    /// Takes a row that is new at the end and of which only that it is there before or now is kept. False when it is another
+    /// kind of row.
+    @inline(__always)
+    mutating func take(rowid: Int64, isDeleted: Bool, ordinal: UInt32) -> Bool {
+        guard isPlain, isAscending, rowid > lastKey || entries.isEmpty else { return false }
+        lastKey = rowid
+        lastTouchOfAny = ordinal
+        entries.append(
+            Entry(
+                key: rowid,
+                before: isDeleted ? .hashed : .absent,
+                now: isDeleted ? .absent : .hashed,
+                firstTouch: ordinal,
+                lastTouch: ordinal
+            )
+        )
+        return true
+    }
+
+    @inline(never)
+    private mutating func touchElsewhere(rowid: Int64, _ existed: Bool, _ ordinal: UInt32) -> Touch {
         if let entry = find(rowid) { return touchAgain(entry, existed, ordinal) }
-        if isAscending, let last = entries.last, last.key > rowid { leaveAscendingOrder() }
+        if isAscending { leaveAscendingOrder() }
         let entry = append(key: rowid, existed, ordinal)
-        if !isAscending { addToIndex(entry, KeyIndex.hash(rowid)) }
-        return (entry, true)
+        addToIndex(entry, KeyIndex.hash(rowid))
+        return Touch(entry: entry, isFirst: true, previous: 0)
     }
 
     /// As ``touch(rowid:existed:ordinal:)``, for a table that is identified by its primary key.
@@ -88,7 +144,7 @@ struct TableLog {
         _ body: UnsafeRawBufferPointer,
         existed: Bool,
         ordinal: UInt32
-    ) -> (entry: Int, isFirst: Bool) {
+    ) -> Touch {
         let hash = Self.fingerprint(header, body)
         let found = index.find(hash) { entry in
             arena.withBlock(at: Int(entries[entry].key)) { key in
@@ -99,7 +155,7 @@ struct TableLog {
         if let found { return touchAgain(found, existed, ordinal) }
         let entry = append(key: Int64(arena.append(header, body)), existed, ordinal)
         addToIndex(entry, hash)
-        return (entry, true)
+        return Touch(entry: entry, isFirst: true, previous: 0)
     }
 
     static func fingerprint(_ header: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer) -> UInt64 {
@@ -110,8 +166,9 @@ struct TableLog {
         _ entry: Int,
         _ existed: Bool,
         _ ordinal: UInt32
-    ) -> (entry: Int, isFirst: Bool) {
+    ) -> Touch {
         cursor = entry
+        let previous = entries[entry].lastTouch
         let isFirst = entries[entry].firstTouch == 0
         if isFirst {
             entries[entry].firstTouch = ordinal
@@ -119,13 +176,13 @@ struct TableLog {
         }
         entries[entry].lastTouch = ordinal
         lastTouchOfAny = ordinal
-        return (entry, isFirst)
+        return Touch(entry: entry, isFirst: isFirst, previous: previous)
     }
 
+    @inline(__always)
     private mutating func append(key: Int64, _ existed: Bool, _ ordinal: UInt32) -> Int {
         let image: Image = existed ? .unread : .absent
         entries.append(Entry(key: key, before: image, now: image, firstTouch: ordinal, lastTouch: ordinal))
-        if detail != .values { hashes.append(Hashes(before: 0, now: 0)) }
         lastTouchOfAny = ordinal
         cursor = entries.count - 1
         return cursor
@@ -133,14 +190,12 @@ struct TableLog {
 
     // MARK: Finding
 
-    mutating func lastTouch(rowid: Int64) -> UInt32? { find(rowid).map { entries[$0].lastTouch } }
-
     @inline(__always)
     private mutating func find(_ rowid: Int64) -> Int? {
         guard isAscending else {
             return index.find(KeyIndex.hash(rowid)) { entries[$0].key == rowid }
         }
-        guard let last = entries.last, rowid <= last.key else { return nil }
+        guard !entries.isEmpty, rowid <= lastKey else { return nil }
         // Statements come back to rows in the order in which earlier ones visited them.
         if entries[cursor].key == rowid { return cursor }
         if cursor + 1 < entries.count, entries[cursor + 1].key == rowid { return cursor + 1 }
@@ -210,7 +265,9 @@ struct TableLog {
     }
 
     /// Keeps the hash of a row, with less than the detail `values`; and the record of the columns that name it in messages.
+    @inline(__always)
     mutating func setHash(_ entry: Int, _ moment: Moment, _ hash: UInt64) {
+        if entry >= hashes.count { growHashes(entry) }
         switch moment {
         case .before:
             hashes[entry].before = hash
@@ -219,6 +276,21 @@ struct TableLog {
             hashes[entry].now = hash
             if entries[entry].now.record == nil { entries[entry].now = .hashed }
         }
+    }
+
+    private mutating func growHashes(_ entry: Int) {
+        if entry > hashes.count {
+            hashes.append(contentsOf: repeatElement(Hashes(), count: entry - hashes.count))
+        }
+        hashes.append(Hashes())
+    }
+
+    func hashes(of entry: Int) -> Hashes { entry < hashes.count ? hashes[entry] : Hashes() }
+
+    /// The row was there before, and what it held does not matter: it is gone for good.
+    @inline(__always)
+    mutating func setPresentBefore(_ entry: Int) {
+        if entries[entry].before.record == nil { entries[entry].before = .hashed }
     }
 
     /// Keeps a whole row that was read through SQL, or as much of it as the detail asks for.
@@ -317,12 +389,22 @@ struct TableLog {
             }
         }
         detail = .counts
+        isCounting = true
         rowidCounter = shape.table.hasRowid ? rowids : nil
         fingerprintCounter = shape.table.hasRowid ? nil : fingerprints
         entries = []
         hashes = []
         arena = ByteArena()
         index = KeyIndex()
+    }
+
+    /// The entries whose content now is not known for sure.
+    func entriesToRead(suspects: OrdinalRanges, all: Bool) -> [Int] {
+        entries.indices.filter { entry in
+            let state = entries[entry]
+            guard state.firstTouch != 0 else { return false }
+            return all || state.now == .unread || suspects.contains(state.lastTouch)
+        }
     }
 
     /// Counts an event without an entry.
@@ -387,7 +469,10 @@ struct TableLog {
             return row.withRecord { old in arena.withBlock(at: new) { old.elementsEqual($0) } }
         }
         if before == .unread || now == .unread { return false }
-        if detail != .values { return hashes[entry].before == hashes[entry].now }
+        if detail != .values {
+            let hashes = hashes(of: entry)
+            return hashes.before == hashes.now
+        }
         guard let old = before.record, let new = now.record else { return false }
         return arena.areEqual(old, new)
     }

@@ -1,7 +1,9 @@
 import SQLiteConnection
 
 /// What the capture of a table's rows needs to know of it, worked out once for each version of the schema.
-struct TableShape: Sendable {
+///
+/// A class, so that the callback that runs once per row takes one reference and not a copy of every list.
+final class TableShape: Sendable {
     let table: TableDescription
     /// REAL affinity: SQLite stores a whole number as an integer, and the hook may report it so.
     let readsIntegersAsReal: [Bool]
@@ -65,6 +67,21 @@ struct TableShape: Sendable {
     func normal(_ value: BorrowedValue, _ column: Int) -> BorrowedValue {
         guard hasRealColumn, case .integer(let integer) = value, readsIntegersAsReal[column] else { return value }
         return .real(Double(integer))
+    }
+
+    /// Whether UPDATEs of these columns can give a row another identity.
+    func isMoved(byUpdating updated: Set<SQLName>) -> Bool {
+        // What a rowid table without an alias calls it: the authorizer's name for it, whichever name the SQL used.
+        if table.hasRowid, updated.contains(SQLName("ROWID")) { return true }
+        let key = table.hasRowid ? table.rowidAlias.map { [$0] } ?? [] : identity
+        return key.contains { updated.contains(SQLName(table.columns[$0].name)) }
+    }
+
+    /// Whether 3.40.1 can report a new value as a REAL that it stores as an INTEGER: one that comes from a virtual column of
+    /// REAL affinity, a whole number of at most six bytes.
+    func canMistakeForReal(_ value: BorrowedValue, _ column: Int) -> Bool {
+        guard isReadThroughSQL, !readsIntegersAsReal[column], case .real(let real) = value else { return false }
+        return real == real.rounded() && abs(real) <= 0x1p47
     }
 
     /// The columns that UPDATEs of these columns can change, generated ones included; all where that is not known.

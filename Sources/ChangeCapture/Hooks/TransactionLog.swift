@@ -1,144 +1,103 @@
 import SQLiteConnection
 
-/// Everything the capture knows of the transaction that is open on its connection: a pure state machine, fed with what the
-/// hooks report and how statements end.
+/// Everything the capture knows of the transaction that is open on its connection: a pure state machine from what the hooks
+/// report, and how statements end, to one net ``ChangeSet``.
 ///
-/// It decides what may have been undone, what has to be read again before the commit, and what was changed on the whole; it
-/// reads and runs nothing.
-struct TransactionLog {
-    /// A table that the transaction touched rows of, by its name before the transaction.
-    struct Source {
-        var baseName: SQLName
-        var isShadow: Bool
-    }
-
-    let level: CaptureLevel
-    let limits: CaptureLimits
-    var tables: [TableLog] = []
-    /// Beside ``tables``.
-    private(set) var sources: [Source] = []
-    /// The ordinal of the statement that runs, or of the last one.
-    private(set) var ordinal: UInt32 = 0
-    private(set) var suspects = OrdinalRanges()
-    private var eventCount = 0
-    private var eventCountAtStatement = 0
+/// It decides what may have been undone, what has to be read again before the commit, and what was changed on the whole.
+/// It runs nothing: what it needs to read it asks a ``RowSource`` for.
+///
+/// Savepoints need not be told, however they are nested and named: what a row held before the transaction is noted once
+/// and right whatever is undone, and what it holds at the end is read again where something may have been.
+struct TransactionLog: ~Copyable {
+    var rows: TouchedRows
+    private var recorder = RowRecorder()
+    /// By the name of the table in the schema of the moment; nil for one that is not captured row by row.
+    private var tablesByName: [SQLName: Int?] = [:]
+    /// The statement that runs is the whole transaction.
+    private var isAlone = false
 
     init(level: CaptureLevel, limits: CaptureLimits) {
-        self.level = level
-        self.limits = limits
+        rows = TouchedRows(level: level, limits: limits)
+    }
+
+    /// Another transaction begins. Gives the memory of a large one back.
+    mutating func begin(level: CaptureLevel, limits: CaptureLimits) {
+        rows = TouchedRows(level: level, limits: limits)
+        isAlone = false
+        forgetTables()
     }
 
     // MARK: Statements
 
-    mutating func statementBegins() {
-        ordinal += 1
-        eventCountAtStatement = eventCount
+    /// - Parameter isAlone: it is the only statement of its transaction, which is rolled back when it fails.
+    mutating func statementBegins(isAlone: Bool = false) {
+        distrustAlone()
+        self.isAlone = isAlone && rows.isEmpty
+        rows.statementBegins()
+        recorder.statementBegins()
     }
 
-    /// What a statement that ended means for the rows recorded so far.
-    ///
-    /// - Parameters:
-    ///   - failed: it ended with an error, or is a `ROLLBACK TO`. SQLite does not tell whether the rows of a failed statement
-    ///     were kept (FAIL) or undone (ABORT).
-    ///   - isRollbackTo: it goes back to some savepoint: all rows so far may be concerned.
+    /// What a statement that ended means for the rows recorded so far; see ``TouchedRows/statementEnds(failed:isRollbackTo:)``.
     mutating func statementEnds(failed: Bool, isRollbackTo: Bool) {
-        guard failed, eventCount > 0 else { return }
-        if isRollbackTo {
-            suspect(since: 1)
-        } else if eventCount > eventCountAtStatement {
-            suspect(since: ordinal)
-        }
+        if failed { distrustAlone() }
+        rows.statementEnds(failed: failed, isRollbackTo: isRollbackTo)
     }
 
-    /// Rows touched last by a statement since `first` have to be read again.
-    private mutating func suspect(since first: UInt32) {
-        suspects.insert(first...ordinal)
-        for table in tables.indices { tables[table].noteUndone(since: first) }
-    }
-
-    /// Drops the rows that were first touched by that statement or a later one, all of which are undone: their content
-    /// before was noted in columns that the table no longer has.
-    mutating func forget(touchedFirstSince ordinal: UInt32) {
-        for table in tables.indices { tables[table].forget(touchedFirstSince: ordinal) }
+    /// The transaction goes on after a statement that was said to be all of it: what was left out for that reason is missing.
+    private mutating func distrustAlone() {
+        if isAlone, !rows.isEmpty { rows.loseCounts() }
+        isAlone = false
     }
 
     // MARK: Rows
 
-    /// The log of a table, made when there is none.
-    mutating func table(_ baseName: SQLName, _ shape: TableShape, isShadow: Bool) -> Int {
-        if let known = sources.firstIndex(where: { $0.baseName == baseName }) {
-            tables[known].reshape(shape)
-            return known
-        }
-        sources.append(Source(baseName: baseName, isShadow: isShadow))
-        // Of a shadow table it matters only whether it changed.
-        tables.append(TableLog(shape, detail: isShadow ? .counts : level))
-        return tables.count - 1
-    }
-
-    /// Whether what is kept of the row as it is now may be wrong.
+    /// Takes a row event; false when its table is not known in this statement: ``learn(_:_:_:)`` it, and come again.
     @inline(__always)
-    mutating func isSuspect(_ table: Int, rowid: Int64) -> Bool {
-        !suspects.isEmpty && tables[table].lastTouch(rowid: rowid).map(suspects.contains) ?? false
+    mutating func record<Event: RowEvent & ~Copyable>(
+        _ event: borrowing Event,
+        readBefore: RowRecorder.ReadBefore
+    ) -> Bool {
+        recorder.record(event, in: &rows, readBefore: readBefore)
     }
 
-    mutating func count(_ table: Int, _ operation: UpdateOperation, rowid: Int64) {
-        tables[table].count(operation, rowid: rowid, ordinal: ordinal, maxBytes: limits.maxKeySetBytes)
-    }
-
-    mutating func count(_ table: Int, _ operation: UpdateOperation, fingerprint: UInt64) {
-        tables[table].count(operation, fingerprint: fingerprint, ordinal: ordinal, maxBytes: limits.maxKeySetBytes)
-    }
-
-    @inline(__always)
-    mutating func noteEvent() { eventCount += 1 }
-
-    var isEmpty: Bool { eventCount == 0 }
-
-    /// Keeps what is recorded within the limits: the table that holds most gives way first. Cheap enough to be asked after
-    /// every event.
-    @inline(__always)
-    mutating func enforceLimits(rowsAdded: Int, bytesAdded: Int) {
-        rowCount += rowsAdded
-        byteCount += bytesAdded
-        if rowCount > limits.maxRows || byteCount > limits.maxValueBytes { shed() }
-    }
-    private var rowCount = 0
-    private var byteCount = 0
-
-    @inline(never)
-    private mutating func shed() {
-        recount()
-        while byteCount > limits.maxValueBytes,
-            let largest = tables.indices.max(by: { tables[$0].byteCount < tables[$1].byteCount })
-        {
-            if tables[largest].hasValues {
-                tables[largest].dropValues()
-            } else {
-                tables[largest].dropEntries(suspects: suspects)
-            }
-            recount()
+    /// Says which table the events of an identity are about; `makeTable` is asked when that is not known by name.
+    mutating func learn(
+        _ identity: UInt,
+        _ name: SQLName,
+        _ traits: StatementTraits,
+        makeTable: (SQLName, inout TouchedRows) -> Int?
+    ) {
+        let table: Int?
+        if let known = tablesByName[name] {
+            table = known
+        } else {
+            table = makeTable(name, &rows)
+            tablesByName[name] = .some(table)
         }
-        while rowCount > limits.maxRows,
-            let largest = tables.indices.max(by: { tables[$0].entries.count < tables[$1].entries.count })
-        {
-            tables[largest].dropEntries(suspects: suspects)
-            recount()
-        }
+        guard let table else { return ignore(identity) }
+        let shape = rows.tables[table].shape
+        let expectation = RowRecorder.Expectation(
+            table: table,
+            changeable: shape.changeableColumns(traits.updatedColumns[name]),
+            isFinal: isAlone && !traits.canBringBackRows(of: name, shape)
+        )
+        recorder.learn(identity, expectation, columnCount: shape.columnCount)
     }
 
-    private mutating func recount() {
-        rowCount = tables.reduce(0) { $0 + $1.entries.count }
-        byteCount = tables.reduce(0) { $0 + $1.byteCount }
+    /// The events of an identity are of no interest: they come from another database.
+    mutating func ignore(_ identity: UInt) {
+        recorder.learn(identity, RowRecorder.Expectation(), columnCount: 0)
     }
 
-    /// The entries of a table whose content now is not known for sure.
-    func entriesToRead(of table: Int, all: Bool) -> [Int] {
-        let log = tables[table]
-        return log.entries.indices.filter { entry in
-            let state = log.entries[entry]
-            guard state.firstTouch != 0 else { return false }
-            return all || state.now == .unread || suspects.contains(state.lastTouch)
-        }
+    // MARK: Schema
+
+    /// The schema is another one: names and addresses stand for other tables.
+    mutating func forgetTables() {
+        tablesByName = [:]
+        recorder.statementBegins()
     }
+
+    /// Drops the rows that were first touched by that statement or a later one, all of which are undone: their content
+    /// before was noted in columns that the table no longer has.
+    mutating func forget(touchedFirstSince ordinal: UInt32) { rows.forget(touchedFirstSince: ordinal) }
 }

@@ -37,7 +37,10 @@ extension SQLName: Hashable {
     package static func == (left: SQLName, right: SQLName) -> Bool { left.string.isIdentical(to: right.string) }
 
     package func hash(into hasher: inout Hasher) {
-        for byte in string.utf8 { hasher.combine(byte) }
+        let isDone: Void? = string.utf8.withContiguousStorageIfAvailable { bytes in
+            hasher.combine(bytes: UnsafeRawBufferPointer(bytes))
+        }
+        if isDone == nil { for byte in string.utf8 { hasher.combine(byte) } }
         hasher.combine(0xff as UInt8)
     }
 }

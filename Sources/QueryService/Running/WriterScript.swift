@@ -143,7 +143,7 @@ struct WriterScript {
         let needsTransaction = !session.isInTransaction && !kind.isPragma && !isVacuum
         if needsTransaction { try session.begin(run) }
         do {
-            try runWrite(&statement, isVacuum: isVacuum)
+            try runWrite(&statement, isVacuum: isVacuum, isAlone: needsTransaction)
             if needsTransaction {
                 try session.commit(run)
             } else if !session.isInTransaction {
@@ -157,10 +157,10 @@ struct WriterScript {
         }
     }
 
-    private func runWrite(_ statement: inout Statement, isVacuum: Bool) throws {
+    private func runWrite(_ statement: inout Statement, isVacuum: Bool, isAlone: Bool) throws {
         let connection = guarded.connection
         let before = connection.totalChanges
-        try session.capture.statementWillRun(isVacuum: isVacuum)
+        try session.capture.statementWillRun(isVacuum: isVacuum, isAlone: isAlone)
         guarded.gatekeeper.isVacuuming = isVacuum
         defer { guarded.gatekeeper.isVacuuming = false }
         if isVacuum { session.vacuumWillRun() }
