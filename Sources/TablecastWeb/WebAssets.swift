@@ -76,6 +76,7 @@ extension WebAssets {
         ("/assets/change-list.js", PackageResources.change_list_js),
         ("/assets/connection-view.js", PackageResources.connection_view_js),
         ("/assets/dom.js", PackageResources.dom_js),
+        ("/assets/drafts.js", PackageResources.drafts_js),
         ("/assets/editor.js", PackageResources.editor_js),
         ("/assets/export.js", PackageResources.export_js),
         ("/assets/feed-view.js", PackageResources.feed_view_js),

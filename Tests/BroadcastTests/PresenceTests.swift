@@ -136,6 +136,32 @@ import WireProtocol
         #expect(sent == 20)
     }
 
+    @Test func `a cursor brings the text that it is in`() {
+        var presence = withBoth()
+        let typed = CursorLocation.text(TextPosition(line: 0, column: 8), selection: nil, in: .own("SELECT 1"))
+        let payload = UserCursorPayload(userID: "ada", username: "ada", location: typed)
+        expect(presence.moveCursor(ada, to: typed, now: at(0)), [.announce(.userCursor(payload), except: ada)])
+        #expect(presence.list.users.first?.cursor == typed)
+    }
+
+    @Test func `texts that pass the limit together are left out, and there is room again when one leaves`() {
+        func typed(_ text: String) -> CursorLocation {
+            .text(TextPosition(line: 0, column: 0), selection: nil, in: .own(text))
+        }
+        var presence = Presence(maxTextBytes: 10)
+        _ = presence.join(ada, userID: "ada", username: "ada", timestamp: 1)
+        _ = presence.join(bob, userID: "bob", username: "bob", timestamp: 2)
+        _ = presence.moveCursor(ada, to: typed("123456"), now: at(0))
+        _ = presence.moveCursor(ada, to: typed("12345678"), now: at(100))
+        _ = presence.moveCursor(bob, to: typed("abc"), now: at(200))
+        #expect(presence.list.users.map(\.cursor) == [typed("12345678"), cursor(0)])
+        _ = presence.moveCursor(bob, to: typed("ab"), now: at(300))
+        #expect(presence.list.users.map(\.cursor) == [typed("12345678"), typed("ab")])
+        _ = presence.leave(ada)
+        _ = presence.moveCursor(bob, to: typed("abcdefghij"), now: at(400))
+        #expect(presence.list.users.map(\.cursor) == [typed("abcdefghij")])
+    }
+
     @Test func `the list is bounded`() {
         var presence = Presence(maxUsers: 1)
         _ = presence.join(ada, userID: "a", username: "a", timestamp: 1)

@@ -86,6 +86,53 @@ class Server:
         assert done.returncode == 0, done.stderr
 
 
+class Relay:
+    """A way to the server that can be cut and mended, while the server knows of nothing."""
+
+    def __init__(self, server: Server):
+        self.target = server.port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.is_cut = False
+        self.sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                if self.is_cut:
+                    near.close()
+                    continue
+                far = socket.create_connection(("127.0.0.1", self.target))
+                self.sockets += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    def _copy(self, source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+    def cut(self):
+        """Every connection breaks, and no new one succeeds."""
+        self.is_cut = True
+        for each in self.sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self.sockets.clear()
+
+    def mend(self):
+        self.is_cut = False
+
+    def close(self):
+        self.cut()
+        self.listener.close()
+
+
 def build(fixture: str, directory: pathlib.Path) -> pathlib.Path:
     database = directory / f"{fixture}.db"
     with open(ROOT / "Fixtures" / f"{fixture}.sql") as sql:
@@ -116,6 +163,13 @@ def guarded(tmp_path):
     """Asks for a token."""
     with serving(build("music", tmp_path), {"TABLECAST_READ_ONLY_TOKEN": READER}) as server:
         yield server
+
+
+@pytest.fixture
+def relay(music):
+    relay = Relay(music)
+    yield relay
+    relay.close()
 
 
 @pytest.fixture

@@ -65,6 +65,42 @@ def test_people_have_names_and_cursors(music, visitors):
     expect(ada.locator("#initials")).to_be_hidden()
 
 
+def test_a_query_is_read_along_as_it_is_written(music, visitors):
+    ada = visitors.open(f"{music.url}/#/queries", "Ada")
+    grace = visitors.open(f"{music.url}/#/queries", "Grace")
+    ada.fill("#sql", "SELECT 'mine'")
+    grace.fill("#sql", "SELECT title\nFROM ")
+    drafts = ada.get_by_role("navigation", name="Whose query")
+    drafts.get_by_role("link", name="Grace").click()
+    theirs = ada.get_by_label("SQL of somebody else")
+    expect(theirs).to_have_value("SELECT title\nFROM ")
+    expect(theirs).to_have_attribute("readonly", "")
+    expect(ada.get_by_role("button", name="Run")).to_be_disabled()
+    grace.locator("#sql").press_sequentially("album")
+    expect(theirs).to_have_value("SELECT title\nFROM album")
+    expect(ada.locator(".caret .flag")).to_have_text("Grace")
+    # The reader points at something, and the writer sees it.
+    theirs.evaluate("area => { area.focus(); area.setSelectionRange(7, 12) }")
+    expect(grace.locator(".caret .flag")).to_have_text("Ada")
+    expect(grace.locator(".cursors .selection")).to_have_count(1)
+    expect(grace.locator("#sql")).to_have_value("SELECT title\nFROM album")
+    drafts.get_by_role("link", name="Yours").click()
+    expect(ada.locator("#sql")).to_have_value("SELECT 'mine'")
+    drafts.get_by_role("link", name="Grace").click()
+    ada.get_by_role("button", name="Copy into mine").click()
+    expect(ada.locator("#sql")).to_have_value("SELECT title\nFROM album")
+    expect(ada.locator(".history li").first).to_contain_text("SELECT 'mine'")  # not lost
+    # One who came later reads it too; one who does not want readers has none.
+    late = visitors.open(f"{music.url}/#/people", "Late")
+    late.locator(".people li", has_text="Grace").get_by_role("link", name="read along").click()
+    expect(late.get_by_label("SQL of somebody else")).to_have_value("SELECT title\nFROM album")
+    grace.get_by_label("Others may read along").uncheck()
+    expect(late.locator(".following")).to_contain_text("Grace does not share")
+    expect(drafts.get_by_role("link", name="Grace")).to_have_count(0)
+    grace.context.close()
+    expect(late.locator(".following")).to_contain_text("Grace has left")
+
+
 def test_a_lost_connection_comes_back_and_says_what_was_missed(music, visitors):
     page = visitors.open(f"{music.url}/#/tables/genre/rows")
     expect(page.locator(".rows tbody tr")).to_have_count(10)
@@ -79,6 +115,55 @@ def test_a_lost_connection_comes_back_and_says_what_was_missed(music, visitors):
     expect(page.get_by_role("gridcell", name="While away")).to_be_visible()
     music.shell("INSERT INTO genre VALUES (89, 'And after')")
     expect(page.get_by_role("gridcell", name="And after")).to_be_visible()
+
+
+def test_a_cut_connection_resumes_with_nothing_missed_and_nothing_repeated(music, relay, visitors):
+    page = visitors.open(f"{relay.url}/#/tables/playlist/rows")
+    expect(page.locator(".pager .quiet")).to_contain_text("of 6")
+    page.evaluate(
+        """async () => {
+            const { connect } = await import('/tablecast.js');
+            window.heard = [];
+            window.lives = [];
+            const subscription = connect('/ws').subscribe('tables', { tables: ['playlist'], rows: 'values' });
+            subscription.on('message', ({ data }) => window.heard.push(...data.rows.map((row) => row.after.name)));
+            subscription.on('live', ({ resumed, recovered }) => window.lives.push([resumed, recovered]));
+            await subscription.ready;
+        }"""
+    )
+    written = []
+
+    def server_position():
+        with urllib.request.urlopen(f"{music.url}/status", timeout=5) as response:
+            return int(json.load(response)["position"].split(":")[1])
+
+    def write(*names):
+        for name in names:
+            music.shell(f"INSERT INTO playlist (name) VALUES ('{name}')")
+            written.append(name)
+
+    heard_all = "count => window.heard.length >= count"
+    write("before one", "before two")
+    page.wait_for_function(heard_all, arg=len(written))
+    for round in range(3):
+        relay.cut()
+        expect(page.locator("#banner")).to_contain_text("The connection was lost")
+        write(*(f"away {round}.{number}" for number in range(4)))
+        while server_position() < len(written):
+            pass  # the server is asked past the relay: what it has not seen yet would come live instead
+        relay.mend()
+        page.locator("#banner button").dispatch_event("click")  # unless it has tried by itself meanwhile
+        expect(page.locator("#connection")).to_have_attribute("data-state", "open")
+        expect(page.locator(".toast[data-kind=good]").last).to_contain_text("Nothing was missed: 4 transactions caught up")
+        page.wait_for_function("count => window.lives.length === count", arg=round + 2)
+        write(f"after {round}")
+        expect(page.locator(".rows").get_by_role("gridcell", name=f"after {round}")).to_be_visible()
+    page.wait_for_function(heard_all, arg=len(written))
+    assert page.evaluate("window.heard") == written
+    assert page.evaluate("window.lives") == [[False, None]] + 3 * [[True, True]]
+    shown = page.locator(".rows tbody tr").evaluate_all("trs => trs.map(tr => tr.cells[3].textContent)")
+    assert shown[6:] == written
+    expect(page.locator(".pager .quiet")).to_contain_text(f"of {6 + len(written)}")
 
 
 def test_the_connection_tells_about_itself(music, visitors):

@@ -54,6 +54,10 @@ import WireProtocol
         )
         let selection = TextSelection(start: TextPosition(line: 1, column: 0), end: TextPosition(line: 1, column: 2))
         #expect(text.body == .cursor(.text(TextPosition(line: 1, column: 2), selection: selection)))
+        let own = try parse(#"{"type":"user:cursor","data":{"position":{"line":0,"column":8},"text":"SELECT 1"}}"#)
+        #expect(own.body == .cursor(.text(TextPosition(line: 0, column: 8), selection: nil, in: .own("SELECT 1"))))
+        let other = try parse(#"{"type":"user:cursor","data":{"position":{"line":0,"column":8},"textOf":"u7"}}"#)
+        #expect(other.body == .cursor(.text(TextPosition(line: 0, column: 8), selection: nil, in: .ofUser("u7"))))
         let cell = try parse(#"{"type":"user:cursor","data":{"table":"t","row":5,"column":"c"}}"#)
         #expect(cell.body == .cursor(.cell(table: "t", row: .integer(5), column: "c")))
     }
@@ -134,6 +138,14 @@ import WireProtocol
             "data.username: expected a string that is not empty"
         ),
         (#"{"type":"user:cursor","data":{}}"#, "INVALID_MESSAGE", "data.position: expected {line, column}, or table"),
+        (
+            #"{"type":"user:cursor","data":{"position":{"line":1,"column":0},"text":"a","textOf":"b"}}"#,
+            "INVALID_MESSAGE", "data.textOf: expected either this or text, found both"
+        ),
+        (
+            #"{"type":"user:cursor","data":{"position":{"line":1,"column":0},"text":""#
+                + String(repeating: "x", count: 16_385) + #""}}"#, "INVALID_MESSAGE", "data.text: expected"
+        ),
         (
             #"{"type":"user:cursor","data":{"position":{"line":-1,"column":0}}}"#, "INVALID_MESSAGE",
             "data.position.line: expected a whole number"

@@ -136,6 +136,20 @@ import Testing
                 location: .cell(table: "t", row: .text("k"), column: "c")
             )
         ),
+        .userCursor(
+            UserCursorPayload(
+                userID: "u",
+                username: "ada",
+                location: .text(TextPosition(line: 0, column: 1), selection: nil, in: .own("é\n"))
+            )
+        ),
+        .userCursor(
+            UserCursorPayload(
+                userID: "u",
+                username: "ada",
+                location: .text(TextPosition(line: 0, column: 1), selection: nil, in: .ofUser("v"))
+            )
+        ),
         .custom(MessageType("app:hello"), ["x": [1, "y"]]),
     ]
 

@@ -24,17 +24,23 @@ package struct Presence: Sendable {
 
     private let cursorInterval: TimeAmount
     private let maxUsers: Int
+    private let maxTextBytes: Int
     private var users: [ClientID: User] = [:]
     private var joined: UInt64 = 0
+    /// Of all cursors' texts.
+    private var textBytes = 0
     private var isScheduled = false
 
     /// - Parameters:
     ///   - cursorsPerSecond: How many of each user's cursors go out at most.
     ///   - maxUsers: Beyond it clients take part without being listed.
-    package init(cursorsPerSecond: Int = 20, maxUsers: Int = 10_000) {
+    ///   - maxTextBytes: Of all cursors' texts together, so that the list of users stays sendable. One that no longer fits
+    ///     is left out; the cursor goes out without it.
+    package init(cursorsPerSecond: Int = 20, maxUsers: Int = 10_000, maxTextBytes: Int = 1 << 20) {
         precondition(cursorsPerSecond > 0, "cursors that never go out")
         cursorInterval = .nanoseconds(1_000_000_000 / Int64(cursorsPerSecond))
         self.maxUsers = maxUsers
+        self.maxTextBytes = maxTextBytes
     }
 
     package var count: Int { users.count }
@@ -70,6 +76,7 @@ package struct Presence: Sendable {
     /// A client is gone.
     package mutating func leave(_ client: ClientID) -> [Action] {
         guard let user = users.removeValue(forKey: client) else { return [] }
+        textBytes -= user.cursor?.textByteCount ?? 0
         return [.announce(.userLeft(presence(user.userID, user.username)), except: nil)]
     }
 
@@ -92,7 +99,9 @@ package struct Presence: Sendable {
     /// newest.
     package mutating func moveCursor(_ client: ClientID, to location: CursorLocation, now: NIODeadline) -> [Action] {
         guard var user = users[client] else { return [] }
-        user.cursor = location
+        textBytes -= user.cursor?.textByteCount ?? 0
+        user.cursor = textBytes + location.textByteCount <= maxTextBytes ? location : location.withoutText
+        textBytes += user.cursor?.textByteCount ?? 0
         user.isCursorDue = true
         users[client] = user
         guard let sent = user.cursorSent, now < sent + cursorInterval else {

@@ -56,7 +56,7 @@ struct MessageLines: Sendable {
 
     private func location(_ location: CursorLocation) -> String {
         switch location {
-        case .text(let position, _): "line \(position.line), column \(position.column)"
+        case .text(let position, _, _): "line \(position.line), column \(position.column)"
         case .cell(let table, let row, let column):
             [SQLName.quoted(table), row.map { ValueText.literal($0) }, column.map(SQLName.quoted)]
                 .compactMap { $0 }.joined(separator: ".")

@@ -4,6 +4,7 @@ import { svg } from "./dom.js";
 
 const BUCKET_MS = 2_000;
 const BUCKETS = 90; // three minutes
+const REDRAW_MS = 300;
 
 export class Activity {
   #counts = new Float64Array(BUCKETS);
@@ -51,11 +52,12 @@ export class Activity {
   }
 }
 
-/** A small line chart of an activity; `draw()` brings it up to date. */
+/** A small line chart of an activity; `draw()` brings it up to date, if that was not done a moment ago. */
 export class Sparkline {
   #line = svg("path");
   #area = svg("path.area");
   #last = undefined;
+  #drawnAt = 0;
 
   constructor(activity, width, height) {
     this.activity = activity;
@@ -69,7 +71,9 @@ export class Sparkline {
     );
   }
 
-  draw() {
+  draw(now = performance.now()) {
+    if (now - this.#drawnAt < REDRAW_MS) return;
+    this.#drawnAt = now;
     const path = this.activity.path(this.width, this.height);
     if (path === this.#last) return;
     this.#last = path;

@@ -63,6 +63,7 @@ async function loadCatalog() {
   try {
     await app.catalog.load();
     views.feed.tablesChanged();
+    views.queries.tablesChanged();
   } catch (error) {
     connection.say(error.message, "error");
   }

@@ -2,9 +2,11 @@
 
 import { el } from "./dom.js";
 import { displayName, time, valueText } from "./format.js";
+import { atMostEvery } from "./frame.js";
 import { same } from "./live-rows.js";
 
-const KEPT = 60;
+const KEPT = 40;
+const REDRAW_MS = 200;
 const SHOWN_COLUMNS = 4;
 
 export class ChangeList {
@@ -24,14 +26,17 @@ export class ChangeList {
 
   clear() {
     this.#changes = [];
-    this.draw();
+    this.#redraw();
   }
 
-  draw() {
+  draw = atMostEvery(REDRAW_MS, () => this.#redraw());
+
+  #redraw() {
     const newest = this.#changes[0];
     if (newest === this.#drawn) return;
     const known = this.#changes.indexOf(this.#drawn);
     const fresh = (known < 0 ? this.#changes : this.#changes.slice(0, known)).map(line);
+    this.#list.toggleAttribute("data-busy", fresh.length > 3); // so many at once come without a movement of their own
     if (known < 0) this.#list.replaceChildren(...fresh);
     else this.#list.prepend(...fresh);
     while (this.#list.childElementCount > KEPT) this.#list.lastElementChild.remove();

@@ -17,6 +17,7 @@ export class ConnectionView {
   #banner;
   #countdown;
   #positionAtLoss;
+  #positionOnReturn;
   #wasLost = false;
 
   constructor({ pill, banner, toasts, client, subscription }) {
@@ -44,7 +45,7 @@ export class ConnectionView {
   #live({ recovered, resumed }) {
     if (!resumed || !this.#wasLost) return;
     this.#wasLost = false;
-    const replayed = sequence(this.#client.position) - sequence(this.#positionAtLoss);
+    const replayed = sequence(this.#positionOnReturn) - sequence(this.#positionAtLoss);
     if (recovered === true) this.say(`Connected again. Nothing was missed${replayed > 0 ? `: ${plural(replayed, "transaction")} caught up` : ""}.`, "good");
     else this.say("Connected again, but changes were missed meanwhile: everything was read anew.", "warning");
   }
@@ -54,6 +55,7 @@ export class ConnectionView {
       if (!this.#wasLost) this.#positionAtLoss = this.#client.position;
       this.#wasLost = true;
     }
+    if (this.#client.state === "open") this.#positionOnReturn = this.#client.position;
     clearInterval(this.#countdown);
     if (this.#client.state === "waiting") this.#countdown = setInterval(() => schedule(this.#draw), 500);
     schedule(this.#draw);

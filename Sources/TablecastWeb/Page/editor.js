@@ -5,6 +5,9 @@ import { schedule } from "./frame.js";
 import { tone } from "./people.js";
 import { highlighted } from "./sql.js";
 
+const LONGEST_SHARED_BYTES = 16_384; // the server refuses longer ones
+const LINE_HEIGHT = 21;
+
 export class Editor {
   #colours = el("pre.colours", { "aria-hidden": "true" });
   #cursors = el("div.cursors", { "aria-hidden": "true" });
@@ -13,28 +16,30 @@ export class Editor {
   #carets = new Map();
   #onmove;
 
-  /** @param hooks `{ oninput(), onmove(cursor) }` */
-  constructor({ oninput, onmove }) {
+  /** @param hooks `{ oninput(), onmove(cursor) }`; without `oninput` the text is only read */
+  constructor({ id, label, oninput, onmove }) {
     this.#onmove = onmove;
     this.input = el("textarea", {
-      id: "sql",
+      id,
+      readonly: !oninput,
       rows: "8",
       spellcheck: "false",
       autocapitalize: "off",
       autocomplete: "off",
-      "aria-label": "SQL",
+      "aria-label": label,
       "aria-describedby": "editor-hint",
       placeholder: "SELECT …",
       oninput: () => {
         this.#error = undefined;
         this.#changed();
         oninput();
+        this.announce(); // deleting forward moves no cursor
       },
       onscroll: () => this.#follow(),
       onkeydown: (event) => this.#keyPressed(event),
     });
     this.element = el("div.editor", this.#colours, this.input, this.#cursors);
-    document.addEventListener("selectionchange", () => document.activeElement === this.input && this.#moved());
+    document.addEventListener("selectionchange", () => document.activeElement === this.input && this.announce());
     new ResizeObserver(() => this.#changed()).observe(this.input);
   }
 
@@ -43,7 +48,9 @@ export class Editor {
   }
 
   set text(text) {
+    const { selectionStart, selectionEnd, readOnly } = this.input;
     this.input.value = text;
+    if (readOnly) this.input.setSelectionRange(selectionStart, selectionEnd); // the reader's place, while somebody else writes
     this.#error = undefined;
     this.#changed();
   }
@@ -73,18 +80,33 @@ export class Editor {
     return { line: before.split("\n").length - 1, column: index - (before.lastIndexOf("\n") + 1) };
   }
 
-  #moved() {
+  /** Tells where the cursor is, and in what text. */
+  announce() {
     const { selectionStart, selectionEnd, selectionDirection } = this.input;
     const cursor = { position: this.place(selectionDirection === "backward" ? selectionStart : selectionEnd) };
     if (selectionStart !== selectionEnd) cursor.selection = { start: this.place(selectionStart), end: this.place(selectionEnd) };
     this.#onmove(cursor);
   }
 
+  /** Brings a line into sight. */
+  reveal(line) {
+    const { scrollTop, clientHeight } = this.input;
+    const top = line * LINE_HEIGHT;
+    if (top < scrollTop) this.input.scrollTop = top;
+    else if (top + 3 * LINE_HEIGHT > scrollTop + clientHeight) this.input.scrollTop = top + 3 * LINE_HEIGHT - clientHeight;
+  }
+
+  /** The text, where it is short enough to be shared. */
+  get sharedText() {
+    const { text } = this;
+    return text.length <= LONGEST_SHARED_BYTES && new TextEncoder().encode(text).length <= LONGEST_SHARED_BYTES ? text : undefined;
+  }
+
   /** Tab indents where the keyboard entered; Escape and then Tab leaves, so that nobody is trapped. */
   #keyPressed(event) {
     if (event.key === "Escape") this.#leaves = true;
     else if (event.key !== "Tab") this.#leaves = false;
-    if (event.key !== "Tab" || event.shiftKey || this.#leaves || event.ctrlKey || event.metaKey) return;
+    if (this.input.readOnly || event.key !== "Tab" || event.shiftKey || this.#leaves || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     this.input.setRangeText("  ", this.input.selectionStart, this.input.selectionEnd, "end");
     this.input.dispatchEvent(new Event("input"));

@@ -1,6 +1,7 @@
 // How numbers, times and SQLite's values look.
 
 import { InvalidText } from "/tablecast.js";
+import { isKeyword } from "./sql.js";
 
 const numbers = new Intl.NumberFormat("en");
 const compactNumbers = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -53,6 +54,9 @@ export function valueText(value) {
 export function hex(data) {
   return Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
+
+/** An SQL identifier as people write it: quoted only where it must be. */
+export const identifier = (name) => (/^[a-z_][a-z\d_]*$/i.test(name) && !isKeyword(name) ? name : quoted(name));
 
 /** An SQL identifier, quoted. */
 export const quoted = (name) => `"${name.replaceAll('"', '""')}"`;

@@ -79,6 +79,7 @@ export class PeopleView {
   #draw = () => {
     const { presence, client } = this.#app;
     const isSelf = ({ userId }) => userId === client.userId;
+    const nameOf = (userId) => (userId === client.userId ? "you" : presence.people.get(userId)?.username || "somebody");
     const everyone = [...presence.people.values()];
     const people = everyone.filter((person) => isSelf(person) || isNamed(person)).sort((one, other) => isSelf(other) - isSelf(one) || one.joinedAt - other.joinedAt);
     const nameless = everyone.length - people.length;
@@ -90,7 +91,7 @@ export class PeopleView {
         el(
           "li",
           avatar(person),
-          el("div", el("b", person.username || "anonymous"), isSelf(person) && el("span.tag", "you"), el("p.quiet", isSelf(person) ? "This tab" : whereabouts(person.cursor))),
+          el("div", el("b", person.username || "anonymous"), isSelf(person) && el("span.tag", "you"), el("p.quiet", isSelf(person) ? "This tab" : whereabouts(person, nameOf))),
           el("time.quiet", { title: "joined" }, time(person.joinedAt)),
         ),
       ),
@@ -104,13 +105,16 @@ export class PeopleView {
   };
 }
 
-function whereabouts(cursor) {
+function whereabouts({ userId, cursor, text }, nameOf) {
   if (cursor?.table !== undefined) {
     const link = el("a", { href: `#/tables/${encodeURIComponent(cursor.table)}/rows` }, el("bdi", displayName(cursor.table)));
     return ["In ", link, cursor.column !== undefined && [", column ", el("bdi", displayName(cursor.column))]].flat(2).filter(Boolean).reduce((span, part) => (span.append(part), span), el("span"));
   }
   if (!cursor?.position) return "Listening";
-  const { selection, position } = cursor;
+  const { selection, position, textOf } = cursor;
   const selected = selection && (selection.start.line !== selection.end.line || selection.start.column !== selection.end.column);
-  return el("span", "In the ", el("a", { href: "#/queries" }, "query editor"), `, line ${position.line + 1}`, selected && ", with a selection");
+  const place = `, line ${position.line + 1}`;
+  if (textOf !== undefined && textOf !== userId) return el("span", "Reading along with ", el("bdi", nameOf(textOf)), place);
+  const read = text !== undefined && [" · ", el("a", { href: `#/queries/${encodeURIComponent(userId)}` }, "read along")];
+  return el("span", "In the ", el("a", { href: "#/queries" }, "query editor"), place, selected && ", with a selection", read);
 }

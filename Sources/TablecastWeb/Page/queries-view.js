@@ -1,13 +1,13 @@
 // Running SQL: editor, parameters, progress, results; beside them what was run before, and what others run now.
 
 import { el, icon, setText, show } from "./dom.js";
-import { Editor } from "./editor.js";
-import { count, duration, plural } from "./format.js";
+import { Drafts } from "./drafts.js";
+import { count, duration, identifier, plural } from "./format.js";
 import { schedule } from "./frame.js";
 import { ParameterFields } from "./parameters.js";
 import { QueryCards } from "./query-cards.js";
 import { Results } from "./results.js";
-import { characterAt } from "./sql.js";
+import { characterAt, highlighted } from "./sql.js";
 import { recall, remember } from "./storage.js";
 
 const HISTORY = 100;
@@ -17,9 +17,12 @@ export class QueriesView {
   #running;
   #history = recall("history", []);
   #historyList = el("ul.history", { "aria-label": "History" });
-  #editor = new Editor({ oninput: () => this.#edited(), onmove: (cursor) => this.#app.presence.moveCursor(cursor) });
+  #drafts;
+  #editor;
   #parameters = new ParameterFields();
   #results = new Results();
+  #examples = el("ul.examples", { "aria-label": "Queries to begin with" });
+  #start = el("section.start", el("p.quiet", "Results appear here as they are found, a million rows if need be."), this.#examples);
   #cards;
   #run = el("button.primary", { type: "button", onclick: () => this.run() }, icon("run"), "Run");
   #cancel = el("button", { type: "button", hidden: true, onclick: () => this.cancel() }, icon("stop"), "Cancel");
@@ -29,6 +32,8 @@ export class QueriesView {
   constructor(root, app) {
     this.#app = app;
     this.#cards = new QueryCards(app);
+    this.#drafts = new Drafts(app, { oninput: () => this.#edited(), ontake: (text, name) => this.#takeOver(text, name) });
+    this.#editor = this.#drafts.editor;
     const modifier = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘" : "Ctrl";
     root.append(
       el(
@@ -36,9 +41,10 @@ export class QueriesView {
         el(
           "div.workbench",
           el("h1.visually-hidden", "Queries"),
-          this.#editor.element,
+          this.#drafts.element,
           this.#parameters.element,
           el("div.toolbar", this.#run, this.#cancel, this.#bar, this.#barText, el("span.hint", { id: "editor-hint" }, el("kbd", modifier), el("kbd", "Enter"), " runs")),
+          this.#start,
           this.#results.element,
         ),
         el("aside.side", el("section", el("h2", "Everyone’s queries"), this.#cards.element), el("section", el("h2", "History"), this.#historyList)),
@@ -47,12 +53,21 @@ export class QueriesView {
     this.#editor.text = recall("draft", "SELECT name, type FROM sqlite_schema ORDER BY name;");
     this.#parameters.match(this.#editor.text);
     this.#drawHistory();
-    app.presence.on("change", () => schedule(this.#drawPeople));
   }
 
-  show() {
-    this.#editor.input.focus({ preventScroll: true });
-    this.#drawPeople();
+  /** @param userId whose text is read along; without, one's own is written */
+  show([userId]) {
+    this.#drafts.follow(userId);
+    this.#run.disabled = this.isRunning || this.#drafts.isFollowing;
+    this.tablesChanged();
+  }
+
+  /** Offers something to begin with, of the tables that there are. */
+  tablesChanged() {
+    const largest = [...this.#app.catalog.tables.values()].filter(({ kind, rows }) => kind === "table" && rows > 0).sort((one, other) => other.rows - one.rows);
+    const examples = largest.slice(0, 3).map(({ name }) => `SELECT * FROM ${identifier(name)} LIMIT 1000;`);
+    if (largest.length > 0) examples.push(`SELECT count(*) FROM ${identifier(largest[0].name)};`);
+    this.#examples.replaceChildren(...examples.map((sql) => el("li", el("button.example", { type: "button", title: "Put into the editor", onclick: () => this.#take(sql) }, el("code", highlighted(sql))))));
   }
 
   hide() {}
@@ -66,10 +81,11 @@ export class QueriesView {
   }
 
   async run() {
-    if (this.#running) return;
+    if (this.#running || this.#drafts.isFollowing) return;
     const { sql, start } = this.#editor.chosen;
     if (sql.trim() === "") return;
     this.#editor.markError(undefined);
+    show(this.#start, false);
     this.#results.start();
     const startedAt = Date.now();
     try {
@@ -79,7 +95,14 @@ export class QueriesView {
         this.#progress = progress;
         schedule(this.#drawProgress);
       });
-      for await (const batch of query.batches()) this.#results.add(batch);
+      for await (const batch of query.batches()) {
+        this.#results.add(batch);
+        if (this.#results.isFull) break; // which cancels the query
+      }
+      if (this.#results.isFull) {
+        this.#results.full();
+        return this.#keep({ sql, at: startedAt, outcome: "stopped: too much for a page" });
+      }
       const result = await query.result;
       this.#results.complete(result);
       this.#keep({ sql, at: startedAt, outcome: `${plural(result.rowCount, "row")}, ${duration(result.duration)}` });
@@ -108,7 +131,7 @@ export class QueriesView {
     this.#running = query;
     this.#progress = undefined;
     show(this.#cancel, query !== undefined);
-    this.#run.disabled = query !== undefined;
+    this.#run.disabled = query !== undefined || this.#drafts.isFollowing;
     show(this.#bar, query !== undefined);
     this.#bar.removeAttribute("value");
     setText(this.#barText, "");
@@ -124,11 +147,6 @@ export class QueriesView {
     const share = progress === undefined ? "" : `${Math.round(progress)} % · `;
     setText(this.#barText, `${share}${plural(rowCount, "row")} · ${duration(elapsed)}`);
     this.#results.progress(this.#progress);
-  };
-
-  #drawPeople = () => {
-    const { presence, client } = this.#app;
-    this.#editor.showPeople([...presence.people.values()].filter(({ userId, cursor }) => userId !== client.userId && cursor?.position));
   };
 
   #edited() {
@@ -160,9 +178,18 @@ export class QueriesView {
   }
 
   #take(sql) {
+    if (this.#drafts.isFollowing) location.hash = "#/queries";
     this.#editor.text = sql;
     this.#edited();
     this.#editor.input.focus();
+    this.#editor.announce();
+  }
+
+  /** Somebody else's text becomes one's own; what was there before stays in the history. */
+  #takeOver(sql, name) {
+    const own = this.#editor.text;
+    if (own.trim() !== "" && own !== sql) this.#keep({ sql: own, at: Date.now(), outcome: `replaced by a copy of ${name ?? "somebody"}’s` });
+    this.#take(sql);
   }
 
   #clear() {

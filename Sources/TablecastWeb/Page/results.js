@@ -3,17 +3,23 @@
 import { showCell } from "./cell-dialog.js";
 import { el, icon, setText, show } from "./dom.js";
 import { saveCSV, saveJSON } from "./export.js";
-import { count, displayName, duration, plural, valueKind, valueText } from "./format.js";
+import { bytes, count, displayName, duration, plural, valueKind, valueText } from "./format.js";
 import { VirtualTable } from "./virtual-table.js";
 
 const ROW_HEIGHT = 30;
 const SAMPLED_ROWS = 60;
 const MOST_COLUMNS = 200;
 
+/** What the page keeps of results, by an estimate that was held against Chromium's heap: more would take a tab down. */
+const MOST_BYTES = 400_000_000;
+const ROW_BYTES = 32;
+const VALUE_BYTES = 4; // a reference; what it refers to comes on top
+
 export class Results {
   #sets = [];
   #shown = 0;
   #alignments = [];
+  #bytes = 0;
   #status = el("p.result-status", { role: "status" });
   #tabs = el("div.result-tabs", { role: "group", "aria-label": "Results of the statements", hidden: true });
   #csv = el("button.small", { type: "button", onclick: () => this.#save(saveCSV) }, icon("down"), "CSV");
@@ -30,12 +36,18 @@ export class Results {
   start() {
     this.#sets = [];
     this.#shown = 0;
+    this.#bytes = 0;
     show(this.element, true);
     show(this.#table.element, false);
     show(this.#exports, false);
     show(this.#tabs, false);
     this.#table.scrollToTop();
     this.#say("Running…", "running");
+  }
+
+  /** Whether as much is kept as the page can hold; what comes then is not taken any more. */
+  get isFull() {
+    return this.#bytes > MOST_BYTES;
   }
 
   add({ statementIndex, columns, rows }) {
@@ -45,7 +57,11 @@ export class Results {
       this.#sets.push(set);
       if (this.#sets.length > 1) this.#drawTabs();
     }
-    for (const row of rows) set.rows.push(row);
+    for (const row of rows) {
+      set.rows.push(row);
+      this.#bytes += ROW_BYTES;
+      for (const value of row) this.#bytes += VALUE_BYTES + sizeOf(value);
+    }
     if (set !== this.#sets[this.#shown]) return;
     if (set.rows.length === rows.length) this.#showSet(this.#shown);
     this.#table.count = set.rows.length;
@@ -60,6 +76,14 @@ export class Results {
     const said = parts.filter(Boolean).join(", ") || "Done";
     this.#say(`${said} · ${duration(took)}${truncated ? " · cut off at the limit" : ""}${inTransaction ? " · a transaction is open" : ""}`, "complete");
     show(this.#exports, this.#sets.length > 0);
+    this.#table.refresh();
+  }
+
+  /** Says that the rest was not read. */
+  full() {
+    const kept = this.#sets.reduce((sum, { rows }) => sum + rows.length, 0);
+    this.#say(`The first ${plural(kept, "row")}, about ${bytes(this.#bytes)}: a page holds no more. A LIMIT, or the command tablecast query, gets at the rest.`, "cancelled");
+    show(this.#exports, true);
     this.#table.refresh();
   }
 
@@ -119,6 +143,17 @@ export class Results {
   #save(save) {
     save("result", this.#sets[this.#shown]);
   }
+}
+
+/** Bytes that a value takes beside its reference; small whole numbers take none. */
+function sizeOf(value) {
+  switch (typeof value) {
+    case "string":
+      return 16 + value.length;
+    case "number":
+      return Number.isInteger(value) && Math.abs(value) < 2 ** 30 ? 0 : 12;
+  }
+  return value === null ? 0 : 64 + (value.length ?? 0);
 }
 
 /** As wide as what its first rows hold, within reason. */

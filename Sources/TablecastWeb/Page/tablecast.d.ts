@@ -228,9 +228,13 @@ export interface Query<Result = Row> extends AsyncIterable<Result> {
 }
 
 export interface Cursor {
-  /** In the shared query editor, both from 0. */
+  /** In a text, both from 0. */
   position?: { line: number; column: number };
   selection?: { start: { line: number; column: number }; end: { line: number; column: number } };
+  /** The whole text of this user, for the others to read along: at most 16 KiB of UTF-8. */
+  text?: string;
+  /** Or the `userId` of the one in whose text the position is. */
+  textOf?: string;
   /** Or on a table's cell. */
   table?: string;
   row?: unknown;
@@ -243,6 +247,8 @@ export interface Person {
   /** Unix milliseconds. */
   joinedAt: number;
   cursor?: Cursor;
+  /** What this user is writing, as last heard; undefined where it is not shared. */
+  text?: string;
 }
 
 export interface Presence {

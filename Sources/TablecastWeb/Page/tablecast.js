@@ -225,6 +225,7 @@ class Client extends Emitter {
   identify(username) {
     this.#username = username;
     if (this.state === "open") this._send("user:identify", { username });
+    this.#presence?._renamed();
   }
 
   /** Tries now instead of at the end of the backoff. */
@@ -274,7 +275,7 @@ class Client extends Emitter {
     this.#heardAt = now();
     const message = JSON.parse(text);
     const { type, data } = message;
-    if (message.position !== undefined) this.position = message.position;
+    if (isNewer(message.position, this.position)) this.position = message.position;
     if (Array.isArray(data?.rows)) data.rows.forEach(decodeRow);
 
     if (type === "connection:ack") this.#acknowledged(data);
@@ -650,7 +651,12 @@ class Presence extends Emitter {
     this.#client = client;
     this.#subscription = client.subscribe("collaboration");
     this.#subscription.on("message", (message) => this.#receive(message));
-    this.#subscription.on("live", () => this.#cursor && this.moveCursor(this.#cursor));
+    this.#subscription.on("live", () => this._renamed());
+  }
+
+  /** To the others somebody new: who needs to hear where it is. */
+  _renamed() {
+    if (this.#cursor) this.moveCursor(this.#cursor);
   }
 
   /** Tells the others where this user is; the latest of the last 50 ms goes out. */
@@ -665,14 +671,17 @@ class Presence extends Emitter {
   #receive({ type, data }) {
     const known = this.people.get(data.userId);
     if (type === "user:list") {
-      this.people = new Map(data.users.map((user) => [user.userId, user]));
+      this.people = new Map(data.users.map((user) => [user.userId, { ...user, text: user.cursor?.text }]));
     } else if (type === "user:joined") {
       this.people.set(data.userId, { joinedAt: Date.now(), ...known, userId: data.userId, username: data.username });
     } else if (type === "user:left") {
       this.people.delete(data.userId);
     } else if (type === "user:cursor") {
       const { userId, username, ...cursor } = data;
-      this.people.set(userId, { ...known, userId, username, cursor });
+      // Who is in a table, or in another's text, still has a text of its own.
+      const isOwnText = cursor.position && (cursor.textOf ?? userId) === userId;
+      const text = isOwnText ? cursor.text : known?.text;
+      this.people.set(userId, { ...known, userId, username, cursor, text });
     } else {
       return;
     }
@@ -695,6 +704,13 @@ function identifierSource() {
   const prefix = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   let count = 0;
   return () => `${prefix}-${(count += 1)}`;
+}
+
+/** Whether a position is of another epoch or further on: while transactions are replayed, old ones come again. */
+function isNewer(position, than) {
+  if (position === undefined || than === undefined) return position !== undefined;
+  const [[epoch, number], [oldEpoch, oldNumber]] = [position.split(":"), than.split(":")];
+  return epoch !== oldEpoch || Number(number) > Number(oldNumber);
 }
 
 function now() {

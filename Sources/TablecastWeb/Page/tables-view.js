@@ -3,10 +3,12 @@
 import { Sparkline } from "./activity.js";
 import { el, icon, setText, show } from "./dom.js";
 import { compact, count, displayName, plural, time } from "./format.js";
-import { schedule } from "./frame.js";
+import { atMostEvery, schedule } from "./frame.js";
 import { TableView } from "./table-view.js";
 
 const LISTED = 500;
+const LATEST_SHOWN = 14;
+const LATEST_REDRAW_MS = 200;
 
 export class TablesView {
   #app;
@@ -165,7 +167,7 @@ class Overview {
   }
 
   draw() {
-    const { tables, activity, latest } = this.#catalog;
+    const { tables, activity } = this.#catalog;
     setText(this.#name, this.#client.database?.split("/").at(-1) ?? "Tablecast");
     let rows = 0;
     for (const table of tables.values()) rows += table.rows ?? 0;
@@ -175,15 +177,21 @@ class Overview {
     const rate = activity.rate();
     setText(this.#figures.rate, rate === 0 ? "0" : rate < 10 ? rate.toFixed(1) : count(Math.round(rate)));
     this.#sparkline.draw();
+    this.#drawLatest();
+  }
+
+  #drawLatest = atMostEvery(LATEST_REDRAW_MS, () => {
+    const { latest } = this.#catalog;
     if (latest[0] === this.#newest) return;
     const known = latest.indexOf(this.#newest);
-    const fresh = (known < 0 ? latest : latest.slice(0, known)).slice(0, 14).map(latestLine);
+    const fresh = (known < 0 ? latest : latest.slice(0, known)).slice(0, LATEST_SHOWN).map(latestLine);
+    this.#list.toggleAttribute("data-busy", fresh.length > 3); // so many at once come without a movement of their own
     if (known < 0) this.#list.replaceChildren(...fresh);
     else this.#list.prepend(...fresh);
-    while (this.#list.childElementCount > 14) this.#list.lastElementChild.remove();
+    while (this.#list.childElementCount > LATEST_SHOWN) this.#list.lastElementChild.remove();
     this.#newest = latest[0];
     this.#quiet.hidden = latest.length > 0;
-  }
+  });
 }
 
 function latestLine({ at, who, type, data }) {

@@ -98,7 +98,7 @@ export class VirtualTable {
     if (!isScaled) this.#offset = scrollTop;
     else if (isDrag || isAtEnd) this.#offset = (scrollTop / scrollable) * most;
     else this.#offset = Math.min(most, Math.max(0, this.#offset + step));
-    this.#changed();
+    schedule(this.#draw, { isUrgent: true });
   }
 
   #changed = () => schedule(this.#draw);

@@ -1,6 +1,6 @@
 /// Where a user's cursor is: in a text, or in a cell of a table.
 public enum CursorLocation: Sendable, Hashable {
-    case text(TextPosition, selection: TextSelection?)
+    case text(TextPosition, selection: TextSelection?, in: CursorText? = nil)
     /// The row by its key or number, and the column, where the cursor is in one.
     case cell(table: String, row: WireValue?, column: String?)
 
@@ -12,7 +12,7 @@ public enum CursorLocation: Sendable, Hashable {
             let selection = try data.object("selection").map { fields throws(ProtocolError) in
                 TextSelection(start: try Self.position("start", fields), end: try Self.position("end", fields))
             }
-            self = .text(try TextPosition(position), selection: selection)
+            self = .text(try TextPosition(position), selection: selection, in: try CursorText(data))
             return
         }
         guard let table = try data.string("table", maxBytes: Self.maxNameBytes) else {
@@ -72,13 +72,19 @@ public struct TextSelection: Sendable, Hashable, Codable {
 
 extension CursorLocation: Codable {
     private enum CodingKeys: CodingKey {
-        case position, selection, table, row, column
+        case position, selection, text, textOf, table, row, column
     }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         if let position = try container.decodeIfPresent(TextPosition.self, forKey: .position) {
-            self = .text(position, selection: try container.decodeIfPresent(TextSelection.self, forKey: .selection))
+            let own = try container.decodeIfPresent(String.self, forKey: .text)
+            let owner = try container.decodeIfPresent(String.self, forKey: .textOf)
+            self = .text(
+                position,
+                selection: try container.decodeIfPresent(TextSelection.self, forKey: .selection),
+                in: own.map(CursorText.own) ?? owner.map(CursorText.ofUser)
+            )
         } else {
             self = .cell(
                 table: try container.decode(String.self, forKey: .table),
@@ -91,9 +97,14 @@ extension CursorLocation: Codable {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         switch self {
-        case .text(let position, let selection):
+        case .text(let position, let selection, let text):
             try container.encode(position, forKey: .position)
             try container.encodeIfPresent(selection, forKey: .selection)
+            switch text {
+            case .own(let text): try container.encode(text, forKey: .text)
+            case .ofUser(let userID): try container.encode(userID, forKey: .textOf)
+            case nil: break
+            }
         case .cell(let table, let row, let column):
             try container.encode(table, forKey: .table)
             try container.encodeIfPresent(row, forKey: .row)
@@ -106,17 +117,23 @@ extension JSONWriter {
     /// The fields of a cursor, within an object that is open.
     mutating func fields(_ location: CursorLocation) {
         switch location {
-        case .text(let position, let selection):
+        case .text(let position, let selection, let text):
             key("position")
             value(position)
-            guard let selection else { return }
-            key("selection")
-            beginObject()
-            key("start")
-            value(selection.start)
-            key("end")
-            value(selection.end)
-            endObject()
+            if let selection {
+                key("selection")
+                beginObject()
+                key("start")
+                value(selection.start)
+                key("end")
+                value(selection.end)
+                endObject()
+            }
+            switch text {
+            case .own(let text): field("text", text)
+            case .ofUser(let userID): field("textOf", userID)
+            case nil: break
+            }
         case .cell(let table, let row, let column):
             key("table")
             string(table)
