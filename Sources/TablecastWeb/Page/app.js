@@ -28,6 +28,8 @@ const app = {
   catalog: new Catalog(client),
   queries: new QueryLog(),
   feed: new Feed(),
+  /** Changes are heard from here on: what is read before may change unheard. */
+  heard: tables.ready,
   setRowLevel: (rows) => tables.update({ rows }),
 };
 
@@ -48,6 +50,7 @@ tables.on("message", (message) => {
 });
 tables.on("live", ({ resumed, recovered }) => {
   if (!resumed || recovered === false) loadCatalog();
+  if (recovered === false) views.tables.reload();
 });
 queryLog.on("message", (message) => app.queries.receive(message));
 client.on("message", (message) => {

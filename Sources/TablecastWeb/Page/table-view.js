@@ -97,6 +97,8 @@ export class TableView {
     const { signal } = (this.#abort = new AbortController());
     const name = this.#name;
     try {
+      await this.#app.heard;
+      if (signal.aborted) return;
       this.#description = await fetchJSON(`/tables/${encodeURIComponent(this.#name)}`, signal);
       this.#schema.draw(this.#description);
       const isSmall = this.#description.kind === "table" && (await this.#isSmall(signal));

@@ -43,6 +43,11 @@ export class TablesView {
     this.#table.close();
   }
 
+  /** Changes of the open table may have been missed. */
+  reload() {
+    if (this.#table.name !== undefined) this.#table.reload();
+  }
+
   focusSearch() {
     this.#search.focus();
     this.#search.select();
