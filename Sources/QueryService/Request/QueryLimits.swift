@@ -54,7 +54,7 @@ package struct QueryLimits: Sendable {
     package var maxHeapBytes = 1 << 30
     /// Bytes of pages that a connection keeps. A sort keeps as much before it uses a temporary file, and while it orders
     /// that nothing can interrupt it: with twice as much a cancel comes twice as late, and the sort ends no sooner.
-    package var cacheBytes = 4 << 20
+    package var cacheBytes = 2 << 20
     /// Bytes of changed pages that the writer keeps before it writes some of them to the log ahead of the commit.
     package var maxChangedPageBytes = 32 << 20
     package var maxExpressionDepth = 500
