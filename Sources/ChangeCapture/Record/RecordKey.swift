@@ -1,7 +1,11 @@
-/// The leading fields of a record as they are stored: the primary key of a `WITHOUT ROWID` table's row.
+import SQLiteConnection
+
+/// The leading fields of a record: the primary key of a `WITHOUT ROWID` table's row.
 ///
-/// Borrows the record's bytes. Keys that SQLite holds for equal but stores differently, such as two spellings under
-/// `COLLATE NOCASE`, are different here: a row that changes from one to the other is a deletion and an insertion.
+/// Borrows the record's bytes. Keys that SQLite holds for equal but that are different values, such as two spellings under
+/// `COLLATE NOCASE`, are different here: a row that changes from one to the other is a deletion and an insertion. One
+/// integer has several encodings, and is the same in each: `ALTER TABLE … DROP COLUMN` writes 0 and 1 with a byte of
+/// their own, which SQLite otherwise leaves out.
 package struct RecordKey {
     /// Serial types of the key's fields, as in the header.
     private let types: UnsafeRawBufferPointer
@@ -26,13 +30,69 @@ package struct RecordKey {
     }
 
     package func hash(into hasher: inout Hasher) {
-        hasher.combine(bytes: types)
-        hasher.combine(bytes: values)
+        var fields = Fields(self)
+        while let field = fields.next() {
+            switch field {
+            case .integer(let value):
+                hasher.combine(1)
+                hasher.combine(value)
+            case .real(let value):
+                hasher.combine(2)
+                hasher.combine(value.bitPattern)
+            case .text(let bytes):
+                hasher.combine(3)
+                hasher.combine(bytes.count)
+                hasher.combine(bytes: bytes)
+            case .blob(let bytes):
+                hasher.combine(4)
+                hasher.combine(bytes.count)
+                hasher.combine(bytes: bytes)
+            case .null:
+                hasher.combine(0)
+            }
+        }
     }
 
     package func isEqual(to other: RecordKey) -> Bool {
-        types.count == other.types.count && values.count == other.values.count
-            && bytesAreEqual(types, 0, other.types, 0, types.count)
-            && bytesAreEqual(values, 0, other.values, 0, values.count)
+        if Self.areSame(types, other.types), Self.areSame(values, other.values) { return true }
+        var fields = Fields(self)
+        var others = Fields(other)
+        while let field = fields.next() {
+            guard let other = others.next(), Self.areSame(field, other) else { return false }
+        }
+        return others.next() == nil
+    }
+
+    private static func areSame(_ one: UnsafeRawBufferPointer, _ other: UnsafeRawBufferPointer) -> Bool {
+        one.count == other.count && bytesAreEqual(one, 0, other, 0, one.count)
+    }
+
+    private static func areSame(_ one: Field, _ other: Field) -> Bool {
+        switch (one, other) {
+        case (.null, .null): true
+        case (.integer(let one), .integer(let other)): one == other
+        case (.real(let one), .real(let other)): one.bitPattern == other.bitPattern
+        case (.text(let one), .text(let other)): areSame(one, other)
+        case (.blob(let one), .blob(let other)): areSame(one, other)
+        default: false
+        }
+    }
+
+    /// Reads the fields one by one; that all are whole was checked when the key was made.
+    private struct Fields {
+        private let key: RecordKey
+        private var typeOffset = 0
+        private var valueOffset = 0
+
+        init(_ key: RecordKey) { self.key = key }
+
+        mutating func next() -> Field? {
+            guard let raw = Varint.read(key.types, at: &typeOffset) else { return nil }
+            let type = SerialType(rawValue: raw)
+            guard let length = type.byteCount else { return nil }
+            let bytes = UnsafeRawBufferPointer(rebasing: key.values[valueOffset..<valueOffset + length])
+            valueOffset += length
+            return Field(type, bytes)
+        }
     }
 }

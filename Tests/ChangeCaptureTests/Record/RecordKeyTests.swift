@@ -16,11 +16,27 @@ import Testing
                     let one = try #require(RecordKey(first, fieldCount: 2))
                     let two = try #require(RecordKey(second, fieldCount: 2))
                     #expect(one.isEqual(to: two) == isEqual)
-                    var hashers = (Hasher(), Hasher())
-                    one.hash(into: &hashers.0)
-                    two.hash(into: &hashers.1)
-                    #expect((hashers.0.finalize() == hashers.1.finalize()) == isEqual)
+                    #expect((hash(one) == hash(two)) == isEqual)
                 }
+            }
+        }
+    }
+
+    @Test(
+        arguments: [
+            ([0x02, 0x08], [0x02, 0x01, 0x00], true), ([0x02, 0x09], [0x02, 0x01, 0x01], true),
+            ([0x02, 0x01, 0xff], [0x02, 0x03, 0xff, 0xff, 0xff], true),
+            ([0x02, 0x01, 0xff], [0x02, 0x02, 0x00, 0xff], false),
+            ([0x02, 0x08], [0x02, 0x07, 0, 0, 0, 0, 0, 0, 0, 0], false), ([0x02, 0x00], [0x02, 0x08], false),
+        ] as [([UInt8], [UInt8], Bool)]
+    )
+    func `an integer is the same in each of its encodings`(one: [UInt8], other: [UInt8], isEqual: Bool) throws {
+        try one.withUnsafeBytes { one in
+            try other.withUnsafeBytes { other in
+                let one = try #require(RecordKey(one, fieldCount: 1))
+                let other = try #require(RecordKey(other, fieldCount: 1))
+                #expect(one.isEqual(to: other) == isEqual)
+                #expect(hash(one) == hash(other) || !isEqual)
             }
         }
     }
@@ -35,5 +51,11 @@ import Testing
 
     @Test func `a record with fewer fields has no key`() {
         #expect(records[0].withUnsafeBytes { RecordKey($0, fieldCount: 4) == nil })
+    }
+
+    private func hash(_ key: RecordKey) -> Int {
+        var hasher = Hasher()
+        key.hash(into: &hasher)
+        return hasher.finalize()
     }
 }
