@@ -104,7 +104,7 @@ struct RowEmitter {
         try update(old, on: oldPage, in: before, new, on: newPage, in: after, step, &sink)
     }
 
-    /// Two cells with the same key and different bytes. The rows can be equal nevertheless: one value has several encodings.
+    /// Two cells with the same key whose payloads differ. The rows can be equal nevertheless: one value has several encodings.
     private mutating func update(
         _ old: Cell,
         on oldPage: BTreePage,
@@ -118,7 +118,9 @@ struct RowEmitter {
         let byteCount = old.payloadLength + new.payloadLength
         let level = sink.level(for: step.after.table, byteCount: byteCount)
         let rowid = step.after.table.hasRowid ? new.rowid : nil
-        if level < .values, byteCount > Self.maxComparedBytes {
+        if level < .values,
+            byteCount > Self.maxComparedBytes || areSurelyDifferent(old, on: oldPage, new, on: newPage, step)
+        {
             if level == .counts {
                 sink.count(.update, of: step.after.table)
                 return
@@ -136,6 +138,27 @@ struct RowEmitter {
             return
         }
         emit(RowChange(operation: .update, rowid: rowid, before: oldRow, after: newRow), level, step, &sink)
+    }
+
+    /// Whether two payloads that differ have fields of the same types and lengths: then so do the rows, and need not be
+    /// decoded to find that out.
+    private func areSurelyDifferent(
+        _ old: Cell,
+        on oldPage: BTreePage,
+        _ new: Cell,
+        on newPage: BTreePage,
+        _ step: TableStep
+    ) -> Bool {
+        // What is malformed in UTF-16 becomes the same in UTF-8; and overflow pages are accounted for by reading them.
+        guard step.mapping == nil, step.encoding == .utf8, old.payloadLength == new.payloadLength,
+            new.overflowPage == 0
+        else { return false }
+        var offset = 0
+        guard let headerSize = Varint.read(newPage.localPayload(of: new), at: &offset),
+            headerSize <= UInt64(new.localLength)
+        else { return false }
+        let (oldOffset, newOffset) = (old.payloadOffset, new.payloadOffset)
+        return bytesAreEqual(oldPage.bytes, oldOffset, newPage.bytes, newOffset, Int(headerSize))
     }
 
     // MARK: Overflow chains under cells that did not change

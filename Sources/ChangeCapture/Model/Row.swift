@@ -89,7 +89,8 @@ public struct Row: Sendable {
 
 extension Row: Hashable {
     public static func == (left: Row, right: Row) -> Bool {
-        left.count == right.count && left.withRecord { left in right.withRecord { left.elementsEqual($0) } }
+        left.count == right.count && left.byteCount == right.byteCount
+            && left.withRecord { left in right.withRecord { bytesAreEqual(left, 0, $0, 0, left.count) } }
     }
 
     public func hash(into hasher: inout Hasher) {

@@ -53,5 +53,14 @@ extension SQLName: Comparable {
 
 extension String {
     /// Equal byte for byte: what `==` is not.
-    package func isIdentical(to other: String) -> Bool { utf8.elementsEqual(other.utf8) }
+    package func isIdentical(to other: String) -> Bool {
+        // It is asked for every row: `elementsEqual` takes several times as long.
+        let isEqual = utf8.withContiguousStorageIfAvailable { left in
+            other.utf8.withContiguousStorageIfAvailable { right in
+                left.count == right.count
+                    && bytesAreEqual(UnsafeRawBufferPointer(left), 0, UnsafeRawBufferPointer(right), 0, left.count)
+            }
+        }
+        return (isEqual ?? nil) ?? utf8.elementsEqual(other.utf8)
+    }
 }
