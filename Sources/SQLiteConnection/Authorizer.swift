@@ -37,7 +37,7 @@ package enum AuthorizerVerdict: Sendable, Hashable {
     case allow
     /// The statement does not compile: `SQLITE_AUTH`.
     case deny
-    /// The action is left out: a column reads NULL, a deletion or a drop silently does nothing.
+    /// A column reads NULL, a drop silently does nothing; a DELETE goes row by row even without a WHERE.
     case ignore
 
     fileprivate var code: Int32 {

@@ -99,6 +99,28 @@ struct CommitTests {
         #expect(harness.commits.all.map(summary) == [["t +0 ~0 -3"]])
     }
 
+    @Test(arguments: [("WAL", [[]]), ("DELETE", [["t +2 ~0 -0"]])])
+    func `what a commit changed is not told to whoever reads it from the log`(mode: String, told: [[String]])
+        async throws
+    {
+        let harness = try Harness("CREATE TABLE t(v)", journalMode: mode, readsLog: true)
+        #expect(await harness.run("INSERT INTO t VALUES (1), (2)").end.outcome?.changes == 2)
+        #expect(harness.commits.all.map(summary) == told)
+        #expect(harness.commits.begun == 1)
+        await harness.run("BEGIN; INSERT INTO t VALUES (3); ROLLBACK; SELECT * FROM t")
+        #expect(harness.commits.all.count == 1)
+    }
+
+    /// Truncating a large table shows no progress and cannot be interrupted.
+    @Test func `DELETE without WHERE deletes row by row, and DROP drops`() async throws {
+        let harness = try Harness("CREATE TABLE t(v); INSERT INTO t VALUES (1),(2)", readsLog: true)
+        let program = await harness.rows("EXPLAIN DELETE FROM t").map { $0[1] }
+        #expect(program.contains(.text("Delete")) && !program.contains(.text("Clear")))
+        #expect(await harness.run("DELETE FROM t").end.outcome?.changes == 2)
+        #expect(await harness.run("DROP TABLE t").end.outcome != nil)
+        #expect(await harness.rows("SELECT name FROM sqlite_schema") == [])
+    }
+
     @Test func `a rollback journal commits without frames`() async throws {
         let harness = try Harness("CREATE TABLE t(v)", journalMode: "DELETE")
         #expect(await harness.run("INSERT INTO t VALUES (1)").end.outcome?.receipt == "test:1")

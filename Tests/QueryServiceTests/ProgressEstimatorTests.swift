@@ -86,12 +86,24 @@ struct ProgressEstimatorTests {
 
     @Test func `rows that a capture keeps count for more than those it only counts`() throws {
         let plan = try #require(try plan("UPDATE t SET v = 1"))
-        var estimator = ProgressEstimator(plan, capturedRows: 100)
+        var estimator = ProgressEstimator(plan, capture: CaptureWork(keptRows: 100))
         // The first 100 of 1,000 rows take 1.8 times as long: 180 of 1,080 parts.
         #expect(abs(estimator.fraction(at: .init(scanSteps: 100, machineSteps: 800)) - 180.0 / 1_080) < 0.001)
         #expect(abs(estimator.fraction(at: .init(scanSteps: 400, machineSteps: 3_200)) - 480.0 / 1_080) < 0.001)
-        var read = ProgressEstimator(try #require(try self.plan("SELECT * FROM t")), capturedRows: 100)
+        let scan = try #require(try self.plan("SELECT * FROM t"))
+        var read = ProgressEstimator(scan, capture: CaptureWork(keptRows: 100))
         #expect(read.fraction(at: .init(scanSteps: 100, machineSteps: 800)) == 0.1)
+    }
+
+    @Test func `a commit is read from the log at the end, which takes long unless it writes little`() throws {
+        let capture = CaptureWork(readsLog: true)
+        var all = ProgressEstimator(try #require(try plan("UPDATE t SET v = 1")), capture: capture)
+        #expect(abs(all.fraction(at: .init(scanSteps: 1_000, machineSteps: 8_000)) - 1 / 1.8) < 0.001)
+        let filtered = try #require(try plan("DELETE FROM t WHERE v > 1"))
+        var none = ProgressEstimator(filtered, capture: capture)
+        #expect(none.fraction(at: .init(scanSteps: 500, machineSteps: 1_500)) > 0.45)
+        var read = ProgressEstimator(try #require(try plan("SELECT * FROM t")), capture: capture)
+        #expect(read.fraction(at: .init(scanSteps: 500, machineSteps: 2_000)) == 0.5)
     }
 
     @Test func `it never goes backwards, whatever the counters say`() throws {

@@ -18,7 +18,7 @@ package final class OwnCommits: Sendable {
         ///
         /// In WAL mode the log is the source for everybody's commits, ours included: one road is better than two. It sees
         /// what hooks do not, such as the rowids that `VACUUM` gives anew, and the page map has to follow every commit
-        /// anyway. The hooks remain for attribution, and for other journal modes.
+        /// anyway. The hooks remain for other journal modes.
         package var changes: ChangeSet?
 
         package init(token: UInt64, frameCount: UInt32?, changes: ChangeSet?) {

@@ -21,6 +21,7 @@ final class Gatekeeper {
         /// It creates a table, or SQLite declares the columns of a virtual table while it compiles.
         var declaresTable = false
         var inserts = false
+        var changesSchema = false
     }
 
     struct Denial {
@@ -144,10 +145,15 @@ final class Gatekeeper {
             return deny("writing to the table \(table) is not allowed")
         }
         if request.action == .insert, request.triggerOrView == nil { statement.inserts = true }
+        // "The truncate optimization is disabled and all rows are deleted individually"
+        // (https://sqlite.org/c3ref/c_deny.html): truncating a large table takes long, shows no progress and cannot be
+        // interrupted. Where a table is dropped the same request means another thing.
+        if request.action == .delete, !statement.changesSchema { return .ignore }
         return .allow
     }
 
     private func changeSchema(_ policy: SQLPolicy) -> AuthorizerVerdict {
+        statement.changesSchema = true
         if policy.level == .readOnly { return denyWriting("changing the schema") }
         if policy.restrictsTables { return deny("changing the schema is not allowed with a list of tables") }
         return .allow

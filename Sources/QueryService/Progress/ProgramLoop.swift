@@ -86,12 +86,22 @@ struct Program: Sendable {
         instructions[..<loop.start].contains { $0.opcode == "Once" && $0.p2 > loop.end }
     }
 
-    /// Whether the loop inserts or deletes rows of a table, rather than of something transient.
+    /// Whether the loop inserts or deletes rows of a table, rather than of something transient, or yields them to one that
+    /// does.
     func writesRows(_ loop: ProgramLoop) -> Bool {
+        writesItself(loop)
+            || has("Yield", loop) && loops.contains { $0.kind == .consumer && $0 != loop && writesItself($0) }
+    }
+
+    private func writesItself(_ loop: ProgramLoop) -> Bool {
         instructions[loop.start...loop.end].contains { instruction in
             ["Insert", "Delete"].contains(instruction.opcode)
                 && instructions.contains { $0.opcode == "OpenWrite" && $0.p1 == instruction.p1 }
         }
+    }
+
+    private func has(_ opcode: String, _ loop: ProgramLoop) -> Bool {
+        instructions[loop.start...loop.end].contains { $0.opcode == opcode }
     }
 
     /// A LIMIT can leave the loop before its end.

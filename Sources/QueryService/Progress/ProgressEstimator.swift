@@ -10,8 +10,12 @@ struct ProgressEstimator: Sendable {
 
     /// How much longer a row takes that a capture keeps.
     private static let captureFactor = 1.8
+    /// The work of reading a commit from the log, of that of writing it.
+    private static let logShare = 0.8
+    /// The log has pages, which are read whole for one row.
+    private static let rowsPerPage = 50.0
 
-    private let capturedRows: Double
+    private let capture: CaptureWork
     private var stages: [WorkPlan.Stage]
     private var current = 0
     private var began = Sample()
@@ -21,9 +25,8 @@ struct ProgressEstimator: Sendable {
     /// The largest that was said.
     private var highest = 0.0
 
-    /// - Parameter capturedRows: how many of the rows written a capture keeps; it counts the rest, which is quicker.
-    init(_ plan: WorkPlan, capturedRows: Int = 0) {
-        self.capturedRows = Double(capturedRows)
+    init(_ plan: WorkPlan, capture: CaptureWork = CaptureWork()) {
+        self.capture = capture
         stages = plan.stages
         acceptances = plan.stages.map { _ in 1 }
     }
@@ -35,7 +38,7 @@ struct ProgressEstimator: Sendable {
         follow(sample)
         learn(at: sample)
         let weights = stages.indices.map { weight($0) }
-        let total = weights.reduce(0, +)
+        let total = weights.reduce(0, +) + logWork(weights)
         guard total > 0 else { return highest }
         let done = weights[..<current].reduce(0, +) + weights[current] * workShare(share(at: sample), of: current)
         highest = max(highest, min(done / total, 0.99))
@@ -98,7 +101,15 @@ struct ProgressEstimator: Sendable {
     /// What keeping the rows of so many iterations adds, in iterations.
     private func captureWork(_ iterations: Double, of index: Int) -> Double {
         guard stages[index].writesRows, acceptances[index] > 0 else { return 0 }
-        return (Self.captureFactor - 1) * min(iterations, capturedRows / acceptances[index])
+        return (Self.captureFactor - 1) * min(iterations, Double(capture.keptRows) / acceptances[index])
+    }
+
+    /// What is left to do when the last stage is over.
+    private func logWork(_ weights: [Double]) -> Double {
+        guard capture.readsLog else { return 0 }
+        return stages.indices.filter { stages[$0].writesRows }.reduce(0) { sum, index in
+            sum + Self.logShare * weights[index] * min(acceptances[index] * Self.rowsPerPage, 1)
+        }
     }
 
     /// The share of a stage's work in the share of its iterations.

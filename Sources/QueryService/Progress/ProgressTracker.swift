@@ -13,7 +13,7 @@ struct ProgressTracker {
     private static let patience = Duration.milliseconds(50)
 
     private let planner: Planner
-    private let capturedRows: Int
+    private let capture: CaptureWork
     private var counters: StatementCounters?
     private var sample = ProgressEstimator.Sample()
     private var plansAt: ContinuousClock.Instant?
@@ -21,9 +21,9 @@ struct ProgressTracker {
     private var estimator: ProgressEstimator?
     private var total: Int?
 
-    init(_ planner: Planner, capturedRows: Int) {
+    init(_ planner: Planner, capture: CaptureWork) {
         self.planner = planner
-        self.capturedRows = capturedRows
+        self.capture = capture
     }
 
     var message: String { estimator?.message ?? "running" }
@@ -49,7 +49,7 @@ struct ProgressTracker {
         if estimator != nil {
             estimator?.follow(sample)
         } else if let plan = promise?.value {
-            estimator = ProgressEstimator(plan, capturedRows: capturedRows)
+            estimator = ProgressEstimator(plan, capture: capture)
             total = plan.estimatedTotal
         } else if promise == nil {
             if let plansAt {

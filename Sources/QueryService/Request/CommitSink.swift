@@ -7,6 +7,10 @@ package protocol CommitSink: AnyObject, Sendable {
     /// How much of each row the next transaction is captured with.
     var captureLevel: CaptureLevel { get }
 
+    /// Whether it reads from the write-ahead log, where there is one, what a commit changed, and ``committed(_:)`` waits for
+    /// that: then ``ServiceCommit/changes`` is empty.
+    var readsLog: Bool { get }
+
     /// A commit begins; it can still fail. ``committed(_:)`` or ``didNotCommit()`` follows.
     func willCommit()
 
@@ -22,6 +26,7 @@ package protocol CommitSink: AnyObject, Sendable {
 
 extension CommitSink {
     package var captureLevel: CaptureLevel { .values }
+    package var readsLog: Bool { false }
     package func willCommit() {}
     package func didNotCommit() {}
 }

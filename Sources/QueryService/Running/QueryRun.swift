@@ -38,7 +38,7 @@ final class QueryRun {
         limits: QueryLimits,
         lane: Ticket.Lane,
         planner: Planner,
-        capturedRows: Int = 0
+        capture: CaptureWork = CaptureWork()
     ) {
         self.control = control
         self.limits = limits
@@ -48,7 +48,7 @@ final class QueryRun {
             control.request.progressInterval ?? limits.progressInterval,
             limits.minProgressInterval
         )
-        progress = ProgressTracker(planner, capturedRows: capturedRows)
+        progress = ProgressTracker(planner, capture: capture)
         isEstimated = control.outline.statementCount <= 1
         batchEndsAt = beganAt + limits.batchTime
         reportsAt = beganAt + progressInterval

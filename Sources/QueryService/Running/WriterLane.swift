@@ -34,17 +34,19 @@ final class WriterLane {
     var isInTransaction: Bool { session?.isInTransaction ?? false }
 
     func run(_ control: QueryControl, generation: Int) -> Conclusion {
-        let keepsRows = (commitSink?.captureLevel ?? .counts) > .counts
+        let session: WriterSession
+        do { session = try open(generation: generation) } catch { return .failed(QueryFailure(error)) }
+        if let commitSink { session.capture?.level = commitSink.captureLevel }
         let run = QueryRun(
             control,
             limits: configuration.limits,
             lane: .writer,
             planner: planner,
-            capturedRows: keepsRows ? configuration.captureLimits.maxRows : 0
+            capture: CaptureWork(
+                keptRows: session.capture.map { $0.level > .counts ? configuration.captureLimits.maxRows : 0 } ?? 0,
+                readsLog: session.capture == nil
+            )
         )
-        let session: WriterSession
-        do { session = try open(generation: generation) } catch { return .failed(QueryFailure(error)) }
-        if let commitSink { session.capture.level = commitSink.captureLevel }
         let ended: Ended?
         do {
             try WriterScript(run, on: session).execute()

@@ -75,7 +75,7 @@ struct WriterScript {
     private func undo(_ wrap: Wrap, wasOpen: Bool) {
         guard session.isInTransaction else {
             // SQLite has rolled back by itself, which it does after some errors and when a write is interrupted.
-            session.capture.transactionDidRollBack()
+            session.capture?.transactionDidRollBack()
             return
         }
         switch wrap {
@@ -160,15 +160,15 @@ struct WriterScript {
     private func runWrite(_ statement: inout Statement, isVacuum: Bool, isAlone: Bool) throws {
         let connection = guarded.connection
         let before = connection.totalChanges
-        try session.capture.statementWillRun(isVacuum: isVacuum, isAlone: isAlone)
+        try session.capture?.statementWillRun(isVacuum: isVacuum, isAlone: isAlone)
         guarded.gatekeeper.isVacuuming = isVacuum
         defer { guarded.gatekeeper.isVacuuming = false }
         if isVacuum { session.vacuumWillRun() }
         do {
             try run.step(&statement, index: run.statementIndex, mustFinish: true)
-            session.capture.statementDidRun(failed: false)
+            session.capture?.statementDidRun(failed: false)
         } catch {
-            session.capture.statementDidRun(failed: true)
+            session.capture?.statementDidRun(failed: true)
             throw error
         }
         guard connection.totalChanges != before else { return }
@@ -187,12 +187,12 @@ struct WriterScript {
         defer { guarded.pulse.isInterruptible = true }
         try run.step(&statement, index: run.statementIndex, mustFinish: true)
         if !wasOpen { session.isBegunBySavepoint = kind == .savepoint }
-        if kind == .rollbackTo { session.capture.statementDidRun(failed: true) }
+        if kind == .rollbackTo { session.capture?.statementDidRun(failed: true) }
         guard wasOpen, !session.isInTransaction else { return }
         if mayCommit {
             session.committed(run)
         } else {
-            session.capture.transactionDidRollBack()
+            session.capture?.transactionDidRollBack()
         }
     }
 }

@@ -1,13 +1,17 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// The writer's connection with its capture: how transactions begin and end, so that every commit is recorded and told,
+/// The writer's connection, with its capture where it needs one: how transactions begin and end, so that every commit is recorded and told,
 /// once and in order.
 ///
 /// Belongs to the writer's thread.
 final class WriterSession {
     let guarded: GuardedConnection
-    let capture: HookCapture
+    /// Nil where the commit sink reads from the log what a commit changed: then no hook takes any of the writer's time.
+    ///
+    /// It stays so for as long as the session lives: while this connection is open, nobody can take the database out of WAL
+    /// mode.
+    let capture: HookCapture?
     /// Whether the transaction that is open was begun by SAVEPOINT, so that a RELEASE can commit it.
     var isBegunBySavepoint = false
     private let commitSink: (any CommitSink)?
@@ -31,11 +35,19 @@ final class WriterSession {
         let relay = Relay()
         guarded = try GuardedConnection(configuration, lane: .writer) { relay.capture?.observe($0) ?? false }
         self.commitSink = commitSink
-        capture = try HookCapture(
-            guarded.connection,
-            level: commitSink?.captureLevel ?? .counts,
-            limits: configuration.captureLimits
-        )
+        let connection = guarded.connection
+        let mode = try guarded.gatekeeper.unguarded { () throws(SQLiteError) in
+            try connection.query("PRAGMA journal_mode").first?.first
+        }
+        if mode == .text("wal"), commitSink?.readsLog == true {
+            capture = nil
+        } else {
+            capture = try HookCapture(
+                connection,
+                level: commitSink?.captureLevel ?? .counts,
+                limits: configuration.captureLimits
+            )
+        }
         relay.capture = capture
         if let commitSink {
             guarded.connection.setCommitHook { [log] in
@@ -81,13 +93,13 @@ final class WriterSession {
     func prepareToCommit(_ run: QueryRun) throws {
         run.isCommitting = true
         defer { run.isCommitting = false }
-        try capture.transactionWillCommit()
+        try capture?.transactionWillCommit()
         if let reason = run.control.detach() { throw Ended.cancelled(reason) }
     }
 
     /// A commit became durable: tells it.
     func committed(_ run: QueryRun) {
-        let changes = capture.transactionDidCommit()
+        let changes = capture?.transactionDidCommit() ?? ChangeSet(origin: .service, events: [])
         let frames = log.committedFrames
         log.committedFrames = nil
         guard frames != nil || !changes.isEmpty, let commitSink else {
@@ -127,7 +139,7 @@ final class WriterSession {
         // Fails only when the transaction is gone already.
         try? guarded.executeUnguarded("ROLLBACK")
         settle()
-        capture.transactionDidRollBack()
+        capture?.transactionDidRollBack()
     }
 
     // MARK: Savepoint around a script within a client's transaction
@@ -140,7 +152,7 @@ final class WriterSession {
     func rollBackToSavepoint() {
         guard isInTransaction else { return }
         try? guarded.executeUnguarded("ROLLBACK TO \(Self.savepoint); RELEASE \(Self.savepoint)")
-        capture.statementDidRun(failed: true)
+        capture?.statementDidRun(failed: true)
     }
 
     // MARK: Log

@@ -12,16 +12,17 @@ import WireProtocol
 /// and delivers them at their place, and the writer waits for that, so that its query can say at what position it
 /// committed. Without one, for a database that nobody else can write, the writer publishes at once.
 final class DatabaseFeed: Sendable {
-    /// How long the writer waits for its own commit to be delivered. Beyond it the query ends without a position.
-    static let deliveryTimeout = Duration.seconds(2)
+    /// How long the writer waits for its own commit to be delivered; beyond it the query ends without a position. Ten million
+    /// rows take seconds to read from the log, which nobody can lock; a file without a log can be locked by others.
+    static func deliveryTimeout(inLog: Bool) -> Duration { .seconds(inLog ? 60 : 5) }
 
     private struct State {
         var watcher: DatabaseWatcher?
         var lastToken: UInt64 = 0
         /// Commits that were announced and not delivered.
         var announced: [UInt64: ServiceCommit] = [:]
-        /// Positions of delivered commits that the writer has not asked for.
-        var positions: [UInt64: Position] = [:]
+        /// Where the last commit of the writer was delivered: it waits for each before it makes the next.
+        var lastDelivered: (token: UInt64, position: Position)?
         var level = CaptureLevel.counts
     }
 
@@ -81,6 +82,8 @@ final class DatabaseFeed: Sendable {
 extension DatabaseFeed: CommitSink {
     var captureLevel: CaptureLevel { state.withLock { $0.level } }
 
+    var readsLog: Bool { true }
+
     func willCommit() { watcher?.ownCommits.willCommit() }
 
     func didNotCommit() { watcher?.ownCommits.didNotCommit() }
@@ -99,10 +102,11 @@ extension DatabaseFeed: CommitSink {
                 changes: commit.changes
             )
         )
-        if !watcher.ownCommits.waitUntilDelivered(token, atMost: Self.deliveryTimeout) {
+        let timeout = Self.deliveryTimeout(inLog: commit.walFrameCount != nil)
+        if !watcher.ownCommits.waitUntilDelivered(token, atMost: timeout) {
             logger.warning("a commit of the service was not delivered in time", metadata: ["token": "\(token)"])
         }
-        return state.withLock { $0.positions.removeValue(forKey: token) }?.description
+        return state.withLock { $0.lastDelivered?.token == token ? $0.lastDelivered?.position.description : nil }
     }
 }
 
@@ -117,7 +121,7 @@ extension DatabaseFeed: DatabaseEventSink {
             }
             let position = publisher.publish(transaction.changes, by: author)
             if let token = transaction.token, let position {
-                state.withLock { $0.positions[token] = position }
+                state.withLock { $0.lastDelivered = (token, position) }
             }
         case .epochChanged(let reason):
             logger.warning("a new epoch begins", metadata: ["reason": "\(reason)"])

@@ -7,13 +7,17 @@ import Synchronization
 final class Harness: Sendable {
     let database: TemporaryDatabase
     let service: QueryService
-    let commits = CommitLog()
+    let commits: CommitLog
     let events = EventLog()
     private let lastId = Atomic<Int>(0)
 
-    init(_ sql: String = "", journalMode: String = "WAL", _ adjust: (inout ServiceConfiguration) -> Void = { _ in })
-        throws
-    {
+    init(
+        _ sql: String = "",
+        journalMode: String = "WAL",
+        readsLog: Bool = false,
+        _ adjust: (inout ServiceConfiguration) -> Void = { _ in }
+    ) throws {
+        commits = CommitLog(readsLog: readsLog)
         database = try TemporaryDatabase(sql, journalMode: journalMode)
         var configuration = ServiceConfiguration(path: database.path)
         // Longer than any stall of a busy machine: a test that is about a limit sets it.
@@ -74,6 +78,9 @@ final class CommitLog: CommitSink {
         var failed = 0
     }
     private let state = Mutex(State())
+    let readsLog: Bool
+
+    init(readsLog: Bool) { self.readsLog = readsLog }
 
     var all: [ServiceCommit] { state.withLock { $0.commits } }
     var begun: Int { state.withLock { $0.begun } }
