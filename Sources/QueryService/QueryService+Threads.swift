@@ -37,9 +37,18 @@ extension QueryService {
             case .stop: return lane.close()
             case .rollBack: continue
             case .run(let control, let generation):
-                let conclusion = lane.run(control, generation: generation) { [self] isPaused in
-                    notePause(of: control, isPaused)
-                }
+                let conclusion = lane.run(
+                    control,
+                    generation: generation,
+                    onPause: { [self] isPaused in notePause(of: control, isPaused) },
+                    onCancel: { [self] conclusion in
+                        state.withLock { state in
+                            state.scheduler.readEnded(state.ticket(of: control))
+                            state.forget(control.id)
+                        }
+                        conclusion.tell(control)
+                    }
+                )
                 let (work, isShuttingDown) = state.withLock { state in
                     let ticket = state.ticket(of: control)
                     if case .handOn = conclusion {
@@ -157,7 +166,9 @@ extension QueryService.State {
         finishShutdown(&errand, at: now)
         // One that sleeps for its receiver has no deadline now, and gets one when it wakes.
         let deadlines = queries.values.lazy.filter { !$0.isCancelled }.map { $0.deadline ?? now + .milliseconds(500) }
-        errand.next = [deadlines.min(), scheduler.nextTick, shutdown?.deadline].compactMap { $0 }.min()
+        let interrupts = queries.values.lazy.filter { $0.isCancelled }.compactMap { $0.interruptIfLate(at: now) }
+        let times = [deadlines.min(), interrupts.min(), scheduler.nextTick, shutdown?.deadline]
+        errand.next = times.compactMap(\.self).min()
         clerkLooksAt = errand.next
         return errand
     }

@@ -1,6 +1,8 @@
+import Foundation
 import QueryService
 import RandomSupport
 import SQLiteConnection
+import Synchronization
 import Testing
 
 struct CancelTests {
@@ -37,6 +39,32 @@ struct CancelTests {
         harness.service.cancel(running.queryId, by: .administrator)
         #expect(await running.sink.end().cancelReason == .client)
     }
+
+    #if os(Linux)
+        /// To delete the temporary file of a long sort takes tenths of a second.
+        @Test func `a cancelled sort is told of before its temporary file is deleted`() async throws {
+            let harness = try Harness { $0.limits.cacheBytes = 1 << 20 }
+            let hasFile = Mutex(false)
+            let sink = RecordingSink { hasFile.withLock { $0 = Self.hasTemporaryFile } }
+            let endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c"
+            let running = harness.start("SELECT max(n) FROM (\(endless) ORDER BY -n LIMIT -1 OFFSET 1)", sink: sink)
+            while !Self.hasTemporaryFile { try await Task.sleep(for: .milliseconds(1)) }
+            harness.service.cancel(running.queryId, by: .administrator)
+            #expect(await sink.end().cancelReason == .client)
+            #expect(hasFile.withLock { $0 })
+            // The client's next query needs not wait for it, nor does its id.
+            #expect(await harness.run("SELECT 1") { $0.queryId = running.queryId }.end.outcome != nil)
+        }
+
+        /// SQLite names them so, and deletes them as soon as they are open.
+        private static var hasTemporaryFile: Bool {
+            let files = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+            return files.contains { file in
+                let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(file)")
+                return path?.contains("etilqs_") ?? false
+            }
+        }
+    #endif
 
     @Test func `a query is cancelled while it waits for a reader`() async throws {
         let harness = try Harness { $0.limits.readerCount = 1 }

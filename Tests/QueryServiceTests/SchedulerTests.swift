@@ -65,6 +65,20 @@ struct SchedulerTests {
         #expect(scheduler.assign() == [.read(ticket(2, "eve"), reader: 0)])
     }
 
+    @Test func `a read that ended counts no more, and its worker is busy until it is done`() {
+        var scheduler = scheduler(readers: 1)
+        for id in 1...4 { #expect(scheduler.submit(ticket(UInt64(id), "ada")) == nil) }
+        #expect(scheduler.assign() == [.read(ticket(1, "ada"), reader: 0)])
+        scheduler.readEnded(ticket(1, "ada"))
+        #expect(scheduler.withdraw(1) == .unknown)
+        #expect(scheduler.submit(ticket(5, "ada")) == nil)
+        #expect(scheduler.submit(ticket(6, "ada")) == .tooManyQueriesOfClient)
+        #expect(scheduler.assign() == [])
+        scheduler.readerFinished(0, ticket(1, "ada"))
+        #expect(scheduler.assign() == [.read(ticket(2, "ada"), reader: 0)])
+        #expect(scheduler.submit(ticket(6, "ada")) == .tooManyQueriesOfClient, "the first is not given back twice")
+    }
+
     @Test func `limits refuse, and are given back`() {
         var scheduler = scheduler(readers: 1)
         for id in 1...4 { #expect(scheduler.submit(ticket(UInt64(id), "ada")) == nil) }

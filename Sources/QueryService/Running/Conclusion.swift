@@ -3,6 +3,8 @@ enum Conclusion {
     case completed(QueryOutcome)
     case failed(QueryFailure)
     case cancelled(CancelReason, rowCount: Int)
+    /// Its sink heard that it was cancelled, before everything was cleaned up behind it.
+    case told
     /// A reader found that it writes.
     case handOn
 
@@ -12,7 +14,7 @@ enum Conclusion {
         case .failed(let failure): control.sink.failed(failure)
         case .cancelled(let reason, let rowCount):
             control.sink.cancelled(reason, rowCount: rowCount, duration: control.elapsed)
-        case .handOn: break
+        case .told, .handOn: break
         }
     }
 }

@@ -17,6 +17,9 @@ final class QueryControl: Sendable {
         var deadline: ContinuousClock.Instant?
         /// The connection that runs the query, while an interrupt can hit nothing else.
         var interrupt: InterruptHandle?
+        /// When a cancel may interrupt that; nil for at once.
+        var patience: Duration?
+        var interruptsAt: ContinuousClock.Instant?
     }
 
     private let state: Mutex<State>
@@ -52,18 +55,41 @@ final class QueryControl: Sendable {
             guard state.reason == nil else { return }
             state.reason = reason
             cancelled.store(true, ordering: .releasing)
-            // Under the lock that `detach` takes: an interrupt can never hit the connection's next query.
-            state.interrupt?.interrupt()
+            if let patience = state.patience {
+                state.interruptsAt = .now + patience
+            } else {
+                // Under the lock that `detach` takes: an interrupt can never hit the connection's next query.
+                state.interrupt?.interrupt()
+            }
         }
         parker.wake()
+    }
+
+    /// Interrupts a query that was cancelled and has not found out by itself.
+    ///
+    /// - Returns: when to call again.
+    func interruptIfLate(at now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+        state.withLock { state in
+            guard let interruptsAt = state.interruptsAt, let interrupt = state.interrupt else { return nil }
+            if now < interruptsAt { return interruptsAt }
+            interrupt.interrupt()
+            state.interruptsAt = nil
+            return nil
+        }
     }
 
     // MARK: On the query's own thread
 
     /// From now on a cancel interrupts the connection. Throws when the query is already cancelled.
-    func attach(_ interrupt: InterruptHandle) throws(Ended) {
+    ///
+    /// - Parameter patience: how long a cancel leaves the query to its progress handler, which finds out sooner in all but
+    ///   few cases; somebody has to call ``interruptIfLate(at:)`` for those.
+    func attach(_ interrupt: InterruptHandle, patience: Duration? = nil) throws(Ended) {
         let reason = state.withLock { state in
-            if state.reason == nil { state.interrupt = interrupt }
+            if state.reason == nil {
+                state.interrupt = interrupt
+                state.patience = patience
+            }
             return state.reason
         }
         if let reason { throw .cancelled(reason) }

@@ -19,6 +19,11 @@ final class QueryRun {
 
     /// Told when the query begins and ends to sleep for its receiver.
     var onPause: ((Bool) -> Void)?
+    /// Where set, told that the query was cancelled ahead of what SQLite has to clean up: to delete the temporary file of a
+    /// long sort takes longer than everything else.
+    var onCancel: ((Conclusion) -> Void)?
+    /// ``onCancel`` was called: nothing more may be said.
+    private(set) var hasTold = false
     private let limits: QueryLimits
     private let maxRows: Int
     private let maxPause: Duration
@@ -77,6 +82,8 @@ final class QueryRun {
             return
         }
         do {
+            // While the statement still holds what it has.
+            defer { if control.isCancelled { tellOfCancel() } }
             while try statement.step() {
                 if isTruncated { continue }
                 if rowCount >= maxRows || resultBytes >= limits.maxResultBytes {
@@ -116,7 +123,7 @@ final class QueryRun {
 
     /// Passes on what is left of the last batch.
     func flush() {
-        guard batchRows > 0 else { return }
+        guard batchRows > 0, !hasTold else { return }
         batchRows = 0
         batchBytes = 0
         batchEndsAt = .now + limits.batchTime
@@ -170,13 +177,23 @@ final class QueryRun {
 
     /// Called every so many steps of the virtual machine.
     func tick() -> ProgressDecision {
-        if control.isCancelled { return .interrupt }
+        if control.isCancelled {
+            tellOfCancel()
+            return .interrupt
+        }
         let now = ContinuousClock.now
         progress.tick(rows: rowCount, at: now)
         // What a receiver does not take waits until the batch is full, and then the query with it.
         if batchRows > 0, now >= batchEndsAt, control.sink.isWritable { flush() }
         if now >= reportsAt { report(isCommitting ? "committing" : progress.message, at: now) }
         return .proceed
+    }
+
+    private func tellOfCancel() {
+        guard let onCancel, !hasTold, let reason = control.cancelReason else { return }
+        flush()
+        hasTold = true
+        onCancel(.cancelled(reason, rowCount: rowCount))
     }
 
     /// Called while it waits for a lock.

@@ -19,14 +19,27 @@ final class ReaderLane {
 
     func close() { guarded = nil }
 
-    /// - Parameter onPause: told when the query begins and ends to sleep for its receiver.
-    func run(_ control: QueryControl, generation: Int, onPause: @escaping (Bool) -> Void) -> Conclusion {
+    /// How long a cancelled query may take to find out by itself: twice as long as SQLite sorts without asking anybody. Some
+    /// never do, such as `SELECT count(*)`.
+    private static let patience = Duration.milliseconds(25)
+
+    /// - Parameters:
+    ///   - onPause: told when the query begins and ends to sleep for its receiver.
+    ///   - onCancel: given the conclusion of a cancelled query as soon as it is known, within SQLite's callbacks.
+    func run(
+        _ control: QueryControl,
+        generation: Int,
+        onPause: @escaping (Bool) -> Void,
+        onCancel: @escaping (Conclusion) -> Void
+    ) -> Conclusion {
         let run = QueryRun(control, limits: configuration.limits, lane: .reader, planner: planner)
         run.onPause = onPause
+        run.onCancel = onCancel
         do throws(Ended) {
             let guarded: GuardedConnection
             do { guarded = try open(generation: generation) } catch { throw Ended.failed(QueryFailure(error)) }
             try execute(run, on: guarded)
+            if run.hasTold { return .told }
             run.flush()
             return .completed(
                 QueryOutcome(
@@ -38,6 +51,7 @@ final class ReaderLane {
                 )
             )
         } catch {
+            if run.hasTold { return .told }
             switch error {
             case .needsWriter: return .handOn
             case .cancelled(let reason):
@@ -64,7 +78,7 @@ final class ReaderLane {
 
     private func execute(_ run: QueryRun, on guarded: GuardedConnection) throws(Ended) {
         let control = run.control
-        try control.attach(guarded.connection.interruptHandle)
+        try control.attach(guarded.connection.interruptHandle, patience: Self.patience)
         guarded.gatekeeper.begin(control.request.policy, lane: .reader)
         guarded.pulse.run = run
         defer {

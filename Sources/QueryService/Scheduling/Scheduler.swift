@@ -189,11 +189,15 @@ struct Scheduler {
     /// It goes on, even if more reads than usual run then.
     mutating func readResumed(_ id: UInt64) { pausedReads.remove(id) }
 
+    /// The query is over for its client. Its worker can still be busy.
+    mutating func readEnded(_ ticket: Ticket) {
+        pausedReads.remove(ticket.id)
+        if running.removeValue(forKey: ticket.id) != nil { forget(ticket) }
+    }
+
     mutating func readerFinished(_ reader: Int, _ ticket: Ticket) {
         idleReaders.append(reader)
-        pausedReads.remove(ticket.id)
-        running[ticket.id] = nil
-        forget(ticket)
+        readEnded(ticket)
     }
 
     /// The reader found out that the query writes.

@@ -25,9 +25,11 @@ final class RecordingSink: QuerySink {
 
     private let state: Mutex<Log>
     private let keepsRows: Bool
+    private let onCancelled: @Sendable () -> Void
 
-    init(isWritable: Bool = true, keepsRows: Bool = true) {
+    init(isWritable: Bool = true, keepsRows: Bool = true, onCancelled: @escaping @Sendable () -> Void = {}) {
         self.keepsRows = keepsRows
+        self.onCancelled = onCancelled
         state = Mutex(Log(isWritable: isWritable))
     }
 
@@ -78,7 +80,10 @@ final class RecordingSink: QuerySink {
     func progress(_ progress: QueryProgress) { note { $0.progress.append(progress) } }
     func completed(_ outcome: QueryOutcome) { note { $0.end = .completed(outcome) } }
     func failed(_ failure: QueryFailure) { note { $0.end = .failed(failure) } }
-    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration) { note { $0.end = .cancelled(reason) } }
+    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration) {
+        onCancelled()
+        note { $0.end = .cancelled(reason) }
+    }
 }
 
 extension RecordingSink.End {
