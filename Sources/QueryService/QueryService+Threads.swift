@@ -36,6 +36,7 @@ extension QueryService {
             switch readers[index].take() {
             case .stop: return lane.close()
             case .rollBack: continue
+            case .close: lane.close()
             case .run(let control, let generation):
                 let conclusion = lane.run(
                     control,
@@ -88,6 +89,9 @@ extension QueryService {
         while true {
             switch writer.take() {
             case .stop: return lane.close()
+            case .close:
+                lane.close()
+                continue
             case .rollBack:
                 lane.rollBack()
                 state.withLock { $0.scheduler.writerRolledBack() }

@@ -159,7 +159,8 @@ package final class QueryService: Sendable {
         wakeClerk()
     }
 
-    /// Opens every connection anew before its next query, because the file behind the name is another one now. An open
+    /// Opens every connection anew before its next query, because the file behind the name is another one now; closes those
+    /// that idle at once, for SQLite repairs a log that somebody else removed only when nobody has it open. An open
     /// transaction is rolled back, and the next request of its client fails with `DATABASE_GONE`.
     package func reopenConnections() {
         let work = state.withLock { state in
@@ -167,6 +168,7 @@ package final class QueryService: Sendable {
             state.scheduler.loseTransaction()
             return state.assignedWork()
         }
+        for worker in readers + [writer] { worker.give(.close) }
         give(work)
     }
 

@@ -150,3 +150,19 @@ def test_a_file_without_a_byte(serve, tmp_path, shell):
         client.subscribe("tables", rows="values")
         shell(path, "CREATE TABLE t (a); INSERT INTO t VALUES (1)")
         assert client.message("table:created")["data"]["tableName"] == "t"
+
+
+def test_a_log_that_somebody_deletes(serve, music, shell):
+    shell(music, "PRAGMA journal_mode=WAL")
+    with Client(serve(music).ws) as client:
+        client.subscribe("tables", rows="values")
+        client.subscribe("notifications")
+        # Every connection of the server has the log open.
+        assert client.query("INSERT INTO genre VALUES (50, 'lost with the log')", "q1")[1]["type"] == "query:complete"
+        assert client.query("SELECT count(*) FROM genre", "q2")[1]["type"] == "query:complete"
+        music.with_name(music.name + "-wal").unlink()
+        client.message("database:epoch")
+        client.send("query:execute", sql="INSERT INTO genre VALUES (51, 'own')")
+        client.message("table:modified", where=lambda m: m["data"]["rows"][0]["after"]["name"] == "own")
+        shell(music, "INSERT INTO genre VALUES (52, 'theirs')")
+        client.message("table:modified", where=lambda m: m["data"]["rows"][0]["after"]["name"] == "theirs")

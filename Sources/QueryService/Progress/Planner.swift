@@ -64,7 +64,7 @@ final class Planner: Sendable {
         try connection.configure(.defensive, true)
         let end = ContinuousClock.now + Self.budget
         connection.setProgressHandler(everySteps: Pulse.steps) { ContinuousClock.now < end ? .proceed : .interrupt }
-        // With a hook, as the writer has one, DELETE without WHERE is a scan instead of one step that no percentage fits.
+        // With a hook DELETE without WHERE is a scan, as the writer's authorizer makes it.
         connection.setPreUpdateHook { _ in }
         let estimator = RowEstimator(connection: connection)
         var known: [Int: (count: Double, name: String)?] = [:]

@@ -1,11 +1,13 @@
 import Synchronization
 
-/// The mailbox of a thread that runs queries. The scheduler gives it one piece of work at a time.
+/// The mailbox of a thread that runs queries. The scheduler gives it one query or rollback at a time.
 final class Worker: Sendable {
     enum Work {
         /// With the generation that the connection must have.
         case run(QueryControl, generation: Int)
         case rollBack(ClientKey)
+        /// Close the connection; the next query opens it anew.
+        case close
         case stop
     }
 
