@@ -29,6 +29,9 @@ package struct ColumnMapping: Sendable, Hashable {
 
     private static func isCertain(_ sources: [Int?], _ before: TableLayout, _ after: TableLayout) -> Bool {
         guard before.keyFieldCount == after.keyFieldCount else { return false }
+        // No alteration gives a column another default: one was dropped, and another one added that looks like it renamed.
+        // Where rows do not have the field, they are the same bytes and read another value.
+        guard sources.indices.allSatisfy({ after.hasSameDefault($0, as: before, sources[$0]) }) else { return false }
         let oldCount = before.columns.count
         if sources.count >= oldCount {
             // Columns were added at the end, or one was renamed. Several renames could have swapped names.
@@ -43,5 +46,13 @@ package struct ColumnMapping: Sendable, Hashable {
         // DROP COLUMN rewrites every row of a stored column; the columns that stay keep their order.
         let kept = sources.compactMap(\.self)
         return kept.count == sources.count && zip(kept, kept.dropFirst()).allSatisfy { $0 < $1 }
+    }
+}
+
+extension TableLayout {
+    /// A new column, without a source, has whatever default it has.
+    fileprivate func hasSameDefault(_ column: Int, as before: TableLayout, _ source: Int?) -> Bool {
+        guard let source else { return true }
+        return missingValues[column] == before.missingValues[source]
     }
 }

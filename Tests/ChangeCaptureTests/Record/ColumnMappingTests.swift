@@ -20,6 +20,13 @@ import Testing
         #expect(mapping.missingValues[1] == .integer(7))
     }
 
+    @Test(arguments: [(1, 1, true), (1, 2, false), (nil, 2, false)] as [(Int64?, Int64?, Bool)])
+    func `a column renamed keeps its default, or it is another column`(old: Int64?, new: Int64?, isCertain: Bool) throws
+    {
+        let mapping = ColumnMapping(from: layout("a", default: old), to: layout("b", default: new), sources: [0])
+        #expect(try #require(mapping).isCertain == isCertain)
+    }
+
     @Test(
         arguments: [
             ("added at the end", ["a", "b"], ["a", "b", "c"], [0, 1, nil], true),
