@@ -33,6 +33,22 @@ import WireProtocol
         #expect(!test.hub.hasListeners(.queries))
     }
 
+    @Test func `transactions are nothing to clients who do not listen to tables`() throws {
+        var limits = HubLimits()
+        limits.maxPendingBytes = 150
+        let test = TestHub(limits: limits)
+        let (client, outlet) = test.connect()
+        test.run()
+        // More than may be pending, if it were.
+        for _ in 0..<3 { test.publish("t") }
+        test.run()
+        #expect(outlet.closed == nil)
+        test.subscribeToTables(client)
+        test.publish("t")
+        test.run()
+        #expect(outlet.take() == ["subscribed tables e:3", "e:4 t none"])
+    }
+
     @Test func `a new client hears notifications, its greeting first`() {
         let test = TestHub()
         let outlet = TestOutlet(test.loop)

@@ -58,7 +58,9 @@ import WireProtocol
         limits.maxPendingBytes = 1000
         let test = TestHub(limits: limits)
         let (client, outlet) = test.connect()
+        test.subscribeToTables(client)
         test.run()
+        outlet.forget()
         let answers = Answers()
         test.hub.send(EncodedMessage("x"), to: client) { answers.add($0) }
         for _ in 0..<20 { test.publish("t") }

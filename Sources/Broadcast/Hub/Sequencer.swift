@@ -72,9 +72,14 @@ struct Sequencer {
         return woken
     }
 
-    /// A message on a channel that nobody there listens to would wake the shard's event loop for nothing.
+    /// What nobody there listens to would wake the shard's event loop for nothing.
     private func concerns(_ item: QueueItem, _ shard: Int) -> Bool {
-        guard case .message(_, .channel(let channel, _)) = item else { return true }
+        let channel: WireProtocol.Channel
+        switch item {
+        case .message(_, .channel(let named, _)): channel = named
+        case .publication, .reset: channel = .tables
+        case .message(_, .everyone), .direct, .change, .closeEveryone: return true
+        }
         return queues[shard].interests.contains(Channels(channel))
     }
 
