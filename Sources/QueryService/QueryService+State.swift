@@ -89,8 +89,14 @@ extension QueryService.State {
     @discardableResult
     mutating func forget(_ id: UInt64) -> QueryControl? {
         guard let control = queries.removeValue(forKey: id) else { return nil }
-        idsInUse[control.request.queryId] = nil
+        freeQueryId(of: control)
         return control
+    }
+
+    /// Lets another query have its id.
+    mutating func freeQueryId(of control: QueryControl) {
+        let queryId = control.request.queryId
+        if idsInUse[queryId] == control.id { idsInUse[queryId] = nil }
     }
 
     func controls(_ tickets: [Ticket]) -> [QueryControl] { tickets.compactMap { queries[$0.id] } }

@@ -96,17 +96,17 @@ extension QueryService {
                 lane.rollBack()
                 state.withLock { $0.scheduler.writerRolledBack() }
             case .run(let control, let generation):
-                let conclusion = lane.run(control, generation: generation)
+                let (conclusion, receipt) = lane.run(control, generation: generation)
+                control.endDeadline()
                 state.withLock { state in
                     let lost = state.scheduler.writerFinished(
                         state.ticket(of: control),
                         inTransaction: lane.isInTransaction,
                         at: .now
                     )
-                    state.forget(control.id)
                     state.fail(lost, .transactionTimedOut(.transactionTooLong, configuration.limits))
                 }
-                conclusion.tell(control)
+                tell(conclusion, of: control, after: receipt)
             }
             lane.maintain()
             let (work, isShuttingDown) = state.withLock { state in
@@ -117,6 +117,21 @@ extension QueryService {
             // An open transaction, if there is one, begins to idle now.
             if lane.isInTransaction || isShuttingDown { clerk.wake() }
         }
+    }
+
+    /// Says how a query of the writer's ended, once it is known where its commit is in the order of all.
+    private func tell(_ conclusion: Conclusion, of control: QueryControl, after receipt: CommitReceipt?) {
+        let body = { @Sendable [self] (position: String?) in
+            state.withLock { $0.freeQueryId(of: control) }
+            conclusion.tell(control, receipt: position)
+            // Not before: it is what a shutdown waits for.
+            let isShuttingDown = state.withLock { state in
+                state.forget(control.id)
+                return state.shutdown != nil
+            }
+            if isShuttingDown { clerk.wake() }
+        }
+        if let receipt { receipt.whenKnown(body) } else { body(nil) }
     }
 
     // MARK: Clerk
@@ -183,7 +198,8 @@ extension QueryService.State {
             shutdown.hasToldWorkers = true
             errand.stopsWorkers = true
         }
-        errand.isOver = threadCount == 0
+        // A query that the writer has done with can still wait for its receipt.
+        errand.isOver = threadCount == 0 && queries.isEmpty
         if errand.isOver || shutdown.deadline <= now {
             errand.finished = shutdown.waiting
             shutdown.waiting = []

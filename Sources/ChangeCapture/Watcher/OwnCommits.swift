@@ -29,7 +29,9 @@ package final class OwnCommits: Sendable {
     }
 
     private struct State {
-        var isCommitting = false
+        /// Commits that began, and those of them that are over.
+        var begun: UInt64 = 0
+        var ended: UInt64 = 0
         var announced: [Commit] = []
         var lastDelivered: UInt64 = 0
         var isClosed = false
@@ -44,19 +46,19 @@ package final class OwnCommits: Sendable {
 
     /// Call in the commit hook, for every transaction that may write; and before `VACUUM`, which calls no hook.
     package func willCommit() {
-        state.update { $0.isCommitting = true }
+        state.update { $0.begun += 1 }
     }
 
     /// Call when the transaction is over and wrote nothing, or failed and was rolled back. Without an open
     /// ``willCommit()`` it does nothing.
     package func didNotCommit() {
-        state.update { $0.isCommitting = false }
+        state.update { $0.ended = $0.begun }
     }
 
     /// Call when the transaction is over and durable: `step` has returned and the connection is in autocommit mode again.
     package func didCommit(_ commit: Commit) {
         state.update {
-            $0.isCommitting = false
+            $0.ended = $0.begun
             $0.announced.append(commit)
         }
         wake.signal()
@@ -74,7 +76,13 @@ package final class OwnCommits: Sendable {
 
     /// Every commit of ours that has ended, after waiting for one that is under way. Nil when that one does not end in time.
     func announced(atMost timeout: Duration) -> [Commit]? {
-        state.wait(atMost: timeout) { state in state.isCommitting && !state.isClosed ? nil : state.announced }
+        var begun: UInt64?
+        return state.wait(atMost: timeout) { state in
+            // Not for those that begin meanwhile: a writer without pauses would be waited for without end.
+            let awaited = begun ?? state.begun
+            begun = awaited
+            return state.ended < awaited && !state.isClosed ? nil : state.announced
+        }
     }
 
     /// Whether a commit was announced that is not delivered yet.

@@ -7,8 +7,8 @@ package protocol CommitSink: AnyObject, Sendable {
     /// How much of each row the next transaction is captured with.
     var captureLevel: CaptureLevel { get }
 
-    /// Whether it reads from the write-ahead log, where there is one, what a commit changed, and ``committed(_:)`` waits for
-    /// that: then ``ServiceCommit/changes`` is empty.
+    /// Whether it reads from the write-ahead log, where there is one, what a commit changed: then
+    /// ``ServiceCommit/changes`` is empty.
     var readsLog: Bool { get }
 
     /// A commit begins; it can still fail. ``committed(_:)`` or ``didNotCommit()`` follows.
@@ -17,11 +17,12 @@ package protocol CommitSink: AnyObject, Sendable {
     /// The commit that had begun failed, or wrote nothing.
     func didNotCommit()
 
-    /// A commit that is durable by the database's settings. Called on the writer's thread before anything else is written,
-    /// so it must not block.
+    /// A commit that is durable by the database's settings. Called before anything else is written: while it waits, so does
+    /// the writer.
     ///
-    /// - Returns: an opaque position, which goes into ``QueryOutcome/receipt``.
-    func committed(_ commit: ServiceCommit) -> String?
+    /// - Returns: the promise of an opaque position, which goes into ``QueryOutcome/receipt``. The query ends for its sink
+    ///   once it is fulfilled, and the writer goes on meanwhile.
+    func committed(_ commit: ServiceCommit) -> CommitReceipt
 }
 
 extension CommitSink {

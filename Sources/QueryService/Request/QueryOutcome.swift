@@ -10,7 +10,7 @@ package struct QueryOutcome: Sendable {
     package var lastInsertRowid: Int64?
     /// Rows beyond the limits were left out.
     package var truncated: Bool
-    /// What the ``CommitSink`` returned for the last commit the query made; nil when it made none.
+    /// What the ``CommitSink`` promised for the last commit the query made; nil when it made none.
     package var receipt: String?
     /// The client has a transaction open.
     package var inTransaction: Bool

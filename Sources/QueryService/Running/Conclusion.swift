@@ -8,9 +8,12 @@ enum Conclusion {
     /// A reader found that it writes.
     case handOn
 
-    func tell(_ control: QueryControl) {
+    /// - Parameter receipt: the position of what the query committed.
+    func tell(_ control: QueryControl, receipt: String? = nil) {
         switch self {
-        case .completed(let outcome): control.sink.completed(outcome)
+        case .completed(var outcome):
+            outcome.receipt = receipt
+            control.sink.completed(outcome)
         case .failed(let failure): control.sink.failed(failure)
         case .cancelled(let reason, let rowCount):
             control.sink.cancelled(reason, rowCount: rowCount, duration: control.elapsed)

@@ -109,6 +109,9 @@ final class QueryControl: Sendable {
 
     var deadline: ContinuousClock.Instant? { state.withLock { $0.deadline } }
 
+    /// It has run: nothing about it can be late any more.
+    func endDeadline() { state.withLock { $0.deadline = nil } }
+
     /// Time in which the receiver does not read does not count: runs `body` without a deadline and moves it afterwards.
     func withoutDeadline<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
         let deadline = state.withLock { state in

@@ -8,7 +8,8 @@ final class QueryRun {
     let control: QueryControl
     var changes: Int64 = 0
     var lastInsertRowid: Int64?
-    var receipt: String?
+    /// Of the last commit.
+    var receipt: CommitReceipt?
     /// The statement that runs, counted from 0.
     var statementIndex = 0
     private(set) var rowCount = 0

@@ -33,9 +33,10 @@ final class WriterLane {
 
     var isInTransaction: Bool { session?.isInTransaction ?? false }
 
-    func run(_ control: QueryControl, generation: Int) -> Conclusion {
+    /// - Returns: how it ended, and the receipt of what it committed last, which its sink has to wait for.
+    func run(_ control: QueryControl, generation: Int) -> (Conclusion, CommitReceipt?) {
         let session: WriterSession
-        do { session = try open(generation: generation) } catch { return .failed(QueryFailure(error)) }
+        do { session = try open(generation: generation) } catch { return (.failed(QueryFailure(error)), nil) }
         if let commitSink { session.capture?.level = commitSink.captureLevel }
         let run = QueryRun(
             control,
@@ -54,6 +55,11 @@ final class WriterLane {
         } catch { ended = error }
         session.settle()
         run.flush()
+        return (conclusion(of: run, ended, on: session), run.receipt)
+    }
+
+    private func conclusion(of run: QueryRun, _ ended: Ended?, on session: WriterSession) -> Conclusion {
+        let control = run.control
         if session.isInTransaction, !control.request.allowsOpenTransaction {
             session.rollBack()
             if ended == nil {
@@ -74,7 +80,6 @@ final class WriterLane {
                     changes: run.changes,
                     lastInsertRowid: run.lastInsertRowid,
                     truncated: run.isTruncated,
-                    receipt: run.receipt,
                     inTransaction: session.isInTransaction
                 )
             )

@@ -9,20 +9,29 @@ import WireProtocol
 /// exactly once.
 ///
 /// With a watcher everything comes through it: the writer announces its commits, the watcher finds them among everybody's
-/// and delivers them at their place, and the writer waits for that, so that its query can say at what position it
-/// committed. Without one, for a database that nobody else can write, the writer publishes at once.
+/// and delivers them at their place, and only then the queries that made them end, so that they can say at what position.
+/// Without one, for a database that nobody else can write, the writer publishes at once.
 final class DatabaseFeed: Sendable {
-    /// How long the writer waits for its own commit to be delivered; beyond it the query ends without a position. Ten million
-    /// rows take seconds to read from the log, which nobody can lock; a file without a log can be locked by others.
-    static func deliveryTimeout(inLog: Bool) -> Duration { .seconds(inLog ? 60 : 5) }
+    /// How many commits the writer may be ahead of the watcher. The watcher reads several at a time for little more than
+    /// one; but the log cannot begin anew as long as it has not read it.
+    static let maxUndelivered: UInt64 = 64
+    /// How long the writer waits for its commits to be delivered before it goes on. Ten million rows take seconds to read from
+    /// the log.
+    static let deliveryTimeout: Duration = .seconds(60)
+    /// The same for a file without a log, of which each commit has to be compared before the next one, and which others can
+    /// lock. The query ends without a position then.
+    static let comparisonTimeout: Duration = .seconds(5)
+
+    /// A commit of the writer that the watcher has not delivered.
+    private struct Announced {
+        var commit: ServiceCommit
+        var receipt: CommitReceipt
+    }
 
     private struct State {
         var watcher: DatabaseWatcher?
         var lastToken: UInt64 = 0
-        /// Commits that were announced and not delivered.
-        var announced: [UInt64: ServiceCommit] = [:]
-        /// Where the last commit of the writer was delivered: it waits for each before it makes the next.
-        var lastDelivered: (token: UInt64, position: Position)?
+        var announced: [UInt64: Announced] = [:]
         var level = CaptureLevel.counts
     }
 
@@ -61,6 +70,12 @@ final class DatabaseFeed: Sendable {
             return state.watcher
         }
         watcher?.stop()
+        // What the watcher did not get to.
+        let left = state.withLock { state in
+            defer { state.announced = [:] }
+            return state.announced.values
+        }
+        for announced in left { announced.receipt.fulfil(nil) }
     }
 
     var watcher: DatabaseWatcher? { state.withLock { $0.watcher } }
@@ -88,13 +103,17 @@ extension DatabaseFeed: CommitSink {
 
     func didNotCommit() { watcher?.ownCommits.didNotCommit() }
 
-    func committed(_ commit: ServiceCommit) -> String? {
+    func committed(_ commit: ServiceCommit) -> CommitReceipt {
+        let receipt = CommitReceipt()
         let (watcher, token) = state.withLock { state in
             state.lastToken += 1
-            if state.watcher != nil { state.announced[state.lastToken] = commit }
+            if state.watcher != nil { state.announced[state.lastToken] = Announced(commit: commit, receipt: receipt) }
             return (state.watcher, state.lastToken)
         }
-        guard let watcher else { return publisher.publish(commit.changes, by: commit)?.description }
+        guard let watcher else {
+            receipt.fulfil(publisher.publish(commit.changes, by: commit)?.description)
+            return receipt
+        }
         watcher.ownCommits.didCommit(
             OwnCommits.Commit(
                 token: token,
@@ -102,11 +121,18 @@ extension DatabaseFeed: CommitSink {
                 changes: commit.changes
             )
         )
-        let timeout = Self.deliveryTimeout(inLog: commit.walFrameCount != nil)
-        if !watcher.ownCommits.waitUntilDelivered(token, atMost: timeout) {
-            logger.warning("a commit of the service was not delivered in time", metadata: ["token": "\(token)"])
+        if commit.walFrameCount == nil {
+            wait(for: token, of: watcher, atMost: Self.comparisonTimeout)
+            receipt.fulfil(nil)
+        } else if token > Self.maxUndelivered {
+            wait(for: token - Self.maxUndelivered, of: watcher, atMost: Self.deliveryTimeout)
         }
-        return state.withLock { $0.lastDelivered?.token == token ? $0.lastDelivered?.position.description : nil }
+        return receipt
+    }
+
+    private func wait(for token: UInt64, of watcher: DatabaseWatcher, atMost timeout: Duration) {
+        guard !watcher.ownCommits.waitUntilDelivered(token, atMost: timeout) else { return }
+        logger.warning("a commit of the service was not delivered in time", metadata: ["token": "\(token)"])
     }
 }
 
@@ -116,13 +142,11 @@ extension DatabaseFeed: DatabaseEventSink {
     func receive(_ event: DatabaseEvent) {
         switch event {
         case .transaction(let transaction):
-            let author = transaction.token.flatMap { token in
+            let announced = transaction.token.flatMap { token in
                 state.withLock { $0.announced.removeValue(forKey: token) }
             }
-            let position = publisher.publish(transaction.changes, by: author)
-            if let token = transaction.token, let position {
-                state.withLock { $0.lastDelivered = (token, position) }
-            }
+            let position = publisher.publish(transaction.changes, by: announced?.commit)
+            announced?.receipt.fulfil(position?.description)
         case .epochChanged(let reason):
             logger.warning("a new epoch begins", metadata: ["reason": "\(reason)"])
             publisher.beginEpoch()

@@ -84,7 +84,7 @@ public final class TablecastService: Sendable {
         return RunningQuery(handle: queries.submit(request, for: requester.key, sink: sink))
     }
 
-    /// Runs a query to one JSON document. `onEnd` is called once, on the query's thread.
+    /// Runs a query to one JSON document. `onEnd` is called once, on a thread of the service's.
     package func runToDocument(
         _ query: WireProtocol.QueryRequest,
         for requester: QueryRequester,

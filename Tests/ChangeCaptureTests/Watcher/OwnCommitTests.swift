@@ -26,8 +26,8 @@ import Testing
             connection.setWALHook { [frames] _, count in frames.last = count }
         }
 
-        /// Runs a transaction and returns its token once it was delivered.
-        func commit(_ sql: String, changes: ChangeSet? = nil) throws -> UInt64? {
+        /// Runs a transaction and returns its token once it was delivered, or once the one so many before it was.
+        func commit(_ sql: String, changes: ChangeSet? = nil, ahead: UInt64 = 0) throws -> UInt64? {
             frames.last = nil
             // VACUUM calls no commit hook.
             if sql == "VACUUM" { own.willCommit() }
@@ -39,7 +39,7 @@ import Testing
             }
             token += 1
             own.didCommit(.init(token: token, frameCount: frames.last.map { UInt32($0) }, changes: changes))
-            return own.waitUntilDelivered(token, atMost: .seconds(30)) ? token : nil
+            return own.waitUntilDelivered(token - min(token, ahead), atMost: .seconds(30)) ? token : nil
         }
     }
 
@@ -60,7 +60,8 @@ import Testing
         #expect(log.transactions.allSatisfy { $0.changes.origin == .service })
     }
 
-    @Test func `own and foreign commits interleave exactly`() throws {
+    @Test(arguments: [0, 64])
+    func `own and foreign commits interleave exactly, also when our writer goes ahead`(ahead: UInt64) throws {
         let database = try TemporaryDatabase()
         let created = try ForeignWriterProcess(database.path, ["mode=create"]).finish()
         #expect(created.status == 0)
@@ -89,7 +90,7 @@ import Testing
         let writer = try OwnWriter(database.path, watcher.ownCommits)
         for sequence in 1...150 {
             let sql = "BEGIN IMMEDIATE; INSERT INTO ledger(writer, seq) VALUES(99, \(sequence)); COMMIT"
-            #expect(try writer.commit(sql) != nil)
+            #expect(try writer.commit(sql, ahead: ahead) != nil)
         }
         for process in foreign { #expect(try process.finish().status == 0) }
         #expect(try writer.commit("INSERT INTO ledger(writer, seq) VALUES(99, 151)") != nil)

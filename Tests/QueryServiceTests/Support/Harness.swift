@@ -76,6 +76,9 @@ final class CommitLog: CommitSink {
         var level = CaptureLevel.values
         var begun = 0
         var failed = 0
+        var isWithholding = false
+        var withheld: [(receipt: CommitReceipt, position: String)] = []
+        var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
     private let state = Mutex(State())
     let readsLog: Bool
@@ -91,10 +94,41 @@ final class CommitLog: CommitSink {
     func willCommit() { state.withLock { $0.begun += 1 } }
     func didNotCommit() { state.withLock { $0.failed += 1 } }
 
-    func committed(_ commit: ServiceCommit) -> String? {
+    func committed(_ commit: ServiceCommit) -> CommitReceipt {
         state.withLock { state in
             state.commits.append(commit)
-            return "test:\(state.commits.count)"
+            let count = state.commits.count
+            for waiter in state.waiters where waiter.count <= count { waiter.continuation.resume() }
+            state.waiters.removeAll { $0.count <= count }
+            let position = "test:\(count)"
+            guard state.isWithholding else { return CommitReceipt(known: position) }
+            let receipt = CommitReceipt()
+            state.withheld.append((receipt, position))
+            return receipt
+        }
+    }
+
+    /// Keeps the positions of what is committed from now on to itself.
+    func withholdReceipts() { state.withLock { $0.isWithholding = true } }
+
+    func fulfilReceipts() {
+        let withheld = state.withLock { state in
+            defer { (state.withheld, state.isWithholding) = ([], false) }
+            return state.withheld
+        }
+        for (receipt, position) in withheld { receipt.fulfil(position) }
+    }
+
+    /// Suspends until so many transactions were committed.
+    func wait(for count: Int) async {
+        await withCheckedContinuation { continuation in
+            state.withLock { state in
+                if state.commits.count >= count {
+                    continuation.resume()
+                } else {
+                    state.waiters.append((count, continuation))
+                }
+            }
         }
     }
 }
