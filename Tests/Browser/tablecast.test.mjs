@@ -1,8 +1,9 @@
 // The JavaScript client against a server made of code: `node --test Tests/Browser`. Node 20 and later, nothing to install.
 
 import assert from "node:assert/strict";
+import { createServer } from "node:net";
 import { test } from "node:test";
-import { connect, decodeValue, encodeValue, InvalidText } from "../../Sources/TablecastWeb/Page/tablecast.js";
+import { connect, decodeValue, encodeValue, InvalidText, Real } from "../../Sources/TablecastWeb/Page/tablecast.js";
 
 /** A server of one test: every socket that the client opens, and what was sent on each. */
 class FakeServer {
@@ -15,6 +16,7 @@ class FakeServer {
     this.#answers = answers;
     this.WebSocket = class {
       sent = [];
+      texts = [];
       constructor(url, protocols) {
         Object.assign(this, { url: new URL(url), protocols });
         server.sockets.push(this);
@@ -23,6 +25,7 @@ class FakeServer {
       }
       send(text) {
         const message = JSON.parse(text);
+        this.texts.push(text);
         this.sent.push(message);
         if (message.type === "heartbeat" && server.heartbeats !== false) {
           queueMicrotask(() => this.push("heartbeat", "notifications", {}, { replyTo: message.id }));
@@ -434,5 +437,125 @@ test("a listener that throws is reported and stops nobody else", async (context)
   client.on("message", () => (heard += 1));
   server.socket.push("heartbeat", "notifications", {});
   assert.deepEqual([reported, heard], [["mine"], 1]);
+  client.close();
+});
+
+test("a handshake that failed with an error alone, as in Node 20, is tried again", async () => {
+  const server = new FakeServer({ answers: false });
+  const client = server.connect();
+  server.socket.onerror({});
+  assert.equal(client.state, "waiting");
+  await server.until(() => server.sockets.length === 2);
+  server.socket.onopen();
+  server.socket.onerror({});
+  assert.equal(client.state, "connecting", "of an open connection the close event will tell");
+  server.socket.push("connection:ack", "notifications", ack);
+  await client.ready;
+  client.close();
+});
+
+test("Node's own WebSocket comes back to a server that was away", { skip: typeof WebSocket === "undefined" && "node --experimental-websocket" }, async () => {
+  const closed = createServer();
+  await new Promise((resolve) => closed.listen(0, "127.0.0.1", resolve));
+  const { port } = closed.address();
+  await new Promise((resolve) => closed.close(resolve));
+  const client = connect(`ws://127.0.0.1:${port}/ws`, { minRetryDelay: 1, maxRetryDelay: 4 });
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    while (client.state !== "waiting") await next(client, "state");
+    assert.equal(client.attempt, attempt);
+    await next(client, "state");
+  }
+  client.close();
+});
+
+test("a connection that is never acknowledged counts as lost", async () => {
+  const server = new FakeServer({ answers: false });
+  const client = server.connect({ connectTimeout: 5 });
+  const silent = server.socket;
+  silent.onopen();
+  await server.until(() => silent.closedWith !== undefined && server.sockets.length === 2);
+  assert.equal(client.lastClose.reason, "the server did not answer in time");
+  server.socket.push("connection:ack", "notifications", ack);
+  await client.ready;
+  client.close();
+});
+
+test("a table whose columns are called op and key is a table like any other", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const subscription = client.subscribe("tables", { tables: ["odd"], snapshot: true });
+  await server.sent("subscribe");
+  const snapshot = next(subscription, "snapshot");
+  const row = { op: "insert", key: null, data: { $base64: "AQ==" }, n: { $int64: "9007199254740993" } };
+  server.socket.push("table:snapshot", "tables", { tableName: "odd", columns: ["op", "key", "data", "n"], rows: [row], last: true });
+  assert.deepEqual((await snapshot).rows, [{ op: "insert", key: null, data: new Uint8Array([1]), n: 9007199254740993n }]);
+  client.close();
+});
+
+test("a query that ended before its cancel arrived is no error; a cancel of an unknown one is", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const errors = [];
+  client.on("error", ({ code, message }) => errors.push([code, message]));
+  const query = client.query("SELECT 1");
+  await server.sent("query:execute");
+  query.cancel();
+  const late = await server.sent("query:cancel");
+  server.socket.push("query:complete", "queries", { queryId: query.id, rowCount: 0, duration: 0, changes: 0 });
+  server.socket.push("error", "notifications", { code: "QUERY_NOT_FOUND", message: "over" }, { replyTo: late.id });
+  client.cancel("nothing");
+  const unknown = await server.sent("query:cancel");
+  server.socket.push("error", "notifications", { code: "QUERY_NOT_FOUND", message: "unknown" }, { replyTo: unknown.id });
+  assert.deepEqual(errors, [["QUERY_NOT_FOUND", "unknown"]]);
+  client.close();
+});
+
+test("an abort stops the iteration of rows that are here already", async () => {
+  for (const rowFormat of ["arrays", "objects"]) {
+    const server = new FakeServer();
+    const client = server.connect();
+    const controller = new AbortController();
+    const query = client.query("SELECT 1", { signal: controller.signal, rowFormat });
+    await server.sent("query:execute");
+    for (const offset of [0, 2]) {
+      server.socket.push("query:rows", "queries", { queryId: query.id, statementIndex: 0, columns: ["a"], rows: [[offset], [offset + 1]], offset });
+    }
+    server.socket.push("query:complete", "queries", { queryId: query.id, rowCount: 4, duration: 0, changes: 0 });
+    await query.result;
+    let rows = 0;
+    const iteration = (async () => {
+      for await (const _ of query) {
+        rows += 1;
+        controller.abort(new Error("enough"));
+      }
+    })();
+    await assert.rejects(iteration, { message: "enough" });
+    assert.equal(rows, 1);
+    client.close();
+  }
+});
+
+test("the iteration of a subscription that is refused, or closed for good, ends with the error", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const refused = client.subscribe("tables", { rows: "bogus" });
+  const request = await server.sent("subscribe");
+  const before = refused[Symbol.asyncIterator]().next();
+  server.socket.push("error", "notifications", { code: "INVALID_MESSAGE", message: "rows" }, { replyTo: request.id });
+  await assert.rejects(before, { code: "INVALID_MESSAGE" });
+  await assert.rejects(refused[Symbol.asyncIterator]().next(), { code: "INVALID_MESSAGE" });
+  const other = client.subscribe("queries");
+  const message = other[Symbol.asyncIterator]().next();
+  server.socket.drop(4401, "expired");
+  await assert.rejects(message, { code: "CLOSED", closeCode: 4401 });
+});
+
+test("a whole number arrives as REAL where it is asked for", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  client.query("SELECT ?, ?, ?, ?, ?, ?", { params: [new Real(3), new Real("-0"), new Real(0.5), new Real(1e21), 3, "3.0"] }).result.catch(() => {});
+  await server.sent("query:execute");
+  assert.match(server.socket.texts.find((text) => text.includes("query:execute")), /"params":\[3\.0,-0\.0,0\.5,1e\+21,3,"3\.0"\]/);
+  assert.deepEqual(encodeValue(new Real(Infinity)), { $real: "Infinity" });
   client.close();
 });

@@ -4,7 +4,7 @@
 export type Value = null | number | bigint | string | Uint8Array | InvalidText;
 
 /** What a parameter may be. A boolean becomes 0 or 1, NaN becomes NULL (as in SQLite itself). */
-export type Parameter = Value | boolean | undefined | ArrayBuffer | ArrayBufferView;
+export type Parameter = Value | Real | boolean | undefined | ArrayBuffer | ArrayBufferView;
 
 export type Row = Record<string, Value>;
 export type Channel = "queries" | "tables" | "notifications" | "collaboration";
@@ -24,6 +24,8 @@ export interface ConnectOptions {
   minRetryDelay?: number;
   /** Longest delay before a reconnect, in milliseconds. Default 20 000. */
   maxRetryDelay?: number;
+  /** Milliseconds until a connection must be acknowledged; then it counts as lost, and is tried again. Default 10 000. */
+  connectTimeout?: number;
   /** Milliseconds between heartbeats; at most the server's own interval. Default 10 000. */
   heartbeatInterval?: number;
 }
@@ -147,6 +149,7 @@ export interface SubscriptionEvents {
   end: TablecastError | undefined;
 }
 
+/** Iterates over its messages until `close()`; throws when the server refuses it, or closes the connection for good. */
 export interface Subscription extends AsyncIterable<Envelope> {
   readonly channel: Channel;
   /** Everything up to here was delivered. */
@@ -163,9 +166,10 @@ export interface Subscription extends AsyncIterable<Envelope> {
 export interface QueryOptions {
   /** For `?` by place as an array, for `:name` as an object. */
   params?: Parameter[] | Record<string, Parameter>;
-  /** Cancels the query; `result` and iteration then reject with the signal's reason. */
+  /** Cancels the query; `result` and iteration then reject with the signal's reason, rows not yet read are dropped. */
   signal?: AbortSignal;
   queryId?: string;
+  /** Where several columns bear one name, an object keeps the last of them: `arrays` keeps them all. */
   rowFormat?: "objects" | "arrays";
   maxRows?: number;
   /** Milliseconds. */
@@ -260,6 +264,7 @@ export interface Presence {
 
 /** `code` is the server's (`SQL_ERROR`, `BUSY`, …) or `CANCELLED`, `DISCONNECTED`, `CLOSED`. */
 export class TablecastError extends Error {
+  constructor(message: string, code: string, details?: object);
   readonly code: string;
   readonly details?: unknown;
   readonly sqliteCode?: number;
@@ -268,6 +273,12 @@ export class TablecastError extends Error {
   /** Of `CANCELLED`. */
   readonly reason?: "client" | "timeout" | "disconnect" | "shutdown";
   readonly closeCode?: number;
+}
+
+/** A parameter that arrives as REAL though it is whole: JavaScript has one kind of number, and writes 3.0 as 3. */
+export class Real {
+  constructor(value: number | string);
+  readonly value: number;
 }
 
 /** TEXT whose bytes are not UTF-8. */

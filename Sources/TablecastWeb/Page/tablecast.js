@@ -6,6 +6,7 @@ const FINAL_CLOSE_CODES = new Set([1002, 1003, 1007, 1009, 4400, 4401, 4403]);
 const PROMPT_CLOSE_CODES = new Set([4408, 4413]); // nothing is wrong with the server: come back at once
 const CURSOR_INTERVAL_MS = 50; // the server lets 20 cursors a second through
 const STABLE_CONNECTION_MS = 5_000; // a connection that held this long starts the backoff anew
+const CANCEL = "cancel-"; // begins the ids of requests whose QUERY_NOT_FOUND says only that the query was quicker
 
 /** Opens a connection that reopens itself until `close()`. */
 export function connect(url, options = {}) {
@@ -29,6 +30,13 @@ export class InvalidText {
   }
   toString() {
     return new TextDecoder().decode(this.bytes);
+  }
+}
+
+/** A parameter that arrives as REAL though it is whole: JavaScript has one kind of number, and writes 3.0 as 3. */
+export class Real {
+  constructor(value) {
+    this.value = Number(value);
   }
 }
 
@@ -61,6 +69,7 @@ export function encodeValue(value) {
       return { $int64: String(value) };
   }
   if (value === null) return null;
+  if (value instanceof Real) return Number.isInteger(value.value) ? value : encodeValue(value.value);
   if (value instanceof InvalidText) return { $text: base64FromBytes(value.bytes) };
   if (value instanceof ArrayBuffer) return { $base64: base64FromBytes(new Uint8Array(value)) };
   if (ArrayBuffer.isView(value)) {
@@ -84,20 +93,37 @@ function decodeRecord(record) {
   return record;
 }
 
-/** Rows come as arrays in the columns' order, as objects by column, or as changes; an unknown shape is left alone. */
+/** In place. What a row looks like is told by the message's type, never by its fields: a table may have columns of any name. */
+const ROW_DECODERS = { "query:rows": decodeRow, "table:snapshot": decodeRow, "table:modified": decodeChange };
+
+/** An array in the columns' order, or an object by column. */
 function decodeRow(row) {
-  if (Array.isArray(row)) {
-    for (let index = 0; index < row.length; index++) {
-      if (row[index] !== null && typeof row[index] === "object") row[index] = decodeValue(row[index]);
-    }
-    return row;
+  if (!Array.isArray(row)) return decodeRecord(row);
+  for (let index = 0; index < row.length; index++) {
+    if (row[index] !== null && typeof row[index] === "object") row[index] = decodeValue(row[index]);
   }
-  if (typeof row?.op !== "string" || typeof row.key !== "object") return decodeRecord(row);
-  decodeRecord(row.key);
-  decodeRecord(row.before);
-  decodeRecord(row.after);
-  row.rowid = decodeValue(row.rowid);
   return row;
+}
+
+function decodeChange(change) {
+  decodeRecord(change.key);
+  decodeRecord(change.before);
+  decodeRecord(change.after);
+  if (change.rowid !== undefined) change.rowid = decodeValue(change.rowid);
+}
+
+const REAL_MARK = `real-${crypto.getRandomValues(new Uint32Array(4)).join("-")}:`; // in nobody's text by chance
+const MARKED_REALS = new RegExp(`"${REAL_MARK}([^"]+)"`, "g");
+
+/** JSON in which a whole `Real` keeps its point. */
+function stringify(message) {
+  const text = JSON.stringify(message, (_, value) => (value instanceof Real ? REAL_MARK + realText(value.value) : value));
+  return text.includes(REAL_MARK) ? text.replace(MARKED_REALS, "$1") : text;
+}
+
+function realText(number) {
+  const text = Object.is(number, -0) ? "-0" : String(number);
+  return text.includes("e") ? text : `${text}.0`;
 }
 
 function bytesFromBase64(text) {
@@ -160,6 +186,7 @@ class Client extends Emitter {
   #queries = new Map();
   #presence;
   #retryTimer;
+  #connectTimer;
   #heartbeatTimer;
   #heartbeat;
   #heardAt = 0;
@@ -172,7 +199,7 @@ class Client extends Emitter {
     if (!this.#WebSocket) throw new TypeError("there is no WebSocket here: give its constructor as options.WebSocket");
     this.#url = new URL(url, globalThis.location?.href);
     this.#url.protocol = this.#url.protocol.replace(/^http/, "ws");
-    this.#options = { minRetryDelay: 500, maxRetryDelay: 20_000, ...options };
+    this.#options = { minRetryDelay: 500, maxRetryDelay: 20_000, connectTimeout: 10_000, ...options };
     this.#username = options.username;
     globalThis.addEventListener?.("online", this.#retryWhenOnline);
     this.#open();
@@ -235,7 +262,9 @@ class Client extends Emitter {
 
   /** Asks the server to stop a query of this connection. */
   cancel(queryId) {
-    if (this.state === "open") this._send("query:cancel", { queryId });
+    const query = this.#queries.get(queryId);
+    if (query) query.cancel();
+    else if (this.state === "open") this._send("query:cancel", { queryId });
   }
 
   close() {
@@ -246,8 +275,13 @@ class Client extends Emitter {
 
   _send(type, data, fields = {}) {
     const id = fields.id ?? this.#ids();
-    this.#socket.send(JSON.stringify({ id, type, ...fields, data }));
+    this.#socket.send(stringify({ id, type, ...fields, data }));
     return id;
+  }
+
+  /** Stops a query that has been sent; that it may end by itself before the server hears of it is no error. */
+  _cancel(queryId) {
+    if (this.state === "open") this._send("query:cancel", { queryId }, { id: CANCEL + this.#ids() });
   }
 
   _forget(subscription) {
@@ -266,9 +300,16 @@ class Client extends Emitter {
     if (this.#options.accessToken) url.searchParams.set("access_token", this.#options.accessToken);
     const socket = new this.#WebSocket(url.href, [SUBPROTOCOL]);
     this.#socket = socket;
+    let hasOpened = false;
+    socket.onopen = () => (hasOpened = true);
     socket.onmessage = (event) => socket === this.#socket && this.#receive(event.data);
     socket.onclose = (event) => socket === this.#socket && this.#lost(event.code, event.reason);
-    socket.onerror = () => {}; // a close event follows and says more
+    // A close event follows and says more; only Node 20 sends none after a handshake that failed.
+    socket.onerror = () => socket === this.#socket && !hasOpened && this.#lost(1006, "");
+    this.#connectTimer = setTimeout(() => {
+      this.#lost(1006, "the server did not answer in time");
+      socket.close();
+    }, this.#options.connectTimeout);
   }
 
   #receive(text) {
@@ -276,7 +317,7 @@ class Client extends Emitter {
     const message = JSON.parse(text);
     const { type, data } = message;
     if (isNewer(message.position, this.position)) this.position = message.position;
-    if (Array.isArray(data?.rows)) data.rows.forEach(decodeRow);
+    if (Array.isArray(data?.rows) && Object.hasOwn(ROW_DECODERS, type)) data.rows.forEach(ROW_DECODERS[type]);
 
     if (type === "connection:ack") this.#acknowledged(data);
     if (type === "heartbeat" && this.#heartbeat && this.#heartbeat.id === message.replyTo) {
@@ -292,6 +333,7 @@ class Client extends Emitter {
   }
 
   #acknowledged(data) {
+    clearTimeout(this.#connectTimer);
     this.clientId = data.clientId;
     this.userId = data.userId ?? data.clientId;
     this.server = data.serverInfo;
@@ -305,6 +347,7 @@ class Client extends Emitter {
   }
 
   #refused({ replyTo, data }) {
+    if (data.code === "QUERY_NOT_FOUND" && replyTo?.startsWith(CANCEL)) return;
     const error = new TablecastError(data.message, data.code, { details: data.details });
     const owner = [...this.#queries.values(), ...this.#subscriptions.values()].find((each) => each._request === replyTo);
     if (replyTo !== undefined && owner) owner._fail(error);
@@ -347,6 +390,7 @@ class Client extends Emitter {
     this.latency = undefined;
     this.lastClose = { code, reason };
     this.#heartbeat = undefined;
+    clearTimeout(this.#connectTimer);
     clearInterval(this.#heartbeatTimer);
     for (const subscription of this.#subscriptions.values()) subscription._lost();
     for (const query of this.#queries.values()) query._lost();
@@ -361,7 +405,7 @@ class Client extends Emitter {
     globalThis.removeEventListener?.("online", this.#retryWhenOnline);
     this.#setState("closed");
     for (const query of this.#queries.values()) query._fail(this.#closedError());
-    for (const subscription of this.#subscriptions.values()) subscription._end(this.#closedError());
+    for (const subscription of this.#subscriptions.values()) subscription._end(code === 1000 ? undefined : this.#closedError());
   }
 
   #closedError() {
@@ -397,6 +441,7 @@ class Subscription extends Emitter {
   #started = false;
   #ready = settleable();
   #ended = false;
+  #error;
 
   constructor(client, channel, options, ids) {
     super();
@@ -425,17 +470,19 @@ class Subscription extends Emitter {
     this.#client._forget(this);
   }
 
-  /** Messages one by one, until the subscription is closed. */
+  /** Messages one by one, until the subscription is closed; throws when it is refused, or the connection is closed for good. */
   async *[Symbol.asyncIterator]() {
     const queue = [];
     let wake = () => {};
     const stops = [
       this.on("message", (message) => (queue.push(message), wake())),
+      this.on("error", () => wake()),
       this.on("end", () => wake()),
     ];
     try {
       while (true) {
         while (queue.length > 0) yield queue.shift();
+        if (this.#error) throw this.#error;
         if (this.#ended) return;
         await new Promise((resolve) => (wake = resolve));
       }
@@ -455,6 +502,7 @@ class Subscription extends Emitter {
     this.#isSnapshotComplete = !this.#awaitsSnapshot;
     const isExact = filters.tables?.every((name) => !/[*?[]/.test(name));
     this.#incomplete = isExact ? new Set(filters.tables) : undefined;
+    this.#error = undefined;
     this._request = this.#ids(); // before sending: a fake socket may answer at once
     if (data.snapshot) this._emit("reset", undefined);
     this.#client._send("subscribe", data, { id: this._request, channel: this.channel });
@@ -503,6 +551,7 @@ class Subscription extends Emitter {
   }
 
   _fail(error) {
+    this.#error = error;
     this.#ready.reject(error);
     this._emit("error", error);
   }
@@ -510,6 +559,7 @@ class Subscription extends Emitter {
   _end(error) {
     if (this.#ended) return;
     this.#ended = true;
+    this.#error = error;
     this.#ready.reject(error ?? new TablecastError("the subscription was closed", "CLOSED"));
     this._emit("end", error);
   }
@@ -554,7 +604,7 @@ class Query extends Emitter {
   /** Asks the server to stop; iteration and `result` then end with code `CANCELLED`. */
   cancel() {
     if (this._finished) return;
-    if (this._request !== undefined) this.#client.cancel(this.id);
+    if (this._request !== undefined) this.#client._cancel(this.id);
     else this._fail(new TablecastError("cancelled before it was sent", "CANCELLED", { reason: "client" }));
   }
 
@@ -562,7 +612,10 @@ class Query extends Emitter {
   async *batches() {
     try {
       while (true) {
-        while (this.#batches.length > 0) yield this.#batches.shift();
+        while (this.#batches.length > 0) {
+          this.#signal?.throwIfAborted();
+          yield this.#batches.shift();
+        }
         if (this.#error) throw this.#error;
         if (this._finished) return;
         await new Promise((resolve) => (this.#wake = resolve));
@@ -575,13 +628,16 @@ class Query extends Emitter {
   /** Rows one by one: objects by column name, or arrays with `rowFormat: "arrays"`. */
   async *[Symbol.asyncIterator]() {
     for await (const { columns, rows } of this.batches()) {
-      if (this.#rowFormat === "arrays") yield* rows;
-      else for (const row of rows) yield Object.fromEntries(columns.map((name, index) => [name, row[index]]));
+      for (const row of rows) {
+        this.#signal?.throwIfAborted();
+        yield this.#rowFormat === "arrays" ? row : Object.fromEntries(columns.map((name, index) => [name, row[index]]));
+      }
     }
   }
 
   #abort = () => {
     this.cancel();
+    this.#batches = [];
     this._fail(this.#signal.reason);
   };
 
@@ -603,6 +659,7 @@ class Query extends Emitter {
         this.#batches.push({ ...data, columns: data.columns.map((column) => column.name ?? column) });
         return this.#wake();
       case "query:complete":
+        if (data.lastInsertRowid !== undefined) data.lastInsertRowid = decodeValue(data.lastInsertRowid);
         return this.#finish(() => this.#result.resolve(data));
       case "query:error": {
         const { error, code, sqliteCode, sqlOffset } = data;
