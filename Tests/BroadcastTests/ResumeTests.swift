@@ -279,6 +279,36 @@ import WireProtocol
         #expect(outlet.take() == ["subscribed tables e:1", "e:2 t none"])
     }
 
+    @Test func `nothing of a snapshot comes after what ended its subscription`() throws {
+        for endings in [[ClientChange.unsubscribe], [.subscribe], [.hold], [.unsubscribe, .hold]] {
+            let test = TestHub()
+            let (client, outlet) = test.connect()
+            let hold = try test.hub.hold(client, .everything)
+            let answers = Answers()
+            test.hub.send(EncodedMessage("acknowledged"), under: hold) { answers.add($0) }
+            for ending in endings {
+                switch ending {
+                case .unsubscribe: test.hub.unsubscribe(client, from: .tables)
+                case .subscribe: test.subscribeToTables(client)
+                case .hold: _ = try test.hub.hold(client, .everything)
+                }
+            }
+            // In one batch with what ends it, and later.
+            test.hub.send(EncodedMessage("rows"), under: hold) { answers.add($0) }
+            test.run()
+            test.hub.send(EncodedMessage("more rows"), under: hold) { answers.add($0) }
+            test.run()
+            let received = outlet.take()
+            #expect(received.first == "acknowledged")
+            #expect(!received.contains { $0.hasSuffix("rows") })
+            #expect(answers.all == [false, true, false])
+        }
+    }
+
+    private enum ClientChange {
+        case unsubscribe, subscribe, hold
+    }
+
     @Test func `a snapshot that failed ends its own subscription and no other`() throws {
         let test = TestHub()
         let (client, outlet) = test.connect()

@@ -27,6 +27,21 @@ import WireProtocol
         #expect(test.hub.statistics.clients == 1)
     }
 
+    @Test func `a client that is closed between two drains is counted at once`() {
+        var limits = limits(queuedBytes: 1 << 20)
+        limits.replayChunkBytes = 100
+        limits.resumeQueuedBytes = 1 << 20
+        let test = TestHub(limits: limits)
+        let (client, outlet) = test.connect()
+        for _ in 0..<5 { test.publish("t") }
+        test.subscribeToTables(client, since: 0)
+        outlet.isStalled = true
+        outlet.onWrite = { outlet.queuedBytes = 2 << 20 }
+        test.run()
+        #expect(outlet.closed == .tooSlow)
+        #expect(test.hub.statistics.closedAsTooSlow == 1)
+    }
+
     @Test func `a closed client is let go`() {
         let test = TestHub(limits: limits(queuedBytes: 10))
         weak var outlet: TestOutlet?

@@ -180,6 +180,23 @@ test("a lost connection resumes after the last complete transaction and delivers
   client.close();
 });
 
+test("the answer to a subscribe that was replaced is no error of anybody's", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const errors = [];
+  client.on("error", ({ code }) => errors.push(code));
+  const subscription = client.subscribe("tables", { snapshot: true });
+  const first = await server.sent("subscribe");
+  subscription.update({ tables: ["a"] });
+  const second = await server.sent("subscribe");
+  server.socket.push("subscribed", "tables", { channel: "tables", position: "e:7" }, { replyTo: second.id });
+  server.socket.push("error", "notifications", { message: "replaced", code: "INTERRUPTED" }, { replyTo: first.id });
+  await subscription.ready;
+  server.socket.push("error", "notifications", { message: "gone", code: "DATABASE_GONE" });
+  assert.deepEqual(errors, ["DATABASE_GONE"]);
+  client.close();
+});
+
 test("what can't be replayed is told, and a snapshot is asked for anew", async () => {
   const server = new FakeServer();
   const client = server.connect();

@@ -1,3 +1,4 @@
+import Foundation
 import Tablecast
 import Testing
 import WireProtocol
@@ -108,7 +109,8 @@ import WireProtocol
         await running.service.shutDown()
     }
 
-    @Test func `a query that would run for hours is cancelled at once, and the server goes on`() async throws {
+    @Test func `a query that would run for hours is cancelled from anywhere at once, and the server goes on`() async throws
+    {
         let running = try await start()
         let client = try await TestClient(running.port)
         try await client.send(
@@ -116,11 +118,9 @@ import WireProtocol
         )
         _ = try await client.next(.queryProgress)
         let other = try await TestClient(running.port)
-        try await other.send(#"{"type":"query:cancel","id":"c","data":{"queryId":"long"}}"#)
-        guard case .error(let refused) = try await other.reply(to: "c").payload else { return }
-        #expect(refused.code == .forbidden)
         try await other.run("SELECT 1")
-        try await client.send(#"{"type":"query:cancel","data":{"queryId":"long"}}"#)
+        // Nobody is asked who he is here, so everybody may.
+        try await other.send(#"{"type":"query:cancel","data":{"queryId":"long"}}"#)
         guard case .queryCancelled(let cancelled) = try await client.next(.queryCancelled).payload else { return }
         #expect(cancelled.reason == .client)
         await client.close()
@@ -146,6 +146,69 @@ import WireProtocol
         #expect(try await again.next().header.position == position.advanced(by: 2))
         await again.close()
         await writer.close()
+        await running.service.shutDown()
+    }
+
+    @Test func `a snapshot that is ended before it begins is not acknowledged afterwards`() async throws {
+        let running = try await start("CREATE TABLE t(a); INSERT INTO t VALUES (1)")
+        let client = try await TestClient(running.port)
+        for round in 0..<50 {
+            let start = client.log.count
+            try await client.send(
+                #"{"type":"subscribe","channel":"tables","id":"s\#(round)","data":{"snapshot":true}}"#
+            )
+            try await client.send(#"{"type":"unsubscribe","channel":"tables","id":"u\#(round)"}"#)
+            _ = try await client.reply(to: "u\(round)")
+            // The answer to the snapshot may have come before, when it was quick.
+            if !client.log[start...].contains(where: { $0.header.replyTo == "s\(round)" }) {
+                guard case .error(let error) = try await client.reply(to: "s\(round)").payload else {
+                    Issue.record("acknowledged after it was unsubscribed")
+                    break
+                }
+                #expect(error.code == .interrupted)
+            }
+        }
+        #expect(try await client.drain().isEmpty)
+        await client.close()
+        await running.service.shutDown()
+    }
+
+    @Test func `a snapshot that is replaced leaves the subscription that replaced it`() async throws {
+        let running = try await start("CREATE TABLE t(a); CREATE TABLE u(a)")
+        let client = try await TestClient(running.port)
+        for round in 0..<50 {
+            let start = client.log.count
+            try await client.send(
+                #"{"type":"subscribe","channel":"tables","id":"s\#(round)","data":{"snapshot":true}}"#
+            )
+            try await client.send(
+                #"{"type":"subscribe","channel":"tables","id":"r\#(round)","data":{"tables":["t"]}}"#
+            )
+            _ = try await client.reply(to: "r\(round)")
+            if !client.log[start...].contains(where: { $0.header.replyTo == "s\(round)" }) {
+                #expect(try await client.reply(to: "s\(round)").header.type == .error)
+            }
+        }
+        try await client.run("INSERT INTO u VALUES (1); INSERT INTO t VALUES (1)")
+        let changes = client.log.compactMap { message in
+            if case .tableModified(let change) = message.payload { change.tableName } else { nil }
+        }
+        #expect(changes == ["t"])
+        await client.close()
+        await running.service.shutDown()
+    }
+
+    @Test func `a snapshot of a file that is gone says so, in answer to its request`() async throws {
+        let running = try await start("CREATE TABLE t(a)")
+        let client = try await TestClient(running.port)
+        for name in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: running.database.path + name) }
+        try await client.send(#"{"type":"subscribe","channel":"tables","id":"s","data":{"snapshot":true}}"#)
+        guard case .error(let error) = try await client.reply(to: "s").payload else {
+            Issue.record("a snapshot of nothing")
+            return
+        }
+        #expect(error.code == .databaseGone)
+        await client.close()
         await running.service.shutDown()
     }
 }

@@ -108,7 +108,17 @@ package final class Hub: Sendable {
     /// - Parameter whenTaken: Called on the client's event loop, once: with true when at most
     ///   ``HubLimits/resumeQueuedBytes`` wait for it, with false when it is gone.
     package func send(_ message: EncodedMessage, to client: ClientID, whenTaken: WhenTaken? = nil) {
-        append(.direct(message, to: client, whenTaken: whenTaken), for: client)
+        append(.direct(message, to: client, under: nil, whenTaken: whenTaken), for: client)
+    }
+
+    /// To a client whose subscription waits for its snapshot, and only while it does: what comes after the answer to an
+    /// `unsubscribe`, or to a `subscribe` that replaces it, would be taken for part of the next.
+    ///
+    /// - Parameter whenTaken: As with ``send(_:to:whenTaken:)``; with false also when the hold is over, and the message was
+    ///   not written.
+    package func send(_ message: EncodedMessage, under hold: Hold, whenTaken: @escaping WhenTaken) {
+        let item = QueueItem.direct(message, to: hold.client, under: hold.pin, whenTaken: whenTaken)
+        append(item, for: hold.client)
     }
 
     // MARK: Subscriptions
@@ -148,7 +158,7 @@ package final class Hub: Sendable {
     /// Subscribes a client to tables, and holds everything back until ``release(_:after:)``: what a snapshot needs.
     ///
     /// Hold first, then begin the read transaction of the snapshot, then send
-    /// ``EncodedMessage/subscribed(_:replyTo:)`` and the rows with their position, then release. Nothing is buffered for
+    /// ``EncodedMessage/subscribed(_:replyTo:)`` and the rows with their position under the hold, then release. Nothing is buffered for
     /// the client meanwhile: the history keeps what it will need, up to ``HistoryLimits/maxPinnedBytes``.
     package func hold(_ client: ClientID, _ filter: TableFilter) throws(ProtocolError) -> Hold {
         let result = sequencer.withLock { sequencer in

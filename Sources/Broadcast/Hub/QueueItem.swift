@@ -5,7 +5,8 @@ import WireProtocol
 enum QueueItem: Sendable {
     case publication(Delivery)
     case message(EncodedMessage, to: Audience)
-    case direct(EncodedMessage, to: ClientID, whenTaken: WhenTaken?)
+    /// With a pin, only while the client's subscription waits for that snapshot.
+    case direct(EncodedMessage, to: ClientID, under: History.Pin?, whenTaken: WhenTaken?)
     case change(ClientChange, of: ClientID)
     /// The epoch ended; the message tells whoever listens to tables.
     case reset(EncodedMessage)
@@ -21,7 +22,7 @@ enum QueueItem: Sendable {
     var byteCount: Int {
         switch self {
         case .publication(let delivery): delivery.publication.byteCount
-        case .message(let message, _), .direct(let message, _, _): message.json.readableBytes
+        case .message(let message, _), .direct(let message, _, _, _): message.json.readableBytes
         case .change, .reset, .closeEveryone: 0
         }
     }
@@ -34,12 +35,13 @@ enum QueueItem: Sendable {
             switch audience {
             case .everyone(let excluded), .channel(_, let excluded): excluded
             }
-        case .direct(_, let client, _), .change(_, let client): client
+        case .direct(_, let client, _, _), .change(_, let client): client
         }
     }
 }
 
-/// Called on the client's event loop: with true when the client can take more, with false when it is gone.
+/// Called on the client's event loop: with true when the client can take more, with false when the message will not be
+/// written.
 package typealias WhenTaken = @Sendable (Bool) -> Void
 
 /// A change of one client, at its place in the order of everything that is published.

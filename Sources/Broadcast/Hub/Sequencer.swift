@@ -114,11 +114,14 @@ struct Sequencer {
     }
 
     mutating func take(for shard: Int, adding done: ShardStatistics) -> Work {
-        statistics.add(done)
+        report(done)
         let queue = queues[shard]
         queues[shard] = ShardQueue(clients: queue.clients, interests: queue.interests)
         return Work(items: queue.items, hasOverflowed: queue.hasOverflowed)
     }
+
+    /// What a shard has done since it last said so.
+    mutating func report(_ done: ShardStatistics) { statistics.add(done) }
 
     // MARK: Subscriptions to tables
 
@@ -240,7 +243,7 @@ extension QueueItem {
     fileprivate var isChange: Bool {
         switch self {
         case .change, .reset, .closeEveryone: true
-        case .direct(_, _, let whenTaken): whenTaken != nil
+        case .direct(_, _, _, let whenTaken): whenTaken != nil
         case .publication, .message: false
         }
     }

@@ -23,8 +23,12 @@ extension Shard {
             client.subscriptions.forEachMessage(of: item) { frames.append($0) }
         case .message(let message, let audience):
             if client.isOpen, client.isIn(audience) { frames.append(message) }
-        case .direct(let message, _, let whenTaken):
+        case .direct(let message, _, let pin, let whenTaken):
             guard isNamed else { return }
+            guard client.isWaiting(for: pin) else {
+                whenTaken?(false)
+                return
+            }
             frames.append(message)
             if let whenTaken { client.waiting.append(whenTaken) }
         case .change(let change, _):
@@ -117,6 +121,13 @@ extension Shard {
 }
 
 extension Client {
+    /// Whether its subscription waits for this snapshot, if it is about one.
+    fileprivate func isWaiting(for snapshot: History.Pin?) -> Bool {
+        guard let snapshot else { return true }
+        if case .held(_, snapshot) = tables { return true }
+        return false
+    }
+
     fileprivate func isIn(_ audience: QueueItem.Audience) -> Bool {
         switch audience {
         case .everyone(let excluded): id != excluded

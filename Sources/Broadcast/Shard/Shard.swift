@@ -45,7 +45,11 @@ final class Shard {
         notLive[client.id.number] = nil
         let tables = client.tables
         client.tables = .none
+        // At once: nothing may be there to drain for a long time.
+        let done = done
+        self.done = ShardStatistics()
         sequencer.withLock { sequencer in
+            sequencer.report(done)
             sequencer.clientCameOrWent(client.id, by: -1)
             sequencer.forget(tables.filter, tables.pin)
         }
@@ -188,7 +192,7 @@ final class Shard {
     /// The client of an item is gone: what was reserved for it is given back.
     func settleUnclaimed(_ item: QueueItem) {
         switch item {
-        case .direct(_, _, let whenTaken): whenTaken?(false)
+        case .direct(_, _, _, let whenTaken): whenTaken?(false)
         case .change(.subscribeToTables(let filter, let start, _, _), _):
             sequencer.withLock { $0.forget(filter, start.pin) }
         default: break

@@ -44,14 +44,15 @@ struct SnapshotSender: Sendable {
         Task {
             defer { Self.running.subtract(1, ordering: .relaxed) }
             do {
-                try await run(request.filter, replyTo: replyTo, to: client, hold)
+                try await run(request.filter, replyTo: replyTo, hold)
             } catch {
-                fail("\(error)", replyTo: replyTo, hold)
+                fail(error, replyTo: replyTo, hold)
             }
         }
     }
 
-    private func run(_ filter: TableFilter, replyTo: String?, to client: ClientID, _ hold: Hub.Hold) async throws {
+    private func run(_ filter: TableFilter, replyTo: String?, _ hold: Hub.Hold) async throws {
+        guard hub.isHeld(hold) else { throw Self.replaced }
         let deadline = ContinuousClock.now + Self.maxDuration
         let publisher = publisher
         let (transaction, position) = try await watcher.beginRead { publisher.lastPosition }
@@ -59,9 +60,9 @@ struct SnapshotSender: Sendable {
             try SnapshotRows(transaction, filter: filter, position: position)
         }
         let payload = SubscribedPayload(channel: .tables, position: position)
-        hub.send(.subscribed(payload, replyTo: replyTo), to: client)
+        guard await send(.subscribed(payload, replyTo: replyTo), under: hold) else { throw Self.replaced }
         while let message = try await Self.threads.runIfActive({ try rows.next() }) {
-            guard hub.isHeld(hold), await sendAndWait(message, to: client) else { return }
+            guard await send(message, under: hold) else { return }
             if ContinuousClock.now > deadline {
                 throw ProtocolError(
                     .tooBig,
@@ -73,17 +74,24 @@ struct SnapshotSender: Sendable {
         hub.release(hold, after: position)
     }
 
-    /// False when the client is gone.
-    private func sendAndWait(_ message: EncodedMessage, to client: ClientID) async -> Bool {
+    /// False when the client is gone or has no use for the snapshot any more.
+    private func send(_ message: EncodedMessage, under hold: Hub.Hold) async -> Bool {
         await withCheckedContinuation { continuation in
-            hub.send(message, to: client) { continuation.resume(returning: $0) }
+            hub.send(message, under: hold) { continuation.resume(returning: $0) }
         }
     }
 
-    private func fail(_ reason: String, replyTo: String?, _ hold: Hub.Hold) {
+    /// Answers a request that is not acknowledged, or not to its end.
+    private func fail(_ error: any Error, replyTo: String?, _ hold: Hub.Hold) {
         let header = EnvelopeHeader(.error, channel: .notifications, replyTo: replyTo)
-        let payload = ErrorPayload(message: "the snapshot failed: \(reason)", code: .databaseError)
+        let reason = (error as? ProtocolError)?.message ?? "\(error)"
+        let payload = ErrorPayload(message: "the snapshot failed: \(reason)", code: ErrorCode(of: error))
         hub.send(EncodedMessage(header, payload), to: hold.client)
-        hub.abandon(hold)
+        hub.abandon(hold, replyTo: replyTo)
     }
+
+    private static let replaced = ProtocolError(
+        .interrupted,
+        "the subscription was ended, or replaced by another one, before it began"
+    )
 }

@@ -10,7 +10,7 @@ struct DatabaseRoutes {
         do {
             return .json(try await service.tables(for: identity))
         } catch {
-            return .failure(.serviceUnavailable, .databaseError, "\(error)")
+            return .failure(.serviceUnavailable, ErrorCode(of: error), "\(error)")
         }
     }
 
@@ -26,7 +26,7 @@ struct DatabaseRoutes {
         } catch let error as UnusableTable {
             return .failure(.unprocessableContent, .sqlError, "\(error)")
         } catch {
-            return .failure(.serviceUnavailable, .databaseError, "\(error)")
+            return .failure(.serviceUnavailable, ErrorCode(of: error), "\(error)")
         }
     }
 

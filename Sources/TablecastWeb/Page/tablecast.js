@@ -351,7 +351,8 @@ class Client extends Emitter {
     const error = new TablecastError(data.message, data.code, { details: data.details });
     const owner = [...this.#queries.values(), ...this.#subscriptions.values()].find((each) => each._request === replyTo);
     if (replyTo !== undefined && owner) owner._fail(error);
-    else this._emit("error", error);
+    // The answer to a subscribe that another one has replaced since is news to nobody.
+    else if (data.code !== "INTERRUPTED") this._emit("error", error);
   }
 
   /** Heartbeats measure the latency, and notice a connection that died without a word. */

@@ -11,7 +11,7 @@ final class TestOutlet: Outlet {
     private(set) var closed: CloseCode?
     /// What is written waits until ``read()``.
     var isStalled = false
-    private(set) var queuedBytes = 0
+    var queuedBytes = 0
     /// Called at the end of each write, as by a channel that fails or drains while it writes.
     var onWrite: (() -> Void)?
 
