@@ -1,11 +1,14 @@
 """What curl and a browser see."""
 
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from contract import check_schema
 from processes import LIMIT
@@ -15,6 +18,14 @@ from sockets import Client, EventStream
 def get(server, path):
     with urllib.request.urlopen(server.http + path, timeout=LIMIT) as response:
         return response.headers, response.read().decode()
+
+
+def refusal(server, path, **options):
+    """The status and the body of a request that is refused."""
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(server.http + path, **options), timeout=LIMIT)
+    with caught.value as response:
+        return response.code, check_schema("Failure", json.loads(response.read()))
 
 
 def test_curl_hears_live_changes(server):
@@ -109,6 +120,48 @@ def test_head_is_get_without_a_body(server, path):
             assert head.headers["Content-Length"] == response.headers["Content-Length"]
 
 
+def test_the_address_of_a_stream_is_read_as_that_of_a_socket(server):
+    with Client(server.ws) as client:
+        client.query('CREATE TABLE "my table"(a)', "c")
+        with EventStream(f"{server.http}/events?tables=my+table") as events:
+            events.message("subscribed")
+            client.query('INSERT INTO "my table" VALUES (1)', "i")
+            assert events.message("table:modified")["data"]["tableName"] == "my table"
+    for path in ("/events?tables=genre&tables=artist", "/events?channels=tables&channels=queries", "/events?since=a:1&since=a:2"):
+        status, failure = refusal(server, path)
+        assert (status, failure["code"]) == (400, "INVALID_MESSAGE") and "once" in failure["error"]
+    with pytest.raises(InvalidStatus) as caught:
+        connect(server.ws + "?channels=tables&channels=queries", open_timeout=LIMIT)
+    assert caught.value.response.status_code == 400
+
+
+def test_sockets_and_streams_share_the_places(serve, music):
+    server = serve(music, "--max-connections", 2)
+    with Client(server.ws):
+        with EventStream(f"{server.http}/events") as events:
+            events.message("subscribed")
+            assert json.loads(get(server, "/status")[1])["connectedClients"] == 2
+            assert "\ntablecast_clients 2\n" in get(server, "/metrics")[1]
+            assert refusal(server, "/events")[0] == 503
+            with pytest.raises(InvalidStatus) as caught:
+                connect(server.ws, open_timeout=LIMIT)
+            assert caught.value.response.status_code == 503
+        # The place of a stream that ended is free again.
+        deadline = time.monotonic() + LIMIT
+        while json.loads(get(server, "/status")[1])["connectedClients"] == 2:
+            assert time.monotonic() < deadline
+        with Client(server.ws):
+            pass
+
+
+def test_what_cannot_be_read_of_a_file_that_is_gone_is_told_as_gone(server, music):
+    for path in music.parent.glob("music.db*"):
+        path.unlink()
+    for path in ("/tables", "/tables/genre", "/ready"):
+        status, failure = refusal(server, path)
+        assert (status, failure["code"]) == (503, "DATABASE_GONE"), path
+
+
 def test_health_and_status(server):
     assert get(server, "/health")
     with Client(server.ws) as client:
@@ -173,6 +226,11 @@ def test_a_broadcast_reaches_everybody_or_one_channel(server):
         assert json.loads(client.socket.recv(LIMIT))["type"] == "chat:last"
 
 
-@pytest.mark.parametrize("type", ["table:modified", "subscribed", "", "a\ndata: {}\n\nevent: table:modified", "x" * 129])
+def test_a_broadcast_names_a_channel_or_none(server):
+    assert broadcast(server, channel=None, type=None, data={}) == 202
+    assert broadcast(server, channel="nonsense", data={}) == 400
+
+
+@pytest.mark.parametrize("type", ["table:modified", "database:gone", "subscribed", "", "a\ndata: {}\n\nevent: table:modified", "x" * 129])
 def test_a_broadcast_cannot_imitate_the_service(server, type):
     assert broadcast(server, type=type, data={}) in (400, 403)

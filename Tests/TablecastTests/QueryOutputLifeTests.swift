@@ -1,3 +1,7 @@
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Synchronization
 import Testing
 import WireProtocol
 
@@ -52,5 +56,19 @@ import WireProtocol
             pipe.onCancel { _ = query }
         }
         #expect(kept == nil)
+    }
+
+    @Test func `a response that is never begun tells whoever writes it`() {
+        let pipe = ResponsePipe()
+        let head = HTTPTypes.HTTPRequest(method: .get, scheme: "http", authority: "localhost", path: "/events")
+        let cancellations = Mutex(0)
+        pipe.onCancel { cancellations.withLock { $0 += 1 } }
+        do {
+            let response = Response(status: .ok, body: pipe.body(of: Request(head: head, body: .init(buffer: .init()))))
+            withExtendedLifetime(response) {
+                #expect(cancellations.withLock { $0 } == 0)
+            }
+        }
+        #expect(cancellations.withLock { $0 } == 1)
     }
 }

@@ -18,7 +18,7 @@ enum BearerToken {
             }
             tokens.append(parts[1].filter { $0 != " " })
         }
-        for (name, value) in ConnectionParameters.query(of: uri) where name == parameter && !value.isEmpty {
+        for (name, value) in AddressQuery(of: uri).fields where name == parameter && !value.isEmpty {
             tokens.append(value)
         }
         guard tokens.count <= 1 else {

@@ -17,8 +17,6 @@ final class ClientDirectory: Sendable {
 
     init(hub: Hub) { self.hub = hub }
 
-    var count: Int { state.withLock { $0.clients.count } }
-
     subscript(name: String) -> ConnectedClient? { state.withLock { $0.clients[name] } }
 
     var userList: UserListPayload { state.withLock { $0.presence.list } }

@@ -38,7 +38,7 @@ public struct ServerConfiguration: Sendable {
     public var path = "/ws"
     /// Between heartbeats; a client that is silent over two of them is closed with 4408. 30 seconds.
     public var heartbeatInterval = Duration.seconds(30)
-    /// The connections beyond which new ones are answered with 503. 100.
+    /// The connections, WebSockets and event streams together, beyond which new ones are answered with 503. 100.
     public var maxConnections = 100
     /// WSS when given; plain WS otherwise.
     public var tls: TLSFiles?

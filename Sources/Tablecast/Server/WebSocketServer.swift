@@ -68,8 +68,8 @@ public final class WebSocketServer: Sendable {
 
     var databaseRequests: (any DatabaseRequests)? { database.withLock { $0 } }
 
-    /// How many clients are connected now.
-    public var clientCount: Int { clients.count }
+    /// How many clients are connected now, over a WebSocket or an event stream.
+    public var clientCount: Int { hub.statistics.clients }
 
     /// What `connection:ack` says of the service.
     var serverInfo: ServerInfo {

@@ -1,6 +1,7 @@
 import Broadcast
 import NIOCore
 import Tablecast
+import WebSocketTransport
 import WireProtocol
 
 /// One client of `GET /events`: the hub's messages as Server-Sent Events. Confined to its event loop.
@@ -25,14 +26,23 @@ final class EventStream: Outlet {
     private let hub: Hub
     private let pipe: ResponsePipe
     private let identity: Identity
+    /// Which count it already, until it ends.
+    private let connections: ConnectionCount
     private var client: ClientID?
     private var keepAlive: RepeatedTask?
     private var expiry: Scheduled<Void>?
 
-    init(hub: Hub, pipe: ResponsePipe, identity: Identity, eventLoop: any EventLoop) {
+    init(
+        hub: Hub,
+        pipe: ResponsePipe,
+        identity: Identity,
+        connections: ConnectionCount,
+        eventLoop: any EventLoop
+    ) {
         self.hub = hub
         self.pipe = pipe
         self.identity = identity
+        self.connections = connections
         self.eventLoop = eventLoop
     }
 
@@ -93,7 +103,9 @@ final class EventStream: Outlet {
         keepAlive?.cancel()
         keepAlive = nil
         expiry?.cancel()
-        if let client { hub.disconnect(client) }
-        client = nil
+        guard let client else { return }
+        self.client = nil
+        hub.disconnect(client)
+        connections.leave()
     }
 }

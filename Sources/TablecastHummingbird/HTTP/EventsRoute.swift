@@ -4,6 +4,7 @@ import Hummingbird
 import NIOCore
 import NIOPosix
 import Tablecast
+import WebSocketTransport
 import WireProtocol
 
 /// `GET /events`: the same messages as on the WebSocket, as Server-Sent Events, so that `curl -N` shows live changes.
@@ -18,25 +19,26 @@ struct EventsRoute {
 
     /// To a HEAD request what the stream would begin with, without opening it.
     func respond(to request: Request, from identity: Identity) async throws -> Response {
-        let query = request.uri.queryParameters
-        func value(_ name: String) -> String? { query[Substring(name)].map(String.init) }
+        let query = AddressQuery(of: request.uri.string)
         let requests: [SubscribeRequest]
         do throws(ProtocolError) {
+            let channels = try query.value("channels")
+            let since = try query.value("since")
             requests = try SubscribeRequest.parse(
-                channels: value("channels") ?? Channel.tables.rawValue,
-                tables: value("tables"),
-                operations: value("operations"),
-                rows: value("rows"),
+                channels: channels ?? Channel.tables.rawValue,
+                tables: query.value("tables"),
+                operations: query.value("operations"),
+                rows: query.value("rows"),
                 // A browser that comes back says where it was; that is newer than what its address says.
-                since: request.headers[.lastEventID] ?? value("since")
+                since: request.headers[.lastEventID] ?? since
             ).map { request throws(ProtocolError) in try identity.narrowed(request) }
-        } catch  where error.code == .forbidden {
-            return .failure(error)
         } catch {
-            return .failure(.badRequest, error.code, error.message)
+            return .failure(error)
         }
         guard request.method != .head else { return Response(status: .ok, headers: Self.headers) }
-        guard server.hub.statistics.clients < server.configuration.maxConnections else {
+        let connections = server.mount.connections
+        guard connections.enter() < server.configuration.maxConnections else {
+            connections.leave()
             var response = Response.failure(.serviceUnavailable, .rateLimited, "the connection limit is reached")
             response.headers[.retryAfter] = "5"
             return response
@@ -47,8 +49,14 @@ struct EventsRoute {
         let hub = server.hub
         let opened = try await eventLoop.submit {
             Result { () throws(ProtocolError) in
-                try EventStream(hub: hub, pipe: pipe, identity: identity, eventLoop: eventLoop)
-                    .open(requests, keepAliveInterval: Self.keepAliveInterval)
+                try EventStream(
+                    hub: hub,
+                    pipe: pipe,
+                    identity: identity,
+                    connections: connections,
+                    eventLoop: eventLoop
+                )
+                .open(requests, keepAliveInterval: Self.keepAliveInterval)
             }
         }.get()
         if case .failure(let error) = opened {

@@ -62,7 +62,7 @@ extension ErrorCode {
     /// The HTTP status that comes nearest.
     var status: HTTPResponse.Status {
         switch self {
-        case .invalidMessage, .sqlError, .transactionLeftOpen: .badRequest
+        case .invalidMessage, .unknownType, .unknownChannel, .sqlError, .transactionLeftOpen: .badRequest
         case .unauthorized: .unauthorized
         case .forbidden, .notAuthorized, .readOnly: .forbidden
         case .queryNotFound: .notFound
@@ -78,7 +78,9 @@ extension ErrorCode {
 extension ResponsePipe {
     /// A response body that writes what comes through the pipe, and cancels the pipe when the client goes away.
     func body(of request: Request) -> ResponseBody {
-        ResponseBody { writer in
+        let response = Unwritten(pipe: self)
+        return ResponseBody { writer in
+            defer { withExtendedLifetime(response) {} }
             // The closure is called once, and the writer is not used by the two tasks at once.
             var writer = writer
             do {
@@ -93,5 +95,14 @@ extension ResponsePipe {
                 throw error
             }
         }
+    }
+
+    /// A client can be gone before the response begins: its body is let go then, and nobody has read the pipe.
+    private final class Unwritten: Sendable {
+        private let pipe: ResponsePipe
+
+        init(pipe: ResponsePipe) { self.pipe = pipe }
+
+        deinit { pipe.cancel() }
     }
 }
