@@ -104,11 +104,7 @@ public final class TablecastService: Sendable {
 
     /// Cancels a query of the same identity, or anybody's for an administrator.
     package func cancel(queryID: String, by identity: Identity) throws(ProtocolError) {
-        try check(queries.cancel(queryID, by: identity.role >= .admin ? .administrator : .owner(identity.id)), queryID)
-    }
-
-    private func check(_ answer: QueryService.CancelAnswer, _ queryID: String) throws(ProtocolError) {
-        switch answer {
+        switch queries.cancel(queryID, by: identity.role >= .admin ? .administrator : .owner(identity.id)) {
         case .cancelling: return
         case .notFound: throw ProtocolError(.queryNotFound, "no query \"\(queryID)\" waits or runs")
         case .notAllowed:
@@ -171,9 +167,7 @@ extension TablecastService: DatabaseRequests {
     }
 
     func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError) {
-        // Where nobody is asked who he is, a connection is all that tells one from another.
-        guard client.identity.isAnonymous else { return try cancel(queryID: queryID, by: client.identity) }
-        try check(queries.cancel(queryID, by: .client(QueryRequester(client).key)), queryID)
+        try cancel(queryID: queryID, by: client.identity)
     }
 
     func sendSnapshot(_ request: SubscribeRequest, replyTo: String?, to client: ConnectedClient) throws(ProtocolError) {

@@ -27,7 +27,7 @@ struct BroadcastRoute {
             }
             return Response(status: .accepted)
         } catch {
-            return .failure(error.code.status, error.code, error.message)
+            return .failure(error)
         }
     }
 }
@@ -49,12 +49,12 @@ struct Announcement {
             throw ProtocolError(.invalidMessage, "the body: expected an object {channel?, type?, data}")
         }
         switch fields["channel"] {
-        case nil: channel = nil
+        case nil, .null: channel = nil
         case .string(let name): channel = try WireProtocol.Channel(parsing: name)
         default: throw ProtocolError(.invalidMessage, "channel: expected a string")
         }
         switch fields["type"] {
-        case nil: type = MessageType("notification")
+        case nil, .null: type = MessageType("notification")
         case .string(let name):
             type = MessageType(name)
             guard type.isWellFormed else {

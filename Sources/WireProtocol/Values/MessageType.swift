@@ -57,7 +57,7 @@ extension MessageType {
 
     /// Whether the type belongs to the protocol's own events, which an application must not imitate.
     public var isReserved: Bool {
-        ["table:", "query:", "user:", "connection:"].contains { rawValue.hasPrefix($0) }
+        ["table:", "query:", "user:", "connection:", "database:"].contains { rawValue.hasPrefix($0) }
             || [.subscribed, .unsubscribed, .heartbeat, .error, .subscribe, .unsubscribe].contains(self)
     }
 }
