@@ -7,8 +7,10 @@ package struct Script {
     /// comments before the statement count to it.
     package private(set) var offset = 0
 
+    /// Where what has not been compiled yet begins, in UTF-8 bytes.
+    package private(set) var tail = 0
+
     private let bytes: ContiguousArray<CChar>
-    private var tail = 0
 
     package init(_ sql: String) {
         self.sql = sql

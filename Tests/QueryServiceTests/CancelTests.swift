@@ -119,6 +119,17 @@ struct CancelTests {
         #expect(running.sink.log.batches == 1)
     }
 
+    @Test func `a cancelled RETURNING is undone, and the transaction around it goes on`() async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        await harness.run("BEGIN; INSERT INTO t VALUES (0)")
+        let running = harness.start("INSERT INTO t \(manyRows) RETURNING v", sink: RecordingSink(isWritable: false))
+        await running.sink.wait { $0.batches > 0 }
+        harness.service.cancel(running.queryId, by: .administrator)
+        #expect(await running.sink.end().cancelReason == .client)
+        #expect(await harness.rows("SELECT v FROM t") == [[.integer(0)]])
+        #expect(await harness.run("COMMIT").end.outcome?.receipt == "test:1")
+    }
+
     @Test(arguments: [endlessQuery, "SELECT 1; \(endlessQuery)"])
     func `a timeout ends a running query`(sql: String) async throws {
         let harness = try Harness()

@@ -34,6 +34,42 @@ struct ReceiptTests {
         #expect(await harness.run("SELECT 1") { $0.queryId = running.queryId }.end.outcome != nil)
     }
 
+    @Test(
+        arguments: [
+            "UPDATE t SET v = 2", "UPDATE t SET v = 2;;  -- the end\n", "UPDATE t SET v = 1; UPDATE t SET v = 2",
+            "BEGIN; UPDATE t SET v = 2; COMMIT", "SAVEPOINT a; UPDATE t SET v = 2; RELEASE a; /* the end */",
+            "ALTER TABLE t DROP COLUMN w; UPDATE t SET v = 2", "CREATE TABLE u AS SELECT 1", "VACUUM",
+            "PRAGMA user_version = 2", "PRAGMA incremental_vacuum", "UPDATE t SET v = 2 RETURNING v",
+        ]
+    )
+    func `a cancel that comes after the last commit is too late`(sql: String) async throws {
+        let harness = try Harness("CREATE TABLE t(v, w); INSERT INTO t VALUES (1, 1)")
+        let service = harness.service
+        harness.commits.onCommit { commit in service.cancel(commit.queryId, by: .administrator) }
+        let end = await harness.run(sql).end
+        #expect(end.outcome != nil, "\(end)")
+    }
+
+    @Test(arguments: [["BEGIN", "COMMIT"], ["SAVEPOINT a", "RELEASE a"], ["BEGIN", "END TRANSACTION;"]])
+    func `a cancel that comes after the commit of a client's transaction is too late`(control: [String]) async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        let service = harness.service
+        harness.commits.onCommit { commit in service.cancel(commit.queryId, by: .administrator) }
+        await harness.run(control[0])
+        await harness.run("INSERT INTO t VALUES (1)")
+        #expect(await harness.run(control[1]).end.outcome?.inTransaction == false)
+        #expect(try harness.database.query("SELECT v FROM t") == [[.integer(1)]])
+    }
+
+    @Test func `a cancel between two commits of a script keeps what was committed`() async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        let service = harness.service
+        harness.commits.onCommit { commit in service.cancel(commit.queryId, by: .administrator) }
+        let sql = "INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)"
+        #expect(await harness.run(sql) { $0.atomic = false }.end.cancelReason == .client)
+        #expect(try harness.database.query("SELECT v FROM t") == [[.integer(1)]])
+    }
+
     @Test func `a script that fails says so after what it committed was told`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         harness.commits.withholdReceipts()

@@ -17,6 +17,8 @@ final class QueryRun {
     private(set) var hasStarted = false
     /// Reads what the commit needs to know, which can take long after a large transaction.
     var isCommitting = false
+    /// What the statement did is done: no cancel ends it before its last row.
+    private var isBeyondCancel = false
 
     /// Told when the query begins and ends to sleep for its receiver.
     var onPause: ((Bool) -> Void)?
@@ -71,7 +73,10 @@ final class QueryRun {
     /// Runs a statement to its end and delivers its rows.
     func step(_ statement: inout Statement, index: Int, mustFinish: Bool) throws(StepError) {
         progress.begin(statement.counters)
-        defer { progress.end() }
+        defer {
+            progress.end()
+            isBeyondCancel = false
+        }
         let columnCount = statement.columnCount
         guard columnCount > 0 else {
             do { while try statement.step() {} } catch { throw .sqlite(error) }
@@ -101,7 +106,7 @@ final class QueryRun {
                 if batchBytes >= limits.batchBytes || batchRows >= limits.batchRows {
                     if bytes > limits.maxRowBytes { throw tooLong(bytes) }
                     try endBatch()
-                } else if control.isCancelled {
+                } else if control.isCancelled, !isBeyondCancel {
                     throw StepError.ended(.cancelled(control.cancelReason ?? .client))
                 }
             }
@@ -112,6 +117,12 @@ final class QueryRun {
         } catch {
             throw .ended(.failed(QueryFailure(.internal, "\(error)")))
         }
+    }
+
+    /// The last moment in which a cancel of the statement that comes wins.
+    func endCancel() throws(Ended) {
+        if let reason = control.detach() { throw .cancelled(reason) }
+        isBeyondCancel = true
     }
 
     private func tooLong(_ bytes: Int) -> StepError {
@@ -178,7 +189,7 @@ final class QueryRun {
 
     /// Called every so many steps of the virtual machine.
     func tick() -> ProgressDecision {
-        if control.isCancelled {
+        if control.isCancelled, !isBeyondCancel {
             tellOfCancel()
             return .interrupt
         }

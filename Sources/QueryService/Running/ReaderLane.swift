@@ -92,7 +92,7 @@ final class ReaderLane {
         } else {
             var binder = ParameterBinder(control.request.parameters)
             var script = Script(control.request.sql)
-            guard try runNext(of: &script, index: 0, isLast: true, &binder, run, on: guarded) else {
+            guard try runNext(of: &script, index: 0, &binder, run, on: guarded) else {
                 throw .failed(.noStatement)
             }
         }
@@ -128,19 +128,13 @@ final class ReaderLane {
         var binder = ParameterBinder(control.request.parameters)
         var script = Script(control.request.sql)
         var index = 0
-        while true {
-            let isLast = index == control.outline.statementCount - 1
-            guard try runNext(of: &script, index: index, isLast: isLast, &binder, run, on: guarded) else { break }
-            index += 1
-        }
+        while try runNext(of: &script, index: index, &binder, run, on: guarded) { index += 1 }
         if index == 0 { throw .failed(.noStatement) }
-        do { try binder.finish() } catch { throw .failed(error) }
     }
 
     private func runNext(
         of script: inout Script,
         index: Int,
-        isLast: Bool,
         _ binder: inout ParameterBinder,
         _ run: QueryRun,
         on guarded: GuardedConnection
@@ -151,7 +145,7 @@ final class ReaderLane {
             guard var statement = try script.next(on: guarded.connection) else { return false }
             if let failure = guarded.gatekeeper.refusal(of: statement) { throw Ended.failed(failure) }
             if !statement.isReadOnly { throw Ended.needsWriter }
-            do { try binder.bind(to: statement, isLast: isLast) } catch {
+            do { try binder.bind(to: statement, isLast: script.isAtEnd) } catch {
                 var failure = error
                 failure.statementIndex = index
                 throw Ended.failed(failure)
@@ -182,4 +176,7 @@ extension QueryFailure {
 extension Script {
     /// Where the statement itself begins, behind white space and comments.
     var statementOffset: Int { ScriptOutline.firstSignificantByte(of: sql, from: offset) }
+
+    /// Whether there is nothing left but white space, comments and semicolons.
+    var isAtEnd: Bool { ScriptOutline.firstSignificantByte(of: sql, from: tail) >= sql.utf8.count }
 }

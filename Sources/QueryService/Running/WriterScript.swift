@@ -89,28 +89,26 @@ struct WriterScript {
         var binder = ParameterBinder(control.request.parameters)
         var script = Script(control.request.sql)
         var index = 0
-        while true {
+        // The end is looked for first: once the last statement has committed, no cancel may have the query say otherwise.
+        while !script.isAtEnd {
             run.statementIndex = index
             // Detached by the commit of the statement before.
             try control.attach(guarded.connection.interruptHandle)
-            let isLast = index == control.outline.statementCount - 1
-            guard try runNext(of: &script, isLast: isLast, &binder) else { break }
+            guard try runNext(of: &script, &binder) else { break }
             index += 1
         }
         if index == 0 { throw .failed(.noStatement) }
-        do { try binder.finish() } catch { throw .failed(error) }
     }
 
     private func runNext(
         of script: inout Script,
-        isLast: Bool,
         _ binder: inout ParameterBinder
     ) throws(Ended) -> Bool {
         guarded.gatekeeper.forgetStatement()
         do {
             guard var statement = try script.next(on: guarded.connection) else { return false }
             if let failure = guarded.gatekeeper.refusal(of: statement) { throw Ended.failed(failure) }
-            do { try binder.bind(to: statement, isLast: isLast) } catch {
+            do { try binder.bind(to: statement, isLast: script.isAtEnd) } catch {
                 var failure = error
                 failure.statementIndex = run.statementIndex
                 throw Ended.failed(failure)
@@ -142,8 +140,14 @@ struct WriterScript {
         // These two cannot run, or have no effect, within a transaction.
         let needsTransaction = !session.isInTransaction && !kind.isPragma && !isVacuum
         if needsTransaction { try session.begin(run) }
+        // A PRAGMA that answers with rows has acted by then, for good.
+        if kind.isPragma, statement.columnCount > 0 { try run.endCancel() }
         do {
-            try runWrite(&statement, isVacuum: isVacuum, isAlone: needsTransaction)
+            if session.isInTransaction, !needsTransaction, !kind.isPragma, statement.columnCount > 0 {
+                try runReturning(&statement)
+            } else {
+                try runWrite(&statement, isVacuum: isVacuum, isAlone: needsTransaction)
+            }
             if needsTransaction {
                 try session.commit(run)
             } else if !session.isInTransaction {
@@ -153,6 +157,26 @@ struct WriterScript {
         } catch {
             control.detach()
             if needsTransaction { session.rollBack() } else if !session.isInTransaction { session.settle() }
+            throw error
+        }
+    }
+
+    /// Within a client's transaction: a statement with RETURNING has written everything before its first row, which nothing
+    /// but a savepoint undoes when the query ends between two rows.
+    private func runReturning(_ statement: inout Statement) throws {
+        try session.beginSavepoint()
+        do {
+            try runWrite(&statement, isVacuum: false, isAlone: false)
+            try session.releaseSavepoint()
+        } catch {
+            control.detach()
+            if case StepError.ended = error {
+                statement.reset()
+                session.rollBackToSavepoint()
+            } else if session.isInTransaction {
+                // As SQLite leaves it.
+                try? session.releaseSavepoint()
+            }
             throw error
         }
     }

@@ -81,6 +81,7 @@ final class CommitLog: CommitSink {
         var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
     private let state = Mutex(State())
+    private let reaction = Mutex<(@Sendable (ServiceCommit) -> Void)?>(nil)
     let readsLog: Bool
 
     init(readsLog: Bool) { self.readsLog = readsLog }
@@ -88,6 +89,8 @@ final class CommitLog: CommitSink {
     var all: [ServiceCommit] { state.withLock { $0.commits } }
     var begun: Int { state.withLock { $0.begun } }
     var failed: Int { state.withLock { $0.failed } }
+    /// Calls `body` on the writer's thread, within each commit from now on.
+    func onCommit(_ body: @escaping @Sendable (ServiceCommit) -> Void) { reaction.withLock { $0 = body } }
     func setLevel(_ level: CaptureLevel) { state.withLock { $0.level = level } }
 
     var captureLevel: CaptureLevel { state.withLock { $0.level } }
@@ -95,6 +98,11 @@ final class CommitLog: CommitSink {
     func didNotCommit() { state.withLock { $0.failed += 1 } }
 
     func committed(_ commit: ServiceCommit) -> CommitReceipt {
+        reaction.withLock { $0 }?(commit)
+        return note(commit)
+    }
+
+    private func note(_ commit: ServiceCommit) -> CommitReceipt {
         state.withLock { state in
             state.commits.append(commit)
             let count = state.commits.count
