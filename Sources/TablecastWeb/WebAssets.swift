@@ -86,7 +86,9 @@ extension WebAssets {
         ("/assets/icon.svg", PackageResources.icon_svg),
         ("/assets/layout.css", PackageResources.layout_css),
         ("/assets/live-rows.js", PackageResources.live_rows_js),
+        ("/assets/open-table.js", PackageResources.open_table_js),
         ("/assets/paged-rows.js", PackageResources.paged_rows_js),
+        ("/assets/pager.js", PackageResources.pager_js),
         ("/assets/parameters.js", PackageResources.parameters_js),
         ("/assets/people.js", PackageResources.people_js),
         ("/assets/queries-view.js", PackageResources.queries_view_js),
@@ -106,6 +108,7 @@ extension WebAssets {
         ("/assets/theme.css", PackageResources.theme_css),
         ("/assets/theme.js", PackageResources.theme_js),
         ("/assets/token-dialog.js", PackageResources.token_dialog_js),
+        ("/assets/values.js", PackageResources.values_js),
         ("/assets/virtual-table.js", PackageResources.virtual_table_js),
     ]
 }

@@ -15,11 +15,13 @@ import queue
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import threading
 import urllib.parse
 
 import pytest
+from playwright import sync_api as playwright_api
 from playwright.sync_api import Page, expect, sync_playwright
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -133,6 +135,27 @@ class Relay:
         self.listener.close()
 
 
+@contextlib.contextmanager
+def writing(database, sql, every=0.02):
+    """Somebody who writes without a rest."""
+    stop = threading.Event()
+
+    def write():
+        with contextlib.closing(sqlite3.connect(database, isolation_level=None, timeout=10)) as connection:
+            connection.execute("PRAGMA synchronous = OFF")
+            number = 0
+            while not stop.wait(every):
+                connection.execute(sql, (number := number + 1,))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 def build(fixture: str, directory: pathlib.Path) -> pathlib.Path:
     database = directory / f"{fixture}.db"
     with open(ROOT / "Fixtures" / f"{fixture}.sql") as sql:
@@ -216,9 +239,12 @@ class Visitors:
 
 def serve_file(route, directory: pathlib.Path):
     name = urllib.parse.urlparse(route.request.url).path.removeprefix("/").removeprefix("assets/") or "index.html"
-    original = route.fetch()
+    try:
+        headers = route.fetch().headers
+    except playwright_api.Error:  # the server is away
+        return route.abort()
     kind = mimetypes.guess_type(name)[0] or "text/plain"
-    route.fulfill(status=200, headers={**original.headers, "content-type": kind}, body=(directory / name).read_bytes())
+    route.fulfill(status=200, headers={**headers, "content-type": kind}, body=(directory / name).read_bytes())
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 import re
+import sqlite3
 
 from playwright.sync_api import expect
+
+from conftest import writing
 
 
 def item(page, name):
@@ -155,3 +158,73 @@ def test_without_a_primary_key_rows_are_followed_all_the_same(music, visitors):
     expect(row(page, "1", "c")).to_have_count(1)
     expect(row(page, "1", "a")).to_have_count(1)
     expect(row(page, "2", "b")).to_have_count(0)
+
+
+def test_no_row_is_seen_under_another_tables_name(music, visitors):
+    page = visitors.open(f"{music.url}/#/tables/genre/rows")
+    expect(page.locator(".rows tbody tr")).to_have_count(10)
+    page.evaluate("location.hash = '#/tables/nope/rows'")
+    expect(page.locator(".notice").first).to_contain_text("nope")
+    expect(page.locator(".rows tbody tr")).to_have_count(0)
+    expect(page.locator(".pager > .quiet")).to_have_text("")
+    expect(page.locator(".table-view .title > .quiet")).to_have_text("")
+    visitors.complaints.clear()  # the browser's console tells of the 404
+
+
+def test_a_table_opened_while_the_server_is_away_appears_with_it(music, visitors):
+    page = visitors.open(music.url)
+    music.kill()
+    expect(page.locator("#connection")).to_have_attribute("data-state", re.compile("waiting|connecting"))
+    page.evaluate("location.hash = '#/tables/genre/rows'")
+    expect(page.locator(".notice").first).to_have_text("Not connected to the server.")
+    music.start()
+    expect(row(page, "Jazz")).to_be_visible()
+    expect(page.locator(".notice").first).to_be_hidden()
+
+
+def test_columns_may_bear_the_names_that_every_object_has(music, visitors):
+    music.shell("""CREATE TABLE proto (id INTEGER PRIMARY KEY, constructor, "__proto__", hasOwnProperty); INSERT INTO proto VALUES (1, 'c', 'p', 'h')""")
+    page = visitors.open(f"{music.url}/#/tables/proto/rows")
+    expect(page.locator(".rows tbody td")).to_have_text(["1", "c", "p", "h"])
+    music.shell("INSERT INTO proto (id) VALUES (2)")
+    expect(page.locator(".rows tbody tr").nth(1).locator("td")).to_have_text(["2", "NULL", "NULL", "NULL"])
+    music.shell("""UPDATE proto SET constructor = 'c2', "__proto__" = NULL WHERE id = 1""")
+    expect(page.locator(".rows tbody tr").first.locator("td")).to_have_text(["1", "c2", "NULL", "h"])
+    expect(page.locator(".changes li.update li")).to_have_count(2)
+
+
+def test_the_list_counts_right_though_a_table_is_opened_while_it_is_written(music, visitors):
+    page = visitors.open(music.url)
+    expect(item(page, "playlist").locator(".count")).to_be_visible()
+    with writing(music.database, "INSERT INTO playlist (name) VALUES ('list ' || ?)", every=0.001):
+        for _ in range(8):
+            page.evaluate("location.hash = '#/tables/playlist/rows'")
+            expect(row(page, "1")).to_be_visible()
+            page.evaluate("location.hash = '#/tables/genre/rows'")
+            expect(row(page, "Jazz")).to_be_visible()
+    with sqlite3.connect(music.database) as connection:
+        (rows,) = connection.execute("SELECT count(*) FROM playlist").fetchone()
+    expect(item(page, "playlist").locator(".count")).to_have_attribute("title", f"{rows:,} rows")
+
+
+def test_a_table_with_an_empty_name_is_opened_like_any_other(nasty, visitors):
+    nasty.shell("""INSERT INTO "" ("") VALUES ('there')""")
+    page = visitors.open(nasty.url)
+    page.locator(".tables a", has_text="(empty name)").first.click()
+    expect(row(page, "there")).to_be_visible()
+    nasty.shell("""INSERT INTO "" ("") VALUES ('live')""")
+    expect(row(page, "live")).to_have_class(re.compile("inserted"))
+    page.keyboard.press("s")
+    expect(page.locator(".schema-view")).to_contain_text("CREATE TABLE")
+    expect(page.locator(".toast")).to_have_count(0)
+
+
+def test_a_table_without_rowid_opens_without_a_complaint(music, visitors):
+    music.shell("CREATE TABLE bare (k TEXT PRIMARY KEY, v) WITHOUT ROWID; INSERT INTO bare VALUES ('a', 1)")
+    page = visitors.open(music.url)
+    for _ in range(5):
+        page.evaluate("location.hash = '#/tables/bare/rows'")
+        expect(row(page, "a", "1")).to_be_visible()
+        page.evaluate("location.hash = '#/tables/genre/rows'")
+        expect(row(page, "Jazz")).to_be_visible()
+    expect(page.locator(".toast")).to_have_count(0)

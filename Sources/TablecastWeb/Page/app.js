@@ -7,6 +7,7 @@ import { setText, show } from "./dom.js";
 import { Feed } from "./feed.js";
 import { FeedView } from "./feed-view.js";
 import { schedule } from "./frame.js";
+import { isOwnQueryId } from "./paged-rows.js";
 import { ownName, PeopleView } from "./people.js";
 import { QueriesView } from "./queries-view.js";
 import { QueryLog } from "./query-log.js";
@@ -51,10 +52,12 @@ tables.on("message", (message) => {
 tables.on("live", ({ resumed, recovered }) => {
   if (!resumed || recovered === false) loadCatalog();
   if (recovered === false) views.tables.reload();
+  else if (resumed) views.tables.resume();
 });
 queryLog.on("message", (message) => app.queries.receive(message));
 client.on("message", (message) => {
-  if (message.type !== "heartbeat" && message.type !== "query:rows") app.feed.receive(message);
+  const isOwnReading = isOwnQueryId(message.data?.queryId); // the page's, which nobody asked for by that name
+  if (message.type !== "heartbeat" && message.type !== "query:rows" && !isOwnReading) app.feed.receive(message);
 });
 client.on("state", (state) => {
   if (state === "waiting") app.queries.lost();
@@ -65,6 +68,7 @@ client.on("state", (state) => {
 async function loadCatalog() {
   try {
     await app.catalog.load();
+    views.tables.loaded();
     views.feed.tablesChanged();
     views.queries.tablesChanged();
   } catch (error) {

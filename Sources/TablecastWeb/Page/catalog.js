@@ -5,6 +5,7 @@ import { author } from "./format.js";
 import { fetchJSON } from "./service.js";
 
 const LATEST = 40;
+const RECENT = 512; // changes of a table that a count from elsewhere may not know of yet
 
 export class Catalog {
   tables = new Map();
@@ -24,22 +25,31 @@ export class Catalog {
   }
 
   async load() {
+    const begun = placeOf(this.#client.position);
     const { tables } = await fetchJSON("/tables");
     const known = this.tables;
     this.tables = new Map();
     for (const { name, kind, rowEstimate } of tables) {
       const table = known.get(name) ?? newTable(name);
-      this.tables.set(name, Object.assign(table, { kind, rows: rowEstimate ?? undefined }));
+      this.tables.set(name, Object.assign(table, { kind }));
+      if (!isIn(begun, table.countedAt)) table.rows = rowEstimate ?? undefined; // else it was counted meanwhile
     }
     this.loaded = true;
     this.onchange();
   }
 
-  /** A table's rows were counted, which an estimate only guesses. */
-  counted(name, rows) {
+  /**
+   * A table's rows were counted, which an estimate only guesses: as of a position, where one is known. Changes after it that
+   * are heard already are added, those up to it that are still to come are not counted twice.
+   */
+  counted(name, rows, position) {
     const table = this.tables.get(name);
     if (!table) return;
     table.rows = rows;
+    if (position !== undefined) {
+      table.countedAt = placeOf(position);
+      for (const { place, change } of table.recent) if (comesBefore(table.countedAt, place)) table.rows += change;
+    }
     this.onchange();
   }
 
@@ -62,7 +72,10 @@ export class Catalog {
     table.inserted += inserted;
     table.updated += updated;
     table.deleted += deleted;
-    if (table.rows !== undefined) table.rows = Math.max(0, table.rows + inserted - deleted);
+    const place = placeOf(data.transaction?.position);
+    table.recent.push({ place, change: inserted - deleted });
+    if (table.recent.length >= 2 * RECENT) table.recent = table.recent.slice(-RECENT);
+    if (table.rows !== undefined && !isIn(place, table.countedAt)) table.rows = Math.max(0, table.rows + inserted - deleted);
     table.changedAt = performance.now();
     table.changedBy = deleted > inserted ? "deleted" : inserted > 0 ? "inserted" : "updated";
   }
@@ -90,5 +103,17 @@ export class Catalog {
 }
 
 function newTable(name) {
-  return { name, kind: "table", rows: undefined, inserted: 0, updated: 0, deleted: 0, activity: new Activity(), changedAt: undefined };
+  const figures = { rows: undefined, countedAt: undefined, recent: [], inserted: 0, updated: 0, deleted: 0 };
+  return { name, kind: "table", ...figures, activity: new Activity(), changedAt: undefined };
 }
+
+/** A position `epoch:number`, taken apart. */
+function placeOf(position) {
+  const [epoch, number] = position?.split(":") ?? [];
+  return epoch === undefined ? undefined : { epoch, number: Number(number) };
+}
+
+const comesBefore = (one, other) => one?.epoch === other?.epoch && one?.number < other?.number;
+
+/** Whether what is counted up to a place includes a change. */
+const isIn = (place, counted) => place !== undefined && place.epoch === counted?.epoch && place.number <= counted.number;

@@ -3,12 +3,13 @@
 import { el } from "./dom.js";
 import { displayName, time, valueText } from "./format.js";
 import { atMostEvery } from "./frame.js";
-import { same } from "./live-rows.js";
+import { field, same } from "./values.js";
 
 const KEPT = 40;
 const REDRAW_MS = 200;
 const SHOWN_COLUMNS = 4;
 
+/** Entries are `{ at, who, change }`, or `{ at, who, summary }` where the rows are too many to be told one by one. */
 export class ChangeList {
   #changes = [];
   #drawn = undefined;
@@ -45,7 +46,8 @@ export class ChangeList {
   }
 }
 
-function line({ at, who, change }) {
+function line({ at, who, change, summary }) {
+  if (!change) return el("li.change", el("p", el("b", who), ` ${summary}`, el("time", time(at))));
   const { op, key, before, after } = change;
   return el(
     `li.change.${op}`,
@@ -57,9 +59,9 @@ function line({ at, who, change }) {
 const keyText = (key) => Object.values(key).map(valueText).join(", ").slice(0, 80);
 
 function differences(before = {}, after = {}) {
-  const names = Object.keys(after).filter((name) => !same(before[name], after[name]));
+  const names = Object.keys(after).filter((name) => !same(field(before, name), after[name]));
   const shown = names.slice(0, SHOWN_COLUMNS).map((name) =>
-    el("li", el("bdi.quiet", displayName(name)), " ", name in before && [el("del", short(before[name])), " → "], el("ins", short(after[name]))),
+    el("li", el("bdi.quiet", displayName(name)), " ", Object.hasOwn(before, name) && [el("del", short(before[name])), " → "], el("ins", short(after[name]))),
   );
   if (names.length > SHOWN_COLUMNS) shown.push(el("li.quiet", `and ${names.length - SHOWN_COLUMNS} more`));
   return el("ul", shown);

@@ -33,7 +33,13 @@ function run() {
   painted.port2.postMessage(performance.now());
   const draws = [...due];
   due.clear();
-  for (const draw of draws) draw();
+  for (const draw of draws) {
+    try {
+      draw();
+    } catch (error) {
+      reportError(error); // and the others are drawn all the same
+    }
+  }
 }
 
 /** A `draw` that is run at once, but then for some time at most once more: for what nobody can read faster. */

@@ -1,13 +1,14 @@
 // A table's rows in the browser: from a snapshot, kept current by changes, in the order the reader chose.
 
-import { InvalidText } from "/tablecast.js";
-import { hex } from "./format.js";
+import { compareValues, field, keyText, same } from "./values.js";
 
 /** How long a change stays marked, and a deleted row stays to be seen. */
 export const MARK_MS = 6_000;
 const RESORT_ABOVE = 64; // so many moves in one frame cost more one by one than sorting anew
 
 export class LiveRows {
+  /** Whether the count is one: here it always is. */
+  precision = "exact";
   /** In order; deleted ones stay until their mark has faded. */
   rows = [];
   columns = [];
@@ -42,7 +43,7 @@ export class LiveRows {
 
   load(records) {
     for (const record of records) {
-      const values = Array.isArray(record) ? record : this.columns.map((column) => record[column]);
+      const values = Array.isArray(record) ? record : this.columns.map((column) => field(record, column));
       this.#add({ values, order: (this.#sequence += 1), version: 0, mark: undefined });
     }
     this.#moves = undefined;
@@ -57,7 +58,7 @@ export class LiveRows {
   apply({ op, key, before, after }, who, now = performance.now()) {
     const mark = { op, who, at: now, cells: undefined };
     if (op === "insert") {
-      const row = { values: this.columns.map((column) => after?.[column] ?? key[column] ?? null), order: (this.#sequence += 1), version: 0 };
+      const row = { values: this.columns.map((column) => field(after, column) ?? field(key, column) ?? null), order: (this.#sequence += 1), version: 0 };
       this.#add(row);
       this.#setMark(row, mark);
       return row;
@@ -71,7 +72,7 @@ export class LiveRows {
       this.#forget(row);
       mark.cells = new Set(row.mark?.op === "update" ? row.mark.cells : []);
       const values = this.columns.map((column, index) => {
-        const value = after && column in after ? after[column] : row.values[index];
+        const value = after && Object.hasOwn(after, column) ? after[column] : row.values[index];
         if (!same(value, row.values[index])) mark.cells.add(index);
         return value;
       });
@@ -144,15 +145,14 @@ export class LiveRows {
 
   /** A nullable or missing key may be shared by rows: then the old values decide. */
   #find(record, before) {
-    const candidates = this.#byKey.get(this.#keyText(this.columns.map((column) => record[column])));
+    const candidates = this.#byKey.get(this.#keyText(this.columns.map((column) => field(record, column))));
     if (!before || candidates?.length === 1) return candidates?.[0];
-    const matches = (row) => row.mark?.op !== "delete" && this.columns.every((column, index) => !(column in before) || same(before[column], row.values[index]));
+    const matches = (row) => row.mark?.op !== "delete" && this.columns.every((column, index) => !Object.hasOwn(before, column) || same(before[column], row.values[index]));
     return (candidates ?? this.rows).find(matches) ?? candidates?.[0];
   }
 
   #keyText(values) {
-    if (this.#key.length === 1) return valueKey(values[this.#key[0]]);
-    return this.#key.map((index) => valueKey(values[index])).join("\u0000");
+    return keyText(values, this.#key);
   }
 
   /** Brings `rows` in order: a few moved rows by binary search, many by sorting. */
@@ -191,31 +191,4 @@ function lowerBound(rows, row, compare) {
     else high = middle;
   }
   return low;
-}
-
-const rank = (value) =>
-  value === null || value === undefined ? 0 : typeof value === "number" || typeof value === "bigint" ? 1 : typeof value === "string" ? 2 : 3;
-
-/** SQLite's order: NULL, numbers, text, blobs. */
-export function compareValues(left, right) {
-  const ranks = rank(left) - rank(right);
-  if (ranks !== 0 || rank(left) === 0) return ranks;
-  if (rank(left) === 3) return compareValues(valueKey(left), valueKey(right));
-  return left < right ? -1 : left > right ? 1 : 0;
-}
-
-export function same(left, right) {
-  return left === right || (rank(left) === rank(right) && valueKey(left) === valueKey(right));
-}
-
-function valueKey(value) {
-  switch (rank(value)) {
-    case 0:
-      return "-";
-    case 1:
-      return `n${value}`;
-    case 2:
-      return `t${value}`;
-  }
-  return value instanceof InvalidText ? `i${hex(value.bytes)}` : value instanceof Uint8Array ? `b${hex(value)}` : JSON.stringify(value);
 }

@@ -108,7 +108,7 @@ export class PeopleView {
 function whereabouts({ userId, cursor, text }, nameOf) {
   if (cursor?.table !== undefined) {
     const link = el("a", { href: `#/tables/${encodeURIComponent(cursor.table)}/rows` }, el("bdi", displayName(cursor.table)));
-    return ["In ", link, cursor.column !== undefined && [", column ", el("bdi", displayName(cursor.column))]].flat(2).filter(Boolean).reduce((span, part) => (span.append(part), span), el("span"));
+    return [cursor.column === undefined ? "Last in " : "In ", link, cursor.column !== undefined && [", column ", el("bdi", displayName(cursor.column))]].flat(2).filter(Boolean).reduce((span, part) => (span.append(part), span), el("span"));
   }
   if (!cursor?.position) return "Listening";
   const { selection, position, textOf } = cursor;

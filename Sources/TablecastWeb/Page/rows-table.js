@@ -21,7 +21,15 @@ export class RowsTable {
     this.element = el("table.rows", { role: "grid" }, this.#head, this.#body);
     this.#body.addEventListener("focusin", (event) => this.#focused(event.target));
     this.#body.addEventListener("keydown", (event) => this.#keyPressed(event));
-    this.#body.addEventListener("dblclick", () => this.#open());
+    this.#body.addEventListener("dblclick", (event) => event.target.closest("td") && this.#open());
+  }
+
+  /** Forgets columns and rows. */
+  clear() {
+    this.#columns = undefined;
+    this.#lines = [];
+    this.#head.replaceChildren();
+    this.#body.replaceChildren();
   }
 
   /**
@@ -41,9 +49,8 @@ export class RowsTable {
   }
 
   #drawHead(columns) {
+    this.clear();
     this.#columns = columns;
-    this.#lines = [];
-    this.#body.replaceChildren();
     this.#focus = { line: 0, cell: 0 };
     const headers = columns.map(({ name, type, key }, index) =>
       el(

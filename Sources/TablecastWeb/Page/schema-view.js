@@ -7,6 +7,10 @@ import { highlighted } from "./sql.js";
 export class SchemaView {
   element = el("div.schema-view");
 
+  clear() {
+    this.element.replaceChildren();
+  }
+
   draw(description) {
     const { columns = [], foreignKeys = [], indexes = [], triggers = [], sql } = description;
     this.element.replaceChildren(

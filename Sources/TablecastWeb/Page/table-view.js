@@ -1,33 +1,28 @@
 // One table: its rows as they are now, or its schema; both live.
 
-import { connect } from "/tablecast.js";
 import { showCell } from "./cell-dialog.js";
 import { ChangeList } from "./change-list.js";
 import { el, icon, setText, show } from "./dom.js";
-import { author, count, displayName, plural, quoted } from "./format.js";
+import { count, displayName, plural } from "./format.js";
 import { schedule } from "./frame.js";
-import { LiveRows } from "./live-rows.js";
-import { ownQueryId, PagedRows } from "./paged-rows.js";
+import { OpenTable } from "./open-table.js";
+import { Pager } from "./pager.js";
+import { tone } from "./people.js";
 import { RowsTable } from "./rows-table.js";
 import { SchemaView } from "./schema-view.js";
-import { accessToken, fetchJSON } from "./service.js";
-import { tone } from "./people.js";
 
 const PAGE_ROWS = 100;
-const LARGEST_SNAPSHOT_ROWS = 20_000;
 const MOST_COLUMNS = 100;
+const LONGEST_ROW_KEY = 500;
+const EXPIRY_MS = 500;
+const ABOUT = { exact: "", estimate: "about ", atLeast: "more than " };
 
 export class TableView {
   #app;
-  #name;
-  #description;
-  #source;
-  #connection;
-  #subscription;
+  #table;
   #page = 0;
-  #abort;
   #expiry;
-  #message = "";
+  #cursor;
   #title = el("h1");
   #count = el("span.quiet");
   #tabs = { rows: el("a", "Rows"), schema: el("a", "Schema") };
@@ -36,7 +31,7 @@ export class TableView {
   #rows = new RowsTable({
     onsort: (column) => this.#sort(column),
     onfocus: (row, column) => this.#moveCursor(row, column),
-    onopen: (row, index) => showCell(this.#source.columns[index], row.values[index]),
+    onopen: (row, index) => showCell(this.#table.source.columns[index], row.values[index]),
   });
   #changes = new ChangeList();
   #schema = new SchemaView();
@@ -67,128 +62,74 @@ export class TableView {
     show(this.#rowsPane, tab === "rows");
     show(this.#schema.element, tab === "schema");
     show(this.element, true);
-    if (name === this.#name) return;
+    if (name === this.name) return;
     this.close();
-    this.#name = name;
-    this.#page = 0;
     show(this.element, true);
     setText(this.#title, displayName(name));
-    this.#changes.clear();
-    this.reload();
-    this.#expiry = setInterval(() => this.#source?.hasMarks && this.#source.expire?.() && this.#changed(), 500);
+    this.#table = new OpenTable(this.#app, name, {
+      ondescribed: () => this.#described(),
+      onchange: this.#changed,
+      onlisted: (entry) => this.#changes.add(entry),
+    });
+    this.#table.load();
+    this.#expiry = setInterval(() => this.#table.source?.hasMarks && this.#table.source.expire() && this.#changed(), EXPIRY_MS);
   }
 
+  /** Nothing of this table must be seen under another one's name. */
   close() {
     clearInterval(this.#expiry);
-    this.#abort?.abort();
-    this.#connection?.close();
-    this.#source?.close?.();
-    this.#connection = this.#subscription = this.#source = this.#description = this.#name = undefined;
+    this.#leaveCell();
+    this.#table?.close();
+    this.#table = undefined;
+    this.#page = 0;
+    this.#drawn = undefined;
+    this.#rows.clear();
+    this.#pager.clear();
+    this.#changes.clear();
+    this.#schema.clear();
+    setText(this.#count, "");
+    show(this.#notice, false);
     show(this.element, false);
   }
 
   get name() {
-    return this.#name;
+    return this.#table?.name;
   }
 
   /** Reads the schema again, and the rows with it: the table is new, or no longer what it was. */
-  async reload() {
-    this.#abort?.abort();
-    const { signal } = (this.#abort = new AbortController());
-    const name = this.#name;
-    try {
-      await this.#app.heard;
-      if (signal.aborted) return;
-      this.#description = await fetchJSON(`/tables/${encodeURIComponent(this.#name)}`, signal);
-      this.#schema.draw(this.#description);
-      const isSmall = this.#description.kind === "table" && (await this.#isSmall(signal));
-      if (signal.aborted || name !== this.#name) return;
-      this.#startRows(isSmall);
-      this.#say("");
-    } catch (error) {
-      if (signal.aborted) return;
-      this.#say(error.message);
-    }
+  reload() {
+    this.#table?.load();
   }
 
   dropped() {
-    this.#connection?.close();
-    this.#say("This table was dropped. What you see is its last state.");
+    this.#table.dropped();
   }
 
-  /** A change heard on the page's main connection: enough where rows come page by page. */
+  resume() {
+    this.#table?.resume();
+  }
+
+  tellCount() {
+    this.#table?.tellCount();
+  }
+
+  /** A change heard on the page's main connection. */
   receive({ data }) {
-    if (!this.#source) return;
-    if (this.#source instanceof PagedRows && (data.tableName === this.#name || this.#description.kind !== "table")) this.#source.touch();
+    this.#table?.receive(data.tableName);
   }
 
-  /** Whether the table fits into the page. The estimate may be far off: if it says no, or nothing, some rows are counted. */
-  async #isSmall(signal) {
-    const { rowEstimate } = this.#description;
-    if (rowEstimate !== undefined && rowEstimate !== null && rowEstimate <= LARGEST_SNAPSHOT_ROWS) return true;
-    const sql = `SELECT count(*) FROM (SELECT 1 FROM ${quoted(this.#name)} LIMIT ${LARGEST_SNAPSHOT_ROWS + 1})`;
-    for await (const [rows] of this.#app.client.query(sql, { rowFormat: "arrays", signal, queryId: ownQueryId() })) return rows <= LARGEST_SNAPSHOT_ROWS;
-    return false;
-  }
-
-  #startRows(isSmall) {
-    this.#connection?.close();
-    this.#source?.close?.();
-    const names = this.#description.columns.filter((column) => !column.hidden).map((column) => column.name);
-    if (isSmall) return this.#subscribe(names);
-    this.#readByPage(names);
-  }
-
-  #readByPage(names) {
-    this.#source = new PagedRows(this.#app.client, this.#name, names, this.#app.catalog.tables.get(this.#name)?.rows ?? 0);
-    this.#source.onchange = this.#changed;
-    this.#changed();
-  }
-
-  #subscribe(names) {
-    const { client } = this.#app;
-    const anew = (columns) => new LiveRows(columns, primaryKey(this.#description));
-    const source = () => (this.#source instanceof LiveRows ? this.#source : (this.#source = anew(names)));
-    // A connection of its own, because a channel has one subscription; without a name, because it is nobody else.
-    this.#connection = connect("/ws", { accessToken });
-    this.#subscription = this.#connection.subscribe("tables", { tables: [asPattern(this.#name)], rows: "values", snapshot: true });
-    let next;
-    this.#subscription.on("reset", () => (next = undefined));
-    this.#subscription.on("snapshot", ({ tableName, columns, rows, last }) => {
-      if (tableName !== this.#name) return;
-      next ??= anew(columns.map((column) => column.name ?? column));
-      next.load(rows);
-      if (last) this.#replaceSource(next);
-    });
-    this.#subscription.on("message", ({ type, timestamp, data }) => {
-      if (type !== "table:modified" || data.change !== "rows" || data.tableName !== this.#name) return;
-      const who = author(data, client.userId);
-      if (data.rowsOmitted) return this.#subscription.update(this.#subscription.options);
-      for (const change of data.rows ?? []) {
-        source().apply(change, who);
-        this.#changes.add({ at: timestamp, who, change });
-      }
-      this.#changed();
-    });
-    this.#subscription.on("error", () => {
-      this.#connection.close(); // this server gives no snapshots, or not of this table
-      this.#readByPage(names);
-    });
-  }
-
-  #replaceSource(source) {
-    const { sort } = this.#source ?? source;
-    source.sortBy(sort.column, sort.descending);
-    this.#source = source;
-    this.#app.catalog.counted(this.#name, source.count);
-    this.#changed();
+  #described() {
+    this.#schema.draw(this.#table.description);
+    show(this.#changes.element, this.#table.tellsChanges);
+    this.#rowsPane.classList.toggle("alone", !this.#table.tellsChanges);
+    this.#drawn = undefined; // a column may be of another type now
   }
 
   #sort(column) {
-    const { sort } = this.#source;
-    if (sort.column !== column) this.#source.sortBy(column, false);
-    else if (!sort.descending) this.#source.sortBy(column, true);
-    else this.#source.sortBy(undefined, false);
+    const { source } = this.#table;
+    if (source.sort.column !== column) source.sortBy(column, false);
+    else if (!source.sort.descending) source.sortBy(column, true);
+    else source.sortBy(undefined, false);
     this.#page = 0;
     this.#changed();
   }
@@ -200,81 +141,64 @@ export class TableView {
   }
 
   #moveCursor(row, column) {
-    this.#app.presence.moveCursor({ table: this.#name, row: this.#source.keyOf(row).slice(0, 500), column });
+    this.#cursor = { table: this.name, row: this.#table.source.keyOf(row)?.slice(0, LONGEST_ROW_KEY), column };
+    this.#app.presence.moveCursor(this.#cursor);
   }
 
-  #say(message) {
-    this.#message = message;
-    setText(this.#notice, message);
-    show(this.#notice, message !== "");
+  /** The others need not see a cursor where nobody is any more. */
+  #leaveCell() {
+    if (this.#cursor) this.#app.presence.moveCursor({ table: this.#cursor.table });
+    this.#cursor = undefined;
   }
 
   #changed = () => schedule(this.#draw);
 
+  /** The columns that the table was drawn with. */
+  #drawn;
+  #columns = [];
+
   #draw = () => {
-    const source = this.#source;
-    if (!source) return setText(this.#count, "");
+    if (!this.#table) return;
+    this.#drawNotice();
+    const { source } = this.#table;
+    if (!source) return;
     const pages = Math.max(1, Math.ceil(source.total / PAGE_ROWS));
     this.#page = Math.min(this.#page, pages - 1);
-    const first = this.#page * PAGE_ROWS;
-    const rows = source.page(first, PAGE_ROWS);
-    setText(this.#count, plural(source.count, "row"));
-    if (source.error) this.#say(source.error.message);
-    if (this.#rows.source !== source.columns) {
-      this.#rows.source = source.columns;
-      this.#columns = source.columns.slice(0, MOST_COLUMNS).map((name) => columnOf(this.#description, name));
-      if (source.columns.length > MOST_COLUMNS) this.#say(`The first ${MOST_COLUMNS} of ${count(source.columns.length)} columns; a query shows any others.`);
+    const rows = source.page(this.#page * PAGE_ROWS, PAGE_ROWS);
+    const first = source.start ?? this.#page * PAGE_ROWS;
+    const about = ABOUT[source.precision];
+    const kind = this.#table.description.kind === "view" ? " · a view, read again whenever a table changes" : this.#table.tellsChanges ? "" : " · read again whenever something changes";
+    setText(this.#count, `${about}${plural(source.count, "row")}${kind}`);
+    if (this.#drawn === undefined || !areEqual(this.#drawn, source.columns)) {
+      this.#drawn = source.columns;
+      this.#columns = source.columns.slice(0, MOST_COLUMNS).map((name) => columnOf(this.#table.description, name));
     }
-    this.#rows.draw({
-      columns: this.#columns,
-      rows,
-      first,
-      sort: source.sort,
-      keyOf: (row) => source.keyOf(row),
-      cursors: this.#cursors(),
-    });
-    this.#pager.draw(this.#page, pages, first, rows.length, source.total);
+    this.#rows.draw({ columns: this.#columns, rows, first, sort: source.sort, keyOf: (row) => source.keyOf(row), cursors: this.#cursors() });
+    this.#pager.draw({ page: this.#page, pages, first, shown: rows.length, total: source.total, about });
     this.#changes.draw();
   };
 
-  #columns = [];
+  #drawNotice() {
+    const { message, source } = this.#table;
+    const hidden = source?.columns.length > MOST_COLUMNS ? `The first ${MOST_COLUMNS} of ${count(source.columns.length)} columns; a query shows any others.` : "";
+    const text = message || errorText(source?.error) || hidden;
+    setText(this.#notice, text);
+    show(this.#notice, text !== "");
+  }
 
   #cursors() {
     const { presence, client } = this.#app;
     return [...presence.people.values()]
-      .filter(({ userId, cursor }) => userId !== client.userId && cursor?.table === this.#name)
+      .filter(({ userId, cursor }) => userId !== client.userId && cursor?.table === this.name && cursor.row !== undefined)
       .map(({ userId, username, cursor }) => ({ key: cursor.row, column: cursor.column, username, tone: tone(userId) }));
   }
 }
 
-class Pager {
-  #range = el("span.quiet", { "aria-live": "off" });
-  #previous = el("button.icon-button", { type: "button", "aria-label": "Previous page" }, icon("back"));
-  #next = el("button.icon-button", { type: "button", "aria-label": "Next page" }, icon("next"));
-  #page = 0;
+const errorText = (error) => (error?.code === "DISCONNECTED" ? "Not connected to the server." : error?.message ?? "");
 
-  constructor(onturn) {
-    this.#previous.addEventListener("click", () => onturn(this.#page - 1));
-    this.#next.addEventListener("click", () => onturn(this.#page + 1));
-    this.element = el("footer.pager", this.#range, this.#previous, this.#next);
-  }
-
-  draw(page, pages, first, shown, total) {
-    this.#page = page;
-    setText(this.#range, total === 0 ? "No rows" : `${count(first + 1)}–${count(first + shown)} of ${count(total)}`);
-    this.#previous.disabled = page === 0;
-    this.#next.disabled = page >= pages - 1;
-  }
-}
-
-/** A name as the pattern that matches it alone. */
-const asPattern = (name) => (/[*?[]/.test(name) ? name.replace(/[*?[]/g, "[$&]") : name);
+const areEqual = (one, other) => one.length === other.length && one.every((each, index) => each === other[index]);
 
 function columnOf({ columns }, name) {
   const column = columns.find((each) => each.name === name);
   return { name, type: column?.type, key: column?.primaryKey > 0 };
-}
-
-function primaryKey({ columns }) {
-  return columns.filter((column) => column.primaryKey).sort((one, other) => one.primaryKey - other.primaryKey).map((column) => column.name);
 }

@@ -48,6 +48,16 @@ export class TablesView {
     if (this.#table.name !== undefined) this.#table.reload();
   }
 
+  /** The connection is back, and missed nothing. */
+  resume() {
+    this.#table.resume();
+  }
+
+  /** The list of tables was read. */
+  loaded() {
+    this.#table.tellCount();
+  }
+
   focusSearch() {
     this.#search.focus();
     this.#search.select();
@@ -57,11 +67,11 @@ export class TablesView {
     this.#table.receive(message);
   }
 
-  #schemaChanged(name, { change, previousName }) {
+  #schemaChanged(name, { previousName }) {
     if (this.#table.name === undefined) return;
     if (previousName === this.#table.name && previousName !== name) location.hash = `#/tables/${encodeURIComponent(name)}/rows`;
     else if (name !== this.#table.name) return;
-    else if (this.#app.catalog.tables.has(name)) this.#table.reload(change);
+    else if (this.#app.catalog.tables.has(name)) this.#table.reload();
     else this.#table.dropped();
   }
 

@@ -1,0 +1,219 @@
+// One table that is looked at: what it is made of, its rows as they are now, and who changes them. A model; it draws nothing.
+
+import { connect } from "/tablecast.js";
+import { author, count, quoted } from "./format.js";
+import { LiveRows } from "./live-rows.js";
+import { ownQueryId, PagedRows } from "./paged-rows.js";
+import { accessToken, describeTable } from "./service.js";
+
+const MOST_LIVE_ROWS = 20_000; // more are read page by page
+const LONGEST_PATTERN_BYTES = 256;
+const GROWN_LIVE_ROWS = 1.25 * MOST_LIVE_ROWS; // and what was fewer once, from here on
+
+export class OpenTable {
+  description;
+  /** LiveRows or PagedRows; undefined until the first row is known. */
+  source;
+  message = "";
+  #app;
+  #hooks;
+  #abort;
+  #connection;
+  #subscription;
+  #position;
+
+  /** @param hooks `{ ondescribed(), onchange(), onlisted(entry) }`; an entry is one of ChangeList */
+  constructor(app, name, hooks) {
+    this.#app = app;
+    this.name = name;
+    this.#hooks = hooks;
+  }
+
+  /** Whether each change of a row is heard, so that it can be marked and listed. */
+  get tellsChanges() {
+    return this.description?.kind === "table";
+  }
+
+  /** Reads the schema, and the rows with it: the table is new, or no longer what it was. */
+  async load() {
+    this.#abort?.abort();
+    const { signal } = (this.#abort = new AbortController());
+    try {
+      await this.#app.heard;
+      if (signal.aborted) return;
+      this.description = await describeTable(this.name, this.#app.client, signal);
+      this.#hooks.ondescribed();
+      const isSmall = this.tellsChanges && this.name !== "" && (await this.#isSmall(signal)); // no snapshot of the empty name
+      if (signal.aborted) return;
+      this.#disconnect();
+      if (isSmall) this.#holdAll();
+      else this.#readByPage();
+      this.#say("");
+    } catch (error) {
+      if (!signal.aborted) this.#say(error.message);
+    }
+  }
+
+  close() {
+    this.#abort?.abort();
+    this.#disconnect();
+    this.source = undefined;
+  }
+
+  dropped() {
+    this.#abort?.abort();
+    this.#disconnect();
+    this.#say("This table was dropped. What you see is its last state.");
+  }
+
+  /** The connection is back: what failed without it is tried again. */
+  resume() {
+    if (!this.source) this.load();
+    else if (this.source instanceof PagedRows) this.source.touch();
+  }
+
+  /** A change heard on the page's main connection: enough for what is read page by page and has no changes of its own. */
+  receive(tableName) {
+    if (this.source instanceof PagedRows && (tableName === this.name || !this.tellsChanges)) this.source.touch();
+  }
+
+  /** The list of tables is new, and has estimates where this knows the number. */
+  tellCount() {
+    if (this.source instanceof LiveRows) this.#app.catalog.counted(this.name, this.source.count, this.#position);
+  }
+
+  #say(message) {
+    this.message = message;
+    this.#hooks.onchange();
+  }
+
+  #disconnect() {
+    this.#connection?.close();
+    this.#connection = this.#subscription = undefined;
+    if (this.source instanceof PagedRows) this.source.close();
+  }
+
+  /** Whether the table fits into the page: counted, as far as it matters, because an estimate may be far off. */
+  async #isSmall(signal) {
+    const sql = `SELECT count(*) FROM (SELECT 1 FROM ${quoted(this.name)} LIMIT ${MOST_LIVE_ROWS + 1})`;
+    for await (const [rows] of this.#app.client.query(sql, { rowFormat: "arrays", signal, queryId: ownQueryId() })) return rows <= MOST_LIVE_ROWS;
+    return false;
+  }
+
+  get #columnNames() {
+    return this.description.columns.filter((column) => !column.hidden).map((column) => column.name);
+  }
+
+  #holdAll() {
+    this.#subscribe({ snapshot: true });
+    let next;
+    let isTooMuch = false;
+    this.#subscription.on("reset", () => (next = undefined));
+    this.#subscription.on("message", ({ type, position, data }) => {
+      if (type !== "table:snapshot" || data.tableName !== this.name || isTooMuch) return;
+      next ??= this.#newLiveRows(data.columns.map((column) => column.name ?? column));
+      next.load(data.rows);
+      isTooMuch = next.count > GROWN_LIVE_ROWS;
+      if (isTooMuch) this.#outgrown();
+      else if (data.last) this.#hold(next, position);
+    });
+  }
+
+  #newLiveRows(columns) {
+    return new LiveRows(columns, primaryKey(this.description));
+  }
+
+  #hold(source, position) {
+    const { sort } = this.source ?? source;
+    source.sortBy(sort.column, sort.descending);
+    this.source = source;
+    this.#position = position;
+    this.tellCount();
+    this.#hooks.onchange();
+  }
+
+  #readByPage() {
+    const { catalog, client } = this.#app;
+    const { name } = this;
+    const counter = {
+      get rows() {
+        return catalog.tables.get(name)?.rows;
+      },
+      set rows(rows) {
+        catalog.counted(name, rows);
+      },
+    };
+    const { sort } = this.source ?? { sort: { column: undefined, descending: false } };
+    this.source = new PagedRows(client, name, {
+      columns: this.#columnNames,
+      key: this.tellsChanges ? primaryKey(this.description) : [],
+      hasRowid: this.tellsChanges && !this.description.withoutRowid,
+      counter: this.tellsChanges ? counter : { rows: undefined },
+    });
+    this.source.sortBy(sort.column, sort.descending);
+    this.source.onchange = () => this.#hooks.onchange();
+    if (this.tellsChanges && !this.#subscription) this.#subscribe();
+    this.#hooks.onchange();
+  }
+
+  /** More rows than a page should hold, by what was added since: goes on without holding them, and misses no change. */
+  #outgrown() {
+    this.#subscription.update(this.#filters);
+    this.#readByPage();
+  }
+
+  get #filters() {
+    return this.name === "" ? { rows: "values" } : { tables: [asPattern(this.name)], rows: "values" };
+  }
+
+  #subscribe(options) {
+    // A connection of its own, because a channel has one subscription; without a name, because it is nobody else.
+    this.#connection = connect("/ws", { accessToken });
+    this.#subscription = this.#connection.subscribe("tables", { ...this.#filters, ...options });
+    this.#subscription.on("message", (message) => this.#changed(message));
+    this.#subscription.on("gap", () => this.source instanceof PagedRows && this.source.touch());
+    this.#subscription.on("error", () => {
+      this.#connection.close(); // this server gives no snapshots, or not of this table
+      if (!(this.source instanceof PagedRows)) this.#readByPage();
+    });
+  }
+
+  #changed({ type, timestamp, data }) {
+    if (type !== "table:modified" || data.change !== "rows" || data.tableName !== this.name) return;
+    const who = author(data, this.#app.client.userId);
+    if (data.rowsOmitted) return this.#changedAtOnce(who, timestamp, data);
+    if (this.source instanceof PagedRows) this.source.touch();
+    else this.source ??= this.#newLiveRows(this.#columnNames);
+    for (const change of data.rows ?? []) {
+      this.source.apply(change, who);
+      this.#hooks.onlisted({ at: timestamp, who, change });
+    }
+    this.#position = data.transaction.position;
+    if (this.source instanceof LiveRows && this.source.total > GROWN_LIVE_ROWS) return this.#outgrown();
+    this.#hooks.onchange();
+  }
+
+  /** So many rows in one transaction that they are not told one by one. */
+  #changedAtOnce(who, at, { inserted = 0, updated = 0, deleted = 0 }) {
+    const parts = [inserted && `inserted ${count(inserted)}`, updated && `updated ${count(updated)}`, deleted && `deleted ${count(deleted)}`];
+    this.#hooks.onlisted({ at, who, summary: `${parts.filter(Boolean).join(", ")} ${inserted + updated + deleted === 1 ? "row" : "rows"} at once` });
+    if (this.source instanceof PagedRows) this.source.touch();
+    else this.load(); // it may be too large by now
+    this.#hooks.onchange();
+  }
+}
+
+/** A name as a pattern that matches it, and but for the longest names it alone; no pattern matches the empty name alone. */
+function asPattern(name) {
+  const parts = Array.from(name, (character) => ("*?[".includes(character) ? `[${character}]` : character));
+  const pattern = parts.join("");
+  if (bytesOf(pattern) <= LONGEST_PATTERN_BYTES) return pattern;
+  while (bytesOf(parts.join("")) >= LONGEST_PATTERN_BYTES) parts.pop();
+  return `${parts.join("")}*`;
+}
+
+const bytesOf = (text) => new TextEncoder().encode(text).length;
+
+function primaryKey({ columns }) {
+  return columns.filter((column) => column.primaryKey).sort((one, other) => one.primaryKey - other.primaryKey).map((column) => column.name);
+}
