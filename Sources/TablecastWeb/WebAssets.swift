@@ -109,6 +109,7 @@ extension WebAssets {
         ("/assets/theme.js", PackageResources.theme_js),
         ("/assets/token-dialog.js", PackageResources.token_dialog_js),
         ("/assets/values.js", PackageResources.values_js),
+        ("/assets/virtual-cursor.js", PackageResources.virtual_cursor_js),
         ("/assets/virtual-table.js", PackageResources.virtual_table_js),
     ]
 }

@@ -56,13 +56,47 @@ def test_parameters_are_asked_for_and_lossless(page):
     page.fill("#sql", "SELECT typeof(:n) AS t, :n AS n, hex(:b) AS h, :text AS x, :nothing IS NULL AS z")
     fields = page.locator(".parameter")
     expect(fields).to_have_count(4)
-    for name, kind, value in ((":n", "number", "9223372036854775807"), (":b", "hex", "00 ff"), (":text", "text", "<b>&"), (":nothing", "null", "")):
+    for name, kind, value in ((":n", "integer", "9223372036854775807"), (":b", "hex", "00 ff"), (":text", "text", "<b>&"), (":nothing", "null", "")):
         page.get_by_label(f"Type of {name}", exact=True).select_option(kind)
         if value:
             page.get_by_label(f"Value of {name}", exact=True).fill(value)
     page.get_by_role("button", name="Run").click()
     cells = page.locator(".result tbody:not(.spacer) td")
     expect(cells).to_have_text(["1", "integer", "9223372036854775807", "00FF", "<b>&", "1", ""])
+
+
+def test_a_real_arrives_as_one_though_it_is_whole(page):
+    page.fill("#sql", "SELECT typeof(?), ?1, typeof(?)")
+    for name, kind in (("?1", "real"), ("?2", "integer")):
+        page.get_by_label(f"Type of {name}", exact=True).select_option(kind)
+        page.get_by_label(f"Value of {name}", exact=True).fill("3")
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator(".result tbody:not(.spacer) td")).to_have_text(["1", "real", "3", "integer", ""])
+    page.get_by_label("Value of ?2", exact=True).fill("3.5")
+    page.get_by_role("button", name="Run").click()
+    expect(status(page)).to_contain_text("?2: expected a whole number")
+
+
+def test_a_selected_statement_gets_its_own_parameters(page):
+    page.fill("#sql", "SELECT ? AS one, :name AS two;\nSELECT ? AS three, :name AS four;")
+    for name, value in (("?1", "first"), (":name", "named"), ("?3", "third")):
+        page.get_by_label(f"Value of {name}", exact=True).fill(value)
+    page.focus("#sql")
+    page.evaluate("document.getElementById('sql').setSelectionRange(31, 64)")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".result tbody:not(.spacer) td")).to_have_text(["1", "third", "named", ""])
+
+
+def test_a_query_runs_again_after_its_result_was_scrolled(page):
+    run(page, "SELECT * FROM invoice")
+    expect(status(page)).to_contain_text("900 rows")
+    page.locator(".results .virtual-scroller").focus()
+    page.keyboard.press("End")
+    expect(page.locator(".result tbody td", has_text=re.compile("^900$")).first).to_be_in_viewport()
+    run(page, "SELECT nme")
+    expect(page.locator(".sql-error")).to_have_text("nme")
+    run(page, "SELECT * FROM genre")
+    expect(status(page)).to_contain_text("10 rows")
 
 
 def test_an_error_is_shown_at_its_place(page):

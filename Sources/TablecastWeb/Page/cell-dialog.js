@@ -2,7 +2,7 @@
 
 import { InvalidText } from "/tablecast.js";
 import { el } from "./dom.js";
-import { bytes, displayName, hex, plural, valueKind } from "./format.js";
+import { bytes, cut, displayName, hex, plural, valueKind } from "./format.js";
 
 const LONGEST_SHOWN = 200_000;
 
@@ -14,7 +14,7 @@ export function showCell(column, value) {
     "dialog.cell",
     { "aria-label": `Value of ${displayName(column)}`, onclose: () => dialog.remove() },
     el("header", el("h2", el("bdi", displayName(column))), el("span.quiet", describe(value))),
-    el("pre", { tabindex: "0" }, text.slice(0, LONGEST_SHOWN)),
+    el("pre", { tabindex: "0" }, cut(text, LONGEST_SHOWN)),
     el("footer", copy, close),
   );
   document.body.append(dialog);

@@ -2,9 +2,10 @@
 
 import { el, icon, setText, show } from "./dom.js";
 import { rawJSON } from "./feed.js";
-import { author, count, displayName, duration, plural, time } from "./format.js";
+import { author, count, cut, displayName, duration, plural, time } from "./format.js";
 import { schedule } from "./frame.js";
 import { summary } from "./tables-view.js";
+import { VirtualCursor } from "./virtual-cursor.js";
 import { VirtualTable } from "./virtual-table.js";
 
 const CHANNELS = ["tables", "queries", "collaboration", "notifications"];
@@ -19,7 +20,9 @@ export class FeedView {
   #values = el("input", { type: "checkbox", onchange: () => this.#app.setRowLevel(this.#values.checked ? "values" : "none") });
   #pause = el("button", { type: "button", "aria-pressed": "false", onclick: () => this.togglePause() }, icon("pause"), el("span", "Pause"));
   #count = el("span.quiet", { "aria-live": "off" });
-  #list = new VirtualTable({ rowHeight: 34, label: "Messages", className: ".messages", drawLine: (line, index) => this.#drawLine(line, index) });
+  #list = new VirtualTable({ rowHeight: 34, label: "Messages", className: ".messages", drawLine: (element, index, line) => this.#drawLine(element, index, line) });
+  #cursor = new VirtualCursor(this.#list, undefined, { onmove: (row) => this.#select(row), onopen: () => this.#drawDetail() });
+  #appended = 0;
   #detail = el("aside.message-detail", { hidden: true, "aria-label": "Message" });
   #selected;
   #tableNames = "";
@@ -50,8 +53,7 @@ export class FeedView {
       { title: "Type", width: "11rem" },
       { title: "What happened", width: "auto" },
     ]);
-    this.#list.element.addEventListener("click", (event) => this.#select(event.target.closest("tbody:not(.spacer) tr")));
-    this.#list.element.addEventListener("keydown", (event) => this.#keyPressed(event));
+    root.addEventListener("keydown", (event) => this.#keyPressed(event));
     this.#feed.onchange = () => this.#isVisible && schedule(this.#draw);
     this.#drawTableNames();
   }
@@ -77,8 +79,11 @@ export class FeedView {
   }
 
   #draw = () => {
-    const { shown, received, isPaused, missed } = this.#feed;
+    const { shown, appended, received, isPaused, missed } = this.#feed;
     this.#list.count = shown.length;
+    this.#list.added(appended - this.#appended);
+    this.#appended = appended;
+    this.#drawSelection();
     this.#list.refresh();
     const waiting = isPaused && missed > 0 ? ` · ${count(missed)} waiting` : "";
     setText(this.#count, `${plural(shown.length, "message")} of ${count(received)}${waiting}`);
@@ -89,53 +94,52 @@ export class FeedView {
     return shown[shown.length - 1 - index];
   }
 
-  #drawLine(line, index) {
-    const message = this.#at(index);
-    if (!message) return;
-    const { timestamp, type, channel } = message;
-    line.dataset.channel = channel;
-    line.classList.toggle("selected", message === this.#selected);
-    setText(line.cells[0], time(timestamp));
-    setText(line.cells[1], type);
-    setText(line.cells[2], sentence(message, this.#app.client.userId));
+  #drawLine(element, index, line) {
+    const entry = this.#at(index);
+    line.entry = entry;
+    if (!entry) return;
+    const { timestamp, type, channel } = entry.message;
+    element.dataset.channel = channel;
+    element.classList.toggle("selected", entry.number === this.#selected?.number);
+    setText(element.cells[0], time(timestamp));
+    setText(element.cells[1], type);
+    setText(element.cells[2], sentence(entry.message, this.#app.client.userId));
   }
 
-  #select(line) {
-    if (!line) return;
-    this.#selected = this.#at(Number(line.getAttribute("aria-rowindex")) - 2);
-    this.#drawDetail();
+  /** What a line shows may be further down by now: it is the message drawn there that was meant. */
+  #select(index) {
+    this.#selected = this.#list.lineAt(index)?.entry ?? this.#at(index);
+    if (!this.#detail.hidden) this.#drawDetail();
     schedule(this.#draw);
+  }
+
+  /** Where the selected message is by now. */
+  #drawSelection() {
+    const { shown } = this.#feed;
+    const place = this.#selected ? indexOf(shown, this.#selected.number) : -1;
+    this.#cursor.place = place < 0 ? undefined : { row: shown.length - 1 - place, column: 0 };
   }
 
   #keyPressed(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    const { shown } = this.#feed;
-    if (event.key === "Escape") this.#close();
-    if (!step || !this.#selected) return;
-    event.preventDefault();
-    const next = shown[shown.indexOf(this.#selected) - step];
-    if (!next) return;
-    this.#selected = next;
-    this.#drawDetail();
-    schedule(this.#draw);
+    if (event.key === "Escape" && !this.#detail.hidden) this.#close();
   }
 
   #drawDetail() {
-    const text = rawJSON(this.#selected, 2);
+    const { message } = this.#selected;
+    const text = rawJSON(message, 2);
     const close = el("button.icon-button", { type: "button", "aria-label": "Close", onclick: () => this.#close() }, icon("close"));
     const copy = el("button.small", { type: "button", onclick: () => navigator.clipboard?.writeText(text) }, "Copy");
-    this.#detail.replaceChildren(el("header", el("h2", this.#selected.type), copy, close), el("pre.code", { tabindex: "0" }, text.slice(0, LONGEST_JSON)));
+    this.#detail.replaceChildren(el("header", el("h2", message.type), copy, close), el("pre.code", { tabindex: "0" }, cut(text, LONGEST_JSON)));
     show(this.#detail, true);
   }
 
   #close() {
-    this.#selected = undefined;
     show(this.#detail, false);
-    schedule(this.#draw);
+    this.#list.element.focus();
   }
 
   #filtered() {
-    this.#feed.filter({ channel: this.#channel.value, table: this.#table.value.slice(1), text: this.#text.value });
+    this.#feed.filter({ channel: this.#channel.value, table: this.#table.value, text: this.#text.value });
     this.#list.scrollToTop();
   }
 
@@ -148,6 +152,17 @@ export class FeedView {
     this.#table.replaceChildren(el("option", { value: "" }, "All tables"), ...names.map((name) => el("option", { value: `=${name}` }, displayName(name).slice(0, 60))));
     this.#table.value = chosen;
   }
+}
+
+/** The place of the entry with a number; they are in order. */
+function indexOf(entries, number) {
+  let [low, high] = [0, entries.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (entries[middle].number < number) low = middle + 1;
+    else high = middle;
+  }
+  return entries[low]?.number === number ? low : -1;
 }
 
 /** A message in a line of words. */

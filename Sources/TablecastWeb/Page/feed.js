@@ -3,14 +3,20 @@
 import { encodeValue } from "/tablecast.js";
 
 const KEPT = 5_000;
+/** By an estimate of what a message takes, its text for searching included. */
+const KEPT_BYTES = 64_000_000;
 
 export class Feed {
-  /** Newest last. */
-  #messages = [];
+  /** Newest last: `{ message, number, bytes, text }`. */
+  #entries = [];
+  #bytes = 0;
   #filter = { channel: "", table: "", text: "" };
-  /** What passes the filter, newest last. */
+  /** What passes the filter, newest last: `{ message, number }`. */
   shown = [];
+  /** How many have been added to `shown`, and not by a filter. */
+  appended = 0;
   isPaused = false;
+  #pausedAt = 0;
   /** Messages that arrived while paused. */
   missed = 0;
   received = 0;
@@ -18,11 +24,16 @@ export class Feed {
 
   receive(message) {
     this.received += 1;
-    this.#messages.push(message);
-    if (this.#messages.length >= 2 * KEPT) this.#messages = this.#messages.slice(-KEPT); // halving is rare, shifting would not be
-    if (this.#passes(message)) {
+    const entry = { message, number: this.received, bytes: sizeOf(message), text: undefined };
+    this.#entries.push(entry);
+    this.#bytes += entry.bytes;
+    this.#trim();
+    if (this.#passes(entry)) {
       if (this.isPaused) this.missed += 1;
-      else this.#append(message);
+      else {
+        this.shown.push(entry);
+        this.appended += 1;
+      }
     }
     this.onchange();
   }
@@ -32,33 +43,50 @@ export class Feed {
     this.#select();
   }
 
+  /** What comes while it is paused is kept, but not shown, whatever the filter. */
   pause(isPaused) {
     this.isPaused = isPaused;
+    this.#pausedAt = this.received;
+    const before = this.shown.length;
     if (!isPaused) this.#select();
+    this.appended += Math.max(0, this.shown.length - before);
     this.onchange();
   }
 
   clear() {
-    this.#messages = [];
+    this.#entries = [];
+    this.#bytes = 0;
+    this.#pausedAt = this.received;
     this.#select();
   }
 
-  #append(message) {
-    this.shown.push(message);
-    if (this.shown.length >= 2 * KEPT) this.shown = this.shown.slice(-KEPT);
+  /** Seldom and then a half: one by one would move all the others each time. */
+  #trim() {
+    if (this.#entries.length < 2 * KEPT && this.#bytes <= KEPT_BYTES) return;
+    let first = Math.max(0, this.#entries.length - KEPT);
+    let bytes = this.#entries.slice(first).reduce((sum, entry) => sum + entry.bytes, 0);
+    while (bytes > KEPT_BYTES / 2 && first < this.#entries.length - 1) bytes -= this.#entries[first++].bytes;
+    this.#entries = this.#entries.slice(first);
+    this.#bytes = bytes;
+    const oldest = this.#entries[0].number;
+    this.shown = this.shown.filter(({ number }) => number >= oldest);
   }
 
   #select() {
-    this.missed = 0;
-    this.shown = this.#messages.filter((message) => this.#passes(message));
+    const passing = this.#entries.filter((entry) => this.#passes(entry));
+    this.shown = this.isPaused ? passing.filter(({ number }) => number <= this.#pausedAt) : passing;
+    this.missed = passing.length - this.shown.length;
     this.onchange();
   }
 
-  #passes(message) {
+  #passes(entry) {
     const { channel, table, text } = this.#filter;
+    const { message } = entry;
     if (channel !== "" && message.channel !== channel) return false;
-    if (table !== "" && message.data?.tableName !== table) return false;
-    return text === "" || rawJSON(message).toLowerCase().includes(text);
+    if (table !== "" && message.data?.tableName !== table.slice(1)) return false;
+    if (text === "") return true;
+    entry.text ??= rawJSON(message).toLowerCase();
+    return entry.text.includes(text);
   }
 }
 
@@ -72,3 +100,19 @@ export function rawJSON(message, indent) {
 }
 
 const isBytes = (value) => value !== null && typeof value === "object" && (value instanceof Uint8Array || value.bytes instanceof Uint8Array);
+
+/** Bytes that a message takes, once more for its text; roughly what Chromium's heap grows by. */
+function sizeOf(value) {
+  switch (typeof value) {
+    case "string":
+      return 16 + 2 * value.length;
+    case "object": {
+      if (value === null) return 8;
+      if (isBytes(value)) return 96 + 3 * (value.length ?? value.bytes.length);
+      let bytes = 32;
+      for (const name in value) bytes += 16 + sizeOf(value[name]);
+      return bytes;
+    }
+  }
+  return 16;
+}

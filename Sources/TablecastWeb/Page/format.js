@@ -26,6 +26,9 @@ export function bytes(size) {
   return size < 1000 ? `${size} B` : size < 1e6 ? `${(size / 1000).toFixed(1)} kB` : `${(size / 1e6).toFixed(1)} MB`;
 }
 
+/** A text of at most so many characters; says what was left out. */
+export const cut = (text, longest) => (text.length > longest ? `${text.slice(0, longest)}\n… and ${plural(text.length - longest, "character")} more; Copy takes all of it.` : text);
+
 /** A name as it is shown: SQLite allows the empty one, and blanks. */
 export const displayName = (name) => (name.trim() === "" ? (name === "" ? "(empty name)" : "(blank name)") : name);
 

@@ -1,14 +1,14 @@
 // The fields for a query's parameters: found in its text, typed by hand, kept while the text changes.
 
+import { Real } from "/tablecast.js";
 import { el, show } from "./dom.js";
 import { parameters } from "./sql.js";
 
-const TYPES = { text: "Text", number: "Number", null: "NULL", hex: "Bytes (hex)" };
+const TYPES = { text: "Text", integer: "Integer", real: "Real", null: "NULL", hex: "Bytes (hex)" };
 
 export class ParameterFields {
   #fields = new Map();
   #kept = new Map();
-  #numbers = new Map();
   #grid = el("div.parameter-grid");
 
   constructor() {
@@ -17,8 +17,7 @@ export class ParameterFields {
 
   /** Offers a field for each parameter of the text. */
   match(sql) {
-    this.#numbers = parameters(sql);
-    const names = [...this.#numbers.keys()];
+    const names = [...new Set(parameters(sql).map(({ name }) => name))];
     if (names.join() === [...this.#fields.keys()].join()) return;
     for (const [name, field] of this.#fields) this.#kept.set(name, field);
     this.#fields = new Map(names.map((name) => [name, this.#kept.get(name) ?? newField(name)]));
@@ -26,13 +25,21 @@ export class ParameterFields {
     show(this.element, names.length > 0);
   }
 
-  /** As the client takes them; throws with a sentence where a field can't be read. */
-  get values() {
-    const entries = [...this.#fields].map(([name, { type, input }]) => [name, read(name, type.value, input.value)]);
-    if (entries.length === 0) return undefined;
-    if (!entries.some(([name]) => name.startsWith("?"))) return Object.fromEntries(entries);
+  /**
+   * As the client takes them, for a part of the text; throws with a sentence where a field can't be read. In the part a `?` may
+   * have another number than in the whole, but it is the same one: they are matched by their place.
+   */
+  valuesFor(text, { sql, start }) {
+    const inPart = parameters(sql);
+    if (inPart.length === 0) return undefined;
+    const inText = new Map(parameters(text).map(({ name, index }) => [index - start, name]));
+    const values = inPart.map(({ name, number, index }) => {
+      const { type, input } = this.#fields.get(inText.get(index)) ?? this.#fields.get(name);
+      return { name, number, value: read(name, type.value, input.value) };
+    });
+    if (!values.some(({ name }) => name.startsWith("?"))) return Object.fromEntries(values.map(({ name, value }) => [name, value]));
     const list = [];
-    for (const [name, value] of entries) list[this.#numbers.get(name) - 1] = value;
+    for (const { number, value } of values) list[number - 1] = value;
     return Array.from(list, (value) => value ?? null);
   }
 }
@@ -55,11 +62,12 @@ function read(name, type, text) {
     if (!/^([\da-f]{2})*$/i.test(compact)) throw new Error(`${name}: expected pairs of hex digits, found “${text}”`);
     return Uint8Array.from(compact.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
   }
-  if (/^[+-]?\d+$/.test(compact)) {
+  if (type === "integer") {
+    if (!/^[+-]?\d+$/.test(compact)) throw new Error(`${name}: expected a whole number, found “${text}”`);
     const whole = BigInt(compact);
     return Number.isSafeInteger(Number(whole)) ? Number(whole) : whole;
   }
   const number = Number(compact);
   if (compact === "" || Number.isNaN(number)) throw new Error(`${name}: expected a number, found “${text}”`);
-  return number;
+  return new Real(number);
 }

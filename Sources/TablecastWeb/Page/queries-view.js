@@ -82,14 +82,15 @@ export class QueriesView {
 
   async run() {
     if (this.#running || this.#drafts.isFollowing) return;
-    const { sql, start } = this.#editor.chosen;
+    const { chosen } = this.#editor;
+    const { sql, start } = chosen;
     if (sql.trim() === "") return;
     this.#editor.markError(undefined);
     show(this.#start, false);
     this.#results.start();
     const startedAt = Date.now();
     try {
-      const query = this.#app.client.query(sql, { params: this.#parameters.values, progressInterval: 100 });
+      const query = this.#app.client.query(sql, { params: this.#parameters.valuesFor(this.#editor.text, chosen), progressInterval: 100 });
       this.#setRunning(query);
       query.on("progress", (progress) => {
         this.#progress = progress;

@@ -4,6 +4,7 @@ import { showCell } from "./cell-dialog.js";
 import { el, icon, setText, show } from "./dom.js";
 import { saveCSV, saveJSON } from "./export.js";
 import { bytes, count, displayName, duration, plural, valueKind, valueText } from "./format.js";
+import { VirtualCursor } from "./virtual-cursor.js";
 import { VirtualTable } from "./virtual-table.js";
 
 const ROW_HEIGHT = 30;
@@ -29,7 +30,7 @@ export class Results {
 
   constructor() {
     this.element = el("section.results", { hidden: true }, el("header", this.#status, this.#tabs, this.#exports), this.#table.element);
-    this.#table.element.addEventListener("dblclick", (event) => this.#open(event.target.closest("td")));
+    new VirtualCursor(this.#table, () => ({ first: 1, count: this.#alignments.length }), { onopen: (row, cell) => this.#open(row, cell - 1) });
     show(this.#table.element, false);
   }
 
@@ -41,6 +42,7 @@ export class Results {
     show(this.#table.element, false);
     show(this.#exports, false);
     show(this.#tabs, false);
+    this.#table.count = 0;
     this.#table.scrollToTop();
     this.#say("Running…", "running");
   }
@@ -133,11 +135,9 @@ export class Results {
     });
   }
 
-  #open(cell) {
-    const line = cell?.parentElement;
-    const index = Number(line?.getAttribute("aria-rowindex")) - 2;
+  #open(row, column) {
     const { columns, rows } = this.#sets[this.#shown];
-    if (cell?.cellIndex > 0 && cell.cellIndex <= columns.length && rows[index]) showCell(columns[cell.cellIndex - 1], rows[index][cell.cellIndex - 1]);
+    showCell(columns[column], rows[row][column]);
   }
 
   #save(save) {

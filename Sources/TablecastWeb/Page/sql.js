@@ -62,19 +62,20 @@ function* withError(sql, error) {
   if (pending && wrong) yield pending;
 }
 
-/** The parameters by name (`?3`, `:name`), each with the number that SQLite gives it. */
+/** Each parameter as it stands, `{ name, number, index }`: a `?` is named by its number, `?3`. */
 export function parameters(sql) {
   const numbers = new Map();
+  const found = [];
   let largest = 0;
-  for (const { kind, text } of tokens(sql)) {
+  for (const { kind, text, index } of tokens(sql)) {
     if (kind !== "parameter") continue;
     const name = text === "?" ? `?${largest + 1}` : text;
-    if (numbers.has(name)) continue;
-    const number = name.startsWith("?") ? Number(name.slice(1)) : largest + 1;
-    numbers.set(name, number);
+    if (!numbers.has(name)) numbers.set(name, name.startsWith("?") ? Number(name.slice(1)) : largest + 1);
+    const number = numbers.get(name);
     largest = Math.max(largest, number);
+    found.push({ name, number, index });
   }
-  return numbers;
+  return found;
 }
 
 /** A place in the UTF-8 bytes of a text, as a place in its characters. */

@@ -7,7 +7,10 @@ import { schedule } from "./frame.js";
 const MOST_PIXELS = 6_000_000;
 const OVERSCAN = 6;
 
+let tables = 0;
+
 export class VirtualTable {
+  #id = `virtual-${(tables += 1)}`;
   #above = el("tbody.spacer", { "aria-hidden": "true" }, el("tr", el("td")));
   #body = el("tbody");
   #below = el("tbody.spacer", { "aria-hidden": "true" }, el("tr", el("td")));
@@ -19,9 +22,12 @@ export class VirtualTable {
   #drawLine;
   #offset = 0;
   #lastScrollTop = 0;
+  #isMoved = false;
   #version = 0;
+  #active;
+  #activeElement;
 
-  /** @param drawLine fills a `tr` for a row's index */
+  /** @param drawLine fills a `tr` for a row's index; the line is given as `{ element, index }` */
   constructor({ rowHeight, label, drawLine, className = "" }) {
     this.#rowHeight = rowHeight;
     this.#drawLine = drawLine;
@@ -68,6 +74,48 @@ export class VirtualTable {
     this.#changed();
   }
 
+  /** The row, and the cell of it, that the keyboard is at: `{ row, column }` or undefined. */
+  set active(place) {
+    this.#active = place;
+    this.#changed();
+  }
+
+  /** The line that an element is, or that shows a row: `{ element, index }` and whatever `drawLine` has left on it. */
+  lineOf(element) {
+    return this.#lines.find((line) => line.element === element);
+  }
+
+  lineAt(row) {
+    return this.#lines.find(({ index }) => index === row);
+  }
+
+  get firstInSight() {
+    return Math.min(this.#count - 1, Math.ceil(this.#offset / this.#rowHeight));
+  }
+
+  /** Whether a row is in sight, or next to what is. */
+  isNear(row) {
+    return this.lineAt(row) !== undefined;
+  }
+
+  /** Brings a row into sight. */
+  reveal(row) {
+    const top = row * this.#rowHeight;
+    const offset = Math.max(Math.min(this.#offset, top), top + this.#rowHeight - this.#viewport);
+    if (offset !== this.#offset) this.#moveTo(offset);
+  }
+
+  /** Rows were added above: whoever reads further down goes on reading the same ones. */
+  added(rows) {
+    if (rows > 0 && !this.atTop) this.#moveTo(this.#offset + rows * this.#rowHeight);
+  }
+
+  #moveTo(offset) {
+    this.#offset = offset;
+    this.#isMoved = true;
+    this.#changed();
+  }
+
   scrollToTop() {
     this.#offset = 0;
     this.element.scrollTop = 0;
@@ -86,8 +134,17 @@ export class VirtualTable {
     return Math.max(0, this.element.clientHeight - this.#head.offsetHeight);
   }
 
+  /** Puts the scrollbar where the offset is. */
+  #follow() {
+    const most = Math.max(1, this.#virtualHeight - this.#viewport);
+    const isScaled = this.#virtualHeight > MOST_PIXELS;
+    this.element.scrollTop = isScaled ? (this.#offset / most) * Math.max(1, this.#height - this.#viewport) : this.#offset;
+    this.#lastScrollTop = this.element.scrollTop;
+  }
+
   #scrolled() {
     const { scrollTop } = this.element;
+    if (this.#isMoved) return; // it is about to be put elsewhere
     const step = scrollTop - this.#lastScrollTop;
     this.#lastScrollTop = scrollTop;
     const most = Math.max(0, this.#virtualHeight - this.#viewport);
@@ -106,6 +163,7 @@ export class VirtualTable {
   #draw = () => {
     const viewport = this.#viewport;
     this.#offset = Math.max(0, Math.min(this.#offset, this.#virtualHeight - viewport));
+    if (this.#isMoved) this.#follow();
     const first = Math.max(0, Math.floor(this.#offset / this.#rowHeight) - OVERSCAN);
     const last = Math.min(this.#count, Math.ceil((this.#offset + viewport) / this.#rowHeight) + OVERSCAN);
     while (this.#lines.length < last - first) this.#addLine();
@@ -114,14 +172,31 @@ export class VirtualTable {
       if (line.index === first + index && line.version === this.#version) return;
       Object.assign(line, { index: first + index, version: this.#version });
       line.element.setAttribute("aria-rowindex", String(line.index + 2));
-      this.#drawLine(line.element, line.index);
+      this.#drawLine(line.element, line.index, line);
     });
+    this.#drawActive();
     const shift = this.#virtualHeight > MOST_PIXELS ? this.element.scrollTop - this.#offset : 0;
     const above = Math.max(0, first * this.#rowHeight + shift);
     const below = Math.max(0, this.#height - above - (last - first) * this.#rowHeight);
     setHeight(this.#above, above);
     setHeight(this.#below, below);
+    if (this.#isMoved) this.#follow(); // once more: only now it is as high as that
+    this.#isMoved = false;
   };
+
+  #drawActive() {
+    const line = this.#active && this.lineAt(this.#active.row);
+    const cell = line?.element.cells[this.#active.column];
+    if (cell !== this.#activeElement) {
+      this.#activeElement?.classList.remove("active");
+      this.#activeElement?.removeAttribute("id");
+      this.#activeElement = cell;
+    }
+    if (!cell) return this.element.removeAttribute("aria-activedescendant");
+    cell.classList.add("active"); // its class may have been written anew
+    cell.id = `${this.#id}-active`;
+    this.element.setAttribute("aria-activedescendant", cell.id);
+  }
 
   #addLine() {
     const element = el("tr", [...this.#columns.children].map(() => el("td")));
