@@ -3,13 +3,13 @@ import SQLiteConnection
 /// Brings what was captured to the sink, each commit once and by the right name, and jobs from other threads to the
 /// watcher's.
 final class CommitDelivery: Sendable {
-    /// Work that another thread wants done at exactly the position reached; `isCurrent` says whether the file has still
-    /// not been committed to since.
-    typealias Job = @Sendable (_ cursor: Result<SnapshotCursor, WatchError>, _ isCurrent: () -> Bool) -> Void
+    /// Work that another thread wants done at exactly the position reached.
+    typealias Job = @Sendable (_ cursor: Result<SnapshotCursor, WatchError>) -> Void
 
     private struct Control {
         var isStopped = false
         var jobs: [Job] = []
+        var reads: [ReadRequest] = []
         var level = CaptureLevel.values
     }
 
@@ -52,6 +52,17 @@ final class CommitDelivery: Sendable {
         return isAccepted
     }
 
+    /// Has a request answered by the watcher's thread. False when the watcher has stopped.
+    func enqueue(_ request: ReadRequest) -> Bool {
+        let isAccepted = control.update { control in
+            if control.isStopped { return false }
+            control.reads.append(request)
+            return true
+        }
+        if isAccepted { wake.signal() }
+        return isAccepted
+    }
+
     /// Waits until the watcher is stopped, at most so long; whether it is.
     func waitForStop(atMost timeout: Duration) -> Bool {
         control.wait(atMost: timeout) { $0.isStopped ? true : nil } ?? false
@@ -61,14 +72,28 @@ final class CommitDelivery: Sendable {
 
     func send(_ event: DatabaseEvent) { sink.receive(event) }
 
-    func runJobs(at position: some PageReader, isCurrent: () -> Bool) {
+    func runJobs(at position: some PageReader) {
         guard let jobs = takeJobs() else { return }
         let cursor = WatchError.result { () throws(SQLiteError) in try SnapshotCursor(position) }
-        for job in jobs { job(cursor, isCurrent) }
+        for job in jobs { job(cursor) }
     }
 
     func refuseJobs(_ error: WatchError) {
-        for job in takeJobs() ?? [] { job(.failure(error), { false }) }
+        for job in takeJobs() ?? [] { job(.failure(error)) }
+        for request in takeReads() { request.answer(.failure(error)) }
+    }
+
+    func takeReads() -> [ReadRequest] {
+        control.withLock { control in
+            if control.reads.isEmpty { return [] }
+            defer { control.reads = [] }
+            return control.reads
+        }
+    }
+
+    /// Keeps requests for later, whether the watcher has been stopped or not: somebody answers them.
+    func putBack(_ requests: [ReadRequest]) {
+        if !requests.isEmpty { control.update { $0.reads = requests + $0.reads } }
     }
 
     private func takeJobs() -> [Job]? {

@@ -72,34 +72,20 @@ package final class DatabaseWatcher: Sendable {
     }
 
     /// Begins a read transaction that sees the database exactly as of the last transaction delivered, and lasts as long as
-    /// the caller keeps it. Nothing waits for it; but in WAL mode the log cannot shrink meanwhile.
+    /// the caller keeps it. No writer waits for it in WAL mode; but the log cannot shrink meanwhile.
+    ///
+    /// A watcher that is behind the writers answers when it has come to what the transaction sees.
     ///
     /// - Parameter position: called on the watcher's thread at that moment, to say what was delivered.
     package func beginRead<Value: Sendable>(
         _ position: @escaping @Sendable () -> Value
     ) async throws(WatchError) -> (transaction: ReadTransaction, position: Value) {
-        let path = path
-        // A commit between the last delivery and the beginning shows, and then the next moment is tried.
-        for _ in 0..<Self.maxReadAttempts {
-            let found: Result<(ReadTransaction, Value)?, WatchError> = await withCheckedContinuation { continuation in
-                let isAccepted = delivery.enqueue { cursor, isCurrent in
-                    continuation.resume(
-                        returning: cursor.flatMap { _ in
-                            WatchError.result { () throws(SQLiteError) in
-                                let transaction = try ReadTransaction(path: path)
-                                return isCurrent() ? (transaction, position()) : nil
-                            }
-                        }
-                    )
-                }
-                if !isAccepted { continuation.resume(returning: .failure(.stopped)) }
-            }
-            if let (transaction, position) = try found.get() { return (transaction, position) }
+        let result: Result<(ReadTransaction, Value), WatchError> = await withCheckedContinuation { continuation in
+            let request = ReadRequest { result in continuation.resume(returning: result.map { ($0, position()) }) }
+            if !delivery.enqueue(request) { continuation.resume(returning: .failure(.stopped)) }
         }
-        throw .tooBusy
+        return try result.get()
     }
-
-    private static let maxReadAttempts = 1_000
 
     /// Runs `body` on the watcher's thread between two transactions, with a connection that shows the database exactly as of
     /// the last one delivered. Nothing is captured meanwhile, and nothing is lost.
@@ -107,7 +93,7 @@ package final class DatabaseWatcher: Sendable {
         _ body: @escaping @Sendable (Connection) throws(SQLiteError) -> Value
     ) async throws(WatchError) -> Value {
         let result: Result<Value, WatchError> = await withCheckedContinuation { continuation in
-            let isAccepted = delivery.enqueue { cursor, _ in
+            let isAccepted = delivery.enqueue { cursor in
                 continuation.resume(
                     returning: cursor.flatMap { cursor in
                         WatchError.result { () throws(SQLiteError) in try body(cursor.connection) }

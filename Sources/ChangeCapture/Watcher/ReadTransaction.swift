@@ -6,12 +6,17 @@ package import SQLiteConnection
 package final class ReadTransaction: @unchecked Sendable {
     package let connection: Connection
 
-    /// Opens the file and begins to read.
+    /// Opens the file.
     init(path: String) throws(SQLiteError) {
         connection = try Connection(path: path, mode: .readOnly)
         try connection.configure(.defensive, true)
         try connection.configure(.trustedSchema, false)
         connection.setBusyTimeout(.milliseconds(100))
+    }
+
+    /// Begins to read, or begins again.
+    func begin() throws(SQLiteError) {
+        if !connection.isInAutocommit { try connection.execute("ROLLBACK") }
         try connection.execute("BEGIN")
         _ = try connection.query("SELECT count(*) FROM sqlite_schema")
     }

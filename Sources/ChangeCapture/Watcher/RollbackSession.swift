@@ -65,15 +65,43 @@ final class RollbackSession: WatchSession {
         while true {
             if watched.delivery.isStopped { return .stopped }
             if let shadow {
-                watched.delivery.runJobs(at: ShadowReader(copy: shadow.copy, changes: nil)) {
-                    (try? readState()) == state
-                }
+                watched.delivery.runJobs(at: ShadowReader(copy: shadow.copy, changes: nil))
+                watched.delivery.putBack(watched.delivery.takeReads().compactMap(grant))
             } else {
                 watched.delivery.refuseJobs(.unreadablePosition(maxShadowBytes: watched.limits.maxShadowBytes))
             }
             if let end = try look() { return end }
             if watched.events.wait(atMost: watched.limits.idlePollInterval) { _ = watched.events.takeFilesChanged() }
         }
+    }
+
+    private static let maxReadAttempts = 1_000
+
+    /// Begins to read for somebody, while nothing new is in the file; gives the request back when there is, for after it was
+    /// reported. Its lock keeps writers out from then on.
+    private func grant(_ request: ReadRequest) -> ReadRequest? {
+        do throws(SQLiteError) {
+            let transaction = try ReadTransaction(path: watched.path)
+            try transaction.begin()
+            if (try? readState()) == state {
+                request.answer(.success(transaction))
+                return nil
+            }
+            transaction.end()
+        } catch {
+            // Or else a writer is at work.
+            guard error.code.primary == .busy else {
+                request.answer(.failure(.sqlite(error)))
+                return nil
+            }
+        }
+        guard request.attempts < Self.maxReadAttempts else {
+            request.answer(.failure(.tooBusy))
+            return nil
+        }
+        var request = request
+        request.attempts += 1
+        return request
     }
 
     private func look() throws(WatchError) -> SessionEnd? {

@@ -17,6 +17,7 @@ final class WALSession: WatchSession {
     private var captured: WALIndexHeader
     private var position: SnapshotReader
 
+    private var reads = AwaitedReads()
     private var pacing: WakePacing
     private var repin = RepinPolicy()
     private var checkpoints: CheckpointPolicy
@@ -53,6 +54,7 @@ final class WALSession: WatchSession {
 
     /// Lets go of everything.
     func close() {
+        watched.delivery.putBack(reads.abandon())
         checkpointer.stop()
         shortener?.close()
         pins.close()
@@ -69,7 +71,9 @@ final class WALSession: WatchSession {
 
     /// One look at the log, and what follows from it.
     private func step() throws(WatchError) -> SessionEnd? {
-        watched.delivery.runJobs(at: position) { pins.header()?.isSameCommit(as: captured) ?? false }
+        watched.delivery.runJobs(at: position)
+        beginReads()
+        reads.delivered(salt: captured.salt, lastFrame: captured.maxFrame)
         guard let header = pins.header() else {
             try recoverTornHeader()
             return nil
@@ -178,10 +182,16 @@ final class WALSession: WatchSession {
             )
             position = after
             watched.delivery.deliver(changes, token: own.first { $0.frameCount == after.lastFrame }?.token, at: after)
+            reads.delivered(salt: header.salt, lastFrame: after.lastFrame)
+            beginReads()
             pages.removeAll(keepingCapacity: true)
         }
         guard pages.isEmpty else { throw .discontinuity("its last \(pages.count) frames end no commit") }
         captured = header
+    }
+
+    private func beginReads() {
+        for request in watched.delivery.takeReads() { reads.begin(request, path: watched.path, header: pins.header) }
     }
 
     private func recoverTornHeader() throws(WatchError) {
