@@ -134,6 +134,7 @@ package final class CommitDecoder {
             schema: step
         )
         try comparison.compareTables(&emitter, &sink)
+        for table in try comparison.changedVirtualTables(emitter.commit) { sink.noteChange(of: table) }
         try comparison.explainRest(&emitter, pageMap, pointerMap, &owners, &statistics, &sink)
         if step != nil {
             catalog = comparison.newCatalog

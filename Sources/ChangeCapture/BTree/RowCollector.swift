@@ -4,6 +4,10 @@ package struct RowCollector: RowSink {
         var description: TableDescription
         var detail: CaptureLevel
         var isReduced = false
+        /// What changed is not known.
+        var isUnknown = false
+        /// What is kept of it.
+        var byteCount = 0
         var inserted = 0
         var updated = 0
         var deleted = 0
@@ -17,15 +21,12 @@ package struct RowCollector: RowSink {
     private static let bytesPerRow = 32 + MemoryLayout<RowChange>.stride / 2
 
     private var tables: [Table] = []
-    private let requestedLevel: CaptureLevel
-    /// What is left of it for tables that follow.
-    private var level: CaptureLevel
+    private let level: CaptureLevel
     private let limits: CaptureLimits
     private var keptRows = 0
     private var keptBytes = 0
 
     package init(level: CaptureLevel = .values, limits: CaptureLimits = CaptureLimits()) {
-        requestedLevel = level
         self.level = level
         self.limits = limits
     }
@@ -33,8 +34,9 @@ package struct RowCollector: RowSink {
     /// One entry for each table that changed.
     package consuming func finish() -> [TableRows] {
         // A row that was looked at can have turned out to be the same.
-        tables.filter { $0.inserted + $0.updated + $0.deleted > 0 }.map { table in
-            TableRows(
+        tables.filter { $0.isUnknown || $0.inserted + $0.updated + $0.deleted > 0 }.map { table in
+            if table.isUnknown { return TableRows(changedTable: table.description) }
+            return TableRows(
                 table: table.description,
                 inserted: table.inserted,
                 updated: table.updated,
@@ -61,9 +63,10 @@ package struct RowCollector: RowSink {
 
     package mutating func receive(_ change: RowChange, of table: TableDescription) {
         let index = entry(of: table)
+        let byteCount = Self.byteCount(of: change)
         keptRows += 1
-        if let row = change.before { keptBytes += row.byteCount + Self.bytesPerRow }
-        if let row = change.after { keptBytes += row.byteCount + Self.bytesPerRow }
+        keptBytes += byteCount
+        tables[index].byteCount += byteCount
         switch change.operation {
         case .insert: tables[index].inserts.append(change)
         case .update: tables[index].updates.append(change)
@@ -76,12 +79,15 @@ package struct RowCollector: RowSink {
         add(operation, at: entry(of: table))
     }
 
-    /// Keeps less of this table from now on, and of what is there, for part of a table is of no use to a replica. Tables
-    /// that follow are kept in no more detail.
+    package mutating func noteChange(of table: TableDescription) { tables[entry(of: table)].isUnknown = true }
+
+    /// Keeps less of this table from now on, and of what is there, for part of a table is of no use to a replica. What that
+    /// frees is there for others.
     private mutating func reduce(_ index: Int, to detail: CaptureLevel) {
-        level = min(level, detail)
         tables[index].detail = detail
         tables[index].isReduced = true
+        keptBytes -= tables[index].byteCount
+        tables[index].byteCount = 0
         for rows in [\Table.deletes, \Table.updates, \Table.inserts] {
             if detail == .counts {
                 keptRows -= tables[index][keyPath: rows].count
@@ -90,9 +96,15 @@ package struct RowCollector: RowSink {
                 let key = tables[index].description
                 for position in tables[index][keyPath: rows].indices {
                     tables[index][keyPath: rows][position].reduceToKey(of: key)
+                    tables[index].byteCount += Self.byteCount(of: tables[index][keyPath: rows][position])
                 }
             }
         }
+        keptBytes += tables[index].byteCount
+    }
+
+    private static func byteCount(of change: RowChange) -> Int {
+        [change.before, change.after].reduce(0) { sum, row in sum + (row.map { $0.byteCount + bytesPerRow } ?? 0) }
     }
 
     private mutating func add(_ operation: RowChange.Operation, at index: Int) {
@@ -112,9 +124,7 @@ package struct RowCollector: RowSink {
 
     private mutating func addEntry(for table: TableDescription) -> Int {
         if let index = tables.firstIndex(where: { $0.description.name.isIdentical(to: table.name) }) { return index }
-        var entry = Table(description: table, detail: level)
-        entry.isReduced = level < requestedLevel
-        tables.append(entry)
+        tables.append(Table(description: table, detail: level))
         return tables.count - 1
     }
 }

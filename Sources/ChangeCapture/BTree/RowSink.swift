@@ -12,4 +12,7 @@ package protocol RowSink {
 
     /// A change of which no more than that was wanted.
     mutating func count(_ operation: RowChange.Operation, of table: TableDescription)
+
+    /// Rows of a virtual table may have changed: only its module knows how to read them.
+    mutating func noteChange(of table: TableDescription)
 }

@@ -13,13 +13,16 @@ package final class TreeCatalog: Sendable {
     package struct Tree: Sendable {
         package var rootPage: UInt32
         package var kind: Kind
-        /// How to read the rows; nil for a tree whose changes are not reported: indexes, `sqlite_…` tables, shadow tables.
+        /// How to read the rows; nil for a tree whose rows are not reported: indexes, `sqlite_…` tables, shadow tables.
         package var layout: TableLayout?
+        /// The virtual table whose content a shadow table is part of.
+        package var owner: TableDescription?
 
-        package init(rootPage: UInt32, kind: Kind, layout: TableLayout?) {
+        package init(rootPage: UInt32, kind: Kind, layout: TableLayout?, owner: TableDescription? = nil) {
             self.rootPage = rootPage
             self.kind = kind
             self.layout = layout
+            self.owner = owner
         }
     }
 

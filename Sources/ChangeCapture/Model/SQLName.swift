@@ -1,7 +1,7 @@
 /// The name of a table, column, index or trigger, compared by its bytes.
 ///
 /// SQLite keeps "é" as one scalar and "é" as two apart, so both can name a table of one database; Swift's `String` calls them
-/// equal. Names that SQLite reports are always spelled as stored, so case needs no folding here.
+/// equal. Names that SQLite reports are spelled as stored, so case is folded only where `ALTER TABLE` could have changed it.
 package struct SQLName: Sendable {
     package let string: String
 
@@ -26,6 +26,11 @@ extension SQLName {
     /// Equal as SQLite compares identifiers: the case of ASCII letters does not count.
     package static func areEqualIgnoringCase(_ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>) -> Bool {
         left.elementsEqual(right) { folded($0) == folded($1) }
+    }
+
+    /// The same for every name that SQLite takes for this one.
+    package var caseFolded: SQLName {
+        SQLName(String(decoding: string.utf8.map { Self.folded($0) }, as: UTF8.self))
     }
 
     private static func folded(_ byte: UInt8) -> UInt8 {

@@ -43,13 +43,19 @@ package struct ColumnMapping: Sendable, Hashable {
             }
             return renamed <= 1
         }
-        // DROP COLUMN rewrites every row of a stored column; the columns that stay keep their order.
+        // DROP COLUMN rewrites every row of a stored column; the columns that stay keep their order. Where one was renamed
+        // besides, it is a guess which.
         let kept = sources.compactMap(\.self)
         return kept.count == sources.count && zip(kept, kept.dropFirst()).allSatisfy { $0 < $1 }
+            && kept.indices.allSatisfy { after.hasSameName($0, as: before, kept[$0]) }
     }
 }
 
 extension TableLayout {
+    fileprivate func hasSameName(_ column: Int, as before: TableLayout, _ source: Int) -> Bool {
+        table.columns[column].name.isIdentical(to: before.table.columns[source].name)
+    }
+
     /// A new column, without a source, has whatever default it has.
     fileprivate func hasSameDefault(_ column: Int, as before: TableLayout, _ source: Int?) -> Bool {
         guard let source else { return true }

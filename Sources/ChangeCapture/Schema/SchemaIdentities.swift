@@ -15,8 +15,9 @@ package struct SchemaIdentities: Sendable, Hashable {
 
     /// What one statement did: it can create, drop, rename or alter, and not two of them to one name.
     ///
-    /// With `inStatement` false, what a whole transaction of another process did, of which only the outcome is known: then a
-    /// table under its old name is the same one, and a renamed one must have kept its root page, columns and entry.
+    /// With `inStatement` false, what a whole transaction did, of which only the outcome is known: then a table under its old
+    /// name is the same one unless its rows have another kind of key, and a renamed one must have kept its root page,
+    /// columns and entry.
     package init(from before: SchemaSnapshot, to after: SchemaSnapshot, inStatement: Bool = false) {
         previousNames = [:]
         columnSources = [:]
@@ -27,7 +28,8 @@ package struct SchemaIdentities: Sendable, Hashable {
         for (name, table) in after.tables {
             let previous: SchemaSnapshot.Table? =
                 if let same = before.tables[name] {
-                    same.description.kind == table.description.kind ? same : nil
+                    same.description.kind == table.description.kind
+                        && (inStatement || same.description.hasSameKey(as: table.description)) ? same : nil
                 } else if let gone = goneBySchemaRowid[table.schemaRowid],
                     gone.description.kind == table.description.kind,
                     inStatement || gone.isPlausiblyRenamed(to: table)
@@ -63,7 +65,24 @@ extension SchemaSnapshot.Table {
     /// `ALTER TABLE … RENAME` rewrites the name in the SQL and nothing else of the table.
     fileprivate func isPlausiblyRenamed(to other: SchemaSnapshot.Table) -> Bool {
         guard description.kind != .table || rootPage == other.rootPage else { return false }
-        if description.kind == .table { return description.columns == other.description.columns }
+        if description.kind == .table {
+            // Columns can have been added as well.
+            return description.hasSameKey(as: other.description)
+                && description.columns == Array(other.description.columns.prefix(description.columns.count))
+        }
         return description.columns.count == other.description.columns.count
+    }
+}
+
+extension TableDescription {
+    /// Whether rows are known by the same columns, however those are called now, or all by their rowids. No `ALTER TABLE`
+    /// changes that; tables that are made anew can have it otherwise, and then no row of one is a row of the other.
+    fileprivate func hasSameKey(as other: TableDescription) -> Bool {
+        guard kind == .table, other.kind == .table else { return true }
+        guard hasRowid == other.hasRowid, (rowidAlias == nil) == (other.rowidAlias == nil) else { return false }
+        guard let sources = ColumnSources.infer(from: columns, to: other.columns) else {
+            return primaryKey == other.primaryKey
+        }
+        return primaryKey == other.primaryKey.map { sources[$0] }
     }
 }

@@ -24,7 +24,10 @@ struct CatalogLoader {
             }
             let description = table.description
             let kind: TreeCatalog.Kind = description.hasRowid ? .rowidTable : .withoutRowidTable
-            guard !table.isShadow else { return TreeCatalog.Tree(rootPage: root.page, kind: kind, layout: nil) }
+            if let owner = table.shadowOwner {
+                let owner = next.tables[owner]?.description
+                return TreeCatalog.Tree(rootPage: root.page, kind: kind, layout: nil, owner: owner)
+            }
             let layout = layouts[description] ?? TableLayout(description) { defaults.value(of: $0) }
             used[description] = layout
             return TreeCatalog.Tree(rootPage: root.page, kind: kind, layout: layout)

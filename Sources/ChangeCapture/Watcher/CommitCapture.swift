@@ -59,9 +59,25 @@ final class CommitCapture {
         } catch {
             throw .undecodable("\(error)")
         }
+        if case .changed(_, let changes) = transition { dropEmptyVirtualTables(&tables, changes, at: after) }
         fillVirtualColumns(&tables, schema: transition, from: before, to: after)
         for table in tables { events.append(.rows(table)) }
         return ChangeSet(origin: .external, events: events)
+    }
+
+    /// A virtual table that is new has shadow tables that are not empty even when it is.
+    private func dropEmptyVirtualTables(
+        _ tables: inout [TableRows],
+        _ changes: [SchemaChange],
+        at after: some PageReader
+    ) {
+        for case .created(let table) in changes where table.kind == .virtual {
+            guard let place = tables.firstIndex(where: { $0.table.name.isIdentical(to: table.name) }) else { continue }
+            cursor.move(to: after)
+            // A module that is not there cannot be asked.
+            let rows = try? cursor.connection.query("SELECT 1 FROM \(SQLName(table.name).quoted) LIMIT 1")
+            if rows?.isEmpty == true { tables.remove(at: place) }
+        }
     }
 
     /// A value that cannot be had stays NULL: the column's function or collation exists only in the writer's program.

@@ -102,6 +102,7 @@ extension TransactionMessages {
                             previousName: modification.previousName,
                             sql: modification.table.sql,
                             columns: modification.table.columns.map(ColumnPayload.init),
+                            columnSources: modification.columnSources,
                             objects: modification.objects.map(SchemaObjectPayload.init)
                         )
                     ),

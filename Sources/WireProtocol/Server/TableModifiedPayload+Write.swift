@@ -6,6 +6,14 @@ extension TableModifiedPayload: JSONWritable {
             writer.field("previousName", schema.previousName)
             writer.field("sql", schema.sql)
             writer.field("columns", schema.columns)
+            if let sources = schema.columnSources {
+                writer.key("columnSources")
+                writer.beginArray()
+                for source in sources {
+                    if let source { writer.number(source) } else { writer.null() }
+                }
+                writer.endArray()
+            }
             writer.field("objects", schema.objects)
             endWriting(to: &writer)
         case .rows(let rows):

@@ -30,6 +30,9 @@ public struct SchemaModification: Sendable, Hashable, Codable {
     public var previousName: String?
     public var sql: String?
     public var columns: [ColumnPayload]?
+    /// For each of ``columns`` the index that it had before the change, nil for a new one: what becomes of the rows that one
+    /// has. Nil where every column is as it was.
+    public var columnSources: [Int?]?
     /// Indexes and triggers that came, went or changed.
     public var objects: [SchemaObjectPayload]?
 
@@ -37,11 +40,13 @@ public struct SchemaModification: Sendable, Hashable, Codable {
         previousName: String? = nil,
         sql: String? = nil,
         columns: [ColumnPayload]? = nil,
+        columnSources: [Int?]? = nil,
         objects: [SchemaObjectPayload]? = nil
     ) {
         self.previousName = previousName
         self.sql = sql
         self.columns = columns
+        self.columnSources = columnSources
         self.objects = objects
     }
 }
@@ -80,7 +85,8 @@ public struct RowsModification: Sendable, Hashable, Codable {
     public var deleted: Int
     /// Nil below level `keys`.
     public var rows: [RowChangePayload]?
-    /// The transaction was too large to list its rows; the counts hold.
+    /// The rows are not listed: there were too many, or nothing tells which. The counts hold nevertheless, unless all three
+    /// are 0: then it is known only that rows changed.
     public var rowsOmitted: Bool?
 
     public init(

@@ -191,7 +191,7 @@ import Testing
             "CREATE TABLE t(id INTEGER PRIMARY KEY, x); CREATE TABLE w(k PRIMARY KEY, x) WITHOUT ROWID"
         )
         let tables = try scenario.commit(
-            "BEGIN; INSERT INTO t SELECT value, zeroblob(100) FROM generate_series(1, 50); INSERT INTO w VALUES('key', 1); COMMIT"
+            "BEGIN; INSERT INTO t SELECT value, zeroblob(100) FROM generate_series(1, 50); INSERT INTO w VALUES('key', zeroblob(2000)); COMMIT"
                 .replacingSeries,
             limits: CaptureLimits(maxValueBytes: 1000)
         )

@@ -20,6 +20,16 @@ import Testing
         }
     }
 
+    @Test func `a small table keeps its rows, before a large one and after it`() {
+        var collector = RowCollector(limits: CaptureLimits(maxRows: 10))
+        add(20, to: first, in: &collector)
+        add(3, to: second, in: &collector)
+        let tables = collector.finish()
+        #expect(tables.map(\.detail) == [.counts, .values])
+        #expect(tables.map(\.rows.count) == [0, 3])
+        #expect(tables.map(\.rowsOmitted) == [true, false])
+    }
+
     @Test func `tables that were whole before a limit was reached stay whole`() {
         var collector = RowCollector(limits: CaptureLimits(maxRows: 10))
         add(5, to: first, in: &collector)

@@ -18,6 +18,9 @@ struct OracleReplica {
         var isUnknown = false
         /// Two of its columns are one to Swift's strings: as a dictionary a row of it is not whole.
         var isOpaque = false
+        /// A virtual table: what it held when it was looked at last, and whether it was told since that it changed.
+        var content: [[SQLiteValue]] = []
+        var isToldToHaveChanged = false
 
         mutating func takeColumns(_ columns: [ColumnPayload]?) {
             let names = (columns ?? []).map(\.name)
@@ -90,7 +93,13 @@ struct OracleReplica {
     private mutating func apply(_ rows: RowsModification, _ name: String) {
         let key = Array(name.utf8)
         guard var table = tables[key] else { return complain("rows of \(name), which was not there") }
-        guard let changes = rows.rows else { return complain("no rows for \(name)") }
+        guard let changes = rows.rows else {
+            if rows.rowsOmitted != true || rows.inserted + rows.updated + rows.deleted > 0 {
+                complain("no rows for \(name)")
+            }
+            tables[key]?.isToldToHaveChanged = true
+            return
+        }
         for change in changes {
             rowChanges += 1
             let identity: Identity = change.rowid.map { .rowid($0) } ?? .key(change.key.mapValues(\.bytewise))
@@ -117,8 +126,21 @@ struct OracleReplica {
                 "tables \(tables.keys.map { String(decoding: $0, as: UTF8.self) }), really \(schema.visibleTables.map(\.description.name))"
             )
         }
+        for table in schema.visibleTables where table.description.kind == .virtual {
+            let key = Array(table.description.name.utf8)
+            let content = try connection.query("SELECT rowid, * FROM \(table.name.quoted)")
+            if content != tables[key]?.content, tables[key]?.isToldToHaveChanged == false {
+                complain("\(table.description.name) changed and it was not told")
+            }
+            tables[key]?.content = content
+            tables[key]?.isToldToHaveChanged = false
+        }
         for table in schema.visibleTables where table.description.kind == .table {
             let key = Array(table.description.name.utf8)
+            if tables[key]?.isToldToHaveChanged == true {
+                complain("the rows of \(table.description.name) were left out")
+                tables[key]?.isToldToHaveChanged = false
+            }
             // Swift's strings make one of column names that differ in normalisation alone.
             let columns = table.description.columns.map(\.name)
             guard Set(columns).count == columns.count, let truth = try Self.rows(of: table.description, connection)
