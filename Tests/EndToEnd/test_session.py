@@ -20,7 +20,7 @@ def test_a_script_in_one_terminal_is_heard_in_another(server, start, run):
     assert failed.returncode == 1
     assert "no such table: nowhere" in failed.stderr
     assert run("query", server.ws, "CREATE TABLE fence(x)").returncode == 0
-    listener.line("fence")
+    listener.line('"tableName":"fence"')
 
     messages = [json.loads(line) for line in listener.seen]
     tables = [m for m in messages if m["channel"] == "tables" and m["type"].startswith("table:")]
