@@ -28,7 +28,11 @@ import WireProtocol
     {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let service = try TablecastService(database: DatabaseConfiguration(path: database.path))
-        let output = ClientQueryOutput(hub: service.server.hub, client: ClientID(shard: 0, number: 1))
+        let output = ClientQueryOutput(
+            hub: service.server.hub,
+            client: ClientID(shard: 0, number: 1),
+            untakenRows: UntakenRows()
+        )
         weak var kept: Output?
         do {
             let probe = Output()

@@ -6,12 +6,9 @@ import WireProtocol
 /// Sends a query's messages to the WebSocket client that asked for it, through the hub, so that they keep their order with
 /// everything else it hears. Thread-safe.
 final class ClientQueryOutput: QueryOutput {
-    /// Bytes of rows that were sent and that the client has not been able to take: beyond it the query waits.
-    static let maxUntakenBytes = 512 << 10
-
     private let hub: Hub
     private let client: ClientID
-    private let untakenBytes = Atomic<Int>(0)
+    private let untakenRows: UntakenRows
     private let query = Mutex(Link.open)
 
     /// The query keeps its output, so that one that is over must not be kept by it in turn.
@@ -21,9 +18,12 @@ final class ClientQueryOutput: QueryOutput {
         case finished
     }
 
-    init(hub: Hub, client: ClientID) {
+    /// - Parameter untakenRows: those of the client, over all its queries.
+    init(hub: Hub, client: ClientID, untakenRows: UntakenRows) {
         self.hub = hub
         self.client = client
+        self.untakenRows = untakenRows
+        untakenRows.add(self)
     }
 
     /// Connects the query, which is resumed when the client can take more.
@@ -44,15 +44,20 @@ final class ClientQueryOutput: QueryOutput {
 
     func send(rows json: UnsafeRawBufferPointer) {
         let count = json.count
-        untakenBytes.add(count, ordering: .relaxed)
-        hub.send(EncodedMessage(json: ByteBuffer(bytes: json), type: .queryRows), to: client) { [weak self] _ in
-            guard let self else { return }
-            let rest = untakenBytes.subtract(count, ordering: .relaxed).newValue
-            if rest < Self.maxUntakenBytes, case .connected(let query) = query.withLock({ $0 }) { query.resume() }
-        }
+        untakenRows.sent(byteCount: count)
+        let message = EncodedMessage(json: ByteBuffer(bytes: json), type: .queryRows)
+        hub.send(message, to: client) { [untakenRows] _ in untakenRows.taken(byteCount: count) }
     }
 
-    var isWritable: Bool { untakenBytes.load(ordering: .relaxed) < Self.maxUntakenBytes }
+    var isWritable: Bool { untakenRows.isBelowLimit }
 
-    func finish() { query.withLock { $0 = .finished } }
+    /// The client takes rows again.
+    func resume() {
+        if case .connected(let query) = query.withLock({ $0 }) { query.resume() }
+    }
+
+    func finish() {
+        query.withLock { $0 = .finished }
+        untakenRows.remove(self)
+    }
 }

@@ -25,6 +25,7 @@ public final class TablecastService: Sendable {
     let queries: QueryService
     let feed: DatabaseFeed
     private let startedAt = ContinuousClock.now
+    private let untakenRows = Mutex<[ClientID: UntakenRows]>([:])
 
     /// Opens the database and begins to watch it.
     ///
@@ -162,7 +163,12 @@ extension TablecastService: DatabaseRequests {
     }
 
     func execute(_ query: WireProtocol.QueryRequest, replyTo: String?, for client: ConnectedClient) {
-        let output = ClientQueryOutput(hub: server.hub, client: client.id)
+        let untakenRows = untakenRows.withLock { clients in
+            let rows = clients[client.id] ?? UntakenRows()
+            clients[client.id] = rows
+            return rows
+        }
+        let output = ClientQueryOutput(hub: server.hub, client: client.id, untakenRows: untakenRows)
         output.connect(run(query, for: QueryRequester(client), replyTo: replyTo, output: output))
     }
 
@@ -181,7 +187,10 @@ extension TablecastService: DatabaseRequests {
             .send(request, replyTo: replyTo, to: client.id)
     }
 
-    func left(_ client: ConnectedClient) { requesterLeft(QueryRequester(client)) }
+    func left(_ client: ConnectedClient) {
+        untakenRows.withLock { $0[client.id] = nil }
+        requesterLeft(QueryRequester(client))
+    }
 }
 
 /// The way from the feed to the query service, which is made after it.
