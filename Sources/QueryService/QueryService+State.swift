@@ -5,16 +5,7 @@ extension QueryService.State {
         if idsInUse[queryId] != nil {
             return .failed(QueryFailure(.queryIdInUse, "a query with the id \(queryId) is waiting or running"))
         }
-        let outline = control.outline
-        let ticket = Ticket(
-            id: control.id,
-            client: control.client,
-            // A reader refuses everything that a read-only policy does, without the writer's help.
-            lane: outline.surelyWrites && control.request.policy.level > .readOnly ? .writer : .reader,
-            controlsTransactions: outline.controlsTransactions,
-            enqueuedAt: control.submittedAt
-        )
-        if let refusal = scheduler.submit(ticket) { return Self.conclusion(refusal, limits) }
+        if let refusal = scheduler.submit(control.ticket) { return Self.conclusion(refusal, limits) }
         queries[control.id] = control
         idsInUse[queryId] = control.id
         return nil
@@ -33,8 +24,8 @@ extension QueryService.State {
                     "\(limits.maxQueriesPerClient) of your queries are waiting or running, which is the limit"
                 )
             )
-        case .transactionTimedOut, .transactionTooLong:
-            .failed(.transactionTimedOut(refusal, limits))
+        case .transactionTimedOut, .transactionTooLong, .transactionRolledBack:
+            .failed(.transactionEnded(refusal, limits))
         case .transactionLost:
             .failed(
                 QueryFailure(.databaseGone, "the database file was replaced, and your transaction was rolled back")
@@ -103,7 +94,15 @@ extension QueryService.State {
 }
 
 extension QueryFailure {
-    static func transactionTimedOut(_ why: Scheduler.Refusal, _ limits: QueryLimits) -> QueryFailure {
+    /// Whose client has to hear that it is over.
+    static func transactionEnded(_ why: Scheduler.Refusal, _ limits: QueryLimits) -> QueryFailure {
+        if why == .transactionRolledBack {
+            return QueryFailure(
+                .transactionRolledBack,
+                "your transaction was rolled back when a statement of it was cancelled or failed; everything fails until "
+                    + "your COMMIT or ROLLBACK, or another BEGIN"
+            )
+        }
         let what =
             why == .transactionTooLong
             ? "open for longer than \(limits.maxTransactionTime)"

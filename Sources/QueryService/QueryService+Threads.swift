@@ -41,17 +41,18 @@ extension QueryService {
                 let conclusion = lane.run(
                     control,
                     generation: generation,
+                    onSettle: { [self] in noteSettled(control) },
                     onPause: { [self] isPaused in notePause(of: control, isPaused) },
                     onCancel: { [self] conclusion in
                         state.withLock { state in
-                            state.scheduler.readEnded(state.ticket(of: control))
+                            state.scheduler.readEnded(control.ticket)
                             state.forget(control.id)
                         }
                         conclusion.tell(control)
                     }
                 )
                 let (work, isShuttingDown) = state.withLock { state in
-                    let ticket = state.ticket(of: control)
+                    let ticket = control.ticket
                     if case .handOn = conclusion {
                         state.scheduler.readerHandsOn(index, ticket)
                     } else {
@@ -68,6 +69,16 @@ extension QueryService {
                 if isShuttingDown { clerk.wake() }
             }
         }
+    }
+
+    /// It is known that the query only reads: what its client asked for next need not wait for it.
+    private func noteSettled(_ control: QueryControl) {
+        guard control.ticket.isUnsettled else { return }
+        let work = state.withLock { state in
+            state.scheduler.readIsSettled(control.id)
+            return state.assignedWork()
+        }
+        give(work)
     }
 
     /// While a read sleeps for its receiver, another one may run.
@@ -96,17 +107,23 @@ extension QueryService {
                 lane.rollBack()
                 state.withLock { $0.scheduler.writerRolledBack() }
             case .run(let control, let generation):
-                let (conclusion, receipt) = lane.run(control, generation: generation)
+                let result = lane.run(control, generation: generation)
                 control.endDeadline()
-                state.withLock { state in
-                    let lost = state.scheduler.writerFinished(
-                        state.ticket(of: control),
-                        inTransaction: lane.isInTransaction,
+                let limits = configuration.limits
+                let why = state.withLock { state in
+                    let stranded = state.scheduler.writerFinished(
+                        control.ticket,
+                        transaction: result.transaction,
                         at: .now
                     )
-                    state.fail(lost, .transactionTimedOut(.transactionTooLong, configuration.limits))
+                    if let stranded { state.fail(stranded.tickets, .transactionEnded(stranded.why, limits)) }
+                    return stranded?.why
                 }
-                tell(conclusion, of: control, after: receipt)
+                tell(result.conclusion, of: control, after: result.receipt)
+                if why == .transactionRolledBack {
+                    tellRolledBack(control.client, .transactionEnded(.transactionRolledBack, limits))
+                }
+                if why != nil { clerk.wake() }
             }
             lane.maintain()
             let (work, isShuttingDown) = state.withLock { state in
@@ -142,7 +159,7 @@ extension QueryService {
             let errand = state.withLock { $0.errand(at: .now, readers: readers.count) }
             for notice in errand.notices { notice.conclusion.tell(notice.control) }
             if let (client, why) = errand.timedOut {
-                tellTimedOut(client, .transactionTimedOut(why, configuration.limits))
+                tellRolledBack(client, .transactionEnded(why, configuration.limits))
             }
             for control in errand.expired { control.cancel(.timeout) }
             give(errand.work)
@@ -206,15 +223,5 @@ extension QueryService.State {
             if !errand.isOver { shutdown.deadline = now + .seconds(1) }
         }
         self.shutdown = shutdown
-    }
-
-    func ticket(of control: QueryControl) -> Ticket {
-        Ticket(
-            id: control.id,
-            client: control.client,
-            lane: .writer,
-            controlsTransactions: control.outline.controlsTransactions,
-            enqueuedAt: control.submittedAt
-        )
     }
 }

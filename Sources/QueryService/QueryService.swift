@@ -207,16 +207,17 @@ package final class QueryService: Sendable {
 
     func wakeClerk() { clerk.wake() }
 
-    func tellTimedOut(_ client: ClientKey, _ failure: QueryFailure) { events.transactionTimedOut(client, failure) }
+    func tellRolledBack(_ client: ClientKey, _ failure: QueryFailure) { events.transactionRolledBack(client, failure) }
 
     private struct NoEvents: QueryServiceEvents {
-        func transactionTimedOut(_ client: ClientKey, _ failure: QueryFailure) {}
+        func transactionRolledBack(_ client: ClientKey, _ failure: QueryFailure) {}
     }
 }
 
 /// What concerns a client without a query of its own. Called on threads of the service's; must not block.
 package protocol QueryServiceEvents: Sendable {
-    /// The client's transaction idled for too long or was open for too long, and is rolled back. What it asked for meanwhile,
-    /// or else its next request, fails with the same words.
-    func transactionTimedOut(_ client: ClientKey, _ failure: QueryFailure)
+    /// The client's transaction is rolled back without its doing. It idled for too long or was open for too long: then what
+    /// the client asked for meanwhile, or else its next request, fails with the same words. Or SQLite rolled it back when a
+    /// statement was interrupted or failed: then everything does, until the client says COMMIT or ROLLBACK or begins anew.
+    func transactionRolledBack(_ client: ClientKey, _ failure: QueryFailure)
 }

@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from contract import check, check_schema
-from processes import Terminal
+from processes import LIMIT, Terminal
 from sockets import Client
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
@@ -156,6 +156,50 @@ def test_an_idle_transaction_is_rolled_back_and_its_client_told(server):
         _, end = client.query("INSERT INTO genre VALUES (78, 'late')", "late")
         assert end["data"]["code"] == "TRANSACTION_TIMED_OUT"
         assert client.query("SELECT * FROM genre WHERE genre_id > 76", "look")[0] == []
+
+
+def test_a_cancelled_write_takes_its_transaction_along_and_what_was_to_be_part_of_it(server):
+    with Client(server.ws) as client:
+        client.query("CREATE TABLE part(a); CREATE TABLE big(a)", "create")
+        client.query("BEGIN; INSERT INTO part VALUES (1)", "begin")
+        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+        client.send("query:execute", sql=f"INSERT INTO big {endless}", queryId="write", progressInterval=50)
+        client.message("query:progress")
+        for number, sql in enumerate(["INSERT INTO part VALUES (2)", "COMMIT", "INSERT INTO part VALUES (3)"]):
+            client.send("query:execute", sql=sql, queryId=f"q{number}")
+        client.send("query:cancel", queryId="write")
+        ends, told = {}, None
+        while len(ends) < 4 or not told:
+            message = client.receive()
+            if message["type"] in ("query:complete", "query:error", "query:cancelled"):
+                ends[message["data"]["queryId"]] = message
+            if message["type"] == "error":
+                told = message["data"]["code"]
+        assert ends["write"]["type"] == "query:cancelled"
+        assert ends["write"]["data"]["inTransaction"] is False
+        assert told == ends["q0"]["data"]["code"] == ends["q1"]["data"]["code"] == "TRANSACTION_ROLLED_BACK"
+        assert ends["q2"]["type"] == "query:complete"
+        assert client.query("SELECT a FROM part", "look")[0] == [{"a": 3}]
+
+
+def test_a_row_that_is_too_long_is_not_sent_and_those_before_it_are(server):
+    with Client(server.ws) as client:
+        rows, end = client.query("SELECT 1 AS a UNION ALL SELECT zeroblob(13000000)", "long")
+        assert rows == [{"a": 1}]
+        assert end["data"]["code"] == "TOO_BIG"
+        assert end["data"]["error"].startswith("row 2 has")
+
+
+def test_a_slow_client_with_many_queries_is_paused_and_not_closed(server):
+    rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000) SELECT hex(zeroblob(500)) FROM n"
+    with Client(server.ws) as client:
+        for number in range(20):
+            client.send("query:execute", sql=rows, queryId=f"q{number}")
+        ends = 0
+        while ends < 20:
+            message = client.socket.recv(timeout=LIMIT)
+            assert '"type":"query:error"' not in message
+            ends += '"type":"query:complete"' in message
 
 
 def test_foreign_keys_are_enforced_when_asked_for(serve, tmp_path):

@@ -58,12 +58,15 @@ struct ProgressMeasurement {
             }
             return bytes
         }
+        func takeBackRow() {}
         func endOfBatch() {}
         var isWritable: Bool { true }
         func progress(_ progress: QueryProgress) { log.withLock { $0.reports.append(progress) } }
         func completed(_ outcome: QueryOutcome) { end(.completed(outcome)) }
         func failed(_ failure: QueryFailure) { end(.failed(failure)) }
-        func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration) { end(.cancelled(reason)) }
+        func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?) {
+            end(.cancelled(reason, inTransaction: inTransaction))
+        }
         private func end(_ end: RecordingSink.End) {
             log.withLock {
                 $0.end = end

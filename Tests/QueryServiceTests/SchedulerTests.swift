@@ -79,6 +79,88 @@ struct SchedulerTests {
         #expect(scheduler.submit(ticket(6, "ada")) == .tooManyQueriesOfClient, "the first is not given back twice")
     }
 
+    @Test func `a client leaves one reader to the others, and its sleeping reads do not count`() {
+        var scheduler = Scheduler(readerCount: 3, spareReaders: 3, limits: limits)
+        for id in 1...4 { _ = scheduler.submit(ticket(UInt64(id), "ada")) }
+        #expect(scheduler.assign() == [.read(ticket(1, "ada"), reader: 0), .read(ticket(2, "ada"), reader: 1)])
+        _ = scheduler.submit(ticket(5, "bob"))
+        #expect(scheduler.assign() == [.read(ticket(5, "bob"), reader: 2)])
+        scheduler.readPaused(1)
+        #expect(scheduler.assign() == [.read(ticket(3, "ada"), reader: 3)])
+        scheduler.readerFinished(2, ticket(5, "bob"))
+        #expect(scheduler.assign() == [])
+        scheduler.readerFinished(1, ticket(2, "ada"))
+        #expect(scheduler.assign() == [.read(ticket(4, "ada"), reader: 1)])
+    }
+
+    @Test func `what may write and was asked for before BEGIN comes before it`() {
+        var scheduler = scheduler(readers: 1)
+        var unsettled = ticket(1, "ada")
+        unsettled.isUnsettled = true
+        var settled = ticket(2, "ada")
+        settled.isUnsettled = true
+        let begin = ticket(3, "ada", .writer, controls: true)
+        for ticket in [unsettled, settled, begin] { _ = scheduler.submit(ticket) }
+        #expect(scheduler.assign() == [.read(unsettled, reader: 0)])
+        _ = scheduler.submit(ticket(4, "bob", .writer))
+        #expect(scheduler.assign() == [.write(ticket(4, "bob", .writer))], "others need not wait for it")
+        scheduler.writerFinished(ticket(4, "bob", .writer), transaction: .none, at: start)
+        scheduler.writerIsReady()
+        scheduler.readerHandsOn(0, unsettled)
+        unsettled.lane = .writer
+        #expect(scheduler.assign() == [.read(settled, reader: 0), .write(unsettled)])
+        scheduler.writerFinished(unsettled, transaction: .none, at: start)
+        scheduler.writerIsReady()
+        #expect(scheduler.assign() == [])
+        scheduler.readIsSettled(2)
+        #expect(scheduler.assign() == [.write(begin)])
+    }
+
+    @Test func `a transaction that SQLite rolled back takes along what was meant to be part of it`() {
+        var scheduler = scheduler()
+        let begin = ticket(1, "ada", .writer, controls: true)
+        _ = scheduler.submit(begin)
+        _ = scheduler.assign()
+        scheduler.writerFinished(begin, transaction: .open, at: start)
+        scheduler.writerIsReady()
+        let update = ticket(2, "ada", .writer)
+        let insert = ticket(3, "ada", .writer)
+        var commit = ticket(4, "ada", .writer, controls: true)
+        commit.ends = true
+        let after = ticket(5, "ada", .writer)
+        for ticket in [update, insert] { _ = scheduler.submit(ticket) }
+        #expect(scheduler.assign() == [.write(update)])
+        for ticket in [commit, after] { _ = scheduler.submit(ticket) }
+        let stranded = scheduler.writerFinished(update, transaction: .lost, at: start)
+        #expect(stranded?.why == .transactionRolledBack)
+        #expect(stranded?.tickets == [insert, commit])
+        scheduler.writerIsReady()
+        #expect(scheduler.assign() == [.write(after)])
+    }
+
+    @Test(arguments: [true, false])
+    func `without a COMMIT everything fails until there is one, or another BEGIN`(begins: Bool) {
+        var scheduler = scheduler()
+        let begin = ticket(1, "ada", .writer, controls: true)
+        _ = scheduler.submit(begin)
+        _ = scheduler.assign()
+        scheduler.writerFinished(begin, transaction: .open, at: start)
+        scheduler.writerIsReady()
+        let update = ticket(2, "ada", .writer)
+        _ = scheduler.submit(update)
+        _ = scheduler.assign()
+        #expect(scheduler.writerFinished(update, transaction: .lost, at: start)?.tickets == [])
+        scheduler.writerIsReady()
+        #expect(scheduler.submit(ticket(3, "ada")) == .transactionRolledBack)
+        #expect(scheduler.submit(ticket(4, "ada", .writer)) == .transactionRolledBack)
+        #expect(scheduler.submit(ticket(5, "bob", .writer)) == nil)
+        var last = ticket(6, "ada", .writer, controls: true)
+        last.begins = begins
+        last.ends = !begins
+        #expect(scheduler.submit(last) == (begins ? nil : .transactionRolledBack))
+        #expect(scheduler.submit(ticket(7, "ada")) == nil)
+    }
+
     @Test func `limits refuse, and are given back`() {
         var scheduler = scheduler(readers: 1)
         for id in 1...4 { #expect(scheduler.submit(ticket(UInt64(id), "ada")) == nil) }
@@ -96,11 +178,11 @@ struct SchedulerTests {
         _ = scheduler.submit(ticket(2, "bob", .writer))
         _ = scheduler.submit(ticket(3, "ada", .reader))
         #expect(scheduler.assign() == [.write(ticket(1, "ada", .writer, controls: true))])
-        scheduler.writerFinished(ticket(1, "ada", .writer, controls: true), inTransaction: true, at: start)
+        scheduler.writerFinished(ticket(1, "ada", .writer, controls: true), transaction: .open, at: start)
         scheduler.writerIsReady()
         // The read follows its transaction to the writer, ahead of the other client.
         #expect(scheduler.assign() == [.write(ticket(3, "ada", .writer))])
-        scheduler.writerFinished(ticket(3, "ada", .writer), inTransaction: false, at: start)
+        scheduler.writerFinished(ticket(3, "ada", .writer), transaction: .none, at: start)
         #expect(scheduler.assign() == [], "the writer has still work of its own")
         scheduler.writerIsReady()
         #expect(scheduler.assign() == [.write(ticket(2, "bob", .writer))])
@@ -119,7 +201,7 @@ struct SchedulerTests {
         let begin = ticket(1, "ada", .writer, controls: true)
         _ = scheduler.submit(begin)
         _ = scheduler.assign()
-        scheduler.writerFinished(begin, inTransaction: true, at: start)
+        scheduler.writerFinished(begin, transaction: .open, at: start)
         scheduler.writerIsReady()
         #expect(scheduler.nextTick == start + .seconds(3))
         #expect(scheduler.tick(at: start + .seconds(2)).timedOut?.client == nil)
@@ -136,13 +218,13 @@ struct SchedulerTests {
         let begin = ticket(1, "ada", .writer, controls: true)
         _ = scheduler.submit(begin)
         _ = scheduler.assign()
-        scheduler.writerFinished(begin, inTransaction: true, at: start)
+        scheduler.writerFinished(begin, transaction: .open, at: start)
         scheduler.writerIsReady()
         for second in 1...19 {
             let busy = ticket(UInt64(second) + 1, "ada", .writer, after: second)
             _ = scheduler.submit(busy)
             #expect(scheduler.assign() == [.write(busy)])
-            #expect(scheduler.writerFinished(busy, inTransaction: true, at: start + .seconds(second)).isEmpty)
+            #expect(scheduler.writerFinished(busy, transaction: .open, at: start + .seconds(second)) == nil)
             scheduler.writerIsReady()
         }
         #expect(scheduler.nextTick == start + .seconds(20))
@@ -152,7 +234,7 @@ struct SchedulerTests {
         for ticket in [last, late, other] { _ = scheduler.submit(ticket) }
         _ = scheduler.assign()
         #expect(scheduler.tick(at: start + .seconds(20)).timedOut == nil, "what runs comes to its end")
-        #expect(scheduler.writerFinished(last, inTransaction: true, at: start + .seconds(21)) == [late])
+        #expect(scheduler.writerFinished(last, transaction: .open, at: start + .seconds(21))?.tickets == [late])
         scheduler.writerIsReady()
         #expect(scheduler.assign() == [.rollBack(ClientKey("ada"))])
         let told = scheduler.tick(at: start + .seconds(21)).timedOut
@@ -170,12 +252,12 @@ struct SchedulerTests {
         let commit = ticket(2, "ada", .writer, controls: true)
         _ = scheduler.submit(begin)
         _ = scheduler.assign()
-        scheduler.writerFinished(begin, inTransaction: true, at: start)
+        scheduler.writerFinished(begin, transaction: .open, at: start)
         scheduler.writerIsReady()
         _ = scheduler.submit(commit)
         _ = scheduler.assign()
         #expect(scheduler.tick(at: start + .seconds(30)).timedOut == nil)
-        #expect(scheduler.writerFinished(commit, inTransaction: false, at: start + .seconds(30)).isEmpty)
+        #expect(scheduler.writerFinished(commit, transaction: .none, at: start + .seconds(30)) == nil)
         #expect(scheduler.tick(at: start + .seconds(30)).timedOut == nil)
         #expect(scheduler.submit(ticket(3, "ada")) == nil)
     }
@@ -185,7 +267,7 @@ struct SchedulerTests {
         let begin = ticket(1, "ada", .writer, controls: true)
         _ = scheduler.submit(begin)
         _ = scheduler.assign()
-        scheduler.writerFinished(begin, inTransaction: true, at: start + .seconds(10))
+        scheduler.writerFinished(begin, transaction: .open, at: start + .seconds(10))
         scheduler.writerIsReady()
         // Asked long before the transaction, which it has only waited for since that began.
         _ = scheduler.submit(ticket(2, "bob", .writer, after: 0))
@@ -205,7 +287,7 @@ struct SchedulerTests {
         let (removed, running) = scheduler.disconnect(ClientKey("ada"))
         #expect(removed.map(\.id) == [2])
         #expect(running.map(\.id) == [1])
-        scheduler.writerFinished(begin, inTransaction: true, at: start)
+        scheduler.writerFinished(begin, transaction: .open, at: start)
         scheduler.writerIsReady()
         // Its BEGIN was running, and nobody will come back for the transaction that came of it.
         #expect(scheduler.assign().contains(.rollBack(ClientKey("ada"))))
@@ -219,7 +301,7 @@ struct SchedulerTests {
         _ = scheduler.submit(ticket(2, "bob", .writer))
         #expect(scheduler.shutDown().removed.map(\.id) == [2])
         #expect(scheduler.submit(ticket(3, "eve")) == .shuttingDown)
-        scheduler.writerFinished(begin, inTransaction: true, at: start)
+        scheduler.writerFinished(begin, transaction: .open, at: start)
         scheduler.writerIsReady()
         #expect(scheduler.assign() == [.rollBack(ClientKey("ada"))])
         scheduler.writerRolledBack()

@@ -8,7 +8,7 @@ struct ScriptOutlineTests {
     @Test(
         arguments: [
             ("", []), ("-- only; a comment", []), (";;", []), ("SELECT 1", [.read]), ("select 1;;", [.read]),
-            ("BEGIN; INSERT INTO t VALUES (';'); COMMIT", [.transaction, .write, .transaction]),
+            ("BEGIN; INSERT INTO t VALUES (';'); COMMIT", [.begin, .write, .end]),
             ("/* ; */ SELECT ';', \";\", [;], `;` ; PRAGMA x", [.read, .pragma]),
             (
                 "CREATE TRIGGER a AFTER INSERT ON t BEGIN SELECT 1; SELECT CASE 1 WHEN 1 THEN 2 END; END; SELECT 1",
@@ -16,14 +16,20 @@ struct ScriptOutlineTests {
             ),
             ("CREATE TEMP TRIGGER a AFTER INSERT ON t BEGIN DELETE FROM t; END", [.create]),
             ("CREATE TABLE trigger_(v); VACUUM", [.create, .vacuum]),
-            ("SELECT 'it''s; fine'; END", [.read, .transaction]),
-            ("\u{feff}SELECT 1", [.read]), ("SELECT /*", [.read]), ("SELECT '", [.read]),
+            ("SELECT 'it''s; fine'; END", [.read, .end]),
+            ("\u{feff}SELECT 1", [.read]),
+            (
+                "ROLLBACK; ROLLBACK TRANSACTION TO a; ROLLBACK TO SAVEPOINT b; ROLLBACK",
+                [.end, .savepoint, .savepoint, .end]
+            ),
+            ("WITH a AS (SELECT 1) DELETE FROM t; RELEASE a", [.unknown, .savepoint]), ("SELECT /*", [.read]),
+            ("SELECT '", [.read]),
             ("/*/ ; */ SELECT 1", [.read]), ("SELECT 1 /*/ ; BEGIN; */; SELECT 2", [.read, .read]),
             ("EXPLAIN CREATE TRIGGER a AFTER INSERT ON t BEGIN SELECT 1; END; SELECT 1", [.read, .read]),
             ("EXPLAIN QUERY PLAN CREATE TEMP TRIGGER a AFTER INSERT ON t BEGIN SELECT 1; END;", [.read]),
             ("DELETE FROM t; SELECT $a(;BEGIN;)", [.write, .read]), ("SELECT :a::b(;END;), 1", [.read]),
-            ("SELECT $a( ; BEGIN", [.read, .transaction]), ("SELECT begin$; SELECT 1", [.read, .read]),
-            ("SELECT 1; \u{feff}BEGIN", [.read, .transaction]), ("DELETE FROM t; /*", [.write, .read]),
+            ("SELECT $a( ; BEGIN", [.read, .begin]), ("SELECT begin$; SELECT 1", [.read, .read]),
+            ("SELECT 1; \u{feff}BEGIN", [.read, .begin]), ("DELETE FROM t; /*", [.write, .unknown]),
         ] as [(String, [ScriptOutline.Verb])]
     )
     func `statements are told apart as SQLite does`(sql: String, verbs: [ScriptOutline.Verb]) {

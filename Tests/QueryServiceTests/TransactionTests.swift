@@ -67,7 +67,7 @@ struct TransactionTests {
         let failure = await harness.run("BEGIN; INSERT INTO t(v) VALUES (1); INSERT INTO nowhere VALUES (1); COMMIT")
             .end.failure
         #expect(failure?.statementIndex == 2)
-        #expect(failure?.inTransaction == false)
+        #expect(failure?.inTransaction == nil)
         #expect(await harness.run("INSERT INTO t(v) VALUES (9)", client: "bob").end.outcome != nil)
         #expect(try harness.database.query("SELECT v FROM t") == [[.integer(9)]])
     }
@@ -95,7 +95,7 @@ struct TransactionTests {
     @Test func `an idle transaction is rolled back and its client hears of it`() async throws {
         let harness = try Harness(schema) { $0.limits.transactionIdleTimeout = .milliseconds(50) }
         await harness.run("BEGIN; INSERT INTO t(v) VALUES (1)")
-        await harness.events.nextTimeout()
+        await harness.events.nextRollback()
         #expect(await harness.run("INSERT INTO t(v) VALUES (2)", client: "bob").end.outcome != nil)
         #expect(await harness.run("INSERT INTO t(v) VALUES (3)").end.failure?.code == .transactionTimedOut)
         #expect(await harness.run("INSERT INTO t(v) VALUES (4)").end.outcome != nil, "told once")
@@ -112,10 +112,61 @@ struct TransactionTests {
         }
         #expect(ends.last?.failure?.code == .transactionTimedOut)
         #expect(ends.last?.failure?.message.contains("open for longer") == true)
-        await harness.events.nextTimeout()
+        await harness.events.nextRollback()
         #expect(harness.events.failures.map(\.code) == [.transactionTimedOut])
         #expect(await harness.run("INSERT INTO t(v) VALUES (2)", client: "bob").end.outcome != nil)
         #expect(try harness.database.query("SELECT v FROM t") == [[.integer(2)]])
+    }
+
+    @Test func `a cancelled write takes its transaction along, and what was to be part of it`() async throws {
+        let harness = try Harness("\(schema); CREATE TABLE big(v)")
+        await harness.run("BEGIN; INSERT INTO t(v) VALUES (1)")
+        let endless = harness.start("INSERT INTO big \(endlessQuery.replacing("count(*)", with: "n"))")
+        await endless.sink.wait { !$0.progress.isEmpty }
+        let within = harness.start("INSERT INTO t(v) VALUES (2)")
+        let commit = harness.start("COMMIT")
+        let behind = harness.start("INSERT INTO t(v) VALUES (3)")
+        harness.service.cancel(endless.queryId, by: .administrator)
+        #expect(await endless.sink.end().cancelReason == .client)
+        #expect(endless.sink.log.end?.inTransaction == false)
+        #expect(await within.sink.end().failure?.code == .transactionRolledBack)
+        #expect(await commit.sink.end().failure?.code == .transactionRolledBack)
+        #expect(await behind.sink.end().outcome != nil)
+        await harness.events.nextRollback()
+        #expect(harness.events.failures.map(\.code) == [.transactionRolledBack])
+        #expect(try harness.database.query("SELECT v FROM t") == [[.integer(3)]])
+    }
+
+    @Test func `once SQLite has rolled back, everything fails until the client takes note`() async throws {
+        let harness = try Harness(schema)
+        await harness.run("BEGIN; INSERT INTO t(v) VALUES (1)")
+        let end = await harness.run("INSERT OR ROLLBACK INTO t(v) VALUES (1)").end
+        #expect(end.failure?.code == .constraint)
+        #expect(end.inTransaction == false)
+        for sql in ["INSERT INTO t(v) VALUES (2)", "SELECT 1", "ROLLBACK TO a", "ROLLBACK"] {
+            #expect(await harness.run(sql).end.failure?.code == .transactionRolledBack)
+        }
+        #expect(await harness.run("INSERT INTO t(v) VALUES (4)").end.outcome != nil)
+        #expect(try harness.database.query("SELECT v FROM t") == [[.integer(4)]])
+    }
+
+    @Test func `a script that would have ended the transaction itself leaves nothing to take note of`() async throws {
+        let harness = try Harness(schema)
+        await harness.run("BEGIN; INSERT INTO t(v) VALUES (1)")
+        #expect(await harness.run("INSERT OR ROLLBACK INTO t(v) VALUES (1); COMMIT").end.inTransaction == false)
+        #expect(await harness.run("INSERT INTO t(v) VALUES (2)").end.outcome != nil)
+    }
+
+    @Test func `what was asked for before BEGIN is no part of the transaction`() async throws {
+        let harness = try Harness(schema)
+        for count in 1...50 {
+            let running = [
+                "WITH x AS (SELECT \(count) AS a) INSERT INTO t(v) SELECT a FROM x", "BEGIN", "DELETE FROM t",
+                "ROLLBACK",
+            ].map { harness.start($0) }
+            for query in running { #expect(await query.sink.end().outcome != nil) }
+            #expect(try harness.database.query("SELECT count(*) FROM t") == [[.integer(Int64(count))]])
+        }
     }
 
     @Test func `foreign keys are enforced for everybody when the service is told to`() async throws {

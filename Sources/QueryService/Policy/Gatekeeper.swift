@@ -79,7 +79,7 @@ final class Gatekeeper {
         case .insert, .update, .delete:
             return write(request, policy)
         case .transaction, .savepoint:
-            return transaction(request)
+            return transaction(request, policy)
         case .pragma:
             return pragma(request, policy)
         case .attach:
@@ -164,7 +164,10 @@ final class Gatekeeper {
         return deny("the function \(name) is not allowed")
     }
 
-    private func transaction(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict {
+    private func transaction(
+        _ request: borrowing AuthorizerRequest,
+        _ policy: SQLPolicy
+    ) -> AuthorizerVerdict {
         let isSavepoint = request.action == .savepoint
         statement.transaction =
             switch request.first {
@@ -173,6 +176,12 @@ final class Gatekeeper {
             case "RELEASE": .release
             default: isSavepoint ? .rollbackTo : .rollback
             }
+        if policy.level == .readOnly {
+            return deny(
+                .readOnly,
+                "the access is read-only: a transaction would hold the writer; what one request reads is one state anyway"
+            )
+        }
         return lane == .writer ? .allow : handOn()
     }
 
@@ -217,12 +226,13 @@ final class Gatekeeper {
     }
 
     private func denyWriting(_ what: String) -> AuthorizerVerdict {
-        denial = denial ?? Denial(code: .readOnly, reason: "the access is read-only: \(what) is not allowed")
-        return .deny
+        deny(.readOnly, "the access is read-only: \(what) is not allowed")
     }
 
-    private func deny(_ reason: String) -> AuthorizerVerdict {
-        denial = denial ?? Denial(code: .notAuthorized, reason: reason)
+    private func deny(_ reason: String) -> AuthorizerVerdict { deny(.notAuthorized, reason) }
+
+    private func deny(_ code: QueryFailure.Code, _ reason: String) -> AuthorizerVerdict {
+        denial = denial ?? Denial(code: code, reason: reason)
         return .deny
     }
 

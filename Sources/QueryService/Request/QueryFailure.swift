@@ -16,6 +16,7 @@ package struct QueryFailure: Error, Sendable, Hashable {
         case tooBig = "TOO_BIG"
         case transactionLeftOpen = "TRANSACTION_LEFT_OPEN"
         case transactionTimedOut = "TRANSACTION_TIMED_OUT"
+        case transactionRolledBack = "TRANSACTION_ROLLED_BACK"
         case databaseGone = "DATABASE_GONE"
         case databaseError = "DB_ERROR"
         case `internal` = "INTERNAL"
@@ -31,8 +32,9 @@ package struct QueryFailure: Error, Sendable, Hashable {
     package var statementIndex: Int?
     /// Rows delivered before it failed.
     package var rowCount = 0
-    /// The client still has a transaction open.
-    package var inTransaction = false
+    /// Whether the client's transaction is open still; false when it was open and SQLite rolled it back. Nil where there was
+    /// none.
+    package var inTransaction: Bool?
 
     package init(
         _ code: Code,

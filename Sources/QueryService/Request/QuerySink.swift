@@ -14,6 +14,9 @@ package protocol QuerySink: AnyObject, Sendable {
     /// A row; its values are borrowed for the call. Returns how many bytes it became, which the limits count.
     func row(_ statement: borrowing Statement) -> Int
 
+    /// The row that was passed just now is longer than rows may be, and must not go out. The query fails next.
+    func takeBackRow()
+
     /// What was passed so far should go out now. The service asks ``isWritable`` next.
     func endOfBatch()
 
@@ -24,5 +27,6 @@ package protocol QuerySink: AnyObject, Sendable {
 
     func completed(_ outcome: QueryOutcome)
     func failed(_ failure: QueryFailure)
-    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration)
+    /// - Parameter inTransaction: as in ``QueryFailure/inTransaction``.
+    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?)
 }

@@ -47,7 +47,7 @@ struct SQLTokens {
 
     /// The word in lower case, if it can be one that matters; those are short.
     func keyword(_ range: Range<Int>) -> String {
-        guard range.count <= 9 else { return "" }
+        guard range.count <= 11 else { return "" }
         return String(decoding: bytes[range].map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 }, as: UTF8.self)
     }
 

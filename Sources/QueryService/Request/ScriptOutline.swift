@@ -5,22 +5,31 @@
 /// rules for the bodies of triggers are those of [sqlite3_complete](https://sqlite.org/c3ref/complete.html).
 struct ScriptOutline: Hashable, Sendable {
     enum Verb: Hashable, Sendable {
-        /// BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT, RELEASE.
-        case transaction
+        case begin
+        /// COMMIT, END, ROLLBACK.
+        case end
+        /// SAVEPOINT, RELEASE, ROLLBACK TO.
+        case savepoint
         case vacuum
         case create
         case pragma
-        /// SELECT, VALUES, WITH, EXPLAIN and whatever else may well only read.
+        /// SELECT, VALUES, EXPLAIN.
         case read
+        /// WITH and whatever else may write or only read.
+        case unknown
         case write
     }
 
     private(set) var verbs: [Verb] = []
 
     var statementCount: Int { verbs.count }
-    var controlsTransactions: Bool { verbs.contains(.transaction) }
+    var controlsTransactions: Bool { verbs.contains { $0 == .begin || $0 == .end || $0 == .savepoint } }
+    var begins: Bool { verbs.first == .begin }
+    var ends: Bool { verbs.contains(.end) }
     /// False when it may turn out to only read.
-    var surelyWrites: Bool { verbs.contains { $0 != .read && $0 != .pragma } }
+    var surelyWrites: Bool { verbs.contains { $0 != .read && $0 != .pragma && $0 != .unknown } }
+    /// False when it may turn out to need the writer.
+    var surelyReads: Bool { verbs.allSatisfy { $0 == .read } }
 
     /// Takes time in proportion to the length of the SQL, whatever is in it.
     init(_ sql: String) {
@@ -35,20 +44,24 @@ struct ScriptOutline: Hashable, Sendable {
         while let token = tokens.next() {
             if place == .start, token != .semicolon { verbs.append(verb(token, tokens)) }
             place.move(past: token, tokens)
+            if place == .savepoint { verbs[verbs.count - 1] = .savepoint }
         }
         return verbs
     }
 
     private static func verb(_ token: SQLTokens.Token, _ tokens: SQLTokens) -> Verb {
-        guard case .word(let word) = token else { return .read }
+        guard case .word(let word) = token else { return .unknown }
         return switch tokens.keyword(word) {
-        case "begin", "commit", "end", "rollback", "savepoint", "release": .transaction
+        case "begin": .begin
+        case "commit", "end", "rollback": .end
+        case "savepoint", "release": .savepoint
         case "vacuum": .vacuum
         case "create": .create
         case "pragma": .pragma
         case "insert", "update", "delete", "replace", "drop", "alter", "reindex", "analyze", "attach", "detach":
             .write
-        default: .read
+        case "select", "values", "explain": .read
+        default: .unknown
         }
     }
 
@@ -56,6 +69,10 @@ struct ScriptOutline: Hashable, Sendable {
     private enum Place {
         case start
         case statement
+        /// Behind ROLLBACK, perhaps with TRANSACTION.
+        case rollback
+        /// Behind ROLLBACK TO.
+        case savepoint
         /// Behind EXPLAIN, perhaps with QUERY PLAN.
         case explain
         /// Behind CREATE, perhaps with TEMP.
@@ -68,9 +85,9 @@ struct ScriptOutline: Hashable, Sendable {
 
         mutating func move(past token: SQLTokens.Token, _ tokens: SQLTokens) {
             switch self {
-            case .statement:
-                if token == .semicolon { self = .start }
-            case .start, .explain, .create:
+            case .statement, .savepoint:
+                self = token == .semicolon ? .start : .statement
+            case .start, .explain, .create, .rollback:
                 self = afterBeginning(token, tokens)
             case .trigger:
                 if token == .semicolon { self = .triggerStatement }
@@ -87,6 +104,8 @@ struct ScriptOutline: Hashable, Sendable {
             return switch (self, Self.keyword(token, tokens)) {
             case (.start, "explain"): .explain
             case (.explain, "query"), (.explain, "plan"): .explain
+            case (.start, "rollback"), (.rollback, "transaction"): .rollback
+            case (.rollback, "to"): .savepoint
             case (.start, "create"), (.explain, "create"): .create
             case (.create, "temp"), (.create, "temporary"): .create
             case (.create, "trigger"): .trigger

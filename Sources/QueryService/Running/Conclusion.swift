@@ -2,7 +2,7 @@
 enum Conclusion {
     case completed(QueryOutcome)
     case failed(QueryFailure)
-    case cancelled(CancelReason, rowCount: Int)
+    case cancelled(CancelReason, rowCount: Int, inTransaction: Bool? = nil)
     /// Its sink heard that it was cancelled, before everything was cleaned up behind it.
     case told
     /// A reader found that it writes.
@@ -15,8 +15,13 @@ enum Conclusion {
             outcome.receipt = receipt
             control.sink.completed(outcome)
         case .failed(let failure): control.sink.failed(failure)
-        case .cancelled(let reason, let rowCount):
-            control.sink.cancelled(reason, rowCount: rowCount, duration: control.elapsed)
+        case .cancelled(let reason, let rowCount, let inTransaction):
+            control.sink.cancelled(
+                reason,
+                rowCount: rowCount,
+                duration: control.elapsed,
+                inTransaction: inTransaction
+            )
         case .told, .handOn: break
         }
     }

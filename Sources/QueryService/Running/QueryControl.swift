@@ -43,6 +43,22 @@ final class QueryControl: Sendable {
         state = Mutex(State(deadline: submittedAt + timeout))
     }
 
+    /// What the scheduler knows of it.
+    var ticket: Ticket {
+        // A reader refuses everything that a read-only policy does, without the writer's help.
+        let mayWrite = request.policy.level > .readOnly
+        return Ticket(
+            id: id,
+            client: client,
+            lane: outline.surelyWrites && mayWrite ? .writer : .reader,
+            controlsTransactions: outline.controlsTransactions && mayWrite,
+            begins: outline.begins,
+            ends: outline.ends,
+            isUnsettled: !outline.surelyReads && mayWrite,
+            enqueuedAt: submittedAt
+        )
+    }
+
     var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
     var cancelReason: CancelReason? { state.withLock { $0.reason } }
     var elapsed: Duration { submittedAt.duration(to: .now) }

@@ -10,6 +10,8 @@ final class QueryRun {
     var lastInsertRowid: Int64?
     /// Of the last commit.
     var receipt: CommitReceipt?
+    /// The transaction over several requests that the query is part of, as far as its client can know of it.
+    var transaction = ClientTransaction.none
     /// The statement that runs, counted from 0.
     var statementIndex = 0
     private(set) var rowCount = 0
@@ -20,6 +22,8 @@ final class QueryRun {
     /// What the statement did is done: no cancel ends it before its last row.
     private var isBeyondCancel = false
 
+    /// Told once, when the query begins.
+    var onStart: (() -> Void)?
     /// Told when the query begins and ends to sleep for its receiver.
     var onPause: ((Bool) -> Void)?
     /// Where set, told that the query was cancelled ahead of what SQLite has to clean up: to delete the temporary file of a
@@ -65,6 +69,7 @@ final class QueryRun {
     func start(readOnly: Bool) {
         guard !hasStarted else { return }
         hasStarted = true
+        onStart?()
         control.sink.started(readOnly: readOnly)
     }
 
@@ -99,12 +104,15 @@ final class QueryRun {
                     return
                 }
                 let bytes = control.sink.row(statement)
+                if bytes > limits.maxRowBytes {
+                    control.sink.takeBackRow()
+                    throw tooLong(bytes)
+                }
                 rowCount += 1
                 batchRows += 1
                 batchBytes += bytes
                 resultBytes += bytes
                 if batchBytes >= limits.batchBytes || batchRows >= limits.batchRows {
-                    if bytes > limits.maxRowBytes { throw tooLong(bytes) }
                     try endBatch()
                 } else if control.isCancelled, !isBeyondCancel {
                     throw StepError.ended(.cancelled(control.cancelReason ?? .client))
@@ -128,7 +136,7 @@ final class QueryRun {
     private func tooLong(_ bytes: Int) -> StepError {
         .ended(
             .failed(
-                QueryFailure(.tooBig, "row \(rowCount) has \(bytes) bytes; a row may have \(limits.maxRowBytes)")
+                QueryFailure(.tooBig, "row \(rowCount + 1) has \(bytes) bytes; a row may have \(limits.maxRowBytes)")
             )
         )
     }
@@ -227,6 +235,23 @@ final class QueryRun {
                 estimatedTotal: estimate?.total
             )
         )
+    }
+}
+
+/// What became of a client's transaction.
+enum ClientTransaction {
+    case none
+    case open
+    /// SQLite has rolled it back by itself, which it does after some errors and when a write is interrupted.
+    case lost
+
+    /// For the wire.
+    var isOpen: Bool? {
+        switch self {
+        case .none: nil
+        case .open: true
+        case .lost: false
+        }
     }
 }
 

@@ -24,15 +24,18 @@ final class ReaderLane {
     private static let patience = Duration.milliseconds(25)
 
     /// - Parameters:
+    ///   - onSettle: told when it is known that the query only reads.
     ///   - onPause: told when the query begins and ends to sleep for its receiver.
     ///   - onCancel: given the conclusion of a cancelled query as soon as it is known, within SQLite's callbacks.
     func run(
         _ control: QueryControl,
         generation: Int,
+        onSettle: @escaping () -> Void,
         onPause: @escaping (Bool) -> Void,
         onCancel: @escaping (Conclusion) -> Void
     ) -> Conclusion {
         let run = QueryRun(control, limits: configuration.limits, lane: .reader, planner: planner)
+        run.onStart = onSettle
         run.onPause = onPause
         run.onCancel = onCancel
         do throws(Ended) {

@@ -33,10 +33,18 @@ final class WriterLane {
 
     var isInTransaction: Bool { session?.isInTransaction ?? false }
 
-    /// - Returns: how it ended, and the receipt of what it committed last, which its sink has to wait for.
-    func run(_ control: QueryControl, generation: Int) -> (Conclusion, CommitReceipt?) {
+    struct Result {
+        var conclusion: Conclusion
+        /// Of what it committed last; its sink has to wait for it.
+        var receipt: CommitReceipt?
+        var transaction = ClientTransaction.none
+    }
+
+    func run(_ control: QueryControl, generation: Int) -> Result {
         let session: WriterSession
-        do { session = try open(generation: generation) } catch { return (.failed(QueryFailure(error)), nil) }
+        do { session = try open(generation: generation) } catch {
+            return Result(conclusion: .failed(QueryFailure(error)))
+        }
         if let commitSink { session.capture?.level = commitSink.captureLevel }
         let run = QueryRun(
             control,
@@ -55,39 +63,42 @@ final class WriterLane {
         } catch { ended = error }
         session.settle()
         run.flush()
-        return (conclusion(of: run, ended, on: session), run.receipt)
-    }
-
-    private func conclusion(of run: QueryRun, _ ended: Ended?, on session: WriterSession) -> Conclusion {
-        let control = run.control
         if session.isInTransaction, !control.request.allowsOpenTransaction {
             session.rollBack()
-            if ended == nil {
-                return .failed(
-                    QueryFailure(
-                        .transactionLeftOpen,
-                        "the transaction was still open at the end of the request, and was rolled back"
-                    )
-                )
-            }
+            run.transaction = .none
+            if ended == nil { return Result(conclusion: .failed(.transactionLeftOpen), receipt: run.receipt) }
         }
+        if session.isInTransaction {
+            run.transaction = .open
+        } else if run.transaction == .open {
+            run.transaction = .lost
+        }
+        return Result(
+            conclusion: conclusion(of: run, ended),
+            receipt: run.receipt,
+            transaction: run.transaction
+        )
+    }
+
+    private func conclusion(of run: QueryRun, _ ended: Ended?) -> Conclusion {
         switch ended {
         case nil:
             return .completed(
                 QueryOutcome(
                     rowCount: run.rowCount,
-                    duration: control.elapsed,
+                    duration: run.control.elapsed,
                     changes: run.changes,
                     lastInsertRowid: run.lastInsertRowid,
                     truncated: run.isTruncated,
-                    inTransaction: session.isInTransaction
+                    inTransaction: run.transaction == .open
                 )
             )
-        case .cancelled(let reason): return .cancelled(reason, rowCount: run.rowCount)
+        case .cancelled(let reason):
+            return .cancelled(reason, rowCount: run.rowCount, inTransaction: run.transaction.isOpen)
         case .failed(var failure):
             isGone = failure.code == .databaseGone
             failure.rowCount = run.rowCount
-            failure.inTransaction = session.isInTransaction
+            failure.inTransaction = run.transaction.isOpen
             return .failed(failure)
         case .needsWriter: return .failed(QueryFailure(.internal, "the writer handed a query on"))
         }
@@ -120,4 +131,11 @@ final class WriterLane {
         self.generation = generation
         return opened
     }
+}
+
+extension QueryFailure {
+    static let transactionLeftOpen = QueryFailure(
+        .transactionLeftOpen,
+        "the transaction was still open at the end of the request, and was rolled back"
+    )
 }

@@ -28,6 +28,7 @@ struct WriterScript {
         let outline = control.outline
         guard outline.statementCount > 0 else { throw .failed(.noStatement) }
         let wasOpen = session.isInTransaction
+        if wasOpen { run.transaction = .open }
         let isWrapped = outline.statementCount > 1 && control.request.atomic && !outline.controlsTransactions
         let wrap: Wrap = !isWrapped ? .none : wasOpen ? .savepoint : .transaction
         try control.attach(guarded.connection.interruptHandle)
@@ -213,6 +214,8 @@ struct WriterScript {
         if !wasOpen { session.isBegunBySavepoint = kind == .savepoint }
         if kind == .rollbackTo { session.capture?.statementDidRun(failed: true) }
         guard wasOpen, !session.isInTransaction else { return }
+        // As the client said.
+        run.transaction = .none
         if mayCommit {
             session.committed(run)
         } else {

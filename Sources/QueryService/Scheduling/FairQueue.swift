@@ -8,15 +8,19 @@ struct FairQueue {
 
     var isEmpty: Bool { count == 0 }
 
-    mutating func append(_ ticket: Ticket) {
-        if entries[ticket.client, default: []].isEmpty { turns.append(ticket.client) }
-        entries[ticket.client, default: []].append(ticket)
+    /// Puts the entry where its client asked for it: behind those with smaller ids.
+    mutating func insert(_ ticket: Ticket) {
+        var waiting = entries[ticket.client, default: []]
+        if waiting.isEmpty { turns.append(ticket.client) }
+        let place = waiting.lastIndex { $0.id < ticket.id }.map { $0 + 1 } ?? 0
+        waiting.insert(ticket, at: place)
+        entries[ticket.client] = waiting
         count += 1
     }
 
-    /// The next entry; its client goes to the back.
-    mutating func popFirst() -> Ticket? {
-        turns.first.flatMap { popFirst(of: $0) }
+    /// The first entry of the client whose turn it is, of those whose first entry may go; the client goes to the back.
+    mutating func popFirst(where mayGo: (Ticket) -> Bool = { _ in true }) -> Ticket? {
+        turns.first { entries[$0]?.first.map(mayGo) ?? false }.flatMap { popFirst(of: $0) }
     }
 
     mutating func popFirst(of client: ClientKey) -> Ticket? {
@@ -45,6 +49,10 @@ struct FairQueue {
         turns.removeAll { entries[$0] == nil }
         count -= removed.count
         return removed
+    }
+
+    func first(of client: ClientKey, where matches: (Ticket) -> Bool) -> Ticket? {
+        entries[client]?.first(where: matches)
     }
 
     /// Every entry, in no particular order.

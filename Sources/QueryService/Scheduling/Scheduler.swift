@@ -21,6 +21,8 @@ struct Scheduler {
         /// It was open for too long.
         case transactionTooLong
         case transactionLost
+        /// SQLite rolled it back.
+        case transactionRolledBack
         case shuttingDown
     }
 
@@ -52,8 +54,9 @@ struct Scheduler {
     private var readQueue = FairQueue()
     private var writeQueue = FairQueue()
     private let readerCount: Int
-    private let workerCount: Int
     private var idleReaders: [Int]
+    /// What each of the other readers is busy with.
+    private var reading: [Int: Ticket] = [:]
     /// Reads that sleep for their receivers. They take no time, so that others may run in their stead.
     private var pausedReads: Set<UInt64> = []
     private var running: [UInt64: Ticket] = [:]
@@ -65,6 +68,10 @@ struct Scheduler {
     private var controlCounts: [ClientKey: Int] = [:]
     /// Clients whose transaction was rolled back behind their back and who have to hear of it.
     private var owed: [ClientKey: Refusal] = [:]
+    /// Clients whose transaction SQLite rolled back, and who have not said yet that they take it for over.
+    private var aborted: Set<ClientKey> = []
+    /// Reads that may turn out to write, and have not yet.
+    private var unsettled: [UInt64: ClientKey] = [:]
     /// Whose transaction came to its time limit while a query of it ran, for ``tick(at:)`` to tell.
     private var overdue: ClientKey?
     /// Clients that went while a query of theirs ran: it may still begin a transaction.
@@ -77,8 +84,7 @@ struct Scheduler {
     init(readerCount: Int, spareReaders: Int = 0, limits: Limits) {
         self.limits = limits
         self.readerCount = readerCount
-        workerCount = readerCount + spareReaders
-        idleReaders = Array((0..<workerCount).reversed())
+        idleReaders = Array((0..<readerCount + spareReaders).reversed())
     }
 
     var queryCount: Int { running.count + readQueue.count + writeQueue.count }
@@ -90,6 +96,11 @@ struct Scheduler {
     mutating func submit(_ ticket: Ticket) -> Refusal? {
         if isShuttingDown { return .shuttingDown }
         if let refusal = owed.removeValue(forKey: ticket.client) { return refusal }
+        if aborted.contains(ticket.client) {
+            // Whoever begins another transaction knows that the one before is over.
+            if ticket.begins || ticket.ends { aborted.remove(ticket.client) }
+            if !ticket.begins { return .transactionRolledBack }
+        }
         if queryCount >= limits.maxQueries { return .tooManyQueries }
         if counts[ticket.client, default: 0] >= limits.maxQueriesPerClient { return .tooManyQueriesOfClient }
         counts[ticket.client, default: 0] += 1
@@ -104,9 +115,10 @@ struct Scheduler {
         if ticket.lane == .writer || followsTransaction {
             var ticket = ticket
             ticket.lane = .writer
-            writeQueue.append(ticket)
+            writeQueue.insert(ticket)
         } else {
-            readQueue.append(ticket)
+            if ticket.isUnsettled { unsettled[ticket.id] = ticket.client }
+            readQueue.insert(ticket)
         }
     }
 
@@ -119,6 +131,7 @@ struct Scheduler {
     /// Takes a client's waiting queries out and has its transaction rolled back; returns what waited and what still runs.
     mutating func disconnect(_ client: ClientKey) -> (removed: [Ticket], running: [Ticket]) {
         owed[client] = nil
+        aborted.remove(client)
         if holder?.client == client { holder?.mustRollBack = true }
         let removed = remove { $0.client == client }
         let running = running.values.filter { $0.client == client }
@@ -147,6 +160,7 @@ struct Scheduler {
     }
 
     private mutating func forget(_ ticket: Ticket) {
+        unsettled[ticket.id] = nil
         Self.decrement(&counts, ticket.client)
         if ticket.controlsTransactions { Self.decrement(&controlCounts, ticket.client) }
         if counts[ticket.client] == nil { departed.remove(ticket.client) }
@@ -162,13 +176,7 @@ struct Scheduler {
     /// The work that can start now; each worker named is busy from now on.
     mutating func assign() -> [Assignment] {
         var assignments: [Assignment] = []
-        while workerCount - idleReaders.count - pausedReads.count < readerCount, let reader = idleReaders.last,
-            let ticket = readQueue.popFirst()
-        {
-            idleReaders.removeLast()
-            running[ticket.id] = ticket
-            assignments.append(.read(ticket, reader: reader))
-        }
+        while let assignment = nextRead() { assignments.append(assignment) }
         if !isWriterBusy, let work = nextForWriter() {
             isWriterBusy = true
             if case .write(let ticket) = work { running[ticket.id] = ticket }
@@ -177,8 +185,29 @@ struct Scheduler {
         return assignments
     }
 
+    private mutating func nextRead() -> Assignment? {
+        guard !readQueue.isEmpty, let reader = idleReaders.last else { return nil }
+        let active = reading.values.filter { !pausedReads.contains($0.id) }
+        guard active.count < readerCount else { return nil }
+        // One reader is always left to the others.
+        let share = max(readerCount - 1, 1)
+        let next = readQueue.popFirst { ticket in active.count { $0.client == ticket.client } < share }
+        guard let ticket = next else { return nil }
+        idleReaders.removeLast()
+        reading[reader] = ticket
+        running[ticket.id] = ticket
+        return .read(ticket, reader: reader)
+    }
+
     private mutating func nextForWriter() -> Assignment? {
-        guard let holder else { return writeQueue.popFirst().map { .write($0) } }
+        guard let holder else {
+            return writeQueue.popFirst { [unsettled] ticket in
+                // What the client asked for before BEGIN must not become part of the transaction.
+                !ticket.controlsTransactions
+                    || !unsettled.contains { $0.value == ticket.client && $0.key < ticket.id }
+            }
+            .map { .write($0) }
+        }
         if holder.mustRollBack { return .rollBack(holder.client) }
         return writeQueue.popFirst(of: holder.client).map { .write($0) }
     }
@@ -189,6 +218,9 @@ struct Scheduler {
     /// It goes on, even if more reads than usual run then.
     mutating func readResumed(_ id: UInt64) { pausedReads.remove(id) }
 
+    /// The reader found out that the query only reads.
+    mutating func readIsSettled(_ id: UInt64) { unsettled[id] = nil }
+
     /// The query is over for its client. Its worker can still be busy.
     mutating func readEnded(_ ticket: Ticket) {
         pausedReads.remove(ticket.id)
@@ -196,51 +228,70 @@ struct Scheduler {
     }
 
     mutating func readerFinished(_ reader: Int, _ ticket: Ticket) {
-        idleReaders.append(reader)
+        release(reader)
         readEnded(ticket)
     }
 
     /// The reader found out that the query writes.
     mutating func readerHandsOn(_ reader: Int, _ ticket: Ticket) {
-        idleReaders.append(reader)
+        release(reader)
         running[ticket.id] = nil
+        unsettled[ticket.id] = nil
         var ticket = ticket
         ticket.lane = .writer
-        writeQueue.append(ticket)
+        writeQueue.insert(ticket)
     }
+
+    private mutating func release(_ reader: Int) {
+        reading[reader] = nil
+        idleReaders.append(reader)
+    }
+
+    typealias Stranded = (why: Refusal, tickets: [Ticket])
 
     /// The query ended and left a transaction open or not. The writer may still have work of its own: see
     /// ``writerIsReady()``.
     ///
-    /// - Returns: the client's waiting queries when its transaction has come to its time limit. They were meant to be part
-    ///   of it and must not run without it.
+    /// - Returns: the client's waiting queries when its transaction has come to its time limit or was rolled back by SQLite.
+    ///   They were meant to be part of it and must not run without it.
     @discardableResult
     mutating func writerFinished(
         _ ticket: Ticket,
-        inTransaction: Bool,
+        transaction: ClientTransaction,
         at now: ContinuousClock.Instant
-    ) -> [Ticket] {
+    ) -> Stranded? {
         let isGone = isShuttingDown || departed.contains(ticket.client)
         running[ticket.id] = nil
         forget(ticket)
-        guard inTransaction else {
+        guard transaction == .open else {
             holder = nil
-            return []
+            guard transaction == .lost, !isGone else { return nil }
+            return (.transactionRolledBack, strandedByRollback(ticket))
         }
         guard var holder, holder.client == ticket.client else {
             holder = Holder(client: ticket.client, since: now, idleSince: now, mustRollBack: isGone)
-            return []
+            return nil
         }
         holder.idleSince = now
         let isOver = !holder.mustRollBack && holder.since + limits.maxTransactionTime <= now
         if isOver { holder.mustRollBack = true }
         self.holder = holder
-        guard isOver else { return [] }
+        guard isOver else { return nil }
         overdue = holder.client
         let waiting = remove { $0.client == holder.client && $0.lane == .writer }
         // These hear of it by failing.
         if waiting.isEmpty { owed[holder.client] = .transactionTooLong }
-        return waiting
+        return (.transactionTooLong, waiting)
+    }
+
+    /// What was meant to be part of a transaction: up to the COMMIT or ROLLBACK, and if that has not come yet, what will come.
+    private mutating func strandedByRollback(_ ticket: Ticket) -> [Ticket] {
+        // It said by itself where the transaction should end.
+        if ticket.ends { return [] }
+        let client = ticket.client
+        let end = writeQueue.first(of: client) { $0.ends }?.id
+        if end == nil { aborted.insert(client) }
+        return remove { $0.client == client && $0.lane == .writer && $0.id <= end ?? .max }
     }
 
     mutating func writerRolledBack() { holder = nil }

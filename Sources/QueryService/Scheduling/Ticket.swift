@@ -6,6 +6,12 @@ struct Ticket: Hashable, Sendable {
     var lane: Lane
     /// It says BEGIN, COMMIT, SAVEPOINT or the like: what the client sends after it has to follow it in order.
     let controlsTransactions: Bool
+    /// It says BEGIN before anything else.
+    var begins = false
+    /// It says COMMIT or ROLLBACK.
+    var ends = false
+    /// A reader may find out that it writes: see ``Scheduler/readIsSettled(_:)``.
+    var isUnsettled = false
     let enqueuedAt: ContinuousClock.Instant
 
     enum Lane: Hashable, Sendable {

@@ -61,6 +61,9 @@ final class QueryDocument: QuerySink, @unchecked Sendable {
         return writer.count - before
     }
 
+    /// The document of a query that fails has no rows at all.
+    func takeBackRow() {}
+
     func endOfBatch() {}
 
     func progress(_ progress: QueryProgress) { _ = events.progress(progress) }
@@ -84,8 +87,8 @@ final class QueryDocument: QuerySink, @unchecked Sendable {
         onEnd(.failed(data.code), document.bytes)
     }
 
-    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration) {
-        _ = events.cancelled(reason, rowCount: rowCount, duration: duration)
+    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?) {
+        _ = events.cancelled(reason, rowCount: rowCount, duration: duration, inTransaction: inTransaction)
         let reason = QueryCancelledPayload.Reason(reason)
         let data = QueryErrorPayload(
             queryID: events.queryID,

@@ -52,14 +52,20 @@ struct QueryEvents: Sendable {
         send(.queryError, QueryErrorPayload(queryID: queryID, failure))
     }
 
-    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration) -> [UInt8] {
+    func cancelled(
+        _ reason: CancelReason,
+        rowCount: Int,
+        duration: Duration,
+        inTransaction: Bool?
+    ) -> [UInt8] {
         send(
             .queryCancelled,
             QueryCancelledPayload(
                 queryID: queryID,
                 reason: .init(reason),
                 rowCount: rowCount,
-                duration: duration.milliseconds
+                duration: duration.milliseconds,
+                isInTransaction: inTransaction
             )
         )
     }

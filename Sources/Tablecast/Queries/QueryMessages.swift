@@ -19,6 +19,8 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
     /// Rows of the statement that were sent in messages before the one that is being written.
     private var sentRows = 0
     private var rowsInMessage = 0
+    /// Where the last row begins in the message.
+    private var rowStart = 0
 
     init(_ events: QueryEvents, rowFormat: WireProtocol.QueryRequest.RowFormat, output: any QueryOutput) {
         self.events = events
@@ -44,10 +46,15 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
 
     func row(_ statement: borrowing Statement) -> Int {
         if !isWritingRows { beginRows() }
-        let before = writer.count
+        rowStart = writer.count
         rows?.write(statement, to: &writer)
         rowsInMessage += 1
-        return writer.count - before
+        return writer.count - rowStart
+    }
+
+    func takeBackRow() {
+        writer.truncate(to: rowStart)
+        rowsInMessage -= 1
     }
 
     func endOfBatch() { flushRows() }
@@ -68,9 +75,15 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
         output.finish()
     }
 
-    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration) {
+    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?) {
         flushRows()
-        output.send(event: events.cancelled(reason, rowCount: rowCount, duration: duration))
+        let event = events.cancelled(
+            reason,
+            rowCount: rowCount,
+            duration: duration,
+            inTransaction: inTransaction
+        )
+        output.send(event: event)
         output.finish()
     }
 

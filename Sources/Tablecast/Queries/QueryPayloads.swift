@@ -27,7 +27,8 @@ extension QueryErrorPayload {
             code: ErrorCode(rawValue: failure.code.rawValue),
             sqliteCode: failure.sqliteCode.map { Int($0) },
             sqlOffset: failure.offset,
-            statementIndex: failure.statementIndex
+            statementIndex: failure.statementIndex,
+            isInTransaction: failure.inTransaction
         )
     }
 }

@@ -6,7 +6,7 @@ import WireProtocol
 struct TransactionNotices: QueryServiceEvents {
     let server: WebSocketServer
 
-    func transactionTimedOut(_ client: ClientKey, _ failure: QueryFailure) {
+    func transactionRolledBack(_ client: ClientKey, _ failure: QueryFailure) {
         guard let client = server.clients[client.rawValue] else { return }
         let payload = ErrorPayload(message: failure.message, code: ErrorCode(rawValue: failure.code.rawValue))
         server.hub.send(EncodedMessage(EnvelopeHeader(.error, channel: .notifications), payload), to: client.id)

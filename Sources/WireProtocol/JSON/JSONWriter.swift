@@ -136,7 +136,7 @@ package struct JSONWriter: Sendable {
     }
 
     /// Takes back everything from `count` on.
-    mutating func truncate(to count: Int) { self.count = count }
+    package mutating func truncate(to count: Int) { self.count = count }
 
     private mutating func reserve(_ byteCount: Int) {
         if count + byteCount > storage.count { grow(by: byteCount) }

@@ -14,12 +14,15 @@ public struct QueryCancelledPayload: Sendable, Hashable, Codable {
     public var rowCount: Int
     /// Milliseconds.
     public var duration: Int64
+    /// Whether the connection's transaction is open still; nil where it had none.
+    public var isInTransaction: Bool?
 
-    public init(queryID: String, reason: Reason, rowCount: Int, duration: Int64) {
+    public init(queryID: String, reason: Reason, rowCount: Int, duration: Int64, isInTransaction: Bool? = nil) {
         self.queryID = queryID
         self.reason = reason
         self.rowCount = rowCount
         self.duration = duration
+        self.isInTransaction = isInTransaction
     }
 
     private enum CodingKeys: String, CodingKey {
@@ -27,6 +30,7 @@ public struct QueryCancelledPayload: Sendable, Hashable, Codable {
         case reason
         case rowCount
         case duration
+        case isInTransaction = "inTransaction"
     }
 }
 
@@ -37,6 +41,7 @@ extension QueryCancelledPayload: JSONWritable {
         writer.field("reason", reason.rawValue)
         writer.field("rowCount", rowCount)
         writer.field("duration", duration)
+        writer.field("inTransaction", isInTransaction)
         writer.endObject()
     }
 }

@@ -9,6 +9,8 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
     public var sqlOffset: Int?
     /// Which statement of the SQL failed, counted from zero.
     public var statementIndex: Int?
+    /// Whether the connection's transaction is open still; nil where it had none.
+    public var isInTransaction: Bool?
 
     public init(
         queryID: String,
@@ -16,7 +18,8 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
         code: ErrorCode,
         sqliteCode: Int? = nil,
         sqlOffset: Int? = nil,
-        statementIndex: Int? = nil
+        statementIndex: Int? = nil,
+        isInTransaction: Bool? = nil
     ) {
         self.queryID = queryID
         self.error = error
@@ -24,6 +27,7 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
         self.sqliteCode = sqliteCode
         self.sqlOffset = sqlOffset
         self.statementIndex = statementIndex
+        self.isInTransaction = isInTransaction
     }
 
     private enum CodingKeys: String, CodingKey {
@@ -33,6 +37,7 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
         case sqliteCode
         case sqlOffset
         case statementIndex
+        case isInTransaction = "inTransaction"
     }
 }
 
@@ -45,6 +50,7 @@ extension QueryErrorPayload: JSONWritable {
         writer.field("sqliteCode", sqliteCode)
         writer.field("sqlOffset", sqlOffset)
         writer.field("statementIndex", statementIndex)
+        writer.field("inTransaction", isInTransaction)
         writer.endObject()
     }
 }

@@ -30,6 +30,8 @@ extension ErrorCode {
     public static let transactionLeftOpen = Self(rawValue: "TRANSACTION_LEFT_OPEN")
     /// A transaction was idle or open for too long and was rolled back.
     public static let transactionTimedOut = Self(rawValue: "TRANSACTION_TIMED_OUT")
+    /// SQLite rolled a transaction back when one of its statements was cancelled or failed.
+    public static let transactionRolledBack = Self(rawValue: "TRANSACTION_ROLLED_BACK")
     /// The database file was removed or replaced.
     public static let databaseGone = Self(rawValue: "DATABASE_GONE")
     public static let databaseError = Self(rawValue: "DB_ERROR")

@@ -143,7 +143,7 @@ final class CommitLog: CommitSink {
 
 final class EventLog: QueryServiceEvents {
     private struct State {
-        var timedOut: [ClientKey] = []
+        var rolledBack: [ClientKey] = []
         var failures: [QueryFailure] = []
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
@@ -151,20 +151,20 @@ final class EventLog: QueryServiceEvents {
 
     var failures: [QueryFailure] { state.withLock { $0.failures } }
 
-    func transactionTimedOut(_ client: ClientKey, _ failure: QueryFailure) {
+    func transactionRolledBack(_ client: ClientKey, _ failure: QueryFailure) {
         state.withLock { state in
-            state.timedOut.append(client)
+            state.rolledBack.append(client)
             state.failures.append(failure)
             for waiter in state.waiters { waiter.resume() }
             state.waiters = []
         }
     }
 
-    /// Suspends until a transaction has timed out.
-    func nextTimeout() async {
+    /// Suspends until a transaction was rolled back.
+    func nextRollback() async {
         await withCheckedContinuation { continuation in
             state.withLock { state in
-                if state.timedOut.isEmpty { state.waiters.append(continuation) } else { continuation.resume() }
+                if state.rolledBack.isEmpty { state.waiters.append(continuation) } else { continuation.resume() }
             }
         }
     }

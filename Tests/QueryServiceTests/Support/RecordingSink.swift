@@ -7,7 +7,7 @@ final class RecordingSink: QuerySink {
     enum End: Sendable {
         case completed(QueryOutcome)
         case failed(QueryFailure)
-        case cancelled(CancelReason)
+        case cancelled(CancelReason, inTransaction: Bool?)
     }
 
     struct Log {
@@ -48,7 +48,7 @@ final class RecordingSink: QuerySink {
 
     func end() async -> End {
         await wait { $0.end != nil }
-        return log.end ?? .cancelled(.shutdown)
+        return log.end ?? .cancelled(.shutdown, inTransaction: nil)
     }
 
     private func note(_ change: (inout Log) -> Void) {
@@ -75,19 +75,28 @@ final class RecordingSink: QuerySink {
         return 100
     }
 
+    func takeBackRow() { note { _ = $0.rows.popLast() } }
     func endOfBatch() { note { $0.batches += 1 } }
     var isWritable: Bool { state.withLock { $0.isWritable } }
     func progress(_ progress: QueryProgress) { note { $0.progress.append(progress) } }
     func completed(_ outcome: QueryOutcome) { note { $0.end = .completed(outcome) } }
     func failed(_ failure: QueryFailure) { note { $0.end = .failed(failure) } }
-    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration) {
+    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?) {
         onCancelled()
-        note { $0.end = .cancelled(reason) }
+        note { $0.end = .cancelled(reason, inTransaction: inTransaction) }
     }
 }
 
 extension RecordingSink.End {
     var outcome: QueryOutcome? { if case .completed(let outcome) = self { outcome } else { nil } }
     var failure: QueryFailure? { if case .failed(let failure) = self { failure } else { nil } }
-    var cancelReason: CancelReason? { if case .cancelled(let reason) = self { reason } else { nil } }
+    var cancelReason: CancelReason? { if case .cancelled(let reason, _) = self { reason } else { nil } }
+    /// As the client hears of it.
+    var inTransaction: Bool? {
+        switch self {
+        case .completed(let outcome): outcome.inTransaction
+        case .failed(let failure): failure.inTransaction
+        case .cancelled(_, let inTransaction): inTransaction
+        }
+    }
 }
