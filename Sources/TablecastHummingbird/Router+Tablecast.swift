@@ -10,6 +10,8 @@ extension RouterMethods {
     /// Adds what a service answers over HTTP besides the WebSocket: `/events`, `/query`, `/tables`, `/status` and the
     /// others of the protocol, and the web page at `/`.
     ///
+    /// A method that one of these addresses does not take is answered with 405. Every other path is the application's.
+    ///
     /// Where the server has an ``Authenticator``, all but the page, the contract, `/health` and `/ready` ask for a token.
     ///
     /// - Parameters:
@@ -19,8 +21,13 @@ extension RouterMethods {
     public func addTablecast(_ service: TablecastService, servesPage: Bool = true) -> Self {
         let routes = group().add(middleware: RequestGuard(server: service.server))
         routes.addService(service)
-        if servesPage { routes.addPage(WebAssets()) }
-        return self
+        var taken = ServiceRoute.all
+        if servesPage {
+            let assets = WebAssets()
+            routes.addPage(assets)
+            taken += assets.paths.map(ServiceRoute.reading)
+        }
+        return add(middleware: MethodCheck(routes: taken))
     }
 
     private func addService(_ service: TablecastService) {
@@ -30,35 +37,35 @@ extension RouterMethods {
         let status = StatusRoutes(service: service)
         let broadcast = BroadcastRoute(server: service.server)
         let access = RequestAccess(server: service.server)
-        addGet("/events") { request, _ in
+        add(.events) { request, _ in
             try await events.respond(to: request, from: try await access.identity(of: request))
         }
-        post("/query") { request, _ in
+        add(.query) { request, _ in
             try await query.respond(to: request, from: try await access.identity(of: request))
         }
-        post("/query/{queryId}/cancel") { request, context in
+        add(.cancel) { request, context in
             let identity = try await access.identity(of: request)
             return database.cancel(try context.decodedParameter("queryId"), by: identity)
         }
-        addGet("/tables") { request, _ in await database.list(for: try await access.identity(of: request)) }
-        addGet("/tables/{name}") { request, context in
+        add(.tables) { request, _ in await database.list(for: try await access.identity(of: request)) }
+        add(.table) { request, context in
             let identity = try await access.identity(of: request)
             return await database.describe(try context.decodedParameter("name"), for: identity)
         }
-        post("/broadcast") { request, _ in
+        add(.broadcast) { request, _ in
             try await broadcast.respond(to: request, from: try await access.identity(of: request))
         }
-        addGet("/health") { _, _ in status.health() }
-        addGet("/ready") { _, _ in await status.ready() }
-        addGet("/status") { request, _ in
+        add(.health) { _, _ in status.health() }
+        add(.ready) { _, _ in await status.ready() }
+        add(.status) { request, _ in
             _ = try await access.identity(of: request)
             return status.status()
         }
-        addGet("/metrics") { request, _ in
+        add(.metrics) { request, _ in
             _ = try await access.identity(of: request)
             return status.metrics()
         }
-        addGet("/asyncapi.yaml") { _, _ in
+        add(.contract) { _, _ in
             Response(
                 status: .ok,
                 headers: [.contentType: "application/yaml; charset=utf-8"],
@@ -67,19 +74,23 @@ extension RouterMethods {
         }
     }
 
-    /// A route for GET, and for HEAD, which answers the same without a body.
-    private func addGet(
-        _ path: RouterPath,
+    /// For each of the route's methods; HEAD is GET without the body.
+    private func add(
+        _ route: ServiceRoute,
         respond: @escaping @Sendable (Request, Context) async throws -> Response
     ) {
-        get(path, use: respond)
-        head(path) { request, context in try await respond(request, context).createHeadResponse() }
+        for method in route.methods {
+            on(RouterPath(route.path), method: method) { request, context in
+                let response = try await respond(request, context)
+                return method == .head ? response.createHeadResponse() : response
+            }
+        }
     }
 
     private func addPage(_ assets: WebAssets) {
         for path in assets.paths {
             guard let asset = assets.asset(at: path) else { continue }
-            addGet(RouterPath(path)) { request, _ in
+            add(.reading(path)) { request, _ in
                 var headers = HTTPFields()
                 for (name, value) in asset.headers {
                     if let name = HTTPField.Name(name) { headers[name] = value }

@@ -1,6 +1,7 @@
 """What curl and a browser see."""
 
 import json
+import socket
 import time
 import urllib.error
 import urllib.parse
@@ -160,6 +161,64 @@ def test_what_cannot_be_read_of_a_file_that_is_gone_is_told_as_gone(server, musi
     for path in ("/tables", "/tables/genre", "/ready"):
         status, failure = refusal(server, path)
         assert (status, failure["code"]) == (503, "DATABASE_GONE"), path
+
+
+@pytest.mark.parametrize(
+    "method, path, allowed",
+    [("GET", "/query", "POST"), ("DELETE", "/tables/genre", "GET, HEAD"), ("PUT", "/query/q/cancel", "POST"), ("POST", "/", "GET, HEAD")],
+)
+def test_a_method_that_an_address_does_not_take_is_answered_with_those_it_takes(server, method, path, allowed):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(server.http + path, method=method), timeout=LIMIT)
+    with caught.value as response:
+        assert (response.code, response.headers["Allow"]) == (405, allowed)
+        assert allowed in check_schema("Failure", json.loads(response.read()))["error"]
+
+
+def test_an_address_that_there_is_not_is_refused_in_json(server):
+    status, failure = refusal(server, "/nowhere")
+    assert status == 404 and "/nowhere" in failure["error"]
+
+
+def exchange(server, request, rest=b""):
+    """What a socket reads up to the end of the connection, once the server has answered the request."""
+    with socket.create_connection((server.host, server.port), timeout=LIMIT) as connection:
+        connection.sendall(request)
+        answer = connection.recv(1 << 16)
+        connection.sendall(rest)
+        while piece := connection.recv(1 << 16):
+            answer += piece
+        return answer.decode()
+
+
+def test_a_body_is_asked_for_when_a_client_waits_with_it(server):
+    body = json.dumps({"sql": "SELECT 42 AS answer"}).encode()
+    head = f"POST /query HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    answer = exchange(server, head.encode(), body)
+    assert answer.startswith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n") and '"answer":42' in answer
+
+
+def test_a_body_that_is_too_large_ends_the_connection(server):
+    size = 64 << 20
+    head = f"POST /query HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
+    answer = exchange(server, head.encode() + b" " * (5 << 20))
+    assert answer.startswith("HTTP/1.1 413 ") and "onnection: close" in answer
+    check_schema("Failure", json.loads(answer.partition("\r\n\r\n")[2]))
+
+
+@pytest.mark.parametrize("origin", ["HTTPS://App.Example.org", "https://app.example.org/", "https://app.example.org:443"])
+def test_an_allowed_origin_is_the_same_for_every_address(serve, music, origin):
+    server = serve(music, "--allowed-origin", origin)
+    page = {"Host": "app.example.org", "Origin": "https://app.example.org"}
+    request = urllib.request.Request(server.http + "/status", headers=page)
+    with urllib.request.urlopen(request, timeout=LIMIT) as response:
+        assert response.status == 200
+    stranger = {"Host": "stranger.example.org"}
+    assert refusal(server, "/status", headers=stranger)[0] == 403
+    key = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    with socket.create_connection((server.host, server.port), timeout=LIMIT) as connection:
+        connection.sendall(f"GET /ws HTTP/1.1\r\nHost: stranger.example.org\r\n{key}\r\n\r\n".encode())
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 403 ")
 
 
 def test_health_and_status(server):

@@ -15,6 +15,7 @@ import WireProtocol
         let router = Router()
         router.get("/own") { _, _ in "the application's own" }
         if let service { router.addTablecast(service) }
+        router.post("/tables") { _, _ in "the application's own tables" }
         let (ports, continuation) = AsyncStream<Int>.makeStream()
         let application = Application(
             router: router,
@@ -41,6 +42,12 @@ import WireProtocol
             _ = try await client.next(.subscribed)
             #expect(try await HTTPRequest(port: port, path: "/own").body() == "the application's own")
             #expect(try await HTTPRequest(port: port, path: "/tables").body().contains(#""name":"t""#))
+            let posted = try await HTTPRequest(port: port, path: "/tables", method: "POST").body()
+            #expect(posted == "the application's own tables")
+            let refused = try await HTTPRequest(port: port, path: "/tables", method: "DELETE").response()
+            #expect(refused.hasPrefix("HTTP/1.1 405 ") && refused.contains("\r\nAllow: GET, HEAD\r\n"))
+            let unknown = try await HTTPRequest(port: port, path: "/nowhere").response()
+            #expect(unknown.hasPrefix("HTTP/1.1 404 ") && !unknown.contains("asyncapi"))
             try await client.run("INSERT INTO t VALUES (1)")
             #expect(client.log.contains { $0.header.type == .tableModified })
             await client.close()

@@ -54,7 +54,10 @@ struct RequestError: HTTPResponseError {
     }
 
     func response(from request: Request, context: some RequestContext) throws -> Response {
-        .failure(status, code, message)
+        var response = Response.failure(status, code, message)
+        // What is left of the body may be endless, and is no request.
+        if status == .contentTooLarge { response.headers[.connection] = "close" }
+        return response
     }
 }
 

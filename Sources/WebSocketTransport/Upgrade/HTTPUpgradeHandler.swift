@@ -26,6 +26,9 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         /// A request for a WebSocket; what is missing is its end, or the responses to those before it.
         case asked(HTTPRequestHead, isComplete: Bool)
         case authorizing
+        /// The last response went out before its request was complete. What is left is read and dropped for a while: closed
+        /// at once, the connection would be reset, and the response lost on its way (RFC 9112 section 9.6).
+        case lingering
         /// Upgraded, refused or gone.
         case done
     }
@@ -77,6 +80,8 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
             context.fireChannelRead(data)
         case (_, .passing):
             context.fireChannelRead(data)
+        case (.end, .lingering):
+            context.close(promise: nil)
         default:
             // The body of a request for a WebSocket means nothing, and after a refusal nothing does.
             break
@@ -104,7 +109,17 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
         state = .passing
         body = BodyPace(patience: mount.limits.bodyTimeout)
+        if openResponses == 1 { encourage(head, context) }
         context.fireChannelRead(data)
+    }
+
+    /// Tells a client that waits for leave to send its body to go on: RFC 9110 section 10.1.1.
+    private func encourage(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        guard (head.version.major, head.version.minor) >= (1, 1),
+            HeaderTokens.contain("100-continue", in: head.headers["Expect"])
+        else { return }
+        let interim = HTTPResponseHead(version: .http1_1, status: .continue)
+        context.writeAndFlush(wrapOutboundOut(.head(interim)), promise: nil)
     }
 
     private func isForWebSocket(_ head: HTTPRequestHead) -> Bool {
@@ -221,8 +236,12 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         guard !hasSwitched else { return context.write(data, promise: promise) }
         switch unwrapOutboundIn(data) {
-        case .head(var head) where closesAfterResponses && head.status.code >= 200:
-            head.headers.replaceOrAdd(name: "Connection", value: "close")
+        case .head(var head) where head.status.code >= 200:
+            if closesAfterResponses {
+                head.headers.replaceOrAdd(name: "Connection", value: "close")
+            } else {
+                closesAfterResponses = HeaderTokens.contain("close", in: head.headers["Connection"])
+            }
             context.write(wrapOutboundOut(.head(head)), promise: promise)
         case .end:
             endResponse(context, data, promise)
@@ -235,7 +254,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         openResponses -= 1
         if openResponses == 0 && closesAfterResponses {
             let written = promise ?? context.eventLoop.makePromise()
-            written.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+            written.futureResult.assumeIsolated().whenComplete { _ in self.finish(context) }
             context.write(data, promise: written)
             return
         }
@@ -248,7 +267,23 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
+    /// Ends the connection behind its last response.
+    private func finish(_ context: ChannelHandlerContext) {
+        guard case .passing = state else { return context.close(promise: nil) }
+        state = .lingering
+        deadline = context.eventLoop.now + mount.limits.lingerTimeout
+        context.close(mode: .output).assumeIsolated().whenFailure { _ in context.close(promise: nil) }
+        context.read()
+    }
+
+    private var isLingering: Bool { if case .lingering = state { true } else { false } }
+
     // MARK: The pipeline
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if isLingering { context.read() }
+        context.fireChannelReadComplete()
+    }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
@@ -293,7 +328,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case ChannelEvent.inputClosed = event, !hasInstalledOthers {
+        if case ChannelEvent.inputClosed = event, !hasInstalledOthers || isLingering {
             context.close(promise: nil)
         }
         context.fireUserInboundEventTriggered(event)

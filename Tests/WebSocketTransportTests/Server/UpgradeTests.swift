@@ -162,6 +162,29 @@ import WireProtocol
         }
     }
 
+    @Test func `a client that waits for leave to send its body gets it`() async throws {
+        try await TestServer.withHTTP(EchoSession.mount()) { server in
+            let peer = try await RawPeer.connect(to: server.port)
+            try await peer.send("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+            #expect(try await peer.receiveHead() == "HTTP/1.1 100 Continue\r\n\r\n")
+            try await peer.send("{}")
+            #expect(try await peer.receiveHead().hasPrefix("HTTP/1.1 200 OK\r\n"))
+            await peer.close()
+        }
+    }
+
+    @Test func `a response that ends the connection comes although its request goes on`() async throws {
+        try await TestServer.withHTTP(EchoSession.mount()) { server in
+            let peer = try await RawPeer.connect(to: server.port)
+            try await peer.send("POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n")
+            let piece = ByteBuffer(repeating: 0x20, count: 1 << 16)
+            let sending = Task { while !Task.isCancelled { try await peer.send(piece) } }
+            let answer = String(buffer: try await peer.receiveRest())
+            sending.cancel()
+            #expect(answer.hasPrefix("HTTP/1.1 413 ") && answer.hasSuffix("/refused"))
+        }
+    }
+
     @Test func `a client that takes nothing of a response is reset`() async throws {
         var limits = WebSocketLimits()
         limits.responseTimeout = .milliseconds(100)

@@ -4,8 +4,8 @@ import NIOPosix
 
 @testable import WebSocketTransport
 
-/// An HTTP server that answers every request with its path; `/slow` takes a few turns of the event loop, and `/large` gets
-/// more than a socket takes at once.
+/// An HTTP server that answers every request with its path; `/slow` takes a few turns of the event loop, `/large` gets
+/// more than a socket takes at once, and `/refused` is refused before its body has come.
 final class PathServer: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -13,10 +13,21 @@ final class PathServer: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head(let head): uri = head.uri
+        case .head(let head):
+            uri = head.uri
+            if uri == "/refused" { refuse(context) }
         case .body: break
+        case .end where uri == "/refused": break
         case .end: answer(uri, context, afterTurns: uri == "/slow" ? 10 : 0)
         }
+    }
+
+    private func refuse(_ context: ChannelHandlerContext) {
+        let headers: HTTPHeaders = ["Content-Length": String(uri.utf8.count), "Connection": "close"]
+        let head = HTTPResponseHead(version: .http1_1, status: .payloadTooLarge, headers: headers)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: uri)))), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
     }
 
     private func answer(_ uri: String, _ context: ChannelHandlerContext, afterTurns turns: Int) {
