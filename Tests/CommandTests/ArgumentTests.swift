@@ -52,7 +52,11 @@ struct ArgumentTests {
 
     @Test(arguments: [
         ["serve"], ["serve", "a.db", "--port", "70000"], ["serve", "a.db", "--host", "0.0.0.0"],
-        ["serve", "a.db", "--tls-key", "k"], ["serve", "a.db", "--path", "ws"],
+        ["serve", "a.db", "--tls-key", "k"], ["serve", "a.db", "--path", "ws"], ["serve", "a.db", "--path", "/a b"],
+        ["serve", "a.db", "--path", "/health"], ["serve", "a.db", "--path", "/tables/album"],
+        ["serve", "a.db", "--path", "/tablecast.js"], ["serve", "a.db", "--query-timeout", "0s"],
+        ["serve", "a.db", "--allowed-origin", "example.org"], ["serve", "a.db", "--allowed-origin", ""],
+        ["serve", "a.db", "--allowed-origin", "https://example.org/page"],
         ["serve", "a.db", "--read-only", "--wal"],
         ["serve", "a.db", "--max-connections", "0"], ["serve", "a.db", "--nonsense"], ["query"],
         ["query", "a", "b", "c"],

@@ -11,7 +11,8 @@ public struct ServerConfiguration: Sendable {
     public enum Origins: Sendable, Hashable {
         /// Pages from the host and port that the request went to.
         case same
-        /// Those, and the listed ones, such as `https://app.example.org`.
+        /// Those, and the listed ones, such as `https://app.example.org`: scheme, host and, unless it is the scheme's own, port.
+        /// What is none is logged, and lets nobody in.
         case sameAnd([String])
         /// Every page. A stranger's page can then read along and run queries in its visitor's name.
         case any
@@ -95,6 +96,7 @@ extension ServerConfiguration {
         UpgradePolicy(
             paths: [path],
             origins: upgradeOrigins,
+            isForThisMachine: LoopbackAddress.contains(host) || host == "localhost",
             allowsCompression: allowsCompression,
             maxConnections: maxConnections
         )
@@ -103,7 +105,7 @@ extension ServerConfiguration {
     private var upgradeOrigins: UpgradePolicy.Origins {
         switch origins {
         case .same: .same
-        case .sameAnd(let others): .sameAnd(others)
+        case .sameAnd(let others): .sameAnd(Set(others.compactMap { WebOrigin($0) }))
         case .any: .any
         }
     }

@@ -9,7 +9,6 @@ extension WebSocketServer {
         var headers = HTTPHeaders()
         if let host { headers.add(name: "Host", value: host) }
         if let origin { headers.add(name: "Origin", value: origin) }
-        let isLoopback = LoopbackAddress.contains(configuration.host) || configuration.host == "localhost"
-        try configuration.upgradePolicy.check(headers, isSecure: isSecure, isLoopback: isLoopback)
+        try mount.policy.check(headers, isSecure: isSecure)
     }
 }

@@ -61,6 +61,11 @@ public final class WebSocketServer: Sendable {
             return try server.session(for: request, of: .anonymous)
         }
         reference.server = self
+        if case .sameAnd(let origins) = configuration.origins {
+            for origin in origins where WebOrigin(origin) == nil {
+                logger.error("the allowed origin \(quoted(origin)) can be no page's: expected \(WebOrigin.expectation)")
+            }
+        }
     }
 
     /// Connects the database's side; once, before clients come.

@@ -25,6 +25,9 @@ struct LimitOptions: ParsableArguments {
         guard heartbeatInterval.duration >= .milliseconds(100) else {
             throw ValidationError("--heartbeat-interval must be at least 100ms.")
         }
+        if let queryTimeout, queryTimeout.duration < .milliseconds(1) {
+            throw ValidationError("--query-timeout must be at least 1ms.")
+        }
         if let readers, !(1...64).contains(readers) { throw ValidationError("--readers must be 1 to 64.") }
     }
 }

@@ -1,4 +1,6 @@
 import ArgumentParser
+import TablecastHummingbird
+import WebSocketTransport
 
 /// Where `serve` listens, and to whom.
 struct ListeningOptions: ParsableArguments {
@@ -34,11 +36,33 @@ struct ListeningOptions: ParsableArguments {
 
     func validate() throws {
         guard (0...65535).contains(port) else { throw ValidationError("--port \(port) is not between 0 and 65535.") }
-        guard path.hasPrefix("/"), !path.contains("?"), !path.contains("#"), path != "/" else {
-            throw ValidationError("--path '\(path)' must begin with a slash, name something, and have no query.")
+        try validatePath()
+        for origin in allowedOrigins where WebOrigin(origin) == nil {
+            throw ValidationError("--allowed-origin '\(origin)' can be no page's: expected \(WebOrigin.expectation).")
         }
         guard (tlsCertificate == nil) == (tlsKey == nil) else {
             throw ValidationError("--tls-certificate and --tls-key belong together.")
+        }
+    }
+
+    private func validatePath() throws {
+        guard path.hasPrefix("/"), path != "/", path.utf8.allSatisfy(Self.isPathByte) else {
+            throw ValidationError(
+                "--path '\(path)' must begin with a slash, name something, and hold only what a path of an address may."
+            )
+        }
+        guard !ServiceRoute.isTaken(path) else {
+            throw ValidationError("--path '\(path)' is an address of the service's own; choose another, such as /ws.")
+        }
+    }
+
+    /// RFC 3986 section 3.3.
+    private static func isPathByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"):
+            true
+        default: "/-._~!$&'()*+,;=:@%".utf8.contains(byte)
         }
     }
 }

@@ -57,6 +57,8 @@ extension ServeCommand {
 
     private func makeApplication(_ service: TablecastService, _ logger: Logger) -> some ApplicationProtocol {
         let router = Router()
+        // First, so that it hears last.
+        router.add(middleware: UnknownPaths())
         router.addTablecast(service)
         return Application(
             router: router,

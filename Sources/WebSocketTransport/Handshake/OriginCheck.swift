@@ -19,11 +19,11 @@ struct OriginCheck {
     func check(_ headers: HTTPHeaders) throws(UpgradeRefusal) {
         let stated = headers["Origin"]
         guard !stated.isEmpty, origins != .any else { return }
-        guard stated.count == 1, let origin = Self.normal(stated[0]) else {
+        guard stated.count == 1, let origin = WebOrigin(stated[0]) else {
             throw UpgradeRefusal(.forbidden, "The header 'Origin' is not an origin such as http://localhost:3001.")
         }
         if isSame(origin, as: headers["Host"]) { return }
-        if case .sameAnd(let others) = origins, others.contains(where: { Self.normal($0) == origin }) { return }
+        if case .sameAnd(let others) = origins, others.contains(origin) { return }
         throw UpgradeRefusal(
             .forbidden,
             "Pages from this origin may not connect; the server's operator can add it to the allowed origins."
@@ -32,10 +32,10 @@ struct OriginCheck {
 
     /// A proxy that ends TLS speaks plain HTTP to us, so on a plain connection a page from `https` at the same host and
     /// port counts as ours as well; the reverse would let a tampered plain page into a secure service.
-    private func isSame(_ origin: String, as hosts: [String]) -> Bool {
+    private func isSame(_ origin: WebOrigin, as hosts: [String]) -> Bool {
         guard hosts.count == 1, !isLoopback || Self.isLoopbackName(hosts[0]) else { return false }
         let schemes = isSecure ? ["https"] : ["http", "https"]
-        return schemes.contains { Self.normal("\($0)://\(hosts[0])") == origin }
+        return schemes.contains { WebOrigin(scheme: $0, host: hosts[0]) == origin }
     }
 
     /// Refuses a host's name that is neither of this machine nor of a configured origin.
@@ -43,7 +43,9 @@ struct OriginCheck {
         guard isLoopback, origins != .any, let host = headers.first(name: "Host"), !Self.isLoopbackName(host) else {
             return
         }
-        if case .sameAnd(let others) = origins, others.contains(where: { $0.hasSuffix("//" + host.lowercased()) }) {
+        if case .sameAnd(let others) = origins,
+            others.contains(where: { WebOrigin(scheme: $0.scheme, host: HeaderTokens.trim(host[...])) == $0 })
+        {
             return
         }
         throw UpgradeRefusal(
@@ -58,18 +60,6 @@ struct OriginCheck {
         let name = host.hasPrefix("[") ? host.prefix { $0 != "]" }.dropFirst() : host.prefix { $0 != ":" }
         return name.lowercased() == "localhost" || LoopbackAddress.contains(name)
     }
-
-    /// Lower case, without the scheme's own port; nil for what is no origin, such as `null` of a sandboxed page.
-    private static func normal(_ text: String) -> String? {
-        var origin = HeaderTokens.trim(text[...]).lowercased()[...]
-        for (scheme, port) in [("http://", ":80"), ("https://", ":443")] where origin.hasPrefix(scheme) {
-            if origin.hasSuffix("/") { origin = origin.dropLast() }
-            if origin.hasSuffix(port) { origin = origin.dropLast(port.count) }
-            let host = origin.dropFirst(scheme.count)
-            return host.isEmpty || host.contains("/") ? nil : String(origin)
-        }
-        return nil
-    }
 }
 
 extension UpgradePolicy {
@@ -77,8 +67,8 @@ extension UpgradePolicy {
     ///
     /// A browser does not say the origin of a `GET` to what it takes for the page's own host, so a server on a loopback
     /// address also looks at the name that it is called by.
-    package func check(_ headers: HTTPHeaders, isSecure: Bool, isLoopback: Bool) throws(UpgradeRefusal) {
-        let check = OriginCheck(origins, isSecure: isSecure, isLoopback: isLoopback)
+    package func check(_ headers: HTTPHeaders, isSecure: Bool) throws(UpgradeRefusal) {
+        let check = OriginCheck(origins, isSecure: isSecure, isLoopback: isForThisMachine)
         try check.check(headers)
         try check.checkHost(headers)
     }

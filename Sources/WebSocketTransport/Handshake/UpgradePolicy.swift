@@ -6,8 +6,8 @@ package struct UpgradePolicy: Sendable {
         /// Pages from the host and port that the request went to. On a loopback address that host must be `localhost` or
         /// a loopback address too; behind a proxy on the same machine, list the page's origin.
         case same
-        /// Those and the listed ones, such as `https://app.example.org`, with a port unless it is the scheme's own.
-        case sameAnd([String])
+        /// Those and the listed ones.
+        case sameAnd(Set<WebOrigin>)
         /// Every page. Right only where nothing is lost when a stranger's page reads along and sends queries.
         case any
     }
@@ -15,6 +15,8 @@ package struct UpgradePolicy: Sendable {
     /// The paths, without a query, under which there is a WebSocket; others are 404, or left to the HTTP server.
     package var paths: [String]
     package var origins: Origins
+    /// Whether the server is for its own machine, and so goes by no other name than `localhost` and those of the listed origins.
+    package var isForThisMachine: Bool
     /// Whether to offer permessage-deflate to clients that ask for it.
     package var allowsCompression: Bool
     /// The connections beyond which new ones get 503.
@@ -28,12 +30,14 @@ package struct UpgradePolicy: Sendable {
     package init(
         paths: [String] = ["/ws"],
         origins: Origins = .same,
+        isForThisMachine: Bool = true,
         allowsCompression: Bool = true,
         maxConnections: Int = 100,
         retryAfterSeconds: Int = 5
     ) {
         self.paths = paths
         self.origins = origins
+        self.isForThisMachine = isForThisMachine
         self.allowsCompression = allowsCompression
         self.maxConnections = maxConnections
         self.retryAfterSeconds = retryAfterSeconds

@@ -22,7 +22,9 @@ package enum UpgradeRequest {
             try checkPath(head, policy)
             try checkMethod(head)
             let key = try checkedKey(head)
-            try OriginCheck(policy.origins, isSecure: isSecure, isLoopback: isLoopback).check(head.headers)
+            let check = OriginCheck(policy.origins, isSecure: isSecure, isLoopback: isLoopback)
+            try check.check(head.headers)
+            if policy.isForThisMachine { try check.checkHost(head.headers) }
             try checkRoom(policy, openConnections)
             return .accept(acceptance(head, key, policy))
         } catch {

@@ -118,12 +118,31 @@ import Testing
         let origin: HTTPHeaders = ["Host": host, "Origin": "http://\(host)"]
         #expect(decide(head(origin), isLoopback: true).status == status)
         #expect(decide(head(origin), isLoopback: false).status == 101)
-        let policy = UpgradePolicy(origins: .sameAnd(["http://\(host)"]))
+        let policy = UpgradePolicy(origins: .sameAnd(Set([WebOrigin("http://\(host)")].compactMap(\.self))))
         #expect(decide(head(origin), policy, isLoopback: true).status == 101)
     }
 
+    @Test(arguments: ["http", "https"])
+    func `a server for its own machine answers to its names and those of its origins`(scheme: String) throws {
+        let origin = try #require(WebOrigin("\(scheme)://App.Example/"))
+        let policy = UpgradePolicy(origins: .sameAnd([origin]))
+        let own = scheme == "http" ? "app.example:80" : "app.example:443"
+        for (host, status) in [("localhost", 101), ("APP.example", 101), (own, 101), ("stranger.example", 403)] {
+            let headers: HTTPHeaders = ["Host": host]
+            #expect(decide(head(headers), policy, isLoopback: true).status == status)
+            #expect(decide(head(headers), policy, isLoopback: false).status == 101)
+            if status == 101 {
+                #expect(throws: Never.self) { try policy.check(headers, isSecure: false) }
+            } else {
+                #expect(throws: UpgradeRefusal.self) { try policy.check(headers, isSecure: false) }
+            }
+        }
+        let everywhere = UpgradePolicy(origins: .sameAnd([origin]), isForThisMachine: false)
+        #expect(decide(head(["Host": "stranger.example"]), everywhere, isLoopback: true).status == 101)
+    }
+
     @Test func `configured origins may connect`() {
-        let policy = UpgradePolicy(origins: .sameAnd(["https://app.example:443"]))
+        let policy = UpgradePolicy(origins: .sameAnd(Set([WebOrigin("https://app.example:443")].compactMap(\.self))))
         #expect(decide(head(["Origin": "https://app.example"]), policy).status == 101)
         #expect(decide(head(["Origin": "http://app.example"]), policy).status == 403)
         #expect(decide(head(["Origin": "http://localhost:3001"]), policy).status == 101)
