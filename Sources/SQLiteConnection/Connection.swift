@@ -35,7 +35,7 @@ package final class Connection {
     /// is found out then, with `SQLITE_NOTADB`.
     ///
     /// - Parameters:
-    ///   - path: a file name, `:memory:`, an empty string for a private temporary file, or a URI.
+    ///   - path: a file name, `:memory:`, an empty string for a private temporary file, or a URI if `isURI` says so.
     ///   - mode: what may be done with it. SQLite silently falls back to reading when a file cannot be written.
     ///   - isURI: whether `path` is a [URI](https://sqlite.org/uri.html), such as `file:app.db?mode=ro`.
     ///   - vfs: the name of a registered VFS; nil for the default one.
@@ -43,7 +43,9 @@ package final class Connection {
         var opened: OpaquePointer?
         var flags = mode.flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
         if isURI { flags |= SQLITE_OPEN_URI }
-        let code = sqlite3_open_v2(path, &opened, flags, vfs)
+        // A library can be built to take every name that begins so for a URI, and then opens another file.
+        let name = !isURI && path.hasPrefix("file:") ? "./" + path : path
+        let code = sqlite3_open_v2(name, &opened, flags, vfs)
         guard code == SQLITE_OK, let opened else {
             // SQLite hands out a handle even on failure, because it carries the message.
             let error = SQLiteError(code: code, handle: opened)

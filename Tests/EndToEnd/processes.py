@@ -74,8 +74,8 @@ class Command:
 
 
 class Server(Command):
-    def __init__(self, binary, path, *options, port=0, host="127.0.0.1", env=None):
-        super().__init__([binary, "serve", str(path), "--port", str(port), *options], env=env)
+    def __init__(self, binary, path, *options, port=0, host="127.0.0.1", env=None, cwd=None):
+        super().__init__([binary, "serve", str(path), "--port", str(port), *options], env=env, cwd=cwd)
         self.host = host
         ready = self.line(r"https?://\S+:\d+")
         self.port = int(re.search(r"https?://\S+?:(\d+)", ready).group(1))

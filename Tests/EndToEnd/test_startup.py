@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 
 import pytest
@@ -40,6 +41,15 @@ def test_a_damaged_database(run, tmp_path):
     path = tmp_path / "damaged.db"
     path.write_bytes(b"SQLite format 3\0" + os.urandom(4080))
     assert run("serve", path).returncode == 65
+
+
+def test_a_file_name_that_begins_like_a_uri(serve, run, tmp_path):
+    for name, table in (("file:x", "right"), ("x", "wrong")):
+        connection = sqlite3.connect(f"file:{tmp_path / name.replace(':', '%3a')}", uri=True)
+        connection.execute(f"CREATE TABLE {table} (a)")
+        connection.close()
+    server = serve("file:x", cwd=tmp_path)
+    assert run("query", server.ws, "SELECT name FROM sqlite_schema", "--csv").stdout == "name\nright\n"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -52,6 +52,16 @@ import Testing
         #expect(error?.code.primary == .readOnly)
     }
 
+    @Test func `a file name that begins like a URI is a file name`() throws {
+        // In the working directory, because a path to another one does not begin so.
+        let name = "file:\(UUID().uuidString)?mode=memory"
+        defer { try? FileManager.default.removeItem(atPath: name) }
+        try Connection(path: name, mode: .readWriteCreate).execute("CREATE TABLE t(a)")
+        #expect(FileManager.default.fileExists(atPath: name))
+        let connection = try Connection(path: name, mode: .readWrite)
+        #expect(try connection.query("SELECT count(*) FROM t") == [[.integer(0)]])
+    }
+
     @Test func `an error carries extended code, message, SQL and offset`() throws {
         let connection = try Connection(path: ":memory:", mode: .readWriteCreate)
         try connection.execute("CREATE TABLE t(a INTEGER PRIMARY KEY)")
