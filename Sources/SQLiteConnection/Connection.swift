@@ -30,6 +30,8 @@ package final class Connection {
     let handle: OpaquePointer
     let hooks = Hooks()
     private var isOpen = true
+    /// Of the file that was opened; nil when there is none, or when another VFS than the default one knows it.
+    let file: FileIdentity?
 
     /// Opens a database. The file itself is first read when a statement needs it, so that a file which is not a database
     /// is found out then, with `SQLITE_NOTADB`.
@@ -52,6 +54,19 @@ package final class Connection {
             sqlite3_close_v2(opened)
             throw error
         }
+        let found = sqlite3_db_filename(opened, "main").map { String(cString: $0) }
+        let file = vfs == nil ? found.flatMap { FileIdentity(path: $0) } : nil
+        if let file, !OpenDatabases.add(file) {
+            sqlite3_close_v2(opened)
+            throw SQLiteError(
+                code: .cantOpen,
+                message: """
+                    its -shm file was deleted while this process had it open; it is opened again when everything that runs \
+                    on it has ended
+                    """
+            )
+        }
+        self.file = file
         self.path = path
         self.handle = opened
         self.interruptHandle = InterruptHandle(opened)
@@ -65,7 +80,9 @@ package final class Connection {
         guard isOpen else { return }
         isOpen = false
         hooks.removeAll(from: handle)
+        if let file, OpenDatabases.isIndexLost(of: file) { try? configure(.noCheckpointOnClose, true) }
         interruptHandle.invalidate { sqlite3_close_v2(handle) }
+        if let file { OpenDatabases.remove(file) }
     }
 
     // MARK: State

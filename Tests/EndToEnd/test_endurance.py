@@ -166,3 +166,26 @@ def test_a_log_that_somebody_deletes(serve, music, shell):
         client.message("table:modified", where=lambda m: m["data"]["rows"][0]["after"]["name"] == "own")
         shell(music, "INSERT INTO genre VALUES (52, 'theirs')")
         client.message("table:modified", where=lambda m: m["data"]["rows"][0]["after"]["name"] == "theirs")
+
+
+def test_an_index_of_the_log_that_somebody_deletes(serve, music, shell, run):
+    shell(music, "PRAGMA journal_mode=WAL")
+    server = serve(music)
+    with Client(server.ws) as client:
+        client.subscribe("tables", rows="values")
+        client.subscribe("notifications")
+        # Every connection of the server has the index open.
+        assert client.query("INSERT INTO genre VALUES (50, 'before')", "q1")[1]["type"] == "query:complete"
+        assert client.query("SELECT count(*) FROM genre", "q2")[1]["type"] == "query:complete"
+        music.with_name(music.name + "-shm").unlink()
+        client.message("database:epoch")
+        for genre in range(51, 56):
+            shell(music, f"INSERT INTO genre VALUES ({genre}, 'theirs {genre}')")
+        client.send("query:execute", sql="INSERT INTO genre VALUES (56, 'own')")
+        client.message("table:modified", where=lambda m: m["data"]["rows"][0]["after"]["name"] == "own")
+    counted = run("query", server.ws, "SELECT count(*) AS n FROM genre WHERE genre_id BETWEEN 50 AND 56", "--csv")
+    assert counted.stdout == "n\n7\n"
+    assert server.stop() == 0
+    with sqlite3.connect(music) as connection:
+        assert connection.execute("SELECT count(*) FROM genre WHERE genre_id BETWEEN 50 AND 56").fetchone() == (7,)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

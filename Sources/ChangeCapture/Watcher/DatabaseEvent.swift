@@ -29,6 +29,8 @@ public struct CapturedTransaction: Sendable {
 public enum EpochReason: Sendable, Hashable, CustomStringConvertible {
     /// The path names another file than before.
     case fileReplaced
+    /// Somebody deleted the write-ahead log, or the index of it that its users share.
+    case logDeleted
     /// The file was gone or locked, and nobody saw what happened to it meanwhile.
     case reopened
     /// The journal mode changed while it was watched.
@@ -41,6 +43,7 @@ public enum EpochReason: Sendable, Hashable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .fileReplaced: "the database file was replaced"
+        case .logDeleted: "somebody deleted the -wal or the -shm file while it was in use"
         case .reopened: "the database was not watched for a while"
         case .journalModeChanged(let mode): "the journal mode changed to \(mode)"
         case .recovered: "the write-ahead log was recovered to an earlier commit"

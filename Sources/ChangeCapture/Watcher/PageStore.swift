@@ -33,6 +33,8 @@ final class PageStore {
         pageSize = header.pageSize
         usableSize = header.usableSize
         cache = PageCache(pageSize: pageSize, maxBytes: maxCacheBytes)
+        // Now, while it has no frame yet: SQLite's connections have it open as well, and it may be deleted before the first.
+        wal = WALFile(databasePath: path)
     }
 
     /// The size of the database file in pages.

@@ -11,6 +11,8 @@ final class WALSession: WatchSession {
     private let checkpointer: Checkpointer
     private var shortener: LogShortener?
     private let probe: LockProbe?
+    /// Of the `-shm` file; nil where it has another name than usual.
+    private let indexIdentity: FileIdentity?
 
     private var pin: SnapshotPins.Pin
     /// The commit captured last. The pin can be ahead of it.
@@ -31,6 +33,7 @@ final class WALSession: WatchSession {
         guard let index = try WatchError.wrap({ () throws(SQLiteError) in try file.walIndex() }) else {
             throw .discontinuity("there is no wal-index")
         }
+        indexIdentity = file.indexIdentity
         pins = try SnapshotPins(path: path, file: file, index: index, limits: limits)
         store = try PageStore(file: file, maxCacheBytes: limits.maxPageCacheBytes)
         pin = try pins.pinNext()
@@ -249,18 +252,24 @@ final class WALSession: WatchSession {
     private func checkIdentity(at now: ContinuousClock.Instant) throws(WatchError) -> SessionEnd? {
         nextIdentityCheck = now + watched.limits.identityInterval
         let found = FileIdentity(path: watched.path)
-        // While we are connected nobody deletes the log who uses SQLite.
-        if found == watched.identity, store.isLogInPlace {
-            // Somebody who does not use SQLite can write over it, or cut it off, in place. Its length is known only as long
-            // as all of the log is copied into it.
-            let isComplete = pin.isDatabaseComplete && pins.header()?.isSameCommit(as: captured) == true
-            guard store.isDatabaseInPlace(pageCount: isComplete ? max(1, position.pageCount) : 1) else {
-                throw .notADatabase(path: watched.path, reason: "it was written over or cut off while it was watched")
-            }
-            return nil
+        guard found == watched.identity else {
+            // What was committed to the old file before it went is still readable.
+            try captureNew()
+            return found == nil ? .fileGone : .fileReplaced
         }
-        // What was committed to the old file before it went is still readable.
-        try captureNew()
-        return found == nil ? .fileGone : .fileReplaced
+        // While we are connected nobody deletes the log or its index who uses SQLite.
+        let isIndexInPlace = indexIdentity == nil || indexIdentity == watched.file.indexIdentity
+        guard isIndexInPlace, store.isLogInPlace else {
+            if !isIndexInPlace { watched.file.loseIndex() }
+            try captureNew()
+            return .logDeleted
+        }
+        // Somebody who does not use SQLite can write over it, or cut it off, in place. Its length is known only as long as
+        // all of the log is copied into it.
+        let isComplete = pin.isDatabaseComplete && pins.header()?.isSameCommit(as: captured) == true
+        guard store.isDatabaseInPlace(pageCount: isComplete ? max(1, position.pageCount) : 1) else {
+            throw .notADatabase(path: watched.path, reason: "it was written over or cut off while it was watched")
+        }
+        return nil
     }
 }

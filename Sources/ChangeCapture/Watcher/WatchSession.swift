@@ -9,6 +9,8 @@ enum SessionEnd: Equatable {
     case stopped
     case fileGone
     case fileReplaced
+    /// Somebody who does not use SQLite deleted the log or its index.
+    case logDeleted
     /// Somebody changed it to this one.
     case journalModeChanged(String)
 
@@ -18,6 +20,7 @@ enum SessionEnd: Equatable {
         case .stopped: nil
         case .fileGone: .reopened
         case .fileReplaced: .fileReplaced
+        case .logDeleted: .logDeleted
         case .journalModeChanged(let mode): .journalModeChanged(mode)
         }
     }

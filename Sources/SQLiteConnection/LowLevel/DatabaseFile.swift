@@ -39,6 +39,15 @@ package final class DatabaseFile {
     /// Source: [`sqlite3_db_filename`](https://sqlite.org/c3ref/db_filename.html).
     package var path: String { sqlite3_db_filename(connection.handle, "main").map { String(cString: $0) } ?? "" }
 
+    /// Which file the wal-index is, by its name; nil where there is none of that name.
+    package var indexIdentity: FileIdentity? { FileIdentity(path: path + "-shm") }
+
+    /// Says that somebody deleted the wal-index, which other processes have made anew by now. All connections of this process
+    /// to the file have to be closed, and are closed without touching the log; none is opened before the last of them is gone.
+    package func loseIndex() {
+        if let identity = connection.file { OpenDatabases.loseIndex(of: identity) }
+    }
+
     /// Closes the connection and with it the locks and the mapping. A ``WALIndex`` must not be read afterwards.
     package func close() {
         isClosed = true

@@ -61,4 +61,45 @@ import Testing
         // The second page is the table's.
         _ = try recover(journalMode) { #expect(truncate($0, 4096) == 0) }
     }
+
+    @Test(arguments: ["-wal", "-shm"]) func `a log that somebody deletes begins a new epoch`(suffix: String) throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log)
+        try watcher.start()
+        defer { watcher.stop() }
+        #expect(unlink(database.path + suffix) == 0)
+        #expect(log.wait { $0.isEpoch(.logDeleted) })
+        let writer = try ForeignWriterProcess(database.path, ["mode=create"])
+        #expect(try writer.finish().status == 0)
+        #expect(log.waitForTransactions(1))
+    }
+
+    @Test func `commits made after the index of the log was deleted are not overwritten by who had it open`() throws {
+        let database = try TemporaryDatabase()
+        #expect(try ForeignWriterProcess(database.path, ["mode=create"]).finish().status == 0)
+        var limits = WatcherLimits()
+        limits.reopenInterval = .milliseconds(20)
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log, limits: limits)
+        try watcher.start()
+        defer { watcher.stop() }
+        let own = try Connection(path: database.path, mode: .readWrite)
+        #expect(try own.query("SELECT count(*) FROM ledger") == [[.integer(0)]])
+        #expect(unlink(database.path + "-shm") == 0)
+        // As long as one connection has the old index, no other one may be opened.
+        #expect(log.wait { $0.isGone })
+        let refused = #expect(throws: SQLiteError.self) { try Connection(path: database.path, mode: .readWrite) }
+        #expect(refused?.code == .cantOpen)
+        let random = ["mode=random", "writer=0", "seed=1", "transactions=5", "checkpoints=0"]
+        #expect(try ForeignWriterProcess(database.path, random).finish().status == 0)
+        own.close()
+        #expect(log.wait { $0.isBack })
+        #expect(log.wait { $0.isEpoch(.logDeleted) })
+        let next = try Connection(path: database.path, mode: .readWrite)
+        #expect(try next.query("SELECT count(*) FROM ledger WHERE writer = 0") == [[.integer(5)]])
+        try next.execute("INSERT INTO ledger(writer, seq) VALUES(-1, 0)")
+        #expect(log.waitForTransactions(1))
+        #expect(try next.query("PRAGMA integrity_check") == [[.text("ok")]])
+    }
 }

@@ -18,7 +18,7 @@
             self.databasePath = databasePath
             self.wake = wake
             let name = databasePath.split(separator: "/").last.map(String.init) ?? databasePath
-            names = [name, name + "-wal", name + "-journal"]
+            names = [name, name + "-wal", name + "-shm", name + "-journal"]
             // Without inotify, for instance past the system's limit of watches, the polling remains.
             descriptor = inotify_init1(Int32(IN_NONBLOCK) | Int32(IN_CLOEXEC))
             let directory = databasePath.hasPrefix("/") ? "/" : "."
