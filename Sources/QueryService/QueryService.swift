@@ -60,7 +60,10 @@ package final class QueryService: Sendable {
         self.events = events ?? NoEvents()
         planner = Planner(configuration)
         let limits = configuration.limits
-        _ = try GuardedConnection(configuration, lane: .writer)
+        do { _ = try GuardedConnection(configuration, lane: .writer) } catch {
+            // Who has locked the file lets go of it some time, and until then each query is told.
+            guard error.code.primary == .busy else { throw error }
+        }
         let readerCount = max(limits.readerCount, 1)
         let spareReaders = max(limits.spareReaderCount, 0)
         readers = (0..<readerCount + spareReaders).map { _ in Worker() }

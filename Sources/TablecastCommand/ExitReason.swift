@@ -19,6 +19,8 @@ enum ExitReason: Int32, Sendable, CaseIterable {
     case osError = 71
     /// A file cannot be written.
     case cannotCreate = 73
+    /// Another process has a lock on the file: later it may work.
+    case temporaryFailure = 75
     /// The server does not speak this protocol.
     case protocolError = 76
     /// The file, the port or the server is not for this user.
@@ -28,7 +30,8 @@ enum ExitReason: Int32, Sendable, CaseIterable {
 
     static let helpText = """
         Exit codes: 0 success, 1 the SQL failed, 64 wrong usage, 65 not a database, 66 no such file, 69 server not \
-        reachable or port in use, 73 file cannot be made, 76 not a Tablecast server, 77 no permission, 130 interrupted.
+        reachable or port in use, 73 file cannot be made, 75 file locked by another process, 76 not a Tablecast server, \
+        77 no permission, 130 interrupted.
         """
 
     var exitCode: ExitCode { ExitCode(rawValue) }

@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from sockets import Client
+
 
 def refused(result, code, *words):
     assert result.returncode == code, result.stderr
@@ -43,6 +45,23 @@ def test_a_damaged_database(run, tmp_path):
     assert run("serve", path).returncode == 65
 
 
+@pytest.mark.parametrize("command", ["serve", "listen"])
+def test_a_database_with_a_damaged_schema(run, music, command):
+    with open(music, "r+b") as file:
+        # The type of the schema's root page.
+        file.seek(100)
+        file.write(b"\x07")
+    refused(run(command, music), 65, "malformed")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("command", [["serve", "--read-only"], ["listen"]])
+def test_a_log_that_cannot_be_made(run, music, shell, command):
+    shell(music, "PRAGMA journal_mode=WAL")
+    music.parent.chmod(0o555)
+    refused(run(*command, music), 77, "-wal and -shm")
+
+
 def test_a_file_name_that_begins_like_a_uri(serve, run, tmp_path):
     for name, table in (("file:x", "right"), ("x", "wrong")):
         connection = sqlite3.connect(f"file:{tmp_path / name.replace(':', '%3a')}", uri=True)
@@ -50,6 +69,35 @@ def test_a_file_name_that_begins_like_a_uri(serve, run, tmp_path):
         connection.close()
     server = serve("file:x", cwd=tmp_path)
     assert run("query", server.ws, "SELECT name FROM sqlite_schema", "--csv").stdout == "name\nright\n"
+
+
+def use_exclusively(path, mode):
+    owner = sqlite3.connect(path, isolation_level=None)
+    owner.execute(f"PRAGMA journal_mode={mode}")
+    owner.execute("PRAGMA locking_mode=EXCLUSIVE")
+    owner.execute("INSERT INTO genre VALUES (50, 'theirs')")
+    return owner
+
+
+def test_a_file_that_somebody_uses_exclusively_cannot_be_switched(run, music):
+    owner = use_exclusively(music, "DELETE")
+    refused(run("serve", music, "--wal"), 75, "cannot be switched to WAL mode")
+    owner.close()
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_a_file_that_somebody_uses_exclusively_is_waited_for(serve, music, mode):
+    owner = use_exclusively(music, mode)
+    server = serve(music)
+    with Client(server.ws) as client:
+        client.subscribe("notifications")
+        assert client.query("SELECT 1 FROM genre", "q1")[1]["data"]["code"] in ("BUSY", "DATABASE_GONE")
+        owner.close()
+        client.message("database:back")
+        rows, _ = client.query("SELECT name FROM genre WHERE genre_id = 50", "q2")
+        assert rows == [{"name": "theirs"}]
+        client.subscribe("tables", rows="values")
+        assert client.query("INSERT INTO genre VALUES (51, 'ours')", "q3")[1]["type"] == "query:complete"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -6,6 +6,8 @@ public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
     case sqlite(SQLiteError)
     /// There is no file at the path.
     case noFile(path: String)
+    /// There may be one, and the system does not let us look.
+    case unreachable(path: String, reason: String)
     /// Not a file that SQLite can read: another kind of file, or an encrypted one.
     case notADatabase(path: String, reason: String)
     /// The file is in WAL mode, its log is not there, and this process cannot make one beside it.
@@ -30,8 +32,12 @@ public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .sqlite(let error): "\(error)"
+        // Its SQL is ours and would explain nothing.
+        case .sqlite(let error) where error.code.primary == .busy:
+            "somebody else uses it exclusively (SQLite error \(error.code.rawValue): \(error.message))"
+        case .sqlite(let error): "SQLite error \(error.code.rawValue): \(error.message)"
         case .noFile(let path): "there is no file at \(path)"
+        case .unreachable(let path, let reason): "\(path) cannot be reached: \(reason)"
         case .notADatabase(let path, let reason): "\(path) is not a plain SQLite database: \(reason)"
         case .logUnavailable(let path, let reason):
             """
@@ -68,7 +74,7 @@ extension WatchError {
     }
 
     /// What it means that SQLite did not open the file at `path`.
-    init(opening path: String, _ error: SQLiteError) {
+    package init(opening path: String, _ error: SQLiteError) {
         switch error.code {
         case .readOnlyDirectory, .readOnlyCannotInitialize, .readOnlyRecovery:
             self = .logUnavailable(path: path, reason: error.message)

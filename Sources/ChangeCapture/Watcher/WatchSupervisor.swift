@@ -56,7 +56,10 @@ final class WatchSupervisor: Sendable {
     }
 
     private func open() throws(WatchError) -> any WatchSession {
-        guard let identity = FileIdentity(path: path) else { throw .noFile(path: path) }
+        guard let identity = FileIdentity(path: path) else {
+            guard let obstacle = FileIdentity.obstacle(at: path) else { throw .noFile(path: path) }
+            throw .unreachable(path: path, reason: obstacle)
+        }
         let file: DatabaseFile
         do {
             file = try DatabaseFile(path: path, mode: .readWrite, busyTimeout: limits.busyTimeout)

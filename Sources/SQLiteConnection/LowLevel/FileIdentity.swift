@@ -16,6 +16,13 @@ package struct FileIdentity: Hashable, Sendable {
         self.init(status)
     }
 
+    /// What the system says about a path that names no file which could be looked at; nil where simply none has that name.
+    package static func obstacle(at path: String) -> String? {
+        var status = stat()
+        guard stat(path, &status) != 0, errno != ENOENT, errno != ENOTDIR else { return nil }
+        return String(cString: strerror(errno))
+    }
+
     init(_ status: stat) {
         device = UInt64(truncatingIfNeeded: status.st_dev)
         inode = UInt64(truncatingIfNeeded: status.st_ino)

@@ -13,6 +13,10 @@ public enum DatabaseFileError: Error, Sendable, Hashable {
     /// What the operating system says, where no other case fits.
     case unreachable(path: String, reason: String)
     case notADatabase(path: String)
+    /// The file is in WAL mode, its log is not there, and this user cannot make one beside it.
+    case logUnavailable(path: String, reason: String)
+    /// Another process has a lock that does not let the journal mode be switched.
+    case locked(path: String)
     /// What SQLite says, where no other case fits.
     case unusable(path: String, reason: String)
 }
@@ -31,6 +35,9 @@ extension DatabaseFileError: CustomStringConvertible {
         case .notWritable(let path): "'\(path)' may not be written by this user"
         case .unreachable(let path, let reason): "'\(path)' cannot be opened: \(reason)"
         case .notADatabase(let path): "'\(path)' is not a SQLite database"
+        case .logUnavailable(let path, let reason):
+            "'\(path)' is in WAL mode, and its -wal and -shm files can be neither opened nor made (\(reason))"
+        case .locked(let path): "'\(path)' cannot be switched to WAL mode while another process uses it"
         case .unusable(let path, let reason): "'\(path)' cannot be used: \(reason)"
         }
     }
@@ -45,6 +52,8 @@ extension DatabaseFileError: CustomStringConvertible {
         case .notWritable:
             "Serve it read-only, or change its permissions; SQLite keeps its journal beside the file, so its directory counts too."
         case .notADatabase: "It does not begin with 'SQLite format 3'. An encrypted database looks like this too."
+        case .logUnavailable: "Let this user write to the directory, or keep the file open in a process that can."
+        case .locked: "Try again when it is let go of, or serve the file in the mode that it has."
         case .noDirectory, .unreachable, .unusable: nil
         }
     }

@@ -1,3 +1,4 @@
+import ChangeCapture
 import SQLiteConnection
 
 #if canImport(Glibc)
@@ -58,19 +59,31 @@ package struct DatabasePath: Sendable {
         return .file
     }
 
-    /// Reads the schema once, and switches to write-ahead logging if that is wanted. Blocks for up to five seconds while
-    /// another process holds a lock.
+    /// Reads the schema once, and switches to write-ahead logging if that is wanted.
+    ///
+    /// A file that another process has locked is waited for only if there is a switch to make, for five seconds. Otherwise it
+    /// may turn out later to be no database; the watcher waits for it and says so.
     func open(switchingToWAL: Bool) throws(DatabaseFileError) {
         do throws(SQLiteError) {
             let connection = try Connection(path: path, mode: switchingToWAL ? .readWrite : .readOnly)
-            connection.setBusyTimeout(.seconds(5))
+            connection.setBusyTimeout(switchingToWAL ? .seconds(5) : .zero)
             _ = try connection.query("SELECT count(*) FROM sqlite_schema")
             if switchingToWAL { _ = try connection.query("PRAGMA journal_mode = WAL") }
         } catch {
+            if error.code.primary == .busy, !switchingToWAL { return }
+            throw failure(error)
+        }
+    }
+
+    private func failure(_ error: SQLiteError) -> DatabaseFileError {
+        switch WatchError(opening: path, error) {
+        case .notADatabase: .notADatabase(path: path)
+        case .logUnavailable(_, let reason): .logUnavailable(path: path, reason: reason)
+        default:
             switch error.code.primary {
-            case .notADatabase: throw .notADatabase(path: path)
-            case .cantOpen, .permission: throw .notReadable(path: path)
-            default: throw .unusable(path: path, reason: error.message)
+            case .busy: .locked(path: path)
+            case .cantOpen, .permission: .notReadable(path: path)
+            default: .unusable(path: path, reason: error.message)
             }
         }
     }

@@ -41,10 +41,8 @@ struct FileListener: Sendable {
         }
         do {
             return try FileWatcher(path: path)
-        } catch .notADatabase(_, let reason) {
-            throw CommandFailure(.notADatabase, "'\(path)' is not a database that can be watched: \(reason)")
         } catch {
-            throw CommandFailure(.noInput, "'\(path)' cannot be watched: \(error)")
+            throw CommandFailure(error, path: path)
         }
     }
 

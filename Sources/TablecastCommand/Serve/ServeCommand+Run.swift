@@ -1,4 +1,5 @@
 import ArgumentParser
+import ChangeCapture
 import Hummingbird
 import HummingbirdCore
 import Logging
@@ -50,6 +51,8 @@ extension ServeCommand {
             return try TablecastService(database: databaseConfiguration, server: server, logger: logger)
         } catch let error as DatabaseFileError {
             throw error
+        } catch let error as WatchError {
+            throw CommandFailure(error, path: file)
         } catch {
             throw CommandFailure(.notADatabase, "'\(file)' cannot be served: \(error)")
         }
