@@ -14,17 +14,43 @@ struct OracleReplica {
 
     private struct Table {
         var rows: [Identity: [String: WireValue]] = [:]
-        /// Its columns changed: what became of its rows is for SQLite to say.
-        var isUnknown = false
+        var columns: [ColumnPayload] = []
+        /// Columns that are new or generated: what they read is for SQLite to say.
+        var unknownColumns: Set<String> = []
         /// Two of its columns are one to Swift's strings: as a dictionary a row of it is not whole.
         var isOpaque = false
         /// A virtual table: what it held when it was looked at last, and whether it was told since that it changed.
         var content: [[SQLiteValue]] = []
         var isToldToHaveChanged = false
 
-        mutating func takeColumns(_ columns: [ColumnPayload]?) {
-            let names = (columns ?? []).map(\.name)
-            isOpaque = Set(names).count != names.count
+        /// - Parameter sources: for each column the place that it had before; nil where all are as they were.
+        mutating func takeColumns(_ new: [ColumnPayload], sources: [Int?]?) {
+            let wasOpaque = isOpaque
+            isOpaque = Set(new.map(\.name)).count != new.count
+            defer { columns = new }
+            if isOpaque || wasOpaque { unknownColumns = Set(new.map(\.name)) }
+            guard let sources, !isOpaque, !wasOpaque else { return }
+            var previousNames: [String: String] = [:]
+            for (column, source) in zip(new, sources) {
+                guard let source, columns.indices.contains(source), column.generated == nil,
+                    !unknownColumns.contains(columns[source].name)
+                else { continue }
+                previousNames[column.name] = columns[source].name
+            }
+            func carried(_ row: [String: WireValue]) -> [String: WireValue] {
+                previousNames.compactMapValues { row[$0] }
+            }
+            var carriedRows: [Identity: [String: WireValue]] = [:]
+            for (identity, row) in rows {
+                let key: Identity = if case .key(let key) = identity { .key(carried(key)) } else { identity }
+                carriedRows[key] = carried(row)
+            }
+            rows = carriedRows
+            unknownColumns = Set(new.map(\.name)).subtracting(previousNames.keys)
+        }
+
+        func known(_ row: [String: WireValue]?) -> [String: WireValue]? {
+            unknownColumns.isEmpty ? row : row?.filter { !unknownColumns.contains($0.key) }
         }
     }
 
@@ -45,7 +71,7 @@ struct OracleReplica {
         case .tableCreated(let created):
             if tables[Array(created.tableName.utf8)] != nil { complain("\(created.tableName) is created twice") }
             var table = Table()
-            table.takeColumns(created.columns)
+            table.takeColumns(created.columns ?? [], sources: nil)
             tables[Array(created.tableName.utf8)] = table
             note(message, created.context)
         case .tableDropped(let dropped):
@@ -86,8 +112,7 @@ struct OracleReplica {
             tables[key] = table
         }
         if tables[key] == nil { complain("\(name) is altered and was not there") }
-        tables[key]?.isUnknown = true
-        tables[key]?.takeColumns(schema.columns)
+        tables[key]?.takeColumns(schema.columns ?? [], sources: schema.columnSources)
     }
 
     private mutating func apply(_ rows: RowsModification, _ name: String) {
@@ -108,7 +133,7 @@ struct OracleReplica {
             let old: Identity =
                 change.rowid != nil || before == nil
                 ? identity : .key(before?.filter { change.key[$0.key] != nil } ?? [:])
-            if !table.isUnknown, !table.isOpaque, table.rows[old] != before {
+            if !table.isOpaque, table.known(table.rows[old]) != table.known(before) {
                 complain("\(name) \(change.key): had \(table.rows[old] ?? [:]), told \(change.before ?? [:])")
             }
             table.rows[old] = nil
@@ -147,19 +172,20 @@ struct OracleReplica {
             else {
                 continue
             }
-            if tables[key]?.isUnknown == true {
-                tables[key]?.rows = truth
-                tables[key]?.isUnknown = false
-            } else if tables[key]?.rows != truth {
-                let known = tables[key]?.rows ?? [:]
-                for identity in Set(known.keys).union(truth.keys) where known[identity] != truth[identity] {
-                    let differing = Set((known[identity] ?? [:]).keys).union((truth[identity] ?? [:]).keys)
-                        .filter { known[identity]?[$0] != truth[identity]?[$0] }
+            let mine = tables[key] ?? Table()
+            let known = mine.rows.mapValues { mine.known($0) ?? [:] }
+            let really = truth.mapValues { mine.known($0) ?? [:] }
+            tables[key]?.rows = truth
+            tables[key]?.unknownColumns = []
+            if known != really {
+                for identity in Set(known.keys).union(really.keys) where known[identity] != really[identity] {
+                    let differing = Set((known[identity] ?? [:]).keys).union((really[identity] ?? [:]).keys)
+                        .filter { known[identity]?[$0] != really[identity]?[$0] }
                     complain(
                         "\(table.description.name) \(identity): "
                             + differing.map { column in
                                 "\(column) is \(known[identity]?[column].map { "\($0)" } ?? "-"), really "
-                                    + (truth[identity]?[column].map { "\($0)" } ?? "-")
+                                    + (really[identity]?[column].map { "\($0)" } ?? "-")
                             }.joined(separator: "; ")
                     )
                 }
