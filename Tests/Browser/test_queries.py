@@ -154,3 +154,69 @@ def test_results_are_saved_as_csv_and_json(page):
         page.get_by_role("button", name="JSON").click()
     (row,) = json.loads(open(saving.value.path()).read())
     assert row == {"big": 2**63 - 1, "text": 'a,"b"\n', "missing": None, "empty": "", "data": {"$base64": "AP8="}, "real": 0.5}
+
+
+def test_equal_column_names_are_all_in_the_json(page):
+    run(page, 'SELECT 1 AS a, 2 AS a, 3 AS "a:1", 4 AS a')
+    expect(status(page)).to_contain_text("1 row")
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="JSON").click()
+    assert json.loads(open(saving.value.path()).read()) == [{"a": 1, "a:2": 2, "a:1": 3, "a:3": 4}]
+
+
+def test_what_was_typed_comes_back_after_a_click_on_the_history(page):
+    run(page, "SELECT 1")
+    expect(status(page)).to_contain_text("1 row")
+    page.fill("#sql", "")
+    page.focus("#sql")
+    page.keyboard.type("SELECT 'mine'")
+    page.locator(".history .past").first.click()
+    expect(page.locator("#sql")).to_have_value("SELECT 1")
+    page.keyboard.press("Control+z")
+    expect(page.locator("#sql")).to_have_value("SELECT 'mine'")
+    page.keyboard.press("End")
+    page.keyboard.press("Tab")
+    page.keyboard.type("x")
+    expect(page.locator("#sql")).to_have_value("SELECT 'mine'  x")
+    page.keyboard.press("Control+z")
+    assert "SELECT 'mine'  ".startswith(page.input_value("#sql"))
+
+
+def test_two_tabs_share_a_history(page):
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.locator("#connection")).to_have_attribute("data-state", "open")
+    run(page, "SELECT 'first'")
+    expect(other.locator(".history .past").first).to_contain_text("SELECT 'first'")
+    run(other, "SELECT 'second'")
+    expect(page.locator(".history .past")).to_have_count(2)
+    expect(page.locator(".history .past").first).to_contain_text("SELECT 'second'")
+
+
+def test_an_error_far_down_and_far_right_is_brought_into_sight(page):
+    run(page, "\n" * 60 + "SELECT " + "1, " * 100 + "nme")
+    expect(page.locator(".sql-error")).to_have_text("nme")
+    expect(page.locator(".sql-error")).to_be_in_viewport()
+    mark, editor = page.locator(".sql-error").bounding_box(), page.locator("#sql").bounding_box()
+    assert editor["y"] <= mark["y"] <= editor["y"] + editor["height"]
+    assert editor["x"] <= mark["x"] <= editor["x"] + editor["width"]
+
+
+def test_a_long_text_is_coloured_where_it_is_seen(page):
+    sql = "\n".join(f"SELECT {number}, 'text {number}' FROM track; -- comment" for number in range(800))
+    page.fill("#sql", sql)
+    expect(page.locator(".colours .sql-comment").first).to_be_visible()
+    assert page.locator(".colours span").count() < 1000
+    page.locator("#sql").evaluate("area => { area.scrollTop = area.scrollHeight }")
+    expect(page.locator(".colours .sql-string", has_text="text 799")).to_be_in_viewport()
+    offset = page.locator(".colours").first.evaluate("pre => { const range = document.createRange(); range.selectNodeContents(pre); return range.getBoundingClientRect().bottom }")
+    area = page.locator("#sql").bounding_box()
+    assert abs(offset - (area["y"] + area["height"])) < 60
+
+
+def test_a_caret_behind_a_tab_stands_where_its_owner_sees_it(music, visitors, page):
+    other = visitors.open(f"{music.url}/#/queries", "Grace")
+    for each in (page, other):
+        each.fill("#sql", "\tx\tSELECT")
+    other.evaluate("document.getElementById('sql').setSelectionRange(3, 3)")
+    expect(page.locator(".caret")).to_have_attribute("style", re.compile("left: 8ch"))

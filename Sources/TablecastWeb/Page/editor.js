@@ -3,10 +3,14 @@
 import { el, show } from "./dom.js";
 import { schedule } from "./frame.js";
 import { tone } from "./people.js";
-import { highlighted } from "./sql.js";
+import { highlighted, tokens } from "./sql.js";
 
 const LONGEST_SHARED_BYTES = 16_384; // the server refuses longer ones
 const LINE_HEIGHT = 21;
+const OVERSCAN_LINES = 20;
+const LONGEST_COLOURED = 200_000;
+const LONGEST_COLOURED_SIGHT = 12_000; // characters in sight, as of one long line
+const TAB_SIZE = 4; // as in the style sheet
 
 export class Editor {
   #colours = el("pre.colours", { "aria-hidden": "true" });
@@ -35,7 +39,7 @@ export class Editor {
         oninput();
         this.announce(); // deleting forward moves no cursor
       },
-      onscroll: () => this.#follow(),
+      onscroll: () => this.#scrolled(),
       onkeydown: (event) => this.#keyPressed(event),
     });
     this.element = el("div.editor", this.#colours, this.input, this.#cursors);
@@ -61,11 +65,38 @@ export class Editor {
     return selectionStart === selectionEnd ? { sql: value, start: 0 } : { sql: value.slice(selectionStart, selectionEnd), start: selectionStart };
   }
 
-  /** Underlines the word at a character, and puts the cursor there. */
+  /** Underlines the word at a character, puts the cursor there, and brings it into sight. */
   markError(index) {
     this.#error = index;
-    if (index !== undefined) this.input.setSelectionRange(index, index);
+    if (index !== undefined) {
+      this.input.setSelectionRange(index, index);
+      const { line, column } = this.place(index);
+      this.reveal(line);
+      this.#revealColumn(column);
+    }
     this.#changed();
+  }
+
+  #revealColumn(column) {
+    const { scrollLeft, clientWidth, scrollWidth } = this.input;
+    const longest = Math.max(1, ...this.text.split("\n").map((line) => line.length));
+    const left = (column / longest) * scrollWidth; // near enough: all characters are as wide as each other
+    if (left < scrollLeft || left > scrollLeft + clientWidth * 0.8) this.input.scrollLeft = left - clientWidth / 2;
+  }
+
+  /** Another text in place of this one, which Ctrl+Z brings back. */
+  replace(text) {
+    this.input.focus();
+    this.input.select();
+    this.#insert(text);
+  }
+
+  /** As if it were typed: `setRangeText` and `value` would leave the browser undoing what is no longer there. */
+  #insert(text) {
+    const isDone = document.activeElement === this.input && (text === "" ? document.execCommand("delete") : document.execCommand("insertText", false, text));
+    if (isDone) return;
+    this.input.setRangeText(text, this.input.selectionStart, this.input.selectionEnd, "end");
+    this.input.dispatchEvent(new Event("input"));
   }
 
   /** Shows others' cursors: `{ userId, username, cursor }`. */
@@ -108,8 +139,7 @@ export class Editor {
     else if (event.key !== "Tab") this.#leaves = false;
     if (this.input.readOnly || event.key !== "Tab" || event.shiftKey || this.#leaves || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    this.input.setRangeText("  ", this.input.selectionStart, this.input.selectionEnd, "end");
-    this.input.dispatchEvent(new Event("input"));
+    this.#insert("  ");
   }
 
   #leaves = false;
@@ -117,14 +147,52 @@ export class Editor {
   #changed = () => schedule(this.#draw);
 
   #draw = () => {
-    this.#colours.replaceChildren(highlighted(this.text, this.#error), "\n");
+    this.#read();
+    this.#drawColours();
     this.#drawPeople();
     this.#follow();
   };
 
+  /** The text as it is drawn: its tokens, where each of its lines begins, and which of them are coloured. */
+  #drawn = { text: undefined, tokens: [], starts: [0], error: undefined, first: 0, last: -1 };
+
+  #read() {
+    const { text } = this;
+    if (this.#drawn.text === text && this.#drawn.error === this.#error) return;
+    const starts = [0];
+    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", end + 1)) starts.push(end + 1);
+    this.#drawn = { text, tokens: text.length > LONGEST_COLOURED ? [] : [...tokens(text, this.#error)], starts, error: this.#error, first: 0, last: -1 };
+  }
+
+  /** The textarea holds the text; behind it only the lines in sight are coloured, so that a long text is typed as fast as a short one. */
+  #drawColours() {
+    const { text, starts } = this.#drawn;
+    const { scrollTop, clientHeight } = this.input;
+    const top = Math.floor(scrollTop / LINE_HEIGHT);
+    const bottom = Math.ceil((scrollTop + clientHeight) / LINE_HEIGHT);
+    if (this.#drawn.first <= top && Math.min(bottom, starts.length - 1) <= this.#drawn.last) return;
+    const first = Math.max(0, top - OVERSCAN_LINES);
+    const last = Math.min(starts.length - 1, bottom + OVERSCAN_LINES);
+    const [from, to] = [starts[Math.min(first, starts.length - 1)], starts[last + 1] ?? text.length];
+    const inSight = to - from > LONGEST_COLOURED_SIGHT ? [] : this.#drawn.tokens;
+    this.#colours.replaceChildren(highlighted(text, inSight, from, to), "\n");
+    Object.assign(this.#drawn, { first, last });
+  }
+
+  #scrolled() {
+    this.#read();
+    this.#drawColours();
+    this.#follow();
+  }
+
   #drawPeople() {
-    const lines = this.text.split("\n");
     show(this.#cursors, this.#people.length > 0);
+    if (this.#people.length === 0) {
+      this.#cursors.replaceChildren();
+      this.#carets.clear();
+      return;
+    }
+    const lines = this.text.split("\n");
     const carets = new Map();
     const marks = this.#people.flatMap(({ userId, username, cursor }) => {
       const colour = tone(userId);
@@ -133,7 +201,7 @@ export class Editor {
       const caret = this.#carets.get(cursor) ?? el("span.caret", { "data-tone": colour }, el("span.flag", username));
       carets.set(cursor, caret);
       caret.style.top = `calc(${Math.min(position.line, lines.length - 1)} * var(--line-height))`;
-      caret.style.left = `${Math.min(position.column, (lines[position.line] ?? lines.at(-1)).length)}ch`;
+      caret.style.left = `${widthOf(lines[position.line] ?? lines.at(-1), position.column)}ch`;
       return [...(selection ? selectionMarks(selection, lines, colour) : []), caret];
     });
     this.#carets = carets;
@@ -144,7 +212,7 @@ export class Editor {
 
   #follow() {
     const { scrollTop, scrollLeft } = this.input;
-    this.#colours.style.transform = `translate(${-scrollLeft}px, ${-scrollTop}px)`;
+    this.#colours.style.transform = `translate(${-scrollLeft}px, ${this.#drawn.first * LINE_HEIGHT - scrollTop}px)`;
     const marks = this.#cursors.firstElementChild;
     if (marks) marks.style.transform = `translate(${-scrollLeft}px, ${-scrollTop}px)`;
   }
@@ -157,9 +225,17 @@ function selectionMarks({ start, end }, lines, colour) {
     const to = line === end.line ? end.column : lines[line].length + 1;
     const mark = el("span.selection", { "data-tone": colour });
     mark.style.top = `calc(${line} * var(--line-height))`;
-    mark.style.left = `${Math.min(from, lines[line].length)}ch`;
-    mark.style.width = `${Math.max(0, Math.min(to, lines[line].length + 1) - from)}ch`;
+    const [left, right] = [widthOf(lines[line], from), widthOf(lines[line], to)];
+    mark.style.left = `${left}ch`;
+    mark.style.width = `${right - left + (to > lines[line].length ? 1 : 0)}ch`;
     marks.push(mark);
   }
   return marks;
+}
+
+/** How wide the first characters of a line are: a tab reaches to the next stop. */
+function widthOf(line, column) {
+  let width = 0;
+  for (const character of line.slice(0, column)) width += character === "\t" ? TAB_SIZE - (width % TAB_SIZE) : 1;
+  return width;
 }

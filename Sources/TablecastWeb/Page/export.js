@@ -10,11 +10,22 @@ const SLICE = 20_000;
 export const saveCSV = (name, result) =>
   save(`${name}.csv`, "text/csv", result, `${result.columns.map(csvText).join(",")}\r\n`, (row) => `${row.map(csvField).join(",")}\r\n`, "");
 
-/** One object a row. Integers are written in full, also beyond 2^53; bytes are `{"$base64": …}` as in the protocol. */
+/** One object a row; of columns that bear one name, the later ones get a number, as in SQLite: `a`, `a:1`. Integers are written in full, also beyond 2^53; bytes are `{"$base64": …}` as in the protocol. */
 export function saveJSON(name, result) {
-  const names = result.columns.map((column) => JSON.stringify(column));
+  const names = unique(result.columns).map((name) => JSON.stringify(name));
   const line = (row, index) => `${index === 0 ? "" : ",\n"}{${row.map((value, column) => `${names[column]}:${jsonValue(value)}`).join(",")}}`;
   return save(`${name}.json`, "application/json", result, "[", line, "]\n");
+}
+
+function unique(columns) {
+  const taken = new Set(columns);
+  const seen = new Set();
+  return columns.map((column) => {
+    let name = column;
+    for (let number = 1; seen.has(name) || (name !== column && taken.has(name)); number++) name = `${column}:${number}`;
+    seen.add(name);
+    return name;
+  });
 }
 
 async function save(fileName, type, { rows }, head, line, tail) {

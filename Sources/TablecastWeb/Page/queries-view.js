@@ -8,7 +8,7 @@ import { ParameterFields } from "./parameters.js";
 import { QueryCards } from "./query-cards.js";
 import { Results } from "./results.js";
 import { characterAt, highlighted } from "./sql.js";
-import { recall, remember } from "./storage.js";
+import { onRemembered, recall, remember } from "./storage.js";
 
 const HISTORY = 100;
 
@@ -53,6 +53,10 @@ export class QueriesView {
     this.#editor.text = recall("draft", "SELECT name, type FROM sqlite_schema ORDER BY name;");
     this.#parameters.match(this.#editor.text);
     this.#drawHistory();
+    onRemembered("history", () => {
+      this.#history = recall("history", []);
+      this.#drawHistory();
+    });
   }
 
   /** @param userId whose text is read along; without, one's own is written */
@@ -87,7 +91,7 @@ export class QueriesView {
     if (sql.trim() === "") return;
     this.#editor.markError(undefined);
     show(this.#start, false);
-    this.#results.start();
+    this.#results.start(this.#app.client.state === "open");
     const startedAt = Date.now();
     try {
       const query = this.#app.client.query(sql, { params: this.#parameters.valuesFor(this.#editor.text, chosen), progressInterval: 100 });
@@ -129,10 +133,12 @@ export class QueriesView {
   }
 
   #setRunning(query) {
+    const isFocused = [this.#run, this.#cancel].includes(document.activeElement);
     this.#running = query;
     this.#progress = undefined;
     show(this.#cancel, query !== undefined);
     this.#run.disabled = query !== undefined || this.#drafts.isFollowing;
+    if (isFocused) (query ? this.#cancel : this.#run).focus(); // one goes as the other comes, the focus with it
     show(this.#bar, query !== undefined);
     this.#bar.removeAttribute("value");
     setText(this.#barText, "");
@@ -155,8 +161,9 @@ export class QueriesView {
     this.#parameters.match(this.#editor.text);
   }
 
+  /** Another tab may have kept something meanwhile. */
   #keep(entry) {
-    this.#history = [entry, ...this.#history.filter(({ sql }) => sql !== entry.sql)].slice(0, HISTORY);
+    this.#history = [entry, ...recall("history", []).filter(({ sql }) => sql !== entry.sql)].slice(0, HISTORY);
     remember("history", this.#history);
     this.#drawHistory();
   }
@@ -180,10 +187,7 @@ export class QueriesView {
 
   #take(sql) {
     if (this.#drafts.isFollowing) location.hash = "#/queries";
-    this.#editor.text = sql;
-    this.#edited();
-    this.#editor.input.focus();
-    this.#editor.announce();
+    this.#editor.replace(sql);
   }
 
   /** Somebody else's text becomes one's own; what was there before stays in the history. */

@@ -23,18 +23,20 @@ export class Results {
   #bytes = 0;
   #status = el("p.result-status", { role: "status" });
   #tabs = el("div.result-tabs", { role: "group", "aria-label": "Results of the statements", hidden: true });
+  #note = el("p.result-note.quiet");
   #csv = el("button.small", { type: "button", onclick: () => this.#save(saveCSV) }, icon("down"), "CSV");
   #json = el("button.small", { type: "button", onclick: () => this.#save(saveJSON) }, icon("down"), "JSON");
   #exports = el("span.exports", { hidden: true }, this.#csv, this.#json);
   #table = new VirtualTable({ rowHeight: ROW_HEIGHT, label: "Result", className: ".result", drawLine: (line, index) => this.#drawLine(line, index) });
 
   constructor() {
-    this.element = el("section.results", { hidden: true }, el("header", this.#status, this.#tabs, this.#exports), this.#table.element);
+    this.element = el("section.results", { hidden: true }, el("header", this.#status, this.#tabs, this.#exports, this.#note), this.#table.element);
     new VirtualCursor(this.#table, () => ({ first: 1, count: this.#alignments.length }), { onopen: (row, cell) => this.#open(row, cell - 1) });
     show(this.#table.element, false);
   }
 
-  start() {
+  /** @param isSent whether it runs now; else it will once the server is there */
+  start(isSent) {
     this.#sets = [];
     this.#shown = 0;
     this.#bytes = 0;
@@ -42,9 +44,11 @@ export class Results {
     show(this.#table.element, false);
     show(this.#exports, false);
     show(this.#tabs, false);
+    this.#tabs.replaceChildren();
+    setText(this.#note, "");
     this.#table.count = 0;
     this.#table.scrollToTop();
-    this.#say("Running…", "running");
+    this.#say(isSent ? "Running…" : "Waiting for the connection…", "running");
   }
 
   /** Whether as much is kept as the page can hold; what comes then is not taken any more. */
@@ -101,17 +105,18 @@ export class Results {
 
   #drawTabs() {
     show(this.#tabs, true);
-    this.#tabs.replaceChildren(
-      ...this.#sets.map((set, index) =>
-        el("button.small", { type: "button", "aria-pressed": String(index === this.#shown), onclick: () => this.#showSet(index) }, `Statement ${set.statementIndex + 1}`),
-      ),
-    );
+    this.#sets.forEach((set, index) => {
+      const tab = this.#tabs.children[index] ?? this.#tabs.appendChild(el("button.small", { type: "button", onclick: () => this.#showSet(index) }));
+      setText(tab, `Statement ${set.statementIndex + 1}`);
+      tab.setAttribute("aria-pressed", String(index === this.#shown));
+    });
   }
 
   #showSet(index) {
     this.#shown = index;
     const { columns, rows } = this.#sets[index];
     const shown = columns.slice(0, MOST_COLUMNS);
+    setText(this.#note, columns.length > MOST_COLUMNS ? `The first ${MOST_COLUMNS} of ${count(columns.length)} columns; CSV and JSON have them all.` : "");
     const layout = shown.map((name, column) => columnFor(name, rows, column));
     this.#alignments = layout.map(({ className }) => className);
     this.#table.setColumns([{ title: "", width: "4.5rem", className: "gutter" }, ...layout]);

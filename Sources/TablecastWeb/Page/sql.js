@@ -19,8 +19,12 @@ const TOKEN = /(--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|(x?'(?:[^']|'')*'?)|("(?:[^"]|"
 const KINDS = ["comment", "string", "name", "parameter", "number", "word"];
 const LONGEST_COLOURED = 40_000;
 
-/** Tokens that matter, `{ kind, text, index }`, in order; what is between them is left out. */
-export function* tokens(sql) {
+/** Tokens that matter, `{ kind, text, index }`, in order; what is between them is left out. `error` is where SQLite stopped. */
+export function tokens(sql, error) {
+  return error === undefined ? plainTokens(sql) : withError(sql, error);
+}
+
+function* plainTokens(sql) {
   for (const match of sql.matchAll(TOKEN)) {
     const kind = KINDS[match.slice(1).findIndex((group) => group !== undefined)];
     if (kind !== "word") yield { kind, text: match[0], index: match.index };
@@ -28,29 +32,27 @@ export function* tokens(sql) {
   }
 }
 
-/** The SQL as coloured text; `error` is the character where SQLite stopped. */
-export function highlighted(sql, error) {
+/** A part of the SQL as coloured text. */
+export function highlighted(sql, found = sql.length > LONGEST_COLOURED ? [] : tokens(sql), from = 0, to = sql.length) {
   const fragment = document.createDocumentFragment();
-  let done = 0;
-  const plainUpTo = (end) => {
-    if (end > done) fragment.append(sql.slice(done, end));
-    done = Math.max(done, end);
-  };
-  for (const { kind, text, index } of sql.length > LONGEST_COLOURED ? [] : withError(sql, error)) {
-    plainUpTo(index);
-    fragment.append(el(`span.sql-${kind}`, text));
-    done = index + text.length;
+  let done = from;
+  for (const { kind, text, index } of found) {
+    const [start, end] = [Math.max(index, done), Math.min(index + text.length, to)];
+    if (start >= to) break;
+    if (end <= start) continue;
+    if (start > done) fragment.append(sql.slice(done, start));
+    fragment.append(el(`span.sql-${kind}`, sql.slice(start, end)));
+    done = end;
   }
-  plainUpTo(sql.length);
+  if (to > done) fragment.append(sql.slice(done, to));
   return fragment;
 }
 
 /** Marks the word at the error as a token of its own. */
 function* withError(sql, error) {
-  if (error === undefined) return yield* tokens(sql);
   const wrong = /^[\p{L}\d_]+|^\S/u.exec(sql.slice(error))?.[0] ?? sql.slice(error, error + 1);
   let pending = { kind: "error", text: wrong || " ", index: error };
-  for (const token of tokens(sql)) {
+  for (const token of plainTokens(sql)) {
     if (pending && token.index + token.text.length > error) {
       if (token.index < error) yield { ...token, text: sql.slice(token.index, error) };
       yield pending;

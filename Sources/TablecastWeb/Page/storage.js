@@ -18,3 +18,8 @@ export function remember(key, value) {
     // full or blocked: the page works on without it
   }
 }
+
+/** Another tab of this browser has remembered something anew. */
+export function onRemembered(key, listener) {
+  addEventListener("storage", (event) => event.key === PREFIX + key && listener());
+}
