@@ -74,6 +74,7 @@ extension WebAssets {
         ("/assets/catalog.js", PackageResources.catalog_js),
         ("/assets/cell-dialog.js", PackageResources.cell_dialog_js),
         ("/assets/change-list.js", PackageResources.change_list_js),
+        ("/assets/collations.js", PackageResources.collations_js),
         ("/assets/connection-view.js", PackageResources.connection_view_js),
         ("/assets/dom.js", PackageResources.dom_js),
         ("/assets/drafts.js", PackageResources.drafts_js),

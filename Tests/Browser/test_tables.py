@@ -228,3 +228,27 @@ def test_a_table_without_rowid_opens_without_a_complaint(music, visitors):
         page.evaluate("location.hash = '#/tables/genre/rows'")
         expect(row(page, "Jazz")).to_be_visible()
     expect(page.locator(".toast")).to_have_count(0)
+
+
+def test_rows_are_in_sqlites_order_whatever_the_collation(music, visitors):
+    music.shell("CREATE TABLE mixed (name TEXT COLLATE NOCASE PRIMARY KEY, other TEXT) WITHOUT ROWID; INSERT INTO mixed VALUES ('b', 'x'), ('A', 'x'), ('C', 'x')")
+    page = visitors.open(f"{music.url}/#/tables/mixed/rows")
+    expect(page.locator(".rows tbody tr td:nth-child(2)")).to_have_text(["A", "b", "C"])
+    music.shell("INSERT INTO mixed VALUES ('B2', 'x')")
+    expect(page.locator(".rows tbody tr td:nth-child(2)")).to_have_text(["A", "b", "B2", "C"])
+
+
+def test_a_double_click_on_a_rows_number_opens_no_cell(music, visitors):
+    page = visitors.open(f"{music.url}/#/tables/genre/rows")
+    page.locator(".rows tbody th").nth(2).dblclick()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.locator(".rows tbody tr").nth(2).locator("td").nth(1).dblclick()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def test_a_long_list_says_what_it_leaves_out_and_shows_what_is_open(music, visitors):
+    music.shell("".join(f"CREATE TABLE z_{number:03} (x);" for number in range(510)))
+    page = visitors.open(f"{music.url}/#/tables/z_400/rows")
+    expect(page.locator(".tables li")).to_have_count(500)
+    expect(page.locator(".sidebar .padded")).to_contain_text("more: find them by their names")
+    expect(item(page, "z_400")).to_be_in_viewport()

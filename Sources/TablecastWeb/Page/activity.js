@@ -4,11 +4,13 @@ import { svg } from "./dom.js";
 
 const BUCKET_MS = 2_000;
 const BUCKETS = 90; // three minutes
+const RATE_BUCKETS = 5;
 const REDRAW_MS = 300;
 
 export class Activity {
   #counts = new Float64Array(BUCKETS);
   #newest = 0;
+  #since = Date.now() - BUCKET_MS; // the first changes after the opening are no rush
   total = 0;
 
   add(changes, now = Date.now()) {
@@ -17,12 +19,13 @@ export class Activity {
     this.total += changes;
   }
 
-  /** Changes a second, over the last ten. */
+  /** Changes a second, over the last eight to ten: the newest bucket counts for as long as it has lasted. */
   rate(now = Date.now()) {
     this.#advance(now);
     let sum = 0;
-    for (let back = 0; back < 5; back++) sum += this.#at(back);
-    return sum / 10;
+    for (let back = 0; back < RATE_BUCKETS; back++) sum += this.#at(back);
+    const lasted = (RATE_BUCKETS - 1) * BUCKET_MS + (now % BUCKET_MS);
+    return (sum / Math.max(1, Math.min(lasted, now - this.#since))) * 1000;
   }
 
   /** The `d` of a line through all buckets, or an empty one after three silent minutes. */

@@ -6,6 +6,7 @@ import { ConnectionView } from "./connection-view.js";
 import { setText, show } from "./dom.js";
 import { Feed } from "./feed.js";
 import { FeedView } from "./feed-view.js";
+import { displayName } from "./format.js";
 import { schedule } from "./frame.js";
 import { isOwnQueryId } from "./paged-rows.js";
 import { ownName, PeopleView } from "./people.js";
@@ -77,9 +78,16 @@ async function loadCatalog() {
 }
 
 function drawDatabase() {
-  const name = client.database?.split("/").at(-1) ?? "";
-  setText(byId("database"), name);
-  document.title = name ? `${name} · Tablecast` : "Tablecast";
+  setText(byId("database"), databaseName());
+  drawTitle();
+}
+
+const databaseName = () => client.database?.split("/").at(-1) ?? "";
+
+function drawTitle() {
+  const [, view = "tables", name] = location.hash.split("/");
+  const place = view === "tables" ? (name === undefined ? "" : displayName(decode(name))) : { queries: "Queries", feed: "Feed", people: "People" }[view];
+  document.title = [place, databaseName(), "Tablecast"].filter(Boolean).join(" · ");
 }
 
 // Where we are
@@ -101,6 +109,7 @@ function route() {
   }
   document.body.dataset.view = view;
   views[view].show(parameters);
+  drawTitle();
 }
 
 function decode(text) {

@@ -13,7 +13,8 @@ export class Catalog {
   activity = new Activity();
   /** The newest changes first: `{ at, tableName, who, type, data }`. */
   latest = [];
-  schemaVersion = 0;
+  /** Grows when a table comes, goes or gets another name. */
+  listVersion = 0;
   loaded = false;
   onchange = () => {};
   /** Called with a table's name whose schema changed, was created or dropped. */
@@ -35,6 +36,7 @@ export class Catalog {
       if (!isIn(begun, table.countedAt)) table.rows = rowEstimate ?? undefined; // else it was counted meanwhile
     }
     this.loaded = true;
+    this.listVersion += 1;
     this.onchange();
   }
 
@@ -82,7 +84,7 @@ export class Catalog {
 
   #schema(type, data) {
     const { tableName, previousName } = data;
-    this.schemaVersion += 1;
+    this.listVersion += 1;
     this.activity.add(1);
     if (type === "table:dropped") {
       this.tables.delete(tableName);

@@ -13,7 +13,8 @@ export class ConnectionView {
   #pill;
   #word = el("span", "Connecting");
   #latency = el("span.latency");
-  #bannerText = el("span");
+  #bannerText = el("span", { role: "status" });
+  #bannerWait = el("span"); // not part of the status: nobody wants to hear each second
   #banner;
   #countdown;
   #positionAtLoss;
@@ -27,7 +28,7 @@ export class ConnectionView {
     this.#banner = banner;
     pill.append(el("span.dot", { "aria-hidden": "true" }), this.#word, this.#latency);
     pill.addEventListener("click", () => this.#showDetails());
-    banner.append(this.#bannerText, el("button.small", { type: "button", onclick: () => client.retry() }, "Try now"));
+    banner.append(this.#bannerText, this.#bannerWait, el("button.small", { type: "button", onclick: () => client.retry() }, "Try now"));
     client.on("state", () => this.#stateChanged());
     client.on("latency", () => schedule(this.#draw));
     client.on("error", (error) => this.say(error.message, "error"));
@@ -70,7 +71,8 @@ export class ConnectionView {
     const seconds = retryAt === undefined ? 0 : Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
     const why = lastClose?.reason ? ` (${lastClose.reason})` : "";
     if (state === "closed") setText(this.#bannerText, `The server closed this connection for good${why}. Reload the page to try again.`);
-    else setText(this.#bannerText, `The connection was lost${why}. ${seconds > 0 ? `Next attempt in ${seconds} s.` : "Connecting…"}`);
+    else setText(this.#bannerText, `The connection was lost${why}.`);
+    setText(this.#bannerWait, state === "closed" ? "" : seconds > 0 ? `Next attempt in ${seconds} s.` : "Connecting…");
   };
 
   async #showDetails() {

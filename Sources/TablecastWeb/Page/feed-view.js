@@ -4,6 +4,7 @@ import { el, icon, setText, show } from "./dom.js";
 import { rawJSON } from "./feed.js";
 import { author, count, cut, displayName, duration, plural, time } from "./format.js";
 import { schedule } from "./frame.js";
+import { isNamed } from "./people.js";
 import { summary } from "./tables-view.js";
 import { VirtualCursor } from "./virtual-cursor.js";
 import { VirtualTable } from "./virtual-table.js";
@@ -167,7 +168,8 @@ function indexOf(entries, number) {
 
 /** A message in a line of words. */
 function sentence({ type, data }, ownId) {
-  const who = data?.username || "someone";
+  const comesOrGoes = type === "user:joined" || type === "user:left";
+  const who = isNamed(data ?? {}) ? data.username : comesOrGoes ? "a connection without a name" : "someone";
   switch (type) {
     case "query:started":
       return `${who}: ${data.sql.replace(/\s+/g, " ").slice(0, 200)}`;

@@ -10,6 +10,7 @@ export class Feed {
   /** Newest last: `{ message, number, bytes, text }`. */
   #entries = [];
   #bytes = 0;
+  #leftOut = new Set();
   #filter = { channel: "", table: "", text: "" };
   /** What passes the filter, newest last: `{ message, number }`. */
   shown = [];
@@ -22,7 +23,21 @@ export class Feed {
   received = 0;
   onchange = () => {};
 
+  /** Who comes and goes, but is only the page itself by another connection. */
+  leaveOut(userId) {
+    this.#leftOut.add(userId);
+    const isKept = ({ message }) => !this.#isLeftOut(message);
+    if (this.#entries.every(isKept)) return;
+    this.#entries = this.#entries.filter(isKept);
+    this.#select();
+  }
+
+  #isLeftOut({ type, data }) {
+    return (type === "user:joined" || type === "user:left") && this.#leftOut.has(data.userId);
+  }
+
   receive(message) {
+    if (this.#isLeftOut(message)) return;
     this.received += 1;
     const entry = { message, number: this.received, bytes: sizeOf(message), text: undefined };
     this.#entries.push(entry);

@@ -14,6 +14,7 @@ export class LiveRows {
   columns = [];
   /** Positions in `columns` of what tells rows apart. */
   #key = [];
+  #collations;
   #byKey = new Map();
   #marked = new Set();
   #sort = { column: undefined, descending: false };
@@ -21,9 +22,13 @@ export class LiveRows {
   #sequence = 0;
   #deleted = 0;
 
-  /** @param keyColumns the primary key; where there is none, a row is known by all its values */
-  constructor(columns, keyColumns) {
+  /**
+   * @param keyColumns the primary key; where there is none, a row is known by all its values
+   * @param collations of the columns that have another one than BINARY, by their names
+   */
+  constructor(columns, keyColumns, collations = new Map()) {
     this.columns = columns;
+    this.#collations = columns.map((name) => collations.get(name));
     this.#key = (keyColumns.length > 0 ? keyColumns : columns).map((name) => columns.indexOf(name));
   }
 
@@ -174,7 +179,7 @@ export class LiveRows {
     const keys = column === undefined ? this.#key : [column];
     return (left, right) => {
       for (const index of keys) {
-        const order = compareValues(left.values[index], right.values[index]);
+        const order = compareValues(left.values[index], right.values[index], this.#collations[index]);
         if (order !== 0) return order * direction;
       }
       return left.order - right.order;

@@ -1,6 +1,7 @@
 // One table that is looked at: what it is made of, its rows as they are now, and who changes them. A model; it draws nothing.
 
 import { connect } from "/tablecast.js";
+import { collations } from "./collations.js";
 import { author, count, quoted } from "./format.js";
 import { LiveRows } from "./live-rows.js";
 import { ownQueryId, PagedRows } from "./paged-rows.js";
@@ -96,8 +97,9 @@ export class OpenTable {
   /** Whether the table fits into the page: counted, as far as it matters, because an estimate may be far off. */
   async #isSmall(signal) {
     const sql = `SELECT count(*) FROM (SELECT 1 FROM ${quoted(this.name)} LIMIT ${MOST_LIVE_ROWS + 1})`;
-    for await (const [rows] of this.#app.client.query(sql, { rowFormat: "arrays", signal, queryId: ownQueryId() })) return rows <= MOST_LIVE_ROWS;
-    return false;
+    let isSmall = false;
+    for await (const [rows] of this.#app.client.query(sql, { rowFormat: "arrays", signal, queryId: ownQueryId() })) isSmall = rows <= MOST_LIVE_ROWS;
+    return isSmall;
   }
 
   get #columnNames() {
@@ -120,7 +122,7 @@ export class OpenTable {
   }
 
   #newLiveRows(columns) {
-    return new LiveRows(columns, primaryKey(this.description));
+    return new LiveRows(columns, primaryKey(this.description), collations(this.description.sql));
   }
 
   #hold(source, position) {
@@ -168,7 +170,8 @@ export class OpenTable {
 
   #subscribe(options) {
     // A connection of its own, because a channel has one subscription; without a name, because it is nobody else.
-    this.#connection = connect("/ws", { accessToken });
+    const connection = (this.#connection = connect("/ws", { accessToken }));
+    connection.on("state", (state) => state === "open" && this.#app.feed.leaveOut(connection.userId));
     this.#subscription = this.#connection.subscribe("tables", { ...this.#filters, ...options });
     this.#subscription.on("message", (message) => this.#changed(message));
     this.#subscription.on("gap", () => this.source instanceof PagedRows && this.source.touch());

@@ -208,12 +208,8 @@ export class PagedRows {
   /** Rows that did not change stay the same ones; those deleted stay where they were until their mark has faded. */
   #take(read, start, length) {
     const rows = read.slice(0, length).map((values) => this.#rowOf(values));
-    const ids = new Set(rows.map(({ id }) => id));
-    this.#rows.forEach((row, index) => {
-      if (row.mark?.op === "delete" && !ids.has(row.id)) rows.splice(Math.min(index, rows.length), 0, row);
-    });
     this.#start = start;
-    this.#rows = rows;
+    this.#rows = withDeleted(rows, this.#rows);
     this.#byId = new Map(rows.filter(({ id }) => id !== undefined).map((row) => [row.id, row]));
     this.#seen = start + read.length;
     if (read.length <= length && (read.length > 0 || start === 0)) this.#counted(start + read.length);
@@ -257,4 +253,17 @@ export class PagedRows {
     this.#isCounted = true;
     this.#counter.rows = rows;
   }
+}
+
+/** New rows with those of the old ones that are marked as deleted, each behind the row that it stood behind. */
+function withDeleted(rows, old) {
+  const ids = new Set(rows.map(({ id }) => id));
+  const behind = new Map();
+  let before;
+  for (const row of old) {
+    if (ids.has(row.id)) before = row.id;
+    else if (row.mark?.op === "delete") behind.set(before, [...(behind.get(before) ?? []), row]);
+  }
+  if (behind.size === 0) return rows;
+  return [...(behind.get(undefined) ?? []), ...rows.flatMap((row) => [row, ...(behind.get(row.id) ?? [])])];
 }

@@ -28,7 +28,7 @@ export function ownName() {
 }
 
 /** What connects without a name is called anonymous by the server. */
-const isNamed = ({ username }) => Boolean(username) && username !== "anonymous";
+export const isNamed = ({ username }) => Boolean(username) && username !== "anonymous";
 
 export function avatar({ userId, username }) {
   const initials = [...(username || "?").trim()].filter((letter, index, all) => index === 0 || all[index - 1] === " ").slice(0, 2).join("");
@@ -76,6 +76,22 @@ export class PeopleView {
     schedule(this.#draw);
   }
 
+  /** A line that says the same as before stays: it may have the focus. */
+  #drawList(people, line) {
+    const known = new Map([...this.#list.children].map((element) => [element.dataset.userId, element]));
+    const lines = people.map((person) => {
+      const fresh = line(person);
+      fresh.dataset.userId = person.userId;
+      const old = known.get(person.userId);
+      return old?.isEqualNode(fresh) ? old : fresh;
+    });
+    const kept = new Set(lines);
+    const focused = document.activeElement?.closest("[data-user-id]")?.dataset.userId;
+    for (const old of [...this.#list.children]) if (!kept.has(old)) old.remove();
+    lines.forEach((each, place) => this.#list.children[place] !== each && this.#list.insertBefore(each, this.#list.children[place] ?? null));
+    if (focused !== undefined && !this.#list.contains(document.activeElement)) lines.find(({ dataset }) => dataset.userId === focused)?.querySelector("a:last-of-type")?.focus();
+  }
+
   #draw = () => {
     const { presence, client } = this.#app;
     const isSelf = ({ userId }) => userId === client.userId;
@@ -86,19 +102,19 @@ export class PeopleView {
     const others = people.filter((person) => !isSelf(person));
     setText(this.#count, people.length > 0 ? `${plural(people.length, "person", "people")} connected` : "");
     setText(this.#nameless, nameless > 0 ? `And ${plural(nameless, "connection")} without a name: open tables, listeners, scripts.` : "");
-    this.#list.replaceChildren(
-      ...people.map((person) =>
-        el(
-          "li",
-          avatar(person),
-          el("div", el("b", person.username || "anonymous"), isSelf(person) && el("span.tag", "you"), el("p.quiet", isSelf(person) ? "This tab" : whereabouts(person, nameOf))),
-          el("time.quiet", { title: "joined" }, time(person.joinedAt)),
-        ),
-      ),
-    );
+    this.#drawList(people, (person) => {
+      const place = isSelf(person) ? el("span", "This tab") : whereabouts(person, nameOf);
+      return el(
+        "li",
+        avatar(person),
+        el("div", el("b", person.username || "anonymous"), isSelf(person) && el("span.tag", "you"), el("p.quiet", place)),
+        el("time.quiet", { title: "joined" }, time(person.joinedAt)),
+      );
+    });
     this.#initials.replaceChildren(
       ...others.slice(0, SHOWN_INITIALS).map((person) => Object.assign(avatar(person), { title: person.username })),
       others.length > SHOWN_INITIALS ? el("span.quiet", `+${others.length - SHOWN_INITIALS}`) : "",
+      el("span.quiet.all", `+${others.length}`), // instead of them, where the screen is narrow
     );
     this.#initials.setAttribute("aria-label", `${plural(others.length, "other person", "other people")} connected`);
     show(this.#initials, others.length > 0);

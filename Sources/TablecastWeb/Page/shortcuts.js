@@ -1,6 +1,7 @@
 // Keyboard shortcuts, and the dialog that lists them.
 
 import { el } from "./dom.js";
+import { recall, remember } from "./storage.js";
 
 const SHORTCUTS = [
   ["1 – 4", "Tables, Queries, Feed, People"],
@@ -16,6 +17,9 @@ const SHORTCUTS = [
   ["?", "This help"],
 ];
 
+/** Whoever speaks to the computer, or hits keys by accident, can switch them off (WCAG 2.1.4). */
+const SINGLE_KEYS = "single-keys";
+
 const ROUTES = { 1: "#/tables", 2: "#/queries", 3: "#/feed", 4: "#/people" };
 
 /** @param actions functions for `find`, `step(by)`, `toggleTab`, `run`, `escape`, `pause`, `theme`; those that return false were not meant */
@@ -24,10 +28,10 @@ export function installShortcuts(actions) {
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return act(event, actions.run);
     if (event.key === "Escape") return actions.escape(event);
-    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || !isForThePage(event.target) || !recall(SINGLE_KEYS, true)) return;
     if (ROUTES[event.key]) return act(event, () => void (location.hash = ROUTES[event.key]));
     const keys = { "/": actions.find, j: () => actions.step(1), k: () => actions.step(-1), s: actions.toggleTab, t: actions.theme, "?": showHelp, " ": actions.pause };
-    if (event.key === " " && event.target.closest("button, a, summary, label")) return;
+    if (event.key === " " && event.target.closest("a")) return;
     if (keys[event.key]) act(event, keys[event.key]);
   });
 }
@@ -36,16 +40,19 @@ function act(event, action) {
   if (action() !== false) event.preventDefault();
 }
 
-const isTyping = (target) => target.closest?.("input, textarea, select, [contenteditable]") !== null;
+/** Not what is typed into a field, nor what a button in focus may be meant to hear. */
+const isForThePage = (target) => !target.closest?.("input, textarea, select, button, summary, label, [contenteditable]");
 
 export function showHelp() {
   const close = el("button.primary", { type: "button", onclick: () => dialog.close() }, "Close");
+  const singleKeys = el("input", { type: "checkbox", checked: recall(SINGLE_KEYS, true), onchange: () => remember(SINGLE_KEYS, singleKeys.checked) });
   const keys = (text) => text.split(/(\s+|–)/).map((part) => (/^\s*$|–/.test(part) ? part : el("kbd", part)));
   const dialog = el(
     "dialog.help",
     { "aria-label": "Keyboard shortcuts", onclose: () => dialog.remove() },
     el("header", el("h2", "Keyboard shortcuts")),
     el("dl.details", SHORTCUTS.map(([key, what]) => [el("dt", keys(key)), el("dd", what)]).flat()),
+    el("label.check.single-keys", singleKeys, "Shortcuts of a single letter, digit or sign"),
     el("footer", el("a.link", { href: "/tablecast.js" }, "JavaScript client"), el("a.link", { href: "/tablecast.d.ts" }, "its types"), close),
   );
   document.body.append(dialog);

@@ -174,7 +174,7 @@ export class TableView {
       this.#columns = source.columns.slice(0, MOST_COLUMNS).map((name) => columnOf(this.#table.description, name));
     }
     this.#rows.draw({ columns: this.#columns, rows, first, sort: source.sort, keyOf: (row) => source.keyOf(row), cursors: this.#cursors() });
-    this.#pager.draw({ page: this.#page, pages, first, shown: rows.length, total: source.total, about });
+    this.#pager.draw({ page: this.#page, pages, first, shown: Math.min(rows.length, PAGE_ROWS), total: source.total, about });
     this.#changes.draw();
   };
 

@@ -78,12 +78,26 @@ export class TablesView {
   #changed = () => schedule(this.#draw);
 
   #draw = () => {
-    const { tables, loaded } = this.#app.catalog;
+    const { catalog } = this.#app;
     const wanted = this.#search.value.trim().toLowerCase();
-    const shown = [...tables.values()].filter(({ name }) => name.toLowerCase().includes(wanted)).slice(0, LISTED);
-    const names = new Set(shown.map(({ name }) => name));
+    if (catalog.listVersion !== this.#listed || wanted !== this.#wanted) {
+      this.#listed = catalog.listVersion;
+      this.#wanted = wanted;
+      this.#drawList(catalog, wanted);
+    }
+    for (const [name, item] of this.#items) item.draw(name === this.#table.name);
+    if (!this.#overview.element.hidden) this.#overview.draw();
+  };
+
+  #listed;
+  #wanted;
+
+  #drawList({ tables, loaded }, wanted) {
+    const found = [...tables.values()].filter(({ name }) => name.toLowerCase().includes(wanted));
+    const shown = found.slice(0, LISTED);
+    const listed = new Set(shown);
     for (const [name, item] of this.#items) {
-      if (names.has(name)) continue;
+      if (listed.has(item.table) && item.table.name === name) continue;
       item.element.remove();
       this.#items.delete(name);
     }
@@ -91,25 +105,26 @@ export class TablesView {
       let item = this.#items.get(table.name);
       if (!item) this.#items.set(table.name, (item = new TableItem(table)));
       if (this.#list.children[place] !== item.element) this.#list.insertBefore(item.element, this.#list.children[place] ?? null);
-      item.draw(table.name === this.#table.name);
     });
-    show(this.#empty, loaded && shown.length === 0);
-    setText(this.#empty, tables.size === 0 ? "The database has no tables yet. Create one under Queries." : "No table is called that.");
-    if (!this.#overview.element.hidden) this.#overview.draw();
-  };
+    const rest = found.length - shown.length;
+    show(this.#empty, loaded && (shown.length === 0 || rest > 0));
+    const none = tables.size === 0 ? "The database has no tables yet. Create one under Queries." : "No table is called that.";
+    setText(this.#empty, rest > 0 ? `And ${count(rest)} more: find them by their names.` : none);
+  }
 }
 
 class TableItem {
-  #table;
+  table;
+  #isOpen = false;
   #count = el("span.count");
   #sparkline;
   #delta = el("span.delta");
   #link;
   #changedAt;
-  #rows;
+  #rows = null; // nothing was drawn yet
 
   constructor(table) {
-    this.#table = table;
+    this.table = table;
     this.#sparkline = new Sparkline(table.activity, 72, 20);
     this.#changedAt = table.changedAt;
     this.#link = el(
@@ -124,11 +139,18 @@ class TableItem {
     this.element = el("li", this.#link);
   }
 
+  #open(isOpen) {
+    this.#isOpen = isOpen;
+    if (!isOpen) return this.#link.removeAttribute("aria-current");
+    this.#link.setAttribute("aria-current", "page");
+    this.element.scrollIntoView({ block: "nearest" });
+  }
+
+  /** Touches only what differs: this runs for every table in every frame in which anything changed. */
   draw(isOpen) {
-    const { rows, changedAt, changedBy, inserted, updated, deleted } = this.#table;
-    if (isOpen) this.#link.setAttribute("aria-current", "page");
-    else this.#link.removeAttribute("aria-current");
-    if (rows !== this.#rows || this.#count.textContent === "") {
+    const { rows, changedAt, changedBy, inserted, updated, deleted } = this.table;
+    if (isOpen !== this.#isOpen) this.#open(isOpen);
+    if (rows !== this.#rows) {
       this.#rows = rows;
       setText(this.#count, rows === undefined ? "–" : compact(rows));
       this.#count.title = rows === undefined ? "" : plural(rows, "row");

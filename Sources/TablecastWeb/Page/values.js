@@ -9,13 +9,17 @@ export const field = (record, name) => (record && Object.hasOwn(record, name) ? 
 const rank = (value) =>
   value === null || value === undefined ? 0 : typeof value === "number" || typeof value === "bigint" ? 1 : typeof value === "string" ? 2 : 3;
 
-/** SQLite's order: NULL, numbers, text, blobs. */
-export function compareValues(left, right) {
+/** SQLite's order: NULL, numbers, text, blobs; text by a collation, `NOCASE` or `RTRIM`, where one is given. */
+export function compareValues(left, right, collation) {
   const ranks = rank(left) - rank(right);
   if (ranks !== 0 || rank(left) === 0) return ranks;
+  if (rank(left) === 2 && collation) return compareValues(folded(left, collation), folded(right, collation));
   if (rank(left) === 3) return compareValues(valueKey(left), valueKey(right));
   return left < right ? -1 : left > right ? 1 : 0;
 }
+
+/** NOCASE knows the letters of ASCII alone, RTRIM blanks alone. */
+const folded = (text, collation) => (collation === "NOCASE" ? text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : text.replace(/ +$/, ""));
 
 export function same(left, right) {
   return left === right || (rank(left) === rank(right) && valueKey(left) === valueKey(right));

@@ -26,6 +26,7 @@ export class VirtualTable {
   #version = 0;
   #active;
   #activeElement;
+  #isActiveNew = false;
 
   /** @param drawLine fills a `tr` for a row's index; the line is given as `{ element, index }` */
   constructor({ rowHeight, label, drawLine, className = "" }) {
@@ -76,6 +77,7 @@ export class VirtualTable {
 
   /** The row, and the cell of it, that the keyboard is at: `{ row, column }` or undefined. */
   set active(place) {
+    this.#isActiveNew ||= place?.row !== this.#active?.row || place?.column !== this.#active?.column;
     this.#active = place;
     this.#changed();
   }
@@ -193,9 +195,17 @@ export class VirtualTable {
       this.#activeElement = cell;
     }
     if (!cell) return this.element.removeAttribute("aria-activedescendant");
+    if (this.#isActiveNew && this.#active.column > 0) this.#revealAcross(cell);
+    this.#isActiveNew = false;
     cell.classList.add("active"); // its class may have been written anew
     cell.id = `${this.#id}-active`;
     this.element.setAttribute("aria-activedescendant", cell.id);
+  }
+
+  #revealAcross({ offsetLeft, offsetWidth }) {
+    const { scrollLeft, clientWidth } = this.element;
+    if (offsetLeft < scrollLeft) this.element.scrollLeft = offsetLeft;
+    else if (offsetLeft + offsetWidth > scrollLeft + clientWidth) this.element.scrollLeft = Math.min(offsetLeft, offsetLeft + offsetWidth - clientWidth);
   }
 
   #addLine() {

@@ -1,0 +1,101 @@
+"""Who uses the keyboard, a small screen, a large zoom, or no animations reaches everything."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from test_queries import ENDLESS, run, status
+from test_tables import row
+
+
+def test_the_focus_stays_where_the_work_is(music, visitors):
+    page = visitors.open(f"{music.url}/#/queries")
+    page.fill("#sql", ENDLESS)
+    page.get_by_role("button", name="Run").focus()
+    page.keyboard.press("Enter")
+    cancel = page.locator(".toolbar").get_by_role("button", name="Cancel")
+    expect(cancel).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(status(page)).to_contain_text("Cancelled")
+    expect(page.get_by_role("button", name="Run")).to_be_focused()
+    run(page, "SELECT 1 AS a; SELECT 2 AS b")
+    second = page.get_by_role("button", name="Statement 2")
+    second.focus()
+    page.keyboard.press("Enter")
+    expect(second).to_have_attribute("aria-pressed", "true")
+    expect(second).to_be_focused()
+
+
+def test_a_link_keeps_the_focus_while_its_person_moves(music, visitors):
+    ada = visitors.open(f"{music.url}/#/people", "Ada")
+    grace = visitors.open(f"{music.url}/#/queries", "Grace")
+    grace.fill("#sql", "SELECT 1")
+    link = ada.get_by_role("link", name="read along")
+    link.focus()
+    grace.fill("#sql", "SELECT 1,\n2")
+    expect(ada.locator(".people li", has_text="Grace")).to_contain_text("line 2")
+    expect(link).to_be_focused()
+
+
+def test_a_cell_of_a_result_is_reached_and_opened_by_the_keyboard(music, visitors):
+    page = visitors.open(f"{music.url}/#/queries")
+    run(page, "SELECT genre_id, name || '!' AS name FROM genre ORDER BY 1")
+    expect(status(page)).to_contain_text("10 rows")
+    page.locator(".results .virtual-scroller").focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    expect(page.get_by_role("dialog")).to_contain_text(re.compile(r"name.*Jazz!", re.S))
+    page.keyboard.press("Escape")
+    expect(page.locator(".results .virtual-scroller")).to_be_focused()
+
+
+def test_single_keys_leave_buttons_alone_and_can_be_switched_off(music, visitors):
+    page = visitors.open(music.url)
+    page.get_by_role("button", name="Theme").focus()
+    page.keyboard.press("2")
+    expect(page.locator("#view-tables")).to_be_visible()
+    page.locator("#help").click()
+    page.get_by_label("Shortcuts of a single letter").uncheck()
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("2")
+    page.keyboard.press("?")
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(page.locator("#view-tables")).to_be_visible()
+
+
+def test_the_title_says_where_one_is(music, visitors):
+    page = visitors.open(f"{music.url}/#/tables/genre/rows")
+    expect(page).to_have_title("genre · music.db · Tablecast")
+    page.keyboard.press("2")
+    expect(page).to_have_title("Queries · music.db · Tablecast")
+
+
+def test_marks_are_seen_without_animations(music, visitors):
+    page = visitors.open(f"{music.url}/#/tables/genre/rows", reduced_motion="reduce")
+    expect(row(page, "Jazz")).to_be_visible()
+    music.shell("INSERT INTO genre VALUES (77, 'Skronk'); UPDATE genre SET name = 'Folk!' WHERE genre_id = 1")
+    added = row(page, "77", "Skronk")
+    expect(added).to_have_class(re.compile("inserted"))
+    colour = "cell => getComputedStyle(cell).backgroundColor"
+    plain = row(page, "Jazz").locator("td").first.evaluate(colour)
+    assert added.locator("td").first.evaluate(colour) != plain
+    assert page.get_by_role("gridcell", name="Folk!", exact=True).evaluate(colour) != plain
+
+
+@pytest.mark.parametrize("width, height", [(640, 400), (844, 390), (320, 640)])
+def test_rows_have_room_on_small_screens(music, visitors, width, height):
+    others = [visitors.open(music.url, name) for name in ("Bo B", "Cy C", "Di D", "Ed E")]
+    page = visitors.open(f"{music.url}/#/tables/track/rows", viewport={"width": width, "height": height})
+    expect(page.locator(".rows tbody tr").first).to_be_visible()
+    expect(page.locator("#initials")).to_be_visible()
+    room = page.locator(".table-view .scroller").first.evaluate("element => element.clientHeight")
+    assert room >= 150, room
+    for route in ("#/tables/track/rows", "#/tables", "#/queries", "#/feed", "#/people"):
+        page.evaluate("route => { location.hash = route }", route)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, route
+        for name in ("Theme", "Connection"):
+            box = page.get_by_role("button", name=name, exact=True).bounding_box()
+            assert box["width"] >= 24 and box["x"] + box["width"] <= width, (route, name, box)
+    assert len(others) == 4
