@@ -48,6 +48,9 @@ final class SnapshotPins {
     /// How many frames of the log a checkpoint has already copied into the database file.
     var backfilledFrameCount: UInt32 { index.backfilledFrameCount }
 
+    /// Whether a checkpoint may be copying frames into the database file, or died over it.
+    var isBeingBackfilled: Bool { index.attemptedFrameCount != index.backfilledFrameCount }
+
     /// Pins the newest commit, besides the one that is pinned. Follow it with ``advance()`` or ``abandonNext()``.
     ///
     /// The snapshot of a read transaction cannot be asked for, so the header is read before and after its start and must

@@ -24,6 +24,7 @@ final class WALSession: WatchSession {
     private var repin = RepinPolicy()
     private var checkpoints: CheckpointPolicy
     private var stall: StallDetector
+    private var overwriting = OverwriteDetector()
     private var nextIdentityCheck: ContinuousClock.Instant
 
     /// Opens the file and pins its newest commit, from which on everything is reported.
@@ -53,6 +54,7 @@ final class WALSession: WatchSession {
         checkpoints = CheckpointPolicy(limits: limits)
         stall = StallDetector(limits: limits)
         nextIdentityCheck = .now + limits.identityInterval
+        _ = overwriting.isOverwritten(lookAtFile())
     }
 
     /// Lets go of everything.
@@ -270,6 +272,16 @@ final class WALSession: WatchSession {
         guard store.isDatabaseInPlace(pageCount: isComplete ? max(1, position.pageCount) : 1) else {
             throw .notADatabase(path: watched.path, reason: "it was written over or cut off while it was watched")
         }
-        return nil
+        return overwriting.isOverwritten(lookAtFile()) ? .fileReplaced : nil
+    }
+
+    /// Nil where a checkpoint may be writing the file.
+    private func lookAtFile() -> OverwriteDetector.Look? {
+        guard let header = pins.header(), !pins.isBeingBackfilled else { return nil }
+        let backfilled = pins.backfilledFrameCount
+        guard let stamp = FileStamp(path: watched.path), probe?.isHeldByOthers(.checkpoint) != true,
+            pins.header() == header, pins.backfilledFrameCount == backfilled, !pins.isBeingBackfilled
+        else { return nil }
+        return .init(header: header, backfilledFrameCount: backfilled, stamp: stamp)
     }
 }

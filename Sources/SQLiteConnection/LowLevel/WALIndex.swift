@@ -29,4 +29,8 @@ package struct WALIndex {
 
     /// How many frames of the log a checkpoint has already copied into the database file (`nBackfill`).
     package var backfilledFrameCount: UInt32 { csqlite_wal_index_word(memory, 24) }
+
+    /// How many frames a checkpoint has meant to copy, successful or not (`nBackfillAttempted`): more than
+    /// ``backfilledFrameCount`` while one is at work. SQLite before 3.11 leaves it at 0.
+    package var attemptedFrameCount: UInt32 { csqlite_wal_index_word(memory, 32) }
 }

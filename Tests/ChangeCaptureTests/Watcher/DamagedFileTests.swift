@@ -62,6 +62,26 @@ import Testing
         _ = try recover(journalMode) { #expect(truncate($0, 4096) == 0) }
     }
 
+    @Test func `a database copied over a watched one in place begins a new epoch`() throws {
+        // As long as the other, and committed to as often: nothing in its header is different.
+        let database = try TemporaryDatabase("CREATE TABLE t(a); INSERT INTO t VALUES(1)")
+        let other = try TemporaryDatabase("CREATE TABLE t(a); INSERT INTO t VALUES(2)")
+        var limits = WatcherLimits()
+        limits.identityInterval = .milliseconds(20)
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log, limits: limits)
+        try watcher.start()
+        defer { watcher.stop() }
+        try write(Data(contentsOf: URL(fileURLWithPath: other.path)), over: database.path)
+        #expect(log.wait { if case .epochChanged = $0 { true } else { false } })
+        let writer = try Connection(path: database.path, mode: .readWrite)
+        writer.setBusyTimeout(.seconds(10))
+        try writer.execute("UPDATE t SET a = 3")
+        #expect(log.waitForTransactions(1))
+        let rows = log.transactions[0].changes.events.compactMap { if case .rows(let rows) = $0 { rows } else { nil } }
+        #expect(rows.first?.rows.first?.before?.values == [.integer(2)])
+    }
+
     @Test(arguments: ["-wal", "-shm"]) func `a log that somebody deletes begins a new epoch`(suffix: String) throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let log = EventLog()

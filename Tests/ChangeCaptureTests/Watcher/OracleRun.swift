@@ -53,7 +53,14 @@ struct OracleRun {
         self.seed = test.name.utf8.reduce(seed) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 } >> 32 ^ seed
     }
 
-    func run(limits: WatcherLimits = WatcherLimits()) throws -> Outcome {
+    /// Looks at the file far more often than usual: whatever writers and checkpoints do to it, it is the same one.
+    private static var limits: WatcherLimits {
+        var limits = WatcherLimits()
+        limits.identityInterval = .milliseconds(1)
+        return limits
+    }
+
+    func run(limits: WatcherLimits = Self.limits) throws -> Outcome {
         let database = try TemporaryDatabase()
         let path = database.path
         let created = try ForeignWriterProcess(path, ["mode=create"] + test.database).finish()

@@ -1,3 +1,4 @@
+import SQLiteConnection
 import Testing
 
 @testable import ChangeCapture
@@ -100,5 +101,27 @@ import Testing
         var detector = StallDetector(limits: WatcherLimits())
         #expect(detector.shouldProbe(status(10, copied: 10), at: start) == false)
         #expect(detector.shouldProbe(status(10, copied: 3, databaseOnly: true), at: start) == false)
+    }
+
+    @Test func `a file is written over when it changed and no commit or checkpoint can have done it`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let longer = try TemporaryDatabase("CREATE TABLE t(a); CREATE TABLE u(a)")
+        let header = try #require(Fixture.bytes("three-commits.db-shm").withUnsafeBytes { WALIndexHeader(pair: $0) })
+        var next = header
+        next.maxFrame += 1
+        let (before, after) = try (#require(FileStamp(path: database.path)), #require(FileStamp(path: longer.path)))
+        func look(_ header: WALIndexHeader, copied: UInt32, _ stamp: FileStamp) -> OverwriteDetector.Look {
+            .init(header: header, backfilledFrameCount: copied, stamp: stamp)
+        }
+        func isOverwritten(_ looks: OverwriteDetector.Look?...) -> [Bool] {
+            var detector = OverwriteDetector()
+            return looks.map { detector.isOverwritten($0) }
+        }
+        let first = look(header, copied: 2, before)
+        #expect(isOverwritten(first, first) == [false, false])
+        #expect(isOverwritten(first, look(header, copied: 2, after)) == [false, true])
+        #expect(isOverwritten(first, look(header, copied: 3, after)) == [false, false])
+        #expect(isOverwritten(first, look(next, copied: 2, after)) == [false, false])
+        #expect(isOverwritten(first, nil, look(header, copied: 2, after)) == [false, false, false])
     }
 }
