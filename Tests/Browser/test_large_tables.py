@@ -33,6 +33,28 @@ def test_the_number_of_rows_follows_what_is_written(big, visitors):
     expect(item(page, "big").locator(".count")).to_have_attribute("title", "10,600 rows")
 
 
+def test_an_estimate_gives_way_to_a_count(big, visitors):
+    big.shell("DELETE FROM big WHERE i % 30 = 0")
+    for _ in range(2):
+        page = visitors.open(f"{big.url}/#/tables/big/rows")
+        expect(title(page)).to_have_text("29,000 rows")
+        expect(item(page, "big").locator(".count")).to_have_attribute("title", "29,000 rows")
+        expect(page.locator(".pages")).to_have_text("of 290")
+
+
+def test_the_order_stays_when_the_columns_change(big, visitors):
+    page = visitors.open(f"{big.url}/#/tables/big/rows")
+    header = page.get_by_role("columnheader", name=re.compile("^side"))
+    header.get_by_role("button").dblclick()
+    expect(header).to_have_attribute("aria-sort", "descending")
+    big.shell("ALTER TABLE big DROP COLUMN label")
+    expect(page.get_by_role("columnheader")).to_have_count(3)
+    expect(header).to_have_attribute("aria-sort", "descending")
+    big.shell("ALTER TABLE big DROP COLUMN side")
+    expect(page.get_by_role("columnheader")).to_have_count(2)
+    expect(row(page, "1")).to_be_visible()
+
+
 def test_changes_are_marked_and_listed_with_their_author(big, visitors):
     page = visitors.open(f"{big.url}/#/tables/big/rows")
     expect(row(page, "row 3")).to_be_visible()

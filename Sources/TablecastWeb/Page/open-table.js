@@ -81,6 +81,7 @@ export class OpenTable {
   /** The list of tables is new, and has estimates where this knows the number. */
   tellCount() {
     if (this.source instanceof LiveRows) this.#app.catalog.counted(this.name, this.source.count, this.#position);
+    else this.source?.recount();
   }
 
   #say(message) {
@@ -126,9 +127,7 @@ export class OpenTable {
   }
 
   #hold(source, position) {
-    const { sort } = this.source ?? source;
-    source.sortBy(sort.column, sort.descending);
-    this.source = source;
+    this.#replaceSource(source);
     this.#position = position;
     this.tellCount();
     this.#hooks.onchange();
@@ -145,15 +144,14 @@ export class OpenTable {
         catalog.counted(name, rows);
       },
     };
-    const { sort } = this.source ?? { sort: { column: undefined, descending: false } };
-    this.source = new PagedRows(client, name, {
+    const source = new PagedRows(client, name, {
       columns: this.#columnNames,
       key: this.tellsChanges ? primaryKey(this.description) : [],
       hasRowid: this.tellsChanges && !this.description.withoutRowid,
       counter: this.tellsChanges ? counter : { rows: undefined },
     });
-    this.source.sortBy(sort.column, sort.descending);
-    this.source.onchange = () => this.#hooks.onchange();
+    source.onchange = () => this.#hooks.onchange();
+    this.#replaceSource(source);
     if (this.tellsChanges && !this.#subscription) this.#subscribe();
     this.#hooks.onchange();
   }
@@ -162,6 +160,14 @@ export class OpenTable {
   #outgrown() {
     this.#subscription.update(this.#filters);
     this.#readByPage();
+  }
+
+  /** In the same order as before, if there still is a column of that name. */
+  #replaceSource(source) {
+    const { columns, sort } = this.source ?? source;
+    const column = source.columns.indexOf(columns[sort.column]);
+    if (column >= 0) source.sortBy(column, sort.descending);
+    this.source = source;
   }
 
   get #filters() {

@@ -66,7 +66,7 @@ export class PagedRows {
 
   /** Rows to show, as far as that is known. */
   get total() {
-    return Math.max(this.#counter.rows ?? 0, this.#isCounted ? 0 : this.#seen);
+    return this.#isCounted && this.#counter.rows !== undefined ? this.#counter.rows : Math.max(this.#counter.rows ?? 0, this.#seen);
   }
 
   get count() {
@@ -110,6 +110,12 @@ export class PagedRows {
   touch() {
     this.#readSoon(REFRESH_MS);
     this.#countSoon(RECOUNT_MS);
+  }
+
+  /** What was counted has been overwritten by an estimate. */
+  recount() {
+    this.#isCounted = false;
+    this.#countSoon(0);
   }
 
   /** Marks what one change did to the page. */
