@@ -33,6 +33,8 @@ public enum EpochReason: Sendable, Hashable, CustomStringConvertible {
     case logDeleted
     /// The file was gone or locked, and nobody saw what happened to it meanwhile.
     case reopened
+    /// A file with a rollback journal was too large for its rows to be told, and is not any more.
+    case shrunk
     /// The journal mode changed while it was watched.
     case journalModeChanged(String)
     /// After a crash SQLite recovered the log to an earlier commit than the last one reported.
@@ -45,6 +47,7 @@ public enum EpochReason: Sendable, Hashable, CustomStringConvertible {
         case .fileReplaced: "the database file was replaced"
         case .logDeleted: "somebody deleted the -wal or the -shm file while it was in use"
         case .reopened: "the database was not watched for a while"
+        case .shrunk: "the database has become small enough to be compared row by row"
         case .journalModeChanged(let mode): "the journal mode changed to \(mode)"
         case .recovered: "the write-ahead log was recovered to an earlier commit"
         case .undecodable(let reason): "a change could not be decoded: \(reason)"

@@ -3,8 +3,9 @@ import SQLiteConnection
 /// Follows a database file with a rollback journal.
 ///
 /// Such a file keeps no old images that a reader could look at after the commit, so a small database is compared with a
-/// private copy, and of a larger one is said only that it changed. What is reported is right at each moment that was seen;
-/// commits that follow one another quickly are seen as one.
+/// private copy, and of a larger one is said only that it changed. A file that grows past the limit loses its copy; one that
+/// has shrunk well below it begins a new session, with a copy. What is reported is right at each moment that was seen; commits
+/// that follow one another quickly are seen as one.
 final class RollbackSession: WatchSession {
     private let watched: WatchedFile
     /// Holds the lock that keeps writers out while pages are read.
@@ -13,6 +14,7 @@ final class RollbackSession: WatchSession {
     /// As of what was reported last.
     private var state: FileState
     private var shadow: (copy: ShadowCopy, capture: CommitCapture)?
+    private let limit: ShadowLimit
     private var failedScans = 0
     private static let maxFailedScans = 3
     /// A writer keeps the file to itself, and that was said.
@@ -24,6 +26,7 @@ final class RollbackSession: WatchSession {
     init(_ watched: WatchedFile) throws(WatchError) {
         self.watched = watched
         let limits = watched.limits
+        let limit = ShadowLimit(maxBytes: limits.maxShadowBytes)
         let reader: PinConnection
         let schemaConnection: Connection
         do throws(SQLiteError) {
@@ -38,9 +41,10 @@ final class RollbackSession: WatchSession {
         defer { reader.end() }
         self.reader = reader
         self.schemaConnection = schemaConnection
+        self.limit = limit
         let opening = try WatchError.wrap { () throws(SQLiteError) in
             let state = try FileState(watched.file)
-            let isSmall = try watched.file.byteCount() <= Int64(limits.maxShadowBytes)
+            let isSmall = !limit.isExceeded(by: state)
             return (
                 state: state,
                 schema: try SchemaSnapshot.load(from: schemaConnection),
@@ -120,6 +124,7 @@ final class RollbackSession: WatchSession {
     private func report(_ copy: ShadowCopy, _ capture: CommitCapture) throws(WatchError) -> SessionEnd? {
         guard let (now, changes) = try compare(with: copy) else { return nil }
         if let end = try breach(now) { return end }
+        if limit.isExceeded(by: now) { return try outgrow(copy) }
         let after = ShadowReader(copy: copy, changes: changes)
         let changeSet = try capture.changes(
             pages: Array(changes.pages.keys),
@@ -154,8 +159,8 @@ final class RollbackSession: WatchSession {
                     failedScans += 1
                     return nil
                 }
-            } else if now == state || now.isOfAnotherLayout(than: state) {
-                // Rolled back meanwhile; or nothing that could be compared.
+            } else if now == state || now.isOfAnotherLayout(than: state) || limit.isExceeded(by: now) {
+                // Rolled back meanwhile; or nothing that could be compared, or should be.
                 return now == state ? nil : (now, changes)
             }
             let isPatient = failedScans < Self.maxFailedScans
@@ -170,6 +175,25 @@ final class RollbackSession: WatchSession {
         }
         failedScans = 0
         return found.map { ($0.now, $0.changes) }
+    }
+
+    /// Lets go of the copy of a file that has become too large for one.
+    private func outgrow(_ copy: ShadowCopy) throws(WatchError) -> SessionEnd? {
+        // As of what was reported last: the one that was read at the start is not any more.
+        schema = try WatchError.wrap { () throws(SQLiteError) in
+            let cursor = try SnapshotCursor(ShadowReader(copy: copy, changes: nil))
+            return try SchemaSnapshot.load(from: cursor.connection)
+        }
+        shadow = nil
+        watched.delivery.send(
+            .notice(
+                """
+                \(watched.path) has grown past \(limit.megabytes) MB: of a commit of another process is said from now on that \
+                rows may have changed, and not which. In WAL mode each is reported; switch with: PRAGMA journal_mode=WAL
+                """
+            )
+        )
+        return try reportUnknown()
     }
 
     /// Of a file above the limit: the schema is compared, and of rows is said that any may have changed.
@@ -187,7 +211,7 @@ final class RollbackSession: WatchSession {
             (try? readState()) == now
         }
         state = now
-        return nil
+        return limit.allowsCopyAgain(of: now) ? .shrunk : nil
     }
 
     /// The schema as of one commit; nil while a writer is at work, or when it took back what it had begun.

@@ -11,6 +11,8 @@ enum SessionEnd: Equatable {
     case fileReplaced
     /// Somebody who does not use SQLite deleted the log or its index.
     case logDeleted
+    /// The file was too large to be compared and is not any more.
+    case shrunk
     /// Somebody changed it to this one.
     case journalModeChanged(String)
 
@@ -21,6 +23,7 @@ enum SessionEnd: Equatable {
         case .fileGone: .reopened
         case .fileReplaced: .fileReplaced
         case .logDeleted: .logDeleted
+        case .shrunk: .shrunk
         case .journalModeChanged(let mode): .journalModeChanged(mode)
         }
     }

@@ -161,6 +161,31 @@ import Testing
         #expect(log.wait { $0.inserted(2) })
     }
 
+    @Test func `a file that grows too large loses its private copy, and gets one again when it has shrunk`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)", journalMode: "delete")
+        var limits = WatcherLimits()
+        limits.maxShadowBytes = 100_000
+        let log = EventLog()
+        let watcher = try watch(database, log, limits)
+        defer { watcher.stop() }
+        let writer = try connect(database)
+        try writer.execute("BEGIN; CREATE TABLE u(a); INSERT INTO t VALUES(1); COMMIT")
+        #expect(log.wait { $0.inserted(1) })
+        try writer.execute("INSERT INTO t VALUES(zeroblob(200000))")
+        #expect(log.waitForTransactions(2))
+        #expect(log.all.contains { $0.hasNotice(containing: "has grown past") })
+        let unknown = log.transactions[1].changes.events.map { event in
+            // The schema is as it was told already.
+            if case .rows(let rows) = event { rows.countsAreKnown ? "rows" : "unknown" } else { "schema" }
+        }
+        #expect(unknown == ["unknown", "unknown"])
+        #expect(!log.all.contains { $0.isEpoch(.shrunk) })
+        try writer.execute("DELETE FROM t WHERE a <> 1; VACUUM")
+        #expect(log.wait { $0.isEpoch(.shrunk) })
+        try writer.execute("INSERT INTO t VALUES(2)")
+        #expect(log.wait { $0.inserted(2) })
+    }
+
     @Test func `an exclusive owner is waited for, and said so`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let owner = try connect(database)
