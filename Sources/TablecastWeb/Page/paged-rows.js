@@ -37,6 +37,8 @@ export class PagedRows {
   #marks = new Map();
   #range = { start: 0, length: 0 };
   #sort = { column: undefined, descending: false };
+  /** Whether another page, or another order, is being read than the one that is shown. */
+  isTurning = true;
   #reading;
   #isDue = false;
   #refresh;
@@ -162,6 +164,7 @@ export class PagedRows {
 
   /** Another page, or another order: what is being read is of no use any more. */
   #turn() {
+    this.isTurning = true;
     this.#reading?.abort();
     this.#reading = undefined;
     this.#isDue = false;
@@ -199,6 +202,7 @@ export class PagedRows {
       this.error = error;
     }
     this.#reading = undefined;
+    this.isTurning = false;
     const took = performance.now() - began;
     if (this.#isDue) this.#readSoon(Math.max(REFRESH_MS, READING_SHARE * took));
     this.#isDue = false;

@@ -168,13 +168,15 @@ export class TableView {
     const first = source.start ?? this.#page * PAGE_ROWS;
     const about = ABOUT[source.precision];
     const kind = this.#table.description.kind === "view" ? " · a view, read again whenever a table changes" : this.#table.tellsChanges ? "" : " · read again whenever something changes";
-    setText(this.#count, `${about}${plural(source.count, "row")}${kind}`);
+    const isUnread = source.isTurning && rows.length === 0;
+    setText(this.#count, isUnread ? "Reading…" : `${about}${plural(source.count, "row")}${kind}`);
+    this.#scroller.setAttribute("aria-busy", String(source.isTurning ?? false));
     if (this.#drawn === undefined || !areEqual(this.#drawn, source.columns)) {
       this.#drawn = source.columns;
       this.#columns = source.columns.slice(0, MOST_COLUMNS).map((name) => columnOf(this.#table.description, name));
     }
     this.#rows.draw({ columns: this.#columns, rows, first, sort: source.sort, keyOf: (row) => source.keyOf(row), cursors: this.#cursors() });
-    this.#pager.draw({ page: this.#page, pages, first, shown: Math.min(rows.length, PAGE_ROWS), total: source.total, about });
+    if (!isUnread) this.#pager.draw({ page: this.#page, pages, first, shown: Math.min(rows.length, PAGE_ROWS), total: source.total, about });
     this.#changes.draw();
   };
 

@@ -92,18 +92,33 @@ export class TablesView {
   #listed;
   #wanted;
 
+  #itemOf = new WeakMap();
+  /** Of hundreds of tables only those in sight are kept up to date. */
+  #sight = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) this.#itemOf.get(target).isInSight = isIntersecting;
+      this.#changed();
+    },
+    { rootMargin: "100px" },
+  );
+
   #drawList({ tables, loaded }, wanted) {
     const found = [...tables.values()].filter(({ name }) => name.toLowerCase().includes(wanted));
     const shown = found.slice(0, LISTED);
     const listed = new Set(shown);
     for (const [name, item] of this.#items) {
       if (listed.has(item.table) && item.table.name === name) continue;
+      this.#sight.unobserve(item.element);
       item.element.remove();
       this.#items.delete(name);
     }
     shown.forEach((table, place) => {
       let item = this.#items.get(table.name);
-      if (!item) this.#items.set(table.name, (item = new TableItem(table)));
+      if (!item) {
+        this.#items.set(table.name, (item = new TableItem(table)));
+        this.#itemOf.set(item.element, item);
+        this.#sight.observe(item.element);
+      }
       if (this.#list.children[place] !== item.element) this.#list.insertBefore(item.element, this.#list.children[place] ?? null);
     });
     const rest = found.length - shown.length;
@@ -115,6 +130,7 @@ export class TablesView {
 
 class TableItem {
   table;
+  isInSight = false;
   #isOpen = false;
   #count = el("span.count");
   #sparkline;
@@ -150,6 +166,7 @@ class TableItem {
   draw(isOpen) {
     const { rows, changedAt, changedBy, inserted, updated, deleted } = this.table;
     if (isOpen !== this.#isOpen) this.#open(isOpen);
+    if (!this.isInSight) return;
     if (rows !== this.#rows) {
       this.#rows = rows;
       setText(this.#count, rows === undefined ? "–" : compact(rows));
