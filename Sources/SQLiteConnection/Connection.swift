@@ -96,7 +96,11 @@ package final class Connection {
     /// Rows changed since the connection was opened, triggers and foreign keys included.
     package var totalChanges: Int64 { sqlite3_total_changes64(handle) }
 
-    package var lastInsertRowid: Int64 { sqlite3_last_insert_rowid(handle) }
+    /// What `last_insert_rowid()` returns.
+    package var lastInsertRowid: Int64 {
+        get { sqlite3_last_insert_rowid(handle) }
+        set { sqlite3_set_last_insert_rowid(handle, newValue) }
+    }
 
     /// Whether the main database cannot be written, be it by mode or by the file's permissions.
     package var isReadOnly: Bool { sqlite3_db_readonly(handle, "main") == 1 }

@@ -112,6 +112,9 @@ package struct Statement: ~Copyable {
     /// elsewhere, such as `ATTACH` ([sqlite3_stmt_readonly](https://sqlite.org/c3ref/stmt_readonly.html)).
     package var isReadOnly: Bool { sqlite3_stmt_readonly(handle) != 0 }
 
+    /// Whether running it can change the database file: that of `EXPLAIN DELETE` cannot.
+    package var writes: Bool { !isReadOnly && explainLevel == 0 }
+
     /// 0 for an ordinary statement, 1 for `EXPLAIN`, 2 for `EXPLAIN QUERY PLAN`.
     package var explainLevel: Int { Int(sqlite3_stmt_isexplain(handle)) }
 

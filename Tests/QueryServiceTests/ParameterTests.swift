@@ -38,6 +38,7 @@ struct ParameterTests {
             ("SELECT :a", .named([("a", .null), ("b", .null)]), "named b"),
             ("SELECT ?", .named([("a", .null)]), "has no name"),
             ("SELECT 1; SELECT ?", .positional([]), "?1"),
+            ("SELECT :a", .named([(":a", .null), ("a", .null)]), "two values for parameter :a"),
         ]
     )
     func `a wrong parameter is an error that names it`(sql: String, parameters: QueryParameters, text: String)
@@ -47,6 +48,21 @@ struct ParameterTests {
         let failure = await harness.run(sql, parameters).end.failure
         #expect(failure?.code == .sqlError)
         #expect(failure?.message.contains(text) == true, "\(failure?.message ?? "it ran")")
+    }
+
+    @Test(
+        arguments: [
+            "SELECT 1; SELECT :no", "DELETE FROM t; SELECT :no", "SELECT 1; SELECT * FROM nowhere",
+            "DELETE FROM t; SELECT * FROM nowhere", "DELETE FROM t; ATTACH '' AS b",
+        ]
+    )
+    func `a statement of a script that cannot run is found at its byte`(sql: String) async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        let failure = await harness.run(sql).end.failure
+        let start = sql.utf8.count - sql.split(separator: "; ")[1].utf8.count
+        #expect(failure?.statementIndex == 1)
+        // Where SQLite knows better, within the statement.
+        #expect(failure?.offset.map { $0 >= start } == true, "\(failure?.message ?? "")")
     }
 
     @Test func `a value too many is found before anything is written`() async throws {

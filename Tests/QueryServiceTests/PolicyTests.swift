@@ -37,7 +37,7 @@ struct PolicyTests {
             "DROP TABLE t",
             "CREATE TEMP TABLE u(v)", "ALTER TABLE t ADD COLUMN w", "REINDEX", "ANALYZE",
             "PRAGMA user_version = 1", "PRAGMA foreign_keys = ON", "PRAGMA optimize", "SELECT 1; DELETE FROM t",
-            "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x", "EXPLAIN DELETE FROM t", "BEGIN", "SAVEPOINT a",
+            "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x", "BEGIN", "SAVEPOINT a",
             "BEGIN; SELECT 1; COMMIT",
         ]
     )
@@ -51,7 +51,9 @@ struct PolicyTests {
             "SELECT * FROM t", "PRAGMA table_info(t)", "PRAGMA user_version", "EXPLAIN SELECT 1",
             "PRAGMA integrity_check",
             "SELECT * FROM pragma_table_info('t')", "SELECT name FROM sqlite_schema", "PRAGMA foreign_keys",
-            "SELECT * FROM f WHERE f MATCH 'a'", "SELECT * FROM r",
+            "SELECT * FROM f WHERE f MATCH 'a'", "SELECT * FROM r", "EXPLAIN DELETE FROM t",
+            "EXPLAIN QUERY PLAN UPDATE t SET v = 1",
+            "SELECT 1; EXPLAIN INSERT INTO t VALUES (1)",
         ]
     )
     func `a read-only policy allows reading`(sql: String) async throws {
@@ -91,6 +93,9 @@ struct PolicyTests {
             "INSERT INTO open SELECT v FROM secret", "INSERT INTO log VALUES (1)", "DELETE FROM secret",
             "CREATE VIEW w AS SELECT * FROM secret", "CREATE TEMP TABLE w AS SELECT * FROM secret",
             "CREATE TABLE x(v)", "INSERT INTO trapped VALUES (1)", "UPDATE readable SET v = 1",
+            "SELECT count(*) FROM secret",
+            "WITH c AS (SELECT * FROM secret) SELECT count(*) FROM c", "SELECT count(*) FROM sqlite_master",
+            "SELECT count(*) FROM pragma_table_list", "SELECT count(*) FROM dbstat",
         ]
     )
     func `a list of tables holds through views, triggers and subqueries`(sql: String) async throws {
@@ -110,6 +115,33 @@ struct PolicyTests {
         #expect(await harness.run(sql) { $0.policy = policy }.end.failure?.code == .notAuthorized)
     }
 
+    @Test(
+        arguments: [
+            "WITH c AS (SELECT 1 AS x) SELECT count(*) FROM c", "WITH c AS (SELECT v FROM open) SELECT * FROM c",
+            "SELECT count(*) FROM (SELECT v FROM open) AS s", "SELECT value FROM json_each('[1, 2]')",
+            "SELECT count(*) FROM json_tree('[1, 2]')", "SELECT * FROM f WHERE f MATCH 'a'",
+            "WITH RECURSIVE c(n) AS (SELECT 1 UNION SELECT 2) SELECT n FROM c",
+        ]
+    )
+    func `a list of tables leaves what is no table alone`(sql: String) async throws {
+        let harness = try Harness("CREATE TABLE open(v); CREATE TABLE secret(v); CREATE VIRTUAL TABLE f USING fts5(a)")
+        let readable: TableNames = ["open", "f", "f_data", "f_idx", "f_content", "f_docsize", "f_config"]
+        let end = await harness.run(sql) { $0.policy = SQLPolicy(level: .readOnly, readableTables: readable) }.end
+        #expect(end.outcome != nil, "\(end)")
+    }
+
+    @Test(
+        arguments: [
+            ("PRAGMA optimize", "the access is read-only: PRAGMA optimize is not allowed"),
+            ("PRAGMA user_version = 1", "the access is read-only: PRAGMA user_version with a value is not allowed"),
+        ]
+    )
+    func `a refused PRAGMA is called by what it does`(sql: String, message: String) async throws {
+        let harness = try Harness()
+        let failure = await harness.run(sql) { $0.policy = .readOnly }.end.failure
+        #expect(failure?.message.hasPrefix(message) == true, "\(failure?.message ?? "")")
+    }
+
     @Test func `a hostile schema gains nothing`() async throws {
         let harness = try Harness(
             """
@@ -119,8 +151,8 @@ struct PolicyTests {
             CREATE TRIGGER evil AFTER INSERT ON t WHEN new.v = 1 BEGIN SELECT load_extension('x'); END;
             """
         )
-        #expect(await harness.run("SELECT * FROM bad") { $0.policy = .admin }.end.failure != nil)
-        #expect(await harness.run("SELECT * FROM old") { $0.policy = .admin }.end.failure != nil)
+        #expect(await harness.run("SELECT * FROM bad") { $0.policy = .admin }.end.failure?.code == .notAuthorized)
+        #expect(await harness.run("SELECT * FROM old") { $0.policy = .admin }.end.failure?.code == .notAuthorized)
         #expect(await harness.run("INSERT INTO t VALUES (1)") { $0.policy = .admin }.end.failure != nil)
     }
 

@@ -76,6 +76,34 @@ struct RunningTests {
         #expect(try harness.database.query("SELECT count(*) FROM t") == [[.integer(1)]])
     }
 
+    @Test(arguments: [true, false])
+    func `what OR FAIL has done stays where the request is not to be atomic`(atomic: Bool) async throws {
+        let harness = try Harness("CREATE TABLE t(v UNIQUE)")
+        let end = await harness.run("INSERT OR FAIL INTO t VALUES (1), (2), (1), (3)") { $0.atomic = atomic }.end
+        #expect(end.failure?.code == .constraint)
+        #expect(try harness.database.query("SELECT count(*) FROM t") == [[.integer(atomic ? 0 : 2)]])
+        #expect(harness.commits.all.count == (atomic ? 0 : 1))
+    }
+
+    @Test func `last_insert_rowid tells nobody of another client's rows`() async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        await harness.run("INSERT INTO t VALUES (1)")
+        await harness.run("INSERT INTO t SELECT last_insert_rowid()", client: "bob")
+        #expect(try harness.database.query("SELECT v FROM t WHERE rowid = 2") == [[.integer(0)]])
+    }
+
+    @Test func `a transaction that has read an older state is told so`() async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        await harness.run("BEGIN; SELECT * FROM t")
+        let foreign = try Connection(path: harness.database.path, mode: .readWrite)
+        foreign.setBusyTimeout(.seconds(10))
+        try foreign.execute("INSERT INTO t VALUES (1)")
+        let failure = await harness.run("INSERT INTO t VALUES (2)").end.failure
+        #expect(failure?.code == .busy)
+        #expect(failure?.message.contains("older state") == true, "\(failure?.message ?? "")")
+        #expect(failure?.inTransaction == true)
+    }
+
     @Test func `a syntax error in a later statement is found at its byte in the whole script`() async throws {
         let harness = try Harness()
         let (end, _) = await harness.run("SELECT 'é'; SELEKT 2")

@@ -40,11 +40,16 @@ final class Gatekeeper {
 
     private var policy: SQLPolicy?
     private var lane = Ticket.Lane.writer
+    /// What a name can stand for besides a common table expression; known where the policy has a list of tables.
+    private var tables = TableNames([])
 
     /// From now on the statements of a query are compiled.
-    func begin(_ policy: SQLPolicy, lane: Ticket.Lane) {
+    ///
+    /// - Parameter tables: the tables, views and modules that there are, where the policy has a list of readable ones.
+    func begin(_ policy: SQLPolicy, lane: Ticket.Lane, tables: TableNames) {
         self.policy = policy
         self.lane = lane
+        self.tables = tables
         needsWriter = false
         forgetStatement()
     }
@@ -111,7 +116,7 @@ final class Gatekeeper {
 
     /// What cannot be decided before a statement is compiled.
     func refusal(of compiled: borrowing SQLiteConnection.Statement) -> QueryFailure? {
-        guard let policy, !compiled.isReadOnly else { return nil }
+        guard let policy, compiled.writes else { return nil }
         if policy.level == .readOnly {
             return QueryFailure(.readOnly, "the access is read-only, and the statement writes")
         }
@@ -131,6 +136,12 @@ final class Gatekeeper {
         guard let readable = policy.readableTables, let table = request.first, !readable.contains(table) else {
             return .allow
         }
+        // What SQLite reads when it declares the columns of a virtual table that is used for the first time.
+        if table == "sqlite_master", request.second == "ROWID" { return .allow }
+        let folded = table.lowercased()
+        let isTable = tables.contains(table) || folded.hasPrefix("sqlite_") || folded.hasPrefix("pragma_")
+        // Without a column it can be a common table expression, of which SQLite asks as if it were a table.
+        if !isTable, request.second == "" || Self.tableFunctions.contains(folded) { return .allow }
         return deny("reading the table \(table) is not allowed")
     }
 
@@ -194,7 +205,7 @@ final class Gatekeeper {
         }
         guard let argument = request.second else {
             guard let level = rule.acts else { return .allow }
-            return act(name, level, policy)
+            return act("PRAGMA \(name)", level, policy)
         }
         switch rule.argument {
         case .refused:
@@ -205,18 +216,18 @@ final class Gatekeeper {
             guard let readable = policy.readableTables, !readable.contains(argument) else { return .allow }
             return deny("reading the table \(argument) is not allowed")
         case .session(let level):
-            let verdict = act(name, level, policy)
+            let verdict = act("setting PRAGMA \(name)", level, policy)
             if verdict == .allow { isTainted = true }
             return verdict
         case .file(let level):
-            return act(name, level, policy)
+            return act("PRAGMA \(name) with a value", level, policy)
         }
     }
 
     /// A PRAGMA that does something does it while it is compiled, so a reader must not even compile it.
-    private func act(_ name: String, _ level: SQLPolicy.Level, _ policy: SQLPolicy) -> AuthorizerVerdict {
-        if policy.level == .readOnly { return denyWriting("PRAGMA \(name) with a value") }
-        if policy.level < level { return deny("setting PRAGMA \(name) is for administrators") }
+    private func act(_ what: String, _ level: SQLPolicy.Level, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        if policy.level == .readOnly { return denyWriting(what) }
+        if policy.level < level { return deny("\(what) is for administrators") }
         return lane == .writer ? .allow : handOn()
     }
 
@@ -240,6 +251,9 @@ final class Gatekeeper {
     private static let refusedFunctions: Set<String> = [
         "edit", "fts3_tokenizer", "load_extension", "readfile", "sqlite_log", "writefile",
     ]
+
+    /// Tables that are made of an argument.
+    private static let tableFunctions: Set<String> = ["json_each", "json_tree"]
 
     /// Modules that keep their rows in this database.
     private static let modules: Set<String> = [

@@ -61,6 +61,22 @@ final class GuardedConnection {
         try connection.execute("PRAGMA hard_heap_limit = \(limits.maxHeapBytes)")
     }
 
+    /// From now on the statements of a query are compiled.
+    func begin(_ policy: SQLPolicy, lane: Ticket.Lane) throws(SQLiteError) {
+        let tables = policy.readableTables == nil ? [] : try tableNames()
+        gatekeeper.begin(policy, lane: lane, tables: TableNames(tables))
+    }
+
+    private func tableNames() throws(SQLiteError) -> [String] {
+        let sql = """
+            SELECT name FROM sqlite_schema UNION SELECT name FROM sqlite_temp_schema UNION
+            SELECT name FROM pragma_module_list WHERE name NOT IN ('json_each', 'json_tree')
+            """
+        return try connection.query(sql).compactMap { row in
+            if case .text(let name)? = row.first { name } else { nil }
+        }
+    }
+
     /// Runs the service's own SQL, which no policy concerns and no cancel interrupts.
     func executeUnguarded(_ sql: String) throws(SQLiteError) {
         pulse.isInterruptible = false
@@ -88,7 +104,12 @@ final class GuardedConnection {
             failure.code = denial.code
             failure.message = "\(denial.reason) (\(error.message))"
         }
-        if failure.code == .busy {
+        if error.message.hasPrefix("unsafe use of") { failure.code = .notAuthorized }
+        if error.code == .busySnapshot {
+            failure.message =
+                "the transaction reads an older state of the database, which has been changed since: roll it back and "
+                + "begin it again (\(error.message))"
+        } else if failure.code == .busy {
             failure.message = "the database is locked by another process (\(error.message))"
         }
         return .failed(failure)

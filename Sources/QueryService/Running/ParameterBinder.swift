@@ -73,6 +73,12 @@ struct ParameterBinder {
                 throw QueryFailure(.sqlError, "no value for parameter \(name)")
             }
             used.insert(entry)
+            if let other = values[(entry + 1)...].first(where: { $0.name == name || $0.name == bare }) {
+                throw QueryFailure(
+                    .sqlError,
+                    "two values for parameter \(name), one named \(values[entry].name) and one named \(other.name)"
+                )
+            }
             return values[entry].value
         }
     }

@@ -82,7 +82,10 @@ final class ReaderLane {
     private func execute(_ run: QueryRun, on guarded: GuardedConnection) throws(Ended) {
         let control = run.control
         try control.attach(guarded.connection.interruptHandle, patience: Self.patience)
-        guarded.gatekeeper.begin(control.request.policy, lane: .reader)
+        do { try guarded.begin(control.request.policy, lane: .reader) } catch {
+            control.detach()
+            throw guarded.explain(error, control, statementIndex: 0)
+        }
         guarded.pulse.run = run
         defer {
             control.detach()
@@ -108,7 +111,7 @@ final class ReaderLane {
         do {
             while let statement = try script.next(on: guarded.connection) {
                 if let failure = guarded.gatekeeper.refusal(of: statement) { throw Ended.failed(failure) }
-                if !statement.isReadOnly { throw Ended.needsWriter }
+                if statement.writes { throw Ended.needsWriter }
             }
         } catch {
             if guarded.gatekeeper.needsWriter { throw .needsWriter }
@@ -147,25 +150,29 @@ final class ReaderLane {
         do {
             guard var statement = try script.next(on: guarded.connection) else { return false }
             if let failure = guarded.gatekeeper.refusal(of: statement) { throw Ended.failed(failure) }
-            if !statement.isReadOnly { throw Ended.needsWriter }
+            if statement.writes { throw Ended.needsWriter }
             do { try binder.bind(to: statement, isLast: script.isAtEnd) } catch {
                 var failure = error
                 failure.statementIndex = index
+                failure.offset = offset(of: script, control)
                 throw Ended.failed(failure)
             }
             run.start(readOnly: true)
             try run.step(&statement, index: index, mustFinish: false)
             return true
         } catch let error as SQLiteError {
-            throw guarded.explain(error, control, statementIndex: index)
+            throw guarded.explain(error, control, statementIndex: index, offset: offset(of: script, control))
         } catch let error as StepError {
-            let offset = control.outline.statementCount > 1 ? script.statementOffset : nil
-            throw guarded.explain(error, control, statementIndex: index, offset: offset)
+            throw guarded.explain(error, control, statementIndex: index, offset: offset(of: script, control))
         } catch let ended as Ended {
             throw ended
         } catch {
             throw .failed(QueryFailure(.internal, "\(error)"))
         }
+    }
+
+    private func offset(of script: Script, _ control: QueryControl) -> Int? {
+        control.outline.statementCount > 1 ? script.statementOffset : nil
     }
 }
 

@@ -28,11 +28,19 @@ struct WriterScript {
         let outline = control.outline
         guard outline.statementCount > 0 else { throw .failed(.noStatement) }
         let wasOpen = session.isInTransaction
-        if wasOpen { run.transaction = .open }
+        if wasOpen {
+            run.transaction = .open
+        } else {
+            // That of another client is no concern of this one's.
+            guarded.connection.lastInsertRowid = 0
+        }
         let isWrapped = outline.statementCount > 1 && control.request.atomic && !outline.controlsTransactions
         let wrap: Wrap = !isWrapped ? .none : wasOpen ? .savepoint : .transaction
         try control.attach(guarded.connection.interruptHandle)
-        guarded.gatekeeper.begin(control.request.policy, lane: .writer)
+        do { try guarded.begin(control.request.policy, lane: .writer) } catch {
+            control.detach()
+            throw guarded.explain(error, control, statementIndex: 0)
+        }
         guarded.pulse.run = run
         defer {
             control.detach()
@@ -112,15 +120,15 @@ struct WriterScript {
             do { try binder.bind(to: statement, isLast: script.isAtEnd) } catch {
                 var failure = error
                 failure.statementIndex = run.statementIndex
+                failure.offset = offset(of: script)
                 throw Ended.failed(failure)
             }
             try runOne(&statement)
             return true
         } catch let error as SQLiteError {
-            throw guarded.explain(error, control, statementIndex: run.statementIndex)
+            throw guarded.explain(error, control, statementIndex: run.statementIndex, offset: offset(of: script))
         } catch let error as StepError {
-            let offset = control.outline.statementCount > 1 ? script.statementOffset : nil
-            throw guarded.explain(error, control, statementIndex: run.statementIndex, offset: offset)
+            throw guarded.explain(error, control, statementIndex: run.statementIndex, offset: offset(of: script))
         } catch let ended as Ended {
             throw ended
         } catch {
@@ -128,11 +136,15 @@ struct WriterScript {
         }
     }
 
+    /// Where the statement at fault begins, when there are others.
+    private func offset(of script: Script) -> Int? {
+        control.outline.statementCount > 1 ? script.statementOffset : nil
+    }
+
     private func runOne(_ statement: inout Statement) throws {
         let kind = guarded.gatekeeper.statement
-        let isExplained = statement.explainLevel > 0
-        let writes = !statement.isReadOnly
-        let isControl = kind.transaction != nil && !isExplained
+        let writes = statement.writes
+        let isControl = kind.transaction != nil && statement.explainLevel == 0
         run.start(readOnly: !writes && !isControl && control.outline.statementCount == 1)
         if isControl { return try runControl(&statement, kind.transaction) }
         guard writes else { return try run.step(&statement, index: run.statementIndex, mustFinish: false) }
@@ -157,9 +169,23 @@ struct WriterScript {
             }
         } catch {
             control.detach()
-            if needsTransaction { session.rollBack() } else if !session.isInTransaction { session.settle() }
+            if needsTransaction { try end(error) } else if !session.isInTransaction { session.settle() }
             throw error
         }
+    }
+
+    /// Ends the transaction around a statement that failed. What OR FAIL has kept stays, where the client takes the parts
+    /// for the whole.
+    private func end(_ error: any Error) throws(Ended) {
+        if case StepError.sqlite(let error) = error, error.code.primary == .constraint, !control.request.atomic,
+            session.isInTransaction
+        {
+            do { return try session.commit(run) } catch {
+                session.rollBack()
+                throw error
+            }
+        }
+        session.rollBack()
     }
 
     /// Within a client's transaction: a statement with RETURNING has written everything before its first row, which nothing
