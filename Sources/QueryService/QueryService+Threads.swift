@@ -119,7 +119,7 @@ extension QueryService {
                     if let stranded { state.fail(stranded.tickets, .transactionEnded(stranded.why, limits)) }
                     return stranded?.why
                 }
-                tell(result.conclusion, of: control, after: result.receipt)
+                tell(result, of: control)
                 if why == .transactionRolledBack {
                     tellRolledBack(control.client, .transactionEnded(.transactionRolledBack, limits))
                 }
@@ -137,9 +137,22 @@ extension QueryService {
     }
 
     /// Says how a query of the writer's ended, once it is known where its commit is in the order of all.
-    private func tell(_ conclusion: Conclusion, of control: QueryControl, after receipt: CommitReceipt?) {
+    private func tell(_ result: WriterLane.Result, of control: QueryControl) {
+        let (conclusion, wait) = (result.conclusion, result.wait?.0)
+        if let (wait, interval) = result.wait {
+            let reportsAt = ContinuousClock.now + interval
+            let wakesClerk = state.withLock { state in
+                state.commitWaits[control.id] = .init(wait: wait, interval: interval, reportsAt: reportsAt)
+                return state.clerkLooksAt.map { $0 > reportsAt } ?? true
+            }
+            if wakesClerk { clerk.wake() }
+        }
         let body = { @Sendable [self] (position: String?) in
-            state.withLock { $0.freeQueryId(of: control) }
+            wait?.end()
+            state.withLock { state in
+                state.commitWaits[control.id] = nil
+                state.freeQueryId(of: control)
+            }
             conclusion.tell(control, receipt: position)
             // Not before: it is what a shutdown waits for.
             let isShuttingDown = state.withLock { state in
@@ -148,7 +161,7 @@ extension QueryService {
             }
             if isShuttingDown { clerk.wake() }
         }
-        if let receipt { receipt.whenKnown(body) } else { body(nil) }
+        if let receipt = result.receipt { receipt.whenKnown(body) } else { body(nil) }
     }
 
     // MARK: Clerk
@@ -162,6 +175,7 @@ extension QueryService {
                 tellRolledBack(client, .transactionEnded(why, configuration.limits))
             }
             for control in errand.expired { control.cancel(.timeout) }
+            for wait in errand.reports { wait.report(at: .now) }
             give(errand.work)
             if errand.stopsWorkers {
                 planner.stop()
@@ -180,6 +194,7 @@ extension QueryService.State {
         var notices: [QueryService.Notice]
         var expired: [QueryControl]
         var timedOut: Scheduler.TimedOut?
+        var reports: [CommitWait]
         var work: [QueryService.Assigned]
         var stopsWorkers = false
         var finished: [CheckedContinuation<Bool, Never>] = []
@@ -190,23 +205,52 @@ extension QueryService.State {
     mutating func errand(at now: ContinuousClock.Instant, readers: Int) -> Errand {
         let late = queries.values.filter { $0.deadline.map { $0 <= now } ?? false }.map(\.id)
         let expired = cancel(late, .timeout)
+        let looksAt = attendToCancelled(at: now)
         let (busy, timedOut) = scheduler.tick(at: now)
         fail(busy, QueryFailure(.busy, "another client's transaction holds the writer"))
         var errand = Errand(
             notices: notices,
             expired: expired.filter { !$0.isCancelled },
             timedOut: timedOut,
+            reports: dueReports(at: now),
             work: assignedWork()
         )
         notices = []
         finishShutdown(&errand, at: now)
         // One that sleeps for its receiver has no deadline now, and gets one when it wakes.
         let deadlines = queries.values.lazy.filter { !$0.isCancelled }.map { $0.deadline ?? now + .milliseconds(500) }
-        let interrupts = queries.values.lazy.filter { $0.isCancelled }.compactMap { $0.interruptIfLate(at: now) }
-        let times = [deadlines.min(), interrupts.min(), scheduler.nextTick, shutdown?.deadline]
+        let reports = commitWaits.values.lazy.map(\.reportsAt).min()
+        let times = [deadlines.min(), looksAt, reports, scheduler.nextTick, shutdown?.deadline]
         errand.next = times.compactMap(\.self).min()
         clerkLooksAt = errand.next
         return errand
+    }
+
+    /// Interrupts what was cancelled and does not end, and ends what does not answer to that either.
+    ///
+    /// - Returns: when to call again.
+    private mutating func attendToCancelled(at now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+        var next: ContinuousClock.Instant?
+        for control in queries.values where control.isCancelled {
+            switch control.lateness(at: now) {
+            case .nothing: break
+            case .look(let instant): next = min(next ?? instant, instant)
+            case .abandon:
+                scheduler.readAbandoned(control.ticket)
+                forget(control.id)
+                let rowCount = control.rowCount.load(ordering: .relaxed)
+                let conclusion = Conclusion.cancelled(control.cancelReason ?? .client, rowCount: rowCount)
+                notices.append(QueryService.Notice(control: control, conclusion: conclusion))
+            }
+        }
+        return next
+    }
+
+    private mutating func dueReports(at now: ContinuousClock.Instant) -> [CommitWait] {
+        commitWaits.filter { $0.value.reportsAt <= now }.map { id, due in
+            commitWaits[id]?.reportsAt = now + due.interval
+            return due.wait
+        }
     }
 
     private mutating func finishShutdown(_ errand: inout Errand, at now: ContinuousClock.Instant) {

@@ -23,6 +23,8 @@ package final class QueryService: Sendable {
         var scheduler: Scheduler
         var queries: [UInt64: QueryControl] = [:]
         var idsInUse: [String: UInt64] = [:]
+        /// Queries that have committed and do not know the position yet.
+        var commitWaits: [UInt64: Waiting] = [:]
         /// Ends of queries that never ran, for the clerk to tell.
         var notices: [Notice] = []
         var lastId: UInt64 = 0
@@ -32,6 +34,12 @@ package final class QueryService: Sendable {
         var clerkLooksAt: ContinuousClock.Instant?
         var shutdown: Shutdown?
         var threadCount = 0
+    }
+
+    struct Waiting {
+        var wait: CommitWait
+        var interval: Duration
+        var reportsAt: ContinuousClock.Instant
     }
 
     struct Notice {

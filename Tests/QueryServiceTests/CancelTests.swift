@@ -1,9 +1,10 @@
 import Foundation
-import QueryService
 import RandomSupport
 import SQLiteConnection
 import Synchronization
 import Testing
+
+@testable import QueryService
 
 struct CancelTests {
     private let endlessWrite =
@@ -45,7 +46,7 @@ struct CancelTests {
         @Test func `a cancelled sort is told of before its temporary file is deleted`() async throws {
             let harness = try Harness { $0.limits.cacheBytes = 1 << 20 }
             let hasFile = Mutex(false)
-            let sink = RecordingSink { hasFile.withLock { $0 = Self.hasTemporaryFile } }
+            let sink = RecordingSink(onCancelled: { hasFile.withLock { $0 = Self.hasTemporaryFile } })
             let endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c"
             let running = harness.start("SELECT max(n) FROM (\(endless) ORDER BY -n LIMIT -1 OFFSET 1)", sink: sink)
             while !Self.hasTemporaryFile { try await Task.sleep(for: .milliseconds(1)) }
@@ -65,6 +66,35 @@ struct CancelTests {
             }
         }
     #endif
+
+    @Test func `a read that does not answer is ended for its client, and keeps nobody from reading`() async throws {
+        let harness = try Harness {
+            $0.limits.readerCount = 1
+            $0.limits.spareReaderCount = 1
+        }
+        // One call of a function, which takes seconds and asks nobody.
+        let service = harness.service
+        let sink = RecordingSink(onStarted: { service.cancel("silent", by: .administrator) })
+        let silent = harness.start("SELECT length(printf('%.*c', 300000000, 'x'))", sink: sink) {
+            $0.queryId = "silent"
+        }
+        #expect(await silent.sink.end().cancelReason == .client)
+        #expect(await harness.rows("SELECT 2") == [[.integer(2)]])
+        #expect(await harness.run("SELECT 3") { $0.queryId = silent.queryId }.end.outcome != nil)
+        #expect(silent.sink.log.rows.isEmpty)
+        #expect(!silent.sink.log.isBroken)
+    }
+
+    @Test func `whoever takes a turn keeps the others from speaking`() {
+        let turn = SinkTurn()
+        #expect(!turn.takeOver(), "the thread may be speaking")
+        turn.letGo()
+        #expect(turn.takeBack())
+        turn.letGo()
+        #expect(turn.takeOver())
+        #expect(!turn.takeBack())
+        #expect(!turn.takeOver())
+    }
 
     @Test func `a query is cancelled while it waits for a reader`() async throws {
         let harness = try Harness { $0.limits.readerCount = 1 }

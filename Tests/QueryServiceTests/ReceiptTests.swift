@@ -70,6 +70,24 @@ struct ReceiptTests {
         #expect(try harness.database.query("SELECT v FROM t") == [[.integer(1)]])
     }
 
+    @Test(arguments: [true, false])
+    func `reports go on while the position is waited for, and never go back`(hasEstimate: Bool) async throws {
+        let harness = try Harness("CREATE TABLE t(v); INSERT INTO t \(manyRows)", readsLog: true)
+        harness.commits.withholdReceipts()
+        let sql = hasEstimate ? "UPDATE t SET v = v + 1" : "UPDATE t SET v = v + 1; DELETE FROM t WHERE v < 9"
+        let running = harness.start(sql) { $0.progressInterval = .milliseconds(20) }
+        await running.sink.wait { $0.progress.count { $0.message == "reading the commit from the log" } >= 3 }
+        harness.commits.fulfilReceipts()
+        #expect(await running.sink.end().outcome?.receipt == "test:1")
+        let log = running.sink.log
+        #expect(log.progress.allSatisfy { $0.elapsed <= log.end?.outcome?.duration ?? .zero })
+        let fractions = log.progress.compactMap(\.fraction)
+        #expect(fractions == fractions.sorted() && fractions.allSatisfy { $0 <= 0.99 })
+        #expect((log.progress.last?.fraction != nil) == hasEstimate)
+        #expect(zip(log.progress, log.progress.dropFirst()).allSatisfy { $0.elapsed <= $1.elapsed })
+        #expect(!log.isBroken)
+    }
+
     @Test func `a script that fails says so after what it committed was told`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         harness.commits.withholdReceipts()

@@ -13,6 +13,8 @@ enum Conclusion {
         switch self {
         case .completed(var outcome):
             outcome.receipt = receipt
+            // With the time that it waited for that.
+            outcome.duration = control.elapsed
             control.sink.completed(outcome)
         case .failed(let failure): control.sink.failed(failure)
         case .cancelled(let reason, let rowCount, let inTransaction):

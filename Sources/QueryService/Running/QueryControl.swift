@@ -9,6 +9,9 @@ final class QueryControl: Sendable {
     let sink: any QuerySink
     let outline: ScriptOutline
     let submittedAt: ContinuousClock.Instant
+    let turn = SinkTurn()
+    /// Rows delivered so far.
+    let rowCount = Atomic<Int>(0)
     /// The query's thread sleeps here when it waits for its receiver or for a lock.
     let parker = Parker()
 
@@ -20,7 +23,12 @@ final class QueryControl: Sendable {
         /// When a cancel may interrupt that; nil for at once.
         var patience: Duration?
         var interruptsAt: ContinuousClock.Instant?
+        var cancelledAt: ContinuousClock.Instant?
     }
+
+    /// How long a cancelled read may say nothing before it is ended for its client. Only a function that works on something
+    /// very large keeps SQLite from answering for so long.
+    private static let maxSilence = Duration.milliseconds(250)
 
     private let state: Mutex<State>
     /// Set once, with the reason; read without the lock between rows and within progress callbacks.
@@ -70,6 +78,7 @@ final class QueryControl: Sendable {
         state.withLock { state in
             guard state.reason == nil else { return }
             state.reason = reason
+            state.cancelledAt = .now
             cancelled.store(true, ordering: .releasing)
             if let patience = state.patience {
                 state.interruptsAt = .now + patience
@@ -81,17 +90,31 @@ final class QueryControl: Sendable {
         parker.wake()
     }
 
-    /// Interrupts a query that was cancelled and has not found out by itself.
-    ///
-    /// - Returns: when to call again.
-    func interruptIfLate(at now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
-        state.withLock { state in
-            guard let interruptsAt = state.interruptsAt, let interrupt = state.interrupt else { return nil }
-            if now < interruptsAt { return interruptsAt }
-            interrupt.interrupt()
-            state.interruptsAt = nil
-            return nil
+    /// What is to be done about a query that was cancelled.
+    enum Lateness: Hashable {
+        case nothing
+        case look(at: ContinuousClock.Instant)
+        /// It has been taken from its thread, which does not answer: end it for its client.
+        case abandon
+    }
+
+    /// Interrupts a read that was cancelled and has not found out by itself, and gives it up if that does not help.
+    func lateness(at now: ContinuousClock.Instant) -> Lateness {
+        let next = state.withLock { state -> ContinuousClock.Instant? in
+            guard let cancelledAt = state.cancelledAt, let interrupt = state.interrupt, state.patience != nil else {
+                return nil
+            }
+            if let interruptsAt = state.interruptsAt {
+                if now < interruptsAt { return interruptsAt }
+                interrupt.interrupt()
+                state.interruptsAt = nil
+            }
+            return cancelledAt + Self.maxSilence
         }
+        guard let next else { return .nothing }
+        if now < next { return .look(at: next) }
+        // Its thread may be about to find out.
+        return turn.takeOver() ? .abandon : .look(at: now + Self.maxSilence)
     }
 
     // MARK: On the query's own thread
@@ -99,7 +122,7 @@ final class QueryControl: Sendable {
     /// From now on a cancel interrupts the connection. Throws when the query is already cancelled.
     ///
     /// - Parameter patience: how long a cancel leaves the query to its progress handler, which finds out sooner in all but
-    ///   few cases; somebody has to call ``interruptIfLate(at:)`` for those.
+    ///   few cases; somebody has to call ``lateness(at:)`` for those.
     func attach(_ interrupt: InterruptHandle, patience: Duration? = nil) throws(Ended) {
         let reason = state.withLock { state in
             if state.reason == nil {

@@ -1,4 +1,5 @@
 import SQLiteConnection
+import Synchronization
 
 /// What one query has done so far on its thread: steps its statements, delivers their rows in batches, sleeps while the
 /// receiver does not take them, and reports progress.
@@ -29,13 +30,15 @@ final class QueryRun {
     /// Where set, told that the query was cancelled ahead of what SQLite has to clean up: to delete the temporary file of a
     /// long sort takes longer than everything else.
     var onCancel: ((Conclusion) -> Void)?
-    /// ``onCancel`` was called: nothing more may be said.
+    /// ``onCancel`` was called, or somebody else ended the query for this thread: nothing more may be said.
     private(set) var hasTold = false
+    /// Within SQLite, and its callbacks.
+    private var isStepping = false
     private let limits: QueryLimits
     private let maxRows: Int
     private let maxPause: Duration
-    private let progressInterval: Duration
-    private let beganAt = ContinuousClock.now
+    let progressInterval: Duration
+    let beganAt = ContinuousClock.now
     private var resultBytes = 0
     private var batchRows = 0
     private var batchBytes = 0
@@ -95,7 +98,7 @@ final class QueryRun {
         do {
             // While the statement still holds what it has.
             defer { if control.isCancelled { tellOfCancel() } }
-            while try statement.step() {
+            while try stepOnce(&statement) {
                 if isTruncated { continue }
                 if rowCount >= maxRows || resultBytes >= limits.maxResultBytes {
                     // A statement that writes has to run to its end; one that reads can stop.
@@ -109,6 +112,7 @@ final class QueryRun {
                     throw tooLong(bytes)
                 }
                 rowCount += 1
+                control.rowCount.store(rowCount, ordering: .relaxed)
                 batchRows += 1
                 batchBytes += bytes
                 resultBytes += bytes
@@ -125,6 +129,25 @@ final class QueryRun {
         } catch {
             throw .ended(.failed(QueryFailure(.internal, "\(error)")))
         }
+    }
+
+    private func stepOnce(_ statement: inout Statement) throws -> Bool {
+        control.turn.letGo()
+        isStepping = true
+        defer { isStepping = false }
+        let hasRow: Bool
+        do { hasRow = try statement.step() } catch {
+            _ = takeTurn()
+            throw error
+        }
+        guard takeTurn() else { throw StepError.ended(.cancelled(control.cancelReason ?? .client)) }
+        return hasRow
+    }
+
+    private func takeTurn() -> Bool {
+        if control.turn.takeBack() { return true }
+        hasTold = true
+        return false
     }
 
     /// The last moment in which a cancel of the statement that comes wins.
@@ -197,6 +220,12 @@ final class QueryRun {
 
     /// Called every so many steps of the virtual machine.
     func tick() -> ProgressDecision {
+        guard takeTurn() else { return .interrupt }
+        defer { if isStepping { control.turn.letGo() } }
+        return decide()
+    }
+
+    private func decide() -> ProgressDecision {
         if control.isCancelled, !isBeyondCancel {
             tellOfCancel()
             return .interrupt
@@ -205,7 +234,7 @@ final class QueryRun {
         progress.tick(rows: rowCount, at: now)
         // What a receiver does not take waits until the batch is full, and then the query with it.
         if batchRows > 0, now >= batchEndsAt, control.sink.isWritable { flush() }
-        if now >= reportsAt { report(isCommitting ? "committing" : progress.message, at: now) }
+        if now >= reportsAt { tell(isCommitting ? "committing" : progress.message, at: now) }
         return .proceed
     }
 
@@ -218,22 +247,27 @@ final class QueryRun {
 
     /// Called while it waits for a lock.
     func tickWaiting() {
+        guard takeTurn() else { return }
+        defer { if isStepping { control.turn.letGo() } }
         let now = ContinuousClock.now
-        if now >= reportsAt { report("waiting for a lock that another process holds", at: now) }
+        if now >= reportsAt { tell("waiting for a lock that another process holds", at: now) }
     }
 
-    private func report(_ message: String, at now: ContinuousClock.Instant) {
+    private func tell(_ message: String, at now: ContinuousClock.Instant) {
         reportsAt = now + progressInterval
+        control.sink.progress(report(message, at: now))
+    }
+
+    /// How far it is.
+    func report(_ message: String, at now: ContinuousClock.Instant) -> QueryProgress {
         let rowShare = maxRows < Int.max ? Double(rowCount) / Double(max(maxRows, 1)) : nil
         let estimate = isEstimated ? progress.estimate(rowShare: rowShare) : nil
-        control.sink.progress(
-            QueryProgress(
-                fraction: estimate?.fraction,
-                message: isEstimated ? message : "statement \(statementIndex + 1): \(message)",
-                rowCount: rowCount,
-                elapsed: control.submittedAt.duration(to: now),
-                estimatedTotal: estimate?.total
-            )
+        return QueryProgress(
+            fraction: estimate?.fraction,
+            message: isEstimated ? message : "statement \(statementIndex + 1): \(message)",
+            rowCount: rowCount,
+            elapsed: control.submittedAt.duration(to: now),
+            estimatedTotal: estimate?.total
         )
     }
 }

@@ -38,6 +38,8 @@ final class WriterLane {
         /// Of what it committed last; its sink has to wait for it.
         var receipt: CommitReceipt?
         var transaction = ClientTransaction.none
+        /// Where it ran for so long that somebody may wonder while it waits.
+        var wait: (CommitWait, interval: Duration)?
     }
 
     func run(_ control: QueryControl, generation: Int) -> Result {
@@ -76,8 +78,17 @@ final class WriterLane {
         return Result(
             conclusion: conclusion(of: run, ended),
             receipt: run.receipt,
-            transaction: run.transaction
+            transaction: run.transaction,
+            wait: run.receipt == nil ? nil : wait(of: run)
         )
+    }
+
+    private func wait(of run: QueryRun) -> (CommitWait, interval: Duration)? {
+        let now = ContinuousClock.now
+        let duration = run.beganAt.duration(to: now)
+        guard duration >= CommitWait.patience else { return nil }
+        let wait = CommitWait(run.report("", at: now), after: duration, sink: run.control.sink)
+        return (wait, run.progressInterval)
     }
 
     private func conclusion(of run: QueryRun, _ ended: Ended?) -> Conclusion {

@@ -227,6 +227,12 @@ struct Scheduler {
         if running.removeValue(forKey: ticket.id) != nil { forget(ticket) }
     }
 
+    /// The query is over for its client, and its worker is busy for nobody knows how long: another one may run instead.
+    mutating func readAbandoned(_ ticket: Ticket) {
+        readEnded(ticket)
+        pausedReads.insert(ticket.id)
+    }
+
     mutating func readerFinished(_ reader: Int, _ ticket: Ticket) {
         release(reader)
         readEnded(ticket)

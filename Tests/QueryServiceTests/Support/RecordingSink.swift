@@ -25,10 +25,17 @@ final class RecordingSink: QuerySink {
 
     private let state: Mutex<Log>
     private let keepsRows: Bool
+    private let onStarted: @Sendable () -> Void
     private let onCancelled: @Sendable () -> Void
 
-    init(isWritable: Bool = true, keepsRows: Bool = true, onCancelled: @escaping @Sendable () -> Void = {}) {
+    init(
+        isWritable: Bool = true,
+        keepsRows: Bool = true,
+        onStarted: @escaping @Sendable () -> Void = {},
+        onCancelled: @escaping @Sendable () -> Void = {}
+    ) {
         self.keepsRows = keepsRows
+        self.onStarted = onStarted
         self.onCancelled = onCancelled
         state = Mutex(Log(isWritable: isWritable))
     }
@@ -64,7 +71,10 @@ final class RecordingSink: QuerySink {
 
     // MARK: QuerySink
 
-    func started(readOnly: Bool) { note { $0.readOnly = readOnly } }
+    func started(readOnly: Bool) {
+        note { $0.readOnly = readOnly }
+        onStarted()
+    }
     func columns(statementIndex: Int, names: [String]) { note { $0.columns[statementIndex] = names } }
 
     func row(_ statement: borrowing Statement) -> Int {
