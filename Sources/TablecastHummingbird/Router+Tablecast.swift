@@ -47,7 +47,7 @@ extension RouterMethods {
             let identity = try await access.identity(of: request)
             return database.cancel(try context.decodedParameter("queryId"), by: identity)
         }
-        add(.tables) { request, _ in await database.list(for: try await access.identity(of: request)) }
+        add(.tables) { request, _ in await database.list(request, for: try await access.identity(of: request)) }
         add(.table) { request, context in
             let identity = try await access.identity(of: request)
             return await database.describe(try context.decodedParameter("name"), for: identity)

@@ -210,4 +210,25 @@ import WireProtocol
         await client.close()
         await running.service.shutDown()
     }
+
+    @Test(arguments: [
+        ("CREATE TABLE big(id INTEGER PRIMARY KEY, a, b)", #"{"id":7}"#),
+        ("CREATE TABLE big(id, a, b, PRIMARY KEY (a, id)) WITHOUT ROWID", #""id":7"#),
+        ("CREATE TABLE big(id, a, b)", "rowid 1"),
+    ])
+    func `a row too large for a message ends the snapshot with its name`(table: String, key: String) async throws {
+        let running = try await start("\(table); INSERT INTO big VALUES (7, 1, zeroblob((16 << 20) + 1))")
+        let client = try await TestClient(running.port)
+        try await client.send(#"{"type":"subscribe","channel":"tables","id":"s","data":{"snapshot":true}}"#)
+        #expect(try await client.reply(to: "s").header.type == .subscribed)
+        guard case .error(let error) = try await client.reply(to: "s").payload else {
+            Issue.record("no error")
+            return
+        }
+        #expect(error.code == .tooBig)
+        #expect(error.message.contains(#""big""#) && error.message.contains(key))
+        #expect(try await client.reply(to: "s").header.type == .unsubscribed)
+        await client.close()
+        await running.service.shutDown()
+    }
 }

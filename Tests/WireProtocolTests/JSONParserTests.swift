@@ -46,7 +46,10 @@ import Testing
         #expect(throws: Never.self) {
             try JSONValue(parsing: String(repeating: "[", count: 63) + String(repeating: "]", count: 63))
         }
-        #expect(throws: JSONParsingError.self) { try JSONValue(parsing: String(repeating: "[", count: 100_000)) }
+        let error = #expect(throws: JSONParsingError.self) {
+            try JSONValue(parsing: String(repeating: "[", count: 100_000))
+        }
+        #expect(error?.description == "nested deeper than 64 levels, which is the limit, at byte 64")
     }
 
     @Test func `what was read is written the same`() throws {

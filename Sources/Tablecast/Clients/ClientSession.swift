@@ -58,7 +58,9 @@ final class ClientSession: WebSocketSession {
         guard let client, let connection else { return }
         guard rateLimit.take(now: .now()) else {
             let limits = server.configuration.limits
-            connection.close(.tooManyMessages, reason: "more than \(limits.maxMessagesPerSecond) messages a second")
+            // Behind the answers that it has earned.
+            let reason = "more than \(limits.maxMessagesPerSecond) messages a second"
+            server.hub.close(client.id, .tooManyMessages, reason: reason)
             return
         }
         attempt(client, replyTo: nil) { () throws(ProtocolError) in

@@ -1,5 +1,6 @@
 import Broadcast
 import ChangeCapture
+import QueryService
 import SQLiteConnection
 import WireProtocol
 
@@ -8,6 +9,8 @@ import WireProtocol
 /// `@unchecked Sendable`: its one user asks for the next message when it has got the one before, on whatever thread.
 final class SnapshotRows: @unchecked Sendable {
     static let maxMessageBytes = 256 << 10
+    /// The values of a row, as they are in SQLite: no more than a query gives.
+    static let maxRowBytes = QueryLimits().maxRowBytes
 
     private let transaction: ReadTransaction
     private let position: Position
@@ -36,6 +39,44 @@ final class SnapshotRows: @unchecked Sendable {
             self.columns = columns
             keys = columns.map { JSONKey($0) }
         }
+
+        private var firstColumn: Int { hasRowids ? 1 : 0 }
+
+        func writeRow(to writer: inout JSONWriter) throws(ProtocolError) {
+            var byteCount = 0
+            writer.beginObject()
+            for (index, key) in keys.enumerated() {
+                statement.withColumn(firstColumn + index) { value in
+                    byteCount += value.byteCount
+                    guard byteCount <= maxRowBytes else { return }
+                    writer.key(key)
+                    writer.value(value)
+                }
+            }
+            writer.endObject()
+            guard byteCount <= maxRowBytes else {
+                throw ProtocolError(
+                    .tooBig,
+                    "table \(quoted(table.name)): the row \(rowName) has \(byteCount) bytes; a row may have \(maxRowBytes)"
+                )
+            }
+        }
+
+        /// The current row's key.
+        private var rowName: String {
+            if hasRowids { return "with the rowid \(statement.integer(0))" }
+            var writer = JSONWriter()
+            writer.beginObject()
+            for index in table.primaryKey {
+                statement.withColumn(firstColumn + index) { value in
+                    guard value.byteCount <= 256 else { return }
+                    writer.key(keys[index])
+                    writer.value(value)
+                }
+            }
+            writer.endObject()
+            return String(decoding: writer.bytes, as: UTF8.self)
+        }
     }
 
     init(_ transaction: ReadTransaction, filter: TableFilter, position: Position) throws(SQLiteError) {
@@ -49,7 +90,9 @@ final class SnapshotRows: @unchecked Sendable {
     }
 
     /// The next message; nil at the end.
-    func next() throws(SQLiteError) -> EncodedMessage? {
+    ///
+    /// - Throws: what SQLite says, or `TOO_BIG` for a row beyond ``maxRowBytes``.
+    func next() throws -> EncodedMessage? {
         if current == nil {
             guard let table = tables.popFirst() else { return nil }
             current = try Reading(table.description, transaction.connection)
@@ -64,13 +107,7 @@ final class SnapshotRows: @unchecked Sendable {
                 break
             }
             if reading.hasRowids { rowids.append(reading.statement.integer(0)) }
-            rows.beginObject()
-            let first = reading.hasRowids ? 1 : 0
-            for (index, key) in reading.keys.enumerated() {
-                rows.key(key)
-                reading.statement.withColumn(first + index) { rows.value($0) }
-            }
-            rows.endObject()
+            try reading.writeRow(to: &rows)
         }
         if isLast { current = nil }
         return message(reading, rows, reading.hasRowids ? rowids : nil, isLast: isLast)
@@ -84,5 +121,15 @@ final class SnapshotRows: @unchecked Sendable {
         TableSnapshotPayload.endWriting(to: &writer, isLast: isLast, rowids: rowids)
         writer.endEnvelope()
         return EncodedMessage(writer, type: .tableSnapshot)
+    }
+}
+
+extension BorrowedValue {
+    fileprivate var byteCount: Int {
+        switch self {
+        case .null: 0
+        case .integer, .real: 8
+        case .text(let bytes), .blob(let bytes): bytes.count
+        }
     }
 }

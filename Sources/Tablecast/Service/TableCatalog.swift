@@ -39,7 +39,7 @@ struct TableCatalog {
         return writer.bytes
     }
 
-    /// Everything about one table; nil when there is none of that name.
+    /// Everything about one table; nil when there is none of that name, whose case means as little as in SQL.
     ///
     /// - Throws: ``UnusableTable``, or what SQLite says about the file.
     func describe(_ name: String) throws -> [UInt8]? {
@@ -47,11 +47,13 @@ struct TableCatalog {
             """
             SELECT l.name, l.type, l.wr, l.strict, s.sql FROM pragma_table_list AS l
             LEFT JOIN sqlite_schema AS s ON s.name = l.name AND s.type IN ('table', 'view')
-            WHERE l.schema = 'main' AND l.name = ?
+            WHERE l.schema = 'main' AND l.name = ? COLLATE NOCASE
             """,
             [.text(name)]
         )
-        guard let table = found.first, case .text(let kind) = table[1] else { return nil }
+        guard let table = found.first, case .text(let name) = table[0], case .text(let kind) = table[1] else {
+            return nil
+        }
         do throws(SQLiteError) {
             return try describe(name, kind: kind, table)
         } catch {

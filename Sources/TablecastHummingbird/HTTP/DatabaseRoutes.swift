@@ -2,13 +2,19 @@ import Hummingbird
 import Tablecast
 import WireProtocol
 
-/// `GET /tables`, `GET /tables/{name}`, `POST /query/{queryId}/cancel`.
+/// `GET /tables`, `GET /tables?name=`, `GET /tables/{name}`, `POST /query/{queryId}/cancel`.
 struct DatabaseRoutes {
     let service: TablecastService
 
-    func list(for identity: Identity) async -> Response {
+    /// With `name` in the address what there is of that name: an empty one cannot be part of a path.
+    func list(_ request: Request, for identity: Identity) async -> Response {
         do {
+            if let name = try AddressQuery(of: request.uri.string).value("name") {
+                return await describe(name, for: identity)
+            }
             return .json(try await service.tables(for: identity))
+        } catch let error as ProtocolError {
+            return .failure(error)
         } catch {
             return .failure(.serviceUnavailable, ErrorCode(of: error), "\(error)")
         }

@@ -3,8 +3,12 @@ public struct JSONParsingError: Error, Sendable, Hashable, CustomStringConvertib
     /// The byte at which reading stopped, counted from zero.
     public var offset: Int
     public var reason: String
+    /// It may be JSON, but is nested deeper than is read.
+    public var isTooDeep = false
 
-    public var description: String { "not JSON at byte \(offset): \(reason)" }
+    public var description: String {
+        isTooDeep ? "\(reason), which is the limit, at byte \(offset)" : "not JSON at byte \(offset): \(reason)"
+    }
 }
 
 /// A strict reader of one JSON text in borrowed bytes. Depth is limited, so that no text can exhaust the stack.
@@ -26,7 +30,11 @@ struct JSONParser {
     }
 
     private mutating func parseValue(depth: Int) throws(JSONParsingError) -> JSONValue {
-        guard depth < Self.maxDepth else { throw failure("nested deeper than \(Self.maxDepth) levels") }
+        guard depth < Self.maxDepth else {
+            var error = failure("nested deeper than \(Self.maxDepth) levels")
+            error.isTooDeep = true
+            throw error
+        }
         skipSpace()
         guard let byte = peek else { throw failure("expected a value, found the end") }
         switch byte {
