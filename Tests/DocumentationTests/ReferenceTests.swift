@@ -5,11 +5,11 @@ import NIOCore
 import QueryService
 import Testing
 import WebSocketTransport
-import WireProtocol
 
 @testable import Tablecast
 @testable import TablecastCommand
 @testable import TablecastHummingbird
+@testable import WireProtocol
 
 /// The tables of the page for operators, against the code.
 struct ReferenceTests {
@@ -97,6 +97,8 @@ struct ReferenceTests {
             "read that had to pause, as a whole": Self.seconds(queries.maxSnapshotTime),
             "snapshots that are sent at the same time": "\(SnapshotSender.maxConcurrent)",
             "snapshot": Self.seconds(SnapshotSender.maxDuration),
+            "row of a snapshot": Self.mebibytes(SnapshotRows.maxRowBytes),
+            "depth of JSON": "\(JSONParser.maxDepth) levels",
             "tables in a filter": "\(TableFilter.maxPatterns)",
             "table's name in a filter": "\(TableFilter.maxPatternBytes) bytes",
             "user's name": "\(ClientMessage.maxUsernameBytes) bytes",

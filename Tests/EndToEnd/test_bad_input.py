@@ -41,7 +41,7 @@ def still_alive(server):
         ('{"type":"query:execute","data":{"sql":"SELECT ?","params":[[]]}}', "INVALID_MESSAGE", "params[0]"),
         ('{"type":"query:cancel","data":{"queryId":"nobody"}}', "QUERY_NOT_FOUND", "nobody"),
         ('{"type":"table:created","data":{}}', "UNKNOWN_TYPE", "table:created"),
-        ("[" * 100_000, "INVALID_MESSAGE", "JSON"),
+        ("[" * 100_000, "INVALID_MESSAGE", "64 levels"),
     ],
 )
 def test_a_message_that_makes_no_sense(server, text, code, word):

@@ -44,6 +44,7 @@ def test_curl_hears_every_channel(server):
         for _ in range(3):
             events.message("subscribed")
         with Client(server.ws + "?username=ada") as client:
+            assert events.message("user:list")["data"]["users"] == []
             assert events.message("user:joined")["data"]["username"] == "ada"
             client.query("CREATE TABLE t(a); DROP TABLE t; ALTER TABLE genre ADD COLUMN origin", "q")
             client.query("SELECT nothing", "e")
@@ -70,10 +71,12 @@ def test_an_event_stream_resumes_by_its_last_event(server):
 
 def test_the_tables_are_listed(server):
     _, body = get(server, "/tables")
-    names = json.dumps(json.loads(body))
+    names = json.dumps(check_schema("TableList", json.loads(body)))
     for name in ("artist", "best_sellers", "track_search", "playlist_track"):
         assert f'"{name}"' in names
     assert "track_search_data" not in names
+    for table in json.loads(body)["tables"]:
+        check_schema("TableDetails", json.loads(get(server, f"/tables/{table['name']}")[1]))
     _, body = get(server, "/tables/track")
     text = json.dumps(json.loads(body))
     for word in ("duration", "track_by_genre", "album", "CREATE TABLE"):
@@ -90,7 +93,7 @@ def test_the_names_of_a_nasty_schema_can_be_asked_for(serve, nasty):
         if table["name"] == "broken":
             continue
         _, body = get(server, "/tables?" + urllib.parse.urlencode({"name": table["name"]}))
-        assert json.loads(body)["name"] == table["name"]
+        assert check_schema("TableDetails", json.loads(body))["name"] == table["name"]
         # An empty name cannot be part of a path.
         if table["name"]:
             assert get(server, "/tables/" + urllib.parse.quote(table["name"], safe=""))[1] == body
@@ -232,7 +235,7 @@ def test_health_and_status(server):
     assert get(server, "/health")
     with Client(server.ws) as client:
         _, body = get(server, "/status")
-        status = json.loads(body)
+        status = check_schema("Status", json.loads(body))
         assert status["connectedClients"] == 1
         assert status["position"] == client.acknowledgement["data"]["position"]
 
@@ -285,11 +288,15 @@ def broadcast(server, **body):
 def test_a_broadcast_reaches_everybody_or_one_channel(server):
     with Client(server.ws) as client:
         assert broadcast(server, type="chat:message", data={"text": "hello"}) == 202
-        # A type of the application's own is no part of the contract.
-        assert json.loads(client.socket.recv(LIMIT))["data"] == {"text": "hello"}
+        assert client.receive()["data"] == {"text": "hello"}
         assert broadcast(server, type="chat:other", channel="queries", data={}) == 202
         assert broadcast(server, type="chat:last", channel="notifications", data={}) == 202
-        assert json.loads(client.socket.recv(LIMIT))["type"] == "chat:last"
+        assert client.receive()["type"] == "chat:last"
+        with EventStream(f"{server.http}/events?channels=notifications") as events:
+            events.message("subscribed")
+            assert broadcast(server, data={"text": "hello"}) == 202
+            assert events.receive()["type"] == "notification"
+        assert client.receive()["type"] == "notification"
 
 
 def test_a_broadcast_names_a_channel_or_none(server):

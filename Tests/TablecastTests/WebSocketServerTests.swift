@@ -115,6 +115,7 @@ import WireProtocol
         guard case .connectionAck(let acknowledgement) = try await client.next().payload else { return }
         #expect(try server.subscribe(acknowledgement.clientID, to: .collaboration))
         #expect(try await client.next().header.type == .subscribed)
+        #expect(try await client.next().header.type == .userList)
         #expect(server.unsubscribe(acknowledgement.clientID, from: .collaboration))
         #expect(try await client.next().header.type == .unsubscribed)
         #expect(try !server.subscribe("nobody", to: .tables))

@@ -153,11 +153,7 @@ final class ClientSession: WebSocketSession {
             try database().sendSnapshot(request, replyTo: replyTo, to: client)
             return
         }
-        var then: [EncodedMessage] = []
-        if request.channel == .collaboration {
-            then = [EncodedMessage(EnvelopeHeader(.userList, channel: .collaboration), server.clients.userList)]
-        }
-        try server.hub.subscribe(client.id, to: request, replyTo: replyTo, then: then)
+        try server.subscribe(client.id, to: request, replyTo: replyTo)
     }
 
     private func database() throws(ProtocolError) -> any DatabaseRequests {

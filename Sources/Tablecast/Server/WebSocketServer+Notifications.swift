@@ -1,4 +1,4 @@
-import Broadcast
+package import Broadcast
 public import WireProtocol
 
 /// What an application tells its clients. Each call returns at once; the message goes out in the order of the calls.
@@ -79,8 +79,21 @@ extension WebSocketServer {
         filter: TableFilter = .everything
     ) throws(ProtocolError) -> Bool {
         guard let client = clients[clientID] else { return false }
-        try hub.subscribe(client.id, to: SubscribeRequest(channel: channel, filter: filter))
+        try subscribe(client.id, to: SubscribeRequest(channel: channel, filter: filter))
         return true
+    }
+
+    /// Subscribes a client of whatever kind. Who comes to `collaboration` hears first who is there.
+    package func subscribe(
+        _ client: ClientID,
+        to request: SubscribeRequest,
+        replyTo: String? = nil
+    ) throws(ProtocolError) {
+        var then: [EncodedMessage] = []
+        if request.channel == .collaboration {
+            then = [EncodedMessage(EnvelopeHeader(.userList, channel: .collaboration), clients.userList)]
+        }
+        try hub.subscribe(client, to: request, replyTo: replyTo, then: then)
     }
 
     /// Ends a client's subscription; it gets `unsubscribed`. False when there is no client of that name.

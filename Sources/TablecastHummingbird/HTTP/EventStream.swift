@@ -23,37 +23,34 @@ final class EventStream: Outlet {
 
     let eventLoop: any EventLoop
     let representation = EventStream.serverSentEvents
-    private let hub: Hub
+    private let server: WebSocketServer
+    private var hub: Hub { server.hub }
     private let pipe: ResponsePipe
     private let identity: Identity
-    /// Which count it already, until it ends.
-    private let connections: ConnectionCount
     private var client: ClientID?
     private var keepAlive: RepeatedTask?
     private var expiry: Scheduled<Void>?
 
     init(
-        hub: Hub,
+        server: WebSocketServer,
         pipe: ResponsePipe,
         identity: Identity,
-        connections: ConnectionCount,
         eventLoop: any EventLoop
     ) {
-        self.hub = hub
+        self.server = server
         self.pipe = pipe
         self.identity = identity
-        self.connections = connections
         self.eventLoop = eventLoop
     }
 
     var queuedBytes: Int { pipe.queuedBytes }
 
-    /// Begins to listen. On the event loop.
+    /// Begins to listen, as one of the connections that the server has counted already. On the event loop.
     func open(_ requests: [SubscribeRequest], keepAliveInterval: TimeAmount) throws(ProtocolError) {
         let client = hub.connect(self, channels: [])
         self.client = client
         do throws(ProtocolError) {
-            for request in requests { try hub.subscribe(client, to: request) }
+            for request in requests { try server.subscribe(client, to: request) }
         } catch {
             end()
             throw error
@@ -106,6 +103,6 @@ final class EventStream: Outlet {
         guard let client else { return }
         self.client = nil
         hub.disconnect(client)
-        connections.leave()
+        server.mount.connections.leave()
     }
 }

@@ -46,17 +46,11 @@ struct EventsRoute {
         for request in requests { service.subscribes(request) }
         let pipe = ResponsePipe()
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
-        let hub = server.hub
+        let server = server
         let opened = try await eventLoop.submit {
             Result { () throws(ProtocolError) in
-                try EventStream(
-                    hub: hub,
-                    pipe: pipe,
-                    identity: identity,
-                    connections: connections,
-                    eventLoop: eventLoop
-                )
-                .open(requests, keepAliveInterval: Self.keepAliveInterval)
+                try EventStream(server: server, pipe: pipe, identity: identity, eventLoop: eventLoop)
+                    .open(requests, keepAliveInterval: Self.keepAliveInterval)
             }
         }.get()
         if case .failure(let error) = opened {
