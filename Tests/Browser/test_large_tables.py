@@ -152,3 +152,13 @@ def test_a_table_that_grows_is_held_no_longer(music, visitors):
     music.shell("UPDATE growing SET label = 'changed' WHERE i = 1")
     expect(page.get_by_role("gridcell", name="changed", exact=True)).to_have_class(re.compile("updated"))
     page.wait_for_function("() => window.started.some(sql => /SELECT rowid.*growing.*LIMIT/.test(sql))")
+
+
+def test_changes_too_many_to_be_told_one_by_one_are_one_line(music, visitors):
+    music.shell("CREATE TABLE wide (i INTEGER PRIMARY KEY, label TEXT); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000) INSERT INTO wide SELECT i, 'row ' || i || printf('%.*c', 3000, ' ') FROM n")
+    page = visitors.open(f"{music.url}/#/tables/wide/rows")
+    expect(title(page)).to_have_text("25,000 rows")
+    music.shell("DELETE FROM wide WHERE i > 50")
+    expect(page.locator(".changes li").first).to_contain_text("another process deleted 24,950 rows at once")
+    expect(title(page)).to_have_text("50 rows")
+    expect(page.locator(".rows tbody tr")).to_have_count(50)

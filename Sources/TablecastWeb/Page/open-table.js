@@ -8,8 +8,8 @@ import { ownQueryId, PagedRows } from "./paged-rows.js";
 import { accessToken, describeTable } from "./service.js";
 
 const MOST_LIVE_ROWS = 20_000; // more are read page by page
-const LONGEST_PATTERN_BYTES = 256;
 const GROWN_LIVE_ROWS = 1.25 * MOST_LIVE_ROWS; // and what was fewer once, from here on
+const LONGEST_PATTERN_BYTES = 256; // as the server has it
 
 export class OpenTable {
   description;
@@ -19,6 +19,7 @@ export class OpenTable {
   #app;
   #hooks;
   #abort;
+  #hasFailed = false;
   #connection;
   #subscription;
   #position;
@@ -49,9 +50,12 @@ export class OpenTable {
       this.#disconnect();
       if (isSmall) this.#holdAll();
       else this.#readByPage();
+      this.#hasFailed = false;
       this.#say("");
     } catch (error) {
-      if (!signal.aborted) this.#say(error.message);
+      if (signal.aborted) return;
+      this.#hasFailed = true;
+      this.#say(error.message);
     }
   }
 
@@ -69,7 +73,7 @@ export class OpenTable {
 
   /** The connection is back: what failed without it is tried again. */
   resume() {
-    if (!this.source) this.load();
+    if (this.#hasFailed) this.load();
     else if (this.source instanceof PagedRows) this.source.touch();
   }
 
@@ -204,10 +208,10 @@ export class OpenTable {
 
   /** So many rows in one transaction that they are not told one by one. */
   #changedAtOnce(who, at, { inserted = 0, updated = 0, deleted = 0 }) {
-    const parts = [inserted && `inserted ${count(inserted)}`, updated && `updated ${count(updated)}`, deleted && `deleted ${count(deleted)}`];
-    this.#hooks.onlisted({ at, who, summary: `${parts.filter(Boolean).join(", ")} ${inserted + updated + deleted === 1 ? "row" : "rows"} at once` });
+    const parts = [inserted && `inserted ${count(inserted)}`, updated && `updated ${count(updated)}`, deleted && `deleted ${count(deleted)}`].filter(Boolean);
+    this.#hooks.onlisted({ at, who, summary: parts.length > 0 ? `${parts.join(", ")} rows at once` : "changed rows" });
     if (this.source instanceof PagedRows) this.source.touch();
-    else this.load(); // it may be too large by now
+    else this.#subscription.update({ ...this.#filters, snapshot: true });
     this.#hooks.onchange();
   }
 }
