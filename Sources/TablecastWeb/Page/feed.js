@@ -10,6 +10,8 @@ export class Feed {
   /** Newest last: `{ message, number, bytes, text }`. */
   #entries = [];
   #bytes = 0;
+  /** The number of the newest. */
+  #newest = 0;
   #leftOut = new Set();
   #filter = { channel: "", table: "", text: "" };
   /** What passes the filter, newest last: `{ message, number }`. */
@@ -28,7 +30,9 @@ export class Feed {
     this.#leftOut.add(userId);
     const isKept = ({ message }) => !this.#isLeftOut(message);
     if (this.#entries.every(isKept)) return;
-    this.#entries = this.#entries.filter(isKept);
+    const kept = this.#entries.filter(isKept);
+    this.received -= this.#entries.length - kept.length;
+    this.#entries = kept;
     this.#select();
   }
 
@@ -39,7 +43,7 @@ export class Feed {
   receive(message) {
     if (this.#isLeftOut(message)) return;
     this.received += 1;
-    const entry = { message, number: this.received, bytes: sizeOf(message), text: undefined };
+    const entry = { message, number: (this.#newest += 1), bytes: sizeOf(message), text: undefined };
     this.#entries.push(entry);
     this.#bytes += entry.bytes;
     this.#trim();
@@ -61,7 +65,7 @@ export class Feed {
   /** What comes while it is paused is kept, but not shown, whatever the filter. */
   pause(isPaused) {
     this.isPaused = isPaused;
-    this.#pausedAt = this.received;
+    this.#pausedAt = this.#newest;
     const before = this.shown.length;
     if (!isPaused) this.#select();
     this.appended += Math.max(0, this.shown.length - before);
@@ -71,7 +75,7 @@ export class Feed {
   clear() {
     this.#entries = [];
     this.#bytes = 0;
-    this.#pausedAt = this.received;
+    this.#pausedAt = this.#newest;
     this.#select();
   }
 
