@@ -197,6 +197,24 @@ import WireProtocol
         await running.service.shutDown()
     }
 
+    @Test func `a table with as many columns as a result can have is in a snapshot, rowids and all`() async throws {
+        let columns = (0..<2_000).map { "c\($0)" }.joined(separator: ", ")
+        let running = try await start(
+            "CREATE TABLE wide(\(columns)); INSERT INTO wide(rowid, c1999) VALUES (7, 'last'), (3, 'first')"
+        )
+        let client = try await TestClient(running.port)
+        try await client.send(#"{"type":"subscribe","channel":"tables","id":"s","data":{"snapshot":true}}"#)
+        _ = try await client.reply(to: "s")
+        guard case .tableSnapshot(let snapshot) = try await client.next().payload else {
+            Issue.record("no rows")
+            return
+        }
+        #expect(snapshot.rowids == [3, 7])
+        #expect(snapshot.rows.map { $0.values(columns: ["c1999"]) } == [[.text("first")], [.text("last")]])
+        await client.close()
+        await running.service.shutDown()
+    }
+
     @Test func `a snapshot of a file that is gone says so, in answer to its request`() async throws {
         let running = try await start("CREATE TABLE t(a)")
         let client = try await TestClient(running.port)

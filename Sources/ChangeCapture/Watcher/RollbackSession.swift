@@ -202,7 +202,7 @@ final class RollbackSession: WatchSession {
         if let end = try breach(now) { return end }
         let changes = SchemaDiff.changes(from: schema, to: next)
         schema = next
-        let tables = next.visibleTables.map(\.description).filter { $0.kind == .table }
+        let tables = next.visibleTables.map(\.description).filter { $0.kind != .view }
         let events = changes.map(ChangeEvent.schema) + tables.map { .rows(TableRows(changedTable: $0)) }
         watched.delivery.deliverUnknown(
             ChangeSet(origin: .external, events: events),

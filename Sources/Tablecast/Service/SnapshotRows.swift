@@ -21,9 +21,12 @@ final class SnapshotRows: @unchecked Sendable {
     private final class Reading {
         let table: TableDescription
         let columns: [String]
-        /// The row's number is the key, and comes as the first result column.
+        /// The row's number is the key, and comes as the first result column, if there is room for it.
         let hasRowids: Bool
-        var statement: Statement
+        private var statement: Statement
+        /// Steps along where a table has as many columns as a result can have.
+        private var rowids: Statement?
+        private let firstColumn: Int
         let keys: [JSONKey]
 
         init(_ table: TableDescription, _ connection: Connection) throws(SQLiteError) {
@@ -32,15 +35,27 @@ final class SnapshotRows: @unchecked Sendable {
             let rowid = table.primaryKey.isEmpty ? table.rowidName : nil
             hasRowids = rowid != nil
             let name = SQLName(table.name).quoted
-            statement = try connection.prepare("SELECT \(rowid.map { "\($0), " } ?? "")* FROM main.\(name)")
-            let first = rowid == nil ? 0 : 1
+            var first = 0
+            if let rowid, table.columns.count >= connection.limit(.columns) {
+                statement = try connection.prepare("SELECT * FROM main.\(name) ORDER BY \(rowid)")
+                rowids = try connection.prepare("SELECT \(rowid) FROM main.\(name) ORDER BY \(rowid)")
+            } else {
+                statement = try connection.prepare("SELECT \(rowid.map { "\($0), " } ?? "")* FROM main.\(name)")
+                first = rowid == nil ? 0 : 1
+            }
+            firstColumn = first
             var columns: [String] = []
             for column in first..<statement.columnCount { columns.append(statement.columnName(column)) }
             self.columns = columns
             keys = columns.map { JSONKey($0) }
         }
 
-        private var firstColumn: Int { hasRowids ? 1 : 0 }
+        func step() throws(SQLiteError) -> Bool {
+            _ = try rowids?.step()
+            return try statement.step()
+        }
+
+        var rowid: Int64 { rowids?.integer(0) ?? statement.integer(0) }
 
         func writeRow(to writer: inout JSONWriter) throws(ProtocolError) {
             var byteCount = 0
@@ -64,7 +79,7 @@ final class SnapshotRows: @unchecked Sendable {
 
         /// The current row's key.
         private var rowName: String {
-            if hasRowids { return "with the rowid \(statement.integer(0))" }
+            if hasRowids { return "with the rowid \(rowid)" }
             var writer = JSONWriter()
             writer.beginObject()
             for index in table.primaryKey {
@@ -102,11 +117,11 @@ final class SnapshotRows: @unchecked Sendable {
         var rowids: [Int64] = []
         var isLast = false
         while rows.count < Self.maxMessageBytes {
-            guard try reading.statement.step() else {
+            guard try reading.step() else {
                 isLast = true
                 break
             }
-            if reading.hasRowids { rowids.append(reading.statement.integer(0)) }
+            if reading.hasRowids { rowids.append(reading.rowid) }
             try reading.writeRow(to: &rows)
         }
         if isLast { current = nil }
