@@ -17,6 +17,11 @@ struct OverwriteDetector {
 
     private var last: Look?
 
+    /// Whether the last look says nothing of a write that comes now.
+    func isOutdated(_ header: WALIndexHeader, backfilledFrameCount: UInt32) -> Bool {
+        last?.header != header || last?.backfilledFrameCount != backfilledFrameCount
+    }
+
     /// - Parameter look: nil where the file may be written at this very moment.
     mutating func isOverwritten(_ look: Look?) -> Bool {
         defer { last = look }

@@ -55,6 +55,8 @@ final class WALSession: WatchSession {
         stall = StallDetector(limits: limits)
         nextIdentityCheck = .now + limits.identityInterval
         _ = overwriting.isOverwritten(lookAtFile())
+        // After a recovery it is not known what a checkpoint copied before it; after another one it is.
+        if pins.isBeingBackfilled { checkpointer.request() }
     }
 
     /// Lets go of everything.
@@ -97,6 +99,9 @@ final class WALSession: WatchSession {
             return nil
         }
         if checkpoints.shouldCheckpoint(status, at: now) { checkpointer.request() }
+        if overwriting.isOutdated(header, backfilledFrameCount: status.backfilledFrameCount) {
+            _ = overwriting.isOverwritten(lookAtFile())
+        }
         if let probe, stall.shouldProbe(status, at: now),
             stall.shouldStepAside(isLockHeld: probe.isHeldByOthers(.checkpoint), status, at: now)
         {

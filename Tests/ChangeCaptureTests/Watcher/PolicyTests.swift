@@ -118,6 +118,12 @@ import Testing
             return looks.map { detector.isOverwritten($0) }
         }
         let first = look(header, copied: 2, before)
+        var detector = OverwriteDetector()
+        #expect(detector.isOutdated(header, backfilledFrameCount: 2))
+        let isFirstOverwritten = detector.isOverwritten(first)
+        #expect(!isFirstOverwritten)
+        #expect(!detector.isOutdated(header, backfilledFrameCount: 2))
+        #expect(detector.isOutdated(header, backfilledFrameCount: 3))
         #expect(isOverwritten(first, first) == [false, false])
         #expect(isOverwritten(first, look(header, copied: 2, after)) == [false, true])
         #expect(isOverwritten(first, look(header, copied: 3, after)) == [false, false])
