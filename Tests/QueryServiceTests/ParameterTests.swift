@@ -65,6 +65,14 @@ struct ParameterTests {
         #expect(failure?.offset.map { $0 >= start } == true, "\(failure?.message ?? "")")
     }
 
+    @Test func `a refused statement of a script is found at its byte`() async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        let failure = await harness.run("SELECT 1; DELETE FROM t") { $0.policy = .readOnly }.end.failure
+        #expect(failure?.code == .readOnly)
+        #expect(failure?.statementIndex == 1)
+        #expect(failure?.offset == 10)
+    }
+
     @Test func `a value too many is found before anything is written`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         #expect(await harness.run("INSERT INTO t VALUES (?)", .positional([.null, .null])).end.failure != nil)

@@ -93,6 +93,21 @@ struct SchedulerTests {
         #expect(scheduler.assign() == [.read(ticket(4, "ada"), reader: 1)])
     }
 
+    @Test func `however many reads of a client sleep, the others have as many workers as there are readers`() {
+        var scheduler = Scheduler(readerCount: 2, spareReaders: 2, limits: limits)
+        for id in 1...4 { _ = scheduler.submit(ticket(UInt64(id), "ada")) }
+        for id in 1...2 {
+            #expect(scheduler.assign() == [.read(ticket(UInt64(id), "ada"), reader: id - 1)])
+            scheduler.readPaused(UInt64(id))
+        }
+        #expect(scheduler.assign() == [])
+        for id in 5...6 { _ = scheduler.submit(ticket(UInt64(id), "c\(id)")) }
+        #expect(scheduler.assign().count == 2)
+        scheduler.readerFinished(0, ticket(1, "ada"))
+        scheduler.readerFinished(2, ticket(5, "c5"))
+        #expect(scheduler.assign() == [.read(ticket(3, "ada"), reader: 2)])
+    }
+
     @Test func `what may write and was asked for before BEGIN comes before it`() {
         var scheduler = scheduler(readers: 1)
         var unsettled = ticket(1, "ada")

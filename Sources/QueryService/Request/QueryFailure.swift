@@ -50,6 +50,14 @@ package struct QueryFailure: Error, Sendable, Hashable {
         self.statementIndex = statementIndex
     }
 
+    /// The same of a statement of a script.
+    func located(_ statementIndex: Int, _ offset: Int?) -> QueryFailure {
+        var failure = self
+        failure.statementIndex = statementIndex
+        failure.offset = offset
+        return failure
+    }
+
     package init(_ error: SQLiteError, statementIndex: Int? = nil) {
         self.init(
             Code(error.code),

@@ -108,10 +108,14 @@ final class ReaderLane {
     /// reads, and so does not create what it misses.
     private func classify(_ control: QueryControl, on guarded: GuardedConnection) throws(Ended) {
         var script = Script(control.request.sql)
+        var index = 0
         do {
             while let statement = try script.next(on: guarded.connection) {
-                if let failure = guarded.gatekeeper.refusal(of: statement) { throw Ended.failed(failure) }
+                if let failure = guarded.gatekeeper.refusal(of: statement) {
+                    throw Ended.failed(failure.located(index, offset(of: script, control)))
+                }
                 if statement.writes { throw Ended.needsWriter }
+                index += 1
             }
         } catch {
             if guarded.gatekeeper.needsWriter { throw .needsWriter }
@@ -149,13 +153,12 @@ final class ReaderLane {
         run.statementIndex = index
         do {
             guard var statement = try script.next(on: guarded.connection) else { return false }
-            if let failure = guarded.gatekeeper.refusal(of: statement) { throw Ended.failed(failure) }
+            if let failure = guarded.gatekeeper.refusal(of: statement) {
+                throw Ended.failed(failure.located(index, offset(of: script, control)))
+            }
             if statement.writes { throw Ended.needsWriter }
             do { try binder.bind(to: statement, isLast: script.isAtEnd) } catch {
-                var failure = error
-                failure.statementIndex = index
-                failure.offset = offset(of: script, control)
-                throw Ended.failed(failure)
+                throw Ended.failed(error.located(index, offset(of: script, control)))
             }
             run.start(readOnly: true)
             try run.step(&statement, index: index, mustFinish: false)

@@ -116,12 +116,11 @@ struct WriterScript {
         guarded.gatekeeper.forgetStatement()
         do {
             guard var statement = try script.next(on: guarded.connection) else { return false }
-            if let failure = guarded.gatekeeper.refusal(of: statement) { throw Ended.failed(failure) }
+            if let failure = guarded.gatekeeper.refusal(of: statement) {
+                throw Ended.failed(failure.located(run.statementIndex, offset(of: script)))
+            }
             do { try binder.bind(to: statement, isLast: script.isAtEnd) } catch {
-                var failure = error
-                failure.statementIndex = run.statementIndex
-                failure.offset = offset(of: script)
-                throw Ended.failed(failure)
+                throw Ended.failed(error.located(run.statementIndex, offset(of: script)))
             }
             try runOne(&statement)
             return true

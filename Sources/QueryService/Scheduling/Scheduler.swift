@@ -189,9 +189,13 @@ struct Scheduler {
         guard !readQueue.isEmpty, let reader = idleReaders.last else { return nil }
         let active = reading.values.filter { !pausedReads.contains($0.id) }
         guard active.count < readerCount else { return nil }
-        // One reader is always left to the others.
+        // One reader is always left to the others, and enough workers, however many of this one's reads sleep.
         let share = max(readerCount - 1, 1)
-        let next = readQueue.popFirst { ticket in active.count { $0.client == ticket.client } < share }
+        let workers = max(reading.count + idleReaders.count - readerCount, share)
+        let next = readQueue.popFirst { ticket in
+            active.count { $0.client == ticket.client } < share
+                && reading.values.count { $0.client == ticket.client } < workers
+        }
         guard let ticket = next else { return nil }
         idleReaders.removeLast()
         reading[reader] = ticket

@@ -21,6 +21,8 @@ final class TemporaryDatabase: Sendable {
     /// Asks a plain connection.
     func query(_ sql: String) throws -> [[SQLiteValue]] {
         let connection = try Connection(path: path, mode: .readWrite)
+        // The service may be in the middle of opening its connections.
+        connection.setBusyTimeout(.seconds(10))
         defer { connection.close() }
         return try connection.query(sql)
     }
