@@ -44,8 +44,9 @@ final class RecordingSink: QuerySink {
 
     func setWritable(_ isWritable: Bool) { state.withLock { $0.isWritable = isWritable } }
 
-    /// Suspends until the log meets a condition.
+    /// Suspends until the log meets a condition, or never will because the query is over.
     func wait(until isMet: @escaping @Sendable (Log) -> Bool) async {
+        let isMet = { @Sendable (log: Log) in isMet(log) || log.end != nil }
         await withCheckedContinuation { continuation in
             state.withLock { log in
                 if isMet(log) { continuation.resume() } else { log.waiters.append((isMet, continuation)) }
