@@ -128,7 +128,6 @@ package final class QueryService: Sendable {
     }
 
     package enum Requester: Sendable, Hashable {
-        case client(ClientKey)
         /// May cancel the queries of this ``QueryRequest/owner``.
         case owner(String)
         /// May cancel anybody's.
@@ -146,11 +145,7 @@ package final class QueryService: Sendable {
     package func cancel(_ queryId: String, by requester: Requester) -> CancelAnswer {
         let (answer, running) = state.withLock { state -> (CancelAnswer, [QueryControl]) in
             guard let id = state.idsInUse[queryId], let control = state.queries[id] else { return (.notFound, []) }
-            switch requester {
-            case .client(let client) where client != control.client: return (.notAllowed, [])
-            case .owner(let owner) where owner != control.request.owner: return (.notAllowed, [])
-            default: break
-            }
+            if case .owner(let owner) = requester, owner != control.request.owner { return (.notAllowed, []) }
             return (.cancelling, state.cancel([id], .client))
         }
         for control in running { control.cancel(.client) }

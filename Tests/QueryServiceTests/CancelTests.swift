@@ -14,7 +14,7 @@ struct CancelTests {
         let harness = try Harness()
         let running = harness.start(endlessQuery)
         await running.sink.wait { $0.readOnly != nil }
-        harness.service.cancel(running.queryId, by: .client(ClientKey("ada")))
+        harness.service.cancel(running.queryId, by: .administrator)
         #expect(await running.sink.end().cancelReason == .client)
     }
 
@@ -114,7 +114,7 @@ struct CancelTests {
         let harness = try Harness("CREATE TABLE t(v)")
         await harness.run("BEGIN; INSERT INTO t VALUES (1)")
         let waiting = harness.start("INSERT INTO t VALUES (2)", client: "bob")
-        harness.service.cancel(waiting.queryId, by: .client(ClientKey("bob")))
+        harness.service.cancel(waiting.queryId, by: .administrator)
         #expect(await waiting.sink.end().cancelReason == .client)
         #expect(await harness.run("COMMIT").end.outcome != nil)
     }

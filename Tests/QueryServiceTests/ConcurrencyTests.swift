@@ -151,7 +151,7 @@ struct ConcurrencyTests {
         )
         await pause(&random)
         if Bool.random(using: &random) {
-            harness.service.cancel(running.queryId, by: .client(ClientKey(name)))
+            harness.service.cancel(running.queryId, by: .administrator)
         } else {
             harness.service.clientDisconnected(ClientKey(name))
         }

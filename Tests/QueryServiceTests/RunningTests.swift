@@ -146,7 +146,7 @@ struct RunningTests {
         let first = harness.start(endlessQuery)
         await first.sink.wait { $0.readOnly != nil }
         #expect(await harness.run("SELECT 1") { $0.queryId = first.queryId }.end.failure?.code == .queryIdInUse)
-        #expect(harness.service.cancel(first.queryId, by: .client(ClientKey("bob"))) == .notAllowed)
+        #expect(harness.service.cancel(first.queryId, by: .owner("bob")) == .notAllowed)
         #expect(harness.service.cancel(first.queryId, by: .administrator) == .cancelling)
         #expect(await first.sink.end().cancelReason == .client)
         #expect(await harness.run("SELECT 1") { $0.queryId = first.queryId }.end.outcome != nil)

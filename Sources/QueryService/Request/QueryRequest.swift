@@ -23,7 +23,7 @@ package struct QueryRequest: Sendable {
     /// Whom its commits are attributed to.
     package var userId: String?
     package var username: String?
-    /// Whoever may cancel it besides its own client; several clients can be of one owner.
+    /// Whoever may cancel it; several clients can be of one owner.
     package var owner: String?
 
     package init(
