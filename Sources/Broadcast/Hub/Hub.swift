@@ -158,8 +158,8 @@ package final class Hub: Sendable {
     /// Subscribes a client to tables, and holds everything back until ``release(_:after:)``: what a snapshot needs.
     ///
     /// Hold first, then begin the read transaction of the snapshot, then send
-    /// ``EncodedMessage/subscribed(_:replyTo:)`` and the rows with their position under the hold, then release. Nothing is buffered for
-    /// the client meanwhile: the history keeps what it will need, up to ``HistoryLimits/maxPinnedBytes``.
+    /// ``EncodedMessage/subscribed(_:replyTo:)`` and the rows with their position under the hold, then release. Nothing is
+    /// buffered for the client meanwhile: the history keeps what it will need, up to ``HistoryLimits/maxPinnedBytes``.
     package func hold(_ client: ClientID, _ filter: TableFilter) throws(ProtocolError) -> Hold {
         let result = sequencer.withLock { sequencer in
             Result { () throws(ProtocolError) in try sequencer.hold(client, filter) }

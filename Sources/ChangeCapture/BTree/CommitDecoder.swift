@@ -158,10 +158,7 @@ package final class CommitDecoder {
     ) throws(WALDecodeError) -> Bool {
         guard before.pageCount == after.pageCount else { return false }
         for number in changedPages where number > 0 && number <= after.pageCount {
-            let isSame = try before.withPage(number) { (old) throws(WALDecodeError) in
-                try after.withPage(number) { (new) throws(WALDecodeError) in bytesAreEqual(old, 0, new, 0, old.count) }
-            }
-            if !isSame { return false }
+            if try !before.isPage(number, equalIn: after) { return false }
         }
         return true
     }

@@ -20,3 +20,15 @@ package protocol PageReader {
         _ body: (UnsafeRawBufferPointer) throws(WALDecodeError) -> R
     ) throws(WALDecodeError) -> R
 }
+
+extension PageReader {
+    /// Whether a page is as it is for another reader. A page that one of them does not have is not.
+    func isPage(_ number: UInt32, equalIn other: some PageReader) throws(WALDecodeError) -> Bool {
+        guard number <= pageCount, number <= other.pageCount else { return false }
+        return try withPage(number) { (mine) throws(WALDecodeError) in
+            try other.withPage(number) { (theirs) throws(WALDecodeError) in
+                bytesAreEqual(mine, 0, theirs, 0, mine.count)
+            }
+        }
+    }
+}

@@ -104,8 +104,10 @@ package struct RowCollector: RowSink {
     }
 
     private static func byteCount(of change: RowChange) -> Int {
-        [change.before, change.after].reduce(0) { sum, row in sum + (row.map { $0.byteCount + bytesPerRow } ?? 0) }
+        byteCount(of: change.before) + byteCount(of: change.after)
     }
+
+    private static func byteCount(of row: Row?) -> Int { row.map { $0.byteCount + bytesPerRow } ?? 0 }
 
     private mutating func add(_ operation: RowChange.Operation, at index: Int) {
         switch operation {

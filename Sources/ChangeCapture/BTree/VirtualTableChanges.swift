@@ -8,7 +8,8 @@ extension TableComparison {
             let old = page.oldTree < 0 ? nil : oldCatalog.trees[Int(page.oldTree)].owner.map { SQLName($0.name) }
             let new = page.newTree < 0 ? nil : newCatalog.trees[Int(page.newTree)].owner.map { SQLName($0.name) }
             if old == nil, new == nil { continue }
-            if old == new, try isUnchanged(page.number) { continue }
+            // SQLite repeats frames to fill up a sector.
+            if old == new, try before.isPage(page.number, equalIn: after) { continue }
             names.formUnion([old, new].compactMap(\.self))
         }
         for page in commit.freed {
@@ -20,13 +21,5 @@ extension TableComparison {
             changed[SQLName(owner.name)] = owner
         }
         return changed.sorted { $0.key < $1.key }.map(\.value)
-    }
-
-    /// SQLite repeats frames to fill up a sector.
-    private func isUnchanged(_ number: UInt32) throws(WALDecodeError) -> Bool {
-        guard number <= before.pageCount, number <= after.pageCount else { return false }
-        return try before.withPage(number) { (old) throws(WALDecodeError) in
-            try after.withPage(number) { (new) throws(WALDecodeError) in bytesAreEqual(old, 0, new, 0, old.count) }
-        }
     }
 }

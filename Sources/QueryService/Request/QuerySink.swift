@@ -2,9 +2,10 @@ package import SQLiteConnection
 
 /// Where a query's results go.
 ///
-/// Called on threads of the service's, and at the end on that which keeps a ``CommitReceipt``; one call at a time and in order: `started`, then for each statement with columns
-/// `columns` and its rows, `endOfBatch` and `progress` anywhere between, and at the end exactly one of `completed`, `failed`
-/// and `cancelled`, which can also come first. No call may block, and none may wait for another query.
+/// Called on threads of the service's, and at the end on that which keeps a ``CommitReceipt``; one call at a time and in
+/// order: `started`, then for each statement with columns `columns` and its rows, `endOfBatch` and `progress` anywhere
+/// between, and at the end exactly one of `completed`, `failed` and `cancelled`, which can also come first. No call may block,
+/// and none may wait for another query.
 package protocol QuerySink: AnyObject, Sendable {
     /// The query begins to run. `readOnly` says that it cannot change the database.
     func started(readOnly: Bool)

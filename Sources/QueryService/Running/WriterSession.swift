@@ -1,8 +1,8 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// The writer's connection, with its capture where it needs one: how transactions begin and end, so that every commit is recorded and told,
-/// once and in order.
+/// The writer's connection, with its capture where it needs one: how transactions begin and end, so that every commit is
+/// recorded and told, once and in order.
 ///
 /// Belongs to the writer's thread.
 final class WriterSession {

@@ -13,11 +13,9 @@ struct MethodCheck<Context: RequestContext>: RouterMiddleware {
         context: Context,
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        do {
-            return try await next(request, context)
-        } catch let error as HTTPError where error.isOfNoRoute(context) {
+        try await answeringForNoRoute(request, context, next) { request in
             let methods = routes.filter { $0.matches(request.uri.path) }.flatMap(\.methods)
-            guard !methods.isEmpty, !methods.contains(request.method) else { throw error }
+            guard !methods.isEmpty, !methods.contains(request.method) else { return nil }
             let allowed = methods.map(\.rawValue).joined(separator: ", ")
             var response = Response.failure(
                 .methodNotAllowed,
@@ -39,9 +37,7 @@ package struct UnknownPaths<Context: RequestContext>: RouterMiddleware {
         context: Context,
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        do {
-            return try await next(request, context)
-        } catch let error as HTTPError where error.isOfNoRoute(context) {
+        try await answeringForNoRoute(request, context, next) { request in
             let response = Response.failure(
                 .notFound,
                 .invalidMessage,
@@ -52,9 +48,18 @@ package struct UnknownPaths<Context: RequestContext>: RouterMiddleware {
     }
 }
 
-extension HTTPError {
-    /// Whether it is the router's, which found no route, rather than a route's own.
-    fileprivate func isOfNoRoute(_ context: some RequestContext) -> Bool {
-        status == .notFound && context.endpointPath == "NotFound"
+/// Passes a request on; where the router found no route for it, `answer` may say something better than that.
+private func answeringForNoRoute<Context: RequestContext>(
+    _ request: Request,
+    _ context: Context,
+    _ next: (Request, Context) async throws -> Response,
+    _ answer: (Request) -> Response?
+) async throws -> Response {
+    do {
+        return try await next(request, context)
+    } catch let error as HTTPError where error.status == .notFound && context.endpointPath == "NotFound" {
+        // The router's own, not one that a route threw.
+        guard let response = answer(request) else { throw error }
+        return response
     }
 }
