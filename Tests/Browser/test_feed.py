@@ -50,6 +50,11 @@ def test_a_click_opens_the_message_that_was_seen(music, page):
     assert detail(page)["data"]["tableName"] == "genre"
 
 
+def test_a_change_of_which_nobody_knows_the_rows_is_said_in_words(music, page):
+    music.shell("CREATE VIRTUAL TABLE words USING fts5(word); INSERT INTO words VALUES('sea');")
+    expect(messages(page).first).to_contain_text("another process changed rows in words")
+
+
 def test_the_line_that_is_read_stays_where_it_is(music, page):
     write(music, "genre", 60)
     expect(messages(page).nth(15)).to_contain_text("genre")

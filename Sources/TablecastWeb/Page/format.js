@@ -11,6 +11,9 @@ const LONGEST_CELL = 240;
 export const count = (number) => numbers.format(number);
 export const compact = (number) => (number < 10_000 ? numbers.format(number) : compactNumbers.format(number));
 export const plural = (number, noun, nouns = `${noun}s`) => `${count(number)} ${number === 1 ? noun : nouns}`;
+/** What a transaction did to the rows of a table; nothing where it is known only that they changed. */
+export const changeCounts = ({ inserted = 0, updated = 0, deleted = 0 }) =>
+  [inserted && `inserted ${count(inserted)}`, updated && `updated ${count(updated)}`, deleted && `deleted ${count(deleted)}`].filter(Boolean).join(", ");
 export const time = (milliseconds) => clock.format(milliseconds);
 
 export function duration(milliseconds) {

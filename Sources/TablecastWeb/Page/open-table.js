@@ -2,7 +2,7 @@
 
 import { connect } from "/tablecast.js";
 import { collations } from "./collations.js";
-import { author, count, quoted } from "./format.js";
+import { author, changeCounts, quoted } from "./format.js";
 import { LiveRows } from "./live-rows.js";
 import { ownQueryId, PagedRows } from "./paged-rows.js";
 import { accessToken, describeTable } from "./service.js";
@@ -207,9 +207,9 @@ export class OpenTable {
   }
 
   /** So many rows in one transaction that they are not told one by one. */
-  #changedAtOnce(who, at, { inserted = 0, updated = 0, deleted = 0 }) {
-    const parts = [inserted && `inserted ${count(inserted)}`, updated && `updated ${count(updated)}`, deleted && `deleted ${count(deleted)}`].filter(Boolean);
-    this.#hooks.onlisted({ at, who, summary: parts.length > 0 ? `${parts.join(", ")} rows at once` : "changed rows" });
+  #changedAtOnce(who, at, data) {
+    const counts = changeCounts(data);
+    this.#hooks.onlisted({ at, who, summary: counts ? `${counts} rows at once` : "changed rows" });
     if (this.source instanceof PagedRows) this.source.touch();
     else this.#subscription.update({ ...this.#filters, snapshot: true });
     this.#hooks.onchange();

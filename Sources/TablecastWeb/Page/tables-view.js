@@ -2,7 +2,7 @@
 
 import { Sparkline } from "./activity.js";
 import { el, icon, setText, show } from "./dom.js";
-import { compact, count, displayName, plural, time } from "./format.js";
+import { changeCounts, compact, count, displayName, plural, time } from "./format.js";
 import { atMostEvery, schedule } from "./frame.js";
 import { TableView } from "./table-view.js";
 
@@ -264,8 +264,7 @@ export function summary(type, data) {
   if (data.previousName !== undefined) return ["schema", `renamed ${displayName(data.previousName)} to`];
   if (data.change === "schema") return ["schema", "changed the schema of"];
   const { inserted = 0, updated = 0, deleted = 0 } = data;
-  const parts = [inserted && `inserted ${count(inserted)}`, updated && `updated ${count(updated)}`, deleted && `deleted ${count(deleted)}`];
   const kind = deleted ? "delete" : inserted ? "insert" : "update";
   const place = inserted && !updated && !deleted ? "into" : deleted && !inserted && !updated ? "from" : "in";
-  return [kind, `${parts.filter(Boolean).join(", ")} ${place}`];
+  return [kind, `${changeCounts(data) || "changed rows"} ${place}`];
 }
