@@ -40,6 +40,13 @@ struct MessageLinesTests {
         )
     }
 
+    @Test(arguments: [(7, "t  +7  too many rows to list"), (0, "t  which rows is not known")])
+    func `rows that are not listed are said to be too many, or unknown`(inserted: Int, line: String) throws {
+        let change = RowsModification(inserted: inserted, updated: 0, deleted: 0, rowsOmitted: true)
+        let payload = TableModifiedPayload(tableName: "t", timestamp: 0, change: .rows(change))
+        #expect(try text(.tableModified(payload)) == "00:00:01.000  changed   \(line)")
+    }
+
     @Test func `a created table shows its columns and who made it`() throws {
         let columns = [
             ColumnPayload(name: "id", type: "INTEGER", isNotNull: false, primaryKeyOrdinal: 1),

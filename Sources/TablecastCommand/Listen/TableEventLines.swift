@@ -53,7 +53,10 @@ struct TableEventLines: Sendable {
         if change.inserted > 0 { parts.append(("  +\(Figures.grouped(change.inserted))", .green)) }
         if change.updated > 0 { parts.append(("  ~\(Figures.grouped(change.updated))", .yellow)) }
         if change.deleted > 0 { parts.append(("  -\(Figures.grouped(change.deleted))", .red)) }
-        if change.rowsOmitted == true { parts.append(("  too many rows to list", .dim)) }
+        if change.rowsOmitted == true {
+            let isCounted = change.inserted + change.updated + change.deleted > 0
+            parts.append((isCounted ? "  too many rows to list" : "  which rows is not known", .dim))
+        }
         return [head("changed", .blue, parts)] + (change.rows ?? []).map(row)
     }
 
