@@ -49,7 +49,8 @@ let package = Package(
         // The wire: messages, fan-out, WebSocket. Knows no SQLite.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "WireProtocol", swiftSettings: swiftSettings),
-        .target(name: "Broadcast", dependencies: ["WireProtocol", nioCore], swiftSettings: swiftSettings),
+        .systemLibrary(name: "CPrefetch"),
+        .target(name: "Broadcast", dependencies: ["CPrefetch", "WireProtocol", nioCore], swiftSettings: swiftSettings),
         .target(
             name: "WebSocketTransport",
             dependencies: ["Broadcast", "WireProtocol", "CZlib", nioCore, nioHTTP1, nioPosix],
@@ -207,7 +208,9 @@ let halves: [String: Set<String>] = [
         "CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService", "RandomSupport", "OracleSupport",
         "CaptureOracle", "CaptureCost", "PreUpdateFloor", "ForeignWriter", "WatchProbe",
     ],
-    "wire": ["RandomSupport", "CZlib", "WireProtocol", "Broadcast", "WebSocketTransport", "EchoServer"],
+    "wire": [
+        "RandomSupport", "CPrefetch", "CZlib", "WireProtocol", "Broadcast", "WebSocketTransport", "EchoServer",
+    ],
     "web": ["TablecastWeb"],
 ]
 if let half = halves[ProcessInfo.processInfo.environment["TABLECAST_ONLY"] ?? ""] {

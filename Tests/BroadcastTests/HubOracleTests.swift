@@ -37,6 +37,8 @@ private struct OracleRun {
         limits.replayChunkBytes = 500
         limits.resumeQueuedBytes = 100
         limits.maxQueuedBytes = 3000
+        limits.minGatheringClients = seed.isMultiple(of: 2) ? 1 : 64
+        limits.gatheredBytes = 300
         hub = Hub(start: model.head, limits: limits)
     }
 

@@ -16,6 +16,7 @@ import WireProtocol
         limits.replayChunkBytes = 4000
         limits.resumeQueuedBytes = 2000
         limits.maxQueuedBytes = 20_000
+        limits.minGatheringClients = 2
         let hub = Hub(start: start, limits: limits)
         let last: UInt64 = 20_000
         var finished: [EventLoopFuture<Follower.Report>] = []

@@ -10,7 +10,8 @@ package import WireProtocol
 ///
 /// Each event loop has a shard of the clients. Publishing appends to each shard's queue under one lock and schedules one
 /// drain where none is scheduled; a drain joins what is pending once for all clients that hear the same and writes once
-/// to each connection. So an idle hub delivers at once, in the same turn of the event loop, and a busy one in batches.
+/// to each connection. So an idle hub delivers in the next turn of the event loop, and a busy one in batches, which grow
+/// with the number of clients: see ``Gathering``.
 package final class Hub: Sendable {
     private struct Shards {
         var list: [ShardHandle] = []
@@ -244,7 +245,7 @@ package final class Hub: Sendable {
     private func wake(_ indices: [Int]) {
         guard !indices.isEmpty else { return }
         for handle in shards.withLock({ shards in indices.map { shards.list[$0] } }) {
-            handle.eventLoop.execute { handle.value.drain() }
+            handle.eventLoop.execute { handle.value.wake() }
         }
     }
 

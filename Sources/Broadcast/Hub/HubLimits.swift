@@ -8,6 +8,10 @@ package struct HubLimits: Sendable {
     /// What may be published and not yet written by one event loop, beyond which its connections are closed as too
     /// slow. 256 MiB.
     package var maxPendingBytes = 256 << 20
+    /// From how many clients an event loop waits before it writes, for as long as each turn brings more. 64.
+    package var minGatheringClients = 64
+    /// What is enough for one write: nothing waits for more. 8 KiB.
+    package var gatheredBytes = 8 << 10
     /// How much of a replay is made in one turn of an event loop. 256 KiB.
     package var replayChunkBytes = 256 << 10
     /// Distinct filters on tables: each costs an encoding of each transaction. 1,000.

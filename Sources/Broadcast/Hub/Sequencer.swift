@@ -107,6 +107,10 @@ struct Sequencer {
         return !queues[shard].isScheduled
     }
 
+    func pending(for shard: Int) -> Gathering.Pending {
+        Gathering.Pending(items: queues[shard].items.count, bytes: queues[shard].byteCount)
+    }
+
     /// What a shard has to do, in order.
     struct Work {
         var items: [QueueItem]

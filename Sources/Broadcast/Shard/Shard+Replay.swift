@@ -18,7 +18,7 @@ extension Shard {
             return
         }
         let (step, woken) = sequencer.withLock { $0.replay(client.id, pin, after: position) }
-        if !woken.isEmpty { drainLater() }
+        if !woken.isEmpty { wakeLater() }
         switch step {
         case .send(let publications, let isLast):
             let reached = publications.last?.position ?? position
@@ -54,7 +54,7 @@ extension Shard {
     }
 
     /// Other event loops are never woken from here: only the client's own change to live was queued.
-    private func drainLater() {
-        eventLoop.assumeIsolated().execute { self.drain() }
+    private func wakeLater() {
+        eventLoop.assumeIsolated().execute { self.wake() }
     }
 }

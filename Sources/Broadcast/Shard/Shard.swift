@@ -17,6 +17,7 @@ final class Shard {
     private var groups: [SubscriberGroup.Key: SubscriberGroup] = [:]
     /// Clients whose subscription to tables is not live: a reset concerns each by itself.
     private var notLive: [UInt64: Client] = [:]
+    private var gathering: Gathering
     var done = ShardStatistics()
     /// Groups are being walked: who leaves them now, leaves afterwards.
     private var isDraining = false
@@ -29,6 +30,7 @@ final class Shard {
         self.eventLoop = eventLoop
         self.sequencer = sequencer
         self.limits = limits
+        gathering = Gathering(limits: limits)
     }
 
     // MARK: Coming and going
@@ -73,8 +75,18 @@ final class Shard {
 
     // MARK: Draining
 
+    /// Something is pending: writes it, at once or when a little more has come.
+    func wake() {
+        let pending = sequencer.withLock { [index] in $0.pending(for: index) }
+        if gathering.waits(pending, clients: clients.count, now: eventLoop.now) {
+            eventLoop.assumeIsolated().execute { self.wake() }
+        } else {
+            drain()
+        }
+    }
+
     /// Writes everything that is pending: once to each connection.
-    func drain() {
+    private func drain() {
         let work = sequencer.withLock { $0.take(for: index, adding: done) }
         done = ShardStatistics()
         isDraining = true
@@ -121,6 +133,7 @@ final class Shard {
         var writes: UInt64 = 0
         // Nobody comes or leaves while a drain lasts.
         for index in group.members.indices {
+            group.prefetchAfter(index)
             guard let outlet = group.members[index].outlet else { continue }
             writes += 1
             let waiting = outlet.write(frames)
