@@ -51,9 +51,12 @@ extension QueryService.State {
     /// Takes the queries out of the queue or returns them when they run.
     mutating func cancel(_ ids: [UInt64], _ reason: CancelReason) -> [QueryControl] {
         var running: [QueryControl] = []
-        for id in ids {
+        // A BEGIN before the COMMIT that says what belongs to it.
+        for id in ids.sorted() {
             switch scheduler.withdraw(id) {
-            case .removed(let ticket): conclude([ticket], reason)
+            case .removed(let ticket, let stranded):
+                conclude([ticket], reason)
+                fail(stranded, .withoutTransaction)
             case .running(let ticket): running += controls([ticket])
             case .unknown: break
             }
@@ -94,15 +97,15 @@ extension QueryService.State {
 }
 
 extension QueryFailure {
+    static let withoutTransaction = QueryFailure(
+        .transactionRolledBack,
+        "your transaction was rolled back, or never began, when a statement of it was cancelled or failed; everything fails "
+            + "until your COMMIT or ROLLBACK, or another BEGIN"
+    )
+
     /// Whose client has to hear that it is over.
     static func transactionEnded(_ why: Scheduler.Refusal, _ limits: QueryLimits) -> QueryFailure {
-        if why == .transactionRolledBack {
-            return QueryFailure(
-                .transactionRolledBack,
-                "your transaction was rolled back when a statement of it was cancelled or failed; everything fails until "
-                    + "your COMMIT or ROLLBACK, or another BEGIN"
-            )
-        }
+        if why == .transactionRolledBack { return withoutTransaction }
         let what =
             why == .transactionTooLong
             ? "open for longer than \(limits.maxTransactionTime)"

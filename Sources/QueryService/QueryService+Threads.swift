@@ -206,8 +206,9 @@ extension QueryService.State {
         let late = queries.values.filter { $0.deadline.map { $0 <= now } ?? false }.map(\.id)
         let expired = cancel(late, .timeout)
         let looksAt = attendToCancelled(at: now)
-        let (busy, timedOut) = scheduler.tick(at: now)
+        let (busy, stranded, timedOut) = scheduler.tick(at: now)
         fail(busy, QueryFailure(.busy, "another client's transaction holds the writer"))
+        fail(stranded, .withoutTransaction)
         var errand = Errand(
             notices: notices,
             expired: expired.filter { !$0.isCancelled },

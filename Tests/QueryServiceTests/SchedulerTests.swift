@@ -182,7 +182,7 @@ struct SchedulerTests {
         #expect(scheduler.submit(ticket(5, "ada")) == .tooManyQueriesOfClient)
         for id in 6...11 { #expect(scheduler.submit(ticket(UInt64(id), "c\(id)")) == nil) }
         #expect(scheduler.submit(ticket(12, "eve")) == .tooManyQueries)
-        #expect(scheduler.withdraw(2) == .removed(ticket(2, "ada")))
+        #expect(scheduler.withdraw(2) == .removed(ticket(2, "ada"), stranded: []))
         #expect(scheduler.submit(ticket(5, "ada")) == nil)
         #expect(scheduler.withdraw(2) == .unknown)
     }

@@ -21,7 +21,7 @@ struct Scheduler {
         /// It was open for too long.
         case transactionTooLong
         case transactionLost
-        /// SQLite rolled it back.
+        /// SQLite rolled it back, or its BEGIN failed.
         case transactionRolledBack
         case shuttingDown
     }
@@ -36,8 +36,8 @@ struct Scheduler {
 
     /// What to do with a query that somebody wants to end.
     enum Withdrawal: Hashable {
-        /// It had not begun and is out of the queue.
-        case removed(Ticket)
+        /// It had not begun and is out of the queue, and so is what was meant for its transaction.
+        case removed(Ticket, stranded: [Ticket])
         /// A worker has it: interrupt it.
         case running(Ticket)
         case unknown
@@ -68,7 +68,7 @@ struct Scheduler {
     private var controlCounts: [ClientKey: Int] = [:]
     /// Clients whose transaction was rolled back behind their back and who have to hear of it.
     private var owed: [ClientKey: Refusal] = [:]
-    /// Clients whose transaction SQLite rolled back, and who have not said yet that they take it for over.
+    /// Clients whose transaction SQLite rolled back, or never began, and who have not said yet that they take it for over.
     private var aborted: Set<ClientKey> = []
     /// Reads that may turn out to write, and have not yet.
     private var unsettled: [UInt64: ClientKey] = [:]
@@ -101,8 +101,12 @@ struct Scheduler {
             if ticket.begins || ticket.ends { aborted.remove(ticket.client) }
             if !ticket.begins { return .transactionRolledBack }
         }
-        if queryCount >= limits.maxQueries { return .tooManyQueries }
-        if counts[ticket.client, default: 0] >= limits.maxQueriesPerClient { return .tooManyQueriesOfClient }
+        let count = counts[ticket.client, default: 0]
+        if queryCount >= limits.maxQueries || count >= limits.maxQueriesPerClient {
+            // Nor does it wait for the answer to this one.
+            if ticket.opens, count > 0 { aborted.insert(ticket.client) }
+            return queryCount >= limits.maxQueries ? .tooManyQueries : .tooManyQueriesOfClient
+        }
         counts[ticket.client, default: 0] += 1
         enqueue(ticket)
         if ticket.controlsTransactions { controlCounts[ticket.client, default: 0] += 1 }
@@ -125,7 +129,7 @@ struct Scheduler {
     mutating func withdraw(_ id: UInt64) -> Withdrawal {
         if let ticket = running[id] { return .running(ticket) }
         guard let ticket = remove(where: { $0.id == id }).first else { return .unknown }
-        return .removed(ticket)
+        return .removed(ticket, stranded: strand(behind: ticket))
     }
 
     /// Takes a client's waiting queries out and has its transaction rolled back; returns what waited and what still runs.
@@ -262,8 +266,8 @@ struct Scheduler {
     /// The query ended and left a transaction open or not. The writer may still have work of its own: see
     /// ``writerIsReady()``.
     ///
-    /// - Returns: the client's waiting queries when its transaction has come to its time limit or was rolled back by SQLite.
-    ///   They were meant to be part of it and must not run without it.
+    /// - Returns: the client's waiting queries when its transaction has come to its time limit, was rolled back by SQLite or
+    ///   did not begin. They were meant to be part of it and must not run without it.
     @discardableResult
     mutating func writerFinished(
         _ ticket: Ticket,
@@ -275,8 +279,9 @@ struct Scheduler {
         forget(ticket)
         guard transaction == .open else {
             holder = nil
-            guard transaction == .lost, !isGone else { return nil }
-            return (.transactionRolledBack, strandedByRollback(ticket))
+            guard !isGone else { return nil }
+            let stranded = strand(behind: ticket, lost: transaction == .lost)
+            return transaction == .lost || !stranded.isEmpty ? (.transactionRolledBack, stranded) : nil
         }
         guard var holder, holder.client == ticket.client else {
             holder = Holder(client: ticket.client, since: now, idleSince: now, mustRollBack: isGone)
@@ -294,14 +299,20 @@ struct Scheduler {
         return (.transactionTooLong, waiting)
     }
 
-    /// What was meant to be part of a transaction: up to the COMMIT or ROLLBACK, and if that has not come yet, what will come.
-    private mutating func strandedByRollback(_ ticket: Ticket) -> [Ticket] {
+    /// Takes out what was meant to be part of a transaction that was lost with this query, or that this query did not begin:
+    /// up to the COMMIT or ROLLBACK, or before another BEGIN, and if that has not come yet, what will come too. But whoever waits
+    /// for the answer to its BEGIN sends nothing that needs it.
+    private mutating func strand(behind ticket: Ticket, lost: Bool = false) -> [Ticket] {
         // It said by itself where the transaction should end.
-        if ticket.ends { return [] }
+        guard lost && !ticket.ends || ticket.opens else { return [] }
         let client = ticket.client
-        let end = writeQueue.first(of: client) { $0.ends }?.id
-        if end == nil { aborted.insert(client) }
-        return remove { $0.client == client && $0.lane == .writer && $0.id <= end ?? .max }
+        let end = writeQueue.first(of: client) { $0.id > ticket.id && ($0.begins || $0.ends) }
+        let stranded = remove { other in
+            guard other.client == client, other.lane == .writer, other.id > ticket.id else { return false }
+            return end.map { other.id < $0.id || other.id == $0.id && !$0.begins } ?? true
+        }
+        if end == nil, lost || !stranded.isEmpty { aborted.insert(client) }
+        return stranded
     }
 
     mutating func writerRolledBack() { holder = nil }
@@ -314,28 +325,33 @@ struct Scheduler {
 
     /// Ends what waited too long: returns the queries that fail with `BUSY`, and the client whose transaction ``assign()``
     /// will have rolled back.
-    mutating func tick(at now: ContinuousClock.Instant) -> (busy: [Ticket], timedOut: TimedOut?) {
+    ///
+    /// What is stranded was sent behind a BEGIN among those.
+    mutating func tick(at now: ContinuousClock.Instant) -> (busy: [Ticket], stranded: [Ticket], timedOut: TimedOut?) {
         if let client = overdue {
             overdue = nil
-            return ([], (client, .transactionTooLong))
+            return ([], [], (client, .transactionTooLong))
         }
-        guard let holder else { return ([], nil) }
+        guard let holder else { return ([], [], nil) }
         let latest = now - limits.busyTimeout
-        let busy = remove { ticket in
+        func hasWaited(_ ticket: Ticket) -> Bool {
             ticket.client != holder.client && ticket.lane == .writer && max(ticket.enqueuedAt, holder.since) <= latest
         }
-        guard isIdle(holder) else { return (busy, nil) }
+        // Before the COMMIT goes that says how far the transaction would have reached.
+        let stranded = writeQueue.all.filter { $0.opens && hasWaited($0) }.flatMap { strand(behind: $0) }
+        let busy = remove(where: hasWaited)
+        guard isIdle(holder) else { return (busy, stranded, nil) }
         let why: Refusal
         if holder.idleSince + limits.idleTimeout <= now {
             why = .transactionTimedOut
         } else if holder.since + limits.maxTransactionTime <= now {
             why = .transactionTooLong
         } else {
-            return (busy, nil)
+            return (busy, stranded, nil)
         }
         self.holder?.mustRollBack = true
         owed[holder.client] = why
-        return (busy, (holder.client, why))
+        return (busy, stranded, (holder.client, why))
     }
 
     /// When ``tick(at:)`` next has something to do, as things stand.

@@ -10,6 +10,8 @@ struct Ticket: Hashable, Sendable {
     var begins = false
     /// It says COMMIT or ROLLBACK.
     var ends = false
+    /// If it fails, there is no transaction for what the client sends behind it.
+    var opens: Bool { begins && !ends }
     /// A reader may find out that it writes: see ``Scheduler/readIsSettled(_:)``.
     var isUnsettled = false
     let enqueuedAt: ContinuousClock.Instant
