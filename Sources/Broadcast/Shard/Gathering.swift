@@ -29,8 +29,12 @@ package struct Gathering {
     }
 
     /// Whether what is pending waits for another turn of the event loop.
-    package mutating func waits(_ pending: Pending, clients: Int, now: NIODeadline) -> Bool {
-        guard clients >= limits.minGatheringClients, pending.bytes < limits.gatheredBytes else { return stop() }
+    ///
+    /// - Parameter pending: not asked for where there are few clients: it takes the hub's lock.
+    package mutating func waits(_ pending: @autoclosure () -> Pending, clients: Int, now: NIODeadline) -> Bool {
+        guard clients >= limits.minGatheringClients else { return stop() }
+        let pending = pending()
+        guard pending.bytes < limits.gatheredBytes else { return stop() }
         if let end {
             guard pending.items > seen, now < end else { return stop() }
         } else {

@@ -77,13 +77,14 @@ final class Shard {
 
     /// Something is pending: writes it, at once or when a little more has come.
     func wake() {
-        let pending = sequencer.withLock { [index] in $0.pending(for: index) }
         if gathering.waits(pending, clients: clients.count, now: eventLoop.now) {
             eventLoop.assumeIsolated().execute { self.wake() }
         } else {
             drain()
         }
     }
+
+    private var pending: Gathering.Pending { sequencer.withLock { [index] in $0.pending(for: index) } }
 
     /// Writes everything that is pending: once to each connection.
     private func drain() {

@@ -73,6 +73,8 @@ final class SubscriberGroup {
     /// For the rest of a drain the member gets nothing with the others. Its place stays: somebody may be walking through.
     func mute(_ client: Client) { members[client.indexInGroup].outlet = nil }
 
+    func unmute(_ client: Client) { members[client.indexInGroup].outlet = client.outlet }
+
     /// Has the processor fetch the outlet of a member a few behind this one, while the kernel is busy with this one's:
     /// waiting for its memory is half of what a delivery costs outside the kernel.
     func prefetchAfter(_ index: Int) {
@@ -82,8 +84,6 @@ final class SubscriberGroup {
         prefetch(members[ahead].address)
         prefetch(members[ahead].address + 31)
     }
-
-    func unmute(_ client: Client) { members[client.indexInGroup].outlet = client.outlet }
 
     func remove(_ client: Client) {
         let index = client.indexInGroup
