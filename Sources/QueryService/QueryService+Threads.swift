@@ -121,7 +121,7 @@ extension QueryService {
                 }
                 tell(result, of: control)
                 if why == .transactionRolledBack {
-                    tellRolledBack(control.client, .transactionEnded(.transactionRolledBack, limits))
+                    tellRolledBack(control.client, .withoutTransaction)
                 }
                 if why != nil { clerk.wake() }
             }

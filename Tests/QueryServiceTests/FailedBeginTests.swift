@@ -26,7 +26,6 @@ import Testing
     // MARK: The decisions alone
 
     private let start = ContinuousClock.now
-    private let client = ClientKey("ada")
 
     private func scheduler() -> Scheduler {
         Scheduler(
@@ -41,10 +40,15 @@ import Testing
         )
     }
 
-    private func ticket(_ id: UInt64, _ sql: String = "INSERT", after seconds: Int = 0) -> Ticket {
+    private func ticket(
+        _ id: UInt64,
+        _ sql: String = "INSERT",
+        of client: String = "ada",
+        after seconds: Int = 0
+    ) -> Ticket {
         Ticket(
             id: id,
-            client: client,
+            client: ClientKey(client),
             lane: .writer,
             controlsTransactions: sql != "INSERT",
             begins: sql == "BEGIN",
@@ -92,14 +96,7 @@ import Testing
 
     @Test func `a BEGIN that is cancelled before its turn takes along what follows`() {
         var scheduler = scheduler()
-        let other = Ticket(
-            id: 1,
-            client: ClientKey("bob"),
-            lane: .writer,
-            controlsTransactions: false,
-            enqueuedAt: start
-        )
-        submit([other], to: &scheduler)
+        submit([ticket(1, of: "bob")], to: &scheduler)
         _ = scheduler.assign()
         submit([ticket(2), ticket(3, "BEGIN"), ticket(4), ticket(5, "COMMIT"), ticket(6)], to: &scheduler)
         #expect(
@@ -112,14 +109,7 @@ import Testing
 
     @Test func `a BEGIN that waits too long for another client takes along what came later`() {
         var scheduler = scheduler()
-        let holder = Ticket(
-            id: 1,
-            client: ClientKey("bob"),
-            lane: .writer,
-            controlsTransactions: true,
-            begins: true,
-            enqueuedAt: start
-        )
+        let holder = ticket(1, "BEGIN", of: "bob")
         submit([holder], to: &scheduler)
         _ = scheduler.assign()
         scheduler.writerFinished(holder, transaction: .open, at: start)

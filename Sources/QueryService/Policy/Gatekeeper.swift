@@ -105,7 +105,7 @@ final class Gatekeeper {
             return verdict
         case .createTable where request.first == "x":
             // A virtual table that is used for the first time declares its columns as a table of this name, also for a
-            // SELECT. ``refusal(of:)`` finds the others out.
+            // SELECT. ``check(_:)`` finds the others out.
             statement.declaresTable = true
             return .allow
         default:
@@ -115,15 +115,14 @@ final class Gatekeeper {
     }
 
     /// What cannot be decided before a statement is compiled.
-    func refusal(of compiled: borrowing SQLiteConnection.Statement) -> QueryFailure? {
-        guard let policy, compiled.writes else { return nil }
+    func check(_ compiled: borrowing SQLiteConnection.Statement) throws(QueryFailure) {
+        guard let policy, compiled.writes else { return }
         if policy.level == .readOnly {
-            return QueryFailure(.readOnly, "the access is read-only, and the statement writes")
+            throw QueryFailure(.readOnly, "the access is read-only, and the statement writes")
         }
-        guard policy.restrictsTables, statement.declaresTable, ScriptOutline.verb(of: compiled.sql) == .create else {
-            return nil
+        if policy.restrictsTables, statement.declaresTable, ScriptOutline.verb(of: compiled.sql) == .create {
+            throw QueryFailure(.notAuthorized, "changing the schema is not allowed with a list of tables")
         }
-        return QueryFailure(.notAuthorized, "changing the schema is not allowed with a list of tables")
     }
 
     private func read(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
@@ -150,7 +149,7 @@ final class Gatekeeper {
         // Comes with every change of the schema, which is decided on by its own action, and with virtual tables that are
         // used for the first time. Nobody may write it directly; SQLite sees to that.
         if table == "sqlite_master" || table == "sqlite_temp_master" { return .allow }
-        // An R-tree compiles its writes when it is first read: ``refusal(of:)`` sees what really writes.
+        // An R-tree compiles its writes when it is first read: ``check(_:)`` sees what really writes.
         if policy.level == .readOnly { return .allow }
         if let writable = policy.writableTables, !writable.contains(table), request.database != "temp" {
             return deny("writing to the table \(table) is not allowed")

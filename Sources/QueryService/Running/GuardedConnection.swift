@@ -115,18 +115,27 @@ final class GuardedConnection {
         return .failed(failure)
     }
 
+    /// What an error of any kind means for the query that runs.
+    ///
+    /// - Parameter offset: where the statement begins, if there are others.
     func explain(
-        _ error: StepError,
+        _ error: any Error,
         _ control: QueryControl,
         statementIndex: Int,
         offset: Int? = nil
     ) -> Ended {
         switch error {
-        case .sqlite(let error): return explain(error, control, statementIndex: statementIndex, offset: offset)
-        case .ended(.failed(var failure)):
+        case let error as SQLiteError, StepError.sqlite(let error):
+            return explain(error, control, statementIndex: statementIndex, offset: offset)
+        case StepError.ended(.failed(var failure)):
             failure.statementIndex = statementIndex
             return .failed(failure)
-        case .ended(let ended): return ended
+        case let failure as QueryFailure:
+            return .failed(failure.located(statementIndex, offset))
+        case let ended as Ended, StepError.ended(let ended):
+            return ended
+        default:
+            return .failed(QueryFailure(.internal, "\(error)"))
         }
     }
 }

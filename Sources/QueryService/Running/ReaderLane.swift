@@ -111,15 +111,15 @@ final class ReaderLane {
         var index = 0
         do {
             while let statement = try script.next(on: guarded.connection) {
-                if let failure = guarded.gatekeeper.refusal(of: statement) {
-                    throw Ended.failed(failure.located(index, offset(of: script, control)))
-                }
+                try guarded.gatekeeper.check(statement)
                 if statement.writes { throw Ended.needsWriter }
                 index += 1
             }
         } catch {
             if guarded.gatekeeper.needsWriter { throw .needsWriter }
-            if let ended = error as? Ended { throw ended }
+            guard error is SQLiteError else {
+                throw guarded.explain(error, control, statementIndex: index, offset: offset(of: script, control))
+            }
         }
         guarded.gatekeeper.forgetStatement()
     }
@@ -153,24 +153,14 @@ final class ReaderLane {
         run.statementIndex = index
         do {
             guard var statement = try script.next(on: guarded.connection) else { return false }
-            if let failure = guarded.gatekeeper.refusal(of: statement) {
-                throw Ended.failed(failure.located(index, offset(of: script, control)))
-            }
+            try guarded.gatekeeper.check(statement)
             if statement.writes { throw Ended.needsWriter }
-            do { try binder.bind(to: statement, isLast: script.isAtEnd) } catch {
-                throw Ended.failed(error.located(index, offset(of: script, control)))
-            }
+            try binder.bind(to: statement, isLast: script.isAtEnd)
             run.start(readOnly: true)
             try run.step(&statement, index: index, mustFinish: false)
             return true
-        } catch let error as SQLiteError {
-            throw guarded.explain(error, control, statementIndex: index, offset: offset(of: script, control))
-        } catch let error as StepError {
-            throw guarded.explain(error, control, statementIndex: index, offset: offset(of: script, control))
-        } catch let ended as Ended {
-            throw ended
         } catch {
-            throw .failed(QueryFailure(.internal, "\(error)"))
+            throw guarded.explain(error, control, statementIndex: index, offset: offset(of: script, control))
         }
     }
 

@@ -116,22 +116,12 @@ struct WriterScript {
         guarded.gatekeeper.forgetStatement()
         do {
             guard var statement = try script.next(on: guarded.connection) else { return false }
-            if let failure = guarded.gatekeeper.refusal(of: statement) {
-                throw Ended.failed(failure.located(run.statementIndex, offset(of: script)))
-            }
-            do { try binder.bind(to: statement, isLast: script.isAtEnd) } catch {
-                throw Ended.failed(error.located(run.statementIndex, offset(of: script)))
-            }
+            try guarded.gatekeeper.check(statement)
+            try binder.bind(to: statement, isLast: script.isAtEnd)
             try runOne(&statement)
             return true
-        } catch let error as SQLiteError {
-            throw guarded.explain(error, control, statementIndex: run.statementIndex, offset: offset(of: script))
-        } catch let error as StepError {
-            throw guarded.explain(error, control, statementIndex: run.statementIndex, offset: offset(of: script))
-        } catch let ended as Ended {
-            throw ended
         } catch {
-            throw .failed(QueryFailure(.internal, "\(error)"))
+            throw guarded.explain(error, control, statementIndex: run.statementIndex, offset: offset(of: script))
         }
     }
 

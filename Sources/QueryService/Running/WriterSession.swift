@@ -78,13 +78,9 @@ final class WriterSession {
         do {
             try prepareToCommit(run)
             try guarded.executeUnguarded("COMMIT")
-        } catch let error as SQLiteError {
-            settle()
-            throw guarded.explain(error, run.control, statementIndex: run.statementIndex)
-        } catch let ended as Ended {
-            throw ended
         } catch {
-            throw .failed(QueryFailure(.internal, "\(error)"))
+            if error is SQLiteError { settle() }
+            throw guarded.explain(error, run.control, statementIndex: run.statementIndex)
         }
         committed(run)
     }
