@@ -99,6 +99,26 @@ def test_a_query_runs_again_after_its_result_was_scrolled(page):
     expect(status(page)).to_contain_text("10 rows")
 
 
+def test_the_end_of_a_result_is_its_last_row_even_before_it_is_drawn(page):
+    row = lambda number: page.locator(".result tbody td", has_text=re.compile(f"^{number}$")).first
+    page.evaluate("""() => {
+        const request = window.requestAnimationFrame.bind(window), held = [];
+        window.requestAnimationFrame = (run) => held.push(run);
+        window.drawAgain = () => {
+            window.requestAnimationFrame = request;
+            held.forEach(request);
+        };
+    }""")
+    run(page, "SELECT * FROM invoice")
+    expect(status(page)).to_contain_text("900 rows")
+    page.locator(".results .virtual-scroller").focus()
+    page.keyboard.press("End")
+    page.evaluate("drawAgain()")
+    expect(row(900)).to_be_in_viewport()
+    page.keyboard.press("Home")
+    expect(row(1)).to_be_in_viewport()
+
+
 def test_an_error_is_shown_at_its_place(page):
     run(page, "SELECT 'ü' AS é,\n  nme\nFROM genre")
     expect(status(page)).to_contain_text("no such column: nme")

@@ -35,6 +35,7 @@ export class VirtualTable {
     this.table = el(`table.virtual${className}`, { "aria-label": label }, this.#columns, this.#head, this.#above, this.#body, this.#below);
     this.element = el("div.scroller.virtual-scroller", { tabindex: "0", role: "region", "aria-label": label }, this.table);
     this.element.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.element.addEventListener("keydown", (event) => this.#keyPressed(event));
     new ResizeObserver(() => this.#changed()).observe(this.element);
   }
 
@@ -122,6 +123,14 @@ export class VirtualTable {
     this.#offset = 0;
     this.element.scrollTop = 0;
     this.#changed();
+  }
+
+  /** The browser knows only of the rows that were drawn by now; its own End would stop there. */
+  #keyPressed(event) {
+    const offset = { Home: 0, End: this.#virtualHeight }[event.key];
+    if (offset === undefined || event.altKey || event.metaKey || event.target !== this.element) return;
+    event.preventDefault();
+    this.#moveTo(offset);
   }
 
   get #virtualHeight() {
