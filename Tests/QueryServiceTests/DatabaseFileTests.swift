@@ -43,6 +43,21 @@ struct DatabaseFileTests {
         #expect(try harness.database.query("SELECT v FROM t") == [[.text("new")], [.text("more")]])
     }
 
+    @Test(arguments: [
+        "SELECT * FROM t", "SELECT * FROM t WHERE false", "BEGIN; SELECT * FROM t; COMMIT",
+        "INSERT INTO t DEFAULT VALUES RETURNING *", "SELECT * FROM v",
+    ])
+    func `columns are named as they are when another process has changed the schema`(sql: String) async throws {
+        let harness = try Harness("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 2); CREATE VIEW v AS SELECT * FROM t")
+        // On the connections that the query will run on, so that they know the schema.
+        await harness.run(sql)
+        let foreign = try Connection(path: harness.database.path, mode: .readWrite)
+        try foreign.execute("ALTER TABLE t RENAME b TO c; ALTER TABLE t ADD COLUMN d; ALTER TABLE t DROP COLUMN a")
+        let log = await harness.run(sql).log
+        #expect(log.columns.values.first == ["c", "d"])
+        #expect(log.rows.allSatisfy { $0.count == 2 })
+    }
+
     @Test func `a statement that cannot be a transaction of its own still runs`() async throws {
         let harness = try Harness("CREATE TABLE t(v); INSERT INTO t VALUES (1)")
         #expect(await harness.run("VACUUM").end.outcome != nil)

@@ -85,42 +85,26 @@ final class QueryRun {
             progress.end()
             isBeyondCancel = false
         }
-        let columnCount = statement.columnCount
-        guard columnCount > 0 else {
+        guard statement.columnCount > 0 else {
             do { while try statement.step() {} } catch { throw .sqlite(error) }
             return
         }
-        control.sink.columns(statementIndex: index, names: (0..<columnCount).map { statement.columnName($0) })
         if maxRows == 0 || isTruncated, !mustFinish {
             isTruncated = true
+            nameColumns(of: statement, index)
             return
         }
         do {
             // While the statement still holds what it has.
             defer { if control.isCancelled { tellOfCancel() } }
-            while try stepOnce(&statement) {
-                if isTruncated { continue }
-                if rowCount >= maxRows || resultBytes >= limits.maxResultBytes {
-                    // A statement that writes has to run to its end; one that reads can stop.
-                    isTruncated = true
-                    if mustFinish { continue }
-                    return
-                }
-                let bytes = control.sink.row(statement)
-                if bytes > limits.maxRowBytes {
-                    control.sink.takeBackRow()
-                    throw tooLong(bytes)
-                }
-                rowCount += 1
-                control.rowCount.store(rowCount, ordering: .relaxed)
-                batchRows += 1
-                batchBytes += bytes
-                resultBytes += bytes
-                if batchBytes >= limits.batchBytes || batchRows >= limits.batchRows {
-                    try endBatch()
-                } else if control.isCancelled, !isBeyondCancel {
-                    throw StepError.ended(.cancelled(control.cancelReason ?? .client))
-                }
+            var hasRow = try stepOnce(&statement)
+            // Not before: where another process has changed the schema, the first step compiles the statement anew.
+            nameColumns(of: statement, index)
+            while hasRow {
+                if !isTruncated { try deliver(statement) }
+                // A statement that writes has to run to its end; one that reads can stop.
+                if isTruncated, !mustFinish { return }
+                hasRow = try stepOnce(&statement)
             }
         } catch let error as SQLiteError {
             throw .sqlite(error)
@@ -128,6 +112,35 @@ final class QueryRun {
             throw error
         } catch {
             throw .ended(.failed(QueryFailure(.internal, "\(error)")))
+        }
+    }
+
+    private func nameColumns(of statement: borrowing Statement, _ index: Int) {
+        var names: [String] = []
+        for column in 0..<statement.columnCount { names.append(statement.columnName(column)) }
+        control.sink.columns(statementIndex: index, names: names)
+    }
+
+    /// Passes a row on, unless there are enough.
+    private func deliver(_ statement: borrowing Statement) throws(StepError) {
+        if rowCount >= maxRows || resultBytes >= limits.maxResultBytes {
+            isTruncated = true
+            return
+        }
+        let bytes = control.sink.row(statement)
+        if bytes > limits.maxRowBytes {
+            control.sink.takeBackRow()
+            throw tooLong(bytes)
+        }
+        rowCount += 1
+        control.rowCount.store(rowCount, ordering: .relaxed)
+        batchRows += 1
+        batchBytes += bytes
+        resultBytes += bytes
+        if batchBytes >= limits.batchBytes || batchRows >= limits.batchRows {
+            try endBatch()
+        } else if control.isCancelled, !isBeyondCancel {
+            throw .ended(.cancelled(control.cancelReason ?? .client))
         }
     }
 
