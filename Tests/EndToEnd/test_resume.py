@@ -66,6 +66,8 @@ class Follower(threading.Thread):
     def take(self, message):
         data = message["data"]
         match message["type"]:
+            case "error":
+                raise AssertionError(data["message"])
             case "subscribed":
                 assert data.get("recovered", True), "what was missed could not be replayed"
                 if not self.snapshot:

@@ -86,6 +86,7 @@ final class RollbackSession: WatchSession {
     private func grant(_ request: ReadRequest) -> ReadRequest? {
         do throws(SQLiteError) {
             let transaction = try ReadTransaction(path: watched.path)
+            try transaction.prepare()
             try transaction.begin()
             if (try? readState()) == state {
                 request.answer(.success(transaction))

@@ -164,6 +164,8 @@ final class WALSession: WatchSession {
             // been copied into the database file, which nobody could write since.
             store.forgetFrames(next: 1)
             position = SnapshotReader(store: store, lastFrame: 0, pageCount: position.pageCount)
+            // A writer that restarts the log publishes it empty, ahead of its commit, and a read may have begun then.
+            reads.delivered(salt: header.salt, lastFrame: 0)
         } else if header.maxFrame < captured.maxFrame {
             throw .discontinuity("it went back from frame \(captured.maxFrame) to \(header.maxFrame)")
         }
@@ -192,8 +194,8 @@ final class WALSession: WatchSession {
             )
             position = after
             watched.delivery.deliver(changes, token: own.first { $0.frameCount == after.lastFrame }?.token, at: after)
-            reads.delivered(salt: header.salt, lastFrame: after.lastFrame)
             beginReads()
+            reads.delivered(salt: header.salt, lastFrame: after.lastFrame)
             pages.removeAll(keepingCapacity: true)
         }
         guard pages.isEmpty else { throw .discontinuity("its last \(pages.count) frames end no commit") }
@@ -201,7 +203,8 @@ final class WALSession: WatchSession {
     }
 
     private func beginReads() {
-        for request in watched.delivery.takeReads() { reads.begin(request, path: watched.path, header: pins.header) }
+        for request in watched.delivery.takeReads() { reads.add(request, path: watched.path) }
+        reads.begin(header: pins.header)
     }
 
     private func recoverTornHeader() throws(WatchError) {

@@ -47,6 +47,48 @@ import Testing
         watcher.stop()
     }
 
+    /// The log is restarted after each commit here, by the writer or by the watcher.
+    @Test(arguments: [1, 0])
+    func `a request is answered wherever in the life of the log its transaction begins`(
+        autocheckpoint: Int
+    ) async throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        var limits = WatcherLimits()
+        if autocheckpoint == 0 { limits.forcedRestartFrameCount = 1 }
+        let watcher = try DatabaseWatcher(path: database.path, sink: EventLog(), limits: limits)
+        try watcher.start()
+        let asking = Asking()
+        try await withThrowingTaskGroup { group in
+            for _ in 0..<4 { group.addTask { try await asking.run(watcher) } }
+            let writer = try Connection(path: database.path, mode: .readWrite)
+            writer.setBusyTimeout(.seconds(10))
+            try writer.execute("PRAGMA wal_autocheckpoint = \(autocheckpoint); PRAGMA synchronous = OFF")
+            for _ in 0..<20_000 { try writer.execute("INSERT INTO t VALUES(1)") }
+            asking.isOver.store(true, ordering: .sequentiallyConsistent)
+            // Nothing is written any more: whoever asked before one that is answered must have been answered too.
+            for _ in 0..<1_000 where asking.unanswered.load(ordering: .sequentiallyConsistent) > 0 {
+                try await watcher.beginRead {}.transaction.end()
+            }
+            #expect(asking.unanswered.load(ordering: .sequentiallyConsistent) == 0)
+            // Which refuses those that hang.
+            watcher.stop()
+            try await group.waitForAll()
+        }
+    }
+
+    private final class Asking: Sendable {
+        let isOver = Atomic(false)
+        let unanswered = Atomic(0)
+
+        func run(_ watcher: DatabaseWatcher) async throws {
+            while !isOver.load(ordering: .sequentiallyConsistent) {
+                unanswered.add(1, ordering: .sequentiallyConsistent)
+                try await watcher.beginRead {}.transaction.end()
+                unanswered.subtract(1, ordering: .sequentiallyConsistent)
+            }
+        }
+    }
+
     @Test func `requests are refused once the watcher has stopped`() async throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let watcher = try DatabaseWatcher(path: database.path, sink: EventLog())
