@@ -55,6 +55,22 @@ def test_the_order_stays_when_the_columns_change(big, visitors):
     expect(row(page, "1")).to_be_visible()
 
 
+def test_the_order_stays_when_rows_come_before_the_schema_they_have(big, visitors):
+    page = visitors.open(f"{big.url}/#/tables/big/rows")
+    header = page.get_by_role("columnheader", name=re.compile("^side"))
+    header.get_by_role("button").dblclick()
+    expect(header).to_have_attribute("aria-sort", "descending")
+    held = []
+    page.route("**/tables/big", lambda route: held.append(route))
+    big.shell("ALTER TABLE big DROP COLUMN label")
+    expect(page.get_by_role("columnheader")).to_have_count(3)
+    expect(header).to_have_attribute("aria-sort", "descending")
+    for route in held:
+        route.continue_()
+    expect(header).to_have_class("numeric")  # by its type, which is in the schema
+    expect(header).to_have_attribute("aria-sort", "descending")
+
+
 def test_changes_are_marked_and_listed_with_their_author(big, visitors):
     page = visitors.open(f"{big.url}/#/tables/big/rows")
     expect(row(page, "row 3")).to_be_visible()

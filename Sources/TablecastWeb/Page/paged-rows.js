@@ -210,9 +210,12 @@ export class PagedRows {
     this.onchange();
   }
 
-  /** The same names are the same columns: whoever draws them need not begin anew. */
+  /** The same names are the same columns: whoever draws them need not begin anew. The order stays with its column. */
   #named(columns) {
-    if (columns.length !== this.columns.length || columns.some((name, index) => name !== this.columns[index])) this.columns = columns;
+    if (columns.length === this.columns.length && columns.every((name, index) => name === this.columns[index])) return;
+    const column = columns.indexOf(this.columns[this.#sort.column]);
+    this.#sort = column < 0 ? { column: undefined, descending: false } : { ...this.#sort, column };
+    this.columns = columns;
   }
 
   /** Rows that did not change stay the same ones; those deleted stay where they were until their mark has faded. */
