@@ -25,7 +25,7 @@ from playwright import sync_api as playwright_api
 from playwright.sync_api import Page, expect, sync_playwright
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PATIENCE = float(os.environ.get("TABLECAST_PATIENCE_SECONDS", "15"))
+PATIENCE = float(os.environ.get("TABLECAST_PATIENCE_SECONDS", "30"))
 
 expect.set_options(timeout=PATIENCE * 1000)
 

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-LIMIT = 20  # seconds that any one thing may take
+LIMIT = 60  # seconds that any one thing may take
 
 
 class Command:

@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from sockets import Client
+from sockets import Client, client_once_there_is_room
 
 
 @pytest.fixture(autouse=True)
@@ -151,7 +151,7 @@ def test_more_connections_than_allowed(serve, music):
             Client(server.ws)
         assert refused.value.response.status_code == 503
         assert refused.value.response.headers["Retry-After"]
-    with Client(server.ws):
+    with client_once_there_is_room(server.ws):
         pass
 
 

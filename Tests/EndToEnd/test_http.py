@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,7 +12,7 @@ from websockets.sync.client import connect
 
 from contract import check_schema
 from processes import LIMIT
-from sockets import Client, EventStream
+from sockets import Client, EventStream, client_once_there_is_room
 
 
 def get(server, path):
@@ -158,10 +157,7 @@ def test_sockets_and_streams_share_the_places(serve, music):
                 connect(server.ws, open_timeout=LIMIT)
             assert caught.value.response.status_code == 503
         # The place of a stream that ended is free again.
-        deadline = time.monotonic() + LIMIT
-        while json.loads(get(server, "/status")[1])["connectedClients"] == 2:
-            assert time.monotonic() < deadline
-        with Client(server.ws):
+        with client_once_there_is_room(server.ws):
             pass
 
 
