@@ -24,12 +24,8 @@ extension QueryService.State {
                     "\(limits.maxQueriesPerClient) of your queries are waiting or running, which is the limit"
                 )
             )
-        case .transactionTimedOut, .transactionTooLong, .transactionRolledBack:
-            .failed(.transactionEnded(refusal, limits))
-        case .transactionLost:
-            .failed(
-                QueryFailure(.databaseGone, "the database file was replaced, and your transaction was rolled back")
-            )
+        case .transactionTimedOut, .transactionTooLong, .transactionLost, .transactionRolledBack:
+            .failed(.transactionEnded(refusal, limits).refusingTheRest)
         case .shuttingDown:
             .cancelled(.shutdown, rowCount: 0)
         }
@@ -56,7 +52,7 @@ extension QueryService.State {
             switch scheduler.withdraw(id) {
             case .removed(let ticket, let stranded):
                 conclude([ticket], reason)
-                fail(stranded, .withoutTransaction)
+                fail(stranded, .rolledBack.refusingTheRest)
             case .running(let ticket): running += controls([ticket])
             case .unknown: break
             }
@@ -97,20 +93,34 @@ extension QueryService.State {
 }
 
 extension QueryFailure {
-    static let withoutTransaction = QueryFailure(
+    static let rolledBack = QueryFailure(
         .transactionRolledBack,
-        "your transaction was rolled back, or never began, when a statement of it was cancelled or failed; everything fails "
-            + "until your COMMIT or ROLLBACK, or another BEGIN"
+        "your transaction was rolled back, or never began, when a statement of it was cancelled or failed"
     )
 
-    /// Whose client has to hear that it is over.
+    /// What a client hears when its transaction is over without its doing.
     static func transactionEnded(_ why: Scheduler.Refusal, _ limits: QueryLimits) -> QueryFailure {
-        if why == .transactionRolledBack { return withoutTransaction }
-        let what =
-            why == .transactionTooLong
-            ? "open for longer than \(limits.maxTransactionTime)"
-            : "idle for longer than \(limits.transactionIdleTimeout)"
-        return QueryFailure(.transactionTimedOut, "your transaction was \(what) and was rolled back")
+        switch why {
+        case .transactionTooLong:
+            timedOut("open for longer than \(limits.maxTransactionTime)")
+        case .transactionTimedOut:
+            timedOut("idle for longer than \(limits.transactionIdleTimeout)")
+        case .transactionLost:
+            QueryFailure(.databaseGone, "the database file was replaced, and your transaction was rolled back")
+        default:
+            rolledBack
+        }
+    }
+
+    private static func timedOut(_ what: String) -> QueryFailure {
+        QueryFailure(.transactionTimedOut, "your transaction was \(what) and was rolled back")
+    }
+
+    /// The same for a query that was meant to be part of that transaction.
+    var refusingTheRest: QueryFailure {
+        var failure = self
+        failure.message += "; everything fails until your COMMIT or ROLLBACK, or another BEGIN"
+        return failure
     }
 }
 

@@ -116,13 +116,13 @@ extension QueryService {
                         transaction: result.transaction,
                         at: .now
                     )
-                    if let stranded { state.fail(stranded.tickets, .transactionEnded(stranded.why, limits)) }
+                    if let (why, tickets) = stranded {
+                        state.fail(tickets, .transactionEnded(why, limits).refusingTheRest)
+                    }
                     return stranded?.why
                 }
                 tell(result, of: control)
-                if why == .transactionRolledBack {
-                    tellRolledBack(control.client, .withoutTransaction)
-                }
+                if why == .transactionRolledBack { tellRolledBack(control.client, .rolledBack) }
                 if why != nil { clerk.wake() }
             }
             lane.maintain()
@@ -171,7 +171,7 @@ extension QueryService {
         while true {
             let errand = state.withLock { $0.errand(at: .now, readers: readers.count) }
             for notice in errand.notices { notice.conclusion.tell(notice.control) }
-            if let (client, why) = errand.timedOut {
+            for (client, why) in errand.ended {
                 tellRolledBack(client, .transactionEnded(why, configuration.limits))
             }
             for control in errand.expired { control.cancel(.timeout) }
@@ -193,7 +193,7 @@ extension QueryService.State {
     struct Errand {
         var notices: [QueryService.Notice]
         var expired: [QueryControl]
-        var timedOut: Scheduler.TimedOut?
+        var ended: [Scheduler.Ended]
         var reports: [CommitWait]
         var work: [QueryService.Assigned]
         var stopsWorkers = false
@@ -206,13 +206,13 @@ extension QueryService.State {
         let late = queries.values.filter { $0.deadline.map { $0 <= now } ?? false }.map(\.id)
         let expired = cancel(late, .timeout)
         let looksAt = attendToCancelled(at: now)
-        let (busy, stranded, timedOut) = scheduler.tick(at: now)
+        let (busy, stranded, ended) = scheduler.tick(at: now)
         fail(busy, QueryFailure(.busy, "another client's transaction holds the writer"))
-        fail(stranded, .withoutTransaction)
+        fail(stranded, .rolledBack.refusingTheRest)
         var errand = Errand(
             notices: notices,
             expired: expired.filter { !$0.isCancelled },
-            timedOut: timedOut,
+            ended: ended,
             reports: dueReports(at: now),
             work: assignedWork()
         )

@@ -167,15 +167,17 @@ package final class QueryService: Sendable {
 
     /// Opens every connection anew before its next query, because the file behind the name is another one now; closes those
     /// that idle at once, for SQLite repairs a log that somebody else removed only when nobody has it open. An open
-    /// transaction is rolled back, and the next request of its client fails with `DATABASE_GONE`.
+    /// transaction is rolled back; its client is told, and what was meant to be part of it fails with `DATABASE_GONE`.
     package func reopenConnections() {
         let work = state.withLock { state in
             state.generation += 1
-            state.scheduler.loseTransaction()
+            let why = QueryFailure.transactionEnded(.transactionLost, configuration.limits)
+            state.fail(state.scheduler.loseTransaction(), why.refusingTheRest)
             return state.assignedWork()
         }
         for worker in readers + [writer] { worker.give(.close) }
         give(work)
+        wakeClerk()
     }
 
     /// Refuses new queries, cancels all others, rolls back what is open, and ends the threads.

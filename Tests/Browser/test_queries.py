@@ -135,6 +135,25 @@ def test_an_endless_query_shows_progress_and_is_cancelled(page):
     expect(page.get_by_role("button", name="Run")).to_be_enabled()
 
 
+def test_a_transaction_that_idled_is_over_and_the_page_goes_on(page):
+    run(page, "BEGIN; DELETE FROM invoice")
+    expect(status(page)).to_contain_text("a transaction is open")
+    expect(status(page)).to_contain_text("your transaction was idle")
+    run(page, "SELECT count(*) FROM invoice")
+    expect(page.locator(".result tbody td", has_text=re.compile("^900$"))).to_be_visible()
+
+
+def test_a_cancelled_write_ends_its_transaction_and_the_page_goes_on(page):
+    run(page, "BEGIN; DELETE FROM invoice")
+    expect(status(page)).to_contain_text("a transaction is open")
+    run(page, ENDLESS.replace("WITH", "CREATE TEMP TABLE big AS WITH"))
+    expect(page.locator(".toolbar progress")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(status(page)).to_contain_text("Cancelled")
+    run(page, "SELECT count(*) FROM invoice")
+    expect(page.locator(".result tbody td", has_text=re.compile("^900$"))).to_be_visible()
+
+
 def test_others_see_a_query_and_only_its_owner_can_cancel_it(music, visitors, page):
     other = visitors.open(f"{music.url}/#/queries", "Grace")
     run(page, ENDLESS)

@@ -35,10 +35,12 @@ struct DatabaseFileTests {
         harness.service.reopenConnections()
         #expect(await harness.rows("SELECT v FROM t") == [[.text("new")]])
         let insert = "INSERT INTO t VALUES ('more')"
-        #expect(
-            await harness.run(insert, client: "bob").end.failure?.code == .databaseGone,
-            "not without its transaction"
-        )
+        for sql in [insert, "COMMIT"] {
+            let failure = await harness.run(sql, client: "bob").end.failure
+            #expect(failure?.code == .databaseGone, "not without its transaction")
+        }
+        await harness.events.nextRollback()
+        #expect(harness.events.failures.map(\.code) == [.databaseGone])
         #expect(await harness.run(insert, client: "bob").end.outcome != nil)
         #expect(try harness.database.query("SELECT v FROM t") == [[.text("new")], [.text("more")]])
     }

@@ -22,13 +22,17 @@ struct SchedulerTests {
         _ client: String,
         _ lane: Ticket.Lane = .reader,
         controls: Bool = false,
+        begins: Bool = false,
+        ends: Bool = false,
         after seconds: Int = 0
     ) -> Ticket {
         Ticket(
             id: id,
             client: ClientKey(client),
             lane: lane,
-            controlsTransactions: controls,
+            controlsTransactions: controls || begins || ends,
+            begins: begins,
+            ends: ends,
             enqueuedAt: start + .seconds(seconds)
         )
     }
@@ -140,8 +144,7 @@ struct SchedulerTests {
         scheduler.writerIsReady()
         let update = ticket(2, "ada", .writer)
         let insert = ticket(3, "ada", .writer)
-        var commit = ticket(4, "ada", .writer, controls: true)
-        commit.ends = true
+        let commit = ticket(4, "ada", .writer, ends: true)
         let after = ticket(5, "ada", .writer)
         for ticket in [update, insert] { _ = scheduler.submit(ticket) }
         #expect(scheduler.assign() == [.write(update)])
@@ -169,9 +172,7 @@ struct SchedulerTests {
         #expect(scheduler.submit(ticket(3, "ada")) == .transactionRolledBack)
         #expect(scheduler.submit(ticket(4, "ada", .writer)) == .transactionRolledBack)
         #expect(scheduler.submit(ticket(5, "bob", .writer)) == nil)
-        var last = ticket(6, "ada", .writer, controls: true)
-        last.begins = begins
-        last.ends = !begins
+        let last = ticket(6, "ada", .writer, begins: begins, ends: !begins)
         #expect(scheduler.submit(last) == (begins ? nil : .transactionRolledBack))
         #expect(scheduler.submit(ticket(7, "ada")) == nil)
     }
@@ -211,7 +212,7 @@ struct SchedulerTests {
         #expect(scheduler.assign() == [.write(ticket(1, "ada", .writer))])
     }
 
-    @Test func `an idle transaction is rolled back and its client refused once`() {
+    @Test func `an idle transaction is rolled back and its client refused until it says that it knows`() {
         var scheduler = scheduler()
         let begin = ticket(1, "ada", .writer, controls: true)
         _ = scheduler.submit(begin)
@@ -219,13 +220,15 @@ struct SchedulerTests {
         scheduler.writerFinished(begin, transaction: .open, at: start)
         scheduler.writerIsReady()
         #expect(scheduler.nextTick == start + .seconds(3))
-        #expect(scheduler.tick(at: start + .seconds(2)).timedOut?.client == nil)
-        #expect(scheduler.tick(at: start + .seconds(3)).timedOut?.client == ClientKey("ada"))
+        #expect(scheduler.tick(at: start + .seconds(2)).ended.isEmpty)
+        #expect(scheduler.tick(at: start + .seconds(3)).ended.map(\.client) == [ClientKey("ada")])
         #expect(scheduler.assign() == [.rollBack(ClientKey("ada"))])
         scheduler.writerRolledBack()
         scheduler.writerIsReady()
         #expect(scheduler.submit(ticket(2, "ada")) == .transactionTimedOut)
-        #expect(scheduler.submit(ticket(3, "ada")) == nil)
+        #expect(scheduler.submit(ticket(3, "ada")) == .transactionTimedOut)
+        #expect(scheduler.submit(ticket(4, "ada", .writer, ends: true)) == .transactionTimedOut)
+        #expect(scheduler.submit(ticket(5, "ada")) == nil)
     }
 
     @Test func `a transaction that is never idle still ends at its limit, and takes what waits for it along`() {
@@ -248,17 +251,41 @@ struct SchedulerTests {
         let other = ticket(32, "bob", .writer, after: 19)
         for ticket in [last, late, other] { _ = scheduler.submit(ticket) }
         _ = scheduler.assign()
-        #expect(scheduler.tick(at: start + .seconds(20)).timedOut == nil, "what runs comes to its end")
+        #expect(scheduler.tick(at: start + .seconds(20)).ended.isEmpty, "what runs comes to its end")
         #expect(scheduler.writerFinished(last, transaction: .open, at: start + .seconds(21))?.tickets == [late])
         scheduler.writerIsReady()
         #expect(scheduler.assign() == [.rollBack(ClientKey("ada"))])
-        let told = scheduler.tick(at: start + .seconds(21)).timedOut
+        let told = scheduler.tick(at: start + .seconds(21)).ended.first
         #expect(told?.client == ClientKey("ada"))
         #expect(told?.why == .transactionTooLong)
         scheduler.writerRolledBack()
         scheduler.writerIsReady()
         #expect(scheduler.assign() == [.write(other)])
-        #expect(scheduler.submit(ticket(33, "ada")) == nil, "it has heard")
+        #expect(scheduler.submit(ticket(33, "ada")) == .transactionTooLong)
+        #expect(scheduler.submit(ticket(34, "ada", .writer, begins: true)) == nil)
+    }
+
+    @Test func `a transaction that is lost with its file takes along what waits for it, and its client is told`() {
+        var scheduler = scheduler()
+        let begin = ticket(1, "ada", .writer, begins: true)
+        _ = scheduler.submit(begin)
+        _ = scheduler.assign()
+        scheduler.writerFinished(begin, transaction: .open, at: start)
+        scheduler.writerIsReady()
+        let (running, waiting) = (ticket(2, "ada", .writer), ticket(3, "ada", .writer))
+        let (commit, after) = (ticket(4, "ada", .writer, ends: true), ticket(5, "ada", .writer))
+        for ticket in [running, waiting, commit, after] { _ = scheduler.submit(ticket) }
+        #expect(scheduler.assign() == [.write(running)])
+        #expect(scheduler.loseTransaction() == [waiting, commit])
+        #expect(scheduler.loseTransaction() == [], "once")
+        #expect(scheduler.tick(at: start).ended.map(\.why) == [.transactionLost])
+        #expect(scheduler.tick(at: start).ended.isEmpty)
+        #expect(scheduler.writerFinished(running, transaction: .open, at: start) == nil)
+        scheduler.writerIsReady()
+        #expect(scheduler.assign() == [.rollBack(ClientKey("ada"))])
+        scheduler.writerRolledBack()
+        scheduler.writerIsReady()
+        #expect(scheduler.assign() == [.write(after)])
     }
 
     @Test func `a COMMIT that ends after the limit has committed`() {
@@ -271,9 +298,9 @@ struct SchedulerTests {
         scheduler.writerIsReady()
         _ = scheduler.submit(commit)
         _ = scheduler.assign()
-        #expect(scheduler.tick(at: start + .seconds(30)).timedOut == nil)
+        #expect(scheduler.tick(at: start + .seconds(30)).ended.isEmpty)
         #expect(scheduler.writerFinished(commit, transaction: .none, at: start + .seconds(30)) == nil)
-        #expect(scheduler.tick(at: start + .seconds(30)).timedOut == nil)
+        #expect(scheduler.tick(at: start + .seconds(30)).ended.isEmpty)
         #expect(scheduler.submit(ticket(3, "ada")) == nil)
     }
 

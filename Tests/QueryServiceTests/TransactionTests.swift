@@ -97,9 +97,19 @@ struct TransactionTests {
         await harness.run("BEGIN; INSERT INTO t(v) VALUES (1)")
         await harness.events.nextRollback()
         #expect(await harness.run("INSERT INTO t(v) VALUES (2)", client: "bob").end.outcome != nil)
-        #expect(await harness.run("INSERT INTO t(v) VALUES (3)").end.failure?.code == .transactionTimedOut)
-        #expect(await harness.run("INSERT INTO t(v) VALUES (4)").end.outcome != nil, "told once")
-        #expect(try harness.database.query("SELECT v FROM t ORDER BY v") == [[.integer(2)], [.integer(4)]])
+        let late = ["INSERT INTO t(v) VALUES (3)", "INSERT INTO t(v) VALUES (4)", "COMMIT"].map { harness.start($0) }
+        for query in late { #expect(await query.sink.end().failure?.code == .transactionTimedOut) }
+        #expect(await harness.run("INSERT INTO t(v) VALUES (5)").end.outcome != nil)
+        #expect(try harness.database.query("SELECT v FROM t ORDER BY v") == [[.integer(2)], [.integer(5)]])
+    }
+
+    @Test func `who begins another transaction takes the one before for over`() async throws {
+        let harness = try Harness(schema) { $0.limits.transactionIdleTimeout = .milliseconds(50) }
+        await harness.run("BEGIN; INSERT INTO t(v) VALUES (1)")
+        await harness.events.nextRollback()
+        let another = ["BEGIN", "INSERT INTO t(v) VALUES (2)", "ROLLBACK"].map { harness.start($0) }
+        for query in another { #expect(await query.sink.end().outcome != nil) }
+        #expect(try harness.database.query("SELECT v FROM t") == [])
     }
 
     @Test func `a transaction that is open for too long is rolled back although it is busy`() async throws {

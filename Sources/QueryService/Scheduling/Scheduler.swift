@@ -66,14 +66,13 @@ struct Scheduler {
     private var counts: [ClientKey: Int] = [:]
     /// Queries per client that control transactions, waiting and running.
     private var controlCounts: [ClientKey: Int] = [:]
-    /// Clients whose transaction was rolled back behind their back and who have to hear of it.
-    private var owed: [ClientKey: Refusal] = [:]
-    /// Clients whose transaction SQLite rolled back, or never began, and who have not said yet that they take it for over.
-    private var aborted: Set<ClientKey> = []
+    /// Clients whose transaction was rolled back behind their back, or never began, and who have not said yet that they take
+    /// it for over.
+    private var aborted: [ClientKey: Refusal] = [:]
     /// Reads that may turn out to write, and have not yet.
     private var unsettled: [UInt64: ClientKey] = [:]
-    /// Whose transaction came to its time limit while a query of it ran, for ``tick(at:)`` to tell.
-    private var overdue: ClientKey?
+    /// Whose transaction came to its time limit while a query of it ran, or was lost, for ``tick(at:)`` to tell.
+    private var ended: [Ended] = []
     /// Clients that went while a query of theirs ran: it may still begin a transaction.
     private var departed: Set<ClientKey> = []
     private(set) var isShuttingDown = false
@@ -95,16 +94,15 @@ struct Scheduler {
 
     mutating func submit(_ ticket: Ticket) -> Refusal? {
         if isShuttingDown { return .shuttingDown }
-        if let refusal = owed.removeValue(forKey: ticket.client) { return refusal }
-        if aborted.contains(ticket.client) {
+        if let why = aborted[ticket.client] {
             // Whoever begins another transaction knows that the one before is over.
-            if ticket.begins || ticket.ends { aborted.remove(ticket.client) }
-            if !ticket.begins { return .transactionRolledBack }
+            if ticket.begins || ticket.ends { aborted[ticket.client] = nil }
+            if !ticket.begins { return why }
         }
         let count = counts[ticket.client, default: 0]
         if queryCount >= limits.maxQueries || count >= limits.maxQueriesPerClient {
             // Nor does it wait for the answer to this one.
-            if ticket.opens, count > 0 { aborted.insert(ticket.client) }
+            if ticket.opens, count > 0 { aborted[ticket.client] = .transactionRolledBack }
             return queryCount >= limits.maxQueries ? .tooManyQueries : .tooManyQueriesOfClient
         }
         counts[ticket.client, default: 0] += 1
@@ -134,8 +132,7 @@ struct Scheduler {
 
     /// Takes a client's waiting queries out and has its transaction rolled back; returns what waited and what still runs.
     mutating func disconnect(_ client: ClientKey) -> (removed: [Ticket], running: [Ticket]) {
-        owed[client] = nil
-        aborted.remove(client)
+        aborted[client] = nil
         if holder?.client == client { holder?.mustRollBack = true }
         let removed = remove { $0.client == client }
         let running = running.values.filter { $0.client == client }
@@ -143,11 +140,13 @@ struct Scheduler {
         return (removed, running)
     }
 
-    /// Has the open transaction rolled back, because the file it changed is another one now; its client hears of it.
-    mutating func loseTransaction() {
-        guard let client = holder?.client else { return }
+    /// Has the open transaction rolled back, because the file it changed is another one now; returns what waited to be part
+    /// of it.
+    mutating func loseTransaction() -> [Ticket] {
+        guard let client = holder?.client, holder?.mustRollBack == false else { return [] }
         holder?.mustRollBack = true
-        owed[client] = .transactionLost
+        ended.append((client, .transactionLost))
+        return abort(client, .transactionLost)
     }
 
     /// Refuses what comes from now on; returns what waited and what still runs.
@@ -266,8 +265,8 @@ struct Scheduler {
     /// The query ended and left a transaction open or not. The writer may still have work of its own: see
     /// ``writerIsReady()``.
     ///
-    /// - Returns: the client's waiting queries when its transaction has come to its time limit, was rolled back by SQLite or
-    ///   did not begin. They were meant to be part of it and must not run without it.
+    /// - Returns: what waited to be part of the client's transaction when that has come to its time limit, was rolled back by
+    ///   SQLite or did not begin. It must not run by itself.
     @discardableResult
     mutating func writerFinished(
         _ ticket: Ticket,
@@ -280,8 +279,12 @@ struct Scheduler {
         guard transaction == .open else {
             holder = nil
             guard !isGone else { return nil }
-            let stranded = strand(behind: ticket, lost: transaction == .lost)
-            return transaction == .lost || !stranded.isEmpty ? (.transactionRolledBack, stranded) : nil
+            if transaction == .lost {
+                // Unless it said by itself where the transaction should end.
+                return (.transactionRolledBack, ticket.ends ? [] : abort(ticket.client, .transactionRolledBack))
+            }
+            let stranded = strand(behind: ticket)
+            return stranded.isEmpty ? nil : (.transactionRolledBack, stranded)
         }
         guard var holder, holder.client == ticket.client else {
             holder = Holder(client: ticket.client, since: now, idleSince: now, mustRollBack: isGone)
@@ -292,27 +295,27 @@ struct Scheduler {
         if isOver { holder.mustRollBack = true }
         self.holder = holder
         guard isOver else { return nil }
-        overdue = holder.client
-        let waiting = remove { $0.client == holder.client && $0.lane == .writer }
-        // These hear of it by failing.
-        if waiting.isEmpty { owed[holder.client] = .transactionTooLong }
-        return (.transactionTooLong, waiting)
+        ended.append((holder.client, .transactionTooLong))
+        return (.transactionTooLong, abort(holder.client, .transactionTooLong))
     }
 
-    /// Takes out what was meant to be part of a transaction that was lost with this query, or that this query did not begin:
-    /// up to the COMMIT or ROLLBACK, or before another BEGIN, and if that has not come yet, what will come too. But whoever waits
-    /// for the answer to its BEGIN sends nothing that needs it.
-    private mutating func strand(behind ticket: Ticket, lost: Bool = false) -> [Ticket] {
-        // It said by itself where the transaction should end.
-        guard lost && !ticket.ends || ticket.opens else { return [] }
-        let client = ticket.client
-        let end = writeQueue.first(of: client) { $0.id > ticket.id && ($0.begins || $0.ends) }
-        let stranded = remove { other in
-            guard other.client == client, other.lane == .writer, other.id > ticket.id else { return false }
+    /// Takes out what was sent behind a BEGIN that failed. But whoever waits for the answer to its BEGIN sends nothing that
+    /// needs it.
+    private mutating func strand(behind ticket: Ticket) -> [Ticket] {
+        let (client, id) = (ticket.client, ticket.id)
+        guard ticket.opens, writeQueue.first(of: client, where: { $0.id > id }) != nil else { return [] }
+        return abort(client, .transactionRolledBack, behind: id)
+    }
+
+    /// Takes out what was meant to be part of a transaction that is gone: up to the COMMIT or ROLLBACK, or before another BEGIN,
+    /// and if that has not come yet, what will come too.
+    private mutating func abort(_ client: ClientKey, _ why: Refusal, behind id: UInt64 = 0) -> [Ticket] {
+        let end = writeQueue.first(of: client) { $0.id > id && ($0.begins || $0.ends) }
+        if end == nil { aborted[client] = why }
+        return remove { other in
+            guard other.client == client, other.lane == .writer, other.id > id else { return false }
             return end.map { other.id < $0.id || other.id == $0.id && !$0.begins } ?? true
         }
-        if end == nil, lost || !stranded.isEmpty { aborted.insert(client) }
-        return stranded
     }
 
     mutating func writerRolledBack() { holder = nil }
@@ -321,18 +324,15 @@ struct Scheduler {
 
     // MARK: Time
 
-    typealias TimedOut = (client: ClientKey, why: Refusal)
+    typealias Ended = (client: ClientKey, why: Refusal)
 
-    /// Ends what waited too long: returns the queries that fail with `BUSY`, and the client whose transaction ``assign()``
-    /// will have rolled back.
+    /// Ends what waited too long: returns the queries that fail with `BUSY`, and the clients that have to hear that their
+    /// transactions are over: ``assign()`` has them rolled back.
     ///
     /// What is stranded was sent behind a BEGIN among those.
-    mutating func tick(at now: ContinuousClock.Instant) -> (busy: [Ticket], stranded: [Ticket], timedOut: TimedOut?) {
-        if let client = overdue {
-            overdue = nil
-            return ([], [], (client, .transactionTooLong))
-        }
-        guard let holder else { return ([], [], nil) }
+    mutating func tick(at now: ContinuousClock.Instant) -> (busy: [Ticket], stranded: [Ticket], ended: [Ended]) {
+        defer { ended = [] }
+        guard let holder else { return ([], [], ended) }
         let latest = now - limits.busyTimeout
         func hasWaited(_ ticket: Ticket) -> Bool {
             ticket.client != holder.client && ticket.lane == .writer && max(ticket.enqueuedAt, holder.since) <= latest
@@ -340,18 +340,18 @@ struct Scheduler {
         // Before the COMMIT goes that says how far the transaction would have reached.
         let stranded = writeQueue.all.filter { $0.opens && hasWaited($0) }.flatMap { strand(behind: $0) }
         let busy = remove(where: hasWaited)
-        guard isIdle(holder) else { return (busy, stranded, nil) }
-        let why: Refusal
-        if holder.idleSince + limits.idleTimeout <= now {
-            why = .transactionTimedOut
-        } else if holder.since + limits.maxTransactionTime <= now {
-            why = .transactionTooLong
-        } else {
-            return (busy, stranded, nil)
+        if isIdle(holder), let why = limitReached(by: holder, at: now) {
+            self.holder?.mustRollBack = true
+            ended.append((holder.client, why))
+            // Nothing waits, or it would not be idle.
+            aborted[holder.client] = why
         }
-        self.holder?.mustRollBack = true
-        owed[holder.client] = why
-        return (busy, stranded, (holder.client, why))
+        return (busy, stranded, ended)
+    }
+
+    private func limitReached(by holder: Holder, at now: ContinuousClock.Instant) -> Refusal? {
+        if holder.idleSince + limits.idleTimeout <= now { return .transactionTimedOut }
+        return holder.since + limits.maxTransactionTime <= now ? .transactionTooLong : nil
     }
 
     /// When ``tick(at:)`` next has something to do, as things stand.

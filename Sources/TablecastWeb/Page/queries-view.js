@@ -4,6 +4,7 @@ import { el, icon, setText, show } from "./dom.js";
 import { Drafts } from "./drafts.js";
 import { count, duration, identifier, plural } from "./format.js";
 import { schedule } from "./frame.js";
+import { ownQueryId } from "./paged-rows.js";
 import { ParameterFields } from "./parameters.js";
 import { QueryCards } from "./query-cards.js";
 import { Results } from "./results.js";
@@ -12,9 +13,13 @@ import { onRemembered, recall, remember } from "./storage.js";
 
 const HISTORY = 100;
 
+/** Why a transaction can be over without its client's doing. Everything fails then until the client says that it knows. */
+const TRANSACTION_ENDS = new Set(["TRANSACTION_TIMED_OUT", "TRANSACTION_ROLLED_BACK", "DATABASE_GONE"]);
+
 export class QueriesView {
   #app;
   #running;
+  #isInTransaction = false;
   #history = recall("history", []);
   #historyList = el("ul.history", { "aria-label": "History" });
   #drafts;
@@ -53,6 +58,7 @@ export class QueriesView {
     this.#editor.text = recall("draft", "SELECT name, type FROM sqlite_schema ORDER BY name;");
     this.#parameters.match(this.#editor.text);
     this.#drawHistory();
+    app.client.on("error", (error) => this.#told(error));
     onRemembered("history", () => {
       this.#history = recall("history", []);
       this.#drawHistory();
@@ -109,14 +115,28 @@ export class QueriesView {
         return this.#keep({ sql, at: startedAt, outcome: "stopped: too much for a page" });
       }
       const result = await query.result;
+      this.#isInTransaction = result.inTransaction === true;
       this.#results.complete(result);
       this.#keep({ sql, at: startedAt, outcome: `${plural(result.rowCount, "row")}, ${duration(result.duration)}` });
     } catch (error) {
       this.#failed(error, sql, start);
+      if (error.inTransaction === false || TRANSACTION_ENDS.has(error.code)) this.#acknowledge();
       this.#keep({ sql, at: startedAt, outcome: error.code === "CANCELLED" ? "cancelled" : "error", failed: true });
     } finally {
       this.#setRunning(undefined);
     }
+  }
+
+  /** Nothing that is on its way can have been meant for the transaction: what comes next comes from who has read this. */
+  #told(error) {
+    if (!this.#isInTransaction || this.#running || !TRANSACTION_ENDS.has(error.code)) return;
+    this.#results.fail(error.message);
+    this.#acknowledge();
+  }
+
+  #acknowledge() {
+    this.#isInTransaction = false;
+    this.#app.client.query("ROLLBACK", { queryId: ownQueryId() }).result.catch(() => {}); // it fails as well, as the last one
   }
 
   #failed(error, sql, start) {

@@ -270,6 +270,8 @@ export class TablecastError extends Error {
   readonly sqliteCode?: number;
   /** Where in the SQL, in bytes of UTF-8. */
   readonly sqlOffset?: number;
+  /** Whether the transaction that the query was part of is open still; false when it was rolled back with it. */
+  readonly inTransaction?: boolean;
   /** Of `CANCELLED`. */
   readonly reason?: "client" | "timeout" | "disconnect" | "shutdown";
   readonly closeCode?: number;

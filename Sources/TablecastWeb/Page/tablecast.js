@@ -663,12 +663,12 @@ class Query extends Emitter {
         if (data.lastInsertRowid !== undefined) data.lastInsertRowid = decodeValue(data.lastInsertRowid);
         return this.#finish(() => this.#result.resolve(data));
       case "query:error": {
-        const { error, code, sqliteCode, sqlOffset } = data;
-        return this._fail(new TablecastError(error, code, { sqliteCode, sqlOffset }));
+        const { error, code, sqliteCode, sqlOffset, inTransaction } = data;
+        return this._fail(new TablecastError(error, code, { sqliteCode, sqlOffset, inTransaction }));
       }
       case "query:cancelled": {
-        const { reason, rowCount, duration } = data;
-        return this._fail(new TablecastError(`cancelled (${reason})`, "CANCELLED", { reason, rowCount, duration }));
+        const { reason, rowCount, duration, inTransaction } = data;
+        return this._fail(new TablecastError(`cancelled (${reason})`, "CANCELLED", { reason, rowCount, duration, inTransaction }));
       }
     }
   }
