@@ -48,6 +48,8 @@ struct Scheduler {
         let since: ContinuousClock.Instant
         var idleSince: ContinuousClock.Instant
         var mustRollBack = false
+        /// The file is another one now; what runs may still end the transaction by itself.
+        var isLost = false
     }
 
     private let limits: Limits
@@ -61,9 +63,13 @@ struct Scheduler {
     private var pausedReads: Set<UInt64> = []
     private var running: [UInt64: Ticket] = [:]
     private var isWriterBusy = false
+    /// A query runs on the writer; else it is idle, or has work of its own.
+    private var isWriting = false
     private var holder: Holder?
     /// Queries per client, waiting and running.
     private var counts: [ClientKey: Int] = [:]
+    /// What was sent last by clients that wait for no answers, whether it was taken or refused.
+    private var lastIds: [ClientKey: UInt64] = [:]
     /// Queries per client that control transactions, waiting and running.
     private var controlCounts: [ClientKey: Int] = [:]
     /// Clients whose transaction was rolled back behind their back, or never began, and who have not said yet that they take
@@ -100,6 +106,7 @@ struct Scheduler {
             if !ticket.begins { return why }
         }
         let count = counts[ticket.client, default: 0]
+        lastIds[ticket.client] = count > 0 ? ticket.id : nil
         if queryCount >= limits.maxQueries || count >= limits.maxQueriesPerClient {
             // Nor does it wait for the answer to this one.
             if ticket.opens, count > 0 { aborted[ticket.client] = .transactionRolledBack }
@@ -133,6 +140,7 @@ struct Scheduler {
     /// Takes a client's waiting queries out and has its transaction rolled back; returns what waited and what still runs.
     mutating func disconnect(_ client: ClientKey) -> (removed: [Ticket], running: [Ticket]) {
         aborted[client] = nil
+        lastIds[client] = nil
         if holder?.client == client { holder?.mustRollBack = true }
         let removed = remove { $0.client == client }
         let running = running.values.filter { $0.client == client }
@@ -140,13 +148,12 @@ struct Scheduler {
         return (removed, running)
     }
 
-    /// Has the open transaction rolled back, because the file it changed is another one now; returns what waited to be part
-    /// of it.
+    /// The file that the open transaction changed is another one now: has it rolled back, and returns what waited to be part
+    /// of it. What runs in it comes to its end first.
     mutating func loseTransaction() -> [Ticket] {
-        guard let client = holder?.client, holder?.mustRollBack == false else { return [] }
-        holder?.mustRollBack = true
-        ended.append((client, .transactionLost))
-        return abort(client, .transactionLost)
+        guard holder?.mustRollBack == false else { return [] }
+        holder?.isLost = true
+        return isWriting ? [] : giveUpTransaction(.transactionLost)
     }
 
     /// Refuses what comes from now on; returns what waited and what still runs.
@@ -182,7 +189,10 @@ struct Scheduler {
         while let assignment = nextRead() { assignments.append(assignment) }
         if !isWriterBusy, let work = nextForWriter() {
             isWriterBusy = true
-            if case .write(let ticket) = work { running[ticket.id] = ticket }
+            if case .write(let ticket) = work {
+                running[ticket.id] = ticket
+                isWriting = true
+            }
             assignments.append(work)
         }
         return assignments
@@ -274,6 +284,7 @@ struct Scheduler {
         at now: ContinuousClock.Instant
     ) -> Stranded? {
         let isGone = isShuttingDown || departed.contains(ticket.client)
+        isWriting = false
         running[ticket.id] = nil
         forget(ticket)
         guard transaction == .open else {
@@ -291,20 +302,26 @@ struct Scheduler {
             return nil
         }
         holder.idleSince = now
-        let isOver = !holder.mustRollBack && holder.since + limits.maxTransactionTime <= now
-        if isOver { holder.mustRollBack = true }
         self.holder = holder
-        guard isOver else { return nil }
-        ended.append((holder.client, .transactionTooLong))
-        return (.transactionTooLong, abort(holder.client, .transactionTooLong))
+        if holder.mustRollBack { return nil }
+        if holder.isLost { return (.transactionLost, giveUpTransaction(.transactionLost)) }
+        guard holder.since + limits.maxTransactionTime <= now else { return nil }
+        return (.transactionTooLong, giveUpTransaction(.transactionTooLong))
+    }
+
+    /// Has the open transaction rolled back, and its client told; returns what waited to be part of it.
+    private mutating func giveUpTransaction(_ why: Refusal) -> [Ticket] {
+        guard let client = holder?.client else { return [] }
+        holder?.mustRollBack = true
+        ended.append((client, why))
+        return abort(client, why)
     }
 
     /// Takes out what was sent behind a BEGIN that failed. But whoever waits for the answer to its BEGIN sends nothing that
     /// needs it.
     private mutating func strand(behind ticket: Ticket) -> [Ticket] {
-        let (client, id) = (ticket.client, ticket.id)
-        guard ticket.opens, writeQueue.first(of: client, where: { $0.id > id }) != nil else { return [] }
-        return abort(client, .transactionRolledBack, behind: id)
+        guard ticket.opens, lastIds[ticket.client, default: 0] > ticket.id else { return [] }
+        return abort(ticket.client, .transactionRolledBack, behind: ticket.id)
     }
 
     /// Takes out what was meant to be part of a transaction that is gone: up to the COMMIT or ROLLBACK, or before another BEGIN,
@@ -341,10 +358,7 @@ struct Scheduler {
         let stranded = writeQueue.all.filter { $0.opens && hasWaited($0) }.flatMap { strand(behind: $0) }
         let busy = remove(where: hasWaited)
         if isIdle(holder), let why = limitReached(by: holder, at: now) {
-            self.holder?.mustRollBack = true
-            ended.append((holder.client, why))
-            // Nothing waits, or it would not be idle.
-            aborted[holder.client] = why
+            _ = giveUpTransaction(why)  // nothing waits, or it would not be idle
         }
         return (busy, stranded, ended)
     }

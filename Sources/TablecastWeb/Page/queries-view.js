@@ -120,7 +120,10 @@ export class QueriesView {
       this.#keep({ sql, at: startedAt, outcome: `${plural(result.rowCount, "row")}, ${duration(result.duration)}` });
     } catch (error) {
       this.#failed(error, sql, start);
-      if (error.inTransaction === false || TRANSACTION_ENDS.has(error.code)) this.#acknowledge();
+      this.#isInTransaction = error.inTransaction === true;
+      // The page's own reading may have been on its way behind a BEGIN that came too late.
+      const mayBeOver = TRANSACTION_ENDS.has(error.code) || error.code === "BUSY";
+      if (error.inTransaction === false || (mayBeOver && !this.#isInTransaction)) this.#acknowledge();
       this.#keep({ sql, at: startedAt, outcome: error.code === "CANCELLED" ? "cancelled" : "error", failed: true });
     } finally {
       this.#setRunning(undefined);
