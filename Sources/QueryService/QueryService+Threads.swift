@@ -122,8 +122,10 @@ extension QueryService {
                     return stranded?.why
                 }
                 tell(result, of: control)
-                if why == .transactionRolledBack { tellRolledBack(control.client, .rolledBack) }
-                if why != nil { clerk.wake() }
+                if let why {
+                    tellRolledBack(control.client, .transactionEnded(why, limits))
+                    clerk.wake()
+                }
             }
             lane.maintain()
             let (work, isShuttingDown) = state.withLock { state in
@@ -171,7 +173,7 @@ extension QueryService {
         while true {
             let errand = state.withLock { $0.errand(at: .now, readers: readers.count) }
             for notice in errand.notices { notice.conclusion.tell(notice.control) }
-            for (client, why) in errand.ended {
+            if let (client, why) = errand.ended {
                 tellRolledBack(client, .transactionEnded(why, configuration.limits))
             }
             for control in errand.expired { control.cancel(.timeout) }
@@ -193,7 +195,7 @@ extension QueryService.State {
     struct Errand {
         var notices: [QueryService.Notice]
         var expired: [QueryControl]
-        var ended: [Scheduler.Ended]
+        var ended: Scheduler.Ended?
         var reports: [CommitWait]
         var work: [QueryService.Assigned]
         var stopsWorkers = false

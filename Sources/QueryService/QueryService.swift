@@ -169,14 +169,16 @@ package final class QueryService: Sendable {
     /// that idle at once, for SQLite repairs a log that somebody else removed only when nobody has it open. An open
     /// transaction is rolled back; its client is told, and what was meant to be part of it fails with `DATABASE_GONE`.
     package func reopenConnections() {
-        let work = state.withLock { state in
+        let why = QueryFailure.transactionEnded(.transactionLost, configuration.limits)
+        let (work, loser) = state.withLock { state in
             state.generation += 1
-            let why = QueryFailure.transactionEnded(.transactionLost, configuration.limits)
-            state.fail(state.scheduler.loseTransaction(), why.refusingTheRest)
-            return state.assignedWork()
+            let lost = state.scheduler.loseTransaction()
+            state.fail(lost?.stranded ?? [], why.refusingTheRest)
+            return (state.assignedWork(), lost?.client)
         }
         for worker in readers + [writer] { worker.give(.close) }
         give(work)
+        if let loser { tellRolledBack(loser, why) }
         wakeClerk()
     }
 

@@ -78,7 +78,6 @@ def client_once_there_is_room(url):
                 raise
 
 
-
 class EventStream:
     """What curl hears, each event whole and held against the contract."""
 

@@ -28,16 +28,7 @@ import Testing
     private let start = ContinuousClock.now
 
     private func scheduler() -> Scheduler {
-        Scheduler(
-            readerCount: 2,
-            limits: Scheduler.Limits(
-                maxQueries: 10,
-                maxQueriesPerClient: 5,
-                busyTimeout: .seconds(5),
-                idleTimeout: .seconds(30),
-                maxTransactionTime: .seconds(60)
-            )
-        )
+        Scheduler(maxQueriesPerClient: 5, idle: .seconds(30), transaction: .seconds(60))
     }
 
     private func ticket(
@@ -47,13 +38,12 @@ import Testing
         after seconds: Int = 0
     ) -> Ticket {
         Ticket(
-            id: id,
-            client: ClientKey(client),
-            lane: .writer,
-            controlsTransactions: sql != "INSERT",
+            id,
+            of: ClientKey(client),
+            controls: sql != "INSERT",
             begins: sql == "BEGIN",
             ends: sql == "COMMIT",
-            enqueuedAt: start + .seconds(seconds)
+            at: start + .seconds(seconds)
         )
     }
 
@@ -109,11 +99,7 @@ import Testing
 
     @Test func `a BEGIN that waits too long for another client takes along what came later`() {
         var scheduler = scheduler()
-        let holder = ticket(1, "BEGIN", of: "bob")
-        submit([holder], to: &scheduler)
-        _ = scheduler.assign()
-        scheduler.writerFinished(holder, transaction: .open, at: start)
-        scheduler.writerIsReady()
+        scheduler.begin(ticket(1, "BEGIN", of: "bob"), at: start)
         let later = ticket(5, after: 2)
         submit([ticket(2, "BEGIN"), ticket(3, after: 1), ticket(4, "COMMIT", after: 2), later], to: &scheduler)
         let told = scheduler.tick(at: start + .seconds(5))

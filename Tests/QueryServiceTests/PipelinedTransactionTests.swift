@@ -57,16 +57,7 @@ private struct PipelinedClients {
     private var lastId: UInt64 = 0
     private var writing: Ticket?
     private var open: UInt64?
-    private var scheduler = Scheduler(
-        readerCount: 2,
-        limits: Scheduler.Limits(
-            maxQueries: 1_000,
-            maxQueriesPerClient: 8,
-            busyTimeout: .seconds(5),
-            idleTimeout: .seconds(3),
-            maxTransactionTime: .seconds(20)
-        )
-    )
+    private var scheduler = Scheduler(maxQueries: 1_000, maxQueriesPerClient: 8)
 
     /// What happened, for the first check that fails.
     private var trace: [String] = []
@@ -80,7 +71,7 @@ private struct PipelinedClients {
         case 55..<85: finish()
         case 85..<93: tick(.milliseconds(random.int(1...4_000)))
         case 93..<98: cancel()
-        default: strand(scheduler.loseTransaction())
+        default: strand(scheduler.loseTransaction()?.stranded ?? [])
         }
         assign()
     }
@@ -108,15 +99,7 @@ private struct PipelinedClients {
         let isWithin = transaction != nil
         let begins = !isWithin && random.chance(40)
         let ends = isWithin && random.chance(25)
-        let ticket = Ticket(
-            id: lastId,
-            client: name,
-            lane: .writer,
-            controlsTransactions: begins || ends,
-            begins: begins,
-            ends: ends,
-            enqueuedAt: now
-        )
+        let ticket = Ticket(lastId, of: name, begins: begins, ends: ends, at: now)
         // A COMMIT that is refused for its number leaves its transaction open, and the client has to know.
         if ends, clients[name]?.pending.count == 8 { return }
         clients[name]?.lastSent = lastId
@@ -182,7 +165,7 @@ private struct PipelinedClients {
     private mutating func tick(_ duration: Duration) {
         now += duration
         let (busy, stranded, over) = scheduler.tick(at: now)
-        for (client, why) in over { trace.append("\(client.rawValue) is told \(why)") }
+        if let over { trace.append("\(over.client.rawValue) is told \(over.why)") }
         for ticket in busy where ticket.begins { failed(ticket) }
         strand(stranded + busy)
     }

@@ -63,8 +63,6 @@ struct Scheduler {
     private var pausedReads: Set<UInt64> = []
     private var running: [UInt64: Ticket] = [:]
     private var isWriterBusy = false
-    /// A query runs on the writer; else it is idle, or has work of its own.
-    private var isWriting = false
     private var holder: Holder?
     /// Queries per client, waiting and running.
     private var counts: [ClientKey: Int] = [:]
@@ -77,8 +75,6 @@ struct Scheduler {
     private var aborted: [ClientKey: Refusal] = [:]
     /// Reads that may turn out to write, and have not yet.
     private var unsettled: [UInt64: ClientKey] = [:]
-    /// Whose transaction came to its time limit while a query of it ran, or was lost, for ``tick(at:)`` to tell.
-    private var ended: [Ended] = []
     /// Clients that went while a query of theirs ran: it may still begin a transaction.
     private var departed: Set<ClientKey> = []
     private(set) var isShuttingDown = false
@@ -148,12 +144,13 @@ struct Scheduler {
         return (removed, running)
     }
 
-    /// The file that the open transaction changed is another one now: has it rolled back, and returns what waited to be part
-    /// of it. What runs in it comes to its end first.
-    mutating func loseTransaction() -> [Ticket] {
-        guard holder?.mustRollBack == false else { return [] }
-        holder?.isLost = true
-        return isWriting ? [] : giveUpTransaction(.transactionLost)
+    /// The file that the open transaction changed is another one now: has it rolled back, and returns whose it was and what
+    /// waited to be part of it. What runs in it comes to its end first.
+    mutating func loseTransaction() -> (client: ClientKey, stranded: [Ticket])? {
+        guard let holder, !holder.mustRollBack else { return nil }
+        self.holder?.isLost = true
+        if running.values.contains(where: { $0.lane == .writer }) { return nil }
+        return (holder.client, giveUpTransaction(.transactionLost))
     }
 
     /// Refuses what comes from now on; returns what waited and what still runs.
@@ -189,10 +186,7 @@ struct Scheduler {
         while let assignment = nextRead() { assignments.append(assignment) }
         if !isWriterBusy, let work = nextForWriter() {
             isWriterBusy = true
-            if case .write(let ticket) = work {
-                running[ticket.id] = ticket
-                isWriting = true
-            }
+            if case .write(let ticket) = work { running[ticket.id] = ticket }
             assignments.append(work)
         }
         return assignments
@@ -275,8 +269,8 @@ struct Scheduler {
     /// The query ended and left a transaction open or not. The writer may still have work of its own: see
     /// ``writerIsReady()``.
     ///
-    /// - Returns: what waited to be part of the client's transaction when that has come to its time limit, was rolled back by
-    ///   SQLite or did not begin. It must not run by itself.
+    /// - Returns: what waited to be part of the client's transaction when that has come to its time limit, was lost, was rolled
+    ///   back by SQLite or did not begin. It must not run by itself, and the client has to hear of it.
     @discardableResult
     mutating func writerFinished(
         _ ticket: Ticket,
@@ -284,7 +278,6 @@ struct Scheduler {
         at now: ContinuousClock.Instant
     ) -> Stranded? {
         let isGone = isShuttingDown || departed.contains(ticket.client)
-        isWriting = false
         running[ticket.id] = nil
         forget(ticket)
         guard transaction == .open else {
@@ -309,11 +302,10 @@ struct Scheduler {
         return (.transactionTooLong, giveUpTransaction(.transactionTooLong))
     }
 
-    /// Has the open transaction rolled back, and its client told; returns what waited to be part of it.
+    /// Has the open transaction rolled back; returns what waited to be part of it.
     private mutating func giveUpTransaction(_ why: Refusal) -> [Ticket] {
         guard let client = holder?.client else { return [] }
         holder?.mustRollBack = true
-        ended.append((client, why))
         return abort(client, why)
     }
 
@@ -343,13 +335,12 @@ struct Scheduler {
 
     typealias Ended = (client: ClientKey, why: Refusal)
 
-    /// Ends what waited too long: returns the queries that fail with `BUSY`, and the clients that have to hear that their
-    /// transactions are over: ``assign()`` has them rolled back.
+    /// Ends what waited too long: returns the queries that fail with `BUSY`, and the client whose transaction ``assign()``
+    /// will have rolled back.
     ///
     /// What is stranded was sent behind a BEGIN among those.
-    mutating func tick(at now: ContinuousClock.Instant) -> (busy: [Ticket], stranded: [Ticket], ended: [Ended]) {
-        defer { ended = [] }
-        guard let holder else { return ([], [], ended) }
+    mutating func tick(at now: ContinuousClock.Instant) -> (busy: [Ticket], stranded: [Ticket], ended: Ended?) {
+        guard let holder else { return ([], [], nil) }
         let latest = now - limits.busyTimeout
         func hasWaited(_ ticket: Ticket) -> Bool {
             ticket.client != holder.client && ticket.lane == .writer && max(ticket.enqueuedAt, holder.since) <= latest
@@ -357,10 +348,9 @@ struct Scheduler {
         // Before the COMMIT goes that says how far the transaction would have reached.
         let stranded = writeQueue.all.filter { $0.opens && hasWaited($0) }.flatMap { strand(behind: $0) }
         let busy = remove(where: hasWaited)
-        if isIdle(holder), let why = limitReached(by: holder, at: now) {
-            _ = giveUpTransaction(why)  // nothing waits, or it would not be idle
-        }
-        return (busy, stranded, ended)
+        guard isIdle(holder), let why = limitReached(by: holder, at: now) else { return (busy, stranded, nil) }
+        _ = giveUpTransaction(why)  // nothing waits, or it would not be idle
+        return (busy, stranded, (holder.client, why))
     }
 
     private func limitReached(by holder: Holder, at now: ContinuousClock.Instant) -> Refusal? {

@@ -3,7 +3,7 @@
 
 import { quoted } from "./format.js";
 import { MARK_MS } from "./live-rows.js";
-import { field, keyText, same, valueKey } from "./values.js";
+import { areEqual, field, keyText, same, valueKey } from "./values.js";
 
 const REFRESH_MS = 400;
 const RECOUNT_MS = 2_000;
@@ -212,7 +212,7 @@ export class PagedRows {
 
   /** The same names are the same columns: whoever draws them need not begin anew. The order stays with its column. */
   #named(columns) {
-    if (columns.length === this.columns.length && columns.every((name, index) => name === this.columns[index])) return;
+    if (areEqual(columns, this.columns)) return;
     const column = columns.indexOf(this.columns[this.#sort.column]);
     this.#sort = column < 0 ? { column: undefined, descending: false } : { ...this.#sort, column };
     this.columns = columns;

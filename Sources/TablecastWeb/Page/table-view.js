@@ -10,6 +10,7 @@ import { Pager } from "./pager.js";
 import { tone } from "./people.js";
 import { RowsTable } from "./rows-table.js";
 import { SchemaView } from "./schema-view.js";
+import { areEqual } from "./values.js";
 
 const PAGE_ROWS = 100;
 const MOST_COLUMNS = 100;
@@ -197,8 +198,6 @@ export class TableView {
 }
 
 const errorText = (error) => (error?.code === "DISCONNECTED" ? "Not connected to the server." : error?.message ?? "");
-
-const areEqual = (one, other) => one.length === other.length && one.every((each, index) => each === other[index]);
 
 function columnOf({ columns }, name) {
   const column = columns.find((each) => each.name === name);

@@ -6,6 +6,9 @@ import { hex } from "./format.js";
 /** A column of a record from the wire. A column may be called `constructor`: only what the record itself holds counts. */
 export const field = (record, name) => (record && Object.hasOwn(record, name) ? record[name] : undefined);
 
+/** Whether two lists of names are the same. */
+export const areEqual = (one, other) => one.length === other.length && one.every((each, index) => each === other[index]);
+
 const rank = (value) =>
   value === null || value === undefined ? 0 : typeof value === "number" || typeof value === "bigint" ? 1 : typeof value === "string" ? 2 : 3;
 
