@@ -143,6 +143,17 @@ def test_a_page_is_reached_by_its_number(big, visitors):
     page.get_by_label("Page", exact=True).fill("300")
     page.keyboard.press("Enter")
     expect(row(page, "row 30000")).to_be_visible()
+    number = page.get_by_label("Page", exact=True)
+    expect(number).to_have_value("300")  # where it is, while the number is in focus
+    page.get_by_role("button", name="Previous page").click()
+    expect(number).to_have_value("299")
+    number.fill("300")  # the same page again
+    page.keyboard.press("Enter")
+    expect(row(page, "row 30000")).to_be_visible()
+    expect(number).to_have_value("300")
+    number.fill("nonsense")
+    page.keyboard.press("Enter")
+    expect(number).to_have_value("300")
     next_page = page.get_by_role("button", name="Next page")
     next_page.focus()
     page.keyboard.press("Enter")

@@ -1,10 +1,12 @@
 """Who uses the keyboard, a small screen, a large zoom, or no animations reaches everything."""
 
 import re
+import sqlite3
 
 import pytest
 from playwright.sync_api import expect
 
+from conftest import serving
 from test_queries import ENDLESS, run, status
 from test_tables import row
 
@@ -99,3 +101,42 @@ def test_rows_have_room_on_small_screens(music, visitors, width, height):
             box = page.get_by_role("button", name=name, exact=True).bounding_box()
             assert box["width"] >= 24 and box["x"] + box["width"] <= width, (route, name, box)
     assert len(others) == 4
+
+
+@pytest.mark.parametrize("route", ["queries", "feed", "people", "tables/genre/rows", "tables/genre/schema"])
+def test_a_slash_finds_a_table_from_every_view(music, visitors, route):
+    page = visitors.open(f"{music.url}/#/{route}")
+    expect(page.locator(f"#view-{route.split('/')[0]}")).to_be_visible()
+    expect(page.locator("#database")).to_have_text("music.db")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("/")
+    page.keyboard.type("inv")  # at once: the first letter belongs to the box already
+    search = page.get_by_label("Find a table")
+    expect(search).to_be_focused()
+    expect(search).to_have_value("inv")
+
+
+def test_the_keyboard_leads_from_the_find_box_to_a_table(music, visitors):
+    page = visitors.open(music.url)
+    expect(page.locator(".tables li")).not_to_have_count(0)
+    page.keyboard.press("/")
+    page.keyboard.type("invoice")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".tables li a").nth(1)).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_label("Find a table")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".table-view h1")).to_have_text("invoice")
+
+
+@pytest.mark.parametrize("width, height", [(1280, 800), (390, 844)])
+def test_an_empty_database_says_so_where_it_is_seen(tmp_path, visitors, width, height):
+    sqlite3.connect(tmp_path / "empty.db").execute("VACUUM")
+    with serving(tmp_path / "empty.db") as server:
+        page = visitors.open(server.url, viewport={"width": width, "height": height})
+        hint = page.get_by_text("The database has no tables yet").locator("visible=true").first
+        expect(hint).to_be_in_viewport(ratio=1)
+        bottom = hint.evaluate("element => element.getBoundingClientRect().bottom")
+        assert bottom < height - (60 if width < 720 else 0)  # not behind the navigation

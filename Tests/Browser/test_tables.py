@@ -252,3 +252,18 @@ def test_a_long_list_says_what_it_leaves_out_and_shows_what_is_open(music, visit
     expect(page.locator(".tables li")).to_have_count(500)
     expect(page.locator(".sidebar .padded")).to_contain_text("more: find them by their names")
     expect(item(page, "z_400")).to_be_in_viewport()
+
+
+def test_views_are_not_counted_as_tables(music, visitors):
+    page = visitors.open(music.url)
+    names = [name for (name,) in sqlite3.connect(music.database).execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite_%'")]
+    figure = lambda title: page.locator(".figures div").filter(has=page.get_by_text(title, exact=True)).locator("dd")
+    expect(figure("Tables")).to_have_text(str(len(names)))
+    expect(figure("Views")).to_have_text("1")
+
+
+def test_a_key_that_is_the_rowid_is_never_null(music, visitors):
+    music.shell("CREATE TABLE odd (id INTEGER PRIMARY KEY DESC); CREATE TABLE loose (id INT PRIMARY KEY)")
+    for table, null in (("genre", "not null"), ("odd", "may be null"), ("loose", "may be null")):
+        page = visitors.open(f"{music.url}/#/tables/{table}/schema")
+        expect(page.locator(".columns tbody tr").first.locator("td").nth(2)).to_have_text(null)

@@ -141,8 +141,11 @@ byId("skip").addEventListener("click", () => byId("main").focus());
 
 installShortcuts({
   find() {
-    location.hash = "#/tables";
-    requestAnimationFrame(() => views.tables.focusSearch());
+    if (current !== "tables" || !views.tables.isListShown) {
+      location.hash = "#/tables";
+      route(); // now: the event comes after the next keys
+    }
+    views.tables.focusSearch();
   },
   step(by) {
     if (current !== "tables") return false;

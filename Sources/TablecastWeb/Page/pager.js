@@ -5,7 +5,18 @@ import { count } from "./format.js";
 
 export class Pager {
   #range = el("span.quiet", { "aria-live": "off" });
-  #number = el("input.page-number", { type: "text", inputmode: "numeric", autocomplete: "off", "aria-label": "Page", onchange: () => this.#go(), onfocus: (event) => event.target.select() });
+  #number = el("input.page-number", {
+    type: "text",
+    inputmode: "numeric",
+    autocomplete: "off",
+    "aria-label": "Page",
+    oninput: () => (this.#isEdited = true),
+    onkeydown: (event) => event.key === "Enter" && this.#go(), // `change` does not come for a number that was there before
+    onblur: () => this.#go(),
+    onfocus: (event) => event.target.select(),
+  });
+  /** Holds a number that was typed and not gone to. */
+  #isEdited = false;
   #of = el("span.pages");
   #jump = el("span.jump", this.#number, this.#of);
   #previous = el("button.icon-button", { type: "button", "aria-label": "Previous page" }, icon("back"));
@@ -30,7 +41,7 @@ export class Pager {
     this.#previous.setAttribute("aria-disabled", String(page === 0));
     this.#next.setAttribute("aria-disabled", String(page >= pages - 1));
     show(this.#jump, pages > 1);
-    if (document.activeElement !== this.#number) this.#number.value = count(page + 1);
+    if (!this.#isEdited) this.#number.value = count(page + 1);
     setText(this.#of, `of ${about}${count(pages)}`);
   }
 
@@ -44,8 +55,11 @@ export class Pager {
   }
 
   #go() {
-    const page = Number(this.#number.value.replaceAll(/[^\d]/g, "")) - 1;
-    if (page >= 0) this.#onturn(Math.min(page, this.#pages - 1));
-    this.#number.value = count(this.#page + 1);
+    if (!this.#isEdited) return;
+    this.#isEdited = false;
+    const wanted = Number(this.#number.value.replaceAll(/[^\d]/g, "")) - 1;
+    const page = wanted >= 0 ? Math.min(wanted, this.#pages - 1) : this.#page;
+    this.#number.value = count(page + 1);
+    this.#turnTo(page);
   }
 }

@@ -14,7 +14,7 @@ export class SchemaView {
   draw(description) {
     const { columns = [], foreignKeys = [], indexes = [], triggers = [], sql } = description;
     this.element.replaceChildren(
-      section("Columns", columns.length > 0 && columnsTable(columns)),
+      section("Columns", columns.length > 0 && columnsTable(columns, rowidColumn(description))),
       ...[
         foreignKeys.length > 0 && section("Foreign keys", el("ul.plain", grouped(foreignKeys).map(foreignKey))),
         indexes.length > 0 && section("Indexes", el("ul.plain", indexes.map(index))),
@@ -28,7 +28,14 @@ export class SchemaView {
 const section = (title, ...content) => el("section", el("h2", title), ...content);
 const code = (sql) => el("pre.code", { tabindex: "0" }, highlighted(sql));
 
-function columnsTable(columns) {
+/** The column that is the rowid by another name, which is never NULL. One that has an index for its key is none: `INTEGER PRIMARY KEY DESC`. */
+function rowidColumn({ kind, withoutRowid, columns, indexes }) {
+  const key = columns.filter(({ primaryKey }) => primaryKey > 0);
+  const isRowid = kind === "table" && !withoutRowid && key.length === 1 && /^integer$/i.test(key[0].type ?? "");
+  return isRowid && !indexes.some(({ origin }) => origin === "primary key") ? key[0].name : undefined;
+}
+
+function columnsTable(columns, rowid) {
   const header = ["Name", "Type", "Key", "Null", "Default"].map((title) => el("th", { scope: "col" }, title));
   const rows = columns.map(({ name, type, notNull, default: initial, primaryKey, hidden, generated }) =>
     el(
@@ -36,7 +43,7 @@ function columnsTable(columns) {
       el("th", { scope: "row" }, el("bdi", displayName(name))),
       el("td", type ? el("code", type) : el("span.quiet", "any")),
       el("td", primaryKey ? el("span.key", "primary") : generated ? el("span.quiet", `generated, ${generated}`) : hidden ? el("span.quiet", "hidden") : ""),
-      el("td", notNull ? el("span", "not null") : el("span.quiet", "may be null")),
+      el("td", notNull || name === rowid ? el("span", "not null") : el("span.quiet", "may be null")),
       el("td", initial === undefined || initial === null ? "" : el("code", String(initial))),
     ),
   );

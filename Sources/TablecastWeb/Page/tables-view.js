@@ -13,8 +13,8 @@ const LATEST_REDRAW_MS = 200;
 export class TablesView {
   #app;
   #items = new Map();
-  #search = el("input.search", { type: "search", placeholder: "Find a table", "aria-label": "Find a table", oninput: () => this.#changed() });
-  #list = el("ul.tables", { "aria-label": "Tables" });
+  #search = el("input.search", { type: "search", placeholder: "Find a table", "aria-label": "Find a table", oninput: () => this.#changed(), onkeydown: (event) => this.#searchKey(event) });
+  #list = el("ul.tables", { "aria-label": "Tables", onkeydown: (event) => this.#listKey(event) });
   #empty = el("p.quiet.padded", { hidden: true });
   #overview;
   #table;
@@ -58,6 +58,11 @@ export class TablesView {
     this.#table.tellCount();
   }
 
+  /** On a phone an open table takes its place. */
+  get isListShown() {
+    return this.#list.checkVisibility();
+  }
+
   focusSearch() {
     this.#search.focus();
     this.#search.select();
@@ -65,6 +70,24 @@ export class TablesView {
 
   receive(message) {
     this.#table.receive(message);
+  }
+
+  /** Enter opens the first table that was found, the arrow leads into the list. */
+  #searchKey(event) {
+    if (event.key !== "Enter" && event.key !== "ArrowDown") return;
+    event.preventDefault();
+    this.#draw(); // what was typed just now counts
+    const first = this.#list.querySelector("a");
+    if (event.key === "Enter") first?.click();
+    else first?.focus();
+  }
+
+  #listKey(event) {
+    const item = event.target.closest("li");
+    const next = { ArrowDown: item?.nextElementSibling, ArrowUp: item?.previousElementSibling ?? this.#search }[event.key];
+    if (next === undefined || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    (next?.querySelector("a") ?? next)?.focus();
   }
 
   #schemaChanged(name, { previousName }) {
@@ -194,9 +217,10 @@ class Overview {
   #catalog;
   #client;
   #name = el("h1", "Tablecast");
-  #figures = { tables: el("dd"), rows: el("dd"), changes: el("dd"), rate: el("dd") };
+  #figures = { tables: el("dd"), views: el("dd"), rows: el("dd"), changes: el("dd"), rate: el("dd") };
   #sparkline;
   #list = el("ol.latest", { "aria-label": "Latest changes" });
+  #none = el("p.notice", { hidden: true }, "The database has no tables yet. ", el("a", { href: "#/queries" }, "Create one under Queries."));
   #quiet = el("p.quiet", "All quiet. Whatever is committed, by this service or by any other process, appears here at once.");
   #newest;
 
@@ -208,9 +232,11 @@ class Overview {
     this.element = el(
       "article.overview",
       this.#name,
+      this.#none,
       el(
         "dl.figures",
         figure("Tables", this.#figures.tables),
+        figure("Views", this.#figures.views),
         figure("Rows", this.#figures.rows),
         figure("Changes seen", this.#figures.changes),
         figure("Changes a second", this.#figures.rate),
@@ -221,11 +247,18 @@ class Overview {
   }
 
   draw() {
-    const { tables, activity } = this.#catalog;
+    const { tables, activity, loaded } = this.#catalog;
     setText(this.#name, this.#client.database?.split("/").at(-1) ?? "Tablecast");
     let rows = 0;
-    for (const table of tables.values()) rows += table.rows ?? 0;
-    setText(this.#figures.tables, count(tables.size));
+    let views = 0;
+    for (const table of tables.values()) {
+      rows += table.rows ?? 0;
+      if (table.kind === "view") views += 1;
+    }
+    show(this.#none, loaded && tables.size === 0);
+    setText(this.#figures.tables, count(tables.size - views));
+    setText(this.#figures.views, count(views));
+    show(this.#figures.views.parentElement, views > 0);
     setText(this.#figures.rows, compact(rows));
     setText(this.#figures.changes, compact(activity.total));
     const rate = activity.rate();

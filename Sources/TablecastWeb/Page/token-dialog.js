@@ -1,27 +1,34 @@
 // What a protected service asks for before it shows anything.
 
 import { el } from "./dom.js";
-import { useToken } from "./service.js";
+import { accessToken, useToken } from "./service.js";
 
 /** `reason` is what the server said of the token before, or of none. */
 export function askForToken(reason) {
-  const submit = () => input.value.trim() && useToken(input.value.trim());
-  const input = el("input", {
-    type: "password",
-    autocomplete: "off",
-    spellcheck: "false",
-    "aria-label": "Token",
-    onkeydown: (event) => event.key === "Enter" && submit(),
-  });
-  const dialog = el(
-    "dialog",
-    { "aria-label": "Token", onclose: () => dialog.remove() },
+  const token = el("input", { id: "token", name: "password", type: "password", autocomplete: "current-password", required: true, spellcheck: "false" });
+  // A password manager keeps a token by the address and a name.
+  const name = el("input", { name: "username", type: "text", autocomplete: "username", value: location.host, readonly: true, hidden: true, "aria-label": "Server" });
+  const form = el(
+    "form",
+    {
+      method: "dialog",
+      onsubmit: (event) => {
+        event.preventDefault();
+        if (token.value.trim() !== "") useToken(token.value.trim());
+      },
+    },
     el("header", el("h2", "This server asks for a token")),
-    el("p", reason),
-    input,
-    el("footer", el("button.primary", { type: "button", onclick: submit }, "Connect")),
+    el(
+      "div.body",
+      el("p", { role: "status" }, accessToken ? `The token was not accepted: ${reason}.` : "Ask whoever runs the server for one. It stays in this tab alone."),
+      name,
+      el("label", { for: "token" }, "Token"),
+      token,
+    ),
+    el("footer", el("button.primary", { type: "submit" }, "Connect")),
   );
+  const dialog = el("dialog.token", { "aria-label": "Token", onclose: () => dialog.remove() }, form);
   document.body.append(dialog);
   dialog.showModal();
-  input.focus();
+  token.focus();
 }
