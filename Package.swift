@@ -66,6 +66,7 @@ let package = Package(
             dependencies: [
                 "SQLiteConnection", "ChangeCapture", "QueryService", "WireProtocol", "Broadcast",
                 "WebSocketTransport", nioCore, nioPosix, nioHTTP1, nioSSL, logging,
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swiftSettings
         ),
@@ -175,7 +176,9 @@ let package = Package(
                 "Tablecast", "TablecastHummingbird", "Broadcast", "ChangeCapture", "OracleSupport", "QueryService",
                 "RandomSupport",
                 "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL,
+                logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swiftSettings
         ),
@@ -191,9 +194,12 @@ let package = Package(
             name: "DocumentationTests",
             dependencies: [
                 "TablecastCommand", "Tablecast", "TablecastHummingbird", "ChangeCapture", "QueryService",
-                "WebSocketTransport", "WireProtocol", nioCore, nioPosix,
+                "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioPosix,
+                logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swiftSettings
         ),

@@ -9,7 +9,9 @@ extension HTTPServerBuilder {
     /// ```swift
     /// let service = try TablecastService(database: DatabaseConfiguration(path: "my.db"))
     /// router.addTablecast(service)
-    /// let application = Application(router: router, server: .tablecast(service.server))
+    /// var application = Application(router: router, server: .tablecast(service.server))
+    /// application.addServices(service)
+    /// try await application.runService()
     /// ```
     ///
     /// The application's own routes keep working. It speaks TLS when ``Tablecast/ServerConfiguration/tls`` names the files;

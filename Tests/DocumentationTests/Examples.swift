@@ -1,9 +1,13 @@
 import ChangeCapture
 import Hummingbird
+import Logging
 import NIOCore
 import NIOPosix
+import SQLiteConnection
+import ServiceLifecycle
 import Tablecast
 import TablecastHummingbird
+import UnixSignals
 import WireProtocol
 
 /// The Swift of the documentation, compiled so that it stays true. Nothing runs it; `SnippetTests` compares it with the
@@ -79,11 +83,35 @@ enum Examples {
 
     // MARK: In another server
 
-    static func hummingbird(router: Router<BasicRequestContext>) throws -> any ApplicationProtocol {
+    static func hummingbird(router: Router<BasicRequestContext>) async throws {
         let service = try TablecastService(database: DatabaseConfiguration(path: "my.db"))
         router.addTablecast(service)
-        let application = Application(router: router, server: .tablecast(service.server))
-        return application
+        var application = Application(router: router, server: .tablecast(service.server))
+        application.addServices(service)
+        try await application.runService()
+    }
+
+    static func serviceGroup(logger: Logger) async throws {
+        let service = try TablecastService(database: DatabaseConfiguration(path: "my.db"))
+        let group = ServiceGroup(
+            services: [service, service.server],
+            gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: logger
+        )
+        try await group.run()
+    }
+
+    static func inProcess(service: TablecastService) async throws {
+        for try await row in service.query("SELECT name FROM genre WHERE genre_id < ?", [.integer(3)]) {
+            print(row["name"] ?? .null)
+        }
+        let summary = try await service.execute("DELETE FROM genre WHERE genre_id = 11")
+        print(summary.changes, "rows at", summary.position?.description ?? "no position")
+        for try await transaction in service.changes() {
+            for case .rows(let rows) in transaction.changes.events {
+                print(transaction.position, rows.table.name, rows.inserted, rows.updated, rows.deleted)
+            }
+        }
     }
 
     static func broadcasterInHummingbird(router: Router<BasicRequestContext>) throws -> any ApplicationProtocol {

@@ -13,9 +13,18 @@ extension QueryCompletePayload {
             changes: Int(clamping: outcome.changes),
             lastInsertRowID: outcome.lastInsertRowid,
             isTruncated: outcome.truncated ? true : nil,
-            position: outcome.receipt.flatMap { try? Position(parsing: $0) },
+            position: Position(receipt: outcome.receipt),
             isInTransaction: outcome.inTransaction ? true : nil
         )
+    }
+}
+
+extension Position {
+    /// What the feed promised for a commit; nil where there was none.
+    init?(receipt: String?) {
+        // The feed wrote it, so that it always parses.
+        guard let receipt, let position = try? Position(parsing: receipt) else { return nil }
+        self = position
     }
 }
 

@@ -13,6 +13,8 @@ protocol DatabaseRequests: AnyObject, Sendable {
     func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError)
     /// Sends the rows as of one position, then every change after it.
     func sendSnapshot(_ request: SubscribeRequest, replyTo: String?, to client: ConnectedClient) throws(ProtocolError)
+    /// Cancels all queries and rolls back what is open; returns when they have ended, or after two seconds.
+    func endQueries() async
     /// Cancels the client's queries and rolls back what it began.
     func left(_ client: ConnectedClient)
 }

@@ -73,13 +73,16 @@ extension WebSocketServer {
 
     /// Closes every client with 1001 and waits for the connections to end, for the close timeout at most.
     package func closeClients() async {
-        hub.closeEveryone(.goingAway, reason: "the server is going away")
+        closeAllClients()
         let deadline = ContinuousClock.now + configuration.limits.closeTimeout
         // Clients leave one by one, on their event loops; nobody is told when the last one has.
         while mount.connections.value > 0, ContinuousClock.now < deadline {
             try? await Task.sleep(for: .milliseconds(5))
         }
     }
+
+    /// Closes every client with 1001 behind what was sent to it before. Returns at once.
+    func closeAllClients() { hub.closeEveryone(.goingAway, reason: "the server is going away") }
 }
 
 /// Why a ``WebSocketServer`` cannot be started.

@@ -27,6 +27,7 @@ public final class WebSocketServer: Sendable {
     let logger: Logger
     let listener = ListenerState()
     private let database = Mutex<(any DatabaseRequests)?>(nil)
+    private let isQuiescing = Atomic<Bool>(false)
 
     /// - Parameters:
     ///   - configuration: where to listen and whom to let in.
@@ -55,7 +56,8 @@ public final class WebSocketServer: Sendable {
         mount = WebSocketMount(
             policy: configuration.upgradePolicy,
             limits: configuration.webSocketLimits,
-            authorize: authorize
+            authorize: authorize,
+            onQuiesce: { reference.server?.quiesce() }
         ) { request, _ throws(UpgradeRefusal) in
             guard let server = reference.server else { throw .stopping }
             return try server.session(for: request, of: .anonymous)
@@ -72,6 +74,17 @@ public final class WebSocketServer: Sendable {
     func serve(_ requests: any DatabaseRequests) { database.withLock { $0 = requests } }
 
     var databaseRequests: (any DatabaseRequests)? { database.withLock { $0 } }
+
+    /// The HTTP server that the server is mounted in shuts down gracefully and waits for its connections: queries are
+    /// cancelled, then every WebSocket is closed with 1001 and every event stream ends. Happens once.
+    private func quiesce() {
+        guard !isQuiescing.exchange(true, ordering: .relaxed) else { return }
+        logger.debug("closing all clients: the HTTP server shuts down")
+        Task {
+            await databaseRequests?.endQueries()
+            closeAllClients()
+        }
+    }
 
     /// How many clients are connected now, over a WebSocket or an event stream.
     public var clientCount: Int { hub.statistics.clients }

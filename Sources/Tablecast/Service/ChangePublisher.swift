@@ -10,6 +10,8 @@ final class ChangePublisher: Sendable {
     private let hub: Hub
     private let databaseName: String
     private let position: Mutex<Position>
+    /// Receive the transactions in this process.
+    let observers = TransactionObservers()
 
     init(hub: Hub, databaseName: String) {
         self.hub = hub
@@ -44,6 +46,15 @@ final class ChangePublisher: Sendable {
                     )
                 )
             )
+            observers.publish(
+                CommittedTransaction(
+                    position: position,
+                    changes: changes,
+                    userID: author?.userId,
+                    username: author?.username,
+                    queryID: author?.queryId
+                )
+            )
             return position
         }
     }
@@ -53,6 +64,7 @@ final class ChangePublisher: Sendable {
         position.withLock { position in
             position = Position(epoch: Epoch.make(), sequence: 0)
             hub.reset(to: position)
+            observers.finish(.newEpoch)
         }
     }
 }

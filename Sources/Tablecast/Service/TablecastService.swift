@@ -25,6 +25,7 @@ public final class TablecastService: Sendable {
     let queries: QueryService
     let feed: DatabaseFeed
     private let startedAt = ContinuousClock.now
+    private let queriesEnd = Mutex<Task<Void, Never>?>(nil)
     private let untakenRows = Mutex<[ClientID: UntakenRows]>([:])
 
     /// Opens the database and begins to watch it.
@@ -61,10 +62,25 @@ public final class TablecastService: Sendable {
     }
 
     /// Ends every query, rolls back what is open, closes every client with 1001.
+    ///
+    /// Calling it again has no effect.
     public func shutDown() async {
-        await queries.shutDown(within: .seconds(2))
-        feed.stop()
-        await server.stop()
+        // In a task of its own: a task that was cancelled could wait for nothing.
+        await Task { [self] in
+            await endQueries()
+            feed.stop()
+            feed.publisher.observers.finish(nil)
+            await server.stop()
+        }.value
+    }
+
+    package func endQueries() async {
+        let end = queriesEnd.withLock { end in
+            let task = end ?? Task { [queries] in _ = await queries.shutDown(within: .seconds(2)) }
+            end = task
+            return task
+        }
+        await end.value
     }
 
     /// Since the service began to watch.
@@ -79,9 +95,20 @@ public final class TablecastService: Sendable {
         replyTo: String? = nil,
         output: any QueryOutput
     ) -> RunningQuery {
+        run(query, for: requester, replyTo: replyTo) { events in
+            QueryMessages(events, rowFormat: query.rowFormat, output: output)
+        }
+    }
+
+    /// Runs a query whose results go to the sink that `sink` makes.
+    func run(
+        _ query: WireProtocol.QueryRequest,
+        for requester: QueryRequester,
+        replyTo: String? = nil,
+        sink: (QueryEvents) -> any QuerySink
+    ) -> RunningQuery {
         let request = request(query, for: requester)
-        let events = events(request, for: requester, replyTo: replyTo)
-        let sink = QueryMessages(events, rowFormat: query.rowFormat, output: output)
+        let sink = sink(events(request, for: requester, replyTo: replyTo))
         return RunningQuery(handle: queries.submit(request, for: requester.key, sink: sink))
     }
 

@@ -6,6 +6,8 @@ final class EventLoopResources {
     let ticker: Ticker
     let inflaters = InflaterPool()
     let limits: WebSocketLimits
+    /// Reports that the server which owns the connections shuts down gracefully.
+    let onQuiesce: @Sendable () -> Void
     private var compressors: [Int: MessageCompressor] = [:]
 
     /// The compressor for a window, for messages to a single connection.
@@ -16,8 +18,14 @@ final class EventLoopResources {
         return new
     }
 
-    init(eventLoop: any EventLoop, tickPeriod: TimeAmount, limits: WebSocketLimits) {
+    init(
+        eventLoop: any EventLoop,
+        tickPeriod: TimeAmount,
+        limits: WebSocketLimits,
+        onQuiesce: @escaping @Sendable () -> Void
+    ) {
         self.limits = limits
+        self.onQuiesce = onQuiesce
         ticker = Ticker(eventLoop: eventLoop, period: tickPeriod)
     }
 }
@@ -28,10 +36,12 @@ package final class TransportResources: Sendable {
     private let tickPeriod: TimeAmount
     let limits: WebSocketLimits
     let compressed: CompressedRepresentations
+    private let onQuiesce: @Sendable () -> Void
 
     /// The timer runs four times in the shortest of its times, and at least once a second.
-    package init(limits: WebSocketLimits) {
+    package init(limits: WebSocketLimits, onQuiesce: @escaping @Sendable () -> Void = {}) {
         self.limits = limits
+        self.onQuiesce = onQuiesce
         compressed = CompressedRepresentations(limits: limits)
         let times = [
             limits.heartbeatInterval ?? .seconds(30), limits.closeTimeout, limits.lingerTimeout,
@@ -50,7 +60,8 @@ package final class TransportResources: Sendable {
             let new = EventLoopResources(
                 eventLoop: eventLoop,
                 tickPeriod: tickPeriod,
-                limits: limits
+                limits: limits,
+                onQuiesce: onQuiesce
             )
             let bound = NIOLoopBound(new, eventLoop: eventLoop)
             perLoop[key] = bound

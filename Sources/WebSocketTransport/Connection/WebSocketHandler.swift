@@ -112,6 +112,8 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
         // With half-closure allowed, the peer's end shows as this event instead of an inactive channel.
         if case ChannelEvent.inputClosed = event {
             close(context: context, mode: .all, promise: nil)
+        } else if event is ChannelShouldQuiesceEvent {
+            resources.onQuiesce()
         }
         context.fireUserInboundEventTriggered(event)
     }

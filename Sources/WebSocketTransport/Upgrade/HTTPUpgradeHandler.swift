@@ -48,6 +48,8 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var hasSwitched = false
     /// Until when the next request's head, or the next piece of its body, must be there; nil while a response is under way.
     private var deadline: NIODeadline?
+    /// Until when a request must be complete that was not when the server began to shut down.
+    private var quiesceDeadline: NIODeadline?
     private var body: BodyPace
     private var response: ResponseStall
     var tickerIndex = -1
@@ -276,6 +278,13 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.read()
     }
 
+    private var isRequestIncomplete: Bool {
+        switch state {
+        case .passing, .asked(_, isComplete: false): true
+        default: false
+        }
+    }
+
     private var isLingering: Bool { if case .lingering = state { true } else { false } }
 
     // MARK: The pipeline
@@ -330,8 +339,24 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case ChannelEvent.inputClosed = event, !hasInstalledOthers || isLingering {
             context.close(promise: nil)
+        } else if event is ChannelShouldQuiesceEvent {
+            quiesce(context)
         }
         context.fireUserInboundEventTriggered(event)
+    }
+
+    /// The server shuts down gracefully: a connection without a request ends at once, one whose request is incomplete
+    /// within the linger timeout. A response that is under way is the HTTP server's to finish.
+    private func quiesce(_ context: ChannelHandlerContext) {
+        mount.resources.on(context.eventLoop).onQuiesce()
+        switch state {
+        case .betweenRequests where openResponses == 0:
+            context.close(promise: nil)
+        case .passing, .asked(_, isComplete: false):
+            quiesceDeadline = context.eventLoop.now + mount.limits.lingerTimeout
+        default:
+            break
+        }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -353,6 +378,10 @@ extension HTTPUpgradeHandler: Ticker.Member {
             response.isOver(waitingBytes: waiting, now: now)
         {
             return ConnectionReset.reset(context.channel)
+        }
+        if let quiesceDeadline, now >= quiesceDeadline {
+            self.quiesceDeadline = nil
+            if isRequestIncomplete { return context.close(promise: nil) }
         }
         guard let deadline, now >= deadline else { return }
         if hasInstalledOthers {

@@ -25,16 +25,19 @@ package struct WebSocketMount: Sendable {
     package let connections = ConnectionCount()
     let resources: TransportResources
 
+    /// - Parameter onQuiesce: called on an event loop, once for each connection, when the HTTP server that owns the
+    ///   connections begins a graceful shutdown (NIO's `ChannelShouldQuiesceEvent`).
     package init(
         policy: UpgradePolicy = UpgradePolicy(),
         limits: WebSocketLimits = WebSocketLimits(),
         authorize: Authorize? = nil,
+        onQuiesce: @escaping @Sendable () -> Void = {},
         makeSession: @escaping MakeSession
     ) {
         self.policy = policy
         self.authorize = authorize
         self.makeSession = makeSession
-        resources = TransportResources(limits: limits)
+        resources = TransportResources(limits: limits, onQuiesce: onQuiesce)
     }
 
     /// Sets up a connection that serves this WebSocket alone: plain SwiftNIO, in a child channel's initializer. Every
