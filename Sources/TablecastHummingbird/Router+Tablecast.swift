@@ -33,6 +33,7 @@ extension RouterMethods {
     private func addService(_ service: TablecastService) {
         let events = EventsRoute(service: service)
         let query = QueryRoute(service: service)
+        let row = RowRoute(service: service)
         let database = DatabaseRoutes(service: service)
         let status = StatusRoutes(service: service)
         let broadcast = BroadcastRoute(server: service.server)
@@ -46,6 +47,9 @@ extension RouterMethods {
         add(.cancel) { request, context in
             let identity = try await access.identity(of: request)
             return database.cancel(try context.decodedParameter("queryId"), by: identity)
+        }
+        add(.row) { request, _ in
+            try await row.respond(to: request, from: try await access.identity(of: request))
         }
         add(.tables) { request, _ in await database.list(request, for: try await access.identity(of: request)) }
         add(.table) { request, context in

@@ -10,6 +10,7 @@ package struct ServiceRoute: Sendable, Hashable {
     static let events = reading("/events")
     static let query = ServiceRoute(path: "/query", methods: [.post])
     static let cancel = ServiceRoute(path: "/query/{queryId}/cancel", methods: [.post])
+    static let row = ServiceRoute(path: "/row", methods: [.post])
     static let tables = reading("/tables")
     static let table = reading("/tables/{name}")
     static let broadcast = ServiceRoute(path: "/broadcast", methods: [.post])
@@ -20,7 +21,7 @@ package struct ServiceRoute: Sendable, Hashable {
     static let contract = reading("/asyncapi.yaml")
 
     static let all = [
-        events, query, cancel, tables, table, broadcast, health, ready, status, metrics, contract,
+        events, query, cancel, row, tables, table, broadcast, health, ready, status, metrics, contract,
     ]
 
     static func reading(_ path: String) -> ServiceRoute { ServiceRoute(path: path, methods: [.get, .head]) }

@@ -46,6 +46,23 @@ import WireProtocol
 
     @Test func `the other messages are read`() throws {
         #expect(try parse(#"{"type":"unsubscribe","channel":"queries"}"#).body == .unsubscribe(.queries))
+        #expect(
+            try parse(
+                #"{"type":"row:write","data":{"table":"t","op":"update","key":{"id":null},"rowid":{"$int64":"9007199254740993"},"before":{"v":1.5},"values":{"v":"x"},"queryId":"q","timeout":5}}"#
+            ).body
+                == .writeRow(
+                    RowWriteRequest(
+                        table: "t",
+                        operation: .update,
+                        key: ["id": .null],
+                        rowid: 9_007_199_254_740_993,
+                        before: ["v": .real(1.5)],
+                        values: ["v": .text("x")],
+                        queryID: "q",
+                        timeout: .milliseconds(5)
+                    )
+                )
+        )
         #expect(try parse(#"{"type":"query:cancel","data":{"queryId":"q"}}"#).body == .cancelQuery(id: "q"))
         #expect(try parse(#"{"type":"user:identify","data":{"username":"ada"}}"#).body == .identify(username: "ada"))
         #expect(try parse(#"{"type":"heartbeat"}"#).body == .heartbeat)
@@ -132,6 +149,34 @@ import WireProtocol
         (
             #"{"type":"query:cancel"}"#, "INVALID_MESSAGE",
             "data.queryId: expected a string that is not empty, found nothing"
+        ),
+        (
+            #"{"type":"row:write","data":{"table":"t","op":"upsert"}}"#, "INVALID_MESSAGE",
+            "data.op: expected one of \"insert\", \"update\", \"delete\", found"
+        ),
+        (
+            #"{"type":"row:write","data":{"table":"t","op":"update","key":{"id":1}}}"#, "INVALID_MESSAGE",
+            "data.values: expected an object with at least one column, found nothing"
+        ),
+        (
+            #"{"type":"row:write","data":{"table":"t","op":"delete"}}"#, "INVALID_MESSAGE",
+            "data.key: expected an object with the columns of the primary key"
+        ),
+        (
+            #"{"type":"row:write","data":{"table":"t","op":"insert","key":{"id":1}}}"#, "INVALID_MESSAGE",
+            "data.key: a row to insert is named by its values"
+        ),
+        (
+            #"{"type":"row:write","data":{"table":"t","op":"delete","rowid":1,"values":{"a":1}}}"#, "INVALID_MESSAGE",
+            "data.values: a row to delete gets none"
+        ),
+        (
+            #"{"type":"row:write","data":{"table":"t","op":"delete","rowid":"1"}}"#, "INVALID_MESSAGE",
+            "data.rowid: expected a whole number"
+        ),
+        (
+            #"{"type":"row:write","data":{"table":"t","op":"insert","values":{"a":[1]}}}"#, "INVALID_MESSAGE",
+            "data.values.a: expected null, a number"
         ),
         (
             #"{"type":"user:identify","data":{"username":""}}"#, "INVALID_MESSAGE",

@@ -9,6 +9,8 @@ package struct QueryFailure: Error, Sendable, Hashable {
         case tooManyQueries = "TOO_MANY_QUERIES"
         case sqlError = "SQL_ERROR"
         case constraint = "CONSTRAINT"
+        /// The row is something else by now than its writer has seen.
+        case conflict = "CONFLICT"
         case busy = "BUSY"
         case readOnly = "READ_ONLY"
         case notAuthorized = "NOT_AUTHORIZED"

@@ -3,6 +3,8 @@ package struct QueryRequest: Sendable {
     /// Unique among the queries that wait or run; anybody who knows it can be told about it, and cancel by it.
     package var queryId: String
     package var sql: String
+    /// Written in place of the SQL, which then says only what is written.
+    package var rowWrite: RowWrite?
     package var parameters: QueryParameters
     /// Rows that are delivered at most, over all statements; ``QueryLimits/maxRows`` bounds it. Nil for that bound.
     package var maxRows: Int?
@@ -29,6 +31,7 @@ package struct QueryRequest: Sendable {
     package init(
         queryId: String,
         sql: String,
+        rowWrite: RowWrite? = nil,
         parameters: QueryParameters = .none,
         maxRows: Int? = nil,
         timeout: Duration? = nil,
@@ -42,6 +45,7 @@ package struct QueryRequest: Sendable {
     ) {
         self.queryId = queryId
         self.sql = sql
+        self.rowWrite = rowWrite
         self.parameters = parameters
         self.maxRows = maxRows
         self.timeout = timeout

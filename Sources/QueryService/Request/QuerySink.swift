@@ -15,6 +15,9 @@ package protocol QuerySink: AnyObject, Sendable {
     /// A row; its values are borrowed for the call. Returns how many bytes it became, which the limits count.
     func row(_ statement: borrowing Statement) -> Int
 
+    /// The row that a ``RowWrite`` wrote, or that it conflicts with. Not called for SQL.
+    func row(_ image: RowImage)
+
     /// The row that was passed just now is longer than rows may be, and must not go out. The query fails next.
     func takeBackRow()
 
@@ -30,4 +33,8 @@ package protocol QuerySink: AnyObject, Sendable {
     func failed(_ failure: QueryFailure)
     /// - Parameter inTransaction: as in ``QueryFailure/inTransaction``.
     func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?)
+}
+
+extension QuerySink {
+    package func row(_ image: RowImage) {}
 }

@@ -35,6 +35,7 @@ final class QueryRun {
     /// Within SQLite, and its callbacks.
     private var isStepping = false
     private let limits: QueryLimits
+    var maxRowBytes: Int { limits.maxRowBytes }
     private let maxRows: Int
     private let maxPause: Duration
     let progressInterval: Duration

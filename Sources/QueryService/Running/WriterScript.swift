@@ -34,7 +34,9 @@ struct WriterScript {
             // That of another client is no concern of this one's.
             guarded.connection.lastInsertRowid = 0
         }
-        let isWrapped = outline.statementCount > 1 && control.request.atomic && !outline.controlsTransactions
+        let rowWrite = control.request.rowWrite
+        let isScript = outline.statementCount > 1 && control.request.atomic && !outline.controlsTransactions
+        let isWrapped = isScript || rowWrite != nil
         let wrap: Wrap = !isWrapped ? .none : wasOpen ? .savepoint : .transaction
         try control.attach(guarded.connection.interruptHandle)
         do { try guarded.begin(control.request.policy, lane: .writer) } catch {
@@ -49,7 +51,7 @@ struct WriterScript {
         }
         do {
             try begin(wrap)
-            try runStatements()
+            if let rowWrite { try runRowWrite(rowWrite) } else { try runStatements() }
             try end(wrap)
         } catch {
             // From here on nothing may be interrupted.
@@ -107,6 +109,12 @@ struct WriterScript {
             index += 1
         }
         if index == 0 { throw .failed(.noStatement) }
+    }
+
+    private func runRowWrite(_ write: RowWrite) throws(Ended) {
+        do {
+            try RowWriter(write, run: run, session: session).execute()
+        } catch { throw guarded.explain(error, control, statementIndex: 0) }
     }
 
     private func runNext(

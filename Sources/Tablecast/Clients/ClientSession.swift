@@ -124,6 +124,8 @@ final class ClientSession: WebSocketSession {
             server.hub.unsubscribe(client.id, from: channel, replyTo: message.id)
         case .executeQuery(let query):
             try database().execute(query, replyTo: message.id, for: client)
+        case .writeRow(let row):
+            try database().write(row, replyTo: message.id, for: client)
         case .cancelQuery(let queryID):
             try database().cancel(queryID: queryID, by: client)
         case .identify(let username):

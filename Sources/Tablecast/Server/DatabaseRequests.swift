@@ -10,6 +10,7 @@ protocol DatabaseRequests: AnyObject, Sendable {
     /// Somebody is about to subscribe.
     func subscribes(_ request: SubscribeRequest)
     func execute(_ query: WireProtocol.QueryRequest, replyTo: String?, for client: ConnectedClient)
+    func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient)
     func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError)
     /// Sends the rows as of one position, then every change after it.
     func sendSnapshot(_ request: SubscribeRequest, replyTo: String?, to client: ConnectedClient) throws(ProtocolError)

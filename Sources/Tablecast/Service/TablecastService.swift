@@ -125,6 +125,22 @@ public final class TablecastService: Sendable {
         queries.submit(request, for: requester.key, sink: sink)
     }
 
+    /// Writes one row by its key. `answer` is called once, on a thread of the service's.
+    package func write(
+        _ row: RowWriteRequest,
+        for requester: QueryRequester,
+        answer: @escaping @Sendable (RowWriteAnswer) -> Void
+    ) {
+        let write = RowWrite(row)
+        var request = request(
+            WireProtocol.QueryRequest(sql: write.sql, queryID: row.queryID, timeout: row.timeout),
+            for: requester
+        )
+        request.rowWrite = write
+        let sink = RowWriteReply(events(request, for: requester, replyTo: nil), write, answer: answer)
+        queries.submit(request, for: requester.key, sink: sink)
+    }
+
     /// The requester is gone: its queries are cancelled and what it began is rolled back.
     package func requesterLeft(_ requester: QueryRequester) {
         queries.clientDisconnected(requester.key)
@@ -197,6 +213,13 @@ extension TablecastService: DatabaseRequests {
         }
         let output = ClientQueryOutput(hub: server.hub, client: client.id, untakenRows: untakenRows)
         output.connect(run(query, for: QueryRequester(client), replyTo: replyTo, output: output))
+    }
+
+    func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient) {
+        let hub = server.hub
+        write(row, for: QueryRequester(client)) { answer in
+            hub.send(answer.message(replyTo: replyTo), to: client.id)
+        }
     }
 
     func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError) {

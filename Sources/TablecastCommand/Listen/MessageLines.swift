@@ -28,6 +28,8 @@ struct MessageLines: Sendable {
         case .queryError(let query): line(message, "failed", .red, "\(query.queryID)  \(query.error) (\(query.code))")
         case .queryCancelled(let query):
             line(message, "cancelled", .yellow, "\(query.queryID)  by \(query.reason.rawValue)")
+        case .rowWritten(let write):
+            line(message, "written", .cyan, "\(write.queryID)  \(SQLName.quoted(write.tableName))")
         case .userJoined(let user):
             line(message, "joined", .magenta, "\(user.username)  (\(user.connectedUsers) connected)")
         case .userLeft(let user):

@@ -69,7 +69,7 @@ extension ErrorCode {
         case .unauthorized: .unauthorized
         case .forbidden, .notAuthorized, .readOnly: .forbidden
         case .queryNotFound: .notFound
-        case .constraint, .queryIDInUse: .conflict
+        case .constraint, .conflict, .queryIDInUse: .conflict
         case .tooBig: .contentTooLarge
         case .rateLimited, .tooManyQueries: .tooManyRequests
         case .busy, .databaseGone, .interrupted: .serviceUnavailable

@@ -9,6 +9,7 @@ public struct ClientMessage: Sendable, Hashable {
         case unsubscribe(Channel)
         case executeQuery(QueryRequest)
         case cancelQuery(id: String)
+        case writeRow(RowWriteRequest)
         case identify(username: String)
         case cursor(CursorLocation)
         case heartbeat
@@ -56,6 +57,7 @@ public struct ClientMessage: Sendable, Hashable {
             return .cancelQuery(
                 id: try identifier("queryId", data.string("queryId", maxBytes: maxIdentifierBytes), data)
             )
+        case .rowWrite: return .writeRow(try RowWriteRequest(data))
         case .userIdentify:
             return .identify(
                 username: try identifier("username", data.string("username", maxBytes: maxUsernameBytes), data)

@@ -15,6 +15,7 @@ public enum ServerPayload: Sendable, Hashable {
     case queryComplete(QueryCompletePayload)
     case queryError(QueryErrorPayload)
     case queryCancelled(QueryCancelledPayload)
+    case rowWritten(RowWrittenPayload)
     case userJoined(UserPresencePayload)
     case userLeft(UserPresencePayload)
     case userList(UserListPayload)
@@ -39,6 +40,7 @@ public enum ServerPayload: Sendable, Hashable {
         case .queryComplete: .queryComplete
         case .queryError: .queryError
         case .queryCancelled: .queryCancelled
+        case .rowWritten: .rowWritten
         case .userJoined: .userJoined
         case .userLeft: .userLeft
         case .userList: .userList
@@ -66,6 +68,7 @@ extension ServerPayload: JSONWritable {
         case .queryComplete(let data): data.write(to: &writer)
         case .queryError(let data): data.write(to: &writer)
         case .queryCancelled(let data): data.write(to: &writer)
+        case .rowWritten(let data): data.write(to: &writer)
         case .userJoined(let data): data.write(to: &writer)
         case .userLeft(let data): data.write(to: &writer)
         case .userList(let data): data.write(to: &writer)
@@ -93,6 +96,7 @@ extension ServerPayload {
         case .queryComplete: self = .queryComplete(try QueryCompletePayload(from: decoder))
         case .queryError: self = .queryError(try QueryErrorPayload(from: decoder))
         case .queryCancelled: self = .queryCancelled(try QueryCancelledPayload(from: decoder))
+        case .rowWritten: self = .rowWritten(try RowWrittenPayload(from: decoder))
         case .userJoined: self = .userJoined(try UserPresencePayload(from: decoder))
         case .userLeft: self = .userLeft(try UserPresencePayload(from: decoder))
         case .userList: self = .userList(try UserListPayload(from: decoder))
@@ -118,6 +122,7 @@ extension ServerPayload {
         case .queryComplete(let data): try data.encode(to: encoder)
         case .queryError(let data): try data.encode(to: encoder)
         case .queryCancelled(let data): try data.encode(to: encoder)
+        case .rowWritten(let data): try data.encode(to: encoder)
         case .userJoined(let data): try data.encode(to: encoder)
         case .userLeft(let data): try data.encode(to: encoder)
         case .userList(let data): try data.encode(to: encoder)

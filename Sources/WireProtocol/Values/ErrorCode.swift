@@ -20,6 +20,8 @@ extension ErrorCode {
     public static let tooManyQueries = Self(rawValue: "TOO_MANY_QUERIES")
     public static let sqlError = Self(rawValue: "SQL_ERROR")
     public static let constraint = Self(rawValue: "CONSTRAINT")
+    /// The row is something else by now than the client has seen.
+    public static let conflict = Self(rawValue: "CONFLICT")
     public static let busy = Self(rawValue: "BUSY")
     public static let readOnly = Self(rawValue: "READ_ONLY")
     /// A statement that the client's role may not run.

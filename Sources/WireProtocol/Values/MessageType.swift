@@ -24,6 +24,7 @@ extension MessageType {
     public static let queryComplete = Self("query:complete")
     public static let queryError = Self("query:error")
     public static let queryCancelled = Self("query:cancelled")
+    public static let rowWritten = Self("row:written")
     public static let userJoined = Self("user:joined")
     public static let userLeft = Self("user:left")
     public static let userList = Self("user:list")
@@ -41,11 +42,12 @@ extension MessageType {
     public static let unsubscribe = Self("unsubscribe")
     public static let queryExecute = Self("query:execute")
     public static let queryCancel = Self("query:cancel")
+    public static let rowWrite = Self("row:write")
     public static let userIdentify = Self("user:identify")
 
     /// Every type that the service takes from a client.
     public static let clientTypes: [MessageType] = [
-        .subscribe, .unsubscribe, .queryExecute, .queryCancel, .userIdentify, .userCursor, .heartbeat,
+        .subscribe, .unsubscribe, .queryExecute, .queryCancel, .rowWrite, .userIdentify, .userCursor, .heartbeat,
     ]
 }
 
@@ -57,7 +59,7 @@ extension MessageType {
 
     /// Whether the type belongs to the protocol's own events, which an application must not imitate.
     public var isReserved: Bool {
-        ["table:", "query:", "user:", "connection:", "database:"].contains { rawValue.hasPrefix($0) }
+        ["table:", "query:", "row:", "user:", "connection:", "database:"].contains { rawValue.hasPrefix($0) }
             || [.subscribed, .unsubscribed, .heartbeat, .error, .subscribe, .unsubscribe].contains(self)
     }
 }

@@ -14,6 +14,9 @@ final class RecordingSink: QuerySink {
         var readOnly: Bool?
         var columns: [Int: [String]] = [:]
         var rows: [[SQLiteValue]] = []
+        /// Of a row that was written, by column.
+        var image: [String: SQLiteValue]?
+        var rowid: Int64?
         var batches = 0
         var progress: [QueryProgress] = []
         var end: End?
@@ -84,6 +87,13 @@ final class RecordingSink: QuerySink {
         for column in 0..<statement.columnCount { row.append(statement.value(column)) }
         note { $0.rows.append(row) }
         return 100
+    }
+
+    func row(_ image: RowImage) {
+        note { log in
+            log.image = Dictionary(uniqueKeysWithValues: image.cells.map { ($0.column, $0.value) })
+            log.rowid = image.rowid
+        }
     }
 
     func takeBackRow() { note { _ = $0.rows.popLast() } }

@@ -1,0 +1,91 @@
+package import SQLiteConnection
+
+/// One row to insert, update or delete, found by its key: what a form or a grid writes.
+///
+/// It runs in one transaction, or within the one that its client has open. The row is read by its key and compared with what
+/// its writer has seen; a difference fails the query with ``QueryFailure/Code/conflict`` and nothing is written.
+package struct RowWrite: Sendable, Hashable {
+    package enum Operation: String, Sendable, Hashable {
+        case insert
+        case update
+        case delete
+    }
+
+    /// A column by name with its value.
+    package struct Cell: Sendable, Hashable {
+        package var column: String
+        package var value: SQLiteValue
+
+        package init(_ column: String, _ value: SQLiteValue) {
+            self.column = column
+            self.value = value
+        }
+    }
+
+    package var operation: Operation
+    /// A table of the main database; its case means as little as in SQL.
+    package var table: String
+    /// Tells the row from the others; of a row to insert, the rowid that it gets. Nil where the key tells it.
+    package var rowid: Int64?
+    /// The columns of the primary key, or `rowid` of a table that has none. Empty for a row to insert.
+    package var key: [Cell]
+    /// What the row must be for the write to take place: columns that are not named may be anything.
+    package var before: [Cell]
+    /// Empty for a row to delete.
+    package var values: [Cell]
+
+    package init(
+        _ operation: Operation,
+        table: String,
+        rowid: Int64? = nil,
+        key: [Cell] = [],
+        before: [Cell] = [],
+        values: [Cell] = []
+    ) {
+        self.operation = operation
+        self.table = table
+        self.rowid = rowid
+        self.key = key
+        self.before = before
+        self.values = values
+    }
+
+    /// The write as a statement, for clients that follow queries.
+    package var sql: String {
+        let name = SQLText.identifier(table)
+        let columns = values.map { SQLText.identifier($0.column) }
+        var conditions = key.map { "\(SQLText.identifier($0.column)) IS ?" }
+        if let rowid, operation != .insert { conditions.insert("rowid = \(rowid)", at: 0) }
+        let condition = conditions.isEmpty ? "" : " WHERE \(conditions.joined(separator: " AND "))"
+        switch operation {
+        case .insert:
+            return "INSERT INTO \(name) " + SQLText.insertion(of: columns)
+        case .update:
+            return "UPDATE \(name) SET \(columns.map { "\($0) = ?" }.joined(separator: ", "))\(condition)"
+        case .delete:
+            return "DELETE FROM \(name)\(condition)"
+        }
+    }
+}
+
+/// A row as the database has it.
+package struct RowImage: Sendable, Hashable {
+    /// Every column that `SELECT *` gives, in order.
+    package var cells: [RowWrite.Cell]
+    /// Of a table that has rowids with a name.
+    package var rowid: Int64?
+}
+
+/// Parts of statements that are made of names.
+enum SQLText {
+    static func identifier(_ name: String) -> String {
+        "\"" + name.reduce(into: "") { $0 += $1 == "\"" ? "\"\"" : String($1) } + "\""
+    }
+
+    /// What follows the table's name, with a parameter for each column.
+    static func insertion(of columns: [String]) -> String {
+        guard !columns.isEmpty else { return "DEFAULT VALUES" }
+        let parameters = columns.map { _ in "?" }.joined(separator: ", ")
+        return "(\(columns.joined(separator: ", "))) VALUES (\(parameters))"
+    }
+}

@@ -1,0 +1,112 @@
+/// `row:written`: the answer to `row:write`.
+public struct RowWrittenPayload: Sendable, Hashable, Codable {
+    public var queryID: String
+    public var tableName: String
+    public var operation: RowWriteRequest.Operation
+    /// The row as it is then, as triggers, defaults and generated columns made it. Nil where it is gone.
+    public var row: [String: WireValue]?
+    public var rowid: Int64? {
+        get { wireRowid?.value }
+        set { wireRowid = newValue.map(WireInteger.init) }
+    }
+    /// 1; 0 where a trigger refused the write without an error.
+    public var changes: Int
+    /// Milliseconds.
+    public var duration: Int64
+    /// The transaction that the write committed; nil within one that the client has open.
+    public var position: Position?
+    /// The connection has a transaction open, which the write is part of.
+    public var isInTransaction: Bool?
+
+    private var wireRowid: WireInteger?
+
+    public init(
+        queryID: String,
+        tableName: String,
+        operation: RowWriteRequest.Operation,
+        row: [String: WireValue]?,
+        rowid: Int64? = nil,
+        changes: Int,
+        duration: Int64,
+        position: Position? = nil,
+        isInTransaction: Bool? = nil
+    ) {
+        self.queryID = queryID
+        self.tableName = tableName
+        self.operation = operation
+        self.row = row
+        self.changes = changes
+        self.duration = duration
+        self.position = position
+        self.isInTransaction = isInTransaction
+        self.rowid = rowid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case queryID = "queryId"
+        case tableName
+        case operation = "op"
+        case row
+        case wireRowid = "rowid"
+        case changes
+        case duration
+        case position
+        case isInTransaction = "inTransaction"
+    }
+}
+
+extension RowWrittenPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("queryId", queryID)
+        writer.field("tableName", tableName)
+        writer.field("op", operation.rawValue)
+        writer.key("row")
+        if let row { writer.object(row) } else { writer.null() }
+        writer.field("rowid", integer: rowid)
+        writer.field("changes", changes)
+        writer.field("duration", duration)
+        writer.field("position", position)
+        writer.field("inTransaction", isInTransaction)
+        writer.endObject()
+    }
+}
+
+/// What an `error` that answers `row:write` says in its `details`, and a refusal of `POST /row` beside its code.
+public struct RowWriteFailure: Sendable, Hashable {
+    public var queryID: String
+    public var tableName: String
+    /// With `CONFLICT`: the row as it is; nil where there is none of that key.
+    public var row: [String: WireValue]?
+    public var rowid: Int64?
+    /// SQLite's extended result code, where SQLite reported the failure.
+    public var sqliteCode: Int?
+    /// Whether the client's transaction is open still; false when SQLite rolled it back.
+    public var isInTransaction: Bool?
+
+    public init(
+        queryID: String,
+        tableName: String,
+        row: [String: WireValue]? = nil,
+        rowid: Int64? = nil,
+        sqliteCode: Int? = nil,
+        isInTransaction: Bool? = nil
+    ) {
+        self.queryID = queryID
+        self.tableName = tableName
+        self.row = row
+        self.rowid = rowid
+        self.sqliteCode = sqliteCode
+        self.isInTransaction = isInTransaction
+    }
+
+    /// - Parameter code: only a conflict says what there is, `null` included.
+    package func fields(code: ErrorCode) -> [String: JSONValue] {
+        var fields: [String: JSONValue] = ["queryId": .string(queryID), "tableName": .string(tableName)]
+        if code == .conflict { fields["row"] = row.map { .object($0.mapValues(\.json)) } ?? .null }
+        if let rowid { fields["rowid"] = WireValue.integer(rowid).json }
+        if let sqliteCode { fields["sqliteCode"] = .integer(Int64(sqliteCode)) }
+        if let isInTransaction { fields["inTransaction"] = .bool(isInTransaction) }
+        return fields
+    }
+}
