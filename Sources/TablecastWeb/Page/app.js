@@ -8,6 +8,7 @@ import { Feed } from "./feed.js";
 import { FeedView } from "./feed-view.js";
 import { displayName } from "./format.js";
 import { schedule } from "./frame.js";
+import { parseLocation } from "./location.js";
 import { isOwnQueryId } from "./paged-rows.js";
 import { ownName, PeopleView } from "./people.js";
 import { QueriesView } from "./queries-view.js";
@@ -85,8 +86,8 @@ function drawDatabase() {
 const databaseName = () => client.database?.split("/").at(-1) ?? "";
 
 function drawTitle() {
-  const [, view = "tables", name] = location.hash.split("/");
-  const place = view === "tables" ? (name === undefined ? "" : displayName(decode(name))) : { queries: "Queries", feed: "Feed", people: "People" }[view];
+  const { view, parameters: [name] } = parseLocation(location.hash);
+  const place = view === "tables" ? (name === undefined ? "" : displayName(name)) : { queries: "Queries", feed: "Feed", people: "People" }[view];
   document.title = [place, databaseName(), "Tablecast"].filter(Boolean).join(" · ");
 }
 
@@ -95,9 +96,8 @@ function drawTitle() {
 let current;
 
 function route() {
-  const [, name = "tables", ...rest] = location.hash.split("/");
+  const { view: name, parameters, query } = parseLocation(location.hash);
   const view = Object.hasOwn(views, name) ? name : "tables";
-  const parameters = rest.map(decode);
   if (current !== view) {
     views[current]?.hide?.();
     for (const each of Object.keys(views)) show(byId(`view-${each}`), each === view);
@@ -108,16 +108,8 @@ function route() {
     current = view;
   }
   document.body.dataset.view = view;
-  views[view].show(parameters);
+  views[view].show(parameters, query);
   drawTitle();
-}
-
-function decode(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 addEventListener("hashchange", route);
@@ -150,15 +142,14 @@ installShortcuts({
   step(by) {
     if (current !== "tables") return false;
     const names = [...app.catalog.tables.keys()];
-    const open = location.hash.split("/")[2];
-    const place = open === undefined ? (by > 0 ? -1 : 0) : names.indexOf(decode(open));
+    const [open] = parseLocation(location.hash).parameters;
+    const place = open === undefined ? (by > 0 ? -1 : 0) : names.indexOf(open);
     const name = names[(place + by + names.length) % names.length];
     if (name !== undefined) location.hash = `#/tables/${encodeURIComponent(name)}/rows`;
   },
   toggleTab() {
-    const [, view, name, tab] = location.hash.split("/");
-    if (view !== "tables" || name === undefined) return false;
-    location.hash = `#/tables/${name}/${tab === "schema" ? "rows" : "schema"}`;
+    if (current !== "tables" || !views.tables.isTableOpen) return false;
+    views.tables.toggleTab();
   },
   run() {
     if (current !== "queries") return false;

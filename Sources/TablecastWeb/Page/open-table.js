@@ -20,6 +20,8 @@ export class OpenTable {
   #hooks;
   #abort;
   #hasFailed = false;
+  /** Of the rows to show, `{ sql, params }`. */
+  #condition;
   #connection;
   #subscription;
   #position;
@@ -36,6 +38,15 @@ export class OpenTable {
     return this.description?.kind === "table";
   }
 
+  /** Shows what a condition lets through, which SQLite decides: page by page, whatever the size. */
+  filter(condition) {
+    if (JSON.stringify(condition, plain) === JSON.stringify(this.#condition, plain)) return;
+    this.#condition = condition;
+    if (!this.description) return; // it is read by and by
+    if (condition) this.#readByPage();
+    else this.load();
+  }
+
   /** Reads the schema, and the rows with it: the table is new, or no longer what it was. */
   async load() {
     this.#abort?.abort();
@@ -43,9 +54,9 @@ export class OpenTable {
     try {
       await this.#app.heard;
       if (signal.aborted) return;
-      this.description = await describeTable(this.name, this.#app.client, signal);
+      this.description = await this.#describe(signal);
       this.#hooks.ondescribed();
-      const isSmall = this.tellsChanges && this.name !== "" && (await this.#isSmall(signal)); // no snapshot of the empty name
+      const isSmall = !this.#condition && this.tellsChanges && this.name !== "" && (await this.#isSmall(signal)); // no snapshot of the empty name
       if (signal.aborted) return;
       this.#disconnect();
       if (isSmall) this.#holdAll();
@@ -99,6 +110,16 @@ export class OpenTable {
     if (this.source instanceof PagedRows) this.source.close();
   }
 
+  async #describe(signal) {
+    const description = await describeTable(this.name, this.#app.client, signal);
+    // A foreign key without columns is to the primary key.
+    for (const key of (description.foreignKeys ?? []).filter(({ to }) => to === undefined || to === null)) {
+      const parent = await describeTable(key.table, this.#app.client, signal).catch(() => undefined); // not there, or not to be read
+      key.to = parent && primaryKey(parent)[key.seq];
+    }
+    return description;
+  }
+
   /** Whether the table fits into the page: counted, as far as it matters, because an estimate may be far off. */
   async #isSmall(signal) {
     const sql = `SELECT count(*) FROM (SELECT 1 FROM ${quoted(this.name)} LIMIT ${MOST_LIVE_ROWS + 1})`;
@@ -107,8 +128,13 @@ export class OpenTable {
     return isSmall;
   }
 
+  /** Those that `SELECT *` gives. */
+  get shownColumns() {
+    return this.description.columns.filter((column) => !column.hidden);
+  }
+
   get #columnNames() {
-    return this.description.columns.filter((column) => !column.hidden).map((column) => column.name);
+    return this.shownColumns.map((column) => column.name);
   }
 
   #holdAll() {
@@ -148,11 +174,14 @@ export class OpenTable {
         catalog.counted(name, rows);
       },
     };
+    if (this.source instanceof PagedRows) this.source.close();
+    const isWhole = this.tellsChanges && !this.#condition;
     const source = new PagedRows(client, name, {
       columns: this.#columnNames,
       key: this.tellsChanges ? primaryKey(this.description) : [],
       hasRowid: this.tellsChanges && !this.description.withoutRowid,
-      counter: this.tellsChanges ? counter : { rows: undefined },
+      counter: isWhole ? counter : { rows: undefined },
+      condition: this.#condition,
     });
     source.onchange = () => this.#hooks.onchange();
     this.#replaceSource(source);
@@ -215,6 +244,8 @@ export class OpenTable {
     this.#hooks.onchange();
   }
 }
+
+const plain = (_, value) => (typeof value === "bigint" ? `${value}n` : value instanceof Uint8Array ? [...value] : value);
 
 /** A name as a pattern that matches it, and but for the longest names it alone; no pattern matches the empty name alone. */
 function asPattern(name) {

@@ -27,6 +27,7 @@ export class PagedRows {
   #client;
   #name;
   #counter;
+  #condition;
   #isCounted = false;
   #seen = 0;
   #keyNames;
@@ -51,14 +52,16 @@ export class PagedRows {
    * @param key the names of the primary key's columns; without, and for a view, no row is known from another
    * @param hasRowid whether the rows have one, which then tells them apart
    * @param counter where the number of rows is kept, `{ rows }`: an estimate until it was counted
+   * @param condition `{ sql, params }` of the rows to show; all of them without
    */
-  constructor(client, name, { columns, key, hasRowid, counter }) {
+  constructor(client, name, { columns, key, hasRowid, counter, condition }) {
     this.#client = client;
     this.#name = name;
     this.#counter = counter;
     this.#keyNames = key;
     this.#rowid = hasRowid ? ROWID_NAMES.find((rowid) => !columns.some((column) => column.toLowerCase() === rowid)) : undefined;
     this.columns = columns;
+    this.#condition = condition;
   }
 
   /** Number of the first row that `page` has given, from 0: until a page is read, the one before is shown. */
@@ -187,11 +190,11 @@ export class PagedRows {
     const isFirst = this.#rows.length === 0;
     const order = column === undefined ? "" : ` ORDER BY ${quoted(this.columns[column])}${descending ? " DESC" : ""}`;
     const rowid = this.#rowid === undefined ? "" : `${this.#rowid}, `;
-    const sql = `SELECT ${rowid}* FROM ${quoted(this.#name)}${order} LIMIT ${length + 1} OFFSET ${start}`;
+    const sql = `SELECT ${rowid}* FROM ${quoted(this.#name)}${this.#where}${order} LIMIT ${length + 1} OFFSET ${start}`;
     const began = performance.now();
     try {
       const read = [];
-      for await (const batch of this.#client.query(sql, { signal: reading.signal, queryId: ownQueryId() }).batches()) {
+      for await (const batch of this.#client.query(sql, { params: this.#condition?.params, signal: reading.signal, queryId: ownQueryId() }).batches()) {
         this.#named(rowid === "" ? batch.columns : batch.columns.slice(1));
         read.push(...batch.rows);
       }
@@ -208,6 +211,10 @@ export class PagedRows {
     this.#isDue = false;
     if (isFirst) this.#countSoon(0);
     this.onchange();
+  }
+
+  get #where() {
+    return this.#condition ? ` WHERE ${this.#condition.sql}` : "";
   }
 
   /** The same names are the same columns: whoever draws them need not begin anew. The order stays with its column. */
@@ -249,7 +256,7 @@ export class PagedRows {
     const { signal } = (this.#counting = new AbortController());
     const began = performance.now();
     try {
-      const query = this.#client.query(`SELECT count(*) FROM ${quoted(this.#name)}`, { rowFormat: "arrays", signal, timeout: COUNT_TIMEOUT_MS, queryId: ownQueryId() });
+      const query = this.#client.query(`SELECT count(*) FROM ${quoted(this.#name)}${this.#where}`, { params: this.#condition?.params, rowFormat: "arrays", signal, timeout: COUNT_TIMEOUT_MS, queryId: ownQueryId() });
       for await (const [rows] of query) this.#counted(rows);
       this.onchange();
     } catch {

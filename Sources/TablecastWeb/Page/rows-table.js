@@ -1,6 +1,7 @@
 // A page of rows as a real table: sortable headers, marks of what changed and by whom, others' cursors, arrow keys.
 
-import { el, setText } from "./dom.js";
+import { el, icon, setText, show } from "./dom.js";
+import { FILTER_HELP } from "./filters.js";
 import { count, displayName, valueKind, valueText } from "./format.js";
 
 const MARKS = { insert: "+", update: "~", delete: "−" };
@@ -14,14 +15,15 @@ export class RowsTable {
   #lines = [];
   #focus = { line: 0, cell: 0 };
   #hooks;
+  #filters = el("tr.filters", { hidden: true });
 
-  /** @param hooks `{ onsort(column), onfocus(row, column), onopen(row, column) }` */
+  /** @param hooks `{ onsort(column), onfilter(name, text), onfocus(row, column), onopen(row, column) }` */
   constructor(hooks) {
     this.#hooks = hooks;
     this.element = el("table.rows", { role: "grid" }, this.#head, this.#body);
     this.#body.addEventListener("focusin", (event) => this.#focused(event.target));
     this.#body.addEventListener("keydown", (event) => this.#keyPressed(event));
-    this.#body.addEventListener("dblclick", (event) => event.target.closest("td") && this.#open());
+    this.#body.addEventListener("dblclick", (event) => event.target.closest("td") && !event.target.closest("a") && this.#open());
   }
 
   /** Forgets columns and rows. */
@@ -34,11 +36,14 @@ export class RowsTable {
 
   /**
    * Brings the table up to date, touching only what differs.
+   * @param columns `{ name, type, key, place, link }`: `place` is where the row has the value, `link(row)` an address that it leads to
+   * @param filters texts by column; undefined where no filters are shown
    * @param cursors others' cursors: `{ key, column, username, tone }`
    */
-  draw({ columns, rows, first, sort, keyOf, cursors }) {
+  draw({ columns, rows, first, sort, filters, keyOf, cursors }) {
     if (columns !== this.#columns) this.#drawHead(columns);
     this.#drawSort(sort);
+    this.#drawFilters(filters);
     while (this.#lines.length < rows.length) this.#addLine();
     while (this.#lines.length > rows.length) this.#lines.pop().element.remove();
     const others = new Map();
@@ -52,30 +57,48 @@ export class RowsTable {
     this.clear();
     this.#columns = columns;
     this.#focus = { line: 0, cell: 0 };
-    const headers = columns.map(({ name, type, key }, index) =>
+    const headers = columns.map(({ name, type, key, place }) =>
       el(
         "th",
         { scope: "col", "aria-sort": "none", class: isNumeric(type) ? "numeric" : null },
         el(
           "button.sort",
-          { type: "button", title: `Sort by ${displayName(name)}`, onclick: () => this.#hooks.onsort(index) },
+          { type: "button", title: `Sort by ${displayName(name)}`, onclick: () => this.#hooks.onsort(place) },
           el("span.name", el("bdi", displayName(name))),
           el("span.type", key && el("span.key-mark", "key "), type ? type.toLowerCase() : key ? "" : "any"),
         ),
       ),
     );
-    this.#head.replaceChildren(el("tr", el("th.gutter", { scope: "col" }, el("span.quiet-label", "Row")), headers));
+    const filters = columns.map(({ name }) =>
+      el("td", el("input", { type: "search", "data-column": name, autocomplete: "off", spellcheck: "false", title: FILTER_HELP, "aria-label": `Filter ${displayName(name)}`, oninput: (event) => this.#hooks.onfilter(name, event.target.value) })),
+    );
+    this.#filters.replaceChildren(el("th.gutter", { scope: "row" }, el("span.quiet-label", "Filter")), ...filters);
+    this.#head.replaceChildren(el("tr", el("th.gutter", { scope: "col" }, el("span.quiet-label", "Row")), headers), this.#filters);
+  }
+
+  #drawFilters(filters) {
+    show(this.#filters, filters !== undefined);
+    if (!filters) return;
+    for (const input of this.#filters.querySelectorAll("input")) {
+      const text = filters.get(input.dataset.column) ?? "";
+      if (document.activeElement !== input && input.value !== text) input.value = text;
+    }
+  }
+
+  /** Where filters are typed. */
+  focusFilters() {
+    this.#filters.querySelector("input")?.focus();
   }
 
   #drawSort({ column, descending }) {
     [...this.#head.rows[0].cells].slice(1).forEach((cell, index) => {
-      cell.setAttribute("aria-sort", index !== column ? "none" : descending ? "descending" : "ascending");
+      cell.setAttribute("aria-sort", this.#columns[index].place !== column ? "none" : descending ? "descending" : "ascending");
     });
   }
 
   #addLine() {
     const gutter = el("th.gutter", { scope: "row" });
-    const cells = this.#columns.map(() => el("td", { role: "gridcell", tabindex: "-1" }));
+    const cells = this.#columns.map(({ link }) => el("td", { role: "gridcell", tabindex: "-1" }, link && [el("span.value"), el("a.follow", { tabindex: "-1", hidden: true }, icon("follow"))]));
     const element = el("tr", gutter, cells);
     this.#body.append(element);
     this.#lines.push({ element, gutter, cells, row: undefined, version: -1, flip: false });
@@ -94,11 +117,25 @@ export class RowsTable {
     setText(line.gutter, mark ? `${MARKS[mark.op]} ${mark.who === "another process" ? "external" : mark.who}` : count(number + 1));
     line.gutter.title = mark ? `${CLASSES[mark.op]} by ${mark.who}` : "";
     line.cells.forEach((cell, index) => {
-      const value = row.values[index];
-      const updated = mark?.op === "update" && mark.cells.has(index) ? ` updated${flip}` : "";
-      setText(cell, valueText(value));
-      cell.className = `${valueKind(value)}${isNumeric(this.#columns[index].type) ? " numeric" : ""}${updated}`;
+      const column = this.#columns[index];
+      const value = row.values[column.place];
+      const updated = mark?.op === "update" && mark.cells.has(column.place) ? ` updated${flip}` : "";
+      if (column.link) this.#drawLinked(cell, column, row, value);
+      else setText(cell, valueText(value));
+      cell.className = `${valueKind(value)}${isNumeric(column.type) ? " numeric" : ""}${updated}`;
     });
+  }
+
+  /** A value that names a row of another table, with the way there. */
+  #drawLinked(cell, { name, link }, row, value) {
+    const [text, follow] = cell.children;
+    setText(text, valueText(value));
+    const found = link(row);
+    show(follow, found !== undefined);
+    if (!found) return;
+    follow.href = found.address;
+    follow.title = `${displayName(name)}: the row of ${displayName(found.table)}`;
+    follow.setAttribute("aria-label", follow.title);
   }
 
   #drawCursors(line, row, others, keyOf) {
@@ -117,7 +154,8 @@ export class RowsTable {
   }
 
   #focused(cell) {
-    const line = this.#lines.findIndex((each) => each.element === cell.parentElement);
+    cell = cell.closest("td");
+    const line = this.#lines.findIndex((each) => each.element === cell?.parentElement);
     if (line < 0 || cell.cellIndex < 1) return;
     this.#lines[this.#focus.line]?.cells[this.#focus.cell]?.setAttribute("tabindex", "-1");
     this.#focus = { line, cell: cell.cellIndex - 1 };
@@ -136,6 +174,8 @@ export class RowsTable {
       Home: [event.ctrlKey ? 0 : line, 0],
       End: [event.ctrlKey ? this.#lines.length - 1 : line, last],
     };
+    if (event.target.closest("a, input")) return;
+    if (event.key === "Enter" && event.altKey) return void this.#lines[line]?.cells[cell]?.querySelector("a.follow:not([hidden])")?.click();
     if (event.key === "Enter") {
       event.preventDefault(); // it would press the dialog's button
       return this.#open();
@@ -147,6 +187,6 @@ export class RowsTable {
 
   #open() {
     const row = this.#lines[this.#focus.line]?.row;
-    if (row) this.#hooks.onopen(row, this.#focus.cell);
+    if (row) this.#hooks.onopen(row, this.#columns[this.#focus.cell].place);
   }
 }

@@ -3,8 +3,10 @@
 import { showCell } from "./cell-dialog.js";
 import { ChangeList } from "./change-list.js";
 import { el, icon, setText, show } from "./dom.js";
+import { conditionOf, exactly, FILTER_HELP } from "./filters.js";
 import { count, displayName, plural } from "./format.js";
 import { schedule } from "./frame.js";
+import { plainLook, tableAddress } from "./location.js";
 import { OpenTable } from "./open-table.js";
 import { Pager } from "./pager.js";
 import { tone } from "./people.js";
@@ -16,12 +18,17 @@ const PAGE_ROWS = 100;
 const MOST_COLUMNS = 100;
 const LONGEST_ROW_KEY = 500;
 const EXPIRY_MS = 500;
+const TYPING_MS = 250; // a filter is applied when nothing was typed for so long
 const ABOUT = { exact: "", estimate: "about ", atLeast: "more than " };
 
 export class TableView {
   #app;
   #table;
-  #page = 0;
+  #tab = "rows";
+  /** How it is looked at, which is what the address says. */
+  #look = plainLook();
+  #isFiltering = false;
+  #typing;
   #expiry;
   #cursor;
   #title = el("h1");
@@ -31,13 +38,21 @@ export class TableView {
   #pager = new Pager((page) => this.#turnTo(page));
   #rows = new RowsTable({
     onsort: (column) => this.#sort(column),
+    onfilter: (name, text) => this.#filterBy(name, text),
     onfocus: (row, column) => this.#moveCursor(row, column),
     onopen: (row, index) => showCell(this.#table.source.columns[index], row.values[index]),
   });
+  #search = el("input.search", { type: "search", placeholder: "Search the rows", "aria-label": "Search the rows", autocomplete: "off", oninput: () => this.#typed(() => (this.#look.search = this.#search.value)) });
+  #filterButton = el("button.small", { type: "button", "aria-pressed": "false", title: `A filter for each column: ${FILTER_HELP}`, onclick: () => this.#toggleFilters() }, icon("filter"), "Filter");
+  #columnRange = el("span.quiet");
+  #columnsBack = el("button.icon-button", { type: "button", "aria-label": "Columns before", onclick: () => this.#turnColumns(-1) }, icon("back"));
+  #columnsOn = el("button.icon-button", { type: "button", "aria-label": "Columns behind", onclick: () => this.#turnColumns(1) }, icon("next"));
+  #columnTurner = el("span.columns-turner", { hidden: true }, this.#columnsBack, this.#columnRange, this.#columnsOn);
+  #tools = el("div.table-tools", this.#search, this.#filterButton, this.#columnTurner);
   #changes = new ChangeList();
   #schema = new SchemaView();
   #scroller = el("div.scroller", this.#rows.element);
-  #rowsPane = el("div.rows-pane", el("div.sheet", this.#scroller, this.#pager.element), this.#changes.element);
+  #rowsPane = el("div.rows-pane", el("div.sheet", this.#tools, this.#scroller, this.#pager.element), this.#changes.element);
 
   constructor(app) {
     this.#app = app;
@@ -53,25 +68,32 @@ export class TableView {
     app.presence.on("change", this.#changed);
   }
 
-  /** Shows a table; the same one again only changes the tab. */
-  open(name, tab) {
+  /** Shows a table; the same one again only changes the tab, and how it is looked at. */
+  open(name, tab, look) {
+    this.#tab = tab;
     for (const [key, link] of Object.entries(this.#tabs)) {
-      link.href = `#/tables/${encodeURIComponent(name)}/${key}`;
       if (key === tab) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
     show(this.#rowsPane, tab === "rows");
     show(this.#schema.element, tab === "schema");
     show(this.element, true);
-    if (name === this.name) return;
+    if (name === this.name) {
+      this.#lookAt(look);
+      return this.#linkTabs();
+    }
     this.close();
     show(this.element, true);
     setText(this.#title, displayName(name));
+    this.#look = look;
+    this.#isFiltering = look.filters.size > 0;
+    this.#search.value = look.search;
     this.#table = new OpenTable(this.#app, name, {
       ondescribed: () => this.#described(),
       onchange: this.#changed,
       onlisted: (entry) => this.#changes.add(entry),
     });
+    this.#linkTabs();
     this.#table.load();
     this.#expiry = setInterval(() => this.#table.source?.hasMarks && this.#table.source.expire() && this.#changed(), EXPIRY_MS);
   }
@@ -82,7 +104,8 @@ export class TableView {
     this.#leaveCell();
     this.#table?.close();
     this.#table = undefined;
-    this.#page = 0;
+    clearTimeout(this.#typing);
+    this.#look = plainLook();
     this.#drawn = undefined;
     this.#rows.clear();
     this.#pager.clear();
@@ -95,6 +118,20 @@ export class TableView {
 
   get name() {
     return this.#table?.name;
+  }
+
+  toggleTab() {
+    location.hash = tableAddress(this.name, this.#tab === "schema" ? "rows" : "schema", this.#look);
+  }
+
+  #linkTabs() {
+    for (const [key, link] of Object.entries(this.#tabs)) link.href = tableAddress(this.name, key, this.#look);
+  }
+
+  /** The address says how the table is looked at, so that it can be kept, shared, and gone back to. */
+  #tellAddress() {
+    history.replaceState(null, "", tableAddress(this.name, this.#tab, this.#look));
+    this.#linkTabs();
   }
 
   /** Reads the schema again, and the rows with it: the table is new, or no longer what it was. */
@@ -121,6 +158,7 @@ export class TableView {
 
   #described() {
     this.#schema.draw(this.#table.description);
+    this.#table.filter(conditionOf(this.#look, this.#table.shownColumns));
     show(this.#changes.element, this.#table.tellsChanges);
     this.#rowsPane.classList.toggle("alone", !this.#table.tellsChanges);
     this.#drawn = undefined; // a column may be of another type now
@@ -128,17 +166,74 @@ export class TableView {
 
   #sort(column) {
     const { source } = this.#table;
-    if (source.sort.column !== column) source.sortBy(column, false);
-    else if (!source.sort.descending) source.sortBy(column, true);
-    else source.sortBy(undefined, false);
-    this.#page = 0;
+    const name = source.columns[column];
+    if (this.#look.sort !== name) Object.assign(this.#look, { sort: name, isDescending: false });
+    else if (!this.#look.isDescending) this.#look.isDescending = true;
+    else Object.assign(this.#look, { sort: undefined, isDescending: false });
+    this.#look.page = 0;
+    this.#tellAddress();
     this.#changed();
   }
 
   #turnTo(page) {
-    this.#page = page;
+    this.#look.page = page;
     this.#scroller.scrollTop = 0;
+    this.#tellAddress();
     this.#changed();
+  }
+
+  #turnColumns(by) {
+    this.#look.firstColumn += by * MOST_COLUMNS;
+    this.#scroller.scrollLeft = 0;
+    this.#tellAddress();
+    this.#changed();
+  }
+
+  #lookAt(look) {
+    this.#look = look;
+    this.#isFiltering ||= look.filters.size > 0;
+    if (document.activeElement !== this.#search) this.#search.value = look.search;
+    this.#applyFilter();
+    this.#changed();
+  }
+
+  #toggleFilters() {
+    this.#isFiltering = !this.#isFiltering;
+    if (!this.#isFiltering && this.#look.filters.size > 0) {
+      this.#look.filters.clear();
+      this.#filtered();
+    }
+    this.#draw();
+    if (this.#isFiltering) this.#rows.focusFilters();
+  }
+
+  #filterBy(name, text) {
+    this.#typed(() => (text === "" ? this.#look.filters.delete(name) : this.#look.filters.set(name, text)));
+  }
+
+  #typed(change) {
+    change();
+    clearTimeout(this.#typing);
+    this.#typing = setTimeout(() => this.#filtered(), TYPING_MS);
+  }
+
+  #filtered() {
+    this.#look.page = 0;
+    this.#tellAddress();
+    this.#applyFilter();
+    this.#changed();
+  }
+
+  #applyFilter() {
+    if (this.#table.description) this.#table.filter(conditionOf(this.#look, this.#table.shownColumns));
+  }
+
+  /** Brings the rows into the order that the address says; a column that is gone orders nothing. */
+  #applySort(source) {
+    const { sort, isDescending } = this.#look;
+    const column = sort === undefined ? -1 : source.columns.indexOf(sort);
+    const wanted = column < 0 ? undefined : column;
+    if (source.sort.column !== wanted || source.sort.descending !== (wanted !== undefined && isDescending)) source.sortBy(wanted, wanted !== undefined && isDescending);
   }
 
   #moveCursor(row, column) {
@@ -163,28 +258,41 @@ export class TableView {
     this.#drawNotice();
     const { source } = this.#table;
     if (!source) return;
+    this.#applySort(source);
     const pages = Math.max(1, Math.ceil(source.total / PAGE_ROWS));
-    this.#page = Math.min(this.#page, pages - 1);
-    const rows = source.page(this.#page * PAGE_ROWS, PAGE_ROWS);
-    const first = source.start ?? this.#page * PAGE_ROWS;
+    // How many there are is known for sure only once they were counted: an address may lead further than what was seen.
+    const page = source.precision === "exact" ? Math.min(this.#look.page, pages - 1) : this.#look.page;
+    const rows = source.page(page * PAGE_ROWS, PAGE_ROWS);
+    const first = source.start ?? page * PAGE_ROWS;
     const about = ABOUT[source.precision];
     const kind = this.#table.description.kind === "view" ? " · a view, read again whenever a table changes" : this.#table.tellsChanges ? "" : " · read again whenever something changes";
     const isUnread = source.isTurning && rows.length === 0;
     setText(this.#count, isUnread ? "Reading…" : `${about}${plural(source.count, "row")}${kind}`);
     this.#scroller.setAttribute("aria-busy", String(source.isTurning ?? false));
-    if (this.#drawn === undefined || !areEqual(this.#drawn, source.columns)) {
-      this.#drawn = source.columns;
-      this.#columns = source.columns.slice(0, MOST_COLUMNS).map((name) => columnOf(this.#table.description, name));
-    }
-    this.#rows.draw({ columns: this.#columns, rows, first, sort: source.sort, keyOf: (row) => source.keyOf(row), cursors: this.#cursors() });
-    if (!isUnread) this.#pager.draw({ page: this.#page, pages, first, shown: Math.min(rows.length, PAGE_ROWS), total: source.total, about });
+    this.#drawColumns(source.columns);
+    this.#rows.draw({ columns: this.#columns, rows, first, sort: source.sort, filters: this.#isFiltering ? this.#look.filters : undefined, keyOf: (row) => source.keyOf(row), cursors: this.#cursors() });
+    if (!isUnread) this.#pager.draw({ page, pages: Math.max(pages, page + 1), first, shown: Math.min(rows.length, PAGE_ROWS), total: source.total, about });
     this.#changes.draw();
   };
 
+  /** The window of columns that is shown: a table element of thousands would be slow. */
+  #drawColumns(names) {
+    const last = Math.max(0, Math.ceil(names.length / MOST_COLUMNS) - 1) * MOST_COLUMNS;
+    const first = Math.min(last, this.#look.firstColumn);
+    show(this.#columnTurner, names.length > MOST_COLUMNS);
+    setText(this.#columnRange, `columns ${count(first + 1)}–${count(Math.min(names.length, first + MOST_COLUMNS))} of ${count(names.length)}`);
+    this.#columnsBack.setAttribute("aria-disabled", String(first === 0));
+    this.#columnsOn.setAttribute("aria-disabled", String(first === last));
+    this.#look.firstColumn = first;
+    this.#filterButton.setAttribute("aria-pressed", String(this.#isFiltering));
+    if (this.#drawn !== undefined && this.#drawn.first === first && areEqual(this.#drawn.names, names)) return;
+    this.#drawn = { names, first };
+    this.#columns = names.slice(first, first + MOST_COLUMNS).map((name, index) => ({ ...columnOf(this.#table.description, name), place: first + index, link: linkOf(this.#table.description, names, name) }));
+  }
+
   #drawNotice() {
     const { message, source } = this.#table;
-    const hidden = source?.columns.length > MOST_COLUMNS ? `The first ${MOST_COLUMNS} of ${count(source.columns.length)} columns; a query shows any others.` : "";
-    const text = message || errorText(source?.error) || hidden;
+    const text = message || errorText(source?.error);
     setText(this.#notice, text);
     show(this.#notice, text !== "");
   }
@@ -198,6 +306,23 @@ export class TableView {
 }
 
 const errorText = (error) => (error?.code === "DISCONNECTED" ? "Not connected to the server." : error?.message ?? "");
+
+/** Leads from a foreign key to the row that it names: a function of the row, or undefined for other columns. */
+function linkOf({ foreignKeys = [] }, names, name) {
+  const own = foreignKeys.find(({ from }) => from === name);
+  if (!own) return undefined;
+  const parts = foreignKeys.filter(({ id }) => id === own.id);
+  if (parts.some(({ to }) => !to)) return undefined;
+  return (row) => {
+    const look = plainLook();
+    for (const { from, to } of parts) {
+      const text = exactly(row.values[names.indexOf(from)]);
+      if (text === undefined) return undefined; // NULL names no row
+      look.filters.set(to, text);
+    }
+    return { table: own.table, address: tableAddress(own.table, "rows", look) };
+  };
+}
 
 function columnOf({ columns }, name) {
   const column = columns.find((each) => each.name === name);

@@ -4,6 +4,7 @@ import { Sparkline } from "./activity.js";
 import { el, icon, setText, show } from "./dom.js";
 import { changeCounts, compact, count, displayName, plural, time } from "./format.js";
 import { atMostEvery, schedule } from "./frame.js";
+import { lookOf } from "./location.js";
 import { TableView } from "./table-view.js";
 
 const LISTED = 500;
@@ -31,16 +32,24 @@ export class TablesView {
     setInterval(() => this.#changed(), 1000); // lines move on even when nothing happens
   }
 
-  show([name, tab]) {
+  show([name, tab], query) {
     document.body.classList.toggle("has-detail", name !== undefined);
     show(this.#overview.element, name === undefined);
     if (name === undefined) this.#table.close();
-    else this.#table.open(name, tab === "schema" ? "schema" : "rows");
+    else this.#table.open(name, tab === "schema" ? "schema" : "rows", lookOf(query));
     this.#changed();
   }
 
   hide() {
     this.#table.close();
+  }
+
+  get isTableOpen() {
+    return this.#table.name !== undefined;
+  }
+
+  toggleTab() {
+    this.#table.toggleTab();
   }
 
   /** Changes of the open table may have been missed. */
@@ -220,7 +229,7 @@ class Overview {
   #figures = { tables: el("dd"), views: el("dd"), rows: el("dd"), changes: el("dd"), rate: el("dd") };
   #sparkline;
   #list = el("ol.latest", { "aria-label": "Latest changes" });
-  #none = el("p.notice", { hidden: true }, "The database has no tables yet. ", el("a", { href: "#/queries" }, "Create one under Queries."));
+  #none = el("p.empty-hint", { hidden: true }, "The database has no tables yet. ", el("a", { href: "#/queries" }, "Create one under Queries."));
   #quiet = el("p.quiet", "All quiet. Whatever is committed, by this service or by any other process, appears here at once.");
   #newest;
 
