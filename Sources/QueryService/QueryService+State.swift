@@ -24,6 +24,13 @@ extension QueryService.State {
                     "\(limits.maxQueriesPerClient) of your queries are waiting or running, which is the limit"
                 )
             )
+        case .tooManyQueriesOfIdentity:
+            .failed(
+                QueryFailure(
+                    .tooManyQueries,
+                    "as many queries of your identity are waiting or running as there are places left of \(limits.maxQueries)"
+                )
+            )
         case .transactionTimedOut, .transactionTooLong, .transactionLost, .transactionRolledBack:
             .failed(.transactionEnded(refusal, limits).refusingTheRest)
         case .shuttingDown:

@@ -312,3 +312,83 @@ struct SchedulerTests {
         #expect(scheduler.isQuiet)
     }
 }
+
+/// What one identity may take of the queue, over however many clients.
+struct SchedulerShareTests {
+    private let now = ContinuousClock.now
+
+    private func read(_ id: UInt64, _ client: String, _ identity: String?) -> Ticket {
+        var ticket = Ticket(id, of: ClientKey(client), .reader, at: now)
+        ticket.identity = identity
+        return ticket
+    }
+
+    @Test func `an identity has as many places as are left, so that the next one finds some`() {
+        var scheduler = Scheduler(maxQueries: 100, maxQueriesPerClient: 32)
+        var counts: [String: Int] = [:]
+        var id: UInt64 = 0
+        for identity in ["ada", "bob", "eve"] {
+            for client in 0..<40 {
+                for _ in 0..<32 {
+                    id += 1
+                    let refusal = scheduler.submit(read(id, "\(identity) \(client)", identity))
+                    if refusal == nil {
+                        counts[identity, default: 0] += 1
+                    } else {
+                        #expect(refusal == .tooManyQueriesOfIdentity)
+                    }
+                }
+            }
+        }
+        #expect(counts == ["ada": 50, "bob": 25, "eve": 13])
+        #expect(scheduler.submit(read(id + 1, "zoe", "zoe")) == nil)
+        // What has ended leaves its place.
+        for ended in 1...19 { _ = scheduler.withdraw(UInt64(ended)) }
+        #expect(scheduler.submit(read(id + 2, "ada 50", "ada")) == .tooManyQueriesOfIdentity)
+        _ = scheduler.withdraw(20)
+        #expect(scheduler.submit(read(id + 3, "ada 50", "ada")) == nil)
+    }
+
+    @Test func `identities take turns, over however many clients one asks`() {
+        var scheduler = Scheduler(readers: 1, maxQueries: 100, maxQueriesPerClient: 32)
+        var id: UInt64 = 0
+        for client in 0..<10 {
+            for _ in 0..<2 {
+                id += 1
+                #expect(scheduler.submit(read(id, "ada \(client)", "ada")) == nil)
+            }
+        }
+        for _ in 0..<2 {
+            id += 1
+            #expect(scheduler.submit(read(id, "bob", "bob")) == nil)
+        }
+        var order: [UInt64] = []
+        while case .read(let ticket, let reader)? = scheduler.assign().first {
+            order.append(ticket.id)
+            scheduler.readerFinished(reader, ticket)
+        }
+        #expect(order.prefix(6) == [1, 21, 3, 22, 5, 7])
+        #expect(order.count == 22 && scheduler.isQuiet)
+    }
+
+    @Test func `an identity whose reads do not run yet takes a spare worker when all readers are busy`() {
+        var scheduler = Scheduler(readers: 2, spareReaders: 2, maxQueries: 100, maxQueriesPerClient: 32)
+        for (id, client) in [(1, "a"), (2, "b"), (3, "c")] { _ = scheduler.submit(read(UInt64(id), client, "ada")) }
+        #expect(scheduler.assign().count == 2)
+        _ = scheduler.submit(read(4, "bob", "bob"))
+        #expect(scheduler.assign() == [.read(read(4, "bob", "bob"), reader: 2)])
+        _ = scheduler.submit(read(5, "bob", "bob"))
+        _ = scheduler.submit(read(6, "nobody", nil))
+        #expect(scheduler.assign() == [])
+    }
+
+    @Test func `the reads of an identity that sleep leave workers to the others`() {
+        var scheduler = Scheduler(readers: 2, spareReaders: 2, maxQueries: 100, maxQueriesPerClient: 32)
+        for id in 1...8 {
+            _ = scheduler.submit(read(UInt64(id), "ada \(id)", "ada"))
+            for case .read(let ticket, _) in scheduler.assign() { scheduler.readPaused(ticket.id) }
+        }
+        _ = scheduler.submit(read(9, "bob", "bob"))
+        #expect(scheduler.assign().count == 1)
+    }
+}

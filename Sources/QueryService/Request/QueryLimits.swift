@@ -8,7 +8,7 @@ package struct QueryLimits: Sendable {
     /// many slow receivers delay nobody else.
     package var spareReaderCount = 16
     /// Queries that wait or run at the same time, over all clients.
-    package var maxQueries = 1_000
+    package var maxQueries = 2_000
     /// Queries of one client that wait or run at the same time.
     package var maxQueriesPerClient = 32
 

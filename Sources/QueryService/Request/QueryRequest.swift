@@ -27,6 +27,8 @@ package struct QueryRequest: Sendable {
     package var username: String?
     /// Whoever may cancel it; several clients can be of one owner.
     package var owner: String?
+    /// Whose share of the queue it takes, over however many clients; nil for one of its client's own.
+    package var identity: String?
 
     package init(
         queryId: String,
@@ -41,7 +43,8 @@ package struct QueryRequest: Sendable {
         policy: SQLPolicy = .readWrite,
         userId: String? = nil,
         username: String? = nil,
-        owner: String? = nil
+        owner: String? = nil,
+        identity: String? = nil
     ) {
         self.queryId = queryId
         self.sql = sql
@@ -56,5 +59,6 @@ package struct QueryRequest: Sendable {
         self.userId = userId
         self.username = username
         self.owner = owner
+        self.identity = identity
     }
 }

@@ -58,6 +58,7 @@ final class QueryControl: Sendable {
         return Ticket(
             id: id,
             client: client,
+            identity: request.identity,
             lane: outline.surelyWrites && mayWrite ? .writer : .reader,
             controlsTransactions: outline.controlsTransactions && mayWrite,
             begins: outline.begins,

@@ -1,8 +1,9 @@
-/// A queue that serves clients in turn and each client's entries in order, so that one who asks for much delays the
-/// others by one entry at a time.
+/// A queue that serves identities in turn, of each its clients in turn, and each client's entries in order: one that asks for
+/// much, over however many connections, delays the others by one entry at a time.
 struct FairQueue {
-    /// The clients that wait, the next one first. Each is here once.
-    private var turns: [ClientKey] = []
+    /// The shares that wait, the next one first, and of each its clients. Each is here once.
+    private var turns: [QueueShare] = []
+    private var clients: [QueueShare: [ClientKey]] = [:]
     private var entries: [ClientKey: [Ticket]] = [:]
     private(set) var count = 0
 
@@ -11,42 +12,55 @@ struct FairQueue {
     /// Puts the entry where its client asked for it: behind those with smaller ids.
     mutating func insert(_ ticket: Ticket) {
         var waiting = entries[ticket.client, default: []]
-        if waiting.isEmpty { turns.append(ticket.client) }
+        if waiting.isEmpty {
+            if clients[ticket.share] == nil { turns.append(ticket.share) }
+            clients[ticket.share, default: []].append(ticket.client)
+        }
         let place = waiting.lastIndex { $0.id < ticket.id }.map { $0 + 1 } ?? 0
         waiting.insert(ticket, at: place)
         entries[ticket.client] = waiting
         count += 1
     }
 
-    /// The first entry of the client whose turn it is, of those whose first entry may go; the client goes to the back.
+    /// The first entry of the client whose turn it is, of those whose first entry may go; the client goes to the back, and so
+    /// does its share.
     mutating func popFirst(where mayGo: (Ticket) -> Bool = { _ in true }) -> Ticket? {
-        turns.first { entries[$0]?.first.map(mayGo) ?? false }.flatMap { popFirst(of: $0) }
+        for share in turns {
+            for client in clients[share, default: []] where entries[client]?.first.map(mayGo) ?? false {
+                return popFirst(of: client)
+            }
+        }
+        return nil
     }
 
     mutating func popFirst(of client: ClientKey) -> Ticket? {
         guard var waiting = entries[client], !waiting.isEmpty else { return nil }
         let ticket = waiting.removeFirst()
         count -= 1
-        turns.removeAll { $0 == client }
-        if waiting.isEmpty {
-            entries[client] = nil
-        } else {
-            entries[client] = waiting
-            turns.append(client)
-        }
+        entries[client] = waiting.isEmpty ? nil : waiting
+        var others = clients[ticket.share, default: []]
+        others.removeAll { $0 == client }
+        if !waiting.isEmpty { others.append(client) }
+        clients[ticket.share] = others.isEmpty ? nil : others
+        turns.removeAll { $0 == ticket.share }
+        if !others.isEmpty { turns.append(ticket.share) }
         return ticket
     }
 
-    /// Takes out the entries that match, in the order of the clients' turns.
+    /// Takes out the entries that match, in the order of the turns.
     mutating func removeAll(where matches: (Ticket) -> Bool) -> [Ticket] {
         var removed: [Ticket] = []
-        for client in turns {
-            guard let waiting = entries[client], waiting.contains(where: matches) else { continue }
-            removed += waiting.filter(matches)
-            let kept = waiting.filter { !matches($0) }
-            entries[client] = kept.isEmpty ? nil : kept
+        for share in turns {
+            for client in clients[share, default: []] {
+                guard let waiting = entries[client], waiting.contains(where: matches) else { continue }
+                removed += waiting.filter(matches)
+                let kept = waiting.filter { !matches($0) }
+                entries[client] = kept.isEmpty ? nil : kept
+            }
+            let left = clients[share, default: []].filter { entries[$0] != nil }
+            clients[share] = left.isEmpty ? nil : left
         }
-        turns.removeAll { entries[$0] == nil }
+        turns.removeAll { clients[$0] == nil }
         count -= removed.count
         return removed
     }

@@ -1,6 +1,6 @@
 /// Decides which query runs where and when. A pure state machine: it runs nothing, knows no threads, and is told the time.
 ///
-/// Readers take queries in turns by client. The one writer does too, except that an open transaction holds it for its
+/// Readers take queries in turns by identity and client. The one writer does too, except that an open transaction holds it for its
 /// client: then only that client's queries run on it, in order, until the transaction ends, idles too long, or its client
 /// goes.
 struct Scheduler {
@@ -16,6 +16,8 @@ struct Scheduler {
     enum Refusal: Hashable {
         case tooManyQueries
         case tooManyQueriesOfClient
+        /// It has as many as there are free places.
+        case tooManyQueriesOfIdentity
         /// It was idle for too long.
         case transactionTimedOut
         /// It was open for too long.
@@ -66,6 +68,8 @@ struct Scheduler {
     private var holder: Holder?
     /// Queries per client, waiting and running.
     private var counts: [ClientKey: Int] = [:]
+    /// Queries per identity, waiting and running.
+    private var identityCounts: [String: Int] = [:]
     /// What was sent last by clients that wait for no answers, whether it was taken or refused.
     private var lastIds: [ClientKey: UInt64] = [:]
     /// Queries per client that control transactions, waiting and running.
@@ -103,14 +107,27 @@ struct Scheduler {
         }
         let count = counts[ticket.client, default: 0]
         lastIds[ticket.client] = count > 0 ? ticket.id : nil
-        if queryCount >= limits.maxQueries || count >= limits.maxQueriesPerClient {
+        if let refusal = refusal(of: ticket, clientCount: count) {
             // Nor does it wait for the answer to this one.
             if ticket.opens, count > 0 { aborted[ticket.client] = .transactionRolledBack }
-            return queryCount >= limits.maxQueries ? .tooManyQueries : .tooManyQueriesOfClient
+            return refusal
         }
         counts[ticket.client, default: 0] += 1
+        if let identity = ticket.identity { identityCounts[identity, default: 0] += 1 }
         enqueue(ticket)
         if ticket.controlsTransactions { controlCounts[ticket.client, default: 0] += 1 }
+        return nil
+    }
+
+    /// An identity may have as many queries as there are free places: alone half of all, and whatever some take, the next one
+    /// finds some left.
+    private func refusal(of ticket: Ticket, clientCount: Int) -> Refusal? {
+        let free = limits.maxQueries - queryCount
+        if free <= 0 { return .tooManyQueries }
+        if clientCount >= limits.maxQueriesPerClient { return .tooManyQueriesOfClient }
+        if let identity = ticket.identity, identityCounts[identity, default: 0] >= free {
+            return .tooManyQueriesOfIdentity
+        }
         return nil
     }
 
@@ -169,13 +186,14 @@ struct Scheduler {
     private mutating func forget(_ ticket: Ticket) {
         unsettled[ticket.id] = nil
         Self.decrement(&counts, ticket.client)
+        if let identity = ticket.identity { Self.decrement(&identityCounts, identity) }
         if ticket.controlsTransactions { Self.decrement(&controlCounts, ticket.client) }
         if counts[ticket.client] == nil { departed.remove(ticket.client) }
     }
 
-    private static func decrement(_ counts: inout [ClientKey: Int], _ client: ClientKey) {
-        guard let count = counts[client] else { return }
-        counts[client] = count > 1 ? count - 1 : nil
+    private static func decrement<Key>(_ counts: inout [Key: Int], _ key: Key) {
+        guard let count = counts[key] else { return }
+        counts[key] = count > 1 ? count - 1 : nil
     }
 
     // MARK: Workers begin and end
@@ -195,13 +213,16 @@ struct Scheduler {
     private mutating func nextRead() -> Assignment? {
         guard !readQueue.isEmpty, let reader = idleReaders.last else { return nil }
         let active = reading.values.filter { !pausedReads.contains($0.id) }
-        guard active.count < readerCount else { return nil }
         // One reader is always left to the others, and enough workers, however many of this one's reads sleep.
         let share = max(readerCount - 1, 1)
         let workers = max(reading.count + idleReaders.count - readerCount, share)
-        let next = readQueue.popFirst { ticket in
-            active.count { $0.client == ticket.client } < share
-                && reading.values.count { $0.client == ticket.client } < workers
+        let next = readQueue.popFirst { [reading, readerCount] ticket in
+            // An identity none of whose reads runs does not wait for those of others: a spare worker takes it.
+            let hasRoom =
+                active.count < readerCount
+                || ticket.identity != nil && !active.contains { $0.share == ticket.share }
+            return hasRoom && active.count { $0.client == ticket.client } < share
+                && reading.values.count { $0.share == ticket.share } < workers
         }
         guard let ticket = next else { return nil }
         idleReaders.removeLast()

@@ -2,6 +2,9 @@
 struct Ticket: Hashable, Sendable {
     let id: UInt64
     let client: ClientKey
+    /// Whose share of the queue it takes; nil for one of its client's own. The same for all queries of a client.
+    var identity: String?
+    var share: QueueShare { identity.map { .identity($0) } ?? .client(client) }
     /// Where it should be tried first. A reader that finds out that it writes hands it on.
     var lane: Lane
     /// It says BEGIN, COMMIT, SAVEPOINT or the like: what the client sends after it has to follow it in order.
@@ -20,4 +23,11 @@ struct Ticket: Hashable, Sendable {
         case reader
         case writer
     }
+}
+
+/// What the queue is divided by.
+enum QueueShare: Hashable, Sendable {
+    /// All clients of an identity together.
+    case identity(String)
+    case client(ClientKey)
 }

@@ -1,4 +1,5 @@
 package import QueryService
+import WebSocketTransport
 package import WireProtocol
 
 /// What an identity may do: every decision about access is made here.
@@ -17,6 +18,12 @@ extension Identity {
     private func policy(_ level: SQLPolicy.Level) -> SQLPolicy {
         let names = tables.map { TableNames($0) }
         return SQLPolicy(level: level, readableTables: names, writableTables: names)
+    }
+
+    /// Whose share of the queue and of other limits its requests take: its own over all connections, or, where nobody is asked
+    /// for a token, that of the address. Nil for the application itself.
+    func share(from address: ClientAddress?) -> String? {
+        isAnonymous ? address.map { "address \($0.network)" } : "identity \(id)"
     }
 
     /// - Parameter what: a clause, such as `broadcasting`.

@@ -9,15 +9,22 @@ final class ClientSession: WebSocketSession {
     private let server: WebSocketServer
     private let parameters: ConnectionParameters
     private let identity: Identity
+    private let share: String?
     private var rateLimit: RateLimit
     private var connection: WebSocketHandler?
     private var client: ConnectedClient?
     private var expiry: Scheduled<Void>?
 
     /// Refuses a connection whose address asks for what there is not, or for what is not allowed.
-    init(_ server: WebSocketServer, _ request: HTTPRequestHead, _ identity: Identity) throws(UpgradeRefusal) {
+    init(
+        _ server: WebSocketServer,
+        _ request: HTTPRequestHead,
+        _ identity: Identity,
+        from address: ClientAddress?
+    ) throws(UpgradeRefusal) {
         self.server = server
         self.identity = identity
+        share = identity.share(from: address)
         do throws(ProtocolError) {
             parameters = try ConnectionParameters(uri: request.uri)
             for channel in parameters.channels { try identity.require(channel) }
@@ -40,7 +47,7 @@ final class ClientSession: WebSocketSession {
         _ = server.hub.connect(connection) { id in
             let name = MessageID.next()
             let username = identity.username ?? parameters.username ?? "anonymous"
-            client = ConnectedClient(id: id, name: name, username: username, identity: identity)
+            client = ConnectedClient(id: id, name: name, username: username, identity: identity, share: share)
             return [acknowledgement(clientName: name)]
         }
         guard let client else { return }
@@ -132,7 +139,13 @@ final class ClientSession: WebSocketSession {
             if let name = identity.username, name != username {
                 throw ProtocolError(.forbidden, "data.username: this token's name is \(quoted(name))")
             }
-            let renamed = ConnectedClient(id: client.id, name: client.name, username: username, identity: identity)
+            let renamed = ConnectedClient(
+                id: client.id,
+                name: client.name,
+                username: username,
+                identity: identity,
+                share: share
+            )
             self.client = renamed
             server.clients.identify(renamed, on: connection.eventLoop)
         case .cursor(let location):

@@ -29,4 +29,6 @@ struct ConnectedClient: Sendable {
     let username: String
     /// Who it is, and what it may do.
     let identity: Identity
+    /// Whose share of the limits it takes: see ``Identity/share(from:)``.
+    var share: String?
 }

@@ -23,7 +23,7 @@ public struct DatabaseLimits: Sendable, Hashable {
     /// How many reads run at the same time. 4.
     public var readers = 4
     /// Queries that wait or run at the same time. 1,000.
-    public var maxQueries = 1_000
+    public var maxQueries = 2_000
     /// The same of one client. 32.
     public var maxQueriesPerClient = 32
     /// How long a query may wait and run when it does not say. 30 seconds.

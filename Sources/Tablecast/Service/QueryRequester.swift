@@ -1,5 +1,6 @@
 import Broadcast
 import QueryService
+import WebSocketTransport
 package import WireProtocol
 
 /// Who asks for queries: a WebSocket client, or one HTTP request.
@@ -10,6 +11,8 @@ package struct QueryRequester: Sendable {
     /// The client on the WebSocket, which hears of its queries directly.
     let client: ClientID?
     let identity: Identity
+    /// Whose share of the queue its queries take: see ``Identity/share(from:)``.
+    let share: String?
 
     /// One HTTP request: what it begins ends with it.
     package static func request(of identity: Identity) -> QueryRequester {
@@ -19,7 +22,8 @@ package struct QueryRequester: Sendable {
             userID: name,
             username: identity.username,
             client: nil,
-            identity: identity
+            identity: identity,
+            share: identity.share(from: ClientConnection.current?.address)
         )
     }
 
@@ -29,16 +33,25 @@ package struct QueryRequester: Sendable {
             userID: client.name,
             username: client.username,
             client: client.id,
-            identity: client.identity
+            identity: client.identity,
+            share: client.share
         )
     }
 
-    private init(key: ClientKey, userID: String, username: String?, client: ClientID?, identity: Identity) {
+    private init(
+        key: ClientKey,
+        userID: String,
+        username: String?,
+        client: ClientID?,
+        identity: Identity,
+        share: String?
+    ) {
         self.key = key
         self.userID = userID
         self.username = username
         self.client = client
         self.identity = identity
+        self.share = share
     }
 }
 

@@ -175,7 +175,8 @@ public final class TablecastService: Sendable {
             policy: requester.identity.sqlPolicy(isReadOnlyService: configuration.isReadOnly),
             userId: requester.userID,
             username: requester.username,
-            owner: requester.identity.id
+            owner: requester.identity.id,
+            identity: requester.share
         )
     }
 
