@@ -19,14 +19,12 @@ extension RouterMethods {
     ///   - servesPage: whether the web page and the JavaScript client are served too.
     @discardableResult
     public func addTablecast(_ service: TablecastService, servesPage: Bool = true) -> Self {
+        let assets = WebAssets()
+        let taken = ServiceRoute.all + (servesPage ? assets.paths.map(ServiceRoute.reading) : [])
+        _ = add(middleware: CrossOriginAccess(server: service.server, routes: taken))
         let routes = group().add(middleware: RequestGuard(server: service.server))
         routes.addService(service)
-        var taken = ServiceRoute.all
-        if servesPage {
-            let assets = WebAssets()
-            routes.addPage(assets)
-            taken += assets.paths.map(ServiceRoute.reading)
-        }
+        if servesPage { routes.addPage(assets) }
         return add(middleware: MethodCheck(routes: taken))
     }
 

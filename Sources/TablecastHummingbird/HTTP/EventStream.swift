@@ -103,6 +103,6 @@ final class EventStream: Outlet {
         guard let client else { return }
         self.client = nil
         hub.disconnect(client)
-        server.mount.connections.leave()
+        server.mount.clients.leave()
     }
 }

@@ -2,6 +2,7 @@ import Broadcast
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import NIOHTTP1
 import NIOPosix
 import Tablecast
 import WebSocketTransport
@@ -36,13 +37,14 @@ struct EventsRoute {
             return .failure(error)
         }
         guard request.method != .head else { return Response(status: .ok, headers: Self.headers) }
-        let connections = server.mount.connections
-        guard connections.enter() < server.configuration.maxConnections else {
-            connections.leave()
-            var response = Response.failure(.serviceUnavailable, .rateLimited, "the connection limit is reached")
-            response.headers[.retryAfter] = "5"
+        do throws(UpgradeRefusal) {
+            try server.mount.clients.enter(server.mount.policy)
+        } catch {
+            var response = Response.failure(.serviceUnavailable, .rateLimited, error.reason)
+            response.headers[.retryAfter] = error.headers.first(name: "Retry-After")
             return response
         }
+        ClientConnection.current?.becameClient()
         for request in requests { service.subscribes(request) }
         let pipe = ResponsePipe()
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()

@@ -33,11 +33,10 @@ struct QueryRoute {
         output.pipe.onCancel { service.requesterLeft(requester) }
         let handle = service.run(query, for: requester, output: output)
         output.pipe.onDrain { handle.resume() }
-        return Response(
-            status: .ok,
-            headers: [.contentType: "application/x-ndjson", .cacheControl: "no-store", .connection: "close"],
-            body: output.pipe.body(of: request)
-        )
+        var headers = Request.connectionHeaders
+        headers[.contentType] = "application/x-ndjson"
+        headers[.cacheControl] = "no-store"
+        return Response(status: .ok, headers: headers, body: output.pipe.body(of: request))
     }
 
     private func document(
@@ -45,21 +44,16 @@ struct QueryRoute {
         _ requester: QueryRequester,
         _ request: Request
     ) async throws -> Response {
-        let (ending, json) = try await request.body.consumeWithInboundCloseHandler { _ in
+        let (ending, json) = try await request.whileConnected {
+            service.requesterLeft(requester)
+        } _: {
             await withCheckedContinuation { continuation in
                 service.runToDocument(query, for: requester) { continuation.resume(returning: ($0, $1)) }
             }
-        } onInboundClosed: {
-            service.requesterLeft(requester)
         }
-        return Response(
-            status: ending.status,
-            // Watching for the end of the request has used the connection up.
-            headers: [
-                .contentType: "application/json; charset=utf-8", .cacheControl: "no-store", .connection: "close",
-            ],
-            body: .init(byteBuffer: ByteBuffer(bytes: json))
-        )
+        var response = Response.json(json, status: ending.status)
+        response.headers.append(contentsOf: Request.connectionHeaders)
+        return response
     }
 }
 

@@ -2,6 +2,7 @@ package import HTTPTypes
 package import Hummingbird
 import NIOCore
 package import Tablecast
+import WebSocketTransport
 import WireProtocol
 
 /// Finds out who sends a request, and answers for those who may not.
@@ -10,7 +11,12 @@ struct RequestAccess: Sendable {
 
     /// - Throws: ``AccessRefusal``, which is an answer: 401, or 403 where the role is too low.
     func identity(of request: Request) async throws -> Identity {
-        try await server.identity(authorization: request.headers[values: .authorization], uri: request.uri.string)
+        let identity = try await server.identity(
+            authorization: request.headers[values: .authorization],
+            uri: request.uri.string
+        )
+        ClientConnection.current?.becameKnown()
+        return identity
     }
 }
 

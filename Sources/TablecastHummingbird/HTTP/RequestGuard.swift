@@ -15,11 +15,7 @@ struct RequestGuard<Context: RequestContext>: RouterMiddleware {
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         do throws(UpgradeRefusal) {
-            try server.admit(
-                host: request.head.authority,
-                origin: request.headers[.origin],
-                isSecure: request.head.scheme == "https"
-            )
+            try server.admit(request, origin: request.headers[.origin])
         } catch {
             return .failure(.forbidden, .forbidden, error.reason)
         }

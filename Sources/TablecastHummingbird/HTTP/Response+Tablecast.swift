@@ -87,10 +87,10 @@ extension ResponsePipe {
             // The closure is called once, and the writer is not used by the two tasks at once.
             var writer = writer
             do {
-                try await request.body.consumeWithInboundCloseHandler { _ in
-                    while let bytes = await self.next() { try await writer.write(bytes) }
-                } onInboundClosed: {
+                try await request.whileConnected {
                     self.cancel()
+                } _: {
+                    while let bytes = await self.next() { try await writer.write(bytes) }
                 }
                 try await writer.finish(nil)
             } catch {

@@ -1,0 +1,89 @@
+import HTTPTypes
+import Hummingbird
+import Tablecast
+import WebSocketTransport
+import WireProtocol
+
+/// Lets the pages of allowed origins read what the service answers (Cross-Origin Resource Sharing); who else may send requests
+/// at all is ``RequestGuard``'s to say.
+///
+/// Only addresses of the service are touched. Add it before the routes.
+///
+/// Source: [Fetch, CORS protocol](https://fetch.spec.whatwg.org/#http-cors-protocol).
+struct CrossOriginAccess<Context: RequestContext>: RouterMiddleware {
+    /// Request headers that a page may set: a token, a body's type, what it has already.
+    static var requestHeaders: String {
+        "Accept, Authorization, Cache-Control, Content-Type, If-None-Match, Last-Event-ID"
+    }
+    /// Response headers that a page may read beyond those that it always may.
+    static var responseHeaders: String { "Allow, ETag, Retry-After, WWW-Authenticate" }
+    /// How long a browser need not ask again.
+    static var maxAgeSeconds: Int { 600 }
+
+    let server: WebSocketServer
+    let routes: [ServiceRoute]
+
+    func handle(
+        _ request: Request,
+        context: Context,
+        next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        let methods = routes.filter { $0.matches(request.uri.path) }.flatMap(\.methods)
+        guard !methods.isEmpty else { return try await next(request, context) }
+        var response = try await answer(request, context, methods, next)
+        // Also where there is no origin: a cache must not give that answer to a page.
+        response.headers.append(HTTPField(name: .vary, value: "Origin"))
+        guard let origin = request.headers[.origin], isAllowed(request, origin) else { return response }
+        response.headers[.accessControlAllowOrigin] = origin
+        response.headers[.accessControlExposeHeaders] = Self.responseHeaders
+        return response
+    }
+
+    private func answer(
+        _ request: Request,
+        _ context: Context,
+        _ methods: [HTTPRequest.Method],
+        _ next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        guard request.method == .options, let origin = request.headers[.origin],
+            request.headers[.accessControlRequestMethod] != nil
+        else {
+            do {
+                return try await next(request, context)
+            } catch let error as any HTTPResponseError {
+                // A page is to read what was wrong with its request, too.
+                return try error.response(from: request, context: context)
+            }
+        }
+        guard isAllowed(request, origin) else {
+            return .failure(.forbidden, .forbidden, "pages of this origin may not read what this server answers")
+        }
+        var response = Response(status: .noContent)
+        response.headers[.accessControlAllowMethods] = methods.map(\.rawValue).joined(separator: ", ")
+        response.headers[.accessControlAllowHeaders] = Self.requestHeaders
+        response.headers[.accessControlMaxAge] = "\(Self.maxAgeSeconds)"
+        // A page of the internet asks for a machine of the local network: https://wicg.github.io/private-network-access/
+        if let name = HTTPField.Name("Access-Control-Request-Private-Network"), request.headers[name] == "true",
+            let allow = HTTPField.Name("Access-Control-Allow-Private-Network")
+        {
+            response.headers[allow] = "true"
+        }
+        return response
+    }
+
+    private func isAllowed(_ request: Request, _ origin: String) -> Bool {
+        do throws(UpgradeRefusal) {
+            try server.admit(request, origin: origin)
+            return true
+        } catch {
+            return false
+        }
+    }
+}
+
+extension WebSocketServer {
+    /// Judges a request's host and origin, as the WebSocket does.
+    func admit(_ request: Request, origin: String?) throws(UpgradeRefusal) {
+        try admit(host: request.head.authority, origin: origin, isSecure: request.head.scheme == "https")
+    }
+}
