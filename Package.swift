@@ -74,9 +74,11 @@ let package = Package(
             name: "TablecastHummingbird",
             dependencies: [
                 "Tablecast", "TablecastWeb", "Broadcast", "WebSocketTransport", "WireProtocol", nioCore,
-                nioHTTP1, nioSSL, logging,
+                nioHTTP1, nioPosix, nioSSL, logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             resources: [.embedInCode("Contract/asyncapi.yaml")],
             swiftSettings: swiftSettings

@@ -49,7 +49,9 @@ struct TablecastChannel: ServerChildChannel {
 
     func handle(value: Value, logger: Logger) async {
         // A connection that ended without a request, or was refused, is over already.
-        guard case .http(let connection)? = try? await value.firstRequest.get() else { return }
-        await http.handle(value: connection, logger: logger)
+        guard case .http(let channel, let connection)? = try? await value.firstRequest.get() else { return }
+        await ClientConnection.$current.withValue(connection) {
+            await http.handle(value: channel, logger: logger)
+        }
     }
 }

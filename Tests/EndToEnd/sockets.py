@@ -67,12 +67,12 @@ class Client:
         self.close()
 
 
-def client_once_there_is_room(url):
+def client_once_there_is_room(url, **options):
     """A client sees that its connection is closed a moment before the server counts its place as free."""
     deadline = time.monotonic() + LIMIT
     while True:
         try:
-            return Client(url)
+            return Client(url, **options)
         except InvalidStatus as refused:
             if refused.response.status_code != 503 or time.monotonic() > deadline:
                 raise

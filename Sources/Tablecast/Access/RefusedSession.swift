@@ -13,6 +13,9 @@ final class RefusedSession: WebSocketSession {
         self.reason = reason
     }
 
+    /// It is no client, and must not keep one out.
+    var takesPlace: Bool { false }
+
     func opened(_ connection: WebSocketHandler) { connection.close(code, reason: reason) }
     func received(text: ByteBuffer) {}
     func closed(_ status: CloseStatus) {}

@@ -30,9 +30,9 @@ extension WebSocketServer {
     func authorize(_ request: HTTPRequestHead) async -> WebSocketMount.Authorization {
         do throws(AccessRefusal) {
             let identity = try await identity(authorization: request.headers["Authorization"], uri: request.uri)
-            return .open { [weak self] request, _ throws(UpgradeRefusal) in
+            return .open { [weak self] request, connection throws(UpgradeRefusal) in
                 guard let self else { throw .stopping }
-                return try session(for: request, of: identity)
+                return try session(for: request, of: identity, on: connection)
             }
         } catch {
             let refusal = UpgradeRefusal(error)
@@ -44,10 +44,11 @@ extension WebSocketServer {
     /// What stands above a new connection.
     func session(
         for request: HTTPRequestHead,
-        of identity: Identity
+        of identity: Identity,
+        on connection: ClientConnection
     ) throws(UpgradeRefusal) -> any WebSocketSession {
         do throws(UpgradeRefusal) {
-            return try ClientSession(self, request, identity)
+            return try ClientSession(self, request, identity, from: connection.address)
         } catch {
             guard let session = Self.refusedSession(request, error) else { throw error }
             return RefusedSession(session.code, reason: session.reason)

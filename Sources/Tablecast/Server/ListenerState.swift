@@ -1,18 +1,18 @@
-import NIOCore
 import Synchronization
+import WebSocketTransport
 
 /// Whether a server listens, and on what. Thread-safe.
 final class ListenerState: Sendable {
     private enum State {
         case stopped
         case starting
-        case listening(any Channel)
+        case listening(SocketListener)
     }
 
     private let state = Mutex(State.stopped)
 
-    var channel: (any Channel)? {
-        state.withLock { if case .listening(let channel) = $0 { channel } else { nil } }
+    var socket: SocketListener? {
+        state.withLock { if case .listening(let socket) = $0 { socket } else { nil } }
     }
 
     /// False when it has begun already.
@@ -24,14 +24,14 @@ final class ListenerState: Sendable {
         }
     }
 
-    func listening(_ channel: any Channel) { state.withLock { $0 = .listening(channel) } }
+    func listening(_ socket: SocketListener) { state.withLock { $0 = .listening(socket) } }
     func failed() { state.withLock { $0 = .stopped } }
 
-    func stop() -> (any Channel)? {
+    func stop() -> SocketListener? {
         state.withLock { state in
-            guard case .listening(let channel) = state else { return nil }
+            guard case .listening(let socket) = state else { return nil }
             state = .stopped
-            return channel
+            return socket
         }
     }
 }

@@ -45,6 +45,9 @@ public struct ServerConfiguration: Sendable {
     public var tls: TLSFiles?
     /// Which web pages may connect: those of the same host alone.
     public var origins = Origins.same
+    /// Proxies, as IP addresses or networks such as `10.0.0.0/8`, whose `X-Forwarded-For` or `Forwarded` says which address a
+    /// request is from. What is neither is logged, and trusted by nobody. A proxy must set one of the two headers on every request.
+    public var trustedProxies: [String] = []
     /// Who may connect, and as whom; nil lets in everybody who can reach the address, to do everything.
     public var authenticator: (any Authenticator)?
     /// Whether to compress for clients that ask for it (permessage-deflate, RFC 7692).
@@ -73,6 +76,12 @@ public struct ServerLimits: Sendable, Hashable {
     public var maxHistoryTransactions = 100_000
     /// An hour.
     public var maxHistoryAge = Duration.seconds(3_600)
+    /// Connections that are neither WebSockets nor event streams: those that have not said yet what they want, and those of
+    /// HTTP requests. Beyond it the oldest that has not shown a token is closed for the new one. 512.
+    public var maxPendingConnections = 512
+    /// Those of one IP address, or IPv6 network of 64 bits, that have not shown a token: beyond it the oldest of them is closed.
+    /// 256.
+    public var maxUnauthenticatedPerAddress = 256
     /// From the connection to the first complete request. 10 seconds.
     public var handshakeTimeout = Duration.seconds(10)
     /// From our close frame to the client's. 5 seconds.
@@ -101,6 +110,18 @@ extension ServerConfiguration {
             maxConnections: maxConnections
         )
     }
+
+    var admission: ConnectionAdmission {
+        ConnectionAdmission(
+            maxPending: limits.maxPendingConnections,
+            maxUnknownPerAddress: limits.maxUnauthenticatedPerAddress,
+            trustedProxies: trustedProxies.compactMap { AddressRange($0) }
+        )
+    }
+
+    /// Sockets that may be open at the same time; a few more than all connections, as those that are closed for others take a
+    /// moment.
+    package var maxOpenSockets: Int { maxConnections + limits.maxPendingConnections + 32 }
 
     private var upgradeOrigins: UpgradePolicy.Origins {
         switch origins {

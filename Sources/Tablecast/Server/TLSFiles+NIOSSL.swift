@@ -1,4 +1,6 @@
+package import NIOCore
 package import NIOSSL
+import Synchronization
 
 extension ServerConfiguration.TLSFiles {
     /// Reads the files. TLS 1.2 and later, HTTP/1.1.
@@ -19,6 +21,32 @@ extension ServerConfiguration.TLSFiles {
         } catch {
             throw TLSFilesError(self, reason: "\(error)")
         }
+    }
+}
+
+/// A certificate and its key, which can be read again while connections are made. Thread-safe.
+package final class ReloadableTLS: Sendable {
+    private let files: ServerConfiguration.TLSFiles
+    private let context: Mutex<NIOSSLContext>
+
+    package init(_ files: ServerConfiguration.TLSFiles) throws {
+        self.files = files
+        context = Mutex(try Self.context(files))
+    }
+
+    /// New connections get what is in the files now; if that cannot be used, what they got before.
+    package func reload() throws {
+        let new = try Self.context(files)
+        context.withLock { $0 = new }
+    }
+
+    /// Adds the TLS handler of a new connection to the end of its pipeline; on its event loop.
+    package func install(on channel: any NIOCore.Channel) throws {
+        try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context.withLock { $0 }))
+    }
+
+    private static func context(_ files: ServerConfiguration.TLSFiles) throws -> NIOSSLContext {
+        try NIOSSLContext(configuration: files.tlsConfiguration())
     }
 }
 

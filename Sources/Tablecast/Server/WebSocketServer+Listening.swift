@@ -2,8 +2,7 @@ import Broadcast
 public import Logging
 public import NIOCore
 public import NIOPosix
-import NIOSSL
-import WebSocketTransport
+package import WebSocketTransport
 import WireProtocol
 
 /// Listening on a port of its own, with SwiftNIO alone.
@@ -25,24 +24,39 @@ extension WebSocketServer {
     public func start(on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton) async throws {
         guard listener.begin() else { throw ServerError.alreadyStarted }
         do {
-            let tls = try configuration.tls.map { try NIOSSLContext(configuration: $0.tlsConfiguration()) }
-            let channel = try await ServerBootstrap(group: group)
-                .serverChannelOption(.backlog, value: 1_024)
-                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
-                .childChannelInitializer { [mount] channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
-                        try mount.configure(channel, isSecure: tls != nil)
-                    }
+            let tls = try configuration.tls.map { try ReloadableTLS($0) }
+            let socket = try makeListener(allowsHalfClosure: false, group: group) { [mount] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try tls?.install(on: channel)
+                    try mount.configure(channel, isSecure: tls != nil)
                 }
-                .bind(host: configuration.host, port: configuration.port)
-                .get()
-            listener.listening(channel)
+            }
+            listener.listening(socket)
+            socket.start { [logger] error in
+                if let error { logger.error("the server does not listen any more: \(error)") }
+            }
         } catch {
             listener.failed()
             throw error
         }
+    }
+
+    /// A listener on the configured address, with the bounds of this server.
+    package func makeListener(
+        allowsHalfClosure: Bool,
+        group: any EventLoopGroup,
+        configure: @escaping SocketListener.Configure
+    ) throws -> SocketListener {
+        let logger = logger
+        return try SocketListener(
+            host: configuration.host,
+            port: configuration.port,
+            maxOpen: configuration.maxOpenSockets,
+            allowsHalfClosure: allowsHalfClosure,
+            group: group,
+            report: { logger.warning("\($0)") },
+            configure: configure
+        )
     }
 
     /// Makes a connection of the application's own SwiftNIO server one of this server: call it in the child channel's
@@ -60,14 +74,12 @@ extension WebSocketServer {
     }
 
     /// The port that the server listens on; nil when it does not.
-    public var port: Int? { listener.channel?.localAddress?.port }
+    public var port: Int? { listener.socket?.localAddress.port }
 
     /// Stops accepting, closes every client with 1001 after what was sent before, and returns when the connections are
     /// gone or the close timeout is over.
     public func stop() async {
-        if let channel = listener.stop() {
-            try? await channel.close()
-        }
+        listener.stop()?.stop()
         await closeClients()
     }
 
@@ -76,7 +88,7 @@ extension WebSocketServer {
         closeAllClients()
         let deadline = ContinuousClock.now + configuration.limits.closeTimeout
         // Clients leave one by one, on their event loops; nobody is told when the last one has.
-        while mount.connections.value > 0, ContinuousClock.now < deadline {
+        while mount.clients.value > 0, ContinuousClock.now < deadline {
             try? await Task.sleep(for: .milliseconds(5))
         }
     }

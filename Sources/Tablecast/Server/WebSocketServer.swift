@@ -56,17 +56,21 @@ public final class WebSocketServer: Sendable {
         mount = WebSocketMount(
             policy: configuration.upgradePolicy,
             limits: configuration.webSocketLimits,
+            admission: configuration.admission,
             authorize: authorize,
             onQuiesce: { reference.server?.quiesce() }
-        ) { request, _ throws(UpgradeRefusal) in
+        ) { request, connection throws(UpgradeRefusal) in
             guard let server = reference.server else { throw .stopping }
-            return try server.session(for: request, of: .anonymous)
+            return try server.session(for: request, of: .anonymous, on: connection)
         }
         reference.server = self
         if case .sameAnd(let origins) = configuration.origins {
             for origin in origins where WebOrigin(origin) == nil {
                 logger.error("the allowed origin \(quoted(origin)) can be no page's: expected \(WebOrigin.expectation)")
             }
+        }
+        for proxy in configuration.trustedProxies where AddressRange(proxy) == nil {
+            logger.error("the trusted proxy \(quoted(proxy)) is not trusted: expected \(AddressRange.expectation)")
         }
     }
 

@@ -26,6 +26,15 @@ struct ListeningOptions: ParsableArguments {
     var allowedOrigins: [String] = []
 
     @Option(
+        name: .customLong("trusted-proxy"),
+        help: ArgumentHelp(
+            "A proxy, by address or network, whose X-Forwarded-For or Forwarded is believed; repeatable.",
+            valueName: "cidr"
+        )
+    )
+    var trustedProxies: [String] = []
+
+    @Option(
         help: ArgumentHelp("A certificate chain in PEM, for wss and https.", valueName: "pem-file"),
         completion: .file()
     )
@@ -39,6 +48,9 @@ struct ListeningOptions: ParsableArguments {
         try validatePath()
         for origin in allowedOrigins where WebOrigin(origin) == nil {
             throw ValidationError("--allowed-origin '\(origin)' can be no page's: expected \(WebOrigin.expectation).")
+        }
+        for proxy in trustedProxies where AddressRange(proxy) == nil {
+            throw ValidationError("--trusted-proxy '\(proxy)' is no network: expected \(AddressRange.expectation).")
         }
         guard (tlsCertificate == nil) == (tlsKey == nil) else {
             throw ValidationError("--tls-certificate and --tls-key belong together.")

@@ -20,6 +20,7 @@ extension ServeCommand {
         configuration.port = address.port
         configuration.path = address.path
         configuration.maxConnections = limits.maxConnections
+        configuration.trustedProxies = address.trustedProxies
         configuration.heartbeatInterval = limits.heartbeatInterval.duration
         configuration.limits.closeTimeout = Self.closeTimeout
         if let certificate = address.tlsCertificate, let key = address.tlsKey {

@@ -1,7 +1,6 @@
 import ArgumentParser
 import ChangeCapture
 import Hummingbird
-import HummingbirdCore
 import Logging
 import NIOCore
 import ServiceLifecycle
@@ -15,13 +14,22 @@ extension ServeCommand {
             let wasBuilt = try database.prepare(file)
             if wasBuilt { Terminal.error.writeLine("built \(file.printable)") }
             let logger = makeLogger()
-            let authenticator = try access.authenticator()
-            let service = try makeService(authenticator, logger)
-            let application = makeApplication(service, logger)
+            try requireDescriptors(limit: Descriptors.raiseLimit())
+            let tokens = try access.authenticator().map { ReloadableAuthenticator($0) }
+            let service = try makeService(tokens, logger)
+            let server: TablecastHTTPServer<RouterResponder<BasicRequestContext>>
+            do {
+                server = try makeServer(service, logger)
+            } catch {
+                throw failure(error)
+            }
+            let reloading = Reloading(sources: reloadableSources(tokens, server), logger: logger)
             let group = ServiceGroup(
                 configuration: .init(
                     // Stopped from the last to the first: clients are told before the port is closed.
-                    services: [.init(service: application), .init(service: Stopping(service: service))],
+                    services: [
+                        .init(service: reloading), .init(service: server), .init(service: Stopping(service: service)),
+                    ],
                     gracefulShutdownSignals: [.sigterm, .sigint],
                     logger: logger
                 )
@@ -44,6 +52,39 @@ extension ServeCommand {
         return Logger(label: "tablecast")
     }
 
+    /// Descriptors beside those of connections: the database's files and what queries sort in, for each reader and the spare
+    /// ones, snapshots, event loops, the standard ones.
+    private var reservedDescriptors: Int { 192 + 4 * (16 + databaseConfiguration.limits.readers) }
+
+    /// Without them, connections that clients hold open would keep files from being opened.
+    private func requireDescriptors(limit: Int) throws {
+        let needed = serverConfiguration.maxOpenSockets + reservedDescriptors
+        guard needed > limit else { return }
+        throw CommandFailure(
+            .usage,
+            "--max-connections \(limits.maxConnections) needs \(needed) file descriptors, and this process may have \(limit)",
+            advice: "Raise the limit (ulimit -n, LimitNOFILE= of systemd), or lower --max-connections."
+        )
+    }
+
+    private func reloadableSources(
+        _ tokens: ReloadableAuthenticator?,
+        _ server: TablecastHTTPServer<RouterResponder<BasicRequestContext>>
+    ) -> [(name: String, reload: @Sendable () throws -> Void)] {
+        var sources: [(name: String, reload: @Sendable () throws -> Void)] = []
+        let access = access
+        if let tokens, access.tokens != nil {
+            sources.append(
+                (
+                    "tokens",
+                    { if let authenticator = try access.authenticator() { tokens.replace(with: authenticator) } }
+                )
+            )
+        }
+        if address.tlsCertificate != nil { sources.append(("certificate and key", { try server.reloadTLS() })) }
+        return sources
+    }
+
     private func makeService(_ authenticator: (any Authenticator)?, _ logger: Logger) throws -> TablecastService {
         var server = serverConfiguration
         server.authenticator = authenticator
@@ -58,18 +99,19 @@ extension ServeCommand {
         }
     }
 
-    private func makeApplication(_ service: TablecastService, _ logger: Logger) -> some ApplicationProtocol {
+    private func makeServer(
+        _ service: TablecastService,
+        _ logger: Logger
+    ) throws -> TablecastHTTPServer<RouterResponder<BasicRequestContext>> {
         let router = Router()
         // First, so that it hears last.
         router.add(middleware: UnknownPaths())
         router.addTablecast(service)
-        return Application(
-            router: router,
-            server: .tablecast(service.server),
-            configuration: .init(address: .hostname(address.host, port: address.port), serverName: nil),
-            onServerRunning: { channel in announce(port: channel.localAddress?.port ?? address.port) },
-            logger: logger
-        )
+        return try TablecastHTTPServer(responder: router.buildResponder(), server: service.server, logger: logger) {
+            port in
+            Descriptors.closeAllOnExec()
+            announce(port: port)
+        }
     }
 
     private func announce(port: Int) {

@@ -4,6 +4,9 @@ package import NIOCore
 ///
 /// The connection holds its session until ``closed(_:)``, which is the last call, and comes exactly once.
 package protocol WebSocketSession: AnyObject {
+    /// Whether it counts as one of the clients of the server, of which there is a limit. Asked once, before ``opened(_:)``.
+    var takesPlace: Bool { get }
+
     /// The connection is ready; messages may be sent from now on.
     func opened(_ connection: WebSocketHandler)
 
@@ -21,6 +24,7 @@ package protocol WebSocketSession: AnyObject {
 }
 
 extension WebSocketSession {
+    package var takesPlace: Bool { true }
     package func received(binary: ByteBuffer) {}
     package func drained() {}
 }

@@ -10,13 +10,12 @@ package enum UpgradeRequest {
     /// The decision, in the order in which the reasons help most: a wrong path before anything about the handshake.
     ///
     /// `isSecure` says that the request came over TLS, which is part of what "same origin" means; `isLoopback`
-    /// that it came to a loopback address; `openConnections` is how many the server has now.
+    /// that it came to a loopback address. Whether there is room for one more is not judged here: see ``ClientCount``.
     package static func decide(
         _ head: HTTPRequestHead,
         policy: UpgradePolicy,
         isSecure: Bool,
-        isLoopback: Bool,
-        openConnections: Int
+        isLoopback: Bool
     ) -> UpgradeDecision {
         do throws(UpgradeRefusal) {
             try checkPath(head, policy)
@@ -25,7 +24,6 @@ package enum UpgradeRequest {
             let check = OriginCheck(policy.origins, isSecure: isSecure, isLoopback: isLoopback)
             try check.check(head.headers)
             if policy.isForThisMachine { try check.checkHost(head.headers) }
-            try checkRoom(policy, openConnections)
             return .accept(acceptance(head, key, policy))
         } catch {
             return .refuse(error)
@@ -70,16 +68,6 @@ package enum UpgradeRequest {
             throw UpgradeRefusal(.badRequest, "The header 'Sec-WebSocket-Key' must be the Base64 form of 16 bytes.")
         }
         return key
-    }
-
-    private static func checkRoom(_ policy: UpgradePolicy, _ openConnections: Int) throws(UpgradeRefusal) {
-        guard openConnections < policy.maxConnections else {
-            throw UpgradeRefusal(
-                .serviceUnavailable,
-                "The limit of \(policy.maxConnections) connections is reached; try again later.",
-                headers: ["Retry-After": String(policy.retryAfterSeconds)]
-            )
-        }
     }
 
     private static func acceptance(

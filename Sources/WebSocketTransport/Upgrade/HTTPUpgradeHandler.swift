@@ -26,6 +26,8 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         /// A request for a WebSocket; what is missing is its end, or the responses to those before it.
         case asked(HTTPRequestHead, isComplete: Bool)
         case authorizing
+        /// A request that cannot be taken; what is missing is the responses to those before it.
+        case invalid(UpgradeRefusal, isComplete: Bool)
         /// The last response went out before its request was complete. What is left is read and dropped for a while: closed
         /// at once, the connection would be reset, and the response lost on its way (RFC 9112 section 9.6).
         case lingering
@@ -36,6 +38,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private let mount: WebSocketMount
     private let pipeline: HTTPUpgradePipeline
     private let others: Others?
+    private let connection: ClientConnection
     private var state = State.betweenRequests
     private var context: ChannelHandlerContext?
     private var hasInstalledOthers = false
@@ -43,6 +46,10 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var openResponses = 0
     /// NIO's decoder stops for good behind any request with `Upgrade`, so such a connection must end with its response.
     private var closesAfterResponses = false
+    /// HTTP/1.0 knows no chunks, and its connections end with the response: RFC 9112 sections 6.1 and 9.3.
+    private var speaksHTTP10 = false
+    /// The request under way is HEAD: its response has no body.
+    private var isHead = false
     private var holdsRead = false
     /// What is written from now on are frames: a session may send, or close, the moment that it is opened.
     private var hasSwitched = false
@@ -54,8 +61,9 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var response: ResponseStall
     var tickerIndex = -1
 
-    init(mount: WebSocketMount, pipeline: HTTPUpgradePipeline, others: Others?) {
+    init(mount: WebSocketMount, pipeline: HTTPUpgradePipeline, others: Others?, connection: ClientConnection) {
         self.mount = mount
+        self.connection = connection
         self.pipeline = pipeline
         self.others = others
         body = BodyPace(patience: mount.limits.bodyTimeout)
@@ -67,12 +75,16 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (unwrapInboundIn(data), state) {
         case (.head(let head), .betweenRequests):
-            begin(head, context, data)
+            begin(head, context)
         case (.end, .asked(let head, _)):
             state = .asked(head, isComplete: true)
+            connection.completed()
             decideWhenReady()
+        case (.end, .invalid(let refusal, _)):
+            state = .invalid(refusal, isComplete: true)
         case (.end, .passing):
             state = .betweenRequests
+            connection.completed()
             // The response can be complete before the request is.
             deadline = openResponses == 0 ? context.eventLoop.now + mount.limits.keepAliveTimeout : nil
             context.fireChannelRead(data)
@@ -90,14 +102,29 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext, _ data: NIOAny) {
+    private func begin(_ received: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        let head: HTTPRequestHead
+        isHead = received.method == .HEAD
+        do throws(UpgradeRefusal) {
+            head = try RequestCheck.checked(received)
+        } catch {
+            state = .invalid(error, isComplete: false)
+            decideWhenReady()
+            return
+        }
+        connection.began(head.headers)
         guard let others, !isForWebSocket(head) else {
             state = .asked(head, isComplete: false)
             return
         }
         deadline = nil
         openResponses += 1
-        if head.headers.contains(name: "Upgrade") { closesAfterResponses = true }
+        if head.version.minor == 0 { speaksHTTP10 = true }
+        if speaksHTTP10 || head.headers.contains(name: "Upgrade")
+            || HeaderTokens.contain("close", in: head.headers["Connection"])
+        {
+            closesAfterResponses = true
+        }
         if !hasInstalledOthers {
             hasInstalledOthers = true
             do {
@@ -112,7 +139,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         state = .passing
         body = BodyPace(patience: mount.limits.bodyTimeout)
         if openResponses == 1 { encourage(head, context) }
-        context.fireChannelRead(data)
+        context.fireChannelRead(wrapInboundOut(.head(head)))
     }
 
     /// Tells a client that waits for leave to send its body to go on: RFC 9110 section 10.1.1.
@@ -131,23 +158,24 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     // MARK: The decision
 
     private func decideWhenReady() {
-        guard case .asked(let head, isComplete: true) = state, openResponses == 0, let context else { return }
-        let before = mount.connections.enter()
+        guard openResponses == 0, let context else { return }
+        switch state {
+        case .invalid(let refusal, let isComplete): refuse(refusal, lingers: !isComplete)
+        case .asked(let head, isComplete: true): decide(head, context)
+        default: break
+        }
+    }
+
+    private func decide(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         let decision = UpgradeRequest.decide(
             head,
             policy: mount.policy,
             isSecure: pipeline.isSecure,
-            isLoopback: context.channel.localAddress?.isLoopback ?? false,
-            openConnections: before
+            isLoopback: context.channel.localAddress?.isLoopback ?? false
         )
         switch decision {
-        case .refuse(let refusal):
-            mount.connections.leave()
-            refuse(refusal)
-        case .accept(let acceptance):
-            let connections = mount.connections
-            context.channel.closeFuture.whenComplete { _ in connections.leave() }
-            authorize(head, acceptance, context)
+        case .refuse(let refusal): refuse(refusal)
+        case .accept(let acceptance): authorize(head, acceptance, context)
         }
     }
 
@@ -166,6 +194,8 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
+    /// Takes one of the places for clients last, when nothing else can refuse the connection any more: who is refused must
+    /// not keep another client out meanwhile.
     private func upgrade(
         _ head: HTTPRequestHead,
         _ acceptance: UpgradeAcceptance,
@@ -173,7 +203,13 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         _ context: ChannelHandlerContext
     ) {
         do throws(UpgradeRefusal) {
-            let session = try makeSession(head, context.channel)
+            let session = try makeSession(head, connection)
+            if session.takesPlace {
+                let clients = mount.clients
+                try clients.enter(mount.policy)
+                context.channel.closeFuture.whenComplete { _ in clients.leave() }
+                connection.becameClient()
+            }
             let webSocket = WebSocketHandler(
                 role: .server,
                 session: session,
@@ -215,8 +251,8 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         if holdsRead { webSocket.readAgain() }
     }
 
-    /// Answers with the refusal and ends the connection.
-    private func refuse(_ refusal: UpgradeRefusal) {
+    /// Answers with the refusal and ends the connection; lingers where more of the request is on its way.
+    private func refuse(_ refusal: UpgradeRefusal, lingers: Bool = false) {
         guard let context else { return }
         state = .done
         deadline = nil
@@ -227,9 +263,9 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         headers.replaceOrAdd(name: "Connection", value: "close")
         let head = HTTPResponseHead(version: .http1_1, status: refusal.status, headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        if !isHead { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
         context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
-            context.close(promise: nil)
+            if lingers { self.linger(context) } else { context.close(promise: nil) }
         }
     }
 
@@ -239,6 +275,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         guard !hasSwitched else { return context.write(data, promise: promise) }
         switch unwrapOutboundIn(data) {
         case .head(var head) where head.status.code >= 200:
+            if speaksHTTP10 { head.version = .http1_0 }
             if closesAfterResponses {
                 head.headers.replaceOrAdd(name: "Connection", value: "close")
             } else {
@@ -262,6 +299,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
         context.write(data, promise: promise)
         guard openResponses == 0 else { return }
+        connection.answered()
         if case .betweenRequests = state {
             deadline = context.eventLoop.now + mount.limits.keepAliveTimeout
         } else {
@@ -272,6 +310,10 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Ends the connection behind its last response.
     private func finish(_ context: ChannelHandlerContext) {
         guard case .passing = state else { return context.close(promise: nil) }
+        linger(context)
+    }
+
+    private func linger(_ context: ChannelHandlerContext) {
         state = .lingering
         deadline = context.eventLoop.now + mount.limits.lingerTimeout
         context.close(mode: .output).assumeIsolated().whenFailure { _ in context.close(promise: nil) }
@@ -312,6 +354,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func end() {
+        connection.ended()
         state = .done
         deadline = nil
         reportEnd()
@@ -337,11 +380,11 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case ChannelEvent.inputClosed = event, !hasInstalledOthers || isLingering {
-            context.close(promise: nil)
-        } else if event is ChannelShouldQuiesceEvent {
-            quiesce(context)
+        if case ChannelEvent.inputClosed = event {
+            connection.ended()
+            if !hasInstalledOthers || isLingering { context.close(promise: nil) }
         }
+        if event is ChannelShouldQuiesceEvent { quiesce(context) }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -363,7 +406,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         if hasInstalledOthers {
             context.fireErrorCaught(error)
         } else if error is HTTPParserError, case .betweenRequests = state {
-            refuse(UpgradeRefusal(.badRequest, "This is not an HTTP/1.1 request."))
+            refuse(UpgradeRefusal(.badRequest, "This is not an HTTP/1.1 request."), lingers: true)
         } else {
             context.close(promise: nil)
         }

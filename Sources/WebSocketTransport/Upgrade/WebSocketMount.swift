@@ -7,7 +7,8 @@ package import NIOHTTP1
 package struct WebSocketMount: Sendable {
     /// Makes what stands above a new connection, on its event loop; or refuses, for example with 401.
     package typealias MakeSession =
-        @Sendable (_ request: HTTPRequestHead, _ channel: any Channel) throws(UpgradeRefusal) -> any WebSocketSession
+        @Sendable (_ request: HTTPRequestHead, _ connection: ClientConnection) throws(UpgradeRefusal) ->
+        any WebSocketSession
 
     /// A decision that takes time, such as a look at a token elsewhere. The connection reads nothing meanwhile.
     package typealias Authorize = @Sendable (_ request: HTTPRequestHead) async -> Authorization
@@ -22,7 +23,10 @@ package struct WebSocketMount: Sendable {
     /// Decides, if given, in the place of ``makeSession``.
     package var authorize: Authorize?
     package var makeSession: MakeSession
-    package let connections = ConnectionCount()
+    /// The WebSockets, and what an application counts with them.
+    package let clients = ClientCount()
+    /// All connections, whatever becomes of them.
+    package let admission: ConnectionAdmission
     let resources: TransportResources
 
     /// - Parameter onQuiesce: called on an event loop, once for each connection, when the HTTP server that owns the
@@ -30,11 +34,13 @@ package struct WebSocketMount: Sendable {
     package init(
         policy: UpgradePolicy = UpgradePolicy(),
         limits: WebSocketLimits = WebSocketLimits(),
+        admission: ConnectionAdmission = ConnectionAdmission(maxPending: 256, maxUnknownPerAddress: 256),
         authorize: Authorize? = nil,
         onQuiesce: @escaping @Sendable () -> Void = {},
         makeSession: @escaping MakeSession
     ) {
         self.policy = policy
+        self.admission = admission
         self.authorize = authorize
         self.makeSession = makeSession
         resources = TransportResources(limits: limits, onQuiesce: onQuiesce)
@@ -45,8 +51,9 @@ package struct WebSocketMount: Sendable {
     ///
     /// `isSecure` says that a TLS handler stands in the pipeline already.
     package func configure(_ channel: any Channel, isSecure: Bool) throws {
+        guard let connection = admission.admit(channel) else { return channel.close(promise: nil) }
         let pipeline = try HTTPUpgradePipeline(channel: channel, isSecure: isSecure)
-        try pipeline.add(HTTPUpgradeHandler(mount: self, pipeline: pipeline, others: nil))
+        try pipeline.add(HTTPUpgradeHandler(mount: self, pipeline: pipeline, others: nil, connection: connection))
     }
 
     /// Sets up a connection that serves this WebSocket and, for every other request, whatever `others` adds to the end
@@ -62,14 +69,20 @@ package struct WebSocketMount: Sendable {
         isSecure: Bool,
         others: @escaping (any Channel) throws -> Others
     ) throws -> EventLoopFuture<FirstRequest<Others>> {
+        guard let connection = admission.admit(channel) else {
+            channel.close(promise: nil)
+            return channel.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
+        }
         let promise = channel.eventLoop.makePromise(of: FirstRequest<Others>.self)
         let pipeline = try HTTPUpgradePipeline(channel: channel, isSecure: isSecure)
         let otherRequests = HTTPUpgradeHandler.Others(
-            install: { promise.succeed(.http(try others($0))) },
+            install: { promise.succeed(.http(try others($0), connection)) },
             upgraded: { promise.succeed(.webSocket) },
             ended: { promise.fail(ChannelError.ioOnClosedChannel) }
         )
-        try pipeline.add(HTTPUpgradeHandler(mount: self, pipeline: pipeline, others: otherRequests))
+        try pipeline.add(
+            HTTPUpgradeHandler(mount: self, pipeline: pipeline, others: otherRequests, connection: connection)
+        )
         return promise.futureResult
     }
 }
@@ -80,5 +93,5 @@ package enum FirstRequest<Others: Sendable>: Sendable {
     case webSocket
     /// HTTP. A later request on the same connection can still become a WebSocket: then the handlers behind see the end
     /// of the input, and what they write or half-close afterwards has no effect.
-    case http(Others)
+    case http(Others, ClientConnection)
 }

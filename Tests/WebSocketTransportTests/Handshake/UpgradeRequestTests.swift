@@ -24,15 +24,13 @@ import Testing
         _ head: HTTPRequestHead,
         _ policy: UpgradePolicy = UpgradePolicy(),
         isSecure: Bool = false,
-        isLoopback: Bool = false,
-        openConnections: Int = 0
+        isLoopback: Bool = false
     ) -> (status: UInt, headers: HTTPHeaders) {
         let decision = UpgradeRequest.decide(
             head,
             policy: policy,
             isSecure: isSecure,
-            isLoopback: isLoopback,
-            openConnections: openConnections
+            isLoopback: isLoopback
         )
         switch decision {
         case .accept(let acceptance): return (101, acceptance.headers)
@@ -78,9 +76,13 @@ import Testing
     }
 
     @Test func `at the limit of connections it is 503 with a time to come back`() {
-        let answer = decide(head(), UpgradePolicy(maxConnections: 3, retryAfterSeconds: 7), openConnections: 3)
-        #expect(answer.status == 503 && answer.headers["Retry-After"] == ["7"])
-        #expect(decide(head(), UpgradePolicy(maxConnections: 3), openConnections: 2).status == 101)
+        let policy = UpgradePolicy(maxConnections: 3, retryAfterSeconds: 7)
+        let clients = ClientCount()
+        for _ in 0..<3 { #expect(throws: Never.self) { try clients.enter(policy) } }
+        let refusal = #expect(throws: UpgradeRefusal.self) { try clients.enter(policy) }
+        #expect(refusal?.status == .serviceUnavailable && refusal?.headers["Retry-After"] == ["7"])
+        clients.leave()
+        #expect(throws: Never.self) { try clients.enter(policy) }
     }
 
     @Test(

@@ -51,7 +51,7 @@ import WireProtocol
             let peer = try await RawPeer.connect(to: server.port, tls: tls)
             try await peer.send(RawPeer.handshake())
             #expect(try await log.nextClosed().code == 4408)
-            while server.mount.connections.value > 0 { await Task.yield() }
+            while server.mount.clients.value > 0 { await Task.yield() }
             await peer.close()
         }
     }
@@ -69,7 +69,7 @@ import WireProtocol
             _ = try await handler.fill(loop, with: chunk, bytes: 8 << 20)
             try await handler.on(loop) { $0.close(.tooSlow, reason: "the queue is full") }
             #expect(try await log.nextClosed().code == 4413)
-            while server.mount.connections.value > 0 { await Task.yield() }
+            while server.mount.clients.value > 0 { await Task.yield() }
             #expect(try await handler.on(loop) { $0.queuedBytes } == 0)
             await peer.close()
         }

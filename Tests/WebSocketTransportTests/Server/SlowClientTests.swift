@@ -28,7 +28,7 @@ import WireProtocol
             #expect(
                 try await log.nextClosed() == CloseStatus(initiator: .local, code: 4413, reason: "the queue is full")
             )
-            while server.mount.connections.value > 0 { await Task.yield() }
+            while server.mount.clients.value > 0 { await Task.yield() }
             #expect(try await handler.on(loop) { $0.queuedBytes } == 0)
             await peer.close()
         }

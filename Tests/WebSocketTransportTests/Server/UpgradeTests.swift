@@ -37,7 +37,7 @@ import WireProtocol
             var third: WebSocketConnection?
             // The server may see the end of the first a moment after its client.
             while third == nil { third = try? await server.connect() }
-            #expect(server.mount.connections.value == 2)
+            #expect(server.mount.clients.value == 2)
             await second.close()
             await third?.close()
         }
@@ -59,7 +59,7 @@ import WireProtocol
             await #expect(throws: refusal) {
                 try await WebSocketClient().connect(to: server.url("/ws?access_token=bad"))
             }
-            while server.mount.connections.value > 0 { await Task.yield() }
+            while server.mount.clients.value > 0 { await Task.yield() }
         }
     }
 

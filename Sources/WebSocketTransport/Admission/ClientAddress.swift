@@ -1,0 +1,105 @@
+package import NIOCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// An IP address without a port. An IPv4 address is the same in its own form and in the form that it has on an IPv6 socket.
+package struct ClientAddress: Sendable, Hashable, CustomStringConvertible {
+    /// As an IPv6 address, in host order; IPv4 as `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2).
+    let high: UInt64
+    let low: UInt64
+
+    private init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// Reads `192.0.2.1` or `2001:db8::1`; nil for anything else, a name included.
+    package init?(_ text: some StringProtocol) {
+        var bytes: (UInt64, UInt64) = (0, 0)
+        let found: ClientAddress? = withUnsafeMutableBytes(of: &bytes) { bytes in
+            if inet_pton(AF_INET, String(text), bytes.baseAddress) == 1 { return Self(v4: bytes) }
+            if inet_pton(AF_INET6, String(text), bytes.baseAddress) == 1 { return Self(v6: bytes) }
+            return nil
+        }
+        guard let found else { return nil }
+        self = found
+    }
+
+    /// Nil for what is no IP address, such as a socket in the file system.
+    package init?(_ address: SocketAddress) {
+        let found: ClientAddress? = address.withSockAddr { start, size in
+            let bytes = UnsafeRawBufferPointer(start: start, count: size)
+            // Behind the family and the port, and with IPv6 the flow.
+            return switch address {
+            case .v4: Self(v4: UnsafeRawBufferPointer(rebasing: bytes[4...]))
+            case .v6: Self(v6: UnsafeRawBufferPointer(rebasing: bytes[8...]))
+            case .unixDomainSocket: nil
+            }
+        }
+        guard let found else { return nil }
+        self = found
+    }
+
+    private init(v4 bytes: some Collection<UInt8>) {
+        self.init(high: 0, low: bytes.prefix(4).reduce(0xffff) { $0 << 8 | UInt64($1) })
+    }
+
+    private init(v6 bytes: some Collection<UInt8>) {
+        func word(_ bytes: some Collection<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
+        self.init(high: word(bytes.prefix(8)), low: word(bytes.dropFirst(8).prefix(8)))
+    }
+
+    var isIPv4: Bool { high == 0 && low >> 32 == 0xffff }
+
+    /// What one client has to itself: an IPv4 address, or the /64 network of an IPv6 address, within which it can choose any.
+    package var network: ClientAddress { isIPv4 ? self : ClientAddress(high: high, low: 0) }
+
+    fileprivate func masked(to bits: Int) -> ClientAddress {
+        let mask: (Int) -> UInt64 = { $0 <= 0 ? 0 : $0 >= 64 ? .max : ~(UInt64.max >> UInt64($0)) }
+        return ClientAddress(high: high & mask(bits), low: low & mask(bits - 64))
+    }
+
+    package var description: String {
+        if isIPv4 {
+            return stride(from: 24, through: 0, by: -8).map { String(low >> UInt64($0) & 0xff) }.joined(separator: ".")
+        }
+        return [high, low].flatMap { word in
+            stride(from: 48, through: 0, by: -16).map { String(word >> UInt64($0) & 0xffff, radix: 16) }
+        }.joined(separator: ":")
+    }
+}
+
+/// The addresses of a network, such as `10.0.0.0/8` or `2001:db8::/32`; a single address without the slash.
+///
+/// Source: [RFC 4632 section 3.1](https://www.rfc-editor.org/rfc/rfc4632#section-3.1).
+package struct AddressRange: Sendable, Hashable {
+    /// What ``init(_:)`` takes, for messages.
+    package static let expectation = "an IP address or a network such as 10.0.0.0/8 or 2001:db8::/32"
+
+    private let first: ClientAddress
+    /// Of the IPv6 form.
+    private let prefixBits: Int
+
+    /// Nil for anything but ``expectation``.
+    package init?(_ text: some StringProtocol) {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let address = parts.first.flatMap({ ClientAddress($0) }) else { return nil }
+        let width = address.isIPv4 ? 32 : 128
+        var bits = width
+        if parts.count == 2 {
+            guard parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(parts[1]), number <= width
+            else { return nil }
+            bits = number
+        }
+        prefixBits = bits + 128 - width
+        first = address.masked(to: prefixBits)
+    }
+
+    package func contains(_ address: ClientAddress) -> Bool { address.masked(to: prefixBits) == first }
+}

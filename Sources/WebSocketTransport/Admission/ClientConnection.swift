@@ -1,0 +1,98 @@
+import NIOHTTP1
+import Synchronization
+
+/// One connection as HTTP requests see it: whose it is, and whether it is still there. Thread-safe.
+package final class ClientConnection: Sendable {
+    /// The connection that the request being answered came on, in the task that answers it.
+    @TaskLocal package static var current: ClientConnection?
+
+    private struct State {
+        var address: ClientAddress?
+        var isKnown = false
+        var isRequestComplete = false
+        var isClient = false
+        var isEnded = false
+        var onEnd: (@Sendable () -> Void)?
+    }
+
+    private let id: ConnectionTable.ID
+    private let admission: ConnectionAdmission
+    private let peer: ClientAddress?
+    private let state: Mutex<State>
+
+    init(id: ConnectionTable.ID, admission: ConnectionAdmission, peer: ClientAddress?) {
+        self.id = id
+        self.admission = admission
+        self.peer = peer
+        state = Mutex(State(address: peer))
+    }
+
+    /// The client's address: of the request under way, where a trusted proxy says whose it is. Nil for a socket without one.
+    package var address: ClientAddress? { state.withLock { $0.address } }
+
+    // MARK: Requests
+
+    /// The head of a request has come.
+    func began(_ headers: HTTPHeaders) {
+        guard let peer, !admission.trustedProxies.isEmpty else { return }
+        let address = ForwardedClient.address(headers, peer: peer, trusted: admission.trustedProxies)
+        state.withLock { $0.address = address }
+        if address != peer { admission.move(id, to: address) }
+    }
+
+    /// All of the request has come.
+    func completed() { update { $0.isRequestComplete = true } }
+
+    /// The request under way has shown who sends it.
+    package func becameKnown() { update { $0.isKnown = true } }
+
+    /// Every request has been answered.
+    func answered() {
+        let isKnown = state.withLock { state in
+            state.isRequestComplete = false
+            state.isClient = false
+            return state.isKnown
+        }
+        if isKnown { admission.enter(.idle, id) }
+    }
+
+    /// It has become a WebSocket or an event stream.
+    package func becameClient() {
+        state.withLock { $0.isClient = true }
+        admission.enter(.client, id)
+    }
+
+    private func update(_ change: (inout State) -> Void) {
+        let isWorking = state.withLock { state in
+            change(&state)
+            return state.isKnown && state.isRequestComplete && !state.isClient
+        }
+        if isWorking { admission.enter(.working, id) }
+    }
+
+    // MARK: The end
+
+    /// Runs `operation`; calls `handler`, once, if the client goes away meanwhile, at once if it is gone already.
+    package func notifying<Result>(
+        onEnd handler: @escaping @Sendable () -> Void,
+        _ operation: () async throws -> Result
+    ) async rethrows -> Result {
+        let isEnded = state.withLock { state in
+            if !state.isEnded { state.onEnd = handler }
+            return state.isEnded
+        }
+        if isEnded { handler() }
+        defer { state.withLock { $0.onEnd = nil } }
+        return try await operation()
+    }
+
+    /// The client has closed its side of the connection, or the connection is gone.
+    func ended() {
+        let handler = state.withLock { state -> (@Sendable () -> Void)? in
+            state.isEnded = true
+            defer { state.onEnd = nil }
+            return state.onEnd
+        }
+        handler?()
+    }
+}

@@ -1,0 +1,130 @@
+/// Decides whose connection is closed when a server has as many as it may. A value without sockets and clocks.
+///
+/// A connection is *unknown* until a request on it has shown who sends it. Those go first: the oldest of the address that
+/// has the most, so that a flood from one address displaces itself, and a client that says who it is gets in.
+struct ConnectionTable {
+    typealias ID = UInt64
+
+    /// The bounds of ``ConnectionTable``.
+    struct Limits: Sendable, Hashable {
+        /// Connections that are no clients: unknown ones, and those of HTTP requests.
+        var maxPending: Int
+        /// Unknown ones of one address.
+        var maxUnknownPerAddress: Int
+    }
+
+    enum Phase: Hashable {
+        /// It has not shown yet who it is of.
+        case unknown
+        /// Its last request showed who it is of; the next has not come.
+        case idle
+        /// A request of somebody known is being answered.
+        case working
+        /// A WebSocket or an event stream, which are counted elsewhere.
+        case client
+    }
+
+    enum Admission: Hashable {
+        case admitted
+        /// Close the other one.
+        case evicting(ID)
+        /// All that are there are at work.
+        case refused
+    }
+
+    private struct Entry {
+        var address: ClientAddress?
+        var phase = Phase.unknown
+        /// Of when it came into its phase.
+        var order: UInt64
+    }
+
+    private let limits: Limits
+    private var entries: [ID: Entry] = [:]
+    private var unknown: [ClientAddress?: Int] = [:]
+    private var nextOrder: UInt64 = 0
+    /// Connections that are no clients.
+    private(set) var pendingCount = 0
+
+    init(limits: Limits) { self.limits = limits }
+
+    /// A new connection. Without an address, as from a trusted proxy, it is in no address's share.
+    mutating func admit(_ id: ID, from address: ClientAddress?) -> Admission {
+        var victim = victimOfShare(address)
+        if victim == nil, pendingCount >= limits.maxPending {
+            victim = oldestOfGreediest() ?? oldest { $0.phase == .idle }
+            guard victim != nil else { return .refused }
+        }
+        if let victim { remove(victim) }
+        insert(id, Entry(address: address, order: takeOrder()))
+        return victim.map { .evicting($0) } ?? .admitted
+    }
+
+    /// A proxy says which address the connection is of; returns the connection to close for it.
+    mutating func move(_ id: ID, to address: ClientAddress?) -> ID? {
+        guard let entry = entries[id], entry.address != address else { return nil }
+        let victim = entry.phase == .unknown ? victimOfShare(address) : nil
+        if let victim { remove(victim) }
+        change(id) { $0.address = address }
+        return victim
+    }
+
+    mutating func enter(_ phase: Phase, _ id: ID) {
+        guard let entry = entries[id], entry.phase != phase else { return }
+        let order = takeOrder()
+        change(id) { entry in
+            entry.phase = phase
+            entry.order = order
+        }
+    }
+
+    mutating func remove(_ id: ID) {
+        guard let entry = entries.removeValue(forKey: id) else { return }
+        count(entry, -1)
+    }
+
+    private mutating func insert(_ id: ID, _ entry: Entry) {
+        entries[id] = entry
+        count(entry, 1)
+    }
+
+    private mutating func change(_ id: ID, _ body: (inout Entry) -> Void) {
+        guard var entry = entries[id] else { return }
+        remove(id)
+        body(&entry)
+        insert(id, entry)
+    }
+
+    private mutating func count(_ entry: Entry, _ one: Int) {
+        if entry.phase != .client { pendingCount += one }
+        guard entry.phase == .unknown else { return }
+        let number = unknown[entry.address, default: 0] + one
+        unknown[entry.address] = number > 0 ? number : nil
+    }
+
+    private mutating func takeOrder() -> UInt64 {
+        nextOrder += 1
+        return nextOrder
+    }
+
+    // MARK: Whom to close
+
+    private func victimOfShare(_ address: ClientAddress?) -> ID? {
+        guard let address, unknown[address, default: 0] >= limits.maxUnknownPerAddress else { return nil }
+        return oldest { $0.phase == .unknown && $0.address == address }
+    }
+
+    private func oldestOfGreediest() -> ID? {
+        guard let most = unknown.values.max() else { return nil }
+        return oldest { $0.phase == .unknown && unknown[$0.address] == most }
+    }
+
+    /// A look at every connection: there are few, and this is only for when there are too many.
+    private func oldest(_ isCandidate: (Entry) -> Bool) -> ID? {
+        var found: (id: ID, order: UInt64)?
+        for (id, entry) in entries where isCandidate(entry) && entry.order < found?.order ?? .max {
+            found = (id, entry.order)
+        }
+        return found?.id
+    }
+}

@@ -1,0 +1,95 @@
+package import NIOHTTP1
+
+/// What RFC 9112 asks of every request before anybody looks at what it means. What two servers could read in two ways is
+/// refused, as it is how a request is smuggled past a proxy.
+package enum RequestCheck {
+    /// - Returns: the request, with a target in origin-form (RFC 9112 section 3.2.1).
+    /// - Throws: The refusal, after which the connection ends.
+    package static func checked(_ head: HTTPRequestHead) throws(UpgradeRefusal) -> HTTPRequestHead {
+        guard head.version.major == 1 else {
+            throw UpgradeRefusal(.httpVersionNotSupported, "This server speaks HTTP/1.1.")
+        }
+        try checkFraming(head)
+        var head = head
+        let host = try host(head)
+        try originForm(&head, host)
+        return head
+    }
+
+    /// Section 6.1: with both lengths, or with a coding that HTTP/1.0 does not know, the end of the body is a matter of opinion.
+    private static func checkFraming(_ head: HTTPRequestHead) throws(UpgradeRefusal) {
+        let lengths = head.headers["Content-Length"]
+        for length in lengths {
+            guard !length.isEmpty, length.utf8.allSatisfy({ (0x30...0x39).contains($0) }), UInt64(length) != nil else {
+                throw bad("The header 'Content-Length' must be a number of bytes.")
+            }
+        }
+        guard lengths.count <= 1 else { throw bad("The header 'Content-Length' must be there once.") }
+        guard head.headers.contains(name: "Transfer-Encoding") else { return }
+        guard lengths.isEmpty else { throw bad("A request has 'Transfer-Encoding' or 'Content-Length', not both.") }
+        guard head.version.minor >= 1 else { throw bad("HTTP/1.0 has no 'Transfer-Encoding'.") }
+        guard HeaderTokens.elements(head.headers["Transfer-Encoding"]).map({ $0.lowercased() }) == ["chunked"] else {
+            throw UpgradeRefusal(.notImplemented, "The header 'Transfer-Encoding' must be 'chunked' alone.")
+        }
+    }
+
+    /// Section 3.2: one `Host`, and a valid one; only HTTP/1.0 may leave it out.
+    private static func host(_ head: HTTPRequestHead) throws(UpgradeRefusal) -> String? {
+        let hosts = head.headers["Host"]
+        guard let host = hosts.first, hosts.count == 1 else {
+            if hosts.isEmpty, head.version.minor == 0 { return nil }
+            throw bad("A request has the header 'Host' once; this one has it \(hosts.count) times.")
+        }
+        guard isAuthority(HeaderTokens.trim(host[...])) else {
+            throw bad("The header 'Host' must be a host and, if need be, a port, such as localhost:3001.")
+        }
+        return host
+    }
+
+    /// The absolute-form (section 3.2.2) says the host itself, and `Host` means nothing beside it.
+    private static func originForm(_ head: inout HTTPRequestHead, _ host: String?) throws(UpgradeRefusal) {
+        guard head.method != .CONNECT else { throw UpgradeRefusal(.notImplemented, "This server is no proxy.") }
+        if head.uri.utf8.contains(UInt8(ascii: "#")) { throw bad("The target of a request has no fragment.") }
+        if head.uri.hasPrefix("/") || head.uri == "*" && head.method == .OPTIONS { return }
+        let target = head.uri
+        guard let separator = target.firstRange(of: "://"),
+            ["http", "https"].contains(target[..<separator.lowerBound].lowercased())
+        else { throw bad("The target of a request must be a path, or a whole http address.") }
+        let rest = target[separator.upperBound...]
+        let authority = rest.prefix { $0 != "/" && $0 != "?" }
+        guard isAuthority(authority) else { throw bad("The host in the target of this request is not valid.") }
+        let path = rest[authority.endIndex...]
+        head.uri = path.hasPrefix("/") ? String(path) : "/" + path
+        head.headers.replaceOrAdd(name: "Host", value: String(authority))
+    }
+
+    /// `uri-host [ ":" port ]` of RFC 3986 section 3.2, with no part empty.
+    private static func isAuthority(_ text: Substring) -> Bool {
+        let hostEnd: Substring.Index
+        if text.first == "[" {
+            guard let bracket = text.firstIndex(of: "]"),
+                ClientAddress(text[text.index(after: text.startIndex)..<bracket]) != nil
+            else { return false }
+            hostEnd = text.index(after: bracket)
+        } else {
+            hostEnd = text.firstIndex(of: ":") ?? text.endIndex
+            guard hostEnd > text.startIndex, text[..<hostEnd].utf8.allSatisfy(isNameByte) else { return false }
+        }
+        let port = text[hostEnd...]
+        guard !port.isEmpty else { return true }
+        let digits = port.dropFirst()
+        return port.first == ":" && digits.utf8.allSatisfy { (0x30...0x39).contains($0) } && UInt16(digits) != nil
+    }
+
+    /// `reg-name`, RFC 3986 section 3.2.2: what a name server would never have, such as spaces, is no host.
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"):
+            true
+        default: "-._~%!$&'()*+,;=".utf8.contains(byte)
+        }
+    }
+
+    private static func bad(_ reason: String) -> UpgradeRefusal { UpgradeRefusal(.badRequest, reason) }
+}

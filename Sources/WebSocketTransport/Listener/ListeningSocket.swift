@@ -1,0 +1,150 @@
+import NIOCore
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The descriptors of a thread that accepts: the socket, and a pipe that wakes it. No program that this process starts inherits
+/// them.
+final class ListeningSocket: Sendable {
+    let localAddress: SocketAddress
+    private let descriptor: CInt
+    private let wakeReader: CInt
+    private let wakeWriter: CInt
+    private let isClosed = Atomic(false)
+
+    /// Listens on the address.
+    ///
+    /// - Throws: `IOError`, as NIO's own bootstrap does.
+    init(_ address: SocketAddress, backlog: CInt) throws {
+        #if canImport(Glibc)
+            let kind = CInt(SOCK_STREAM.rawValue)
+        #else
+            let kind = SOCK_STREAM
+        #endif
+        let descriptor = try Self.check(socket(CInt(address.protocol.rawValue), kind, 0), "socket")
+        do {
+            try Self.prepare(descriptor)
+            var one: CInt = 1
+            try Self.check(
+                setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<CInt>.size)),
+                "setsockopt"
+            )
+            try Self.check(address.withSockAddr { bind(descriptor, $0, socklen_t($1)) }, "bind")
+            try Self.check(listen(descriptor, backlog), "listen")
+            localAddress = try Self.localAddress(of: descriptor, like: address)
+            var ends: [CInt] = [-1, -1]
+            try Self.check(pipe(&ends), "pipe")
+            for end in ends { try Self.prepare(end) }
+            (wakeReader, wakeWriter) = (ends[0], ends[1])
+        } catch {
+            Self.close(descriptor)
+            throw error
+        }
+        self.descriptor = descriptor
+    }
+
+    deinit {
+        close()
+        Self.close(wakeReader)
+        Self.close(wakeWriter)
+    }
+
+    /// Frees the address: the last call of the thread that accepts. ``wake()`` still does no harm.
+    func close() {
+        if !isClosed.exchange(true, ordering: .relaxed) { Self.close(descriptor) }
+    }
+
+    /// Takes the next connection from the queue; does not block.
+    ///
+    /// - Returns: its descriptor, which is the caller's to close, or else the error's number.
+    func accept() -> Result<CInt, ErrorNumber> {
+        while true {
+            let accepted = Self.accept(descriptor)
+            if accepted >= 0 {
+                // If that fails, it is inherited and no more.
+                _ = fcntl(accepted, F_SETFD, FD_CLOEXEC)
+                return .success(accepted)
+            }
+            if errno != EINTR { return .failure(ErrorNumber(code: errno)) }
+        }
+    }
+
+    struct ErrorNumber: Error { var code: CInt }
+
+    /// Sleeps until a connection waits, unless `awaitsConnections` is false, or ``wake()`` is called, or the time is over.
+    func wait(awaitsConnections: Bool, _ limit: Duration?) {
+        var awaited = [pollfd(fd: wakeReader, events: Int16(POLLIN), revents: 0)]
+        if awaitsConnections { awaited.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)) }
+        let milliseconds = limit.map {
+            CInt(clamping: $0 / .milliseconds(1) > 60_000 ? 60_000 : Int64($0 / .milliseconds(1)))
+        }
+        // An error, such as EINTR, is a wake-up too soon, which every caller copes with.
+        _ = poll(&awaited, nfds_t(awaited.count), milliseconds ?? -1)
+        var bytes: (UInt64, UInt64) = (0, 0)
+        while withUnsafeMutableBytes(of: &bytes, { read(wakeReader, $0.baseAddress, $0.count) }) > 0 {}
+    }
+
+    /// Ends ``wait(awaitsConnections:_:)``. From any thread.
+    func wake() {
+        var byte: UInt8 = 1
+        // A full pipe wakes it too.
+        _ = write(wakeWriter, &byte, 1)
+    }
+
+    private static func close(_ descriptor: CInt) {
+        #if canImport(Glibc)
+            _ = Glibc.close(descriptor)
+        #elseif canImport(Musl)
+            _ = Musl.close(descriptor)
+        #else
+            _ = Darwin.close(descriptor)
+        #endif
+    }
+
+    private static func accept(_ descriptor: CInt) -> CInt {
+        #if canImport(Glibc)
+            Glibc.accept(descriptor, nil, nil)
+        #elseif canImport(Musl)
+            Musl.accept(descriptor, nil, nil)
+        #else
+            Darwin.accept(descriptor, nil, nil)
+        #endif
+    }
+
+    /// Not blocking, and not inherited.
+    private static func prepare(_ descriptor: CInt) throws {
+        try check(fcntl(descriptor, F_SETFD, FD_CLOEXEC), "fcntl")
+        try check(fcntl(descriptor, F_SETFL, O_NONBLOCK), "fcntl")
+    }
+
+    private static func localAddress(of descriptor: CInt, like address: SocketAddress) throws -> SocketAddress {
+        var storage = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        try check(
+            withUnsafeMutableBytes(of: &storage) { bytes in
+                guard let address = bytes.baseAddress else { return -1 }
+                return getsockname(descriptor, address.assumingMemoryBound(to: sockaddr.self), &size)
+            },
+            "getsockname"
+        )
+        let port = withUnsafeBytes(of: storage) { bytes in
+            // Both families have it at the same place.
+            UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
+        }
+        var local = address
+        local.port = Int(port)
+        return local
+    }
+
+    @discardableResult
+    private static func check(_ result: CInt, _ function: StaticString) throws -> CInt {
+        guard result >= 0 else { throw IOError(errnoCode: errno, reason: "\(function)") }
+        return result
+    }
+}
