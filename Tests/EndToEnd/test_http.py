@@ -199,7 +199,7 @@ def exchange(server, request, rest=b""):
 
 def test_a_body_is_asked_for_when_a_client_waits_with_it(server):
     body = json.dumps({"sql": "SELECT 42 AS answer"}).encode()
-    head = f"POST /query HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    head = f"POST /query HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n"
     answer = exchange(server, head.encode(), body)
     assert answer.startswith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n") and '"answer":42' in answer
 
