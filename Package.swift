@@ -45,6 +45,11 @@ let package = Package(
             dependencies: ["SQLiteConnection", "ChangeCapture"],
             swiftSettings: swiftSettings
         ),
+        .target(
+            name: "LiveQueries",
+            dependencies: ["SQLiteConnection", "ChangeCapture"],
+            swiftSettings: swiftSettings
+        ),
 
         // The wire: messages, fan-out, WebSocket. Knows no SQLite.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
@@ -113,6 +118,20 @@ let package = Package(
             path: "Tests/CaptureOracle",
             swiftSettings: swiftSettings
         ),
+        // Random queries and transactions, and a replica that is kept by deltas alone: for the tests and the program below.
+        .target(
+            name: "LiveOracleSupport",
+            dependencies: ["ChangeCapture", "LiveQueries", "RandomSupport", "SQLiteConnection"],
+            path: "Tests/LiveOracleSupport",
+            swiftSettings: swiftSettings
+        ),
+        // `swift run -c release LiveOracle SEED COMMITS`.
+        .executableTarget(
+            name: "LiveOracle",
+            dependencies: ["LiveOracleSupport"],
+            path: "Tests/LiveOracle",
+            swiftSettings: swiftSettings
+        ),
         // Hooks in C that keep nothing: what SQLite itself leaves to the capture.
         .target(name: "PreUpdateFloor", dependencies: ["CSQLite"], path: "Tests/PreUpdateFloor"),
         // `swift run -c release CaptureCost`: what capture costs next to the same statements without it.
@@ -145,6 +164,11 @@ let package = Package(
         .testTarget(
             name: "QueryServiceTests",
             dependencies: ["QueryService", "ChangeCapture", "RandomSupport", "SQLiteConnection"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "LiveQueriesTests",
+            dependencies: ["LiveQueries", "ChangeCapture", "LiveOracleSupport", "RandomSupport", "SQLiteConnection"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -213,8 +237,9 @@ let package = Package(
 // none needs Hummingbird, which takes most of a first build.
 let halves: [String: Set<String>] = [
     "sqlite": [
-        "CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService", "RandomSupport", "OracleSupport",
-        "CaptureOracle", "CaptureCost", "PreUpdateFloor", "ForeignWriter", "WatchProbe",
+        "CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService", "LiveQueries", "RandomSupport", "OracleSupport",
+        "LiveOracleSupport", "LiveOracle", "CaptureOracle", "CaptureCost", "PreUpdateFloor", "ForeignWriter",
+        "WatchProbe",
     ],
     "wire": [
         "RandomSupport", "CPrefetch", "CZlib", "WireProtocol", "Broadcast", "WebSocketTransport", "EchoServer",

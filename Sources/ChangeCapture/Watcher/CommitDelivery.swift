@@ -5,10 +5,13 @@ import SQLiteConnection
 final class CommitDelivery: Sendable {
     /// Work that another thread wants done at exactly the position reached.
     typealias Job = @Sendable (_ cursor: Result<SnapshotCursor, WatchError>) -> Void
+    /// The same for work that needs no SQL: passes the state reached, nil without a write-ahead log.
+    typealias MarkJob = @Sendable (_ mark: Result<CommitMark?, WatchError>) -> Void
 
     private struct Control {
         var isStopped = false
         var jobs: [Job] = []
+        var markJobs: [MarkJob] = []
         var reads: [ReadRequest] = []
         var level = CaptureLevel.values
     }
@@ -52,6 +55,17 @@ final class CommitDelivery: Sendable {
         return isAccepted
     }
 
+    /// Has `job` run on the watcher's thread between two transactions. False when the watcher has stopped.
+    func enqueue(mark job: @escaping MarkJob) -> Bool {
+        let isAccepted = control.update { control in
+            if control.isStopped { return false }
+            control.markJobs.append(job)
+            return true
+        }
+        if isAccepted { wake.signal() }
+        return isAccepted
+    }
+
     /// Has a request answered by the watcher's thread. False when the watcher has stopped.
     func enqueue(_ request: ReadRequest) -> Bool {
         let isAccepted = control.update { control in
@@ -73,12 +87,14 @@ final class CommitDelivery: Sendable {
     func send(_ event: DatabaseEvent) { sink.receive(event) }
 
     func runJobs(at position: some PageReader) {
+        for job in takeMarkJobs() { job(.success((position as? SnapshotReader).map(CommitMark.init))) }
         guard let jobs = takeJobs() else { return }
         let cursor = WatchError.result { () throws(SQLiteError) in try SnapshotCursor(position) }
         for job in jobs { job(cursor) }
     }
 
     func refuseJobs(_ error: WatchError) {
+        for job in takeMarkJobs() { job(.failure(error)) }
         for job in takeJobs() ?? [] { job(.failure(error)) }
         for request in takeReads() { request.answer(.failure(error)) }
     }
@@ -94,6 +110,14 @@ final class CommitDelivery: Sendable {
     /// Keeps requests for later, whether the watcher has been stopped or not: somebody answers them.
     func putBack(_ requests: [ReadRequest]) {
         if !requests.isEmpty { control.update { $0.reads = requests + $0.reads } }
+    }
+
+    private func takeMarkJobs() -> [MarkJob] {
+        control.withLock { control in
+            if control.markJobs.isEmpty { return [] }
+            defer { control.markJobs = [] }
+            return control.markJobs
+        }
     }
 
     private func takeJobs() -> [Job]? {
@@ -117,7 +141,8 @@ final class CommitDelivery: Sendable {
         if token == nil, changes.isEmpty { return }
         var changes = changes
         changes.origin = token == nil ? .external : .service
-        let transaction = CapturedTransaction(changes: changes, token: token)
+        var transaction = CapturedTransaction(changes: changes, token: token)
+        transaction.mark = (position as? SnapshotReader).map(CommitMark.init)
         if let sink = sink as? any SnapshotSink, let cursor = try? SnapshotCursor(position) {
             sink.receive(transaction, at: cursor)
         } else {

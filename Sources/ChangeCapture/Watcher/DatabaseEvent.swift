@@ -18,6 +18,8 @@ public struct CapturedTransaction: Sendable {
     public var changes: ChangeSet
     /// What the service's own writer gave to find its commit by; nil for everybody else's.
     public var token: UInt64?
+    /// The state of the file after it; nil without a write-ahead log.
+    package var mark: CommitMark?
 
     public init(changes: ChangeSet, token: UInt64? = nil) {
         self.changes = changes

@@ -87,6 +87,20 @@ package final class DatabaseWatcher: Sendable {
         return try result.get()
     }
 
+    /// As the asynchronous form, for a thread of its own.
+    ///
+    /// - Parameter answer: called once, on the watcher's thread at the moment that the transaction's state was delivered, or on
+    ///   this one when the watcher has stopped. It must not block.
+    package func beginRead(_ answer: @escaping @Sendable (Result<ReadTransaction, WatchError>) -> Void) {
+        if !delivery.enqueue(ReadRequest(answer: answer)) { answer(.failure(.stopped)) }
+    }
+
+    /// Passes the state that the last delivered transaction left, on the watcher's thread between two transactions: nil where
+    /// there is no write-ahead log. `answer` must not block.
+    package func currentMark(_ answer: @escaping @Sendable (Result<CommitMark?, WatchError>) -> Void) {
+        if !delivery.enqueue(mark: answer) { answer(.failure(.stopped)) }
+    }
+
     /// Runs `body` on the watcher's thread between two transactions, with a connection that shows the database exactly as of
     /// the last one delivered. Nothing is captured meanwhile, and nothing is lost.
     package func read<Value: Sendable>(

@@ -1,6 +1,8 @@
 /// A database in WAL mode as of one commit, for decoding.
 struct SnapshotReader: PageReader {
     let store: PageStore
+    /// The generation of the log that ``lastFrame`` counts in.
+    let salt: WALSalt
     /// The last frame of the commit.
     let lastFrame: UInt32
     let pageCount: UInt32

@@ -46,7 +46,12 @@ final class WALSession: WatchSession {
             while store.nextFrame <= captured.maxFrame { _ = try store.indexNextFrame(salt: captured.salt) }
         }
         let pageCount = captured.maxFrame > 0 ? captured.pageCount : try store.filePageCount()
-        position = SnapshotReader(store: store, lastFrame: captured.maxFrame, pageCount: pageCount)
+        position = SnapshotReader(
+            store: store,
+            salt: captured.salt,
+            lastFrame: captured.maxFrame,
+            pageCount: pageCount
+        )
         capture = try CommitCapture(position, limits: limits)
         checkpointer = try Checkpointer(path: path)
         probe = LockProbe(databasePath: file.path)
@@ -163,7 +168,7 @@ final class WALSession: WatchSession {
             // The log was restarted, at most once since the last pin, and only after every frame that is captured had
             // been copied into the database file, which nobody could write since.
             store.forgetFrames(next: 1)
-            position = SnapshotReader(store: store, lastFrame: 0, pageCount: position.pageCount)
+            position = SnapshotReader(store: store, salt: header.salt, lastFrame: 0, pageCount: position.pageCount)
             // A writer that restarts the log publishes it empty, ahead of its commit, and a read may have begun then.
             reads.delivered(salt: header.salt, lastFrame: 0)
         } else if header.maxFrame < captured.maxFrame {
@@ -180,6 +185,7 @@ final class WALSession: WatchSession {
             guard frame.isCommit else { continue }
             let after = SnapshotReader(
                 store: store,
+                salt: header.salt,
                 lastFrame: store.nextFrame - 1,
                 pageCount: frame.pageCountAfterCommit
             )

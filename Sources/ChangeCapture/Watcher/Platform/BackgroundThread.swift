@@ -5,13 +5,13 @@
 #endif
 
 /// A thread of our own, for work that blocks and so must not run on Swift's cooperative pool.
-final class BackgroundThread: Sendable {
+package final class BackgroundThread: Sendable {
     private static let stackByteCount = 4 << 20
 
     private let handle: Joinable
 
     /// Starts at once. Fails only when the system has no thread to give.
-    init(name: String, _ body: @escaping @Sendable () -> Void) throws(WatchError) {
+    package init(name: String, _ body: @escaping @Sendable () -> Void) throws(WatchError) {
         let context = Unmanaged.passRetained(Start(name: name, body: body)).toOpaque()
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
@@ -33,7 +33,7 @@ final class BackgroundThread: Sendable {
     }
 
     /// Waits until the body has returned. Must be called exactly once, from another thread.
-    func join() { pthread_join(handle.thread, nil) }
+    package func join() { pthread_join(handle.thread, nil) }
 
     /// On Darwin a thread is a pointer, which Swift does not know to be safe to pass on.
     private struct Joinable: @unchecked Sendable {

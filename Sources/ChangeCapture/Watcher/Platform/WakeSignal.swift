@@ -40,7 +40,7 @@ final class WakeSignal: Sendable {
 }
 
 /// Sleeps for a short time, not to be woken.
-func nap(_ duration: Duration) {
+package func nap(_ duration: Duration) {
     let (seconds, attoseconds) = duration.components
     var time = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
     nanosleep(&time, nil)

@@ -1,0 +1,172 @@
+package import SQLiteConnection
+
+/// SQL on the state before and after a commit, for a thread that follows the watcher at its own pace.
+///
+/// It has its own pins: a commit that the watcher has gone past stays readable here for as long as ``pinAge`` grows. Two
+/// connections take turns, so that the one that showed the state after a commit shows the state before the next one, with its
+/// cache still warm.
+///
+/// One thread at a time. Works as ``WALSession`` does; see the article "Commits of other processes".
+package final class CommitViews {
+    private let file: DatabaseFile
+    private let pins: SnapshotPins
+    private let store: PageStore
+    private var cursors: (SnapshotCursor, SnapshotCursor)
+    /// What the first and the second cursor show.
+    private var shown: (CommitMark?, CommitMark?) = (nil, nil)
+    /// Which cursor shows the state after the commit.
+    package private(set) var isFirstAfter = false
+
+    private var pin: SnapshotPins.Pin
+    /// A newer pin, which replaces ``pin`` once ``mark`` has come to it.
+    private var nextPin: SnapshotPins.Pin?
+    private var pinnedAt = ContinuousClock.now
+    private var repin = RepinPolicy()
+
+    /// The commit that was reached last, and the one before it.
+    package private(set) var mark: CommitMark
+    private var previous: CommitMark
+
+    /// Opens the file and pins its newest commit. Follow it with ``begin(at:)``.
+    package init(path: String, limits: WatcherLimits) throws(WatchError) {
+        let opened = try WatchError.wrap { () throws(SQLiteError) in
+            let file = try DatabaseFile(path: path, mode: .readWrite, busyTimeout: limits.busyTimeout)
+            return (file, try file.walIndex())
+        }
+        file = opened.0
+        guard let index = opened.1 else {
+            file.close()
+            throw .discontinuity("there is no wal-index")
+        }
+        do {
+            pins = try SnapshotPins(path: path, file: file, index: index, limits: limits)
+            store = try PageStore(file: file, maxCacheBytes: limits.maxPageCacheBytes)
+            pin = try pins.pinNext()
+            pins.advance()
+            let reader = SnapshotReader(store: store, salt: pin.header.salt, lastFrame: 0, pageCount: 1)
+            cursors = try WatchError.wrap { () throws(SQLiteError) in
+                (try SnapshotCursor(reader), try SnapshotCursor(reader))
+            }
+        } catch {
+            file.close()
+            throw error
+        }
+        mark = CommitMark(salt: pin.header.salt, lastFrame: pin.header.maxFrame, pageCount: pin.header.pageCount)
+        previous = mark
+    }
+
+    /// Releases everything; the connections must not be used any more, and no statement of theirs may be kept.
+    package func close() {
+        pins.close()
+        file.close()
+    }
+
+    /// Both connections, to be configured once.
+    package var connections: [Connection] { [cursors.0.connection, cursors.1.connection] }
+
+    /// Starts from the watcher's own position. False while the watcher has not come to what is pinned here: ask again with a
+    /// later mark, after ``renewPin()`` where the log has begun again meanwhile.
+    package func begin(at mark: CommitMark) throws(WatchError) -> Bool {
+        guard mark.includes(pin.header) else { return false }
+        store.forgetFrames(next: 1)
+        if pin.isDatabaseComplete { store.forgetFrames(next: pin.header.maxFrame + 1) }
+        try index(upTo: mark)
+        self.mark = mark
+        previous = mark
+        return true
+    }
+
+    /// Goes on to a later commit of the watcher's; ``before`` is then the one that was reached until now.
+    ///
+    /// - Throws: when its frames cannot be read: continuity is lost.
+    package func advance(to next: CommitMark) throws(WatchError) {
+        previous = mark
+        if next.salt != mark.salt {
+            // The log began again, after every frame that was reached had been copied into the database file; the pin keeps
+            // the file as it is.
+            store.forgetFrames(next: 1)
+            previous = CommitMark(salt: next.salt, lastFrame: 0, pageCount: mark.pageCount)
+        }
+        try index(upTo: next)
+        mark = next
+        isFirstAfter.toggle()
+        takeOverNextPin()
+    }
+
+    /// SQL as of the state that ``advance(to:)`` left.
+    package var before: Connection { connection(isFirstAfter ? 1 : 0, at: previous) }
+
+    /// SQL as of the state reached.
+    package var after: Connection { connection(isFirstAfter ? 0 : 1, at: mark) }
+
+    // MARK: The pin
+
+    /// How long the state that is pinned has been: the log cannot start from its beginning meanwhile.
+    package var pinAge: Duration { .now - pinnedAt }
+
+    /// How many frames the log has grown by since.
+    package var pinnedFrameCount: Int {
+        mark.salt == pin.header.salt
+            ? Int(mark.lastFrame) - Int(min(mark.lastFrame, pin.header.maxFrame)) : Int(mark.lastFrame)
+    }
+
+    /// Pins the newest commit; the pin before is released once ``advance(to:)`` has come to it.
+    package func renewPin() throws(WatchError) {
+        guard nextPin == nil else { return }
+        nextPin = try pins.pinNext()
+        takeOverNextPin()
+    }
+
+    /// Whether a newer pin waits for ``advance(to:)``.
+    package var isPinPending: Bool { nextPin != nil }
+
+    /// Starts again with the newest commit, where ``begin(at:)`` has not succeeded.
+    package func restartPin() throws(WatchError) {
+        if nextPin != nil { pins.abandonNext() }
+        nextPin = nil
+        pin = try pins.pinNext()
+        pins.advance()
+        pinnedAt = .now
+        mark = CommitMark(salt: pin.header.salt, lastFrame: pin.header.maxFrame, pageCount: pin.header.pageCount)
+    }
+
+    /// Moves the pin to the lock that lets writers restart the log, once everything is copied.
+    package func rest() throws(WatchError) {
+        guard nextPin == nil, let header = pins.header() else { return }
+        let status = LogStatus(
+            frameCount: header.maxFrame,
+            backfilledFrameCount: pins.backfilledFrameCount,
+            isPinnedToDatabaseOnly: pin.isDatabaseOnly && pin.header.isSameCommit(as: header)
+        )
+        if repin.shouldRepin(status, at: .now) { try renewPin() }
+    }
+
+    private func takeOverNextPin() {
+        guard let next = nextPin, mark.includes(next.header) else { return }
+        pins.advance()
+        pin = next
+        nextPin = nil
+        pinnedAt = .now
+        if next.isDatabaseComplete, mark.lastFrame == next.header.maxFrame {
+            // The log may be written from its beginning now: no frame of it must be read any more.
+            store.forgetFrames(next: next.header.maxFrame + 1)
+        }
+    }
+
+    // MARK: Pages
+
+    private func index(upTo mark: CommitMark) throws(WatchError) {
+        while store.nextFrame <= mark.lastFrame { _ = try store.indexNextFrame(salt: mark.salt) }
+    }
+
+    private func connection(_ number: Int, at mark: CommitMark) -> Connection {
+        let cursor = number == 0 ? cursors.0 : cursors.1
+        if (number == 0 ? shown.0 : shown.1) != mark {
+            cursor.move(
+                to: SnapshotReader(store: store, salt: mark.salt, lastFrame: mark.lastFrame, pageCount: mark.pageCount)
+            )
+            if number == 0 { shown.0 = mark } else { shown.1 = mark }
+        }
+        return cursor.connection
+    }
+}

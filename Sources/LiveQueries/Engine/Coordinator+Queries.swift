@@ -1,0 +1,345 @@
+import ChangeCapture
+import SQLiteConnection
+
+// The life of queries: how they begin, begin again and end.
+extension Coordinator {
+    // MARK: Subscribing
+
+    func subscribe(_ subscriber: LiveSubscriberID, _ client: UInt64, _ request: LiveQueryRequest) {
+        guard countByClient[client, default: 0] < limits.maxQueriesPerClient else {
+            let reason = "a client may follow \(limits.maxQueriesPerClient) queries"
+            sink.receive(.refused(subscriber, LiveRefusal(.limit, reason)))
+            return
+        }
+        begin()
+        let identity = LiveQuery.Identity(request)
+        if let id = byIdentity[identity], let query = queries[id] {
+            add(subscriber, client, request, to: query)
+            return
+        }
+        if let waiting = compiling[identity] {
+            compiling[identity] = waiting + [(subscriber, client: client, request)]
+            return
+        }
+        guard queries.count + compiling.count < limits.maxQueries else {
+            let reason = "there are \(limits.maxQueries) live queries, as many as there may be"
+            sink.receive(.refused(subscriber, LiveRefusal(.limit, reason)))
+            return
+        }
+        compiling[identity] = [(subscriber, client: client, request)]
+        reader.add(.compile(subscriber, client: client, request))
+    }
+
+    func compiled(
+        _ subscriber: LiveSubscriberID,
+        _ client: UInt64,
+        _ request: LiveQueryRequest,
+        _ result: Result<LivePlan, LiveRefusal>
+    ) {
+        let identity = LiveQuery.Identity(request)
+        let waiting = (compiling.removeValue(forKey: identity) ?? []).filter { gone.remove($0.0) == nil }
+        switch result {
+        case .failure(let refusal):
+            for (subscriber, _, _) in waiting { sink.receive(.refused(subscriber, refusal)) }
+        case .success(let plan):
+            guard let position, !waiting.isEmpty else { return }
+            let query = LiveQuery(id: makeID(), request: request, plan: plan, sequence: position.sequence)
+            queries[query.id] = query
+            byIdentity[identity] = query.id
+            byTable = nil
+            adjust(query)
+            for (subscriber, client, request) in waiting { add(subscriber, client, request, to: query) }
+        }
+    }
+
+    /// Makes a query run as a whole where it cannot be evaluated by changed rows, whatever its SQL allows.
+    private func adjust(_ query: LiveQuery) {
+        query.evaluator = nil
+        guard query.plan.isIncremental else { return }
+        if let reason = query.forcedRerun {
+            query.plan = query.plan.asRerun(reason)
+        } else if views == nil {
+            query.plan = query.plan.asRerun("the database has no write-ahead log")
+        }
+    }
+
+    private func add(
+        _ subscriber: LiveSubscriberID,
+        _ client: UInt64,
+        _ request: LiveQueryRequest,
+        to query: LiveQuery
+    ) {
+        subscribers[subscriber] = (query.id, client)
+        countByClient[client, default: 0] += 1
+        query.idleSince = nil
+        query.waiting.append(LiveQuery.Waiting(subscriber: subscriber, since: request.since))
+        serveWaiting(query)
+    }
+
+    /// Gives the subscribers that wait what there is: the deltas that they missed, or the rows.
+    private func serveWaiting(_ query: LiveQuery) {
+        guard query.phase == .live, let position else {
+            if query.phase == .loading { readSnapshot(query) }
+            return
+        }
+        let waiting = query.waiting
+        query.waiting = []
+        for entry in waiting {
+            if let since = entry.since, since.epoch == position.epoch, since.sequence <= position.sequence,
+                let missed = query.log.since(since.sequence)
+            {
+                sink.receive(.started(entry.subscriber, query.description, position: since, recovered: true))
+                for delta in missed { sink.receive(.missed(entry.subscriber, query.id, delta)) }
+                join(entry.subscriber, query)
+            } else if let rows = query.keptRows {
+                let sequence = query.plan.kind == .rerun ? query.rowsSequence : position.sequence
+                let position = LivePosition(epoch: position.epoch, sequence: sequence)
+                start(entry, query, rows, at: position)
+                join(entry.subscriber, query)
+            } else {
+                query.waiting.append(entry)
+            }
+        }
+        if !query.waiting.isEmpty { readSnapshot(query) }
+    }
+
+    private func start(_ entry: LiveQuery.Waiting, _ query: LiveQuery, _ rows: LiveRows, at position: LivePosition) {
+        let recovered: Bool? = entry.since == nil ? nil : false
+        sink.receive(.started(entry.subscriber, query.description, position: position, recovered: recovered))
+        sink.receive(.snapshot(entry.subscriber, query.description, rows: rows, position: position))
+        statistics.snapshots += 1
+    }
+
+    private func join(_ subscriber: LiveSubscriberID, _ query: LiveQuery) {
+        query.joined.insert(subscriber)
+        sink.receive(.joined(subscriber, query.id))
+    }
+
+    private func readSnapshot(_ query: LiveQuery) {
+        guard !query.isSnapshotUnderWay else { return }
+        query.isSnapshotUnderWay = true
+        unbegunSnapshots += 1
+        reader.add(.snapshot(query.run))
+    }
+
+    // MARK: Rows that were read
+
+    func snapshotRead(_ query: LiveQuery, _ seen: LivePosition, _ result: Result<LiveRows, LiveRefusal>) {
+        query.isSnapshotUnderWay = false
+        barriers.remove(seen.sequence)
+        guard let position else { return }
+        guard seen.epoch == position.epoch else { return readSnapshot(query) }
+        let read: LiveRows
+        switch result {
+        case .failure(let refusal): return end(query, refusal)
+        case .success(let rows): read = rows
+        }
+        let wasLoading = query.phase == .loading
+        var rows = read
+        switch query.plan.kind {
+        case .rows:
+            // A snapshot that a coalesced step has gone past cannot be joined to it.
+            guard let missed = query.log.since(seen.sequence), missed.first.map({ $0.from >= seen.sequence }) ?? true
+            else {
+                return readSnapshot(query)
+            }
+            query.phase = .live
+            serve(query, rows, at: seen, missed: Array(missed), wasLoading)
+            return
+        case .groups:
+            guard let core = query.plan.core else { return }
+            rows = query.takeGroups(read, count: query.plan.columns.count, collations: core.groups.map(\.collation))
+            let touched = query.touched.filter { $0.sequence > seen.sequence }
+            query.touched = []
+            query.log = DeltaLog(start: seen.sequence)
+            query.phase = .live
+            serve(query, rows, at: seen, missed: [], wasLoading)
+            var groups: [GroupKey: [SQLiteValue]] = [:]
+            for entry in touched { groups.merge(entry.groups) { first, _ in first } }
+            if !groups.isEmpty {
+                refresh(query, groups, from: seen.sequence, transactions: touched.count)
+            }
+        case .rerun:
+            query.rows = rows
+            query.rowsSequence = seen.sequence
+            query.dirty.removeAll { $0 <= seen.sequence }
+            query.log = DeltaLog(start: seen.sequence)
+            query.phase = .live
+            serve(query, rows, at: seen, missed: [], wasLoading)
+        }
+    }
+
+    private func serve(
+        _ query: LiveQuery,
+        _ rows: LiveRows,
+        at seen: LivePosition,
+        missed: [LiveDelta],
+        _ wasLoading: Bool
+    ) {
+        if wasLoading, query.mustReset {
+            query.mustReset = false
+            statistics.resets += 1
+            sink.receive(.reset(query.description, rows: rows, position: seen))
+            for delta in missed { sink.receive(.changed(query.id, delta)) }
+        }
+        let waiting = query.waiting
+        query.waiting = []
+        for entry in waiting {
+            start(entry, query, rows, at: seen)
+            for delta in missed { sink.receive(.missed(entry.subscriber, query.id, delta)) }
+            join(entry.subscriber, query)
+        }
+    }
+
+    func ran(
+        _ query: LiveQuery,
+        _ seen: LivePosition,
+        _ time: Duration,
+        _ result: Result<LiveRows, LiveRefusal>,
+        _ changes: [LiveRowChange]
+    ) {
+        query.isRunUnderWay = false
+        query.nextRun = .now + max(limits.minRunInterval, time)
+        statistics.runs += 1
+        statistics.runTime += time
+        guard let position, seen.epoch == position.epoch, query.phase == .live else { return }
+        let rows: LiveRows
+        switch result {
+        case .failure(let refusal): return end(query, refusal)
+        case .success(let read): rows = read
+        }
+        let covered = query.dirty.count { $0 <= seen.sequence }
+        query.dirty.removeAll { $0 <= seen.sequence }
+        let from = query.rowsSequence
+        query.rows = rows
+        query.rowsSequence = seen.sequence
+        emit(query, changes, from: from, at: seen, transactions: max(1, covered))
+    }
+
+    func scheduleRuns() {
+        let now = ContinuousClock.now
+        for query in queries.values
+        where query.phase == .live && !query.dirty.isEmpty && !query.isRunUnderWay && query.nextRun <= now {
+            guard let rows = query.rows else { continue }
+            query.isRunUnderWay = true
+            reader.add(.run(query.run, previous: rows))
+        }
+    }
+
+    func failed(_ jobs: [Reader.Job], _ refusal: LiveRefusal) {
+        for job in jobs {
+            switch job {
+            case .compile(let subscriber, let client, let request):
+                compiled(subscriber, client, request, .failure(refusal))
+            case .recompile(let id, let generation, _):
+                guard let query = queries[id], query.generation == generation else { continue }
+                end(query, refusal)
+            case .snapshot(let run):
+                guard let query = queries[run.id], query.generation == run.generation else { continue }
+                end(query, refusal)
+            case .run(let run, _):
+                guard let query = queries[run.id], query.generation == run.generation else { continue }
+                // The next commit, or the next epoch, has it tried again.
+                query.isRunUnderWay = false
+                query.nextRun = .now + .seconds(1)
+            }
+        }
+    }
+
+    // MARK: Again
+
+    /// What was sent counts no more: the query is compiled and its rows are read again.
+    func reset(_ query: LiveQuery, because reason: String? = nil) {
+        if let reason { query.forcedRerun = reason }
+        query.generation += 1
+        query.phase = .compiling
+        query.mustReset = query.mustReset || !query.joined.isEmpty
+        query.evaluator = nil
+        query.groups = nil
+        query.touched = []
+        query.rows = nil
+        query.dirty = []
+        query.isRunUnderWay = false
+        query.isSnapshotUnderWay = false
+        byTable = nil
+        reader.add(.recompile(query.id, generation: query.generation, query.request))
+    }
+
+    func recompiled(_ query: LiveQuery, _ result: Result<LivePlan, LiveRefusal>) {
+        guard let position else { return }
+        switch result {
+        case .failure(let refusal):
+            end(query, refusal)
+        case .success(let plan):
+            query.plan = plan
+            adjust(query)
+            byTable = nil
+            query.phase = .loading
+            query.log = DeltaLog(start: position.sequence)
+            readSnapshot(query)
+        }
+    }
+
+    // MARK: Ending
+
+    func unsubscribe(_ subscriber: LiveSubscriberID) {
+        guard let (id, client) = subscribers.removeValue(forKey: subscriber) else {
+            if compiling.values.contains(where: { $0.contains { $0.0 == subscriber } }) { gone.insert(subscriber) }
+            return
+        }
+        release(client)
+        guard let query = queries[id] else { return }
+        query.joined.remove(subscriber)
+        query.waiting.removeAll { $0.subscriber == subscriber }
+        if query.joined.isEmpty, query.waiting.isEmpty { query.idleSince = .now }
+    }
+
+    private func release(_ client: UInt64) {
+        let count = countByClient[client, default: 1] - 1
+        countByClient[client] = count > 0 ? count : nil
+    }
+
+    func end(_ query: LiveQuery, _ refusal: LiveRefusal) {
+        for entry in query.waiting { sink.receive(.refused(entry.subscriber, refusal)) }
+        if !query.joined.isEmpty {
+            let joined = query.joined.sorted { $0.number < $1.number }
+            sink.receive(.ended(query.id, subscribers: joined, refusal))
+        }
+        for subscriber in query.waiting.map(\.subscriber) + query.joined {
+            if let (_, client) = subscribers.removeValue(forKey: subscriber) { release(client) }
+        }
+        remove(query)
+    }
+
+    private func remove(_ query: LiveQuery) {
+        queries[query.id] = nil
+        byIdentity[query.identity] = nil
+        byTable = nil
+    }
+
+    func removeIdle() {
+        let now = ContinuousClock.now
+        for query in queries.values {
+            if let since = query.idleSince, now - since > limits.lingerTime { remove(query) }
+        }
+        statistics.queries = queries.count
+        statistics.subscribers = subscribers.count
+    }
+
+    func revoke(_ reason: @Sendable (String) -> String?) {
+        for query in queries.values {
+            if let reason = reason(query.identity.rights) { end(query, LiveRefusal(.notAuthorized, reason)) }
+        }
+    }
+}
+
+extension LiveQuery {
+    /// The rows as they were sent last, where they are kept.
+    fileprivate var keptRows: LiveRows? {
+        switch plan.kind {
+        case .rows: nil
+        case .groups: groups.map { LiveRows(Array($0.values)) }
+        case .rerun: rows
+        }
+    }
+}

@@ -1,0 +1,255 @@
+import ChangeCapture
+import SQLiteConnection
+
+// What commits do to queries.
+extension Coordinator {
+    /// Evaluates the commits that wait, one by one as long as they are few.
+    func evaluatePending() {
+        performHeld()
+        var next = 0
+        while next < pending.count, position != nil {
+            let count = stepLength(from: next)
+            let step = pending[next..<next + count]
+            next += count
+            evaluate(step)
+            // Rows that were read as of a commit that has been reached now.
+            performHeld()
+        }
+        pending.removeFirst(min(next, pending.count))
+    }
+
+    private func stepLength(from start: Int) -> Int {
+        let waiting = pending.count - start
+        guard waiting >= limits.coalesceFromTransactions, unbegunSnapshots == 0, pending[start].schemaChanges.isEmpty
+        else {
+            return 1
+        }
+        let barrier = barriers.lazy.filter { [pending] in $0 >= pending[start].position.sequence }.min()
+        var count = 1
+        while count < waiting {
+            let candidate = pending[start + count]
+            guard candidate.schemaChanges.isEmpty else { break }
+            if let barrier, candidate.position.sequence > barrier { break }
+            count += 1
+        }
+        return count
+    }
+
+    private func evaluate(_ step: ArraySlice<LiveQueryEngine.Pending>) {
+        guard let last = step.last, let from = position?.sequence else { return }
+        position = last.position
+        barriers = barriers.filter { $0 > last.position.sequence }
+        if let views {
+            guard let mark = last.mark else { return loseViews() }
+            do { try views.commits.advance(to: mark) } catch { return loseViews() }
+        }
+        var changes: [SQLName: ChangedTable] = [:]
+        var sequences: [SQLName: Set<UInt64>] = [:]
+        for transaction in step {
+            for rows in transaction.tables {
+                let name = SQLName(rows.table.name)
+                let table = changes[name] ?? ChangedTable()
+                table.add(rows)
+                changes[name] = table
+                sequences[name, default: []].insert(transaction.position.sequence)
+            }
+        }
+        let resets = resetForSchema(step)
+        for query in concerned(changes.keys) where !resets.contains(query.id) {
+            evaluate(query, changes, sequences, from: from)
+            if let views,
+                views.commits.pinAge > limits.maxPinTime || views.commits.pinnedFrameCount > limits.maxPinnedFrames
+            {
+                // Whatever is left starts again with a snapshot, and the log is free.
+                return loseViews()
+            }
+        }
+    }
+
+    /// The queries that read any of the tables, each once.
+    private func concerned(_ tables: some Sequence<SQLName>) -> [LiveQuery] {
+        let index: [SQLName: [LiveQuery]]
+        if let byTable {
+            index = byTable
+        } else {
+            var made: [SQLName: [LiveQuery]] = [:]
+            for query in queries.values.sorted(by: { $0.id.number < $1.id.number }) {
+                for name in query.plan.dependencies.keys { made[name, default: []].append(query) }
+            }
+            byTable = made
+            index = made
+        }
+        var found: [LiveQuery] = []
+        var seen: Set<LiveQueryID> = []
+        for table in tables {
+            for query in index[table] ?? [] where seen.insert(query.id).inserted { found.append(query) }
+        }
+        return found
+    }
+
+    // MARK: The schema
+
+    private func resetForSchema(_ step: ArraySlice<LiveQueryEngine.Pending>) -> Set<LiveQueryID> {
+        var names: Set<SQLName> = []
+        var isChanged = false
+        for change in step.lazy.flatMap(\.schemaChanges) {
+            isChanged = true
+            switch change {
+            case .created(let table), .dropped(let table):
+                names.insert(SQLName(table.name).caseFolded)
+            case .modified(let modification):
+                // A new index changes how a query runs and not what it gives.
+                if modification.previousName == nil, modification.columnSources == nil,
+                    modification.table.kind == .table
+                {
+                    continue
+                }
+                names.insert(SQLName(modification.table.name).caseFolded)
+                if let previous = modification.previousName { names.insert(SQLName(previous).caseFolded) }
+            }
+        }
+        guard isChanged else { return [] }
+        var resets: Set<LiveQueryID> = []
+        for query in queries.values {
+            let reads = Set(query.plan.dependencies.keys.map(\.caseFolded)).union(query.plan.views)
+            guard query.plan.readsSchema || !reads.isDisjoint(with: names) else { continue }
+            resets.insert(query.id)
+            reset(query)
+        }
+        return resets
+    }
+
+    // MARK: One query
+
+    private func evaluate(
+        _ query: LiveQuery,
+        _ changes: [SQLName: ChangedTable],
+        _ sequences: [SQLName: Set<UInt64>],
+        from: UInt64
+    ) {
+        guard query.phase != .compiling, let position else { return }
+        var concerning: Set<UInt64> = []
+        var isUnknown = false
+        for (name, dependency) in query.plan.dependencies {
+            guard let table = changes[name], table.concerns(dependency) else { continue }
+            concerning.formUnion(sequences[name] ?? [])
+            isUnknown = isUnknown || table.isUnknown
+        }
+        guard !concerning.isEmpty else {
+            statistics.skippedSteps += 1
+            return
+        }
+        guard query.plan.isIncremental || query.plan.core != nil, let views, !isUnknown else {
+            if query.plan.isIncremental { reset(query) } else { query.dirty.append(contentsOf: concerning.sorted()) }
+            return
+        }
+        let start = ContinuousClock.now
+        views.rights = query.request.rights
+        views.deadline.start(limits.maxStepTime)
+        defer {
+            views.deadline.clear()
+            statistics.stepTime += .now - start
+        }
+        do throws(StepEvaluator.Failure) {
+            guard let evaluator = evaluator(of: query) else { return }
+            let cover = try evaluator.cover(changes, views)
+            statistics.incrementalSteps += 1
+            if cover.isEmpty { return }
+            switch query.plan.kind {
+            case .rows:
+                let (old, new) = try evaluator.rows(cover, views)
+                let rows = RowDifference.unordered(old, new, key: query.plan.key)
+                emit(query, rows, from: from, at: position, transactions: concerning.count)
+            case .groups:
+                let groups = try evaluator.groups(cover, views)
+                if groups.isEmpty { return }
+                if query.groups == nil {
+                    query.touched.append((position.sequence, groups))
+                } else {
+                    refresh(query, groups, from: from, transactions: concerning.count)
+                }
+            case .rerun:
+                if try evaluator.exists(cover, views) {
+                    query.dirty.append(contentsOf: concerning.sorted())
+                } else {
+                    statistics.sparedRuns += 1
+                }
+            }
+        } catch {
+            fallBack(query, error, concerning)
+        }
+    }
+
+    private func evaluator(of query: LiveQuery) -> StepEvaluator? {
+        if let evaluator = query.evaluator { return evaluator }
+        guard let core = query.plan.core else { return nil }
+        let evaluator = StepEvaluator(plan: query.plan, core: core, maxKeys: limits.maxChangedKeys, faults: faults)
+        query.evaluator = evaluator
+        return evaluator
+    }
+
+    /// Where changed rows cannot tell, the query runs as a whole.
+    private func fallBack(_ query: LiveQuery, _ failure: StepEvaluator.Failure, _ concerning: Set<UInt64>) {
+        guard query.plan.isIncremental else {
+            // It was only asked whether it has to run.
+            query.dirty.append(contentsOf: concerning.sorted())
+            return
+        }
+        switch failure {
+        case .tooManyKeys: reset(query)
+        case .tooSlow: reset(query, because: "the step of a commit takes longer than \(limits.maxStepTime)")
+        case .sqlite(let error): reset(query, because: "the step of a commit failed: \(error.message)")
+        }
+    }
+
+    /// Evaluates groups again, as of the coordinator's position.
+    func refresh(_ query: LiveQuery, _ groups: [GroupKey: [SQLiteValue]], from: UInt64, transactions: Int) {
+        guard let views, let position, let evaluator = evaluator(of: query) else { return }
+        var changes: [LiveRowChange] = []
+        views.rights = query.request.rights
+        views.deadline.start(limits.maxStepTime)
+        do throws(StepEvaluator.Failure) {
+            for (key, values) in groups {
+                let row = try evaluator.group(values, views)
+                let known = query.groups?[key]
+                guard row != known else { continue }
+                query.groups?[key] = row
+                query.groupBytes += (row.map { $0.byteCount + 64 } ?? 0) - (known.map { $0.byteCount + 64 } ?? 0)
+                let isSameKey = query.plan.key.map { row?.selecting($0) == known?.selecting($0) } ?? false
+                // A group can show another one of several equal values than before.
+                if isSameKey || known == nil || row == nil {
+                    changes.append(LiveRowChange(before: known, after: row))
+                } else {
+                    changes.append(LiveRowChange(before: known, after: nil))
+                    changes.append(LiveRowChange(before: nil, after: row))
+                }
+            }
+        } catch {
+            fallBack(query, error, [])
+            return
+        }
+        let count = query.groups?.count ?? 0
+        guard count <= limits.maxRows, query.groupBytes <= limits.maxResultBytes else {
+            let found = count > limits.maxRows ? "\(limits.maxRows) rows" : "\(limits.maxResultBytes) bytes"
+            end(query, LiveRefusal(.limit, "the result has more than \(found)"))
+            return
+        }
+        emit(query, changes, from: from, at: position, transactions: transactions)
+    }
+
+    /// Sends a delta to all who have joined, and keeps it for those who come back.
+    func emit(
+        _ query: LiveQuery,
+        _ changes: [LiveRowChange],
+        from: UInt64,
+        at position: LivePosition,
+        transactions: Int
+    ) {
+        guard !changes.isEmpty else { return }
+        let delta = LiveDelta(from: from, position: position, transactions: transactions, rows: changes)
+        query.log.append(delta, maxDeltas: limits.maxLogDeltas, maxBytes: limits.maxLogBytes)
+        guard query.phase == .live else { return }
+        statistics.deltas += 1
+        if !query.joined.isEmpty { sink.receive(.changed(query.id, delta)) }
+    }
+}

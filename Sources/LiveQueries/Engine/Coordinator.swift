@@ -1,0 +1,306 @@
+import ChangeCapture
+import SQLiteConnection
+
+/// The thread that knows the queries: takes commits in their order, evaluates what can be evaluated by changed rows, and has the
+/// rest run by the reader.
+final class Coordinator {
+    let path: String
+    let watcher: DatabaseWatcher
+    let sink: any LiveQuerySink
+    /// Whose thread this is; it waits for this thread before it goes.
+    let engine: LiveQueryEngine
+    let limits: LiveLimits
+    let watcherLimits: WatcherLimits
+    let faults: LiveQueryFaults
+    let reader: Reader
+
+    var queries: [LiveQueryID: LiveQuery] = [:]
+    var byIdentity: [LiveQuery.Identity: LiveQueryID] = [:]
+    /// By the table that they read; nil where it has to be made again.
+    var byTable: [SQLName: [LiveQuery]]?
+    var subscribers: [LiveSubscriberID: (query: LiveQueryID, client: UInt64)] = [:]
+    /// Of queries that are compiled for the first time.
+    var compiling: [LiveQuery.Identity: [(LiveSubscriberID, client: UInt64, LiveQueryRequest)]] = [:]
+    var countByClient: [UInt64: Int] = [:]
+    /// Ended before it was known what they subscribe to.
+    var gone: Set<LiveSubscriberID> = []
+    private var lastID: UInt64 = 0
+
+    /// The commit up to which everything is evaluated; nil while nothing is followed.
+    var position: LivePosition?
+    /// Nil where the file has no write-ahead log, or cannot be read now.
+    var views: ViewPair?
+    var pending: [LiveQueryEngine.Pending] = []
+    /// Results that are about commits which have not been evaluated yet.
+    private var held: [LiveQueryEngine.Command] = []
+    /// Snapshots that were asked for, and of which it is not known what they will see.
+    var unbegunSnapshots = 0
+    /// What snapshots that are being read see: no step may go past it.
+    var barriers: Set<UInt64> = []
+    private var lastReached: (position: LivePosition, lagging: Set<LiveQueryID>)?
+    private var reachedAt = ContinuousClock.now
+    var statistics = LiveQueryStatistics()
+
+    init(
+        path: String,
+        watcher: DatabaseWatcher,
+        sink: any LiveQuerySink,
+        engine: LiveQueryEngine,
+        limits: LiveLimits,
+        watcherLimits: WatcherLimits,
+        faults: LiveQueryFaults
+    ) {
+        self.path = path
+        self.watcher = watcher
+        self.sink = sink
+        self.engine = engine
+        self.limits = limits
+        self.watcherLimits = watcherLimits
+        self.faults = faults
+        reader = Reader(watcher: watcher, engine: engine)
+    }
+
+    func run() {
+        do { try reader.start() } catch { return }
+        while true {
+            let mail: (commands: [LiveQueryEngine.Command], newEpoch: LivePosition?, isLost: Bool)? = engine.mailbox
+                .wait(
+                    atMost: waitTime
+                ) { mailbox in
+                    if mailbox.isStopped { return ([], nil, false) }
+                    guard
+                        !mailbox.commands.isEmpty || !mailbox.pending.isEmpty || mailbox.newEpoch != nil
+                            || mailbox.isLost
+                    else { return nil }
+                    defer {
+                        mailbox.commands = []
+                        mailbox.newEpoch = nil
+                        mailbox.isLost = false
+                    }
+                    if mailbox.newEpoch != nil { pending = [] }
+                    pending += mailbox.pending
+                    mailbox.pending = []
+                    mailbox.pendingRows = 0
+                    return (mailbox.commands, mailbox.newEpoch, mailbox.isLost)
+                }
+            if isStopped { break }
+            if let epoch = mail?.newEpoch { beginEpoch(at: epoch) }
+            if mail?.isLost == true { loseTrack() }
+            for command in mail?.commands ?? [] { perform(command) }
+            evaluatePending()
+            scheduleRuns()
+            care()
+            reach()
+            engine.mailbox.withLock { $0.statistics = statistics }
+        }
+        for query in queries.values { query.evaluator = nil }
+        views?.close()
+        reader.stop()
+    }
+
+    private var isStopped: Bool { engine.mailbox.withLock { $0.isStopped } }
+
+    private var waitTime: Duration {
+        let now = ContinuousClock.now
+        var time = limits.pinInterval
+        for query in queries.values where !query.dirty.isEmpty && !query.isRunUnderWay {
+            time = min(time, max(.zero, query.nextRun - now))
+        }
+        return time
+    }
+
+    func makeID() -> LiveQueryID {
+        lastID += 1
+        return LiveQueryID(number: lastID)
+    }
+
+    // MARK: Commands
+
+    private func perform(_ command: LiveQueryEngine.Command) {
+        switch command {
+        case .subscribe(let subscriber, let client, let request): subscribe(subscriber, client, request)
+        case .unsubscribe(let subscriber): unsubscribe(subscriber)
+        case .revoke(let reason): revoke(reason)
+        case .readerBegan(let seen):
+            unbegunSnapshots = 0
+            if let position, seen.epoch == position.epoch, seen.sequence > position.sequence {
+                barriers.insert(seen.sequence)
+            }
+        case .compiled(let subscriber, let client, let request, let result):
+            compiled(subscriber, client, request, result)
+        case .recompiled(let id, let generation, let result):
+            guard let query = queries[id], query.generation == generation else { return }
+            recompiled(query, result)
+        case .snapshot(let id, let generation, let seen, let result):
+            guard let query = queries[id], query.generation == generation else { return }
+            guard isReached(seen, command) else { return }
+            snapshotRead(query, seen, result)
+        case .run(let id, let generation, let seen, let time, let result, let changes):
+            guard let query = queries[id], query.generation == generation else { return }
+            guard isReached(seen, command) else { return }
+            ran(query, seen, time, result, changes)
+        case .readerFailed(let jobs, let refusal): failed(jobs, refusal)
+        }
+    }
+
+    /// Whether the commits that a result contains have been evaluated; otherwise it is held until then.
+    private func isReached(_ seen: LivePosition, _ command: LiveQueryEngine.Command) -> Bool {
+        guard let position, position.epoch == seen.epoch, seen.sequence > position.sequence else { return true }
+        held.append(command)
+        return false
+    }
+
+    func performHeld() {
+        guard !held.isEmpty else { return }
+        let commands = held
+        held = []
+        for command in commands { perform(command) }
+    }
+
+    // MARK: The state to start from
+
+    /// Finds the position from which on commits are evaluated, when the first query comes or after a break.
+    func begin() {
+        guard position == nil else { return }
+        closeViews()
+        var opened: ViewPair?
+        do {
+            opened = try ViewPair(path: path, watcherLimits: watcherLimits, limits: limits) { [engine] in
+                engine.mailbox.withLock { $0.isStopped }
+            }
+        } catch {
+            // A rollback journal; or the file is gone, which the watcher reports.
+        }
+        let deadline = ContinuousClock.now + watcherLimits.busyTimeout * 5
+        while !isStopped {
+            let (mark, reached) = askMark()
+            guard let pair = opened else {
+                start(at: reached, nil)
+                return
+            }
+            guard let mark, ContinuousClock.now < deadline else {
+                pair.close()
+                opened = nil
+                continue
+            }
+            do {
+                if try pair.commits.begin(at: mark) {
+                    start(at: reached, pair)
+                    return
+                }
+                if mark.salt != pair.commits.mark.salt { try pair.commits.restartPin() }
+            } catch {
+                pair.close()
+                opened = nil
+            }
+            nap(.microseconds(200))
+        }
+    }
+
+    private func start(at reached: LivePosition, _ pair: ViewPair?) {
+        position = reached
+        views = pair
+        engine.mailbox.update { mailbox in
+            pending += mailbox.pending
+            mailbox.pending = []
+            mailbox.pendingRows = 0
+        }
+        pending.removeAll { $0.position.epoch != reached.epoch || $0.position.sequence <= reached.sequence }
+    }
+
+    /// The watcher's state between two transactions.
+    private func askMark() -> (CommitMark?, LivePosition) {
+        let answer = Monitor<(CommitMark?, LivePosition)?>(nil)
+        watcher.currentMark { [engine] result in
+            let position = engine.mailbox.withLock { $0.feedPosition }
+            answer.update { $0 = ((try? result.get()) ?? nil, position) }
+        }
+        while !isStopped {
+            if let answer = answer.wait(atMost: .milliseconds(100), { $0 }) { return answer }
+        }
+        return (nil, engine.mailbox.withLock { $0.feedPosition })
+    }
+
+    func closeViews() {
+        for query in queries.values { query.evaluator = nil }
+        views?.close()
+        views = nil
+    }
+
+    private func beginEpoch(at start: LivePosition) {
+        held = []
+        barriers = []
+        position = nil
+        if queries.isEmpty { return closeViews() }
+        begin()
+        for query in queries.values { reset(query) }
+    }
+
+    /// More commits came than may wait: every query starts again.
+    private func loseTrack() {
+        held = []
+        barriers = []
+        position = nil
+        pending = []
+        begin()
+        for query in queries.values { reset(query) }
+    }
+
+    /// The views cannot be trusted, or have held the log for too long: every incremental query starts again.
+    func loseViews() {
+        closeViews()
+        position = nil
+        begin()
+        for query in queries.values where query.plan.isIncremental { reset(query) }
+    }
+
+    // MARK: Now and then
+
+    private func care() {
+        removeIdle()
+        if let views {
+            do throws(WatchError) {
+                if views.commits.pinAge > limits.pinInterval, views.commits.pinnedFrameCount > 0 {
+                    try views.commits.renewPin()
+                } else {
+                    try views.commits.rest()
+                }
+                if views.commits.isPinPending, pending.isEmpty, views.commits.pinAge > limits.pinInterval * 4 {
+                    try followMark(views)
+                }
+            } catch {
+                loseViews()
+            }
+        }
+        if queries.isEmpty, compiling.isEmpty {
+            let isActive = engine.mailbox.update { mailbox in
+                mailbox.isActive = !mailbox.commands.isEmpty
+                if !mailbox.isActive { mailbox.pending = [] }
+                return mailbox.isActive
+            }
+            if !isActive, position != nil {
+                closeViews()
+                position = nil
+                pending = []
+            }
+        }
+    }
+
+    /// A commit that changed nothing has no position, and the pin would wait for ever for the next one that has.
+    private func followMark(_ views: ViewPair) throws(WatchError) {
+        let (mark, reached) = askMark()
+        guard let mark, reached == position else { return }
+        try views.commits.advance(to: mark)
+    }
+
+    private func reach() {
+        guard let position, !queries.isEmpty else { return }
+        let lagging = Set(queries.values.lazy.filter { !$0.isExact }.map(\.id))
+        if let lastReached, lastReached.position == position, lastReached.lagging == lagging { return }
+        let isIdle = pending.isEmpty && lagging.isEmpty && engine.mailbox.withLock { $0.pending.isEmpty }
+        guard isIdle || ContinuousClock.now - reachedAt >= limits.reachedInterval else { return }
+        lastReached = (position, lagging)
+        reachedAt = .now
+        sink.receive(.reached(position, except: lagging))
+    }
+}

@@ -1,0 +1,180 @@
+import ChangeCapture
+import SQLiteConnection
+
+/// Finds what a commit changed in the result of an incremental query, from the changed rows alone: SQL on the state before and
+/// after it, restricted to the rows of the result that come from them.
+///
+/// The rows that a set of keys of some tables does not cover come from the same rows before and after, and are therefore equal.
+/// A table on the right side of a LEFT JOIN is covered through its ``SelectCore/Item/anchor``: by the rows of that table which
+/// meet a changed row before or after.
+///
+/// One query on one pair of views; one thread.
+final class StepEvaluator {
+    enum Failure: Error {
+        /// More keys than allowed.
+        case tooManyKeys
+        /// It took too long.
+        case tooSlow
+        case sqlite(SQLiteError)
+    }
+
+    private let plan: LivePlan
+    private let core: SelectCore
+    private let faults: LiveQueryFaults
+    private let maxKeys: Int
+    /// By the connection's number and the SQL.
+    private var statements: [[String: KeptStatement]] = [[:], [:]]
+    private var builder = RowBuilder()
+
+    init(plan: LivePlan, core: SelectCore, maxKeys: Int, faults: LiveQueryFaults) {
+        self.plan = plan
+        self.core = core
+        self.maxKeys = maxKeys
+        self.faults = faults
+    }
+
+    /// The keys of anchors whose rows can have changed.
+    struct Cover {
+        var sets: [Int: Set<[SQLiteValue]>] = [:]
+        /// Whether the state before, or after, can have such rows.
+        var hasOld = false
+        var hasNew = false
+
+        var isEmpty: Bool { sets.isEmpty }
+    }
+
+    func cover(_ changes: [SQLName: ChangedTable], _ views: ViewPair) throws(Failure) -> Cover {
+        var cover = Cover()
+        for (number, item) in core.items.enumerated() {
+            guard let changed = changes[SQLName(item.table.name)],
+                let dependency = plan.dependencies[SQLName(item.table.name)],
+                changed.concerns(dependency), !changed.keys.isEmpty
+            else { continue }
+            if item.anchorOf == nil {
+                cover.sets[number, default: []].formUnion(changed.keys)
+                cover.hasOld = cover.hasOld || changed.hasOld
+                cover.hasNew = cover.hasNew || changed.hasNew
+            } else if !faults.contains(.noLeftJoins) {
+                for side in 0..<2 {
+                    for keys in try affected(number, changed.keys, side, views) {
+                        cover.sets[item.anchor, default: []].insert(keys)
+                    }
+                }
+                if cover.sets[item.anchor] != nil { (cover.hasOld, cover.hasNew) = (true, true) }
+            }
+            if cover.sets.values.reduce(0, { $0 + $1.count }) > maxKeys { throw .tooManyKeys }
+        }
+        return cover
+    }
+
+    private func affected(
+        _ number: Int,
+        _ keys: Set<[SQLiteValue]>,
+        _ side: Int,
+        _ views: ViewPair
+    ) throws(Failure) -> [[SQLiteValue]] {
+        var table: String?
+        if keys.count > 1 {
+            table = try wrap { () throws(SQLiteError) in try views.load(keys, slot: core.items.count, on: side) }
+        }
+        let restriction = SelectCore.Restriction(item: number, table: table, isExcluded: false)
+        let sql = core.affected(number, restriction)
+        let rows = try run(sql, side, views, key: table == nil ? keys.first : nil)
+        return rows.map(\.values)
+    }
+
+    /// The rows of the result that the cover contains, before and after.
+    func rows(_ cover: Cover, _ views: ViewPair) throws(Failure) -> (old: [Row], new: [Row]) {
+        (
+            cover.hasOld ? try rows(.result, cover, 0, views) : [],
+            cover.hasNew ? try rows(.result, cover, 1, views) : []
+        )
+    }
+
+    /// The groups of the rows that the cover contains, before or after, by one of each one's representations.
+    func groups(_ cover: Cover, _ views: ViewPair) throws(Failure) -> [GroupKey: [SQLiteValue]] {
+        let collations = core.groups.map(\.collation)
+        var groups: [GroupKey: [SQLiteValue]] = [:]
+        for side in 0..<2 where side == 0 ? cover.hasOld && !faults.contains(.noOldGroups) : cover.hasNew {
+            for row in try rows(.groups, cover, side, views) {
+                let values = row.values
+                groups[GroupKey(values, collations)] = values
+                if groups.count > maxKeys { throw .tooManyKeys }
+            }
+        }
+        return groups
+    }
+
+    /// Whether the cover contains any row.
+    func exists(_ cover: Cover, _ views: ViewPair) throws(Failure) -> Bool {
+        for side in 0..<2 where side == 0 ? cover.hasOld : cover.hasNew {
+            if try !rows(.existence, cover, side, views).isEmpty { return true }
+        }
+        return false
+    }
+
+    /// The result's row of one group as of the state after; nil where there is none any more.
+    func group(_ values: [SQLiteValue], _ views: ViewPair) throws(Failure) -> Row? {
+        try run(core.group, 1, views, key: values).first
+    }
+
+    private func rows(
+        _ projection: SelectCore.Projection,
+        _ cover: Cover,
+        _ side: Int,
+        _ views: ViewPair
+    ) throws(Failure) -> [Row] {
+        var rows: [Row] = []
+        var excluded: [SelectCore.Restriction] = []
+        let numbers = cover.sets.keys.sorted()
+        for number in numbers {
+            guard let keys = cover.sets[number] else { continue }
+            let isLast = number == numbers.last
+            // A key that the next one excludes has to be in a table.
+            let isSingle = keys.count == 1 && (isLast || numbers.count == 1)
+            let table =
+                isSingle ? nil : try wrap { () throws(SQLiteError) in try views.load(keys, slot: number, on: side) }
+            let own = SelectCore.Restriction(item: number, table: table, isExcluded: false)
+            let sql = core.covered(projection, faults.contains(.noRestriction) ? [] : excluded + [own])
+            rows += try run(sql, side, views, key: isSingle && !faults.contains(.noRestriction) ? keys.first : nil)
+            if !faults.contains(.noExclusion) {
+                excluded.append(SelectCore.Restriction(item: number, table: table, isExcluded: true))
+            }
+        }
+        return rows
+    }
+
+    private func run(
+        _ sql: String,
+        _ side: Int,
+        _ views: ViewPair,
+        key: [SQLiteValue]?
+    ) throws(Failure) -> [Row] {
+        let side = faults.contains(.noStateBefore) ? 1 : side
+        let view = views.number(of: side)
+        do throws(SQLiteError) {
+            let connection = views.connection(side)
+            let kept: KeptStatement
+            if let known = statements[view][sql] {
+                kept = known
+            } else {
+                kept = try KeptStatement(sql, on: connection)
+                try kept.bind(plan.values)
+                statements[view][sql] = kept
+            }
+            if let key { try kept.bind(key, from: core.nextParameter) }
+            var rows: [Row] = []
+            try kept.forEachRow(&builder) { row in
+                rows.append(row)
+                return true
+            }
+            return rows
+        } catch {
+            throw views.deadline.isExceeded ? .tooSlow : .sqlite(error)
+        }
+    }
+
+    private func wrap<R>(_ body: () throws(SQLiteError) -> R) throws(Failure) -> R {
+        do { return try body() } catch { throw .sqlite(error) }
+    }
+}

@@ -1,0 +1,169 @@
+import ChangeCapture
+package import SQLiteConnection
+
+/// How a query is kept up to date.
+struct LivePlan: Sendable {
+    enum Kind: Sendable, Hashable {
+        /// Each row of the result comes from rows of tables: what changed is found from the changed rows, and nothing is kept.
+        case rows
+        /// Rows are grouped: the groups of the changed rows are evaluated again, and the result's rows are kept.
+        case groups
+        /// The query runs as a whole and is compared with the rows sent last.
+        case rerun
+    }
+
+    /// A table that the query reads.
+    struct Dependency: Sendable {
+        /// The columns whose changes matter, as positions in the table's description; nil for all.
+        var columns: Set<Int>?
+    }
+
+    var kind: Kind
+    /// Why it runs as a whole.
+    var rerunReason: String?
+    /// By the tables' names.
+    var dependencies: [SQLName: Dependency]
+    /// The views that it reads through, in lower case.
+    var views: Set<SQLName> = []
+    /// Also the schema itself.
+    var readsSchema = false
+    /// The tables of a simple query; nil where it cannot be told which rows of a result come from which rows of tables.
+    var core: SelectCore?
+    /// The names of the result's columns.
+    var columns: [String]
+    /// The positions of those that identify a row; nil where that is not known.
+    var key: [Int]?
+    /// The caller named the key, and nothing proves it.
+    var mustCheckKey = false
+    var isOrdered: Bool
+    /// One statement, its parameters numbered, with the group's key behind the result's columns for ``Kind/groups``.
+    var sql: String
+    /// The client's statement, its parameters numbered.
+    var whole: String
+    /// The values of parameters 1, 2 ….
+    var values: [SQLiteValue]
+
+    var isIncremental: Bool { kind != .rerun }
+
+    /// As it is run as a whole.
+    func asRerun(_ reason: String) -> LivePlan {
+        var plan = self
+        plan.kind = .rerun
+        plan.rerunReason = reason
+        // The whole query is ordered as it was; its groups are not told apart.
+        plan.sql = whole
+        return plan
+    }
+}
+
+/// How SQL compares values of an expression.
+enum KeyCollation: Sendable, Hashable {
+    case binary
+    case noCase
+    case trailingSpaces
+
+    init?(_ name: String) {
+        switch SQLName(name).caseFolded.string {
+        case "binary": self = .binary
+        case "nocase": self = .noCase
+        case "rtrim": self = .trailingSpaces
+        default: return nil
+        }
+    }
+}
+
+/// A query over joined tables, taken apart so that conditions on the tables' rows can be put into it.
+struct SelectCore: Sendable {
+    struct Item: Sendable {
+        var table: TableDescription
+        /// Quoted, as columns are qualified by.
+        var name: String
+        /// Quoted names of the columns that identify a row of the table.
+        var key: [String]
+        /// Another item's position: the one whose rows can be affected by this one's. The item itself where it is not the right
+        /// side of a LEFT JOIN.
+        var anchor: Int
+        var isNullable: Bool { anchorOf != nil }
+        var anchorOf: Int?
+        /// The FROM clause up to this item, with its LEFT JOIN made an inner one.
+        var prefix: String
+    }
+
+    var items: [Item]
+    /// The result columns' text.
+    var result: String
+    var from: String
+    var condition: String?
+    /// GROUP BY and HAVING.
+    var tail: String
+    var isDistinct: Bool
+    /// The texts of the expressions that tell groups apart, and how they are compared.
+    var groups: [(sql: String, collation: KeyCollation)]
+    /// The next number for a parameter.
+    var nextParameter: Int
+
+    /// What a statement looks for in the rows that a set of keys covers.
+    enum Projection: Hashable, Sendable {
+        case result
+        case groups
+        /// Whether there is any.
+        case existence
+    }
+
+    /// What is known of the keys of one item.
+    struct Restriction: Hashable, Sendable {
+        var item: Int
+        /// The name of the temporary table of the keys; nil for a single key, which is bound.
+        var table: String?
+        var isExcluded: Bool
+    }
+
+    /// The rows of the query to which the restrictions apply. The single key of a restriction that is not excluded is bound at
+    /// ``nextParameter`` and after it.
+    func covered(_ projection: Projection, _ restrictions: [Restriction]) -> String {
+        let list =
+            switch projection {
+            case .result: result
+            case .groups: groups.map { "(\($0.sql))" }.joined(separator: ", ")
+            case .existence: "1"
+            }
+        var parts = restrictions.map(self.condition)
+        if let condition { parts.insert("(\(condition)\n)", at: 0) }
+        return "SELECT \(list)\n FROM \(from)" + (parts.isEmpty ? "" : "\n WHERE \(parts.joined(separator: " AND "))")
+            + (projection == .existence ? " LIMIT 1" : "")
+    }
+
+    /// The keys of the anchors whose rows meet the changed rows of an item on the right side of a LEFT JOIN.
+    func affected(_ number: Int, _ restriction: Restriction) -> String {
+        let anchor = items[items[number].anchor]
+        let keys = anchor.key.map { "\(anchor.name).\($0)" }.joined(separator: ", ")
+        return "SELECT DISTINCT \(keys)\n FROM \(items[number].prefix)\n WHERE \(condition(restriction))"
+    }
+
+    /// The result's row of the group whose key is bound at ``nextParameter`` and after it.
+    var group: String {
+        var parts = groups.enumerated().map { "(\($1.sql)\n) IS ?\(nextParameter + $0)" }
+        if let condition { parts.insert("(\(condition)\n)", at: 0) }
+        return
+            "SELECT \(isDistinct ? "DISTINCT " : "")\(result)\n FROM \(from)\n WHERE \(parts.joined(separator: " AND "))\n \(tail)"
+            + (isDistinct ? " LIMIT 1" : "")
+    }
+
+    /// The whole query with the groups' keys behind its columns.
+    var withGroupKeys: String {
+        let keys = groups.map { ", (\($0.sql)\n)" }.joined()
+        return "SELECT \(isDistinct ? "DISTINCT " : "")\(result)\(keys)\n FROM \(from)"
+            + (condition.map { "\n WHERE (\($0)\n)" } ?? "") + "\n \(tail)"
+    }
+
+    private func condition(_ restriction: Restriction) -> String {
+        let item = items[restriction.item]
+        let names = item.key.map { "\(item.name).\($0)" }
+        guard let table = restriction.table else {
+            return names.enumerated().map { "\($1) = ?\(nextParameter + $0)" }.joined(separator: " AND ")
+        }
+        let keys = names.indices.map { "k\($0)" }.joined(separator: ", ")
+        let left = names.count == 1 ? names[0] : "(\(names.joined(separator: ", ")))"
+        return "\(left) \(restriction.isExcluded ? "NOT IN" : "IN") (SELECT \(keys) FROM temp.\(table))"
+    }
+}

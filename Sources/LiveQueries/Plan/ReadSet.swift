@@ -1,0 +1,47 @@
+import ChangeCapture
+import SQLiteConnection
+
+/// What a statement reads, as SQLite's authorizer is asked while it compiles.
+final class ReadSet {
+    /// Columns by table, in lower case; the empty name stands for the table as such.
+    private(set) var tables: [SQLName: Set<SQLName>] = [:]
+    /// In lower case.
+    private(set) var functions: Set<String> = []
+    /// Views that it reads through, in lower case.
+    private(set) var views: Set<SQLName> = []
+    private(set) var selects = false
+    private(set) var refusal: LiveRefusal?
+
+    func note(_ request: borrowing AuthorizerRequest, rights: LiveRights) -> AuthorizerVerdict {
+        switch request.action {
+        case .select, .recursive:
+            selects = true
+        case .read:
+            if request.database == "temp" {
+                return refuse(LiveRefusal(.notLive, "temporary tables are not followed; a live query cannot read them"))
+            }
+            if let view = request.triggerOrView { views.insert(SQLName(view).caseFolded) }
+            tables[SQLName(request.first ?? "").caseFolded, default: []].insert(
+                SQLName(request.second ?? "").caseFolded
+            )
+        case .function:
+            functions.insert(SQLName(request.second ?? "").caseFolded.string)
+        default:
+            // A virtual table that is used for the first time declares its columns.
+            if request.action == .createTable, request.first == "x" { return .allow }
+            if request.action == .update || request.action == .insert || request.action == .delete,
+                request.first == "sqlite_master"
+            {
+                return .allow
+            }
+            return refuse(LiveRefusal(.notLive, "a live query is a SELECT, and this statement does something else"))
+        }
+        if case .deny(let reason) = rights.authorize(request) { return refuse(LiveRefusal(.notAuthorized, reason)) }
+        return .allow
+    }
+
+    private func refuse(_ refusal: LiveRefusal) -> AuthorizerVerdict {
+        self.refusal = self.refusal ?? refusal
+        return .deny
+    }
+}

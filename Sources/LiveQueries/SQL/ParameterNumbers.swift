@@ -1,0 +1,41 @@
+/// The numbers that SQLite gives to the parameters of a statement, so that parts of its text can be used in another order.
+///
+/// Source: [Parameters](https://sqlite.org/lang_expr.html#varparam).
+struct ParameterNumbers {
+    /// Of each parameter in the text, in its order.
+    private var numbers: [(range: Range<Int>, number: Int)] = []
+    /// The highest number.
+    private(set) var count = 0
+
+    init(_ tokens: [SQLToken]) {
+        var named: [String: Int] = [:]
+        for token in tokens where token.kind == .parameter {
+            let number: Int
+            if token.text == "?" {
+                number = count + 1
+            } else if token.text.hasPrefix("?"), let given = Int(token.text.dropFirst()) {
+                number = given
+            } else {
+                number = named[token.text] ?? count + 1
+                named[token.text] = number
+            }
+            count = max(count, number)
+            numbers.append((token.range, number))
+        }
+    }
+
+    /// A part of the text with each parameter as `?1`, `?2` ….
+    func renumber(_ sql: String, _ range: Range<Int>) -> String {
+        let bytes = Array(sql.utf8)
+        var result: [UInt8] = []
+        var position = range.lowerBound
+        for (place, number) in numbers
+        where place.lowerBound >= range.lowerBound && place.upperBound <= range.upperBound {
+            result += bytes[position..<place.lowerBound]
+            result += Array("?\(number)".utf8)
+            position = place.upperBound
+        }
+        result += bytes[position..<max(position, range.upperBound)]
+        return String(decoding: result, as: UTF8.self)
+    }
+}

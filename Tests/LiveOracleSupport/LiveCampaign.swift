@@ -1,0 +1,109 @@
+/// One seed: a random script, and on a mismatch one as short as can be found.
+package struct LiveCampaign: Sendable {
+    package var seed: UInt64
+    package var commits: Int
+    package var queries: Int
+    package var options: LiveOracle.Options
+
+    package struct Failure: Error, CustomStringConvertible {
+        package var seed: UInt64
+        package var reason: String
+        package var script: LiveScript
+
+        package var description: String { "seed \(seed): \(reason)\n\(script)" }
+    }
+
+    package init(seed: UInt64, commits: Int, queries: Int, options: LiveOracle.Options = LiveOracle.Options()) {
+        self.seed = seed
+        self.commits = commits
+        self.queries = queries
+        self.options = options
+    }
+
+    package func run(isShrunk: Bool = true) throws -> LiveOracle.Figures {
+        var generator = LiveGenerator(seed: seed)
+        let setUp = generator.setUp()
+        let queries = (0..<queries).map { _ in generator.query() }
+        let transactions = (0..<commits).map { _ in generator.transaction() }
+        let script = LiveScript(setUp: setUp, queries: Array(Set(queries)), transactions: transactions)
+        do {
+            return try LiveOracle(script, seed: seed, options: options).run()
+        } catch let failure as LiveOracle.Failure {
+            guard isShrunk else { throw Failure(seed: seed, reason: failure.description, script: script) }
+            let (short, reason) = shrink(script, failure)
+            throw Failure(seed: seed, reason: reason, script: short)
+        }
+    }
+
+    // MARK: Shrinking
+
+    /// As few transactions, statements and rows as still fail, with the query at fault alone.
+    private func shrink(_ script: LiveScript, _ failure: LiveOracle.Failure) -> (LiveScript, String) {
+        var short = script
+        var reason = failure.description
+        // Another failure, such as that of a table which is left out, is not this one.
+        let isRefusal = failure.reason.hasPrefix("was ") || failure.reason.hasPrefix("is not")
+        func fails(_ candidate: LiveScript) -> Bool {
+            var paced = options
+            paced.isPaced = true
+            paced.resumes = false
+            do {
+                _ = try LiveOracle(candidate, seed: seed, options: paced).run()
+                return false
+            } catch let found as LiveOracle.Failure {
+                if found.reason.hasPrefix("was ") != isRefusal, !found.reason.hasPrefix("is not") || !isRefusal {
+                    return false
+                }
+                reason = found.description
+                return true
+            } catch {
+                return false
+            }
+        }
+        var candidate = script
+        candidate.queries = script.queries.filter { $0 == failure.query }
+        guard !candidate.queries.isEmpty, fails(candidate) else {
+            return (short, reason + "\n(in this order of events only)")
+        }
+        short = candidate
+        short.transactions = Self.reduce(short.transactions) { part in
+            var candidate = short
+            candidate.transactions = part
+            return fails(candidate)
+        }
+        for index in short.transactions.indices {
+            // The ledger says which commit is which.
+            let number = short.transactions[index].prefix(1)
+            short.transactions[index] =
+                number
+                + Self.reduce(Array(short.transactions[index].dropFirst())) { part in
+                    var candidate = short
+                    candidate.transactions[index] = number + part
+                    return fails(candidate)
+                }
+        }
+        short.setUp = Self.reduce(short.setUp) { part in
+            var candidate = short
+            candidate.setUp = part
+            guard part.contains(where: { $0.contains("ledger") }) else { return false }
+            return fails(candidate)
+        }
+        _ = fails(short)
+        return (short, reason)
+    }
+
+    /// Leaves out parts as long as the rest still fails.
+    private static func reduce<Element>(_ list: [Element], _ fails: ([Element]) -> Bool) -> [Element] {
+        var list = list
+        var size = max(1, list.count / 2)
+        while true {
+            var start = 0
+            while start < list.count {
+                let part = Array(list[..<start] + list[min(list.count, start + size)...])
+                if fails(part) { list = part } else { start += size }
+            }
+            if size == 1 { return list }
+            size = max(1, size / 2)
+        }
+    }
+}

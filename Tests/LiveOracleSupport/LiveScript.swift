@@ -1,0 +1,45 @@
+/// A query of the oracle, with what is known of it.
+package struct OracleQuery: Sendable, Hashable, CustomStringConvertible {
+    package enum Kind: String, Sendable, CaseIterable {
+        case filter, join, leftJoin, selfJoin, group, distinct, aggregate, ordered, subquery, compound, window, view
+    }
+
+    package var kind: Kind
+    package var sql: String
+    /// It has to be evaluated by changed rows.
+    package var mustBeIncremental: Bool
+    /// SQL leaves open which of several equal values it shows, so that values are compared as SQL compares them.
+    package var isOpen = false
+    package var isOrdered = false
+
+    package init(kind: Kind, sql: String, mustBeIncremental: Bool, isOpen: Bool = false, isOrdered: Bool = false) {
+        self.kind = kind
+        self.sql = sql
+        self.mustBeIncremental = mustBeIncremental
+        self.isOpen = isOpen
+        self.isOrdered = isOrdered
+    }
+
+    package var description: String { "\(kind): \(sql)" }
+}
+
+/// Everything that a run of the oracle depends on, as text.
+package struct LiveScript: Sendable, CustomStringConvertible {
+    package var setUp: [String]
+    package var queries: [OracleQuery]
+    /// Each is one transaction; a statement that fails does nothing. `VACUUM` stands alone.
+    package var transactions: [[String]]
+
+    package init(setUp: [String], queries: [OracleQuery], transactions: [[String]]) {
+        self.setUp = setUp
+        self.queries = queries
+        self.transactions = transactions
+    }
+
+    package var description: String {
+        let lines =
+            setUp.map { "  \($0);" } + queries.map { "  -- \($0)" }
+            + transactions.flatMap { ["  BEGIN;"] + $0.map { "    \($0);" } + ["  COMMIT;"] }
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,199 @@
+import LiveOracleSupport
+import LiveQueries
+import Testing
+
+/// What other engines that keep query results up to date have got wrong.
+@Suite struct LiveRegressionTests {
+    private func check(
+        _ sql: String,
+        _ setUp: [String],
+        isIncremental: Bool = true,
+        isOrdered: Bool = false,
+        isOpen: Bool = false,
+        _ transactions: [String]...
+    ) throws {
+        let numbered = transactions.enumerated().map { ["INSERT INTO ledger VALUES(\($0 + 1))"] + $1 }
+        let script = LiveScript(
+            setUp: setUp + ["CREATE TABLE ledger(n INTEGER PRIMARY KEY)"],
+            queries: [
+                OracleQuery(
+                    kind: .filter,
+                    sql: sql,
+                    mustBeIncremental: isIncremental,
+                    isOpen: isOpen,
+                    isOrdered: isOrdered
+                )
+            ],
+            transactions: numbered
+        )
+        var options = LiveOracle.Options()
+        options.resumes = false
+        let figures = try LiveOracle(script, seed: 1, options: options).run()
+        #expect(figures.checks >= transactions.count)
+    }
+
+    private let people = [
+        "CREATE TABLE p(id INTEGER PRIMARY KEY, team, name TEXT, n INT)",
+        "INSERT INTO p VALUES(1, 'a', 'Ada', 1), (2, 'a', 'Bob', 2), (3, 'b', 'Cy', 3)",
+    ]
+
+    private let family = [
+        "CREATE TABLE a(id INTEGER PRIMARY KEY, x)", "CREATE TABLE b(id INTEGER PRIMARY KEY, aid INT, z)",
+        "CREATE TABLE c(id INTEGER PRIMARY KEY, aid INT, w)", "INSERT INTO a VALUES(1, 'one'), (2, 'two')",
+    ]
+
+    @Test func `a group that is emptied and filled again`() throws {
+        try check(
+            "SELECT team, count(*), sum(n) FROM p GROUP BY team",
+            people,
+            ["DELETE FROM p WHERE team = 'b'"],
+            ["INSERT INTO p VALUES(9, 'b', 'Dee', 4)"],
+            ["DELETE FROM p", "INSERT INTO p VALUES(1, 'b', 'E', 5)"]
+        )
+    }
+
+    @Test func `the union of a table with itself`() throws {
+        try check(
+            "SELECT id, n FROM p UNION ALL SELECT id, n FROM p",
+            people,
+            isIncremental: false,
+            ["UPDATE p SET n = 7 WHERE id = 1"],
+            ["DELETE FROM p WHERE id = 2"]
+        )
+    }
+
+    @Test func `a join keeps the other of two children`() throws {
+        try check(
+            "SELECT a.x, b.z FROM a JOIN b ON b.aid = a.id",
+            family,
+            ["INSERT INTO b VALUES(1, 1, 'same'), (2, 1, 'same')"],
+            ["DELETE FROM b WHERE id = 1"],
+            ["UPDATE a SET x = 'uno' WHERE id = 1", "INSERT INTO b VALUES(3, 1, 'same')"]
+        )
+    }
+
+    @Test func `both sides of a join change in one commit and count once`() throws {
+        try check(
+            "SELECT sum(p.n * q.n) FROM p JOIN p AS q ON q.team = p.team GROUP BY p.team",
+            people,
+            ["UPDATE p SET n = n + 1"],
+            ["INSERT INTO p VALUES(4, 'a', 'D', 4), (5, 'b', 'E', 5)", "DELETE FROM p WHERE id = 1"]
+        )
+    }
+
+    @Test func `the last of the first rows leaves`() throws {
+        try check(
+            "SELECT id, n FROM p ORDER BY n, id LIMIT 2",
+            people,
+            isIncremental: false,
+            isOrdered: true,
+            ["DELETE FROM p WHERE id = 2"],
+            ["UPDATE p SET n = 9 WHERE id = 1"],
+            ["INSERT INTO p VALUES(7, 'x', 'X', 0)"]
+        )
+    }
+
+    @Test func `equal sort keys keep their order by the next one`() throws {
+        try check(
+            "SELECT name, team FROM p ORDER BY team, name",
+            people,
+            isIncremental: false,
+            isOrdered: true,
+            ["UPDATE p SET team = 'a'"],
+            ["INSERT INTO p VALUES(4, 'a', 'Ada', 0)"],
+            ["DELETE FROM p WHERE id = 1"]
+        )
+    }
+
+    @Test func `two unique values are swapped`() throws {
+        try check(
+            "SELECT id, u FROM t WHERE u > 0",
+            ["CREATE TABLE t(id INTEGER PRIMARY KEY, u UNIQUE)", "INSERT INTO t VALUES(1, 10), (2, 20)"],
+            ["UPDATE t SET u = -u", "UPDATE t SET u = CASE u WHEN -10 THEN 20 ELSE 10 END"]
+        )
+    }
+
+    @Test func `NULL and the empty text are different groups`() throws {
+        try check(
+            "SELECT team, count(*) FROM p GROUP BY team",
+            people,
+            ["UPDATE p SET team = NULL WHERE id = 1"],
+            ["UPDATE p SET team = '' WHERE id = 2"],
+            ["UPDATE p SET team = '' WHERE id = 1"]
+        )
+    }
+
+    @Test func `an integer and a real that compare equal are one group`() throws {
+        try check(
+            "SELECT v, count(*) FROM t GROUP BY v",
+            [
+                "CREATE TABLE t(id INTEGER PRIMARY KEY, v)",
+                "INSERT INTO t VALUES(1, 1), (2, 1.0), (3, 9007199254740993)",
+            ],
+            isOpen: true,
+            ["DELETE FROM t WHERE id = 1"],
+            ["INSERT INTO t VALUES(4, 1), (5, 9007199254740992.0)"],
+            ["DELETE FROM t WHERE id = 2"]
+        )
+    }
+
+    @Test func `a second left join reaches its row past an empty first one`() throws {
+        try check(
+            "SELECT a.x, b.z, c.w FROM a LEFT JOIN b ON b.aid = a.id LEFT JOIN c ON c.aid = a.id",
+            family,
+            ["INSERT INTO c VALUES(1, 1, 'c')"],
+            ["INSERT INTO b VALUES(1, 1, 'b')"],
+            ["DELETE FROM b"],
+            ["UPDATE c SET w = 'changed'"],
+            ["UPDATE c SET aid = 2"]
+        )
+    }
+
+    @Test func `a left join twice of one table`() throws {
+        try check(
+            "SELECT a.x, p.z, q.z FROM a LEFT JOIN b p ON p.aid = a.id AND p.z = 1 LEFT JOIN b q ON q.aid = a.id AND q.z = 2",
+            family,
+            ["INSERT INTO b VALUES(1, 1, 2)"],
+            ["UPDATE b SET z = 1"],
+            ["INSERT INTO b VALUES(2, 1, 2), (3, 2, 1)"]
+        )
+    }
+
+    @Test func `the columns of USING count although SQLite does not ask about them`() throws {
+        try check(
+            "SELECT c.w FROM b JOIN c USING (aid)",
+            family + ["INSERT INTO c VALUES(1, 1, 'c')", "INSERT INTO b VALUES(1, 2, 'b')"],
+            ["UPDATE b SET aid = 1"],
+            ["UPDATE b SET z = 'other'"],
+            ["UPDATE c SET aid = 2"]
+        )
+    }
+
+    @Test func `the columns of USING within a subquery count as well`() throws {
+        try check(
+            "SELECT count(*) FROM (SELECT c.w FROM b JOIN c USING (aid))",
+            family + ["INSERT INTO c VALUES(1, 1, 'c')", "INSERT INTO b VALUES(1, 2, 'b')"],
+            isIncremental: false,
+            ["UPDATE b SET aid = 1"],
+            ["DELETE FROM b"]
+        )
+    }
+
+    @Test func `a table that is dropped and made again under its name`() throws {
+        try check(
+            "SELECT * FROM p",
+            people,
+            ["DROP TABLE p", "CREATE TABLE p(id INTEGER PRIMARY KEY, other)", "INSERT INTO p VALUES(1, 'x')"],
+            ["INSERT INTO p VALUES(2, 'y')"]
+        )
+    }
+
+    @Test func `rows that get other rowids`() throws {
+        try check(
+            "SELECT name FROM p WHERE n < 3",
+            people,
+            ["UPDATE p SET id = id + 100"],
+            ["DELETE FROM p WHERE id > 101"]
+        )
+    }
+}
