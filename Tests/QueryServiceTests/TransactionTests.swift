@@ -185,7 +185,10 @@ struct TransactionTests {
         #expect(await plain.run("INSERT INTO c VALUES (1)").end.outcome != nil)
         let strict = try Harness(schema) { $0.enforcesForeignKeys = true }
         #expect(await strict.run("INSERT INTO c VALUES (1)").end.failure?.code == .constraint)
-        await strict.run("PRAGMA foreign_keys = OFF")
+        #expect(
+            await strict.run("PRAGMA foreign_keys = OFF; INSERT INTO c VALUES (1)") { $0.atomic = false }.end.outcome
+                != nil
+        )
         #expect(await strict.run("INSERT INTO c VALUES (1)", client: "bob").end.failure?.code == .constraint)
     }
 

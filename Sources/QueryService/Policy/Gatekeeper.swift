@@ -22,6 +22,8 @@ final class Gatekeeper {
         var declaresTable = false
         var inserts = false
         var changesSchema = false
+        /// What it leaves on the connection, where that is gone with the request or the transaction: `a temporary table`.
+        var connectionState: String?
     }
 
     struct Denial {
@@ -37,6 +39,8 @@ final class Gatekeeper {
     private(set) var isTainted = false
     /// VACUUM attaches a file without a name to itself while it runs.
     var isVacuuming = false
+    /// Whether the statement that is compiled next would run within a transaction.
+    var isInTransaction = false
 
     private var policy: SQLPolicy?
     private var lane = Ticket.Lane.writer
@@ -98,11 +102,9 @@ final class Gatekeeper {
             guard Self.modules.contains(module.lowercased()) else {
                 return deny("virtual tables of the module \(module) are not allowed")
             }
-            return changeSchema(policy)
+            return request.database == "temp" ? createTemporary(request.action, policy) : changeSchema(policy)
         case .createTempIndex, .createTempTable, .createTempTrigger, .createTempView:
-            let verdict = changeSchema(policy)
-            if verdict == .allow { isTainted = true }
-            return verdict
+            return createTemporary(request.action, policy)
         case .createTable where request.first == "x":
             // A virtual table that is used for the first time declares its columns as a table of this name, also for a
             // SELECT. ``check(_:)`` finds the others out.
@@ -169,6 +171,22 @@ final class Gatekeeper {
         return .allow
     }
 
+    private func createTemporary(_ action: AuthorizerAction, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        let verdict = changeSchema(policy)
+        guard verdict == .allow else { return verdict }
+        isTainted = true
+        let kind =
+            switch action {
+            case .createTempIndex: "index"
+            case .createTempTrigger: "trigger"
+            case .createTempView: "view"
+            default: "table"
+            }
+        // The outermost: a temporary table comes with the indexes of its constraints.
+        statement.connectionState = statement.connectionState ?? "a temporary \(kind)"
+        return .allow
+    }
+
     private func function(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict {
         guard let name = request.second, Self.refusedFunctions.contains(name.lowercased()) else { return .allow }
         return deny("the function \(name) is not allowed")
@@ -216,9 +234,19 @@ final class Gatekeeper {
             return deny("reading the table \(argument) is not allowed")
         case .session(let level):
             let verdict = act("setting PRAGMA \(name)", level, policy)
-            if verdict == .allow { isTainted = true }
-            return verdict
+            guard verdict == .allow else { return verdict }
+            isTainted = true
+            statement.connectionState = "PRAGMA \(name)"
+            guard isInTransaction, rule.isIgnoredInTransaction else { return .allow }
+            return deny(
+                "PRAGMA \(name) has no effect within a transaction, and a script of several statements is one unless it is "
+                    + "sent with atomic: false"
+            )
         case .file(let level):
+            guard rule.values.map({ $0.contains(argument.lowercased()) }) ?? true else {
+                let values = (rule.values ?? []).sorted().joined(separator: " and ")
+                return deny("PRAGMA \(name) = \(argument) would not last in the file; \(values) do")
+            }
             return act("PRAGMA \(name) with a value", level, policy)
         }
     }

@@ -10,7 +10,8 @@ struct PragmaRule: Hashable, Sendable {
         case table
         /// Narrows a report and changes nothing.
         case harmless
-        /// Sets a value of the connection, to be undone before the next client.
+        /// Sets a value of the connection, which is undone before the next client: only what follows in the same request or
+        /// transaction meets it.
         case session(SQLPolicy.Level)
         /// Sets a value in the file.
         case file(SQLPolicy.Level)
@@ -21,6 +22,10 @@ struct PragmaRule: Hashable, Sendable {
     var acts: SQLPolicy.Level?
     /// It tells of more than one table, so a policy with a list of tables refuses it.
     var revealsSchema = false
+    /// SQLite ignores the argument within a transaction, without an error.
+    var isIgnoredInTransaction = false
+    /// The arguments, in lower case, that last in the file; nil for all.
+    var values: Set<String>?
 
     static func named(_ name: String) -> PragmaRule? { rules[name.lowercased()] }
 
@@ -29,7 +34,8 @@ struct PragmaRule: Hashable, Sendable {
         "table_info": PragmaRule(argument: .table),
         "table_xinfo": PragmaRule(argument: .table),
         "index_list": PragmaRule(argument: .table),
-        "foreign_key_list": PragmaRule(argument: .table),
+        // It names the tables that the foreign keys lead to.
+        "foreign_key_list": PragmaRule(argument: .table, revealsSchema: true),
         "table_list": PragmaRule(argument: .harmless, revealsSchema: true),
         "index_info": PragmaRule(argument: .harmless, revealsSchema: true),
         "index_xinfo": PragmaRule(argument: .harmless, revealsSchema: true),
@@ -57,25 +63,27 @@ struct PragmaRule: Hashable, Sendable {
         "temp_store": PragmaRule(),
         "trusted_schema": PragmaRule(),
         "wal_autocheckpoint": PragmaRule(),
-        // Settings of the session.
+        // Settings of the connection.
         "analysis_limit": PragmaRule(argument: .session(.readWrite)),
         "automatic_index": PragmaRule(argument: .session(.readWrite)),
         "defer_foreign_keys": PragmaRule(argument: .session(.readWrite)),
-        "foreign_keys": PragmaRule(argument: .session(.readWrite)),
+        "foreign_keys": PragmaRule(argument: .session(.readWrite), isIgnoredInTransaction: true),
         "ignore_check_constraints": PragmaRule(argument: .session(.admin)),
+        "journal_size_limit": PragmaRule(argument: .session(.admin)),
         "legacy_alter_table": PragmaRule(argument: .session(.readWrite)),
         "recursive_triggers": PragmaRule(argument: .session(.readWrite)),
         "reverse_unordered_selects": PragmaRule(argument: .session(.readWrite)),
         "secure_delete": PragmaRule(argument: .session(.admin)),
         "synchronous": PragmaRule(argument: .session(.admin)),
+        // Settings of the connection that its next VACUUM brings into the file.
+        "auto_vacuum": PragmaRule(argument: .session(.admin), isIgnoredInTransaction: true),
+        "page_size": PragmaRule(argument: .session(.admin), isIgnoredInTransaction: true),
         // Settings of the file, and work on it.
         "application_id": PragmaRule(argument: .file(.readWrite)),
-        "auto_vacuum": PragmaRule(argument: .file(.admin)),
         "incremental_vacuum": PragmaRule(argument: .file(.readWrite), acts: .readWrite),
-        "journal_mode": PragmaRule(argument: .file(.admin)),
-        "journal_size_limit": PragmaRule(argument: .session(.admin)),
-        "optimize": PragmaRule(argument: .file(.readWrite), acts: .readWrite),
-        "page_size": PragmaRule(argument: .file(.admin)),
+        "journal_mode": PragmaRule(argument: .file(.admin), values: ["delete", "wal"]),
+        // What it would do, which it says when it is asked to, names tables.
+        "optimize": PragmaRule(argument: .file(.readWrite), acts: .readWrite, revealsSchema: true),
         "user_version": PragmaRule(argument: .file(.readWrite)),
         "wal_checkpoint": PragmaRule(argument: .file(.admin), acts: .admin),
     ]

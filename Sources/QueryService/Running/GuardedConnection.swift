@@ -77,6 +77,32 @@ final class GuardedConnection {
         }
     }
 
+    /// Compiles the next statement of a script; nil at the end.
+    ///
+    /// SQLite compiles with the schema as the connection read it last, and only for some of its errors does it look whether
+    /// another process has changed it since. So an error is believed when the schema has been looked at.
+    func compileNext(of script: inout Script) throws(SQLiteError) -> Statement? {
+        let beginning = script
+        do {
+            return try script.next(on: connection)
+        } catch {
+            guard error.code.primary == .error, gatekeeper.denial == nil, !gatekeeper.needsWriter else { throw error }
+            forgetStaleSchema()
+            script = beginning
+            gatekeeper.forgetStatement()
+            return try script.next(on: connection)
+        }
+    }
+
+    /// Looks at the number of the schema in the file, without beginning a transaction that would remain.
+    private func forgetStaleSchema() {
+        gatekeeper.unguarded {
+            // A table that is not found is one of the errors for which SQLite itself looks. That it is not found is all that
+            // can come of it.
+            _ = try? connection.query("SELECT 1 FROM \"tablecast: no such table\"")
+        }
+    }
+
     /// Runs the service's own SQL, which no policy concerns and no cancel interrupts.
     func executeUnguarded(_ sql: String) throws(SQLiteError) {
         pulse.isInterruptible = false

@@ -39,7 +39,7 @@ struct ParameterBinder {
             guard taken < values.count else { return }
             throw QueryFailure(
                 .sqlError,
-                "the SQL has \(Self.count(taken, "parameter")), and \(Self.count(values.count, "value")) were given"
+                "the SQL has \(Self.count(taken, "parameter")), and \(Self.given(values.count))"
             )
         case .named(let values):
             guard let unused = values.indices.first(where: { !used.contains($0) }) else { return }
@@ -56,7 +56,7 @@ struct ParameterBinder {
                 throw QueryFailure(
                     .sqlError,
                     "no value for parameter \(name ?? "?\(index + 1)"): the SQL has at least "
-                        + "\(Self.count(taken + count, "parameter")), and \(Self.count(values.count, "value")) were given"
+                        + "\(Self.count(taken + count, "parameter")), and \(Self.given(values.count))"
                 )
             }
             return values[taken + index]
@@ -81,6 +81,10 @@ struct ParameterBinder {
             }
             return values[entry].value
         }
+    }
+
+    private static func given(_ count: Int) -> String {
+        "\(Self.count(count, "value")) \(count == 1 ? "was" : "were") given"
     }
 
     private static func count(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

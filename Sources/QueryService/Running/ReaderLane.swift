@@ -110,7 +110,7 @@ final class ReaderLane {
         var script = Script(control.request.sql)
         var index = 0
         do {
-            while let statement = try script.next(on: guarded.connection) {
+            while let statement = try guarded.compileNext(of: &script) {
                 try guarded.gatekeeper.check(statement)
                 if statement.writes { throw Ended.needsWriter }
                 index += 1
@@ -152,7 +152,7 @@ final class ReaderLane {
         let control = run.control
         run.statementIndex = index
         do {
-            guard var statement = try script.next(on: guarded.connection) else { return false }
+            guard var statement = try guarded.compileNext(of: &script) else { return false }
             try guarded.gatekeeper.check(statement)
             if statement.writes { throw Ended.needsWriter }
             try binder.bind(to: statement, isLast: script.isAtEnd)

@@ -16,12 +16,17 @@ struct WriterScript {
     private let session: WriterSession
     private let control: QueryControl
     private let guarded: GuardedConnection
+    private let wrap: Wrap
 
     init(_ run: QueryRun, on session: WriterSession) {
         self.run = run
         self.session = session
         control = run.control
         guarded = session.guarded
+        let outline = run.control.outline
+        let isScript = outline.statementCount > 1 && run.control.request.atomic && !outline.controlsTransactions
+        let isWrapped = isScript || run.control.request.rowWrite != nil
+        wrap = !isWrapped ? .none : session.isInTransaction ? .savepoint : .transaction
     }
 
     func execute() throws(Ended) {
@@ -34,10 +39,6 @@ struct WriterScript {
             // That of another client is no concern of this one's.
             guarded.connection.lastInsertRowid = 0
         }
-        let rowWrite = control.request.rowWrite
-        let isScript = outline.statementCount > 1 && control.request.atomic && !outline.controlsTransactions
-        let isWrapped = isScript || rowWrite != nil
-        let wrap: Wrap = !isWrapped ? .none : wasOpen ? .savepoint : .transaction
         try control.attach(guarded.connection.interruptHandle)
         do { try guarded.begin(control.request.policy, lane: .writer) } catch {
             control.detach()
@@ -50,18 +51,18 @@ struct WriterScript {
             guarded.gatekeeper.end()
         }
         do {
-            try begin(wrap)
-            if let rowWrite { try runRowWrite(rowWrite) } else { try runStatements() }
-            try end(wrap)
+            try begin()
+            if let rowWrite = control.request.rowWrite { try runRowWrite(rowWrite) } else { try runStatements() }
+            try end()
         } catch {
             // From here on nothing may be interrupted.
             control.detach()
-            undo(wrap, wasOpen: wasOpen)
+            undo(wasOpen: wasOpen)
             throw error
         }
     }
 
-    private func begin(_ wrap: Wrap) throws(Ended) {
+    private func begin() throws(Ended) {
         if wrap != .none { run.start(readOnly: false) }
         do {
             switch wrap {
@@ -72,7 +73,7 @@ struct WriterScript {
         } catch { throw guarded.explain(error, control, statementIndex: 0) }
     }
 
-    private func end(_ wrap: Wrap) throws(Ended) {
+    private func end() throws(Ended) {
         switch wrap {
         case .none: break
         case .transaction: try session.commit(run)
@@ -83,7 +84,7 @@ struct WriterScript {
         }
     }
 
-    private func undo(_ wrap: Wrap, wasOpen: Bool) {
+    private func undo(wasOpen: Bool) {
         guard session.isInTransaction else {
             // SQLite has rolled back by itself, which it does after some errors and when a write is interrupted.
             session.capture?.transactionDidRollBack()
@@ -122,15 +123,26 @@ struct WriterScript {
         _ binder: inout ParameterBinder
     ) throws(Ended) -> Bool {
         guarded.gatekeeper.forgetStatement()
+        guarded.gatekeeper.isInTransaction = session.isInTransaction
         do {
-            guard var statement = try script.next(on: guarded.connection) else { return false }
+            guard var statement = try guarded.compileNext(of: &script) else { return false }
             try guarded.gatekeeper.check(statement)
+            try checkConnectionState(statement, isLast: script.isAtEnd)
             try binder.bind(to: statement, isLast: script.isAtEnd)
             try runOne(&statement)
             return true
         } catch {
             throw guarded.explain(error, control, statementIndex: run.statementIndex, offset: offset(of: script))
         }
+    }
+
+    /// Refuses what would be undone before anything could make use of it. A PRAGMA has acted by now: the connection is opened
+    /// again before the next request.
+    private func checkConnectionState(_ statement: borrowing Statement, isLast: Bool) throws(QueryFailure) {
+        guard let state = guarded.gatekeeper.statement.connectionState, statement.explainLevel == 0 else { return }
+        let isInTransactionOfClient = session.isInTransaction && wrap != .transaction
+        guard isLast, !isInTransactionOfClient else { return }
+        throw .withoutLastingEffect(state)
     }
 
     /// Where the statement at fault begins, when there are others.
@@ -244,5 +256,16 @@ struct WriterScript {
         } else {
             session.capture?.transactionDidRollBack()
         }
+    }
+}
+
+extension QueryFailure {
+    /// - Parameter state: what the statement would leave on the connection.
+    fileprivate static func withoutLastingEffect(_ state: String) -> QueryFailure {
+        QueryFailure(
+            .notAuthorized,
+            "\(state) lasts until the end of the request or transaction that it is part of, and nothing follows it here: send "
+                + "it in one script with the statements that need it, or within a transaction on a WebSocket"
+        )
     }
 }

@@ -26,4 +26,12 @@ final class TemporaryDatabase: Sendable {
         defer { connection.close() }
         return try connection.query(sql)
     }
+
+    /// Runs a script on a plain connection, as another process would.
+    func execute(_ sql: String) throws {
+        let connection = try Connection(path: path, mode: .readWrite)
+        connection.setBusyTimeout(.seconds(10))
+        defer { connection.close() }
+        try connection.execute(sql)
+    }
 }
