@@ -13,7 +13,8 @@ func reportingFailure(_ body: () async throws -> Void) async throws {
     }
 }
 
-private func report(_ failure: CommandFailure) -> ExitCode {
-    Terminal.error.writeLine(failure.rendered(Terminal.error.palette))
+/// Says on stderr why the command ends; returns the process's exit code.
+func report(_ failure: CommandFailure) -> ExitCode {
+    Terminal.error.note(failure.rendered(Terminal.error.palette))
     return failure.status.exitCode
 }

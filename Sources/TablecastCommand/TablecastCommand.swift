@@ -5,9 +5,48 @@ import Tablecast
 struct TablecastCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tablecast",
-        abstract: "Hear every committed change of a SQLite file, live.",
+        abstract: "Publish every committed change of a SQLite file, live.",
         discussion: ExitReason.helpText,
         version: TablecastVersion.current,
         subcommands: [ServeCommand.self, ListenCommand.self, QueryCommand.self]
     )
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            end(error)
+        }
+    }
+
+    /// Ends the process as ArgumentParser would, except that help which cannot be written is an error, and that every error
+    /// begins with the same word.
+    private static func end(_ error: any Error) -> Never {
+        let message = fullMessage(for: error)
+        let code = exitCode(for: error)
+        guard !message.isEmpty else { exit(code) }
+        do throws(CommandFailure) {
+            if code.isSuccess {
+                _ = try Terminal.output.writeLine(message)
+            } else {
+                Terminal.error.note(restyled(message))
+            }
+            exit(code)
+        } catch {
+            exit(report(error))
+        }
+    }
+
+    private static func restyled(_ message: String) -> String {
+        let prefix = "Error:"
+        guard message.hasPrefix(prefix) else { return message }
+        return Terminal.error.palette(.boldRed, "error:") + message.dropFirst(prefix.count)
+    }
+
+    private static func exit(_ code: ExitCode) -> Never { exit(withError: code) }
 }

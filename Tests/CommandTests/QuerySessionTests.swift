@@ -77,13 +77,24 @@ struct QuerySessionTests {
         )
     }
 
+    @Test func `SQL that leaves a transaction open has failed`() {
+        var session = session
+        let complete = QueryCompletePayload(queryID: "q", rowCount: 0, duration: 5, changes: 1, isInTransaction: true)
+        guard case .finish(.failed(let message, .failure))? = session.received(message(.queryComplete(complete))).last
+        else {
+            Issue.record("it is no failure")
+            return
+        }
+        #expect(message.contains("(TRANSACTION_LEFT_OPEN)"))
+    }
+
     @Test func `other queries are none of its business`() {
         var session = session
         let complete = QueryCompletePayload(queryID: "another", rowCount: 1, duration: 12, changes: 0)
         #expect(session.received(message(.queryComplete(complete))).isEmpty)
     }
 
-    @Test func `JSON lines keep the order of the columns and both of the same name`() {
+    @Test func `JSON lines keep the order of the columns, and name each of them once`() {
         var printer = ResultPrinter(format: .json, palette: .plain)
         let batch = QueryRowsPayload(
             queryID: "q",
@@ -93,7 +104,7 @@ struct QuerySessionTests {
             offset: 0
         )
         let text = printer.append(batch)
-        #expect(text == #"{"z":{"$int64":"9223372036854775807"},"a":"\n","a":{"$base64":"AQ=="}}"# + "\n")
+        #expect(text == #"{"z":{"$int64":"9223372036854775807"},"a":"\n","a:1":{"$base64":"AQ=="}}"# + "\n")
     }
 
     @Test func `a blank line parts the results of two statements`() {

@@ -16,11 +16,11 @@ LIMIT = 60  # seconds that any one thing may take
 class Command:
     """A running command whose lines are read as they come."""
 
-    def __init__(self, arguments, env=None, cwd=None):
+    def __init__(self, arguments, env=None, cwd=None, stdout=subprocess.PIPE):
         self.process = subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             env={**os.environ, **(env or {})},
             cwd=cwd,
@@ -33,7 +33,8 @@ class Command:
             (self.process.stdout, self.lines, self.seen),
             (self.process.stderr, self.error_lines, self.errors),
         ):
-            threading.Thread(target=self._read, args=(stream, lines, log), daemon=True).start()
+            if stream is not None:
+                threading.Thread(target=self._read, args=(stream, lines, log), daemon=True).start()
 
     @staticmethod
     def _read(stream, lines, log):

@@ -43,10 +43,11 @@ final class QueryDocument: QuerySink, @unchecked Sendable {
 
     func columns(statementIndex: Int, names: [String]) {
         endResult()
-        rows = RowEncoder(columns: names, format: rowFormat)
+        let rows = RowEncoder(columns: names, format: rowFormat)
+        self.rows = rows
         writer.beginObject()
         writer.field("statementIndex", statementIndex)
-        writer.field("columns", names)
+        writer.field("columns", rows.columns)
         writer.key("rows")
         writer.beginArray()
     }

@@ -14,7 +14,6 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
     /// Grows to the size of a batch when there are so many rows; most queries have one.
     private var writer = JSONWriter(capacityBytes: 2 << 10)
     private var rows: RowEncoder?
-    private var columns: [String] = []
     private var statementIndex = 0
     /// Rows of the statement that were sent in messages before the one that is being written.
     private var sentRows = 0
@@ -37,7 +36,6 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
     func columns(statementIndex: Int, names: [String]) {
         flushRows()
         self.statementIndex = statementIndex
-        columns = names
         sentRows = 0
         rows = RowEncoder(columns: names, format: rowFormat)
         // An empty result has columns too, and the message says which.
@@ -97,7 +95,7 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
             to: &writer,
             queryID: events.queryID,
             statementIndex: statementIndex,
-            columns: columns,
+            columns: rows?.columns ?? [],
             offset: sentRows
         )
     }

@@ -3,12 +3,15 @@ import WireProtocol
 
 /// Writes the rows of one statement as JSON in the form that was asked for.
 struct RowEncoder: Sendable {
+    /// As the message names them: as SQLite does, or each once where they are the keys of objects.
+    let columns: [String]
     private let keys: [JSONKey]
     private let format: WireProtocol.QueryRequest.RowFormat
     private let count: Int
 
     init(columns: [String], format: WireProtocol.QueryRequest.RowFormat) {
-        self.keys = format == .objects ? columns.map { JSONKey($0) } : []
+        self.columns = format == .objects ? ResultColumns.uniqueNames(columns) : columns
+        self.keys = format == .objects ? self.columns.map { JSONKey($0) } : []
         self.format = format
         self.count = columns.count
     }

@@ -26,6 +26,8 @@ struct FileListener: Sendable {
                 case .notice(let text): output.note(text)
                 }
             }
+        } catch let failure as CommandFailure {
+            throw failure
         } catch {
             throw CommandFailure(.failure, "\(error)")
         }
@@ -46,7 +48,7 @@ struct FileListener: Sendable {
         }
     }
 
-    /// Returns false when nobody reads the output any more.
+    /// Returns false when the reader of the output is gone.
     private func print(_ changes: ChangeSet, at position: Position) throws -> Bool {
         let messages = changes.messages(
             for: filter,
@@ -55,7 +57,7 @@ struct FileListener: Sendable {
             context: TableEventContext(database: path, origin: .external)
         )
         for json in messages {
-            guard output.print(try Envelope(parsing: json), String(decoding: json, as: UTF8.self)) else { return false }
+            guard try output.print(Envelope(parsing: json), String(decoding: json, as: UTF8.self)) else { return false }
         }
         return true
     }

@@ -7,15 +7,15 @@ struct ListenOutput: Sendable {
     var output = Terminal.output
     var error = Terminal.error
 
-    /// Returns false when nobody reads any more.
+    /// Returns false when the reader is gone.
     ///
     /// - Parameter text: The message as it came.
-    func print(_ message: Envelope, _ text: String) -> Bool {
-        if isJSON { return output.writeLine(text) }
+    func print(_ message: Envelope, _ text: String) throws(CommandFailure) -> Bool {
+        if isJSON { return try output.writeLine(text) }
         let utcOffset = LocalClock.utcOffset(atUnixMilliseconds: message.header.timestamp)
         guard let lines = MessageLines(utcOffset: utcOffset).lines(message, text) else { return true }
         let width = output.isInteractive ? output.columnCount : Int.max
-        return output.write(lines.map { $0.rendered(width: width, output.palette) + "\n" }.joined())
+        return try output.write(lines.map { $0.rendered(width: width, output.palette) + "\n" }.joined())
     }
 
     func tell(_ notice: ListenSession.Notice) {
@@ -30,7 +30,7 @@ struct ListenOutput: Sendable {
         }
     }
 
-    func note(_ text: String) { error.writeLine(error.palette(.dim, text.printable)) }
+    func note(_ text: String) { error.note(error.palette(.dim, text.printable)) }
 
-    func warn(_ text: String) { error.writeLine(error.palette(.yellow, text.printable)) }
+    func warn(_ text: String) { error.note(error.palette(.yellow, text.printable)) }
 }

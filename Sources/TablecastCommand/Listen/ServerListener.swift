@@ -25,7 +25,7 @@ struct ServerListener: Sendable {
         }
     }
 
-    /// Prints until the connection ends; returns false when nobody reads the output any more.
+    /// Prints until the connection ends; returns false when the reader of the output is gone.
     private mutating func read(_ connection: WebSocketConnection) async throws -> Bool {
         for await text in connection.messages {
             guard let message = try? Envelope(parsing: text.utf8) else {
@@ -38,7 +38,7 @@ struct ServerListener: Sendable {
                     // A connection that ended is noticed by the loop.
                     try? await connection.send(String(decoding: json, as: UTF8.self))
                 case .print:
-                    guard output.print(message, text) else { return false }
+                    guard try output.print(message, text) else { return false }
                 case .tell(let notice):
                     backoff.reset()
                     output.tell(notice)

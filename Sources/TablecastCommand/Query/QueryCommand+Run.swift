@@ -55,12 +55,12 @@ extension QueryCommand {
         let terminal = Terminal.error
         switch outcome {
         case .complete(let summary):
-            if terminal.isInteractive, !summary.isEmpty { terminal.writeLine(terminal.palette(.dim, summary)) }
+            if terminal.isInteractive, !summary.isEmpty { terminal.note(terminal.palette(.dim, summary)) }
         case .failed(let message, let status):
-            terminal.writeLine(terminal.palette(.boldRed, "error:") + " " + message)
+            terminal.note(terminal.palette(.boldRed, "error:") + " " + message)
             throw status.exitCode
         case .cancelled(let message):
-            terminal.writeLine(terminal.palette(.yellow, message))
+            terminal.note(terminal.palette(.yellow, message))
             throw ExitReason.interrupted.exitCode
         }
     }

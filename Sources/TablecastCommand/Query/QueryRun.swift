@@ -49,8 +49,8 @@ final class QueryRun: Sendable {
                 try await connection.send(String(decoding: json, as: UTF8.self))
             case .print(let text):
                 status.clear()
-                guard Terminal.output.write(text) else {
-                    // Nobody reads the rest, as after `| head`.
+                guard try Terminal.output.write(text) else {
+                    // The reader is gone, as after `| head`.
                     return .complete(summary: "")
                 }
             case .progress(let bar):

@@ -61,7 +61,7 @@ struct QuerySession: Sendable {
             )
             return printing(printer.flush()) + [.progress(bar)]
         case .queryComplete(let complete) where complete.queryID == queryID:
-            return printing(printer.flush()) + [.finish(.complete(summary: summary(complete)))]
+            return printing(printer.flush()) + [.finish(outcome(complete))]
         case .queryError(let error) where error.queryID == queryID:
             return printing(printer.flush()) + [.finish(failure(error))]
         case .queryCancelled(let cancelled) where cancelled.queryID == queryID:
@@ -81,6 +81,18 @@ struct QuerySession: Sendable {
     }
 
     private func printing(_ text: String) -> [Action] { text.isEmpty ? [] : [.print(text)] }
+
+    private func outcome(_ complete: QueryCompletePayload) -> Outcome {
+        guard complete.isInTransaction == true else { return .complete(summary: summary(complete)) }
+        // It ends with the connection, and so with the command.
+        return .failed(
+            message: """
+                the SQL left a transaction open, which is rolled back: nothing of it is committed; end it with COMMIT, or leave \
+                BEGIN out (\(ErrorCode.transactionLeftOpen))
+                """,
+            status: .failure
+        )
+    }
 
     private func summary(_ complete: QueryCompletePayload) -> String {
         var text = complete.summary

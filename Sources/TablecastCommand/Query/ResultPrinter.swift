@@ -7,6 +7,8 @@ struct ResultPrinter: Sendable {
     /// The statement whose rows came last.
     private var statementIndex: Int?
     private var layout: TableLayout?
+    /// The keys of ``ResultFormat/json``.
+    private var keys: [String] = []
 
     init(format: ResultFormat, palette: Palette) {
         self.format = format
@@ -28,7 +30,7 @@ struct ResultPrinter: Sendable {
             var writer = JSONWriter()
             for row in batch.rows {
                 writer.removeAll()
-                writer.row(row, columns: batch.columns)
+                writer.object(keys: keys, values: row.values(columns: batch.columns))
                 text += String(decoding: writer.bytes, as: UTF8.self) + "\n"
             }
         }
@@ -47,16 +49,18 @@ struct ResultPrinter: Sendable {
             layout = TableLayout(titles: columns, lineWidth: lineWidth, palette: palette)
             return rest + separator
         case .csv: return separator + CSVLine.encode(columns)
-        case .json: return ""
+        case .json:
+            keys = ResultColumns.uniqueNames(columns)
+            return ""
         }
     }
 }
 
 extension JSONWriter {
-    /// An object whose keys are in the order of the columns. Columns of the same name stay apart, as `sqlite3 -json` has it.
-    fileprivate mutating func row(_ row: WireRow, columns: [String]) {
+    /// An object whose keys are in the order of the columns.
+    fileprivate mutating func object(keys: [String], values: [WireValue]) {
         beginObject()
-        for (name, value) in zip(columns, row.values(columns: columns)) {
+        for (name, value) in zip(keys, values) {
             key(escaping: name)
             self.value(value)
         }

@@ -79,6 +79,6 @@ struct AccessOptions: ParsableArguments {
     private static func warnIfOpen(_ path: String) {
         let attributes = try? FileManager.default.attributesOfItem(atPath: path)
         guard let mode = attributes?[.posixPermissions] as? Int, mode & 0o066 != 0 else { return }
-        Terminal.error.writeLine("warning: other users can read the tokens in '\(path.printable)'; chmod 600 it")
+        Terminal.error.note("warning: other users can read the tokens in '\(path.printable)'; chmod 600 it")
     }
 }

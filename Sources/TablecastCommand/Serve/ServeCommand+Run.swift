@@ -12,7 +12,7 @@ extension ServeCommand {
     func run() async throws {
         try await reportingFailure {
             let wasBuilt = try database.prepare(file)
-            if wasBuilt { Terminal.error.writeLine("built \(file.printable)") }
+            if wasBuilt { Terminal.error.note("built \(file.printable)") }
             let logger = makeLogger()
             try requireDescriptors(limit: Descriptors.raiseLimit())
             let tokens = try access.authenticator().map { ReloadableAuthenticator($0) }
@@ -118,7 +118,7 @@ extension ServeCommand {
         let host = address.host.contains(":") ? "[\(address.host)]" : address.host
         let secure = address.tlsCertificate == nil ? "" : "s"
         let palette = Terminal.output.palette
-        Terminal.output.write(
+        let banner =
             """
             \(palette(.bold, "tablecast \(TablecastVersion.current)")) serves \(file.printable)
               page       \(palette(.cyan, "http\(secure)://\(host):\(port)"))
@@ -126,9 +126,14 @@ extension ServeCommand {
               access     \(accessSummary)
 
             """
-        )
+        do throws(CommandFailure) {
+            // A reader that is gone has seen enough.
+            _ = try Terminal.output.write(banner)
+        } catch {
+            Self.exit(withError: report(error))
+        }
         if !access.isConfigured, !ServerAddress.isLoopback(address.host) {
-            Terminal.error.writeLine(
+            Terminal.error.note(
                 """
                 warning: everyone who can reach \(host) may \(database.readOnly ? "read" : "read and change") the database; \
                 --tokens asks for tokens

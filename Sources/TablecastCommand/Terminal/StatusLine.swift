@@ -15,14 +15,14 @@ final class StatusLine: Sendable {
         let text = line(terminal.columnCount - 1, terminal.palette)
         isShown.withLock { isShown in
             isShown = true
-            terminal.write("\r\u{1B}[2K" + text)
+            terminal.redraw(text)
         }
     }
 
     /// Takes the line away, so that something else can be printed.
     func clear() {
         isShown.withLock { isShown in
-            if isShown { terminal.write("\r\u{1B}[2K") }
+            if isShown { terminal.redraw("") }
             isShown = false
         }
     }

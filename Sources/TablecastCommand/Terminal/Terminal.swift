@@ -27,19 +27,34 @@ struct Terminal: Sendable {
         return Int(size.ws_col)
     }
 
-    /// Writes all of the text at once.
+    /// Writes results: all of the text at once.
     ///
-    /// Returns false when nobody reads any more, as after `| head`: time to stop.
-    @discardableResult
-    func write(_ text: String) -> Bool {
-        var text = text
-        return text.withUTF8 { write(UnsafeRawBufferPointer($0)) }
+    /// - Returns: false when the reader is gone, as after `| head`: time to stop, and no error.
+    /// - Throws: when the text cannot be written for another reason, such as a full disk: what was asked for is not there.
+    func write(_ text: String) throws(CommandFailure) -> Bool {
+        let error = writeAll(text)
+        switch error {
+        case 0: return true
+        case EPIPE: return false
+        default: throw CommandFailure(.ioError, "the output cannot be written: \(SystemError.message(error))")
+        }
     }
 
-    @discardableResult
-    func writeLine(_ text: String) -> Bool { write(text + "\n") }
+    func writeLine(_ text: String) throws(CommandFailure) -> Bool { try write(text + "\n") }
 
-    private func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    /// Writes what is said beside the results, to stderr. Where that cannot be written there is no place to say so.
+    func note(_ text: String) { _ = writeAll(text + "\n") }
+
+    /// Draws over what stands in the last line.
+    func redraw(_ text: String) { _ = writeAll("\r\u{1B}[2K" + text) }
+
+    /// - Returns: `errno`, or 0 when everything is written.
+    private func writeAll(_ text: String) -> Int32 {
+        var text = text
+        return text.withUTF8 { writeAll(UnsafeRawBufferPointer($0)) }
+    }
+
+    private func writeAll(_ bytes: UnsafeRawBufferPointer) -> Int32 {
         var rest = bytes
         while !rest.isEmpty {
             #if canImport(Glibc)
@@ -55,10 +70,10 @@ struct Terminal: Sendable {
                     _ = poll(&request, 1, 1000)
                     continue
                 }
-                return false
+                return errno
             }
             rest = UnsafeRawBufferPointer(rebasing: rest[count...])
         }
-        return true
+        return 0
     }
 }

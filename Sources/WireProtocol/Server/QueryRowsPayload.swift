@@ -3,7 +3,8 @@ public struct QueryRowsPayload: Sendable, Hashable, Codable {
     public var queryID: String
     /// Which statement of the query, counted from zero.
     public var statementIndex: Int
-    /// The names of the columns; two can be the same.
+    /// The names of the columns. With rows that are arrays two can be the same; with objects they are those of
+    /// ``ResultColumns/uniqueNames(_:)``.
     public var columns: [String]
     public var rows: [WireRow]
     /// How many rows of the statement came before.
