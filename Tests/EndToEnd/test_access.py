@@ -248,12 +248,30 @@ def test_one_token_a_role_comes_from_the_environment(serve, music):
     [
         ("", "token file"), ("[]", "expected an array"), ('[{"token": "short"}]', "16"),
         (f'[{{"token": "{ADA}", "role": "root"}}]', "role"), (f'[{{"token": "{ADA}", "table": []}}]', '"table"'),
+        (f'[{{"token": "{ADA}",\n "tables": ["genre"], "tables": null}}]', 'line 2, column 23: the field "tables" is there twice'),
+        (f'[{{"token": "{ADA}", "t\\u006fken": "{EVE}"}}]', '"token" is there twice'),
+        (f'[{{"token": "{ADA}"}}, {{"token": "{ADA}"}}]', "entry 2: token: duplicate token"),
+        ('[{"token": ""}]', "expected 16 to 4096 bytes, found 0"), ('[{"token": "a token with white space"}]', "without spaces"),
+        ('[{"token": " aaaaaaaaaaaaaaaaaaaaaaaa"}]', "without spaces"), ('[{"role": "admin"}]', "expected an object with a token"),
+        (f'[{{"token": "{ADA}", "tables": "genre"}}]', "tables: expected an array"), (f'[{{"token": "{ADA}", "username": ""}}]', "username"),
+        (f'[{{"token": "{ADA}"}}] x', "line 1, column"),
     ],
 )  # fmt: skip
 def test_a_wrong_token_file_is_refused(run, music, tokens, content, words):
     tokens.write_text(content)
     result = run("serve", music, "--port", 0, "--tokens", tokens)
     assert result.returncode == 64 and words in result.stderr and ADA not in result.stderr
+
+
+@pytest.mark.parametrize("role", ["READ_ONLY", "READ_WRITE", "ADMIN"])
+@pytest.mark.parametrize("token, word", [("", "is set and empty"), ("  ", "2"), ("short", "5"), (20 * "a" + " b", "without spaces")])
+def test_a_token_in_the_environment_that_is_none_is_refused(run, music, tokens, role, token, word):
+    name = f"TABLECAST_{role}_TOKEN"
+    for options in ([], ["--tokens", tokens], ["--allow-anonymous"]):
+        result = run("serve", music, "--port", 0, *options, env={name: token})
+        assert result.returncode == 64, result
+        if "--allow-anonymous" not in options:
+            assert name in result.stderr and word in result.stderr
 
 
 def test_a_missing_token_file_is_refused(run, music, tmp_path):

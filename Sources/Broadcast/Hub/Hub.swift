@@ -44,10 +44,12 @@ package final class Hub: Sendable {
     /// - Parameters:
     ///   - outlet: Held until ``disconnect(_:)``, or until the hub closes it.
     ///   - channels: What it hears from the start, without an acknowledgement; tables is not among them.
+    ///   - restriction: What limits its view; nil for nothing.
     ///   - greeting: Makes the first messages it gets, before anything else.
     package func connect(
         _ outlet: any Outlet,
         channels: Channels = .notifications,
+        restriction: Restriction? = nil,
         greeting: (ClientID) -> [EncodedMessage] = { _ in [] }
     ) -> ClientID {
         let shard = shard(on: outlet.eventLoop).value
@@ -56,7 +58,7 @@ package final class Hub: Sendable {
             sequencer.clientCameOrWent(id, by: 1)
             return id
         }
-        shard.add(Client(id, outlet))
+        shard.add(Client(id, outlet, restriction))
         append(.change(.open(channels, greeting: greeting(id)), of: id), for: id)
         return id
     }
@@ -88,8 +90,15 @@ package final class Hub: Sendable {
     // MARK: Messages
 
     /// To every subscriber of a channel but one.
-    package func send(_ message: EncodedMessage, to channel: WireProtocol.Channel, except excluded: ClientID? = nil) {
-        appendToAll(.message(message, to: .channel(channel, except: excluded)))
+    ///
+    /// - Parameter restricted: what a client with a ``Restriction`` gets instead; nil where it gets the same.
+    package func send(
+        _ message: EncodedMessage,
+        to channel: WireProtocol.Channel,
+        except excluded: ClientID? = nil,
+        restricted: RestrictedMessage? = nil
+    ) {
+        appendToAll(.message(message, to: .channel(channel, except: excluded, restricted: restricted)))
     }
 
     /// Whether a message to the channel may have a receiver: spares making one that has not.

@@ -15,7 +15,8 @@ enum QueueItem: Sendable {
     /// Who gets a message.
     enum Audience: Sendable {
         case everyone(except: ClientID?)
-        case channel(WireProtocol.Channel, except: ClientID?)
+        /// With what restricted clients get instead; nil where they get the same.
+        case channel(WireProtocol.Channel, except: ClientID?, restricted: RestrictedMessage?)
     }
 
     /// What counts towards the limit of what is pending.
@@ -33,7 +34,7 @@ enum QueueItem: Sendable {
         case .publication, .reset, .closeEveryone: nil
         case .message(_, let audience):
             switch audience {
-            case .everyone(let excluded), .channel(_, let excluded): excluded
+            case .everyone(let excluded), .channel(_, let excluded, _): excluded
             }
         case .direct(_, let client, _, _), .change(_, let client): client
         }

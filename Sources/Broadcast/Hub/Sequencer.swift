@@ -76,7 +76,7 @@ struct Sequencer {
     private func concerns(_ item: QueueItem, _ shard: Int) -> Bool {
         let channel: WireProtocol.Channel
         switch item {
-        case .message(_, .channel(let named, _)): channel = named
+        case .message(_, .channel(let named, _, _)): channel = named
         case .publication, .reset: channel = .tables
         case .message(_, .everyone), .direct, .change, .closeEveryone: return true
         }

@@ -4,6 +4,8 @@ import WireProtocol
 final class Client {
     let id: ClientID
     let outlet: any Outlet
+    /// What limits its view; nil for nothing.
+    let restriction: Restriction?
 
     /// What it hears at once; ``tables`` says so of tables.
     var channels: Channels = []
@@ -22,15 +24,18 @@ final class Client {
     /// Those who wait until the client can take more.
     var waiting: [WhenTaken] = []
 
-    init(_ id: ClientID, _ outlet: any Outlet) {
+    init(_ id: ClientID, _ outlet: any Outlet, _ restriction: Restriction? = nil) {
         self.id = id
         self.outlet = outlet
+        self.restriction = restriction
     }
 
     /// What it hears from now on.
     var subscriptions: Subscriptions {
-        guard case .live(let filter) = tables else { return Subscriptions(channels: channels, filter: nil) }
-        return Subscriptions(channels: channels, filter: filter)
+        guard case .live(let filter) = tables else {
+            return Subscriptions(channels: channels, filter: nil, restriction: restriction)
+        }
+        return Subscriptions(channels: channels, filter: filter, restriction: restriction)
     }
 }
 

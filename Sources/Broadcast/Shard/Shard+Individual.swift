@@ -22,7 +22,8 @@ extension Shard {
         case .publication:
             client.subscriptions.forEachMessage(of: item) { frames.append($0) }
         case .message(let message, let audience):
-            if client.isOpen, client.isIn(audience) { frames.append(message) }
+            guard client.isOpen, client.id != item.client else { return }
+            if let message = client.subscriptions.message(message, to: audience) { frames.append(message) }
         case .direct(let message, _, let pin, let whenTaken):
             guard isNamed else { return }
             guard client.isWaiting(for: pin) else {
@@ -126,13 +127,6 @@ extension Client {
         guard let snapshot else { return true }
         if case .held(_, snapshot) = tables { return true }
         return false
-    }
-
-    fileprivate func isIn(_ audience: QueueItem.Audience) -> Bool {
-        switch audience {
-        case .everyone(let excluded): id != excluded
-        case .channel(let channel, let excluded): id != excluded && subscriptions.includes(channel)
-        }
     }
 }
 

@@ -11,6 +11,8 @@ struct Subscriptions: Hashable {
     var channels: Channels
     /// Nil for a client that does not listen to tables, or not live.
     var filter: TableFilter?
+    /// What limits the client's view; nil for nothing.
+    var restriction: Restriction?
 
     func includes(_ channel: WireProtocol.Channel) -> Bool {
         channel == .tables ? filter != nil : channels.contains(Channels(channel))
@@ -24,14 +26,25 @@ struct Subscriptions: Hashable {
             guard let filter else { return }
             for message in delivery.messages(for: filter) { body(message) }
         case .message(let message, let audience):
-            switch audience {
-            case .everyone: body(message)
-            case .channel(let channel, _): if includes(channel) { body(message) }
-            }
+            if let message = self.message(message, to: audience) { body(message) }
         case .reset(let notice):
             if filter != nil { body(notice) }
         case .direct, .change, .closeEveryone:
             break
+        }
+    }
+}
+
+extension Subscriptions {
+    /// What a client with these subscriptions gets of a message, apart from one that is excluded; nil for nothing.
+    func message(_ message: EncodedMessage, to audience: QueueItem.Audience) -> EncodedMessage? {
+        switch audience {
+        case .everyone:
+            return message
+        case .channel(let channel, _, let restricted):
+            guard includes(channel) else { return nil }
+            guard let restriction, let restricted else { return message }
+            return restricted(restriction)
         }
     }
 }

@@ -29,6 +29,8 @@ final class Gatekeeper {
     struct Denial {
         var code: QueryFailure.Code
         var reason: String
+        /// It is about a table, which the statement may not even name.
+        var isOfTable = false
     }
 
     private(set) var statement = Statement()
@@ -116,6 +118,14 @@ final class Gatekeeper {
         }
     }
 
+    /// What has to be decided before a statement is compiled: with a list of tables, `DROP TABLE IF EXISTS` and its like would
+    /// tell by their success whether there is another.
+    func check(_ script: borrowing Script) throws(QueryFailure) {
+        guard let policy, policy.restrictsTables, policy.level > .readOnly else { return }
+        guard ScriptOutline.changesSchema(script.sql, from: script.tail) else { return }
+        throw QueryFailure(.notAuthorized, "changing the schema is not allowed with a list of tables")
+    }
+
     /// What cannot be decided before a statement is compiled.
     func check(_ compiled: borrowing SQLiteConnection.Statement) throws(QueryFailure) {
         guard let policy, compiled.writes else { return }
@@ -143,7 +153,7 @@ final class Gatekeeper {
         let isTable = tables.contains(table) || folded.hasPrefix("sqlite_") || folded.hasPrefix("pragma_")
         // Without a column it can be a common table expression, of which SQLite asks as if it were a table.
         if !isTable, request.second == "" || Self.tableFunctions.contains(folded) { return .allow }
-        return deny("reading the table \(table) is not allowed")
+        return denyTable("reading the table \(table) is not allowed")
     }
 
     private func write(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
@@ -154,7 +164,7 @@ final class Gatekeeper {
         // An R-tree compiles its writes when it is first read: ``check(_:)`` sees what really writes.
         if policy.level == .readOnly { return .allow }
         if let writable = policy.writableTables, !writable.contains(table), request.database != "temp" {
-            return deny("writing to the table \(table) is not allowed")
+            return denyTable("writing to the table \(table) is not allowed")
         }
         if request.action == .insert, request.triggerOrView == nil { statement.inserts = true }
         // "The truncate optimization is disabled and all rows are deleted individually"
@@ -267,6 +277,11 @@ final class Gatekeeper {
         deny(.readOnly, "the access is read-only: \(what) is not allowed")
     }
 
+    private func denyTable(_ reason: String) -> AuthorizerVerdict {
+        denial = denial ?? Denial(code: .notAuthorized, reason: reason, isOfTable: true)
+        return .deny
+    }
+
     private func deny(_ reason: String) -> AuthorizerVerdict { deny(.notAuthorized, reason) }
 
     private func deny(_ code: QueryFailure.Code, _ reason: String) -> AuthorizerVerdict {
@@ -280,7 +295,7 @@ final class Gatekeeper {
     ]
 
     /// Tables that are made of an argument.
-    private static let tableFunctions: Set<String> = ["json_each", "json_tree"]
+    static let tableFunctions: Set<String> = ["json_each", "json_tree"]
 
     /// Modules that keep their rows in this database.
     private static let modules: Set<String> = [

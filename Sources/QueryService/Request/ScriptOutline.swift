@@ -130,6 +130,23 @@ extension ScriptOutline {
         }
     }
 
+    /// Whether the statement that begins at a byte, or is explained there, changes the schema, as its first word says.
+    static func changesSchema(_ sql: String, from offset: Int) -> Bool {
+        var sql = sql
+        return sql.withUTF8 { bytes in
+            var tokens = SQLTokens(bytes, from: offset)
+            tokens.skipToStatement()
+            while case .word(let word)? = tokens.next() {
+                switch tokens.keyword(word) {
+                case "explain", "query", "plan": continue
+                case "create", "drop", "alter", "reindex", "analyze": return true
+                default: return false
+                }
+            }
+            return false
+        }
+    }
+
     /// What a single statement's text begins with.
     static func verb(of sql: String) -> Verb? {
         var sql = sql

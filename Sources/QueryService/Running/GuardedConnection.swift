@@ -8,6 +8,8 @@ final class GuardedConnection {
     let connection: Connection
     let gatekeeper = Gatekeeper()
     let pulse: Pulse
+    /// For the last policy with a list of tables, and the schema that it was made of.
+    private var visibleSchema: (schema: VisibleSchema, readable: TableNames, version: [[SQLiteValue]])?
 
     /// - Parameter observer: sees every action before the policy does, and says whether it is no concern of the policy.
     init(
@@ -81,7 +83,8 @@ final class GuardedConnection {
     ///
     /// SQLite compiles with the schema as the connection read it last, and only for some of its errors does it look whether
     /// another process has changed it since. So an error is believed when the schema has been looked at.
-    func compileNext(of script: inout Script) throws(SQLiteError) -> Statement? {
+    func compileNext(of script: inout Script) throws -> Statement? {
+        try gatekeeper.check(script)
         let beginning = script
         do {
             return try script.next(on: connection)
@@ -111,17 +114,24 @@ final class GuardedConnection {
     }
 
     /// What an error of SQLite's means for the query that runs.
-    func explain(
-        _ error: SQLiteError,
+    ///
+    /// - Parameter isRunning: whether the statement compiled, and failed as it ran.
+    private func explain(
+        sqlite error: SQLiteError,
         _ control: QueryControl,
         statementIndex: Int,
-        offset: Int? = nil
+        offset: Int? = nil,
+        isRunning: Bool = false
     ) -> Ended {
         if gatekeeper.needsWriter { return .needsWriter }
         switch error.code.primary {
         case .interrupt, .busy, .locked, .abort:
             // A busy handler that gives up because of a cancel looks like a lock that was not given up in time.
             if let reason = control.cancelReason { return .cancelled(reason) }
+        case .error, .auth, .corrupt:
+            if let failure = visibleFailure(error, control, offset: offset, isRunning: isRunning) {
+                return .failed(failure.located(statementIndex, failure.offset))
+            }
         default: break
         }
         var failure = QueryFailure(error, statementIndex: statementIndex)
@@ -141,6 +151,48 @@ final class GuardedConnection {
         return .failed(failure)
     }
 
+    /// What a client with a list of tables is told instead of an error that can name others; nil where the error is its own.
+    private func visibleFailure(
+        _ error: SQLiteError,
+        _ control: QueryControl,
+        offset: Int?,
+        isRunning: Bool
+    ) -> QueryFailure? {
+        let policy = control.request.policy
+        guard let readable = policy.readableTables else { return nil }
+        let start = offset ?? 0
+        // A row that is written by its key has statements that the request does not.
+        let isRowWrite = control.request.rowWrite != nil
+        let sql =
+            isRowWrite ? error.sql ?? "" : String(decoding: control.request.sql.utf8.dropFirst(start), as: UTF8.self)
+        do {
+            let schema = try makeVisibleSchema(readable)
+            let isInTransaction = gatekeeper.isInTransaction
+            if var failure = try schema.problem(with: sql, policy, isInTransaction: isInTransaction) {
+                failure.offset = failure.offset.map { $0 + start } ?? offset
+                return failure
+            }
+        } catch {
+            // Without the schema there is no telling what the error may say.
+            return .reachesOtherTables
+        }
+        if let denial = gatekeeper.denial { return denial.isOfTable ? .reachesOtherTables : nil }
+        return isRunning && error.code.primary == .error ? nil : .reachesOtherTables
+    }
+
+    private func makeVisibleSchema(_ readable: TableNames) throws(SQLiteError) -> VisibleSchema {
+        pulse.isInterruptible = false
+        defer { pulse.isInterruptible = true }
+        return try gatekeeper.unguarded { () throws(SQLiteError) in
+            // The temporary schema is the client's own.
+            let version = try connection.query("PRAGMA main.schema_version")
+            if let known = visibleSchema, known.readable == readable, known.version == version { return known.schema }
+            let schema = try VisibleSchema(of: connection, readable: readable)
+            visibleSchema = (schema, readable, version)
+            return schema
+        }
+    }
+
     /// What an error of any kind means for the query that runs.
     ///
     /// - Parameter offset: where the statement begins, if there are others.
@@ -151,8 +203,10 @@ final class GuardedConnection {
         offset: Int? = nil
     ) -> Ended {
         switch error {
-        case let error as SQLiteError, StepError.sqlite(let error):
-            return explain(error, control, statementIndex: statementIndex, offset: offset)
+        case let error as SQLiteError:
+            return explain(sqlite: error, control, statementIndex: statementIndex, offset: offset)
+        case StepError.sqlite(let error):
+            return explain(sqlite: error, control, statementIndex: statementIndex, offset: offset, isRunning: true)
         case StepError.ended(.failed(var failure)):
             failure.statementIndex = statementIndex
             return .failed(failure)

@@ -74,6 +74,7 @@ extension Identity {
             operations: request.filter.operations,
             rowLevel: request.filter.rowLevel
         )
+        narrowed.filter.hidesOtherTables = true
         return narrowed
     }
 

@@ -33,7 +33,7 @@ public struct TokenList: Authenticator {
         guard bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw AuthenticationError("expected visible ASCII characters without spaces")
         }
-        guard !entries.contains(where: { $0.token == bytes }) else { throw AuthenticationError("it is there twice") }
+        guard !entries.contains(where: { $0.token == bytes }) else { throw AuthenticationError("duplicate token") }
         entries.append(Entry(token: bytes, identity: identity))
     }
 
@@ -59,11 +59,12 @@ extension TokenList {
     ///
     /// - Throws: ``AuthenticationError``, which names the entry and the field, and never a token.
     public init(parsing json: some Sequence<UInt8>) throws(AuthenticationError) {
+        let bytes = Array(json)
         let value: JSONValue
         do {
-            value = try JSONValue(parsing: json)
+            value = try JSONValue(parsing: bytes, rejectingDuplicateNames: true)
         } catch {
-            throw AuthenticationError("\(error)")
+            throw AuthenticationError("\(Self.place(of: error.offset, in: bytes)): \(error.reason)")
         }
         guard case .array(let values) = value, !values.isEmpty else {
             throw AuthenticationError("expected an array of objects, each with a token")
@@ -75,6 +76,15 @@ extension TokenList {
                 throw AuthenticationError("entry \(index + 1): \(error.reason)")
             }
         }
+    }
+
+    /// Where a byte of a text is, as an editor counts.
+    private static func place(of offset: Int, in bytes: [UInt8]) -> String {
+        let before = bytes.prefix(offset)
+        let lineStart = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+        let line = before.count { $0 == UInt8(ascii: "\n") } + 1
+        let column = String(decoding: before[lineStart...], as: UTF8.self).count + 1
+        return "line \(line), column \(column)"
     }
 
     private static let fields: Set<String> = ["token", "role", "username", "tables", "channels"]
@@ -89,7 +99,8 @@ extension TokenList {
             throw AuthenticationError("\(quoted(unknown)) is not one of \(known)")
         }
         var identity = try Identity(id: "token \(number)", fields: fields)
-        if let username = identity.username { identity.id = username }
+        // Apart from the ids of tokens without a name, which a user could be called.
+        if let username = identity.username { identity.id = "user \(username)" }
         do throws(AuthenticationError) {
             try add(token, for: identity)
         } catch {

@@ -19,20 +19,21 @@ final class ClientDirectory: Sendable {
 
     subscript(name: String) -> ConnectedClient? { state.withLock { $0.clients[name] } }
 
-    var userList: UserListPayload { state.withLock { $0.presence.list } }
+    /// Who is there, as this identity may see them.
+    func userList(for identity: Identity) -> UserListPayload {
+        state.withLock { state in identity.visible(state.presence.list) { state.clients[$0]?.identity } }
+    }
 
     func join(_ client: ConnectedClient, on eventLoop: any EventLoop) {
         state.withLock { state in
             state.clients[client.name] = client
-            perform(
-                state.presence.join(
-                    client.id,
-                    userID: client.name,
-                    username: client.username,
-                    timestamp: UnixTime.milliseconds
-                ),
-                on: eventLoop
+            let actions = state.presence.join(
+                client.id,
+                userID: client.name,
+                username: client.username,
+                timestamp: UnixTime.milliseconds
             )
+            perform(actions, state, on: eventLoop)
         }
     }
 
@@ -41,36 +42,55 @@ final class ClientDirectory: Sendable {
         state.withLock { state in
             guard state.clients[client.name] != nil else { return }
             state.clients[client.name] = client
-            perform(state.presence.identify(client.id, username: client.username), on: eventLoop)
+            let actions = state.presence.identify(client.id, username: client.username)
+            perform(actions, state, on: eventLoop)
         }
     }
 
     func moveCursor(_ client: ConnectedClient, to location: CursorLocation, on eventLoop: any EventLoop) {
         state.withLock { state in
-            perform(state.presence.moveCursor(client.id, to: location, now: .now()), on: eventLoop)
+            let actions = state.presence.moveCursor(client.id, to: location, now: .now())
+            perform(actions, state, on: eventLoop)
         }
     }
 
     func leave(_ client: ConnectedClient, on eventLoop: any EventLoop) {
         state.withLock { state in
             state.clients[client.name] = nil
-            perform(state.presence.leave(client.id), on: eventLoop)
+            let actions = state.presence.leave(client.id)
+            perform(actions, state, on: eventLoop)
         }
     }
 
-    private func perform(_ actions: [Presence.Action], on eventLoop: any EventLoop) {
+    private func perform(_ actions: [Presence.Action], _ state: State, on eventLoop: any EventLoop) {
         for action in actions {
             switch action {
             case .announce(let payload, let excluded):
-                let header = EnvelopeHeader(payload.type, channel: .collaboration)
-                hub.send(EncodedMessage(header, payload), to: .collaboration, except: excluded)
+                announce(payload, except: excluded, state)
             case .sendCursorsLater(let deadline):
                 eventLoop.scheduleTask(deadline: deadline) { [weak self] in
                     self?.state.withLock { state in
-                        self?.perform(state.presence.sendCursors(now: .now()), on: eventLoop)
+                        let actions = state.presence.sendCursors(now: .now())
+                        self?.perform(actions, state, on: eventLoop)
                     }
                 }
             }
+        }
+    }
+
+    private func announce(_ payload: ServerPayload, except excluded: ClientID?, _ state: State) {
+        let header = EnvelopeHeader(payload.type, channel: .collaboration)
+        let message = EncodedMessage(header, payload)
+        guard case .userCursor(let cursor) = payload else {
+            hub.send(message, to: .collaboration, except: excluded)
+            return
+        }
+        var withoutText = cursor
+        withoutText.location = cursor.location.withoutText
+        let bare = withoutText == cursor ? message : EncodedMessage(header, withoutText)
+        let author = state.clients[cursor.userID]?.identity
+        hub.send(message, to: .collaboration, except: excluded) { restriction in
+            restriction.visible(cursor.location, of: author).map { $0 == cursor.location ? message : bare }
         }
     }
 }

@@ -44,7 +44,7 @@ final class ClientSession: WebSocketSession {
     func opened(_ connection: WebSocketHandler) {
         self.connection = connection
         var client: ConnectedClient?
-        _ = server.hub.connect(connection) { id in
+        _ = server.hub.connect(connection, restriction: identity.restriction) { id in
             let name = MessageID.next()
             let username = identity.username ?? parameters.username ?? "anonymous"
             client = ConnectedClient(id: id, name: name, username: username, identity: identity, share: share)
@@ -168,7 +168,7 @@ final class ClientSession: WebSocketSession {
             try database().sendSnapshot(request, replyTo: replyTo, to: client)
             return
         }
-        try server.subscribe(client.id, to: request, replyTo: replyTo)
+        try server.subscribe(client.id, of: identity, to: request, replyTo: replyTo)
     }
 
     private func database() throws(ProtocolError) -> any DatabaseRequests {

@@ -37,12 +37,12 @@ extension TableDescription.Kind {
 }
 
 extension SchemaObjectPayload {
-    init(_ change: SchemaChange.ObjectChange) {
+    init(_ change: SchemaChange.ObjectChange, withSQL hasSQL: Bool) {
         self.init(
             action: Action(change.action),
             kind: Kind(change.kind),
             name: change.name,
-            sql: change.sql
+            sql: hasSQL ? change.sql : nil
         )
     }
 }

@@ -21,13 +21,14 @@ struct TransactionMessages: Sendable {
 
     /// What a subscriber with this filter gets, in order; empty when nothing of it concerns the subscriber.
     func messages(for filter: TableFilter) -> [Message] {
-        let events = changes.events.filter { Self.includes($0, filter) }
+        let visible = filter.hidesOtherTables ? changes.events(withoutOthersThan: filter) : changes.events
+        let events = visible.filter { Self.includes($0, filter) }
         var messages: [Message] = []
         messages.reserveCapacity(events.count)
         for (index, event) in events.enumerated() {
             let isLast = index == events.count - 1
             switch event {
-            case .schema(let change): messages.append(message(change, isLast: isLast))
+            case .schema(let change): messages.append(message(change, filter, isLast: isLast))
             case .rows(let rows): append(rows, filter, isLast: isLast, to: &messages)
             }
         }
@@ -67,8 +68,10 @@ struct TransactionMessages: Sendable {
 // MARK: - Schema
 
 extension TransactionMessages {
-    private func message(_ change: SchemaChange, isLast: Bool) -> Message {
-        switch change {
+    private func message(_ change: SchemaChange, _ filter: TableFilter, isLast: Bool) -> Message {
+        // SQL of the schema can name any table: a view's, a trigger's, a foreign key's.
+        let hasSQL = !filter.hidesOtherTables
+        return switch change {
         case .created(let table):
             message(
                 .tableCreated,
@@ -76,7 +79,7 @@ extension TransactionMessages {
                     tableName: table.name,
                     timestamp: timestamp,
                     objectType: table.kind.objectType,
-                    sql: table.sql,
+                    sql: hasSQL ? table.sql : nil,
                     columns: table.columns.map(ColumnPayload.init),
                     context: context(isLast: isLast)
                 )
@@ -100,10 +103,10 @@ extension TransactionMessages {
                     change: .schema(
                         SchemaModification(
                             previousName: modification.previousName,
-                            sql: modification.table.sql,
+                            sql: hasSQL ? modification.table.sql : nil,
                             columns: modification.table.columns.map(ColumnPayload.init),
                             columnSources: modification.columnSources,
-                            objects: modification.objects.map(SchemaObjectPayload.init)
+                            objects: modification.objects.map { SchemaObjectPayload($0, withSQL: hasSQL) }
                         )
                     ),
                     context: context(isLast: isLast)

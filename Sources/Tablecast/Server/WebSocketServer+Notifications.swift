@@ -7,25 +7,31 @@ extension WebSocketServer {
 
     /// Tells the subscribers of `queries` of a query that the application runs itself: this first, then any number of
     /// ``notifyQueryProgress(_:)``, then one of the three ends. A service does so for the queries that run through it.
-    public func notifyQueryStarted(_ payload: QueryStartedPayload) { send(.queryStarted(payload), to: .queries) }
+    public func notifyQueryStarted(_ payload: QueryStartedPayload) { sendQuery(.queryStarted(payload)) }
     /// How far the query is.
-    public func notifyQueryProgress(_ payload: QueryProgressPayload) { send(.queryProgress(payload), to: .queries) }
+    public func notifyQueryProgress(_ payload: QueryProgressPayload) { sendQuery(.queryProgress(payload)) }
     /// The query ended well.
-    public func notifyQueryComplete(_ payload: QueryCompletePayload) { send(.queryComplete(payload), to: .queries) }
+    public func notifyQueryComplete(_ payload: QueryCompletePayload) { sendQuery(.queryComplete(payload)) }
     /// The query failed.
-    public func notifyQueryError(_ payload: QueryErrorPayload) { send(.queryError(payload), to: .queries) }
+    public func notifyQueryError(_ payload: QueryErrorPayload) { sendQuery(.queryError(payload)) }
     /// The query was stopped before its end.
-    public func notifyQueryCancelled(_ payload: QueryCancelledPayload) { send(.queryCancelled(payload), to: .queries) }
+    public func notifyQueryCancelled(_ payload: QueryCancelledPayload) { sendQuery(.queryCancelled(payload)) }
 
     // MARK: Tables
 
     /// Tells the subscribers of `tables`. For a server without a database: the service itself publishes what a database
     /// committed, with positions, and an application's own word would be no part of that.
-    public func notifyTableCreated(_ payload: TableCreatedPayload) { send(.tableCreated(payload), to: .tables) }
+    public func notifyTableCreated(_ payload: TableCreatedPayload) {
+        sendTable(.tableCreated(payload), payload.tableName)
+    }
     /// As ``notifyTableCreated(_:)``, for a table whose schema or rows changed.
-    public func notifyTableModified(_ payload: TableModifiedPayload) { send(.tableModified(payload), to: .tables) }
+    public func notifyTableModified(_ payload: TableModifiedPayload) {
+        sendTable(.tableModified(payload), payload.tableName)
+    }
     /// As ``notifyTableCreated(_:)``, for a table that is gone.
-    public func notifyTableDropped(_ payload: TableDroppedPayload) { send(.tableDropped(payload), to: .tables) }
+    public func notifyTableDropped(_ payload: TableDroppedPayload) {
+        sendTable(.tableDropped(payload), payload.tableName)
+    }
 
     // MARK: Anything
 
@@ -60,7 +66,15 @@ extension WebSocketServer {
         return true
     }
 
-    private func send(_ payload: ServerPayload, to channel: Channel) { broadcast(payload, to: channel) }
+    /// The application's own queries are no restricted client's.
+    private func sendQuery(_ payload: ServerPayload) {
+        hub.send(message(payload, .queries), to: .queries) { _ in nil }
+    }
+
+    private func sendTable(_ payload: ServerPayload, _ table: String) {
+        let message = message(payload, .tables)
+        hub.send(message, to: .tables) { $0.includes(table: table) ? message : nil }
+    }
 
     private func message(_ payload: ServerPayload, _ channel: Channel) -> EncodedMessage {
         EncodedMessage(EnvelopeHeader(payload.type, channel: channel), payload)
@@ -71,7 +85,7 @@ extension WebSocketServer {
     /// Subscribes a client, as if it had asked for it; it gets `subscribed`.
     ///
     /// - Returns: false when there is no client of that name.
-    /// - Throws: when the service has as many different filters as it may.
+    /// - Throws: when the client's ``Identity`` does not allow it, or the service has as many different filters as it may.
     @discardableResult
     public func subscribe(
         _ clientID: String,
@@ -79,19 +93,22 @@ extension WebSocketServer {
         filter: TableFilter = .everything
     ) throws(ProtocolError) -> Bool {
         guard let client = clients[clientID] else { return false }
-        try subscribe(client.id, to: SubscribeRequest(channel: channel, filter: filter))
+        let request = try client.identity.narrowed(SubscribeRequest(channel: channel, filter: filter))
+        try subscribe(client.id, of: client.identity, to: request)
         return true
     }
 
-    /// Subscribes a client of whatever kind. Who comes to `collaboration` hears first who is there.
+    /// Subscribes a client of whatever kind, whose rights are checked. A new subscriber of `collaboration` receives first who
+    /// is there.
     package func subscribe(
         _ client: ClientID,
+        of identity: Identity,
         to request: SubscribeRequest,
         replyTo: String? = nil
     ) throws(ProtocolError) {
         var then: [EncodedMessage] = []
         if request.channel == .collaboration {
-            then = [EncodedMessage(EnvelopeHeader(.userList, channel: .collaboration), clients.userList)]
+            then = [EncodedMessage(EnvelopeHeader(.userList, channel: .collaboration), clients.userList(for: identity))]
         }
         try hub.subscribe(client, to: request, replyTo: replyTo, then: then)
     }

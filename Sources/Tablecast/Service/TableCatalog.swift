@@ -41,8 +41,10 @@ struct TableCatalog {
 
     /// Everything about one table; nil when there is none of that name, whose case means as little as in SQL.
     ///
+    /// - Parameter isKnown: which tables may be named; nil for all. With some alone there is no SQL, which could name others,
+    ///   and no foreign key to another.
     /// - Throws: ``UnusableTable``, or what SQLite says about the file.
-    func describe(_ name: String) throws -> [UInt8]? {
+    func describe(_ name: String, isKnown: ((String) -> Bool)? = nil) throws -> [UInt8]? {
         let found = try connection.query(
             """
             SELECT l.name, l.type, l.wr, l.strict, s.sql FROM pragma_table_list AS l
@@ -55,14 +57,20 @@ struct TableCatalog {
             return nil
         }
         do throws(SQLiteError) {
-            return try describe(name, kind: kind, table)
+            return try describe(name, kind: kind, table, isKnown)
         } catch {
             guard error.code.primary == .error else { throw error }
-            throw UnusableTable(name: name, kind: kind, reason: error.message)
+            let reason = isKnown == nil ? error.message : "its definition does not fit the database"
+            throw UnusableTable(name: name, kind: kind, reason: reason)
         }
     }
 
-    private func describe(_ name: String, kind: String, _ table: [SQLiteValue]) throws(SQLiteError) -> [UInt8] {
+    private func describe(
+        _ name: String,
+        kind: String,
+        _ table: [SQLiteValue],
+        _ isKnown: ((String) -> Bool)?
+    ) throws(SQLiteError) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
         writer.field("name", name)
@@ -70,11 +78,14 @@ struct TableCatalog {
         writer.field("withoutRowid", table[2] == .integer(1))
         writer.field("strict", table[3] == .integer(1))
         writer.field("rowEstimate", rowEstimate(name, kind: kind))
-        if case .text(let sql) = table[4] { writer.field("sql", sql) }
+        if isKnown == nil, case .text(let sql) = table[4] { writer.field("sql", sql) }
         try write("columns", of: name, Self.columns, to: &writer)
-        try writeIndexes(of: name, to: &writer)
-        try write("foreignKeys", of: name, Self.foreignKeys, to: &writer)
-        try write("triggers", of: name, Self.triggers, to: &writer)
+        try writeIndexes(of: name, withSQL: isKnown == nil, to: &writer)
+        try write("foreignKeys", of: name, Self.foreignKeys, to: &writer) { row in
+            guard let isKnown, case .text(let parent) = row[2] else { return true }
+            return isKnown(parent)
+        }
+        try write("triggers", of: name, isKnown == nil ? Self.triggers : Self.triggerNames, to: &writer)
         writer.endObject()
         return writer.bytes
     }
@@ -113,6 +124,8 @@ extension TableCatalog {
     private static let foreignKeys = """
         SELECT id, seq, "table", "from", "to", on_update AS "onUpdate", on_delete AS "onDelete" FROM pragma_foreign_key_list(?)
         """
+    private static let triggerNames =
+        "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"
     private static let triggers =
         "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"
 
@@ -121,13 +134,15 @@ extension TableCatalog {
         _ field: StaticString,
         of table: String,
         _ sql: String,
-        to writer: inout JSONWriter
+        to writer: inout JSONWriter,
+        where isIncluded: ([SQLiteValue]) -> Bool = { _ in true }
     ) throws(SQLiteError) {
         writer.key(field)
         writer.beginArray()
         var statement = try connection.prepare(sql)
         try statement.bind(.text(table), at: 1)
         while try statement.step() {
+            guard isIncluded((0..<statement.columnCount).map { statement.value($0) }) else { continue }
             writer.beginObject()
             for column in 0..<statement.columnCount {
                 let name = statement.columnName(column)
@@ -145,7 +160,11 @@ extension TableCatalog {
         writer.endArray()
     }
 
-    private func writeIndexes(of table: String, to writer: inout JSONWriter) throws(SQLiteError) {
+    private func writeIndexes(
+        of table: String,
+        withSQL hasSQL: Bool,
+        to writer: inout JSONWriter
+    ) throws(SQLiteError) {
         let indexes = try connection.query(
             """
             SELECT l.name, l."unique", l.origin, l.partial, s.sql FROM pragma_index_list(?) AS l
@@ -164,7 +183,7 @@ extension TableCatalog {
                 writer.field("origin", origin == "pk" ? "primary key" : origin == "u" ? "unique constraint" : "index")
             }
             writer.field("partial", index[3] == .integer(1))
-            if case .text(let sql) = index[4] { writer.field("sql", sql) }
+            if hasSQL, case .text(let sql) = index[4] { writer.field("sql", sql) }
             // An expression has no name.
             let columns = try connection.query("SELECT name FROM pragma_index_info(?)", [.text(name)])
             writer.field(

@@ -150,11 +150,13 @@ public final class TablecastService: Sendable {
     package func cancel(queryID: String, by identity: Identity) throws(ProtocolError) {
         switch queries.cancel(queryID, by: identity.role >= .admin ? .administrator : .owner(identity.id)) {
         case .cancelling: return
-        case .notFound: throw ProtocolError(.queryNotFound, "no query \"\(queryID)\" waits or runs")
+        case .notFound: throw .queryNotFound(queryID)
         case .notAllowed:
+            // To a client that does not see the queries of others there are none.
+            guard identity.tables == nil else { throw .queryNotFound(queryID) }
             throw ProtocolError(
                 .forbidden,
-                "the query \"\(queryID)\" is somebody else's; cancelling it is for the role \(Role.admin.rawValue)"
+                "the query \"\(queryID)\" is another client's; cancelling it is for the role \(Role.admin.rawValue)"
             )
         }
     }
@@ -186,6 +188,7 @@ public final class TablecastService: Sendable {
         replyTo: String?
     ) -> QueryEvents {
         let hub = server.hub
+        let owner = requester.identity.id
         return QueryEvents(
             queryID: request.queryId,
             sql: request.sql,
@@ -194,7 +197,10 @@ public final class TablecastService: Sendable {
             database: databaseName,
             requestID: replyTo
         ) { message in
-            if hub.hasListeners(.queries) { hub.send(message(), to: .queries, except: requester.client) }
+            guard hub.hasListeners(.queries) else { return }
+            let message = message()
+            // A query names what its client may read, so that a client which may read less sees its own alone.
+            hub.send(message, to: .queries, except: requester.client) { $0.identityID == owner ? message : nil }
         }
     }
 }
@@ -254,4 +260,10 @@ private final class Reopening: Sendable {
     }
 
     func reopen() { queries?.reopenConnections() }
+}
+
+extension ProtocolError {
+    fileprivate static func queryNotFound(_ queryID: String) -> ProtocolError {
+        ProtocolError(.queryNotFound, "no query \"\(queryID)\" waits or runs")
+    }
 }

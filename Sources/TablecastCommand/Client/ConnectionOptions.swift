@@ -20,6 +20,9 @@ struct ConnectionOptions: ParsableArguments {
     var bearerToken: String? { token ?? Environment.secret("TABLECAST_TOKEN") }
 
     func validate() throws {
+        guard token?.isEmpty != true else {
+            throw ValidationError("--token is empty: leave it out where no token is asked for.")
+        }
         // Anything else would end the header, or begin another.
         guard bearerToken?.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) ?? true else {
             throw ValidationError("The token has characters that no token has: expected visible ASCII without spaces.")

@@ -36,7 +36,16 @@ struct AccessOptions: ParsableArguments {
         tokens != nil || Role.allCases.contains { Environment.secret(Self.variable($0)) != nil }
     }
 
-    /// Nil where everybody is let in.
+    /// A variable that is set to nothing means a token that did not arrive, and not that none is asked for.
+    func validate() throws {
+        for role in Role.allCases where Environment.isEmpty(Self.variable(role)) {
+            throw ValidationError(
+                "\(Self.variable(role)) is set and empty: give it a token, which openssl rand -hex 32 makes, or unset it."
+            )
+        }
+    }
+
+    /// Nil where no token is asked for.
     func authenticator() throws -> (any Authenticator)? {
         guard isConfigured else { return nil }
         return try tokenList()

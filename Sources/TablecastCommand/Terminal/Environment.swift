@@ -20,7 +20,13 @@ struct Environment: Sendable {
     }
 
     /// Nil where it is not set, or to nothing.
+    static func value(_ name: String) -> String? { secret(name) }
+
+    /// The same of what must not be printed.
     static func secret(_ name: String) -> String? { variable(name).flatMap { $0.isEmpty ? nil : $0 } }
+
+    /// Whether it is set to nothing.
+    static func isEmpty(_ name: String) -> Bool { variable(name)?.isEmpty ?? false }
 
     private static func variable(_ name: String) -> String? {
         getenv(name).map { String(cString: $0) }

@@ -22,8 +22,7 @@ struct DatabaseRoutes {
 
     func describe(_ name: String, for identity: Identity) async -> Response {
         do {
-            try identity.require(table: name)
-            guard let description = try await service.describeTable(name) else {
+            guard let description = try await service.describeTable(name, for: identity) else {
                 return .failure(.notFound, .sqlError, "there is no table \"\(name)\" in \(service.databaseName)")
             }
             return .json(description)

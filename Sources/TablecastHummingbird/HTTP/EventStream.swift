@@ -47,10 +47,10 @@ final class EventStream: Outlet {
 
     /// Begins to listen, as one of the connections that the server has counted already. On the event loop.
     func open(_ requests: [SubscribeRequest], keepAliveInterval: TimeAmount) throws(ProtocolError) {
-        let client = hub.connect(self, channels: [])
+        let client = hub.connect(self, channels: [], restriction: identity.restriction)
         self.client = client
         do throws(ProtocolError) {
-            for request in requests { try server.subscribe(client, to: request) }
+            for request in requests { try server.subscribe(client, of: identity, to: request) }
         } catch {
             end()
             throw error

@@ -5,9 +5,12 @@ public struct JSONParsingError: Error, Sendable, Hashable, CustomStringConvertib
     public var reason: String
     /// It may be JSON, but is nested deeper than is read.
     public var isTooDeep = false
+    /// It may be JSON, but an object has two fields of one name.
+    public var isDuplicateName = false
 
     public var description: String {
-        isTooDeep ? "\(reason), which is the limit, at byte \(offset)" : "not JSON at byte \(offset): \(reason)"
+        if isTooDeep { return "\(reason), which is the limit, at byte \(offset)" }
+        return isDuplicateName ? "\(reason) at byte \(offset)" : "not JSON at byte \(offset): \(reason)"
     }
 }
 
@@ -18,9 +21,14 @@ struct JSONParser {
     static let maxDepth = 64
 
     private let bytes: UnsafeRawBufferPointer
+    private let rejectsDuplicateNames: Bool
     private var index = 0
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    /// - Parameter rejectsDuplicateNames: whether an object with two fields of one name is an error; the last counts otherwise.
+    init(_ bytes: UnsafeRawBufferPointer, rejectsDuplicateNames: Bool = false) {
+        self.bytes = bytes
+        self.rejectsDuplicateNames = rejectsDuplicateNames
+    }
 
     mutating func parse() throws(JSONParsingError) -> JSONValue {
         let value = try parseValue(depth: 0)
@@ -57,7 +65,9 @@ struct JSONParser {
         while true {
             skipSpace()
             guard peek == UInt8(ascii: "\"") else { throw failure("expected a field's name in quotes, found \(found)") }
+            let start = index
             let name = try parseString()
+            if rejectsDuplicateNames, fields[name] != nil { throw duplicate(name, at: start) }
             skipSpace()
             guard take(UInt8(ascii: ":")) else { throw failure("expected a colon, found \(found)") }
             fields[name] = try parseValue(depth: depth + 1)
@@ -134,6 +144,12 @@ struct JSONParser {
     private var found: String {
         guard let byte = peek else { return "the end" }
         return (0x21..<0x7F).contains(byte) ? String(UnicodeScalar(byte)) : "byte 0x\(String(byte, radix: 16))"
+    }
+
+    private func duplicate(_ name: String, at offset: Int) -> JSONParsingError {
+        var error = JSONParsingError(offset: offset, reason: "the field \(quoted(name)) is there twice")
+        error.isDuplicateName = true
+        return error
     }
 
     private func failure(_ reason: String) -> JSONParsingError { JSONParsingError(offset: index, reason: reason) }

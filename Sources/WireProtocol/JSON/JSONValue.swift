@@ -13,19 +13,30 @@ public enum JSONValue: Sendable, Hashable {
     case object([String: JSONValue])
 
     /// Parses one JSON text of UTF-8 bytes.
-    public init(parsing json: some Sequence<UInt8>) throws(JSONParsingError) {
-        let result = json.withContiguousStorageIfAvailable { Self.parse(UnsafeRawBufferPointer($0)) }
+    ///
+    /// - Parameter rejectingDuplicateNames: whether an object with two fields of one name is an error; the last counts
+    ///   otherwise. Where a field is a restriction, two of them are a mistake that must be found.
+    public init(
+        parsing json: some Sequence<UInt8>,
+        rejectingDuplicateNames: Bool = false
+    ) throws(JSONParsingError) {
+        let result = json.withContiguousStorageIfAvailable { bytes in
+            Self.parse(UnsafeRawBufferPointer(bytes), rejectingDuplicateNames)
+        }
         if let result {
             self = try result.get()
         } else {
-            self = try Array(json).withUnsafeBytes { Self.parse($0) }.get()
+            self = try Array(json).withUnsafeBytes { Self.parse($0, rejectingDuplicateNames) }.get()
         }
     }
 
     public init(parsing json: String) throws(JSONParsingError) { try self.init(parsing: json.utf8) }
 
-    private static func parse(_ bytes: UnsafeRawBufferPointer) -> Result<JSONValue, JSONParsingError> {
-        var parser = JSONParser(bytes)
+    private static func parse(
+        _ bytes: UnsafeRawBufferPointer,
+        _ rejectsDuplicateNames: Bool
+    ) -> Result<JSONValue, JSONParsingError> {
+        var parser = JSONParser(bytes, rejectsDuplicateNames: rejectsDuplicateNames)
         return Result { () throws(JSONParsingError) in try parser.parse() }
     }
 

@@ -12,6 +12,9 @@ public struct TableFilter: Sendable, Hashable {
     private let patterns: [GlobPattern]
     public let operations: TableOperations
     public let rowLevel: RowLevel
+    /// Whether the tables outside of it may not be known of: messages name none of them and carry no SQL of the schema, which
+    /// could. Part of the filter, because the same bytes are for all clients of equal filters.
+    package var hidesOtherTables = false
 
     /// Takes names or patterns, nil for every table; the error names what is beyond ``maxPatterns`` or ``maxPatternBytes``.
     public init(tables: [String]? = nil, operations: TableOperations = .all, rowLevel: RowLevel = .none)

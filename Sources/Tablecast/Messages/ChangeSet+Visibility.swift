@@ -1,0 +1,59 @@
+import ChangeCapture
+import WireProtocol
+
+extension ChangeSet {
+    /// The events as a subscriber may know of them that must not know of any table outside of its filter.
+    ///
+    /// A table that is renamed to a name outside of the filter is dropped for it. One that is renamed to a name within it is
+    /// created, and its rows, which the subscriber has never had, are to be read: `rowsOmitted`.
+    func events(withoutOthersThan filter: TableFilter) -> [ChangeEvent] {
+        var dropped: [ChangeEvent] = []
+        var others: [ChangeEvent] = []
+        var arrived: Set<String> = []
+        for event in events {
+            switch event {
+            case .schema(.modified(let modification)):
+                guard let previousName = modification.previousName else {
+                    others.append(event)
+                    continue
+                }
+                switch (filter.includes(table: previousName), filter.includes(table: modification.table.name)) {
+                case (true, true):
+                    others.append(event)
+                case (true, false):
+                    var table = modification.table
+                    table.name = previousName
+                    dropped.append(.schema(.dropped(table)))
+                case (false, true):
+                    arrived.insert(modification.table.name)
+                    others.append(.schema(.created(modification.table)))
+                    if modification.table.kind != .view { others.append(.rows(.unknown(of: modification.table))) }
+                case (false, false):
+                    continue
+                }
+            case .rows(let rows) where arrived.contains(rows.table.name):
+                // With the rows of before, which were not for the subscriber.
+                continue
+            default:
+                others.append(event)
+            }
+        }
+        return dropped + others
+    }
+}
+
+extension TableRows {
+    /// All rows of a table that the subscriber has none of.
+    fileprivate static func unknown(of table: TableDescription) -> TableRows {
+        TableRows(
+            table: table,
+            inserted: 0,
+            updated: 0,
+            deleted: 0,
+            countsAreKnown: false,
+            detail: .counts,
+            rows: [],
+            rowsOmitted: true
+        )
+    }
+}
