@@ -1,4 +1,5 @@
 import ArgumentParser
+import SQLiteConnection
 import Tablecast
 
 /// Runs the body of a command; a ``CommandFailure`` is printed to stderr and becomes the exit code, as
@@ -10,6 +11,11 @@ func reportingFailure(_ body: () async throws -> Void) async throws {
         throw report(failure)
     } catch let error as DatabaseFileError {
         throw report(CommandFailure(error))
+    } catch let error as UnusableTable {
+        throw report(CommandFailure(.failure, "\(error)"))
+    } catch let error as SQLiteError {
+        let reason: ExitReason = error.code.primary == .busy ? .temporaryFailure : .notADatabase
+        throw report(CommandFailure(reason, "the file cannot be read: \(error.message)"))
     }
 }
 

@@ -1,6 +1,12 @@
 import ArgumentParser
 import Tablecast
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 @main
 struct TablecastCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -8,10 +14,16 @@ struct TablecastCommand: AsyncParsableCommand {
         abstract: "Publish every committed change of a SQLite file, live.",
         discussion: ExitReason.helpText,
         version: TablecastVersion.current,
-        subcommands: [ServeCommand.self, ListenCommand.self, QueryCommand.self]
+        subcommands: [
+            ServeCommand.self, ListenCommand.self, QueryCommand.self, TablesCommand.self, SchemaCommand.self,
+            CancelCommand.self,
+            BroadcastCommand.self, StatusCommand.self, CompletionsCommand.self,
+        ]
     )
 
     static func main() async {
+        // A reader that goes away is seen by the write that fails.
+        signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {

@@ -84,7 +84,7 @@ struct ArgumentTests {
             "query", "host:1", "SELECT ?", "-p", "5", "--timeout", "2s", "--max-rows", "9", "--not-atomic",
         ]
         let command = try #require(try TablecastCommand.parseAsRoot(arguments) as? QueryCommand)
-        #expect(try command.address.description == "ws://host:1/ws")
+        #expect(try command.source == .server(ServerAddress(parsing: "host:1")))
         #expect(
             try command.data(sql: "SELECT ?") == [
                 "sql": "SELECT ?", "rowFormat": "arrays", "params": [5], "timeout": 2000, "maxRows": 9, "atomic": false,

@@ -27,13 +27,19 @@ struct ReferenceTests {
     }
 
     @Test func `the README and the pages name options that there are`() throws {
-        let commands: [any ParsableCommand.Type] = [ServeCommand.self, ListenCommand.self, QueryCommand.self]
+        let commands = TablecastCommand.configuration.subcommands
         let known = Set(commands.flatMap { options(in: $0.helpMessage(columns: 500)) }).union(["--version"])
         for page in try [Page("README.md")] + Page.all(in: "Sources/Tablecast/Tablecast.docc", ending: ".md") {
             for match in page.text.matches(of: /`tablecast [^`]*`|`(--[a-z-]+)[^`]*`/) {
                 #expect(options(in: String(match.0)).isSubset(of: known), "\(page.path): \(match.0)")
             }
         }
+    }
+
+    @Test func `every command has its row, and every row its command`() {
+        let names = TablecastCommand.configuration.subcommands.compactMap { $0.configuration.commandName }
+        let documented = page.terms.compactMap { $0.wholeMatch(of: /tablecast ([a-z]+) .*/).map { String($0.1) } }
+        #expect(Set(documented) == Set(names))
     }
 
     @Test func `defaults of options are those of the code`() throws {

@@ -2,12 +2,14 @@ import ArgumentParser
 
 /// How `listen` and `query` reach a server.
 struct ConnectionOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The name under which others see this client.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("The name under which others see this client; anonymous if left out.", valueName: "name")
+    )
     var username: String?
 
     @Option(
         help: ArgumentHelp(
-            "The token that the server asks for. Other users see arguments: TABLECAST_TOKEN is a better place.",
+            "The token that the server asks for; that of TABLECAST_TOKEN if left out, which other users do not see.",
             valueName: "token"
         )
     )

@@ -41,7 +41,7 @@ struct ServerConnection: Sendable {
         return "\(address)\(address.path.contains("?") ? "&" : "?")username=\(Self.percentEncoded(username))"
     }
 
-    private static func tls(host: String, _ verification: CertificateVerification) throws -> any ChannelHandler {
+    static func tls(host: String, _ verification: CertificateVerification) throws -> any ChannelHandler {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.certificateVerification = verification
         let context = try NIOSSLContext(configuration: configuration)
@@ -50,7 +50,7 @@ struct ServerConnection: Sendable {
         return try NIOSSLClientHandler(context: context, serverHostname: isAddress ? nil : host)
     }
 
-    private static func percentEncoded(_ text: String) -> String {
+    static func percentEncoded(_ text: String) -> String {
         var result = ""
         for byte in text.utf8 {
             let scalar = Unicode.Scalar(byte)
@@ -63,7 +63,7 @@ struct ServerConnection: Sendable {
         return result
     }
 
-    private func failure(_ error: any Error) -> CommandFailure {
+    func failure(_ error: any Error) -> CommandFailure {
         switch error {
         case let error as WebSocketClientError:
             switch error {

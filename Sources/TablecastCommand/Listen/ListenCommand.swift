@@ -19,25 +19,33 @@ struct ListenCommand: AsyncParsableCommand {
             """
     )
 
-    @Argument(help: "A server's address or a SQLite file; \(ServerAddress.default) if left out.", completion: .file())
+    @Argument(
+        help: "A server's address or a SQLite file; the server is \(ServerAddress.preferredText) if left out.",
+        completion: .file()
+    )
     var source: String?
 
     @Option(
-        help: "Of: tables, queries, notifications, collaboration; separated by commas.",
+        help: "Of: tables, queries, notifications, collaboration; separated by commas; tables if left out.",
         transform: ChannelList.init
     )
     var channels = ChannelList([.tables])
 
-    @Option(help: "Only these tables; names or globs, separated by commas.", transform: NameList.init)
+    @Option(help: "Only these tables; names or globs, separated by commas; all if left out.", transform: NameList.init)
     var tables: NameList?
 
-    @Option(help: "Of: insert, update, delete, schema; separated by commas.", transform: NameList.init)
+    @Option(help: "Of: insert, update, delete, schema; separated by commas; all if left out.", transform: NameList.init)
     var operations: NameList?
 
-    @Option(help: "How much of each changed row: none, keys or values.", transform: rowLevel)
+    @Option(help: "How much of each changed row: none, keys or values; keys if left out.", transform: rowLevel)
     var rows = RowLevel.keys
 
-    @Option(help: ArgumentHelp("Begin after this position of the feed.", valueName: "position"))
+    @Option(
+        help: ArgumentHelp(
+            "Begin after this position of the feed; with what comes next if left out.",
+            valueName: "position"
+        )
+    )
     var since: String?
 
     @Flag(help: "Print the messages as they are, one a line.")
@@ -124,7 +132,7 @@ extension ListenCommand {
     private var isFile: Bool { source.map { !ServerAddress.looksLikeAddress($0) } ?? false }
 
     private func followServer(_ output: ListenOutput) async throws {
-        let address = try source.map { try ServerAddress(parsing: $0) } ?? .default
+        let address = try source.map { try ServerAddress(parsing: $0) } ?? .preferred()
         let session = ListenSession(
             channels: channels.channels,
             subscription: subscription,

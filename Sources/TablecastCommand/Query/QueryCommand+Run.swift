@@ -8,8 +8,7 @@ extension QueryCommand {
 
     func run() async throws {
         try await reportingFailure {
-            var sql = arguments[arguments.count - 1]
-            if sql == "-" { sql = try StandardInput.readAll(maxBytes: Self.maxSQLBytes) }
+            let sql = try sql()
             let session = QuerySession(
                 queryID: "cli-\(String(UInt64.random(in: .min ... .max), radix: 36))",
                 sql: sql,
@@ -18,22 +17,37 @@ extension QueryCommand {
                 palette: Terminal.error.palette,
                 errorWidth: Terminal.error.columnCount
             )
-            let connection = try await ServerConnection(address: address, options: connection).open()
-            let outcome = try await outcome(of: QueryRun(session, connection))
-            await connection.close()
-            try finish(outcome)
+            switch try source {
+            case .file(let path):
+                try await finish(session, LocalConnection(path: path))
+            case .server(let address):
+                try await finish(session, ServerConnection(address: address, options: connection).open())
+            }
         }
+    }
+
+    private func finish(_ session: QuerySession, _ connection: some QueryConnection) async throws {
+        let outcome = try await outcome(of: QueryRun(session, connection))
+        await connection.close()
+        try finish(outcome)
+    }
+
+    private func sql() throws -> String {
+        if let scriptFile { return try SQLInput.file(scriptFile, maxBytes: Self.maxSQLBytes) }
+        let sql = arguments[arguments.count - 1]
+        return sql == "-" ? try SQLInput.standardInput(maxBytes: Self.maxSQLBytes) : sql
     }
 
     private var format: ResultFormat {
         switch output {
         case .json: .json
         case .csv: .csv
+        case .vertical: .vertical
         case nil: .table(lineWidth: Terminal.output.isInteractive ? Terminal.output.columnCount : .max)
         }
     }
 
-    private func outcome(of run: QueryRun) async throws -> QuerySession.Outcome {
+    private func outcome(of run: QueryRun<some QueryConnection>) async throws -> QuerySession.Outcome {
         let interrupts = await UnixSignalsSequence(trapping: .sigint)
         return try await withThrowingTaskGroup(of: QuerySession.Outcome?.self) { group in
             group.addTask { try await run.converse() }

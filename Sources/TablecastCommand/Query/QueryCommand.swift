@@ -4,15 +4,18 @@ import WireProtocol
 struct QueryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "query",
-        abstract: "Run SQL through a server and print the rows.",
+        abstract: "Run SQL through a server, or on a file, and print the rows.",
         usage: """
+            tablecast query music.db "SELECT count(*) FROM track"
             tablecast query "SELECT * FROM track WHERE title LIKE ?" --param '%rain%'
             tablecast query ws://db.example.com:3001 "DELETE FROM job WHERE at < :day" --param :day=2024-01-01
-            tablecast query --csv - < report.sql > report.csv
+            tablecast query --csv -f report.sql > report.csv
             """,
         discussion: """
             Several statements are one transaction: all of them happen or none. Rows are printed as they arrive; a \
-            progress bar is drawn on stderr where that is a terminal. Ctrl-C cancels the query on the server.
+            progress bar is drawn on stderr where that is a terminal. Ctrl-C cancels the query. With a file no server is \
+            needed; one that serves the file publishes what is written. On a terminal, rows that are too wide for a table \
+            are printed one value a line.
 
             \(ExitReason.helpText)
             """
@@ -20,11 +23,19 @@ struct QueryCommand: AsyncParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The server, \(ServerAddress.default) unless told otherwise, and the SQL; - reads it from standard input.",
-            valueName: "[server] sql"
-        )
+            "The server or SQLite file, \(ServerAddress.preferredText) unless told otherwise, and the SQL; - reads it from standard input.",
+            valueName: "[server or file] sql"
+        ),
+        completion: .file()
     )
-    var arguments: [String]
+    var arguments: [String] = []
+
+    @Option(
+        name: [.customShort("f"), .customLong("file")],
+        help: ArgumentHelp("Run the SQL in this file.", valueName: "sql-file"),
+        completion: .file(extensions: ["sql"])
+    )
+    var scriptFile: String?
 
     @Option(
         name: [.customLong("param"), .customShort("p")],
@@ -35,13 +46,19 @@ struct QueryCommand: AsyncParsableCommand {
     )
     var parameters: [ParameterArgument] = []
 
-    @Flag(exclusivity: .exclusive, help: "How rows are printed; aligned columns otherwise.")
+    @Flag(exclusivity: .exclusive, help: "How rows are printed; in aligned columns otherwise.")
     var output: Output?
 
-    @Option(help: "Cancel the query after this time.")
+    @Option(
+        help: ArgumentHelp(
+            "Cancel the query after this time: 500ms, 30s, 5m, 1h; seconds without a unit.",
+            discussion: "The server's own limit if left out, 30s unless it was started with another; none with a file.",
+            valueName: "duration"
+        )
+    )
     var timeout: DurationArgument?
 
-    @Option(help: ArgumentHelp("Stop after so many rows.", valueName: "count"))
+    @Option(help: ArgumentHelp("Stop after so many rows; no limit if left out.", valueName: "count"))
     var maxRows: Int?
 
     @Flag(help: "Commit each statement of a script by itself.")
@@ -52,22 +69,19 @@ struct QueryCommand: AsyncParsableCommand {
     enum Output: EnumerableFlag {
         case json
         case csv
+        case vertical
 
         static func help(for value: Output) -> ArgumentHelp? {
             switch value {
             case .json: "Print one JSON object a line."
             case .csv: "Print comma-separated values."
+            case .vertical: "Print one value a line."
             }
         }
     }
 
     func validate() throws {
-        guard arguments.count == 1 || arguments.count == 2 else {
-            throw ValidationError("Expected the SQL, or a server and the SQL. Put the SQL in quotes.")
-        }
-        if arguments.count == 2, !ServerAddress.looksLikeAddress(arguments[0]) {
-            throw ValidationError("'\(arguments[0])' is not the address of a server. Put the SQL in quotes.")
-        }
+        try validateArguments()
         if let maxRows, maxRows < 0 { throw ValidationError("--max-rows must not be negative.") }
         _ = try ParameterArgument.json(parameters)
     }
@@ -75,8 +89,36 @@ struct QueryCommand: AsyncParsableCommand {
 
 extension QueryCommand {
     /// Where to run it.
-    var address: ServerAddress {
-        get throws { arguments.count == 2 ? try ServerAddress(parsing: arguments[0]) : .default }
+    var source: Source {
+        get throws { try Source(arguments.count == (scriptFile == nil ? 2 : 1) ? arguments[0] : nil) }
+    }
+
+    private func validateArguments() throws {
+        if let scriptFile {
+            guard arguments.count <= 1 else { throw ValidationError("With -f \(scriptFile) no other SQL is expected.") }
+            try validateSource(arguments.first)
+            return
+        }
+        guard arguments.count == 1 || arguments.count == 2 else {
+            throw ValidationError("Expected the SQL, or a server or file and the SQL. Put the SQL in quotes.")
+        }
+        let sql = arguments[arguments.count - 1]
+        let isOneWord = !sql.contains { $0.isWhitespace }
+        if isOneWord, sql.lowercased().hasSuffix(".sql") {
+            throw ValidationError("'\(sql)' is the name of a file and no SQL: -f \(sql) runs what is in it.")
+        }
+        if isOneWord, arguments.count == 1, Source.isFile(sql) {
+            throw ValidationError("'\(sql)' is a file, and the SQL is missing: tablecast query \(sql) \"SELECT …\".")
+        }
+        try validateSource(arguments.count == 2 ? arguments[0] : nil)
+    }
+
+    private func validateSource(_ text: String?) throws {
+        guard let text, !ServerAddress.looksLikeAddress(text) else { return }
+        // What looks like a path is one, and whether there is such a file is said when it is opened.
+        guard Source.isFile(text) || text.contains(where: { "./".contains($0) }) else {
+            throw ValidationError("'\(text)' is neither the address of a server nor a file. Put the SQL in quotes.")
+        }
     }
 
     /// The `data` of the request, apart from its id.

@@ -1,18 +1,16 @@
-import NIOCore
 import Synchronization
-import WebSocketTransport
 import WireProtocol
 
 /// Carries out what a ``QuerySession`` decides, over one connection.
 ///
 /// Two tasks share it: one reads the server's messages, the other waits for Ctrl-C. Decisions are made under the lock,
 /// their effects happen outside of it: a reader of stdout that is slow, such as a pager, does not hold up a cancel.
-final class QueryRun: Sendable {
+final class QueryRun<Connection: QueryConnection>: Sendable {
     private let session: Mutex<QuerySession>
-    private let connection: WebSocketConnection
+    private let connection: Connection
     private let status = StatusLine()
 
-    init(_ session: QuerySession, _ connection: WebSocketConnection) {
+    init(_ session: QuerySession, _ connection: Connection) {
         self.session = Mutex(session)
         self.connection = connection
     }
@@ -29,10 +27,9 @@ final class QueryRun: Sendable {
             }
             if let outcome = try await perform(session.withLock { $0.received(message) }) { return outcome }
         }
-        let closed = await connection.status
         throw CommandFailure(
             .unavailable,
-            "the connection was lost before the query ended (code \(closed.code)\(closed.reason.isEmpty ? "" : ", \(closed.reason)"))",
+            "the connection was lost before the query ended (\(await connection.end))",
             advice: "The server rolls back what a lost client had not committed."
         )
     }

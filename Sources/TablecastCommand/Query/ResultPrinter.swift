@@ -7,6 +7,7 @@ struct ResultPrinter: Sendable {
     /// The statement whose rows came last.
     private var statementIndex: Int?
     private var layout: TableLayout?
+    private var vertical: VerticalLayout?
     /// The keys of ``ResultFormat/json``.
     private var keys: [String] = []
 
@@ -24,6 +25,8 @@ struct ResultPrinter: Sendable {
         switch format {
         case .table:
             text += layout?.append(batch.rows.map { $0.values(columns: batch.columns).map(ValueText.cell) }) ?? ""
+        case .vertical:
+            text += vertical?.append(batch.rows.map { $0.values(columns: batch.columns).map(ValueText.cell) }) ?? ""
         case .csv:
             for row in batch.rows { text += CSVLine.encode(row.values(columns: batch.columns).map(ValueText.field)) }
         case .json:
@@ -48,6 +51,9 @@ struct ResultPrinter: Sendable {
             let rest = layout?.flush() ?? ""
             layout = TableLayout(titles: columns, lineWidth: lineWidth, palette: palette)
             return rest + separator
+        case .vertical:
+            vertical = VerticalLayout(titles: columns, palette: palette)
+            return separator
         case .csv: return separator + CSVLine.encode(columns)
         case .json:
             keys = ResultColumns.uniqueNames(columns)

@@ -2,18 +2,24 @@
 ///
 /// The first rows decide how wide the columns are; they are held back until there are ``maxSampleRows`` of them or the
 /// result ends. Later rows keep those widths, and what does not fit ends in an ellipsis. So a result of any size streams in
-/// constant memory, and a small one is laid out perfectly.
+/// constant memory, and a small one is laid out perfectly. Rows that do not fit with every column cut to the bone are printed
+/// one value a line.
 struct TableLayout: Sendable {
     static let maxSampleRows = 200
     /// Where lines have no limit nothing is cut off, and columns are padded up to this width.
     static let maxPaddedWidth = 60
+    /// No column is cut to less than this.
+    static let minWidth = 4
 
+    private let names: [String]
     private let titles: [Cell]
     private let lineWidth: Int
     private let palette: Palette
     private var sample: [[Cell]] = []
     /// Decided once the sample is complete.
     private var columns: [Column]?
+    /// Where no table fits.
+    private var vertical: VerticalLayout?
 
     private struct Column: Sendable {
         var width: Int
@@ -22,6 +28,7 @@ struct TableLayout: Sendable {
 
     /// - Parameter lineWidth: The cells that a line may take; `.max` for no limit.
     init(titles: [String], lineWidth: Int, palette: Palette) {
+        names = titles
         self.titles = titles.map { Cell(.text, $0) }
         self.lineWidth = lineWidth
         self.palette = palette
@@ -33,6 +40,7 @@ struct TableLayout: Sendable {
             sample += rows
             return sample.count >= Self.maxSampleRows ? flush() : ""
         }
+        if vertical != nil { return vertical?.append(rows) ?? "" }
         return rows.reduce(into: "") { $0 += line($1, columns) }
     }
 
@@ -41,10 +49,17 @@ struct TableLayout: Sendable {
         guard columns == nil else { return "" }
         let columns = decideColumns()
         self.columns = columns
-        var text = header(columns)
-        for row in sample { text += line(row, columns) }
-        sample = []
-        return text
+        defer { sample = [] }
+        guard !sample.isEmpty, !fits(columns) else {
+            return sample.reduce(into: header(columns)) { $0 += line($1, columns) }
+        }
+        var vertical = VerticalLayout(titles: names, palette: palette)
+        defer { self.vertical = vertical }
+        return vertical.append(sample)
+    }
+
+    private func fits(_ columns: [Column]) -> Bool {
+        isUnlimited || columns.reduce(2 * max(columns.count - 1, 0)) { $0 + $1.width } <= lineWidth
     }
 
     private func decideColumns() -> [Column] {
@@ -66,8 +81,8 @@ struct TableLayout: Sendable {
     static func fit(_ widths: [Int], into room: Int) -> [Int] {
         guard widths.reduce(0, +) > room else { return widths }
         // The cap at which the sum just fits: columns below it keep what they need.
-        var low = 4
-        var high = max(widths.max() ?? 4, 4)
+        var low = minWidth
+        var high = max(widths.max() ?? minWidth, minWidth)
         while low < high {
             let cap = (low + high + 1) / 2
             if widths.reduce(0, { $0 + min($1, cap) }) <= room { low = cap } else { high = cap - 1 }

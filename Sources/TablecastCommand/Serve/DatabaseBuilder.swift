@@ -15,7 +15,7 @@ struct DatabaseBuilder {
 
     /// Builds the file from a script, all of it or nothing: the file appears once it is complete.
     func build(fromScriptAt scriptPath: String) throws {
-        let sql = try script(at: scriptPath)
+        let sql = try SQLInput.file(scriptPath, maxBytes: Self.maxScriptBytes)
         let draft = "\(path).building"
         try? FileManager.default.removeItem(atPath: draft)
         defer { try? FileManager.default.removeItem(atPath: draft) }
@@ -26,6 +26,8 @@ struct DatabaseBuilder {
             while var statement = try script.next(on: connection) {
                 while try statement.step() {}
             }
+            // SQLite makes the file with the first statement that needs it, and an empty script has none.
+            if !FileManager.default.fileExists(atPath: draft) { try connection.execute("PRAGMA user_version = 0") }
         } catch {
             throw Self.failure(error, script, at: scriptPath, draft: draft)
         }
@@ -35,19 +37,6 @@ struct DatabaseBuilder {
         } catch {
             throw CommandFailure(.cannotCreate, "'\(path)' cannot be made: \(error)")
         }
-    }
-
-    private func script(at path: String) throws -> String {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw CommandFailure(.noInput, "the SQL file '\(path)' cannot be read")
-        }
-        guard data.count <= Self.maxScriptBytes else {
-            throw CommandFailure(.noInput, "the SQL file '\(path)' is larger than \(Self.maxScriptBytes >> 20) MiB")
-        }
-        guard let sql = String(validating: data, as: UTF8.self) else {
-            throw CommandFailure(.noInput, "the SQL file '\(path)' is not UTF-8")
-        }
-        return sql
     }
 
     private static func failure(

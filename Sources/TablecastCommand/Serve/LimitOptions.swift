@@ -2,22 +2,28 @@ import ArgumentParser
 
 /// The bounds of the service that an operator may want to move.
 struct LimitOptions: ParsableArguments {
-    @Option(help: "Clients at a time; more are refused with 503.")
+    @Option(help: "How many clients may be connected at a time; more are refused with 503.")
     var maxConnections = 100
 
-    @Option(help: "How often clients are pinged.")
+    @Option(help: "How often clients are pinged: a duration such as 500ms, 30s, 5m.")
     var heartbeatInterval = DurationArgument(.seconds(30))
 
-    @Option(help: "The largest message taken from a client.")
+    @Option(help: "The largest message taken from a client, in bytes or as 64k, 16M; 1M if left out.")
     var maxMessageBytes: ByteCountArgument?
 
-    @Option(help: "What may wait for a client that does not read; past it the client is closed with 4413.")
+    @Option(
+        help:
+            "What may wait for a client that does not read, in bytes or as 64k, 16M; past it the client is closed with 4413. 8M if left out."
+    )
     var maxQueuedBytes: ByteCountArgument?
 
-    @Option(help: "How long a query may run that does not say how long.")
+    @Option(
+        help:
+            "How long a query may wait and run that does not say how long: a duration such as 500ms, 30s, 5m; 30s if left out."
+    )
     var queryTimeout: DurationArgument?
 
-    @Option(help: "Connections that read at the same time.")
+    @Option(help: "How many queries may read at the same time, 1 to 64; 4 if left out.")
     var readers: Int?
 
     func validate() throws {

@@ -29,7 +29,10 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup(title: "The clients") var access: AccessOptions
     @OptionGroup(title: "The limits") var limits: LimitOptions
 
-    @Option(help: "What is logged to stderr: trace, debug, info, notice, warning, error.", transform: parseLogLevel)
+    @Option(
+        help: "What is logged to stderr: trace, debug, info, notice, warning or error; notice if left out.",
+        transform: parseLogLevel
+    )
     var logLevel = Logger.Level.notice
 
     func validate() throws {
