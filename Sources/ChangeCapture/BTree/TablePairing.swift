@@ -25,7 +25,10 @@ package struct TablePairing: Sendable {
             switch change {
             case .created(let table): created.insert(SQLName(table.name))
             case .dropped(let table): dropped.insert(SQLName(table.name))
-            case .modified(let modification): modified[SQLName(modification.table.name)] = modification
+            case .modified(let modification):
+                // Objects that come later say nothing of the table itself.
+                let name = SQLName(modification.table.name)
+                modified[name] = modified[name] ?? modification
             }
         }
         var oldTree = [Int?](repeating: nil, count: after.trees.count)

@@ -1,9 +1,10 @@
 /// Compares two schemas. Pure: what ran in between is not asked, so that `IF NOT EXISTS` on what exists, a rolled back
 /// `CREATE`, `ANALYZE`, `REINDEX` and `VACUUM` are no change.
 package enum SchemaDiff {
-    /// The changes in an order in which a replica can apply them: drops, modifications, creations.
+    /// The changes in an order in which a replica can apply them: drops; renames, which happen at once, so that two tables
+    /// can swap names; other modifications; creations.
     ///
-    /// Renames come so that each new name is free when its turn comes, except where tables swap names.
+    /// An index or trigger whose name was another table's is added in a modification of its own, after that table has lost it.
     ///
     /// - Parameters:
     ///   - before: the schema at the beginning.
@@ -17,7 +18,7 @@ package enum SchemaDiff {
         let identities = identities ?? SchemaIdentities(from: before, to: after)
         var survivors: Set<SQLName> = []
         var created: [SchemaChange] = []
-        var modified: [SchemaChange.Modification] = []
+        var modified: [Alteration] = []
         for table in after.visibleTables {
             guard let previousName = identities.previousNames[table.name], let previous = before.tables[previousName],
                 !previous.isShadow
@@ -33,25 +34,34 @@ package enum SchemaDiff {
         let dropped = before.visibleTables.reversed()
             .filter { !survivors.contains($0.name) }
             .map { SchemaChange.dropped($0.description) }
-        return dropped + inRenameOrder(modified).map(SchemaChange.modified) + created
+        return dropped + inOrderOfApplication(modified).map(SchemaChange.modified) + created
+    }
+
+    private struct Alteration {
+        var modification: SchemaChange.Modification
+        /// The table itself is what it was.
+        var isOfObjectsAlone: Bool
     }
 
     private static func modification(
         of before: SchemaSnapshot.Table,
         to after: SchemaSnapshot.Table,
         _ identities: SchemaIdentities
-    ) -> SchemaChange.Modification? {
+    ) -> Alteration? {
         let isRenamed = before.name != after.name
         let objects = objectChanges(from: before.objects, to: after.objects)
         let isSameSQL = before.description.sql.isIdentical(to: after.description.sql)
         // A column dropped and added again can leave the SQL as it was, with all its values gone.
         let hasMovedColumns = identities.columnSources[after.name].map { $0 != Array(0..<$0.count) } ?? false
         guard isRenamed || !isSameSQL || !objects.isEmpty || hasMovedColumns else { return nil }
-        return SchemaChange.Modification(
-            table: after.description,
-            previousName: isRenamed ? before.description.name : nil,
-            columnSources: identities.columnSources[after.name],
-            objects: objects
+        return Alteration(
+            modification: SchemaChange.Modification(
+                table: after.description,
+                previousName: isRenamed ? before.description.name : nil,
+                columnSources: identities.columnSources[after.name],
+                objects: objects
+            ),
+            isOfObjectsAlone: !isRenamed && isSameSQL && !hasMovedColumns
         )
     }
 
@@ -87,17 +97,31 @@ package enum SchemaDiff {
         return changes
     }
 
-    /// Puts a rename that frees a name before the one that takes it.
-    private static func inRenameOrder(
-        _ modifications: [SchemaChange.Modification]
-    ) -> [SchemaChange.Modification] {
-        var waiting = modifications
-        var ordered: [SchemaChange.Modification] = []
-        while !waiting.isEmpty {
-            let occupied = Set(waiting.compactMap { $0.previousName.map { SQLName($0) } })
-            let next = waiting.firstIndex { $0.previousName == nil || !occupied.contains(SQLName($0.table.name)) }
-            ordered.append(waiting.remove(at: next ?? 0))
+    /// Renames first, then other modifications, then objects whose names the ones before have freed.
+    private static func inOrderOfApplication(_ alterations: [Alteration]) -> [SchemaChange.Modification] {
+        /// By the names of objects that are removed, the tables that had them.
+        var freed: [SQLName: SQLName] = [:]
+        for modification in alterations.lazy.map(\.modification) {
+            for object in modification.objects where object.action == .removed {
+                freed[SQLName(object.name)] = SQLName(modification.table.name)
+            }
         }
-        return ordered
+        var renames: [SchemaChange.Modification] = []
+        var others: [SchemaChange.Modification] = []
+        var late: [SchemaChange.Modification] = []
+        for alteration in alterations {
+            var modification = alteration.modification
+            let table = SQLName(modification.table.name)
+            let moved = modification.objects.filter { object in
+                object.action == .added && freed[SQLName(object.name)].map { $0 != table } == true
+            }
+            if !moved.isEmpty {
+                modification.objects.removeAll(where: moved.contains)
+                late.append(SchemaChange.Modification(table: modification.table, objects: moved))
+                if alteration.isOfObjectsAlone, modification.objects.isEmpty { continue }
+            }
+            if modification.previousName != nil { renames.append(modification) } else { others.append(modification) }
+        }
+        return renames + others + late
     }
 }

@@ -15,26 +15,41 @@ package struct SchemaIdentities: Sendable, Hashable {
 
     /// What one statement did: it can create, drop, rename or alter, and not two of them to one name.
     ///
-    /// With `inStatement` false, what a whole transaction did, of which only the outcome is known: then a table under its old
-    /// name is the same one unless its rows have another kind of key, and a renamed one must have kept its root page,
-    /// columns and entry.
+    /// With `inStatement` false, what a whole transaction did, of which only the outcome is known. A table that has the entry
+    /// and the root page of another name, and its columns, was renamed: two tables can have swapped names. Else a table under
+    /// its old name is the same one unless its rows have another kind of key.
     package init(from before: SchemaSnapshot, to after: SchemaSnapshot, inStatement: Bool = false) {
         previousNames = [:]
         columnSources = [:]
-        var goneBySchemaRowid: [Int64: SchemaSnapshot.Table] = [:]
-        for (name, table) in before.tables where after.tables[name] == nil {
-            goneBySchemaRowid[table.schemaRowid] = table
-        }
+        let bySchemaRowid = Dictionary(before.tables.values.map { ($0.schemaRowid, $0) }) { first, _ in first }
+        var renamed: [SQLName: SchemaSnapshot.Table] = [:]
         for (name, table) in after.tables {
-            let previous: SchemaSnapshot.Table? =
-                if let same = before.tables[name] {
-                    same.description.kind == table.description.kind
-                        && (inStatement || same.description.hasSameKey(as: table.description)) ? same : nil
-                } else if let gone = goneBySchemaRowid[table.schemaRowid],
-                    gone.description.kind == table.description.kind,
-                    inStatement || gone.isPlausiblyRenamed(to: table)
-                { gone } else { nil }
-            guard let previous else { continue }
+            guard let previous = bySchemaRowid[table.schemaRowid], previous.name != name,
+                previous.description.kind == table.description.kind,
+                inStatement || previous.isPlausiblyRenamed(to: table)
+            else { continue }
+            let same = before.tables[name]
+            if same != nil || after.tables[previous.name] != nil {
+                // VACUUM renumbers entries and roots, and renames nothing.
+                guard !inStatement, table.description.kind == .table,
+                    same?.description.sql.isIdentical(to: table.description.sql) != true
+                else { continue }
+            }
+            renamed[name] = previous
+        }
+        let taken = Set(renamed.values.map(\.name))
+        for (name, table) in after.tables {
+            let previous: SchemaSnapshot.Table
+            if let renamed = renamed[name] {
+                previous = renamed
+            } else if let same = before.tables[name], !taken.contains(name),
+                same.description.kind == table.description.kind,
+                inStatement || same.description.hasSameKey(as: table.description)
+            {
+                previous = same
+            } else {
+                continue
+            }
             previousNames[name] = previous.name
             columnSources[name] = ColumnSources.infer(
                 from: previous.description.columns,
