@@ -98,25 +98,27 @@ package struct Replica {
         to description: TableDescription,
         _ sources: [Int?]
     ) throws(SQLiteError) -> [RowIdentity: Row] {
+        let missing = try AddedColumns.missingValues(of: description)
         let scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
         try scratch.execute("PRAGMA ignore_check_constraints = ON")
         try scratch.execute(description.sql)
         let name = SQLName(description.name).quoted
-        let kept = description.columns.indices.filter {
-            description.columns[$0].visibility == .normal && sources[$0] != nil
-        }
+        let written = description.columns.indices.filter { description.columns[$0].visibility == .normal }
+        let names = written.map { SQLName(description.columns[$0].name).quoted }.joined(separator: ", ")
+        let marks = written.map { _ in "?" }.joined(separator: ", ")
         var result: [RowIdentity: Row] = [:]
         for (identity, row) in table.rows {
             let old = row.values
-            let names = kept.map { SQLName(description.columns[$0].name).quoted }.joined(separator: ", ")
-            let marks = kept.map { _ in "?" }.joined(separator: ", ")
-            _ = try scratch.query(
-                kept.isEmpty ? "INSERT INTO \(name) DEFAULT VALUES" : "INSERT INTO \(name)(\(names)) VALUES(\(marks))",
-                kept.compactMap { sources[$0] }.map { old[$0] }
-            )
+            let stored = description.columns.indices.map { column in
+                sources[column].map { old[$0] } ?? missing[column]
+            }
+            _ = try scratch.query("INSERT INTO \(name)(\(names)) VALUES(\(marks))", written.map { stored[$0] })
+            // Some values stay as they are that no INSERT would store.
             var values = try scratch.query("SELECT * FROM \(name)").first ?? []
             for column in values.indices where description.columns[column].visibility != .generatedVirtual {
-                if let source = sources[column] { values[column] = old[source] }
+                if description.columns[column].visibility == .normal || sources[column] != nil {
+                    values[column] = stored[column]
+                }
             }
             let new = Row(values)
             try scratch.execute("DELETE FROM \(name)")

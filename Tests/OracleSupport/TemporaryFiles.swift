@@ -13,6 +13,19 @@ package enum TemporaryFiles {
         for suffix in ["", "-wal", "-shm", "-journal"] { unlink(path + suffix) }
     }
 
+    /// Everything that is in a file; nothing when it is not there.
+    package static func bytes(of path: String) -> [UInt8] {
+        guard let file = fopen(path, "r") else { return [] }
+        defer { fclose(file) }
+        fseek(file, 0, SEEK_END)
+        let size = ftell(file)
+        rewind(file)
+        guard size > 0 else { return [] }
+        return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            count = fread(buffer.baseAddress, 1, size, file)
+        }
+    }
+
     package static func environment(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
 }
 

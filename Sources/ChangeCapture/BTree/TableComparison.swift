@@ -113,6 +113,10 @@ struct TableComparison<Before: PageReader, After: PageReader> {
         _ emitter: inout RowEmitter,
         _ sink: inout some RowSink
     ) throws(WALDecodeError) {
+        // Where it is not known what a missing field reads as, it is not known what changed either.
+        guard step.before.missingValues != nil, step.after.missingValues != nil else {
+            return sink.noteChange(of: step.after.table)
+        }
         guard step.before.table.hasRowid == step.after.table.hasRowid else {
             // The table was made anew with another kind of key: nothing carries over.
             let old = pages.filter(\.isOld).map { KeyedCells.Page(number: $0.number, isOld: true, isNew: false) }

@@ -31,7 +31,7 @@ extension HookCapture {
 
     private func shape(of table: SchemaSnapshot.Table) -> TableShape {
         if let known = shapes[table.name] { return known }
-        let shape = TableShape(table.description)
+        let shape = TableShape(table)
         shapes[table.name] = shape
         return shape
     }
@@ -67,7 +67,7 @@ extension HookCapture: RowSource {
     }
 
     func allRows(
-        of table: TableDescription,
+        of table: SchemaSnapshot.Table,
         level: CaptureLevel,
         limits: CaptureLimits
     ) throws(SQLiteError) -> TableRows? {
@@ -76,5 +76,12 @@ extension HookCapture: RowSource {
 
     func hasRows(_ table: SQLName) throws(SQLiteError) -> Bool {
         try !connection.query("SELECT 1 FROM main.\(table.quoted) LIMIT 1").isEmpty
+    }
+
+    func recordReader() throws(SQLiteError) -> RecordReader {
+        if let records { return records }
+        let reader = try RecordReader(encoding: try TextEncoding.read(from: connection))
+        records = reader
+        return reader
     }
 }

@@ -29,6 +29,8 @@ package final class HookCapture {
     // By name in the schema of the moment.
     var shapes: [SQLName: TableShape] = [:]
     var readers: [SQLName: RowReader?] = [:]
+    /// Nil until a table is altered that has rows. For a database that has tables, whose encoding stays.
+    var records: RecordReader?
 
     private var isRunningOwnStatement = false
     private(set) var observed = StatementTraits()
@@ -171,7 +173,7 @@ package final class HookCapture {
     }
 
     private func isSparse(_ table: TableDescription) throws(SQLiteError) -> Bool {
-        guard let rowid = TableShape(table).rowidName else { return true }
+        guard let rowid = table.rowidName else { return true }
         let name = SQLName(table.name).quoted
         let row = try connection.query(
             "SELECT count(*) = 0 OR (min(\(rowid)) = 1 AND max(\(rowid)) = count(*)) FROM main.\(name)"

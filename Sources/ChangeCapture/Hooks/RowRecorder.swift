@@ -161,6 +161,7 @@ struct RowRecorder: ~Copyable {
         _ shape: TableShape,
         _ readBefore: ReadBefore
     ) {
+        if shape.isIdentityHidden { isKeyLost = true }
         if event.operation != .insert {
             keyEncoder.begin()
             for (position, column) in shape.identity.enumerated() {

@@ -8,11 +8,14 @@ protocol RowSource {
 
     /// All rows of a table that is new in the transaction; nil when there are none.
     func allRows(
-        of table: TableDescription,
+        of table: SchemaSnapshot.Table,
         level: CaptureLevel,
         limits: CaptureLimits
     ) throws(SQLiteError) -> TableRows?
 
     /// Whether a virtual table holds anything.
     func hasRows(_ table: SQLName) throws(SQLiteError) -> Bool
+
+    /// What tells how a row of before an `ALTER TABLE` reads after it.
+    func recordReader() throws(SQLiteError) -> RecordReader
 }

@@ -26,7 +26,11 @@ extension TableLog {
             result.rowsOmitted = level > .counts
             return result.inserted + result.updated + result.deleted > 0 ? result : nil
         }
+        // What a row holds could not be read, or what it held was in other columns and could not be brought into these.
         var isReportable = true
+        func isBeforeKnown(_ entry: Int) -> Bool {
+            entries[entry].before != .unread && (detail < .values || converted[entry] != .some(nil))
+        }
         for entry in entries.indices {
             switch netOperation(entry, converted: converted) {
             case nil: continue
@@ -35,15 +39,14 @@ extension TableLog {
                 isReportable = isReportable && entries[entry].now != .unread
             case .update:
                 result.updated += 1
-                isReportable = isReportable && entries[entry].before != .unread && entries[entry].now != .unread
+                isReportable = isReportable && isBeforeKnown(entry) && entries[entry].now != .unread
             case .delete:
                 result.deleted += 1
-                isReportable = isReportable && entries[entry].before != .unread
+                isReportable = isReportable && isBeforeKnown(entry)
             }
         }
         guard result.inserted + result.updated + result.deleted > 0 else { return nil }
         guard level > .counts, detail > .counts else { return result }
-        // What a row holds could not be read, or what it held was in other columns.
         guard isReportable else {
             result.rowsOmitted = true
             return result
@@ -71,7 +74,7 @@ extension TableLog {
         return RowChange(
             operation: operation,
             rowid: shape.table.hasRowid ? state.key : nil,
-            before: operation == .insert ? nil : converted[entry] ?? row(state, state.before),
+            before: operation == .insert ? nil : (converted[entry] ?? nil) ?? row(state, state.before),
             after: operation == .delete ? nil : row(state, state.now)
         )
     }

@@ -447,7 +447,8 @@ struct TableLog {
 
     // MARK: Netting
 
-    /// Rows before the transaction, by entry, that were brought into the columns of after it; nil where that is not possible.
+    /// Rows before the transaction, by entry, that were brought into the columns of after it; nil where that is not possible,
+    /// or no values are kept.
     typealias ConvertedRows = [Int: Row?]
 
     /// What happened to the row on the whole; nil when it is as it was.

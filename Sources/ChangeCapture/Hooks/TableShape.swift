@@ -14,7 +14,8 @@ final class TableShape: Sendable {
     /// The hook's values cannot be mapped to columns without loss: the row is read through SQL instead.
     ///
     /// On 3.40.1 the values come in storage order, which leaves out virtual columns, but the rowid's alias and the conversion
-    /// to REAL are looked up by column number; the same happens where the key of a `WITHOUT ROWID` table does not lead.
+    /// to REAL are looked up by column number; the same happens where the key of a `WITHOUT ROWID` table does not lead. Where
+    /// that key names a column twice, the hook counts as many fields as the table has columns, and misses the last ones.
     let isReadThroughSQL: Bool
     /// The last column that can have been added with a default. Where it and all after it are NULL, the row can be older
     /// than the column, and 3.40.1 does not report the default; -1 where there is none.
@@ -27,12 +28,16 @@ final class TableShape: Sendable {
     /// up by the position in the key and not by the column.
     let doubtfulKeyPositions: [Int]
     let columnCount: Int
+    /// The hook misses columns of ``identity``: it does not tell which row it is about.
+    let isIdentityHidden: Bool
     /// Some column has REAL affinity.
     private let hasRealColumn: Bool
     /// The name by which SQL reaches the rowid; nil where columns hide all of its names.
     let rowidName: String?
 
-    init(_ table: TableDescription) {
+    convenience init(_ table: SchemaSnapshot.Table) { self.init(table.description, table.fields) }
+
+    init(_ table: TableDescription, _ fields: RecordFields) {
         let columns = table.columns
         self.table = table
         readsIntegersAsReal = columns.map { Affinity.isReal(declared: $0.type) }
@@ -41,7 +46,11 @@ final class TableShape: Sendable {
         namedKey = table.hasRowid && table.rowidAlias == nil ? table.primaryKey : []
         let hasVirtual = columns.contains { $0.visibility == .generatedVirtual }
         let isKeyLeading = identity == Array(0..<identity.count)
-        isReadThroughSQL = hasVirtual || (!isKeyLeading && readsIntegersAsReal.contains(true))
+        let isKeyRepeated = fields.keyCount > identity.count
+        isReadThroughSQL = hasVirtual || isKeyRepeated || (!isKeyLeading && readsIntegersAsReal.contains(true))
+        isIdentityHidden =
+            isKeyRepeated
+            && identity.contains { column in (fields.columns.firstIndex(of: column) ?? .max) >= columns.count }
         lastAddedDefault =
             columns.indices.last { column in
                 columns[column].defaultSQL.map { $0.uppercased() != "NULL" } ?? false
@@ -91,14 +100,5 @@ final class TableShape: Sendable {
             return Array(columns.indices)
         }
         return columns.indices.filter { updated.contains(SQLName(columns[$0].name)) }
-    }
-}
-
-/// The rules for [column affinity](https://sqlite.org/datatype3.html#determination_of_column_affinity).
-enum Affinity {
-    static func isReal(declared type: String) -> Bool {
-        let type = type.uppercased()
-        if ["INT", "CHAR", "CLOB", "TEXT", "BLOB"].contains(where: type.contains) { return false }
-        return ["REAL", "FLOA", "DOUB"].contains(where: type.contains)
     }
 }

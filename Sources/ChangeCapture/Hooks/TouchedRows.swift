@@ -79,6 +79,11 @@ struct TouchedRows {
         return tables.count - 1
     }
 
+    /// Whether rows of the table may have been undone.
+    func hasSuspects(of table: Int) -> Bool {
+        tables[table].entries.contains { suspects.contains($0.lastTouch) }
+    }
+
     mutating func count(_ table: Int, _ operation: UpdateOperation, rowid: Int64) {
         tables[table].count(operation, rowid: rowid, ordinal: ordinal, maxBytes: limits.maxKeySetBytes)
     }

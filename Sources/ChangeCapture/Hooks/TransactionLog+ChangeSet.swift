@@ -12,7 +12,7 @@ extension TransactionLog {
                 let current = trail.current.tables[name]
             else { continue }
             let description = current.description
-            let converted = try settle(table, name, description, trail, source)
+            let converted = try settle(table, name, current, trail, source)
             guard let net = rows.tables[table].net(as: description, level: rows.level, converted: converted)
             else { continue }
             if let owner = current.shadowOwner {
@@ -34,20 +34,24 @@ extension TransactionLog {
     private mutating func settle(
         _ table: Int,
         _ name: SQLName,
-        _ description: TableDescription,
+        _ current: SchemaSnapshot.Table,
         _ trail: SchemaTrail,
         _ source: some RowSource
     ) throws(SQLiteError) -> TableLog.ConvertedRows {
         let hasOtherColumns = trail.columnSources[name] != nil
         let entries = rows.tables[table].entriesToRead(suspects: rows.suspects, all: hasOtherColumns)
         if entries.isEmpty { return [:] }
-        let converted = hasOtherColumns ? try convertRowsBefore(table, name, description, trail) : [:]
-        let shape = TableShape(description)
+        let converted = hasOtherColumns ? convertRowsBefore(table, name, trail, source) : [:]
+        let shape = TableShape(current)
         rows.tables[table].reshape(shape)
         var encoder = RecordEncoder()
         for entry in entries {
             let key = rows.tables[table].key(of: entry)
-            guard let isThere = try source.readRow(key, of: shape, into: &encoder) else { break }
+            guard let isThere = try source.readRow(key, of: shape, into: &encoder) else {
+                // What may have been undone cannot be looked at.
+                if rows.hasSuspects(of: table) { rows.tables[table].loseCounts() }
+                break
+            }
             if isThere {
                 rows.tables[table].keep(&encoder, entry, .now)
             } else {
@@ -60,28 +64,46 @@ extension TransactionLog {
     private func convertRowsBefore(
         _ table: Int,
         _ name: SQLName,
-        _ description: TableDescription,
-        _ trail: SchemaTrail
-    ) throws(SQLiteError) -> TableLog.ConvertedRows {
-        var converters: [UInt32: RowConverter?] = [:]
+        _ trail: SchemaTrail,
+        _ source: some RowSource
+    ) -> TableLog.ConvertedRows {
+        guard let current = trail.current.tables[name] else { return [:] }
+        /// By the statement that touched a row first; nil where the columns are the same since then.
+        var converters: [UInt32: Result<RowConverter, SQLiteError>?] = [:]
         var converted: TableLog.ConvertedRows = [:]
         let log = rows.tables[table]
         for entry in log.entries.indices where log.entries[entry].before.exists {
             let ordinal = log.entries[entry].firstTouch
             if converters[ordinal] == nil {
                 let sources = trail.columnSources(of: name, since: ordinal)
-                converters[ordinal] = .some(
-                    try sources.map { (sources) throws(SQLiteError) in
-                        try RowConverter(to: description, sources: sources)
-                    }
-                )
+                converters[ordinal] = .some(sources.map { Self.converter(to: current, sources: $0, source) })
             }
             guard let converter = converters[ordinal] ?? nil else { continue }
-            converted[entry] = .some(
-                try log.rowBefore(entry).map { (row) throws(SQLiteError) in try converter.convert(row) }
-            )
+            let rowid = log.shape.table.hasRowid ? log.entries[entry].key : nil
+            converted[entry] = .some(log.rowBefore(entry).flatMap { Self.convert($0, rowid: rowid, converter) })
         }
         return converted
+    }
+
+    private static func converter(
+        to table: SchemaSnapshot.Table,
+        sources: [Int?],
+        _ source: some RowSource
+    ) -> Result<RowConverter, SQLiteError> {
+        do throws(SQLiteError) {
+            return .success(try RowConverter(to: table, sources: sources, reading: try source.recordReader()))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Nil where SQLite cannot say what the row became: then the rows of the table are omitted.
+    private static func convert(
+        _ row: Row,
+        rowid: Int64?,
+        _ converter: Result<RowConverter, SQLiteError>
+    ) -> Row? {
+        do throws(SQLiteError) { return try converter.get().convert(row, rowid: rowid) } catch { return nil }
     }
 
     /// All rows of tables that are new in the transaction.
@@ -95,7 +117,7 @@ extension TransactionLog {
             switch table.description.kind {
             case .view: break
             case .table:
-                if let new = try source.allRows(of: table.description, level: rows.level, limits: rows.limits) {
+                if let new = try source.allRows(of: table, level: rows.level, limits: rows.limits) {
                     events.append(.rows(new))
                 }
             case .virtual:

@@ -21,6 +21,9 @@ public struct TableRows: Sendable {
     /// The capture was asked for more than ``detail`` and could not keep it, for a limit or because SQLite does not tell.
     /// The counts hold nevertheless, unless ``countsAreKnown`` is false.
     public var rowsOmitted: Bool
+    /// Columns of ``table`` whose values are not known in any of ``rows``, which have NULL there: VIRTUAL generated columns
+    /// that could not be computed.
+    public var columnsOmitted: [String] = []
 
     public init(
         table: TableDescription,

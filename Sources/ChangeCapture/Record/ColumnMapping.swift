@@ -15,7 +15,7 @@ package struct ColumnMapping: Sendable, Hashable {
     /// `sources` are those of ``SchemaChange/Modification/columnSources``: what a replica applies to the rows that it has.
     package init?(from before: TableLayout, to after: TableLayout, sources: [Int?]?) {
         if sources == nil, before.columns == after.columns, before.missingValues == after.missingValues,
-            before.keyFieldCount == after.keyFieldCount
+            before.fields == after.fields
         {
             return nil
         }
@@ -23,12 +23,13 @@ package struct ColumnMapping: Sendable, Hashable {
         let valid = sources ?? after.columns.indices.map { $0 < oldCount ? $0 : nil }
         guard valid.count == after.columns.count else { return nil }
         self.sources = valid.map { source in source.flatMap { $0 < oldCount ? $0 : nil } }
-        missingValues = after.missingValues
+        // A table whose missing values are not known is not decoded.
+        missingValues = after.missingValues ?? after.columns.map { _ in .null }
         isCertain = Self.isCertain(self.sources, before, after)
     }
 
     private static func isCertain(_ sources: [Int?], _ before: TableLayout, _ after: TableLayout) -> Bool {
-        guard before.keyFieldCount == after.keyFieldCount else { return false }
+        guard before.fields.keyCount == after.fields.keyCount else { return false }
         // No alteration gives a column another default: one was dropped, and another one added that looks like it renamed.
         // Where rows do not have the field, they are the same bytes and read another value.
         guard sources.indices.allSatisfy({ after.hasSameDefault($0, as: before, sources[$0]) }) else { return false }
@@ -59,6 +60,6 @@ extension TableLayout {
     /// A new column, without a source, has whatever default it has.
     fileprivate func hasSameDefault(_ column: Int, as before: TableLayout, _ source: Int?) -> Bool {
         guard let source else { return true }
-        return missingValues[column] == before.missingValues[source]
+        return missingValues?[column] == before.missingValues?[source]
     }
 }

@@ -26,7 +26,8 @@ package struct RecordDecoder {
             case .virtual: builder.appendNull()
             case .field(let field) where field < header.fields.count:
                 append(header.fields[field], of: payload, asReal: column.readsIntegersAsReal, encoding)
-            case .field: builder.append(layout.missingValues[index])
+            // A table whose missing values are not known is not decoded.
+            case .field: builder.append(layout.missingValues?[index] ?? .null)
             }
         }
         return builder.finish()

@@ -26,54 +26,29 @@ package struct TableLayout: Sendable, Hashable {
     package let table: TableDescription
     /// In the order of ``TableDescription/columns``.
     package let columns: [Column]
-    /// For each column the value where a record is too short to have its field.
-    package let missingValues: [SQLiteValue]
-    /// The leading fields of the record that are the primary key of a `WITHOUT ROWID` table; 0 for a table with rowid.
-    package let keyFieldCount: Int
+    /// Which columns the fields of the records hold.
+    package let fields: RecordFields
+    /// For each column the value where a record is too short to have its field: what SQLite reads there. Nil where it could
+    /// not be asked; then no row of the table can be decoded for certain.
+    package let missingValues: [SQLiteValue]?
     /// The table's rows need their VIRTUAL generated columns filled in.
     package let hasVirtualColumns: Bool
 
-    /// Asks `missingValue` once for each column that has a default: the value that a row written before the column was
-    /// added reads, which is the default with the column's affinity applied.
-    package init<E>(_ table: TableDescription, missingValue: (ColumnDescription) throws(E) -> SQLiteValue) throws(E) {
+    /// The leading fields of the record that are the primary key of a `WITHOUT ROWID` table; 0 for a table with rowid.
+    package var keyFieldCount: Int { fields.keyCount }
+
+    package init(_ table: TableDescription, fields: RecordFields, missingValues: [SQLiteValue]?) {
         self.table = table
-        let key = table.hasRowid ? [] : Self.withoutRepeats(table.primaryKey)
-        var nextField = key.count
-        var columns: [Column] = []
-        var missingValues: [SQLiteValue] = []
-        for (index, column) in table.columns.enumerated() {
-            let source: Source
-            if column.visibility == .generatedVirtual {
-                source = .virtual
-            } else if let ordinal = key.firstIndex(of: index) {
-                source = .field(ordinal)
-            } else {
-                // The rowid's alias has a field too, always NULL.
-                source = index == table.rowidAlias ? .rowid : .field(nextField)
-                nextField += 1
-            }
-            columns.append(Column(source: source, readsIntegersAsReal: Self.hasRealAffinity(column.type)))
-            let hasDefault = column.defaultSQL != nil && column.visibility == .normal
-            missingValues.append(hasDefault ? try missingValue(column) : .null)
-        }
-        self.columns = columns
+        self.fields = fields
         self.missingValues = missingValues
-        keyFieldCount = key.count
+        columns = table.columns.enumerated().map { index, column in
+            // A key can name a column twice: both fields hold its value.
+            let field = fields.columns.firstIndex(of: index)
+            return Column(
+                source: index == table.rowidAlias ? .rowid : field.map(Source.field) ?? .virtual,
+                readsIntegersAsReal: Affinity.isReal(declared: column.type)
+            )
+        }
         hasVirtualColumns = table.columns.contains { $0.visibility == .generatedVirtual }
-    }
-
-    /// The rules for [column affinity](https://sqlite.org/datatype3.html#determination_of_column_affinity), in their order.
-    private static func hasRealAffinity(_ type: String) -> Bool {
-        let type = type.uppercased()
-        if type.contains("INT") { return false }
-        if ["CHAR", "CLOB", "TEXT"].contains(where: type.contains) { return false }
-        if type.isEmpty || type.contains("BLOB") { return false }
-        return ["REAL", "FLOA", "DOUB"].contains(where: type.contains)
-    }
-
-    /// SQLite keeps the first of the columns that a `PRIMARY KEY` names twice.
-    private static func withoutRepeats(_ columns: [Int]) -> [Int] {
-        var seen: Set<Int> = []
-        return columns.filter { seen.insert($0).inserted }
     }
 }

@@ -1,3 +1,5 @@
+import SQLiteConnection
+
 /// The encoding of a database's TEXT, chosen once for the whole file.
 ///
 /// Source: [Text encoding](https://sqlite.org/fileformat2.html#enc).
@@ -52,6 +54,17 @@ package enum TextEncoding: UInt32, Hashable, Sendable {
             output.append(continuation(12))
             output.append(continuation(6))
             output.append(continuation(0))
+        }
+    }
+}
+
+extension TextEncoding {
+    /// That of the connection's main database.
+    static func read(from connection: Connection) throws(SQLiteError) -> TextEncoding {
+        switch try connection.query("PRAGMA encoding").first?.first {
+        case .text("UTF-16le"): .utf16LittleEndian
+        case .text("UTF-16be"): .utf16BigEndian
+        default: .utf8
         }
     }
 }

@@ -15,6 +15,11 @@ extension SchemaSnapshot {
         // the schema table first makes the connection load the new one.
         let entries = try readEntries(from: connection)
         var snapshot = SchemaSnapshot(version: try readVersion(from: connection))
+        if let previous, previous.version == snapshot.version, entries.contains(where: { previous.isOutdated(by: $0) })
+        {
+            // `PRAGMA writable_schema` lets a writer change the schema table and not the cookie by which that is noticed.
+            try connection.execute("PRAGMA writable_schema = RESET")
+        }
         let traits = try readTraits(from: connection)
         for entry in entries where entry.isTable {
             let name = entry.name
@@ -28,12 +33,14 @@ extension SchemaSnapshot {
                 snapshot.tables[name] = try describe(entry, traits[name], connection)
             }
         }
-        markShadows(in: &snapshot, traits)
+        snapshot.markShadows(named: Set(traits.lazy.filter(\.value.isShadow).map(\.key)))
+        // A trigger's entry spells the table as its CREATE TRIGGER did.
+        let names = Dictionary(snapshot.tables.keys.map { ($0.caseFolded, $0) }) { first, _ in first }
         for entry in entries {
-            guard let kind = SchemaChange.ObjectChange.Kind(rawValue: entry.type), let sql = entry.sql else { continue }
-            snapshot.tables[entry.table]?.objects.append(
-                Object(kind: kind, name: entry.name, sql: SQLName(sql))
-            )
+            guard let kind = SchemaChange.ObjectChange.Kind(rawValue: entry.type), let sql = entry.sql,
+                let table = names[entry.table.caseFolded]
+            else { continue }
+            snapshot.tables[table]?.objects.append(Object(kind: kind, name: entry.name, sql: SQLName(sql)))
         }
         return snapshot
     }
@@ -107,8 +114,7 @@ extension SchemaSnapshot {
     ) throws(SQLiteError) -> Table {
         let isVirtual = traits?.isVirtual ?? (entry.type == "table" && entry.rootPage == 0)
         let kind: TableDescription.Kind = entry.type == "view" ? .view : isVirtual ? .virtual : .table
-        // A view on a table that is gone and a virtual table of a module that is not there still exist.
-        let columns = (try? readColumns(of: entry.name, from: connection)) ?? []
+        let columns = try readColumns(of: entry.name, kind: kind, from: connection)
         let primaryKey = columns.indices
             .filter { columns[$0].primaryKeyOrdinal > 0 }
             .sorted { columns[$0].primaryKeyOrdinal < columns[$1].primaryKeyOrdinal }
@@ -117,6 +123,10 @@ extension SchemaSnapshot {
             if hasRowid, primaryKey.count == 1, columns[primaryKey[0]].isNamedInteger,
                 try !hasPrimaryKeyIndex(entry.name, connection)
             { primaryKey[0] } else { nil }
+        let fields =
+            hasRowid || kind != .table
+            ? RecordFields(ofRowidTable: kind == .table ? columns : [])
+            : try readFields(of: entry.name, columnCount: columns.count, from: connection)
         return Table(
             description: TableDescription(
                 name: entry.name.string,
@@ -127,11 +137,27 @@ extension SchemaSnapshot {
                 hasRowid: hasRowid,
                 rowidAlias: rowidAlias
             ),
+            fields: fields,
             schemaRowid: entry.rowid,
             rootPage: entry.rootPage,
             shadowOwner: nil,
             objects: []
         )
+    }
+
+    private static func readColumns(
+        of name: SQLName,
+        kind: TableDescription.Kind,
+        from connection: Connection
+    ) throws(SQLiteError) -> [ColumnDescription] {
+        do throws(SQLiteError) {
+            return try readColumns(of: name, from: connection)
+        } catch {
+            // A view on a table that is gone and a virtual table of a module that is not there still exist; they have no
+            // columns. Every table has.
+            guard kind != .table, error.code.primary == .error else { throw error }
+            return []
+        }
     }
 
     private static func readColumns(
@@ -167,24 +193,40 @@ extension SchemaSnapshot {
         return !rows.isEmpty
     }
 
-    /// A shadow table is named after its virtual table, an underscore and the module's own suffix.
-    private static func markShadows(in snapshot: inout SchemaSnapshot, _ traits: [SQLName: Traits]) {
-        for name in snapshot.tables.keys {
-            guard traits[name]?.isShadow == true else {
-                snapshot.tables[name]?.shadowOwner = nil
-                continue
-            }
-            let utf8 = name.string.utf8
-            let owner = snapshot.tables.keys
-                .filter { candidate in
-                    snapshot.tables[candidate]?.description.kind == .virtual
-                        && utf8.count > candidate.string.utf8.count + 1
-                        && SQLName.areEqualIgnoringCase(utf8.prefix(candidate.string.utf8.count), candidate.string.utf8)
-                        && utf8.dropFirst(candidate.string.utf8.count).first == UInt8(ascii: "_")
-                }
-                .max { $0.string.utf8.count < $1.string.utf8.count }
-            snapshot.tables[name]?.shadowOwner = owner
+    /// The order in which a `WITHOUT ROWID` table keeps its columns: as the index of its primary key has them.
+    private static func readFields(
+        of name: SQLName,
+        columnCount: Int,
+        from connection: Connection
+    ) throws(SQLiteError) -> RecordFields {
+        var index = try connection.prepare("SELECT name FROM pragma_index_list(?, 'main') WHERE origin = 'pk'")
+        try index.bind(.text(name.string), at: 1)
+        guard try index.step(), let keyIndex = index.text(0) else { throw unknownLayout(of: name) }
+        var fields = try connection.prepare("SELECT cid, key FROM pragma_index_xinfo(?, 'main') ORDER BY seqno")
+        try fields.bind(.text(keyIndex), at: 1)
+        var columns: [Int] = []
+        var keyCount = 0
+        while try fields.step() {
+            let column = Int(fields.integer(0))
+            guard (0..<columnCount).contains(column) else { throw unknownLayout(of: name) }
+            columns.append(column)
+            if fields.integer(1) != 0 { keyCount += 1 }
         }
+        guard keyCount > 0 else { throw unknownLayout(of: name) }
+        return RecordFields(columns: columns, keyCount: keyCount, keyIndex: SQLName(keyIndex))
+    }
+
+    private static func unknownLayout(of name: SQLName) -> SQLiteError {
+        SQLiteError(
+            code: .corrupt,
+            message: "the primary key of \(name.quoted) has no index that says how it is stored"
+        )
+    }
+}
+
+extension SchemaSnapshot {
+    fileprivate func isOutdated(by entry: Entry) -> Bool {
+        entry.isTable && tables[entry.name].map { !$0.isSame(as: entry) } ?? true
     }
 }
 

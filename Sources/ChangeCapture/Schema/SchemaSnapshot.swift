@@ -6,6 +6,8 @@ package struct SchemaSnapshot: Sendable {
     /// A table, view or virtual table.
     package struct Table: Sendable, Hashable {
         package var description: TableDescription
+        /// How the rows are stored; without any field for views and virtual tables.
+        package var fields: RecordFields
         /// The rowid in `sqlite_schema`, which `ALTER TABLE` keeps.
         package var schemaRowid: Int64
         /// The root page of the table's b-tree; 0 for views and virtual tables.

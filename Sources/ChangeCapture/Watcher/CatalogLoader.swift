@@ -2,38 +2,69 @@ import SQLiteConnection
 
 /// Reads the schema, as it is published and as the decoder needs it.
 struct CatalogLoader {
-    private var schema = SchemaSnapshot()
-    private var defaults: DefaultValues
-    /// Layouts by table, so that a change of one table costs no work for the others.
-    private var layouts: [TableDescription: TableLayout] = [:]
+    /// The entry of a table that is stored, by which its layout is known.
+    private struct Stored: Hashable {
+        var table: TableDescription
+        var fields: RecordFields
+    }
 
-    init() throws(SQLiteError) { defaults = try DefaultValues() }
+    private var schema = SchemaSnapshot()
+    /// Nil before the first schema is loaded.
+    private(set) var records: RecordReader?
+    /// Layouts by table, so that a change of one table costs no work for the others.
+    private var layouts: [Stored: TableLayout] = [:]
 
     /// The catalog as the connection sees it, and what changed since the last call.
     mutating func load(from connection: Connection) throws(SQLiteError) -> (TreeCatalog, [SchemaChange]) {
         // First of all a statement that reads the schema table: the table-valued pragmas do not check by themselves whether
         // the schema is still the one they know.
         let roots = try readRoots(from: connection)
+        let encoding = try TextEncoding.read(from: connection)
+        let records = try recordReader(encoding)
         let next = try SchemaSnapshot.load(from: connection, reusing: schema)
         let changes = SchemaDiff.changes(from: schema, to: next)
         schema = next
-        var used: [TableDescription: TableLayout] = [:]
-        let trees = roots.map { root -> TreeCatalog.Tree in
+        var used: [Stored: TableLayout] = [:]
+        var trees: [TreeCatalog.Tree] = []
+        for root in roots {
             guard root.isTable, let table = next[root.name], table.description.kind == .table else {
-                return TreeCatalog.Tree(rootPage: root.page, kind: root.isTable ? root.kind : .index, layout: nil)
+                trees.append(
+                    TreeCatalog.Tree(rootPage: root.page, kind: root.isTable ? root.kind : .index, layout: nil)
+                )
+                continue
             }
-            let description = table.description
-            let kind: TreeCatalog.Kind = description.hasRowid ? .rowidTable : .withoutRowidTable
+            let kind: TreeCatalog.Kind = table.description.hasRowid ? .rowidTable : .withoutRowidTable
             if let owner = table.shadowOwner {
                 let owner = next.tables[owner]?.description
-                return TreeCatalog.Tree(rootPage: root.page, kind: kind, layout: nil, owner: owner)
+                trees.append(TreeCatalog.Tree(rootPage: root.page, kind: kind, layout: nil, owner: owner))
+                continue
             }
-            let layout = layouts[description] ?? TableLayout(description) { defaults.value(of: $0) }
-            used[description] = layout
-            return TreeCatalog.Tree(rootPage: root.page, kind: kind, layout: layout)
+            let stored = Stored(table: table.description, fields: table.fields)
+            let layout = layouts[stored] ?? Self.layout(of: stored, records)
+            used[stored] = layout
+            trees.append(TreeCatalog.Tree(rootPage: root.page, kind: kind, layout: layout))
         }
         layouts = used
-        return (TreeCatalog(encoding: try readEncoding(from: connection), trees: trees), changes)
+        return (TreeCatalog(encoding: encoding, trees: trees), changes)
+    }
+
+    private mutating func recordReader(_ encoding: TextEncoding) throws(SQLiteError) -> RecordReader {
+        // The encoding is chosen with the first table.
+        if let records, records.encoding == encoding { return records }
+        let reader = try RecordReader(encoding: encoding)
+        records = reader
+        return reader
+    }
+
+    private static func layout(of stored: Stored, _ records: RecordReader) -> TableLayout {
+        let missingValues: [SQLiteValue]?
+        do throws(SQLiteError) {
+            missingValues = try records.missingValues(stored.table, stored.fields)
+        } catch {
+            // Then rows of this table are reported as changed and omitted: see TableLayout.
+            missingValues = nil
+        }
+        return TableLayout(stored.table, fields: stored.fields, missingValues: missingValues)
     }
 
     private struct Root {
@@ -57,13 +88,5 @@ struct CatalogLoader {
             )
         }
         return roots
-    }
-
-    private func readEncoding(from connection: Connection) throws(SQLiteError) -> TextEncoding {
-        switch try connection.query("PRAGMA encoding").first?.first {
-        case .text("UTF-16le"): .utf16LittleEndian
-        case .text("UTF-16be"): .utf16BigEndian
-        default: .utf8
-        }
     }
 }

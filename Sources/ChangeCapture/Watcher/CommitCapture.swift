@@ -1,17 +1,17 @@
 import SQLiteConnection
 
 /// Turns the pages of each commit into its ``ChangeSet``, with the schema that the database had at that very commit.
-final class CommitCapture {
+package final class CommitCapture {
     private let limits: WatcherLimits
     private let decoder: CommitDecoder
     private let cursor: SnapshotCursor
-    private var catalogs: CatalogLoader
+    private var catalogs = CatalogLoader()
 
     /// Reads the schema and builds the page map as of `reader`.
-    init(_ reader: some PageReader, limits: WatcherLimits) throws(WatchError) {
+    package init(_ reader: some PageReader, limits: WatcherLimits) throws(WatchError) {
         self.limits = limits
         cursor = try WatchError.wrap { () throws(SQLiteError) in try SnapshotCursor(reader) }
-        var catalogs = try WatchError.wrap { () throws(SQLiteError) in try CatalogLoader() }
+        var catalogs = CatalogLoader()
         let connection = cursor.connection
         let (catalog, _) = try WatchError.wrap { () throws(SQLiteError) in try catalogs.load(from: connection) }
         self.catalogs = catalogs
@@ -26,7 +26,7 @@ final class CommitCapture {
     ///   - before: the database as of the commit before.
     ///   - after: the database as of this one.
     ///   - level: how much of each row is wanted.
-    func changes(
+    package func changes(
         pages: [UInt32],
         evidence: CommitDecoder.Evidence,
         from before: some PageReader,
@@ -36,6 +36,7 @@ final class CommitCapture {
         var tables: [TableRows]
         var events: [ChangeEvent] = []
         var transition = CommitDecoder.SchemaTransition.unchanged
+        var redefined: [TableDescription] = []
         do throws(WALDecodeError) {
             if try decoder.touchesSchema(before: before, after: after, changedPages: pages) {
                 cursor.move(to: after)
@@ -43,6 +44,7 @@ final class CommitCapture {
                     let (catalog, changes) = try catalogs.load(from: cursor.connection)
                     events = changes.map { .schema($0) }
                     transition = .changed(catalog, changes)
+                    redefined = redefinedTables(changes, in: catalog)
                 } catch {
                     throw WALDecodeError(page: 1, .unreadable("\(error)"))
                 }
@@ -60,7 +62,11 @@ final class CommitCapture {
             throw .undecodable("\(error)")
         }
         if case .changed(_, let changes) = transition { dropEmptyVirtualTables(&tables, changes, at: after) }
-        fillVirtualColumns(&tables, schema: transition, from: before, to: after)
+        for table in redefined {
+            tables.removeAll { $0.table.name.isIdentical(to: table.name) }
+            tables.append(TableRows(changedTable: table))
+        }
+        fillVirtualColumns(&tables)
         for table in tables { events.append(.rows(table)) }
         return ChangeSet(origin: .external, events: events)
     }
@@ -80,41 +86,40 @@ final class CommitCapture {
         }
     }
 
-    /// A value that cannot be had stays NULL: the column's function or collation exists only in the writer's program.
-    private func fillVirtualColumns(
-        _ tables: inout [TableRows],
-        schema: CommitDecoder.SchemaTransition,
-        from before: some PageReader,
-        to after: some PageReader
-    ) {
-        let places = tables.indices.filter { index in
+    /// Tables of which rows read differently that the commit did not write.
+    private func redefinedTables(_ changes: [SchemaChange], in catalog: TreeCatalog) -> [TableDescription] {
+        guard let records = catalogs.records else { return [] }
+        // New tables, and those looked at already: objects can come in a modification of their own.
+        var seen: Set<SQLName> = []
+        for case .created(let table) in changes { seen.insert(SQLName(table.name)) }
+        func layout(_ name: String, in catalog: TreeCatalog) -> TableLayout? {
+            catalog.tree(ofTable: SQLName(name)).flatMap { catalog.trees[$0].layout }
+        }
+        return changes.compactMap { change in
+            guard case .modified(let change) = change, seen.insert(SQLName(change.table.name)).inserted,
+                let after = layout(change.table.name, in: catalog), after.hasVirtualColumns,
+                let before = layout(change.previousName ?? change.table.name, in: decoder.catalog),
+                before.hasVirtualColumns, !before.table.sql.isIdentical(to: after.table.sql),
+                VirtualColumns.areRedefined(
+                    from: before,
+                    to: after,
+                    sources: change.columnSources,
+                    reading: records
+                )
+            else { return nil }
+            return change.table
+        }
+    }
+
+    private func fillVirtualColumns(_ tables: inout [TableRows]) {
+        guard let records = catalogs.records else { return }
+        for place in tables.indices {
             // With less detail a row holds its key alone.
-            tables[index].detail == .values && !tables[index].rows.isEmpty
-                && tables[index].table.columns.contains { $0.visibility == .generatedVirtual }
-        }
-        guard !places.isEmpty else { return }
-        cursor.move(to: after)
-        for place in places {
-            try? VirtualColumns.fill(
-                \.after,
-                of: &tables[place],
-                named: tables[place].table.name,
-                from: cursor.connection
-            )
-        }
-        var previousNames: [String: String] = [:]
-        if case .changed(_, let changes) = schema {
-            for case .modified(let change) in changes { previousNames[change.table.name] = change.previousName }
-        }
-        cursor.move(to: before)
-        for place in places {
-            let name = tables[place].table.name
-            try? VirtualColumns.fill(
-                \.before,
-                of: &tables[place],
-                named: previousNames[name] ?? name,
-                from: cursor.connection
-            )
+            guard tables[place].detail == .values, !tables[place].rows.isEmpty,
+                let tree = decoder.catalog.tree(ofTable: SQLName(tables[place].table.name)),
+                let layout = decoder.catalog.trees[tree].layout, layout.hasVirtualColumns
+            else { continue }
+            VirtualColumns.fill(&tables[place], layout, reading: records)
         }
     }
 }

@@ -1,3 +1,4 @@
+import ChangeCapture
 import SQLiteConnection
 import WireProtocol
 
@@ -16,18 +17,14 @@ struct TableCatalog {
 
     /// `{"tables":[{"name","kind","rowEstimate"?}]}`, by name. Shadow tables and SQLite's own are left out.
     func list(where isListed: (String) -> Bool) throws(SQLiteError) -> [UInt8] {
-        let tables = try connection.query(
-            """
-            SELECT name, type FROM pragma_table_list
-            WHERE schema = 'main' AND type <> 'shadow' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name
-            """
-        )
+        let tables = try SchemaSnapshot.load(from: connection).visibleTables.sorted { $0.name < $1.name }
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("tables")
         writer.beginArray()
         for table in tables {
-            guard case .text(let name) = table[0], case .text(let kind) = table[1], isListed(name) else { continue }
+            let (name, kind) = (table.description.name, table.description.kind.rawValue)
+            guard isListed(name) else { continue }
             writer.beginObject()
             writer.field("name", name)
             writer.field("kind", kind)
@@ -53,9 +50,11 @@ struct TableCatalog {
             """,
             [.text(name)]
         )
-        guard let table = found.first, case .text(let name) = table[0], case .text(let kind) = table[1] else {
+        guard let table = found.first, case .text(let name) = table[0], case .text(var kind) = table[1] else {
             return nil
         }
+        // SQLite goes by the name alone, and a table of the user can have such a name.
+        if kind == "shadow", try SchemaSnapshot.load(from: connection)[name]?.isShadow == false { kind = "table" }
         do throws(SQLiteError) {
             return try describe(name, kind: kind, table, isKnown)
         } catch {

@@ -1,5 +1,6 @@
 import ChangeCapture
 import Foundation
+import OracleSupport
 import RandomSupport
 import SQLiteConnection
 import Testing
@@ -53,12 +54,11 @@ import Testing
         try connection.execute(
             "PRAGMA foreign_keys = ON; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = \(configuration.secureDelete); \(configuration.pragmas)"
         )
-        let defaults = try Connection(path: ":memory:", mode: .readWriteCreate)
         var workload = RandomWorkload(seed: seed, connection: connection, pageSize: configuration.pageSize)
         workload.isIncrementalVacuum = configuration.autoVacuum == 2
 
         let recorded = try RecordedCommits(path: path)
-        let oracle = try DecoderOracle(recorded.image, connection, defaults: defaults)
+        let oracle = try DecoderOracle(recorded.image, connection)
         for step in 0..<configuration.steps * Self.factor {
             if workload.random.chance(5) {
                 try connection.execute("PRAGMA wal_checkpoint(\(["PASSIVE", "TRUNCATE"][workload.random.below(2)]))")
@@ -89,12 +89,11 @@ import Testing
         try connection.execute(
             "PRAGMA foreign_keys = ON; PRAGMA synchronous = OFF; PRAGMA secure_delete = \(configuration.secureDelete); \(configuration.pragmas)"
         )
-        let defaults = try Connection(path: ":memory:", mode: .readWriteCreate)
         var workload = RandomWorkload(seed: seed, connection: connection, pageSize: configuration.pageSize)
         workload.isIncrementalVacuum = configuration.autoVacuum == 2
 
         var before = try DatabaseImage(readBytes(path))
-        let oracle = try DecoderOracle(before, connection, defaults: defaults)
+        let oracle = try DecoderOracle(before, connection)
         for step in 0..<configuration.steps * Self.factor {
             for _ in 0...[0, 0, 1, 5][workload.random.below(4)] { try workload.step() }
             let after = try DatabaseImage(readBytes(path))
@@ -132,15 +131,5 @@ import Testing
         let image = try DatabaseImage(readBytes(path))
         #expect(image.pageSize == configuration.pageSize)
         #expect(image.pageSize - image.usableSize == configuration.reservedBytes)
-    }
-}
-
-extension DatabaseImage {
-    /// The pages of `after` that are not the same here.
-    func differences(from after: DatabaseImage) -> [UInt32] {
-        (1...after.pageCount).filter { number in
-            let range = (Int(number) - 1) * pageSize..<Int(number) * pageSize
-            return number > pageCount || bytes[range] != after.bytes[range]
-        }
     }
 }

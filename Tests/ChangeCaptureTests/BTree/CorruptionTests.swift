@@ -1,5 +1,6 @@
 import ChangeCapture
 import Foundation
+import OracleSupport
 import RandomSupport
 import SQLiteConnection
 import Testing

@@ -1,4 +1,5 @@
 import ChangeCapture
+import OracleSupport
 import SQLiteConnection
 import Testing
 
@@ -7,17 +8,14 @@ final class DecoderOracle {
     let decoder: CommitDecoder
     private(set) var rowCount = 0
     private let connection: Connection
-    private let defaults: Connection
     private var schema: TestSchema
     private var contents: TableContents
 
     /// - Parameters:
     ///   - image: the database as it is, which `connection` reads and writes.
-    ///   - defaults: a database in memory in which default values are computed.
-    init(_ image: DatabaseImage, _ connection: Connection, defaults: Connection) throws {
+    init(_ image: DatabaseImage, _ connection: Connection) throws {
         self.connection = connection
-        self.defaults = defaults
-        schema = try TestSchema(connection, defaults: defaults)
+        schema = try TestSchema(connection)
         contents = try TableContents(connection, schema)
         decoder = try CommitDecoder(image, catalog: schema.catalog)
     }
@@ -31,7 +29,7 @@ final class DecoderOracle {
             after: commit.after,
             changedPages: commit.changedPages
         ) {
-            schema = try TestSchema(connection, defaults: defaults)
+            schema = try TestSchema(connection)
             changes = schema.changes(from: old)
             transition = .changed(schema.catalog, changes)
         }

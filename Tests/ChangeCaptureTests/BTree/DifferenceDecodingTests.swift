@@ -1,4 +1,5 @@
 import ChangeCapture
+import OracleSupport
 import SQLiteConnection
 import Testing
 
@@ -20,11 +21,7 @@ import Testing
                 "PRAGMA page_size = 512; PRAGMA secure_delete = OFF; PRAGMA synchronous = OFF;" + setup
             )
             image = try DatabaseImage(readBytes(path))
-            oracle = try DecoderOracle(
-                image,
-                connection,
-                defaults: try Connection(path: ":memory:", mode: .readWriteCreate)
-            )
+            oracle = try DecoderOracle(image, connection)
         }
 
         /// Runs transactions, and decodes the difference that all of them made.

@@ -1,5 +1,6 @@
 import ChangeCapture
 import Foundation
+import OracleSupport
 import SQLiteConnection
 
 /// The files in Fixtures/wal.
@@ -63,6 +64,17 @@ enum Fixture {
             defaultSQL: defaultSQL,
             primaryKeyOrdinal: 0,
             visibility: visibility
+        )
+    }
+}
+
+extension TableLayout {
+    /// Of a table with rowid whose added columns have no defaults.
+    init(_ table: TableDescription, missingValue: SQLiteValue = .null) {
+        self.init(
+            table,
+            fields: RecordFields(ofRowidTable: table.columns),
+            missingValues: table.columns.map { $0.defaultSQL == nil ? .null : missingValue }
         )
     }
 }

@@ -1,4 +1,5 @@
 import ChangeCapture
+import OracleSupport
 import Testing
 
 @Suite struct OverflowChainTests {

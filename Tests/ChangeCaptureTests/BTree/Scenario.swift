@@ -1,4 +1,5 @@
 import ChangeCapture
+import OracleSupport
 import SQLiteConnection
 import Testing
 
@@ -9,7 +10,6 @@ final class Scenario {
     private(set) var last: RecordedCommit?
     private let scratch: ScratchDirectory
     private let recorded: RecordedCommits
-    private let defaults: Connection
     private var schema: TestSchema
 
     init(_ setup: String, settings: String = "PRAGMA page_size = 512;") throws {
@@ -19,9 +19,8 @@ final class Scenario {
         try connection.execute(settings + "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF")
         try connection.execute("PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF;" + setup)
         try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        defaults = try Connection(path: ":memory:", mode: .readWriteCreate)
         recorded = try RecordedCommits(path: path)
-        schema = try TestSchema(connection, defaults: defaults)
+        schema = try TestSchema(connection)
         decoder = try CommitDecoder(recorded.image, catalog: schema.catalog)
     }
 
@@ -61,7 +60,7 @@ final class Scenario {
             )
         else { return (commit, .unchanged) }
         let old = schema
-        schema = try TestSchema(connection, defaults: defaults)
+        schema = try TestSchema(connection)
         return (commit, .changed(schema.catalog, schema.changes(from: old)))
     }
 }

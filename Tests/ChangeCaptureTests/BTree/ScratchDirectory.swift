@@ -1,4 +1,5 @@
 import Foundation
+import OracleSupport
 
 /// A directory of its own for one test, removed with the object.
 final class ScratchDirectory {

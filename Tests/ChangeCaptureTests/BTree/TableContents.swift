@@ -1,4 +1,5 @@
 import ChangeCapture
+import OracleSupport
 import SQLiteConnection
 
 /// Every row of every table as SQL reads it, by key: what decoded changes must add up to.

@@ -1,4 +1,5 @@
 import ChangeCapture
+import OracleSupport
 import SQLiteConnection
 import Testing
 
@@ -7,7 +8,7 @@ import Testing
         TreeCatalog(
             encoding: .utf8,
             trees: tables.map { name, root in
-                let layout = TableLayout(Fixture.table([Fixture.column("x")], name: name)) { _ in .null }
+                let layout = TableLayout(Fixture.table([Fixture.column("x")], name: name))
                 return TreeCatalog.Tree(rootPage: root, kind: .rowidTable, layout: layout)
             }
         )

@@ -1,4 +1,5 @@
 import ChangeCapture
+import OracleSupport
 import SQLiteConnection
 
 /// The schema as the tests read it, through SQL alone.
@@ -13,7 +14,7 @@ struct TestSchema {
     var tables: [String: Table]
     var catalog: TreeCatalog
 
-    init(_ connection: Connection, defaults: Connection) throws {
+    init(_ connection: Connection) throws {
         func integer(_ value: SQLiteValue) -> Int64 {
             if case .integer(let value) = value { value } else { 0 }
         }
@@ -62,12 +63,11 @@ struct TestSchema {
                 hasRowid: hasRowid,
                 rowidAlias: isAlias ? key[0] : nil
             )
-            let layout = try TableLayout(description) { column in
-                try defaults.execute("DROP TABLE IF EXISTS d")
-                try defaults.execute("CREATE TABLE d(c \(column.type) DEFAULT (\(column.defaultSQL ?? "NULL")))")
-                try defaults.execute("INSERT INTO d DEFAULT VALUES")
-                return try defaults.query("SELECT c FROM d")[0][0]
-            }
+            let layout = TableLayout(
+                description,
+                fields: try Self.fields(of: description, connection),
+                missingValues: try AddedColumns.missingValues(of: description)
+            )
             tables[name] = Table(description: description, rootPage: root, schemaRowid: integer(row[4]))
             trees.append(
                 TreeCatalog.Tree(
@@ -85,6 +85,25 @@ struct TestSchema {
             default: .utf8
             }
         catalog = TreeCatalog(encoding: encoding, trees: trees)
+    }
+
+    private static func fields(of table: TableDescription, _ connection: Connection) throws -> RecordFields {
+        if table.hasRowid { return RecordFields(ofRowidTable: table.columns) }
+        let rows = try connection.query(
+            """
+            SELECT x.cid, x.key, l.name FROM pragma_index_list(?) AS l, pragma_index_xinfo(l.name) AS x
+            WHERE l.origin = 'pk' ORDER BY x.seqno
+            """,
+            [.text(table.name)]
+        )
+        var columns: [Int] = []
+        for case .integer(let column) in rows.map(\.[0]) { columns.append(Int(column)) }
+        guard case .text(let index)? = rows.first?[2] else { return RecordFields(ofRowidTable: []) }
+        return RecordFields(
+            columns: columns,
+            keyCount: rows.count { $0[1] != .integer(0) },
+            keyIndex: SQLName(index)
+        )
     }
 
     /// What a client would be told: by name, and by place in `sqlite_schema` for a rename.

@@ -68,6 +68,7 @@ final class ModelTransaction {
                 tables: [
                     SQLName("t"): SchemaSnapshot.Table(
                         description: table,
+                        fields: RecordFields(ofRowidTable: columns),
                         schemaRowid: 1,
                         rootPage: 2,
                         shadowOwner: nil,
@@ -118,7 +119,7 @@ final class ModelTransaction {
     private func send(_ event: Event) {
         if log.record(event, readBefore: { _, _, _ in false }) { return }
         log.learn(1, SQLName("t"), traits) { [trail] name, rows in
-            trail.current.tables[name].map { rows.table(name, TableShape($0.description), isShadow: false) }
+            trail.current.tables[name].map { rows.table(name, TableShape($0), isShadow: false) }
         }
         _ = log.record(event, readBefore: { _, _, _ in false })
     }
@@ -180,10 +181,12 @@ extension ModelTransaction: RowSource {
     }
 
     func allRows(
-        of table: TableDescription,
+        of table: SchemaSnapshot.Table,
         level: CaptureLevel,
         limits: CaptureLimits
     ) throws(SQLiteError) -> TableRows? { nil }
 
     func hasRows(_ table: SQLName) throws(SQLiteError) -> Bool { false }
+
+    func recordReader() throws(SQLiteError) -> RecordReader { try RecordReader(encoding: .utf8) }
 }

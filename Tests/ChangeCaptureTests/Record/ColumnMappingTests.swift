@@ -5,7 +5,7 @@ import Testing
 @Suite struct ColumnMappingTests {
     private func layout(_ names: String..., default value: Int64? = nil) -> TableLayout {
         let columns = names.map { Fixture.column($0, default: value == nil ? nil : "1") }
-        return TableLayout(Fixture.table(columns)) { _ in .integer(value ?? 0) }
+        return TableLayout(Fixture.table(columns), missingValue: .integer(value ?? 0))
     }
 
     @Test func `columns as they were need no mapping`() {
@@ -44,8 +44,8 @@ import Testing
         _ sources: [Int?],
         _ isCertain: Bool
     ) throws {
-        let before = TableLayout(Fixture.table(old.map { Fixture.column($0) })) { _ in .null }
-        let after = TableLayout(Fixture.table(new.map { Fixture.column($0) })) { _ in .null }
+        let before = TableLayout(Fixture.table(old.map { Fixture.column($0) }))
+        let after = TableLayout(Fixture.table(new.map { Fixture.column($0) }))
         #expect(
             try #require(ColumnMapping(from: before, to: after, sources: sources)).isCertain == isCertain,
             "\(what)"

@@ -12,8 +12,9 @@ import Testing
             ],
             primaryKey: [0],
             rowidAlias: 0
-        )
-    ) { _ in .text("default") }
+        ),
+        missingValue: .text("default")
+    )
 
     private func rows() throws -> [Int64: [SQLiteValue]] {
         var decoder = RecordDecoder()
@@ -75,13 +76,13 @@ import Testing
     )
     func `a malformed record is no row`(_ record: [UInt8]) {
         var decoder = RecordDecoder()
-        let layout = TableLayout(Fixture.table([Fixture.column("x")])) { _ in .null }
+        let layout = TableLayout(Fixture.table([Fixture.column("x")]))
         #expect(record.withUnsafeBytes { decoder.row($0, rowid: 1, layout: layout, encoding: .utf8) } == nil)
     }
 
     @Test func `a malformed record leaves nothing behind for the next`() throws {
         var decoder = RecordDecoder()
-        let layout = TableLayout(Fixture.table([Fixture.column("x"), Fixture.column("y")])) { _ in .null }
+        let layout = TableLayout(Fixture.table([Fixture.column("x"), Fixture.column("y")]))
         let bad: [UInt8] = [0x03, 0x01, 0x0a, 0x07]
         let good: [UInt8] = [0x03, 0x01, 0x09, 0x07]
         #expect(bad.withUnsafeBytes { decoder.row($0, rowid: 1, layout: layout, encoding: .utf8) } == nil)
@@ -91,7 +92,7 @@ import Testing
 
     @Test func `integers stored longer than need be make the same row`() throws {
         var decoder = RecordDecoder()
-        let layout = TableLayout(Fixture.table([Fixture.column("x")])) { _ in .null }
+        let layout = TableLayout(Fixture.table([Fixture.column("x")]))
         let forms: [[UInt8]] = [[0x02, 0x09], [0x02, 0x01, 0x01], [0x02, 0x06, 0, 0, 0, 0, 0, 0, 0, 1]]
         let rows = forms.map { $0.withUnsafeBytes { decoder.row($0, rowid: 1, layout: layout, encoding: .utf8) } }
         #expect(Set(rows).count == 1)

@@ -10,7 +10,7 @@ import Testing
         let records = try Fixture.records(ofTree: 2, in: image)
         let layout = TableLayout(
             Fixture.table([Fixture.column("id", "INTEGER"), Fixture.column("x")], primaryKey: [0], rowidAlias: 0)
-        ) { _ in .null }
+        )
         var decoder = RecordDecoder()
         var texts: [SQLiteValue] = []
         for (rowid, record) in records.sorted(by: { $0.key < $1.key }) {

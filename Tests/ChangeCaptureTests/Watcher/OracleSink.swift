@@ -26,7 +26,7 @@ final class OracleSink: SnapshotSink, @unchecked Sendable {
 
     /// - Parameter digestEvery: compares everything at each so many transactions; 0 never does.
     init(digestEvery: Int = 1, whenReceived: @escaping @Sendable (CapturedTransaction) -> Void = { _ in }) throws {
-        replica = try Replica()
+        replica = Replica()
         self.digestEvery = digestEvery
         self.whenReceived = whenReceived
     }

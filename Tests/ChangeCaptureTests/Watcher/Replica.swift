@@ -1,4 +1,4 @@
-import ChangeCapture
+import OracleSupport
 import SQLiteConnection
 
 @testable import ChangeCapture
@@ -22,9 +22,8 @@ struct Replica {
     private(set) var complaints: [String] = []
     private(set) var rowEvents = 0
     private(set) var schemaEvents = 0
-    private var defaults: DefaultValues
 
-    init() throws { defaults = try DefaultValues() }
+    init() {}
 
     // MARK: The beginning
 
@@ -84,7 +83,10 @@ struct Replica {
             }
             table.description = change.table
             if let sources = change.columnSources {
-                let missing = change.table.columns.map { defaults.value(of: $0) }
+                var missing = change.table.columns.map { _ in SQLiteValue.null }
+                do {
+                    missing = try AddedColumns.missingValues(of: change.table)
+                } catch { complain("no defaults of \(change.table.name): \(error)") }
                 var rows: [Key: Row] = [:]
                 table.digest = 0
                 for (key, row) in table.rows {

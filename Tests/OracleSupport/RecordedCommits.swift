@@ -1,26 +1,35 @@
-import ChangeCapture
+package import ChangeCapture
 import SQLiteConnection
-import Testing
 
 /// One commit as the log recorded it, with the whole database before and after.
-struct RecordedCommit {
-    var before: DatabaseImage
-    var after: DatabaseImage
-    var changedPages: [UInt32]
+package struct RecordedCommit {
+    package var before: DatabaseImage
+    package var after: DatabaseImage
+    package var changedPages: [UInt32]
+
+    package init(before: DatabaseImage, after: DatabaseImage, changedPages: [UInt32]) {
+        self.before = before
+        self.after = after
+        self.changedPages = changedPages
+    }
 }
 
-/// Reads commits out of a database in WAL mode by its files alone; nothing of it is checkpointed unless ``checkpoint(_:)``
-/// is asked to.
-final class RecordedCommits {
+/// Reads commits out of a database in WAL mode by its files alone. The log must not restart twice between two calls.
+package final class RecordedCommits {
+    package struct Unreadable: Error, CustomStringConvertible {
+        package let description: String
+        init(_ description: String) { self.description = description }
+    }
+
     private let path: String
-    private(set) var image: DatabaseImage
+    package private(set) var image: DatabaseImage
     private var bytes: [UInt8]
     private var framesRead: UInt32 = 0
     private var salt: WALSalt?
 
-    init(path: String) throws {
+    package init(path: String) throws {
         self.path = path
-        bytes = readBytes(path)
+        bytes = TemporaryFiles.bytes(of: path)
         image = try DatabaseImage(bytes)
         _ = try next()
     }
@@ -28,9 +37,9 @@ final class RecordedCommits {
     /// The commits since the last call.
     ///
     /// The wal-index says how far the log is committed, not the frames' checksums: SQLite 3.40 leaves some of them zero.
-    func next() throws -> [RecordedCommit] {
-        let index = readBytes(path + "-shm").withUnsafeBytes { WALIndexHeader(pair: $0) }
-        let log = readBytes(path + "-wal")
+    package func next() throws -> [RecordedCommit] {
+        let index = TemporaryFiles.bytes(of: path + "-shm").withUnsafeBytes { WALIndexHeader(pair: $0) }
+        let log = TemporaryFiles.bytes(of: path + "-wal")
         guard let index, index.isInitialized, index.maxFrame > 0, log.count >= WALHeader.byteCount else { return [] }
         if index.salt != salt {
             salt = index.salt
@@ -38,13 +47,15 @@ final class RecordedCommits {
         }
         return try log.withUnsafeBytes { log in
             let header = try WALHeader(log)
-            #expect(header.salt == index.salt)
+            guard header.salt == index.salt else { throw Unreadable("the log is not that of its index") }
             var commits: [RecordedCommit] = []
             var frames: [(page: UInt32, offset: Int)] = []
             while framesRead < index.maxFrame {
                 framesRead += 1
                 let offset = header.offset(ofFrame: framesRead)
-                let frame = try #require(WALFrameHeader(UnsafeRawBufferPointer(rebasing: log[offset...])))
+                guard let frame = WALFrameHeader(UnsafeRawBufferPointer(rebasing: log[offset...])) else {
+                    throw Unreadable("frame \(framesRead) is not whole")
+                }
                 frames.append((frame.pageNumber, offset + WALFrameHeader.byteCount))
                 guard frame.isCommit else { continue }
                 let before = image
@@ -54,7 +65,7 @@ final class RecordedCommits {
                 commits.append(RecordedCommit(before: before, after: image, changedPages: frames.map(\.page)))
                 frames = []
             }
-            #expect(frames.isEmpty, "frames without a commit")
+            guard frames.isEmpty else { throw Unreadable("frames without a commit") }
             return commits
         }
     }
@@ -70,5 +81,15 @@ final class RecordedCommits {
         let end = Int(count) * image.pageSize
         if end > bytes.count { bytes.append(contentsOf: repeatElement(0, count: end - bytes.count)) }
         bytes.removeLast(bytes.count - end)
+    }
+}
+
+extension DatabaseImage {
+    /// The pages of `after` that are not the same here.
+    package func differences(from after: DatabaseImage) -> [UInt32] {
+        (1...after.pageCount).filter { number in
+            let range = (Int(number) - 1) * pageSize..<Int(number) * pageSize
+            return number > pageCount || bytes[range] != after.bytes[range]
+        }
     }
 }

@@ -1,0 +1,199 @@
+import SQLiteConnection
+
+/// Has SQLite read records as rows of their table: the one authority on what a missing field, a generated column or an
+/// odd type reads as.
+///
+/// The records need not be in any file. They are put into a database of their own, made of the table's entry of
+/// `sqlite_schema` and of nothing else, so that neither indexes nor other tables matter, nor by what a row could be found.
+/// One thread at a time.
+final class RecordReader {
+    let encoding: TextEncoding
+
+    private let image: RecordTableImage
+    private let snapshot: SnapshotConnection
+    /// The table that the image shows.
+    private var table: TableDescription?
+    private var select: (columns: [Int], statement: ReusableQuery)?
+    private var builder = RowBuilder()
+
+    /// - Parameter encoding: that of the database, which functions such as `hex` can see.
+    init(encoding: TextEncoding) throws(SQLiteError) {
+        self.encoding = encoding
+        image = RecordTableImage(encoding: encoding)
+        snapshot = try SnapshotConnection(image)
+    }
+
+    /// What a row reads whose record ends after its first field, for each column of the table that can have been added since;
+    /// NULL for the others.
+    func missingValues(_ table: TableDescription, _ fields: RecordFields) throws(SQLiteError) -> [SQLiteValue] {
+        var values = [SQLiteValue](repeating: .null, count: table.columns.count)
+        let columns = table.columns.indices.filter { column in
+            table.columns[column].defaultSQL != nil && table.columns[column].visibility == .normal
+                && column != table.rowidAlias && column != fields.columns.first
+        }
+        guard !columns.isEmpty else { return values }
+        try show(table)
+        // A record of one NULL: the size of its header, and a serial type. Of no field at all SQLite says that it is corrupt.
+        let isAdded = [UInt8](arrayLiteral: 2, 0).withUnsafeBytes { image.append($0, rowid: 1) }
+        precondition(isAdded, "a cell fits on an empty page")
+        try read(columns, fields) { _, statement in
+            for (position, column) in columns.enumerated() { values[column] = statement.value(position) }
+        }
+        return values
+    }
+
+    /// Computes the columns of the rows, which hold every stored column, and puts what SQLite reads there in their place.
+    ///
+    /// - Parameters:
+    ///   - columns: VIRTUAL generated columns of the table.
+    ///   - rows: in the columns of the table, each with its rowid.
+    func compute(
+        _ columns: [Int],
+        of table: TableDescription,
+        _ fields: RecordFields,
+        in rows: inout [(rowid: Int64, row: Row)]
+    ) throws(SQLiteError) {
+        try show(table)
+        // They can be large.
+        defer { image.removeRecords() }
+        var next = 0
+        while next < rows.count {
+            let first = next
+            image.removeRecords()
+            while next < rows.count, append(rows[next].row, rowid: rows[next].rowid, table, fields) { next += 1 }
+            var found = first
+            try read(columns, fields) { _, statement in
+                guard found < next else { return }
+                rows[found].row = replacing(columns, of: rows[found].row, by: statement)
+                found += 1
+            }
+            guard found == next else {
+                throw SQLiteError(code: .corrupt, message: "\(next - first) records were read as \(found - first) rows")
+            }
+        }
+    }
+
+    /// What SQLite does to compute a generated column, with the table's columns by the names that `name` gives their
+    /// positions: the same program computes the same value from the same row. Empty where the column cannot be computed.
+    ///
+    /// Source: [The SQLite Bytecode Engine](https://sqlite.org/opcode.html).
+    func program(
+        of column: Int,
+        in table: TableDescription,
+        _ fields: RecordFields,
+        naming name: (Int) -> Int?
+    ) -> [[SQLiteValue]] {
+        do throws(SQLiteError) {
+            try show(table)
+            return try snapshot.connection.query("EXPLAIN \(sql([column], table, fields))").compactMap { row in
+                guard row.count > 6, case .text(let operation) = row[1] else { return nil }
+                // These two say where the table is, and not what is made of its rows.
+                if operation == "Transaction" || operation == "OpenRead" { return nil }
+                var row = Array(row[1...6])
+                if operation == "Column", case .integer(let field) = row[2], fields.columns.indices.contains(Int(field))
+                {
+                    row[2] = name(fields.columns[Int(field)]).map { .integer(Int64($0)) } ?? .null
+                }
+                return row
+            }
+        } catch {
+            // No value of it is ever reported, so that none can become another.
+            return []
+        }
+    }
+
+    // MARK: Records
+
+    private func append(_ row: Row, rowid: Int64, _ table: TableDescription, _ fields: RecordFields) -> Bool {
+        row.withFields { values in
+            for column in fields.columns {
+                // The rowid's own field is always NULL.
+                switch column == table.rowidAlias ? .null : values[column] {
+                case .text(let bytes): builder.append(text: bytes, in: encoding)
+                case let value: builder.append(value)
+                }
+            }
+        }
+        return builder.finish().withRecord { image.append($0, rowid: rowid) }
+    }
+
+    private func replacing(_ columns: [Int], of row: Row, by statement: borrowing Statement) -> Row {
+        row.withFields { values in
+            for column in values.indices {
+                if let position = columns.firstIndex(of: column) {
+                    statement.withColumn(position) { builder.append($0) }
+                } else {
+                    builder.append(values[column])
+                }
+            }
+        }
+        return builder.finish()
+    }
+
+    // MARK: SQLite
+
+    private func show(_ table: TableDescription) throws(SQLiteError) {
+        if self.table == table { return image.removeRecords() }
+        select = nil
+        self.table = nil
+        image.show(table)
+        snapshot.pagesChanged()
+        // Loads the schema, and says where it cannot be.
+        _ = try snapshot.connection.query("SELECT 1 FROM sqlite_schema")
+        self.table = table
+    }
+
+    /// Calls `body` with every row and its place.
+    private func read(
+        _ columns: [Int],
+        _ fields: RecordFields,
+        _ body: (Int, borrowing Statement) -> Void
+    ) throws(SQLiteError) {
+        snapshot.pagesChanged()
+        if select?.columns != columns { select = (columns, try prepare(columns, fields)) }
+        try select?.statement.forEachRow(body)
+    }
+
+    private func prepare(_ columns: [Int], _ fields: RecordFields) throws(SQLiteError) -> ReusableQuery {
+        guard let table else { throw SQLiteError(code: .misuse, message: "no table is shown") }
+        return try ReusableQuery(sql(columns, table, fields), on: snapshot.connection)
+    }
+
+    private func sql(_ columns: [Int], _ table: TableDescription, _ fields: RecordFields) -> String {
+        // A name that belongs to something cannot be taken for a string.
+        let names = columns.map { "r." + SQLName(table.columns[$0].name).quoted }.joined(separator: ", ")
+        // The records are in the table alone, and in none of its indexes.
+        let source = fields.keyIndex.map { "INDEXED BY \($0.quoted)" } ?? "NOT INDEXED"
+        return "SELECT \(names) FROM main.\(SQLName(table.name).quoted) AS r \(source)"
+    }
+}
+
+/// A query that is run again and again.
+private final class ReusableQuery {
+    private var statement: Statement
+
+    init(_ sql: String, on connection: Connection) throws(SQLiteError) {
+        statement = try connection.prepare(sql, persistent: true)
+    }
+
+    func forEachRow(_ body: (Int, borrowing Statement) -> Void) throws(SQLiteError) {
+        defer { statement.reset() }
+        var place = 0
+        while try statement.step() {
+            body(place, statement)
+            place += 1
+        }
+    }
+}
+
+extension Row {
+    /// Calls `body` with every field, borrowed.
+    fileprivate func withFields(_ body: ([BorrowedValue]) -> Void) {
+        withRecord { bytes in
+            var fields: [BorrowedValue] = []
+            fields.reserveCapacity(count)
+            BorrowedValue.forEach(inRecord: bytes) { fields.append($0) }
+            body(fields)
+        }
+    }
+}
