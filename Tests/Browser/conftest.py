@@ -33,8 +33,9 @@ expect.set_options(timeout=PATIENCE * 1000)
 class Server:
     """`tablecast serve` on a database and port of its own."""
 
-    def __init__(self, database: pathlib.Path, tokens: dict[str, str] = {}):
+    def __init__(self, database: pathlib.Path, tokens: dict[str, str] = {}, options: tuple[str, ...] = ()):
         self.database = database
+        self.options = options
         self.environment = {**os.environ, **tokens}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -46,7 +47,7 @@ class Server:
     def start(self):
         program = os.environ.get("TABLECAST_BIN", str(ROOT / ".build/debug/tablecast"))
         self.process = subprocess.Popen(
-            [program, "serve", str(self.database), "--port", str(self.port)],
+            [program, "serve", str(self.database), "--port", str(self.port), *self.options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
