@@ -88,10 +88,11 @@ let package = Package(
             resources: [.embedInCode("Contract/asyncapi.yaml")],
             swiftSettings: swiftSettings
         ),
+        .systemLibrary(name: "CHeap"),
         .executableTarget(
             name: "TablecastCommand",
             dependencies: [
-                "Tablecast", "TablecastHummingbird", "ChangeCapture", "SQLiteConnection", "WebSocketTransport",
+                "CHeap", "Tablecast", "TablecastHummingbird", "ChangeCapture", "SQLiteConnection", "WebSocketTransport",
                 "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -109,7 +109,7 @@ def test_no_program_inherits_a_descriptor(server):
 # Places
 
 
-def test_refused_handshakes_keep_nobody_out(serve, music):
+def test_refused_handshakes_take_no_place(serve, music):
     server = serve(music, "--max-connections", 3, env={"TABLECAST_READ_WRITE_TOKEN": TOKEN})
     with contextlib.ExitStack() as stack:
         # A page's is opened and closed with 4401, and stays until the page closes it too.
@@ -154,7 +154,7 @@ def test_behind_a_trusted_proxy_each_client_has_its_own_share(serve, music, head
         assert ask(good, "/health", header.format("198.51.100.7")).startswith(b"HTTP/1.1 200 ")
 
 
-def test_without_a_trusted_proxy_nobody_says_his_own_address(serve, music):
+def test_without_a_trusted_proxy_the_header_is_ignored(serve, music):
     server = serve(music, env={"TABLECAST_READ_WRITE_TOKEN": TOKEN})
     with contextlib.ExitStack() as stack:
         connections = []

@@ -20,8 +20,8 @@ extension Identity {
         return SQLPolicy(level: level, readableTables: names, writableTables: names)
     }
 
-    /// Whose share of the queue and of other limits its requests take: its own over all connections, or, where nobody is asked
-    /// for a token, that of the address. Nil for the application itself.
+    /// The share of the query queue that requests of this identity take: one for all its connections or, without tokens, one for
+    /// each address. Nil for the application itself.
     func share(from address: ClientAddress?) -> String? {
         isAnonymous ? address.map { "address \($0.network)" } : "identity \(id)"
     }

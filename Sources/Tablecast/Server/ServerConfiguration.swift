@@ -46,7 +46,7 @@ public struct ServerConfiguration: Sendable {
     /// Which web pages may connect: those of the same host alone.
     public var origins = Origins.same
     /// Proxies, as IP addresses or networks such as `10.0.0.0/8`, whose `X-Forwarded-For` or `Forwarded` says which address a
-    /// request is from. What is neither is logged, and trusted by nobody. A proxy must set one of the two headers on every request.
+    /// request is from. An invalid entry is logged and ignored. A proxy must set one of the two headers on every request.
     public var trustedProxies: [String] = []
     /// Who may connect, and as whom; nil lets in everybody who can reach the address, to do everything.
     public var authenticator: (any Authenticator)?
@@ -54,6 +54,8 @@ public struct ServerConfiguration: Sendable {
     public var allowsCompression = true
     /// Every other bound.
     public var limits = ServerLimits()
+    /// Descriptors that the process has for sockets; nil where that is unknown.
+    package var maxSockets: Int?
 
     public init() {}
 }
@@ -77,10 +79,11 @@ public struct ServerLimits: Sendable, Hashable {
     /// An hour.
     public var maxHistoryAge = Duration.seconds(3_600)
     /// Connections that are neither WebSockets nor event streams: those that have not said yet what they want, and those of
-    /// HTTP requests. Beyond it the oldest that has not shown a token is closed for the new one. 512.
+    /// HTTP requests. Beyond it the oldest that has not shown a token is closed for the new one. 512, and at least 256 more than
+    /// ``ServerConfiguration/maxConnections``: after a restart all clients come at once.
     public var maxPendingConnections = 512
     /// Those of one IP address, or IPv6 network of 64 bits, that have not shown a token: beyond it the oldest of them is closed.
-    /// 256.
+    /// 256, and at least ``ServerConfiguration/maxConnections``.
     public var maxUnauthenticatedPerAddress = 256
     /// From the connection to the first complete request. 10 seconds.
     public var handshakeTimeout = Duration.seconds(10)
@@ -113,15 +116,26 @@ extension ServerConfiguration {
 
     var admission: ConnectionAdmission {
         ConnectionAdmission(
-            maxPending: limits.maxPendingConnections,
-            maxUnknownPerAddress: limits.maxUnauthenticatedPerAddress,
+            maxPending: maxPending,
+            maxUnknownPerAddress: min(max(limits.maxUnauthenticatedPerAddress, maxConnections), maxPending),
             trustedProxies: trustedProxies.compactMap { AddressRange($0) }
         )
     }
 
-    /// Sockets that may be open at the same time; a few more than all connections, as those that are closed for others take a
-    /// moment.
-    package var maxOpenSockets: Int { maxConnections + limits.maxPendingConnections + 32 }
+    /// ``ServerLimits/maxPendingConnections``, or what ``maxSockets`` leaves of it.
+    private var maxPending: Int {
+        let wanted = max(limits.maxPendingConnections, maxConnections + 256)
+        guard let maxSockets else { return wanted }
+        return max(min(wanted, maxSockets - maxConnections - Self.closingSockets), Self.minPending)
+    }
+
+    /// Sockets that are closed for others, and take a moment.
+    private static let closingSockets = 32
+    /// With fewer, a burst of clients would close one another's connections.
+    private static let minPending = 128
+
+    /// Sockets that may be open at the same time.
+    package var maxOpenSockets: Int { maxConnections + maxPending + Self.closingSockets }
 
     private var upgradeOrigins: UpgradePolicy.Origins {
         switch origins {

@@ -14,9 +14,10 @@ extension ServeCommand {
             let wasBuilt = try database.prepare(file)
             if wasBuilt { Terminal.error.note("built \(file.printable)") }
             let logger = makeLogger()
-            try requireDescriptors(limit: Descriptors.raiseLimit())
+            let maxDescriptors = Descriptors.raiseLimit()
+            try requireDescriptors(limit: maxDescriptors)
             let tokens = try access.authenticator().map { ReloadableAuthenticator($0) }
-            let service = try makeService(tokens, logger)
+            let service = try makeService(tokens, maxSockets: maxDescriptors - reservedDescriptors, logger)
             let server: TablecastHTTPServer<RouterResponder<BasicRequestContext>>
             do {
                 server = try makeServer(service, logger)
@@ -28,7 +29,8 @@ extension ServeCommand {
                 configuration: .init(
                     // Stopped from the last to the first: clients are told before the port is closed.
                     services: [
-                        .init(service: reloading), .init(service: server), .init(service: Stopping(service: service)),
+                        .init(service: reloading), .init(service: HeapTrimming()), .init(service: server),
+                        .init(service: Stopping(service: service)),
                     ],
                     gracefulShutdownSignals: [.sigterm, .sigint],
                     logger: logger
@@ -58,7 +60,9 @@ extension ServeCommand {
 
     /// Without them, connections that clients hold open would keep files from being opened.
     private func requireDescriptors(limit: Int) throws {
-        let needed = serverConfiguration.maxOpenSockets + reservedDescriptors
+        var smallest = serverConfiguration
+        smallest.maxSockets = 0
+        let needed = smallest.maxOpenSockets + reservedDescriptors
         guard needed > limit else { return }
         throw CommandFailure(
             .usage,
@@ -85,8 +89,13 @@ extension ServeCommand {
         return sources
     }
 
-    private func makeService(_ authenticator: (any Authenticator)?, _ logger: Logger) throws -> TablecastService {
+    private func makeService(
+        _ authenticator: (any Authenticator)?,
+        maxSockets: Int,
+        _ logger: Logger
+    ) throws -> TablecastService {
         var server = serverConfiguration
+        server.maxSockets = maxSockets
         server.authenticator = authenticator
         do {
             return try TablecastService(database: databaseConfiguration, server: server, logger: logger)

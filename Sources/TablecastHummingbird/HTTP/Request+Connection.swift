@@ -5,8 +5,8 @@ import WebSocketTransport
 extension Request {
     /// Runs `operation` and calls `handler`, once, if the client goes away meanwhile.
     ///
-    /// On a server that does not tell of that (see ``ClientConnection``) the connection is read to its end for it, and can
-    /// take no further request: the response has to carry ``connectionHeaders``.
+    /// On a server that does not report that (see ``ClientConnection``), the connection is read to its end and takes no further
+    /// request: the response has to carry ``connectionHeaders``.
     func whileConnected<Result: Sendable>(
         onEnd handler: @escaping @Sendable () -> Void,
         _ operation: () async throws -> Result

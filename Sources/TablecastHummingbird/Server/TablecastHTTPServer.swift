@@ -105,7 +105,7 @@ where Responder.Context: InitializableFromSource<ApplicationRequestContextSource
                 context: .init(source: .init(channel: channel, logger: logger))
             )
         } catch let error as HTTPParserError {
-            // Answered with 400 by whoever reads the connection.
+            // HTTP1Channel answers it with 400.
             throw error
         } catch {
             logger.error("a request ended with an error that is none of HTTP's: \(error)")
@@ -114,7 +114,7 @@ where Responder.Context: InitializableFromSource<ApplicationRequestContextSource
     }
 }
 
-/// The connections of a server, to tell them when it stops. Thread-safe.
+/// The open connections of a server, which are notified of its shutdown. Thread-safe.
 private final class OpenChannels: Sendable {
     private struct State {
         var channels: [ObjectIdentifier: any NIOCore.Channel] = [:]

@@ -1,4 +1,4 @@
-/// Decides whose connection is closed when a server has as many as it may. A value without sockets and clocks.
+/// Decides which connection is closed when a server has as many as it may. A value without sockets and clocks.
 ///
 /// A connection is *unknown* until a request on it has shown who sends it. Those go first: the oldest of the address that
 /// has the most, so that a flood from one address displaces itself, and a client that says who it is gets in.
@@ -18,7 +18,7 @@ struct ConnectionTable {
         case unknown
         /// Its last request showed who it is of; the next has not come.
         case idle
-        /// A request of somebody known is being answered.
+        /// A request that has shown its sender is being answered.
         case working
         /// A WebSocket or an event stream, which are counted elsewhere.
         case client
@@ -107,7 +107,7 @@ struct ConnectionTable {
         return nextOrder
     }
 
-    // MARK: Whom to close
+    // MARK: Eviction
 
     private func victimOfShare(_ address: ClientAddress?) -> ID? {
         guard let address, unknown[address, default: 0] >= limits.maxUnknownPerAddress else { return nil }

@@ -1,7 +1,7 @@
 package import NIOHTTP1
 
-/// What RFC 9112 asks of every request before anybody looks at what it means. What two servers could read in two ways is
-/// refused, as it is how a request is smuggled past a proxy.
+/// Checks every request against RFC 9112 before it is interpreted. A request that two servers could read in two ways is refused:
+/// that is how requests are smuggled past a proxy.
 package enum RequestCheck {
     /// - Returns: the request, with a target in origin-form (RFC 9112 section 3.2.1).
     /// - Throws: The refusal, after which the connection ends.

@@ -54,7 +54,7 @@ struct AcceptPacing {
 
     mutating func accepted() { lostInARow = 0 }
 
-    /// - Returns: what to do, and of how many errors to tell the operator now; 0 for none.
+    /// - Returns: what to do, and how many errors to report to the operator now; 0 for none.
     mutating func failed(errno code: CInt, at now: ContinuousClock.Instant) -> (step: Step, report: Int) {
         let outcome = AcceptOutcome(errno: code)
         guard outcome != .none else {
