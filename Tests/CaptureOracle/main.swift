@@ -48,13 +48,16 @@ await withTaskGroup { group in
 
 let result = total.withLock { $0 }
 report(result)
+// A class that never came up is one whose faults would be hidden.
+for found in CaseClass.allCases.sorted() { print("\(result.figures.classes[found] ?? 0) commits: \(found.rawValue)") }
 exitProcess(result.mismatches == 0 ? 0 : 1)
 
 func report(_ total: Total) {
     print(
         "\(total.seeds) seeds, \(total.figures.statements) statements (\(total.figures.failedStatements) failed),",
         "\(total.figures.commits) commits, \(total.figures.rowChanges) rows,",
-        "\(total.figures.schemaChanges) schema changes, \(total.mismatches) mismatches"
+        "\(total.figures.schemaChanges) schema changes, \(total.figures.mergedCommits) comparisons of several commits,",
+        "\(total.mismatches) mismatches"
     )
     flushOutput()
 }

@@ -64,7 +64,10 @@ extension Operations {
             guard columns.count < 9 else { return }
             let kind = values.random.pick([
                 "", "INTEGER DEFAULT 7", "TEXT DEFAULT 'd é'", "REAL DEFAULT 3", "BLOB DEFAULT x'0102'",
-                "NUMERIC DEFAULT -1.5", "TEXT NOT NULL DEFAULT ''",
+                "NUMERIC DEFAULT -1.5", "TEXT NOT NULL DEFAULT ''", "TEXT DEFAULT 1.50", "DEFAULT \"active\"",
+                "DEFAULT bare",
+                "TEXT NOT NULL DEFAULT [x]", "REAL DEFAULT '7'", "DEFAULT 1.0", "TEXT DEFAULT 1e3",
+                "\"odd (\" DEFAULT TRUE",
             ])
             try run("ALTER TABLE \(table) ADD COLUMN x\(number) \(kind)")
         case 55..<65:
@@ -75,12 +78,18 @@ extension Operations {
             try run("ALTER TABLE \(table) RENAME COLUMN \(values.random.pick(others)) TO r\(number)")
         case 72..<80: try run("ALTER TABLE \(table) RENAME TO dynr\(writer)_\(number)")
         case 80..<88: try run("CREATE INDEX IF NOT EXISTS ix_\(table) ON \(table)(\(values.random.pick(columns)))")
-        case 88..<92:
+        case 88..<90:
             guard
                 let index = try first("SELECT name FROM sqlite_schema WHERE type='index' AND name LIKE 'ix_%'")?.first,
                 case .text(let name) = index
             else { return }
             try run("DROP INDEX \(name)")
+        case 90..<92:
+            guard tables.count > 1 else { return }
+            let other = values.random.pick(tables.filter { $0 != table })
+            try run("ALTER TABLE \(table) RENAME TO dyn_swapped")
+            try run("ALTER TABLE \(other) RENAME TO \(table)")
+            try run("ALTER TABLE dyn_swapped RENAME TO \(other)")
         case 92..<96:
             // How Rails and others rebuild a table.
             try run("CREATE TABLE dyn_new(k INTEGER PRIMARY KEY, c1, extra DEFAULT 5)")

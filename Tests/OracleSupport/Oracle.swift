@@ -3,13 +3,19 @@ package import SQLiteConnection
 
 /// Runs a script with capture, and checks after every commit that what was captured, what a replica made of it and what the
 /// database really holds agree, on every table and row.
+///
+/// Commits are captured in three ways, each with a replica of its own: by the hooks of the writer's connection, from the
+/// log commit by commit, and from pages that differ, several commits as one.
 package final class Oracle {
     package struct Figures: Sendable {
         package var statements = 0
         package var failedStatements = 0
         package var commits = 0
+        package var mergedCommits = 0
         package var rowChanges = 0
         package var schemaChanges = 0
+        /// Commits of each class that were checked.
+        package var classes: [CaseClass: Int] = [:]
 
         package init() {}
 
@@ -17,78 +23,160 @@ package final class Oracle {
             statements += other.statements
             failedStatements += other.failedStatements
             commits += other.commits
+            mergedCommits += other.mergedCommits
             rowChanges += other.rowChanges
             schemaChanges += other.schemaChanges
+            classes.merge(other.classes, uniquingKeysWith: +)
         }
     }
 
     package private(set) var figures = Figures()
 
-    private let writer: CapturedWriter
+    /// Nil for a writer that the service knows nothing of.
+    private let captured: CapturedWriter?
+    private let connection: Connection
+    private let file: FileFollower
     private let truth: Truth
-    private var replica = Replica()
+    private var hookReplica = Replica()
+    private var logReplica = Replica()
+    private var pageReplica = Replica()
     private let level: CaptureLevel
     /// The limits are reached.
     private let isTight: Bool
+    /// What ran since the last commit.
+    private var statements: [String] = []
+    private var commitsToMerge = 1
 
-    package init(path: String, level: CaptureLevel, limits: CaptureLimits = CaptureLimits(), setUp: String)
-        throws(SQLiteError)
-    {
+    /// - Parameter isForeign: the writer has no hooks, and may do what the service refuses.
+    package init(
+        path: String,
+        level: CaptureLevel,
+        limits: CaptureLimits = CaptureLimits(),
+        setUp: String,
+        isForeign: Bool = false
+    ) throws {
         self.level = level
         isTight = limits != CaptureLimits()
-        writer = try CapturedWriter(path: path, level: level, limits: limits, setUp: setUp, isolatesStatements: true)
+        if isForeign {
+            captured = nil
+            connection = try Connection(path: path, mode: .readWriteCreate)
+            try connection.execute(setUp)
+        } else {
+            let writer = try CapturedWriter(
+                path: path,
+                level: level,
+                limits: limits,
+                setUp: setUp,
+                isolatesStatements: true
+            )
+            captured = writer
+            connection = writer.connection
+        }
+        file = try FileFollower(path: path)
         truth = try Truth(path: path)
         try truth.read()
+        if case .text(let encoding)? = try connection.query("PRAGMA encoding").first?.first {
+            (hookReplica.encoding, logReplica.encoding, pageReplica.encoding) = (encoding, encoding, encoding)
+        }
     }
 
-    package var isInTransaction: Bool { !writer.connection.isInAutocommit }
+    package var isInTransaction: Bool { !connection.isInAutocommit }
 
     /// The schema as the writer's connection sees it within its transaction.
     package func currentSchema(reusing known: SchemaSnapshot) throws(SQLiteError) -> SchemaSnapshot {
-        try SchemaSnapshot.load(from: writer.connection, reusing: known)
+        try SchemaSnapshot.load(from: connection, reusing: known)
     }
 
     /// Runs one statement and checks what came of it.
     package func run(_ step: ScriptStep) throws {
         figures.statements += 1
-        let commits = writer.run(step)
-        if !writer.errors.isEmpty { figures.failedStatements += 1 }
-        guard !commits.isEmpty else { return }
-        figures.commits += commits.count
-        let before = (truth.tables, truth.schema, truth.objects)
-        try truth.read()
-        for changes in commits {
-            for event in changes.events {
-                switch event {
-                case .schema: figures.schemaChanges += 1
-                case .rows(let rows): figures.rowChanges += rows.inserted + rows.updated + rows.deleted
-                }
-            }
+        statements.append(step.sql)
+        let hooked = captured?.run(step) ?? []
+        if captured?.errors.isEmpty == false { figures.failedStatements += 1 }
+        if captured == nil, step.blobWrite == nil {
+            do { try connection.execute(step.sql) } catch { figures.failedStatements += 1 }
         }
-        try check(commits, before.0, before.1)
+        let logged = try file.commits()
+        if logged.isEmpty, hooked.isEmpty {
+            if !isInTransaction { statements = [] }
+            return
+        }
+        guard logged.count <= 1, hooked.count <= 1 else {
+            throw Replica.Mismatch("one statement made \(logged.count) commits, \(hooked.count) by the hooks")
+        }
+        figures.commits += 1
+        let before = (truth.tables, truth.schema)
+        if statements.contains(where: { $0.contains("writable_schema") }) { try truth.reopen() }
+        try truth.read()
+        if let changes = hooked.first {
+            try check("hooks", changes, &hookReplica, before.0, before.1, level, isTight: isTight)
+        }
+        if let changes = logged.first { try checkLogged(changes, before.0, before.1) }
+        commitsToMerge -= 1
+        if commitsToMerge <= 0 {
+            figures.mergedCommits += 1
+            commitsToMerge = 1 + figures.mergedCommits % 4
+            let changes = try file.difference()
+            try check("pages", changes, &pageReplica, nil, before.1, .values, isTight: false)
+        }
+        statements = []
     }
 
-    private func check(
-        _ commits: [ChangeSet],
+    private func checkLogged(
+        _ changes: ChangeSet,
         _ before: [SQLName: Truth.Table],
         _ schemaBefore: SchemaSnapshot
     ) throws {
-        for changes in commits { try replica.apply(changes) }
-        guard commits.count == 1, let changes = commits.first else {
-            throw Replica.Mismatch("one statement made \(commits.count) commits")
+        for event in changes.events {
+            switch event {
+            case .schema: figures.schemaChanges += 1
+            case .rows(let rows): figures.rowChanges += rows.inserted + rows.updated + rows.deleted
+            }
         }
-        try checkSchema()
-        var told: Set<SQLName> = []
-        for case .rows(let rows) in changes.events {
-            let name = SQLName(rows.table.name)
-            guard told.insert(name).inserted else { throw Replica.Mismatch("\(name.string) is told twice") }
-            try checkCounts(rows, changes, before[name]?.rows ?? [:], schemaBefore)
+        for found in CaseClass.classes(of: changes, statements: statements, schema: truth.schema) {
+            figures.classes[found, default: 0] += 1
         }
+        try check("log", changes, &logReplica, before, schemaBefore, .values, isTight: false)
+    }
+
+    /// - Parameter before: the tables before the commit; nil where the changes are those of several.
+    private func check(
+        _ source: String,
+        _ changes: ChangeSet,
+        _ replica: inout Replica,
+        _ before: [SQLName: Truth.Table]?,
+        _ schemaBefore: SchemaSnapshot,
+        _ level: CaptureLevel,
+        isTight: Bool
+    ) throws {
+        do {
+            try replica.apply(changes)
+            try checkSchema(replica)
+            var told: Set<SQLName> = []
+            for case .rows(let rows) in changes.events {
+                let name = SQLName(rows.table.name)
+                guard told.insert(name).inserted else { throw Replica.Mismatch("\(name.string) is told twice") }
+                if let columns = rows.columnsOmitted.first { throw Replica.Mismatch("\(columns) is omitted") }
+                if let before, truth.tables[name]?.isAnonymous != true {
+                    try checkCounts(rows, changes, before[name]?.rows ?? [:], schemaBefore, level, isTight)
+                }
+            }
+            try checkRows(&replica)
+        } catch let error as Replica.Mismatch {
+            throw Replica.Mismatch("\(source): \(error)")
+        }
+    }
+
+    private func checkRows(_ replica: inout Replica) throws {
         for (name, table) in truth.tables {
             guard let copy = replica.tables[name] else { continue }
+            let isSame =
+                table.isAnonymous
+                ? Truth.Table.counts(copy.rows) == Truth.Table.counts(table.rows) : copy.rows == table.rows
             if copy.isUnknown {
-                replica.reload(name, table.rows)
-            } else if copy.rows != table.rows {
+                // Of rows that cannot be told apart it stays unknown which is which.
+                if !table.isAnonymous { replica.reload(name, table.rows) }
+            } else if !isSame {
                 throw Replica.Mismatch(
                     "\(name.string): the replica has \(copy.rows.mapValues(\.values)), the database \(table.rows.mapValues(\.values))"
                 )
@@ -96,7 +184,7 @@ package final class Oracle {
         }
     }
 
-    private func checkSchema() throws {
+    private func checkSchema(_ replica: Replica) throws {
         var objects: [SQLName: SQLName] = [:]
         for (name, table) in replica.tables {
             objects[name] = SQLName(table.description.sql)
@@ -118,11 +206,19 @@ package final class Oracle {
         _ rows: TableRows,
         _ changes: ChangeSet,
         _ before: [RowIdentity: Row],
-        _ schemaBefore: SchemaSnapshot
+        _ schemaBefore: SchemaSnapshot,
+        _ level: CaptureLevel,
+        _ isTight: Bool
     ) throws {
         let name = SQLName(rows.table.name)
         guard rows.countsAreKnown, schemaBefore.tables[name]?.description == rows.table else { return }
-        for case .schema(.dropped(let table)) in changes.events where SQLName(table.name) == name { return }
+        for case .schema(let change) in changes.events {
+            switch change {
+            case .dropped(let table) where SQLName(table.name) == name: return
+            case .modified(let change) where change.previousName != nil && SQLName(change.table.name) == name: return
+            default: break
+            }
+        }
         let after = truth.tables[name]?.rows ?? [:]
         let inserted = after.keys.count { before[$0] == nil }
         let deleted = before.keys.count { after[$0] == nil }

@@ -33,6 +33,9 @@ package struct OracleCampaign {
         }
     }
 
+    /// One seed of three has a writer that the service knows nothing of.
+    private var isForeign: Bool { seed % 3 == 2 }
+
     private var limits: CaptureLimits {
         seed % 8 >= 6 || seed % 8 == 0 ? CaptureLimits(maxRows: 12, maxValueBytes: 9_000) : CaptureLimits()
     }
@@ -52,8 +55,8 @@ package struct OracleCampaign {
 
     private func generate(_ script: inout [ScriptStep]) throws -> Oracle.Figures {
         try withDatabase { path in
-            var generator = ScriptGenerator(seed: seed)
-            let oracle = try Oracle(path: path, level: level, limits: limits, setUp: Self.setUp)
+            var generator = ScriptGenerator(seed: seed, isForeign: isForeign)
+            let oracle = try oracle(path)
             for step in generator.setUp() {
                 script.append(step)
                 try oracle.run(step)
@@ -63,12 +66,18 @@ package struct OracleCampaign {
                 if mayHaveMoved { generator.schema = try oracle.currentSchema(reusing: generator.schema) }
                 let step = number < 3 ? generator.table() : generator.next(isInTransaction: oracle.isInTransaction)
                 let verb = step.sql.prefix(5).uppercased()
-                mayHaveMoved = ["CREAT", "DROP ", "ALTER", "ROLLB"].contains(verb)
+                mayHaveMoved = ["CREAT", "DROP ", "ALTER", "ROLLB", "PRAGM"].contains(verb)
                 script.append(step)
                 try oracle.run(step)
             }
             return oracle.figures
         }
+    }
+
+    private func oracle(_ path: String) throws -> Oracle {
+        let encoding = ["UTF-8", "UTF-8", "UTF-8", "UTF-16le", "UTF-16be"][Int(seed % 5)]
+        let setUp = "PRAGMA encoding = '\(encoding)'; " + Self.setUp
+        return try Oracle(path: path, level: level, limits: limits, setUp: setUp, isForeign: isForeign)
     }
 
     private static let setUp =
@@ -78,7 +87,7 @@ package struct OracleCampaign {
     private func replay(_ script: [ScriptStep]) -> String? {
         do {
             try withDatabase { path in
-                let oracle = try Oracle(path: path, level: level, limits: limits, setUp: Self.setUp)
+                let oracle = try oracle(path)
                 for step in script { try oracle.run(step) }
             }
             return nil

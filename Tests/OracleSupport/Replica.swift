@@ -17,6 +17,8 @@ package struct Replica {
     }
 
     package private(set) var tables: [SQLName: Table] = [:]
+    /// That of the database, which generated columns can see.
+    package var encoding = "UTF-8"
 
     package init() {}
 
@@ -37,34 +39,71 @@ package struct Replica {
         tables[name]?.isUnknown = false
     }
 
+    /// The order in which the events of a transaction come: each stage after the one before.
+    private enum Stage: Int {
+        case drops
+        case renames
+        case modifications
+        case creations
+        case rows
+    }
+
+    /// Applies the events as they come; renames that follow one another happen at once.
     package mutating func apply(_ changes: ChangeSet) throws(Mismatch) {
+        var stage = Stage.drops
+        var created: Set<SQLName> = []
+        var events = changes.events[...]
+        while let event = events.popFirst() {
+            let next = Self.stage(of: event, created)
+            guard next.rawValue >= stage.rawValue else { throw Mismatch("\(next) after \(stage)") }
+            stage = next
+            switch event {
+            case .schema(.dropped(let table)):
+                guard tables.removeValue(forKey: SQLName(table.name)) != nil else {
+                    throw Mismatch("dropped \(table.name), which is not there")
+                }
+            case .schema(.modified(let change)) where next == .renames:
+                var renames = [change]
+                while case .schema(.modified(let other))? = events.first, other.previousName != nil {
+                    renames.append(other)
+                    events.removeFirst()
+                }
+                try rename(renames)
+                for change in renames { try modify(change) }
+            case .schema(.modified(let change)): try modify(change)
+            case .schema(.created(let table)):
+                created.insert(SQLName(table.name))
+                guard tables.updateValue(Table(description: table), forKey: SQLName(table.name)) == nil else {
+                    throw Mismatch("created \(table.name), which is there")
+                }
+            case .rows(let rows): try apply(rows)
+            }
+        }
+    }
+
+    private static func stage(of event: ChangeEvent, _ created: Set<SQLName>) -> Stage {
+        switch event {
+        case .schema(.dropped): .drops
+        case .schema(.created): .creations
+        case .schema(.modified(let change)) where change.previousName != nil: .renames
+        case .schema(.modified(let change)) where created.contains(SQLName(change.table.name)): .creations
+        case .schema(.modified): .modifications
+        case .rows: .rows
+        }
+    }
+
+    private mutating func rename(_ renames: [SchemaChange.Modification]) throws(Mismatch) {
         var renamed: [(SQLName, Table)] = []
-        for case .schema(.modified(let change)) in changes.events {
-            // Renames happen at once.
-            guard let previous = change.previousName else { continue }
+        for change in renames {
+            let previous = change.previousName ?? ""
             guard let table = tables.removeValue(forKey: SQLName(previous)) else {
                 throw Mismatch("renamed \(previous), which is not there")
             }
             renamed.append((SQLName(change.table.name), table))
         }
-        for case .schema(.dropped(let table)) in changes.events {
-            guard tables.removeValue(forKey: SQLName(table.name)) != nil else {
-                throw Mismatch("dropped \(table.name), which is not there")
-            }
-        }
         for (name, table) in renamed {
-            guard tables[name] == nil else { throw Mismatch("renamed to \(name.string), which is there") }
-            tables[name] = table
-        }
-        for event in changes.events {
-            switch event {
-            case .schema(.created(let table)):
-                guard tables.updateValue(Table(description: table), forKey: SQLName(table.name)) == nil else {
-                    throw Mismatch("created \(table.name), which is there")
-                }
-            case .schema(.modified(let change)): try modify(change)
-            case .schema(.dropped): break
-            case .rows(let rows): try apply(rows)
+            guard tables.updateValue(table, forKey: name) == nil else {
+                throw Mismatch("renamed to \(name.string), which is there")
             }
         }
     }
@@ -75,8 +114,10 @@ package struct Replica {
         for object in change.objects {
             let key = SQLName(object.name)
             let known = table.objects[key]
+            // The names of indexes and triggers are those of the whole schema.
+            let isTaken = known != nil || tables.contains { $0.key != name && $0.value.objects[key] != nil }
             switch object.action {
-            case .added where known != nil: throw Mismatch("added \(object.name), which is there")
+            case .added where isTaken: throw Mismatch("added \(object.name), which is there")
             case .removed where known == nil: throw Mismatch("removed \(object.name), which is not there")
             case .changed where known == nil || known == SQLName(object.sql ?? ""):
                 throw Mismatch("changed \(object.name), which did not")
@@ -84,7 +125,7 @@ package struct Replica {
             }
         }
         if let sources = change.columnSources, change.table.kind == .table {
-            do { table.rows = try Self.convert(table, to: change.table, sources) } catch {
+            do { table.rows = try convert(table, to: change.table, sources) } catch {
                 throw Mismatch("rows of \(name.string) do not fit its new columns: \(error)")
             }
         }
@@ -93,14 +134,14 @@ package struct Replica {
     }
 
     /// What `ALTER TABLE` does with the rows that are there, by SQLite's own rules.
-    private static func convert(
+    private func convert(
         _ table: Table,
         to description: TableDescription,
         _ sources: [Int?]
     ) throws(SQLiteError) -> [RowIdentity: Row] {
         let missing = try AddedColumns.missingValues(of: description)
         let scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
-        try scratch.execute("PRAGMA ignore_check_constraints = ON")
+        try scratch.execute("PRAGMA encoding = '\(encoding)'; PRAGMA ignore_check_constraints = ON")
         try scratch.execute(description.sql)
         let name = SQLName(description.name).quoted
         let written = description.columns.indices.filter { description.columns[$0].visibility == .normal }
@@ -132,7 +173,7 @@ package struct Replica {
         let name = SQLName(changes.table.name)
         guard var table = tables[name] else { throw Mismatch("rows of \(name.string), which is not there") }
         guard changes.table == table.description else { throw Mismatch("\(name.string) is described otherwise") }
-        if changes.rowsOmitted || changes.detail != .values {
+        if changes.rowsOmitted || changes.detail != .values || table.isUnknown {
             table.isUnknown = true
             tables[name] = table
             return

@@ -6,7 +6,10 @@ extension ScriptGenerator {
     mutating func change() -> String {
         let tables = schema.visibleTables.map(\.description).filter { !$0.name.hasPrefix("dbstat") }
         guard !tables.isEmpty else { return createTable() }
-        let table = random.pick(tables)
+        return changeRows(of: random.pick(tables))
+    }
+
+    mutating func changeRows(of table: TableDescription) -> String {
         switch table.kind {
         case .virtual: return changeVirtual(table)
         case .view: return random.chance(50) ? insert(table) : delete(table)
@@ -40,7 +43,7 @@ extension ScriptGenerator {
         case 3: return "\(name) IS NULL"
         case 4: return "\(name) > \(value())"
         case 5: return "typeof(\(name)) = 'integer' AND \(name) <= \(value())"
-        default: return table.hasRowid ? "rowid % \(random.below(3) + 1) = 0" : "\(name) IS NOT NULL"
+        default: return table.rowidName.map { "\($0) % \(random.below(3) + 1) = 0" } ?? "\(name) IS NOT NULL"
         }
     }
 
@@ -88,7 +91,7 @@ extension ScriptGenerator {
             }
         }
         var set = assignments.joined(separator: ", ")
-        if table.hasRowid, random.chance(8) { set = "rowid = rowid + \(random.below(4) - 1)" }
+        if let rowid = table.rowidName, random.chance(8) { set = "\(rowid) = \(rowid) + \(random.below(4) - 1)" }
         let filter = random.chance(20) ? "" : " WHERE \(condition(table))"
         return "\(conflict("UPDATE")) \(SQLName(table.name).quoted) SET \(set)\(filter)\(returning())"
     }

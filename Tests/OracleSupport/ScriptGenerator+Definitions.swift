@@ -44,6 +44,7 @@ extension ScriptGenerator {
     private mutating func newName() -> String { SQLName(random.pick(Self.names)).quoted }
 
     mutating func createTable() -> String {
+        if random.chance(6) { return createHiddenRowid() }
         var names: [String] = []
         for name in Self.columnNames where random.chance(45) { names.append(name) }
         if names.isEmpty { names = ["a"] }
@@ -59,17 +60,24 @@ extension ScriptGenerator {
             }
             return "\(quoted) \(columnType())\(constraint())"
         }
-        if random.chance(20) {
+        if random.chance(35) {
             let base = SQLName(random.pick(names)).quoted
-            let generated =
-                "\(random.pick(["g", "h"])) \(random.pick(["", "REAL", "TEXT"])) AS (\(random.pick(["\(base) || 'x'", "\(base) + 1", "typeof(\(base))"]))) \(random.pick(["VIRTUAL", "STORED"]))"
-            columns.insert(generated, at: random.below(columns.count + 1))
+            let generated = random.pick(ColumnDefinitions.generated(base))
+            columns.insert(
+                "\(random.pick(["g", "h"])) \(generated) \(random.pick(["VIRTUAL", "VIRTUAL", "STORED"]))",
+                at: random.below(columns.count + 1)
+            )
         }
         var suffix = ""
         if kind >= 4 {
             let keys = kind == 5 && names.count > 1 ? Array(names.shuffled(using: &random).prefix(2)) : [keyed]
-            let collation = random.chance(20) ? " COLLATE NOCASE" : ""
-            columns.append("PRIMARY KEY(\(keys.map { SQLName($0).quoted + collation }.joined(separator: ", ")))")
+            var terms = keys.map { SQLName($0).quoted + (random.chance(20) ? " COLLATE NOCASE" : "") }
+            // A column can be in the key once for each collation.
+            while random.chance(35) {
+                let collation = random.pick(["", " COLLATE NOCASE", " COLLATE RTRIM", " DESC"])
+                terms.append(SQLName(random.pick(keys)).quoted + collation)
+            }
+            columns.append("PRIMARY KEY(\(terms.joined(separator: ", ")))")
             suffix = " WITHOUT ROWID"
         }
         return "CREATE TABLE \(newName())(\(columns.joined(separator: ", ")))\(suffix)"
@@ -100,12 +108,10 @@ extension ScriptGenerator {
     private mutating func alter(_ table: TableDescription) -> String {
         let name = SQLName(table.name).quoted
         switch random.below(8) {
-        case 0..<3:
-            let type = columnType()
-            let rest = random.pick(["", " DEFAULT 'd'", " DEFAULT 4", " NOT NULL DEFAULT 1", " AS (1 + 1)"])
-            return "ALTER TABLE \(name) ADD COLUMN \(SQLName(random.pick(["n1", "n2", "n3"])).quoted) \(type)\(rest)"
+        case 0..<3: return addColumn(table)
         case 3..<5:
-            guard let column = table.columns.randomElement(using: &random) else { return "ANALYZE" }
+            // Not the first one: no record can say what an added column reads as that has come to its place.
+            guard let column = table.columns.dropFirst().randomElement(using: &random) else { return "ANALYZE" }
             return "ALTER TABLE \(name) DROP COLUMN \(SQLName(column.name).quoted)"
         case 5:
             guard let column = table.columns.randomElement(using: &random) else { return "ANALYZE" }
@@ -114,7 +120,86 @@ extension ScriptGenerator {
         }
     }
 
+    private mutating func addColumn(_ table: TableDescription) -> String {
+        let base = SQLName(table.columns.randomElement(using: &random)?.name ?? "a").quoted
+        let definition =
+            switch random.below(6) {
+            case 0: columnType()
+            case 1, 2: random.pick(ColumnDefinitions.generated(base))
+            default: random.pick(ColumnDefinitions.withDefault)
+            }
+        let column = SQLName(random.pick(["n1", "n2", "n3"])).quoted
+        return "ALTER TABLE \(SQLName(table.name).quoted) ADD COLUMN \(column) \(definition)"
+    }
+
+    /// No name is left for the rowid.
+    private mutating func createHiddenRowid() -> String {
+        let columns = ["rowid", "oid", "_rowid_", "v \(random.pick(["", "AS (rowid || oid)", "DEFAULT bare"]))"]
+        return "CREATE TABLE \(newName())(\(columns.shuffled(using: &random).joined(separator: ", ")))"
+    }
+
+    /// One transaction of several statements that are rare side by side.
+    mutating func composition() -> [String] {
+        let tables = schema.visibleTables.map(\.description).filter { $0.kind == .table }
+        guard tables.count > 1 else { return [createTable()] }
+        let table = random.pick(tables)
+        let name = SQLName(table.name).quoted
+        let other = random.pick(tables)
+        let body: [String] =
+            switch random.below(9) {
+            case 0, 1: [addColumn(table), changeRows(of: table), addColumn(table), changeRows(of: table)]
+            case 2, 3: [alter(table), changeRows(of: table), alter(table), change()]
+            case 4 where other.name != table.name: swap(table, other)
+            case 5: contentTable()
+            case 6: ["DROP INDEX IF EXISTS i0", createIndex(other), "DROP INDEX IF EXISTS i1", createIndex(table)]
+            case 7: ["DROP TABLE \(name)", createTable(), change()]
+            default: isForeign ? editSchema(table) : [alter(table), changeRows(of: table)]
+            }
+        return ["BEGIN IMMEDIATE"] + body + [random.pick(["COMMIT", "COMMIT", "COMMIT", "ROLLBACK"])]
+    }
+
+    private mutating func swap(_ table: TableDescription, _ other: TableDescription) -> [String] {
+        let (name, otherName) = (SQLName(table.name).quoted, SQLName(other.name).quoted)
+        return [
+            change(), "ALTER TABLE \(name) RENAME TO swapped", "ALTER TABLE \(otherName) RENAME TO \(name)",
+            "ALTER TABLE swapped RENAME TO \(otherName)", change(),
+        ]
+    }
+
+    /// A table of the user that is named like one of a module's own, or one that is the module's own.
+    private mutating func contentTable() -> [String] {
+        let module = random.pick([
+            "fts5(x, content='note_content')", "fts4(content=\"note_content\", x)", "fts4(content=\"note_content\")",
+            "fts5(x)",
+        ])
+        return [
+            "CREATE TABLE IF NOT EXISTS note_content(x, y)",
+            "CREATE VIRTUAL TABLE IF NOT EXISTS note USING \(module)", "INSERT INTO note_content VALUES('a', 1)",
+            "INSERT INTO note(rowid, x) VALUES(1, 'a')",
+            random.pick(["DROP TABLE note", "DELETE FROM note_content", "DROP TABLE note_content", "SELECT 1"]),
+        ]
+    }
+
+    /// What only a program does that has the file to itself: another default, another type, another expression.
+    private mutating func editSchema(_ table: TableDescription) -> [String] {
+        let edit = random.pick([
+            "replace(sql, 'DEFAULT 1', 'DEFAULT 7')", "replace(sql, 'active', 'passive')",
+            "replace(sql, 'upper(', 'lower(')", "replace(sql, 'REAL DEFAULT', 'TEXT DEFAULT')",
+        ])
+        return [
+            changeRows(of: table), "PRAGMA writable_schema = ON",
+            "UPDATE sqlite_schema SET sql = \(edit) WHERE type = 'table' AND sql LIKE 'CREATE TABLE%'",
+            "PRAGMA writable_schema = RESET",
+        ]
+    }
+
     private mutating func createIndex(_ table: TableDescription) -> String {
+        if random.chance(25), let column = table.columns.randomElement(using: &random) {
+            let name = SQLName(column.name).quoted
+            let expression = "CASE WHEN json_valid(\(name)) THEN json_extract(\(name), '$.a') END"
+            let index = "CREATE INDEX IF NOT EXISTS i\(random.below(4)) ON \(SQLName(table.name).quoted)(\(expression))"
+            return index + random.pick(["", " WHERE json_valid(\(name))"])
+        }
         guard let column = table.columns.randomElement(using: &random) else { return "ANALYZE" }
         let unique = random.chance(25) ? "UNIQUE " : ""
         return

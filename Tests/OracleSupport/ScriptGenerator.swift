@@ -7,8 +7,15 @@ package struct ScriptGenerator {
     /// What the statements can refer to.
     package var schema = SchemaSnapshot()
     private var savepoints: [String] = []
+    /// What comes next in any case.
+    private var pending: [String] = []
+    /// The writer may do what the service refuses.
+    let isForeign: Bool
 
-    package init(seed: UInt64) { random = SeededGenerator(seed: seed) }
+    package init(seed: UInt64, isForeign: Bool = false) {
+        random = SeededGenerator(seed: seed)
+        self.isForeign = isForeign
+    }
 
     /// What comes before everything else.
     package mutating func setUp() -> [ScriptStep] {
@@ -23,6 +30,8 @@ package struct ScriptGenerator {
     /// The next statement.
     package mutating func next(isInTransaction: Bool) -> ScriptStep {
         if !isInTransaction { savepoints = [] }
+        if !isInTransaction, pending.isEmpty, random.chance(6) { pending = composition() }
+        if !pending.isEmpty { return ScriptStep(pending.removeFirst()) }
         let transactionWeight = isInTransaction ? 18 : 14
         switch random.below(100) {
         case 0..<transactionWeight: return ScriptStep(control(isInTransaction))
@@ -85,6 +94,8 @@ package struct ScriptGenerator {
                 "3.0", "0.5", "-0.0", "9e999", "-9e999", "1e308*10-1e308*10", "4.0", "9007199254740993.0",
             ])
         case 20: return random.pick(["x''", "x'00'", "x'ff00'", "zeroblob(3)", "zeroblob(\(random.below(6000)))"])
+        case 21 where random.chance(40):
+            return random.pick(["'{\"a\":1}'", "'[1,2]'", "'{\"a\":\"x\"}'", "'null'"])
         case 21: return random.pick(["''", "'\u{e9}'", "'e\u{301}'", "'5'", "'5.0'", "' '", "'it''s'"])
         case 22: return random.pick(["CAST(x'ff61' AS TEXT)", "CAST(x'c3' AS TEXT)", "CAST(x'6100' AS TEXT)"])
         case 23: return "printf('%.*c', \(random.below(5000)), 'x')"

@@ -6,6 +6,13 @@ package final class Truth {
     /// The rows of one table, by rowid or primary key.
     package struct Table: Equatable {
         package var rows: [RowIdentity: Row] = [:]
+        /// Columns have taken every name of the rowid: the rows are known, and which is which is not.
+        package var isAnonymous = false
+
+        /// How often each row is there.
+        package static func counts(_ rows: [RowIdentity: Row]) -> [Row: Int] {
+            rows.values.reduce(into: [:]) { $0[$1, default: 0] += 1 }
+        }
     }
 
     package private(set) var tables: [SQLName: Table] = [:]
@@ -13,12 +20,14 @@ package final class Truth {
     /// The `CREATE` statements of everything but tables that SQLite keeps for itself.
     package private(set) var objects: [SQLName: SQLName] = [:]
 
-    private let connection: Connection
+    private let path: String
+    private var connection: Connection
     private var scans: [SQLName: Scan] = [:]
 
     private final class Scan {
         var statement: Statement
         let identity: [Int]?
+        let isAnonymous: Bool
         let columnCount: Int
 
         init(_ table: TableDescription, on connection: Connection) throws(SQLiteError) {
@@ -28,12 +37,23 @@ package final class Truth {
             }
             identity = table.hasRowid || table.kind == .virtual ? nil : table.primaryKey
             columnCount = table.columns.count { $0.visibility != .hidden }
-            let key = identity == nil ? rowid ?? "rowid" : "NULL"
-            statement = try connection.prepare("SELECT *, \(key) FROM \(SQLName(table.name).quoted)")
+            isAnonymous = table.kind == .table && table.hasRowid && rowid == nil
+            let key = identity == nil ? rowid ?? "NULL" : "NULL"
+            // An index may hold another encoding of an equal value.
+            let source = table.kind == .table && table.hasRowid ? "NOT INDEXED" : ""
+            statement = try connection.prepare("SELECT *, \(key) FROM \(SQLName(table.name).quoted) \(source)")
         }
     }
 
     package init(path: String) throws(SQLiteError) {
+        self.path = path
+        connection = try Connection(path: path, mode: .readOnly)
+    }
+
+    /// Forgets the schema, which can have changed without the cookie that says so.
+    package func reopen() throws(SQLiteError) {
+        scans = [:]
+        schema = SchemaSnapshot()
         connection = try Connection(path: path, mode: .readOnly)
     }
 
@@ -58,16 +78,18 @@ package final class Truth {
         }
         scans = [:]
         for table in schema.visibleTables where table.description.kind != .view {
+            // It reads a table of the user, which can be gone, and is checked by itself.
+            if table.description.kind == .virtual, table.description.sql.contains("content=") { continue }
             scans[table.name] = try Scan(table.description, on: connection)
         }
     }
 
     private func rows(_ scan: Scan) throws(SQLiteError) -> Table {
-        var table = Table()
+        var table = Table(isAnonymous: scan.isAnonymous)
         while try scan.statement.step() {
             let row = Row((0..<scan.columnCount).map { scan.statement.value($0) })
-            let identity: RowIdentity =
-                scan.identity.map { .key(row.selecting($0)) } ?? .rowid(scan.statement.integer(scan.columnCount))
+            let rowid = scan.isAnonymous ? Int64(table.rows.count) : scan.statement.integer(scan.columnCount)
+            let identity: RowIdentity = scan.identity.map { .key(row.selecting($0)) } ?? .rowid(rowid)
             table.rows[identity] = row
         }
         return table
