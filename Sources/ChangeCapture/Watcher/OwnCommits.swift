@@ -1,3 +1,5 @@
+import SQLiteConnection
+
 /// Tells the watcher which commits are this process's own, so that each commit is reported once and by the right name.
 ///
 /// How a commit is known to be ours: the writer says when it begins to commit, before anything is published, and says how

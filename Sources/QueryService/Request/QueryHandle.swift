@@ -1,3 +1,5 @@
+import SQLiteConnection
+
 /// A submitted query, to be cancelled or woken from any thread. Keeping it keeps the query's sink.
 package struct QueryHandle: Sendable {
     let control: QueryControl

@@ -1,3 +1,4 @@
+import SQLiteConnection
 import Synchronization
 
 /// The mailbox of a thread that runs queries. The scheduler gives it one query or rollback at a time.

@@ -8,17 +8,18 @@
 
 /// Lets one thread sleep until another one wakes it, or until a time.
 ///
-/// A wake that comes before the sleep is kept, so none is lost; several count as one. A condition variable, because
-/// neither the standard library nor a dispatch semaphore can be waited on with a monotonic clock on every platform.
+/// The one way in which a thread of this package waits for another one; ``Monitor`` is made of it. A wake that comes before
+/// the sleep is kept, so none is lost; several count as one. A condition variable, because neither the standard library nor
+/// a dispatch semaphore can be waited on with a monotonic clock on every platform: a step of the wall clock changes no wait.
 ///
 /// `@unchecked`: the pointers are set once, and what they point to is made for use by several threads.
-final class Parker: @unchecked Sendable {
+package final class Parker: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     /// Guarded by the mutex.
     private var isWoken = false
 
-    init() {
+    package init() {
         pthread_mutex_init(mutex, nil)
         ConditionClock.initialize(condition)
     }
@@ -31,7 +32,7 @@ final class Parker: @unchecked Sendable {
     }
 
     /// Wakes the sleeper, or spares it the next sleep.
-    func wake() {
+    package func wake() {
         pthread_mutex_lock(mutex)
         isWoken = true
         pthread_mutex_unlock(mutex)
@@ -39,7 +40,7 @@ final class Parker: @unchecked Sendable {
     }
 
     /// Forgets a wake that came before what the caller is about to look at.
-    func forgetWake() {
+    package func forgetWake() {
         pthread_mutex_lock(mutex)
         isWoken = false
         pthread_mutex_unlock(mutex)
@@ -47,7 +48,7 @@ final class Parker: @unchecked Sendable {
 
     /// Sleeps until woken, at most so long; nil for ever. True when it was woken.
     @discardableResult
-    func sleep(atMost limit: Duration? = nil) -> Bool {
+    package func sleep(atMost limit: Duration? = nil) -> Bool {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         if let limit {
