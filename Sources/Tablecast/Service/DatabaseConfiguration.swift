@@ -2,7 +2,7 @@ import QueryService
 
 /// Which database a ``TablecastService`` watches, and what its clients may do with it.
 public struct DatabaseConfiguration: Sendable {
-    /// The file, which must exist.
+    /// The file, which must exist; or ``InMemoryDatabase/name`` for an empty database that lasts as long as the service.
     public var path: String
     /// Clients may only read.
     public var isReadOnly = false
@@ -15,7 +15,33 @@ public struct DatabaseConfiguration: Sendable {
     /// Every bound of its clients' queries.
     public var limits = DatabaseLimits()
 
+    /// Kept, so that it lasts as long as what is configured with it.
+    var memory: InMemoryDatabase?
+
     public init(path: String) { self.path = path }
+
+    /// A database in memory that was made before, and filled perhaps.
+    public init(_ database: InMemoryDatabase) {
+        path = database.path
+        memory = database
+    }
+
+    /// An empty database in memory, with every feature, that lasts until the service shuts down or is released: for trying
+    /// things out and for tests.
+    public static var inMemory: DatabaseConfiguration { DatabaseConfiguration(path: InMemoryDatabase.name) }
+
+    /// With the file that is really opened.
+    func resolved() throws(DatabaseFileError) -> DatabaseConfiguration {
+        var result = self
+        if memory == nil, path == InMemoryDatabase.name {
+            let database = try InMemoryDatabase()
+            result.path = database.path
+            result.memory = database
+        }
+        // A script that fills it can have switched it to another mode.
+        if result.memory != nil { result.switchesToWAL = true }
+        return result
+    }
 }
 
 /// Every bound of a ``TablecastService``'s queries, with its unit.

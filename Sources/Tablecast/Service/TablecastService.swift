@@ -15,11 +15,11 @@ package import WireProtocol
 ///
 /// Thread-safe. Keep it as long as it shall work; call ``shutDown()`` at the end.
 public final class TablecastService: Sendable {
-    /// As it was made with.
+    /// As it was made with; for a database in memory, with the path of its file.
     public let configuration: DatabaseConfiguration
     /// The clients' side: start it on a port of its own, or mount it in another HTTP server.
     public let server: WebSocketServer
-    /// The database's name in messages: that of its file.
+    /// The database's name in messages: that of its file, or `:memory:`.
     public let databaseName: String
 
     let queries: QueryService
@@ -37,13 +37,14 @@ public final class TablecastService: Sendable {
         logger: Logger = Logger(label: "tablecast")
     ) throws {
         try Library.requireUsable()
+        let database = try database.resolved()
         let path = DatabasePath(database.path)
         guard try path.inspect(writable: !database.isReadOnly) != .missing else {
             throw DatabaseFileError.notFound(path: database.path)
         }
         try path.open(switchingToWAL: database.switchesToWAL)
         self.configuration = database
-        databaseName = path.name
+        databaseName = database.memory == nil ? path.name : InMemoryDatabase.name
         server = WebSocketServer(configuration: configuration, logger: logger)
         let reopening = Reopening()
         feed = DatabaseFeed(
@@ -71,6 +72,7 @@ public final class TablecastService: Sendable {
             feed.stop()
             feed.publisher.observers.finish(nil)
             await server.stop()
+            configuration.memory?.remove()
         }.value
     }
 

@@ -34,6 +34,13 @@ struct FileListener: Sendable {
     }
 
     private func open() throws -> FileWatcher {
+        guard path != InMemoryDatabase.name else {
+            throw CommandFailure(
+                .usage,
+                "a database in memory can be followed only through the server that has it",
+                advice: "Give the server's address, such as ws://127.0.0.1:3001."
+            )
+        }
         guard try DatabasePath(path).inspect(writable: false) != .missing else {
             throw CommandFailure(
                 .noInput,

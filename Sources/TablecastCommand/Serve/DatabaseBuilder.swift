@@ -15,11 +15,23 @@ struct DatabaseBuilder {
 
     /// Builds the file from a script, all of it or nothing: the file appears once it is complete.
     func build(fromScriptAt scriptPath: String) throws {
-        let sql = try SQLInput.file(scriptPath, maxBytes: Self.maxScriptBytes)
         let draft = "\(path).building"
         try? FileManager.default.removeItem(atPath: draft)
         defer { try? FileManager.default.removeItem(atPath: draft) }
-        var script = Script(sql)
+        try run(scriptAt: scriptPath, on: draft)
+        do {
+            // Closed, so the log is checkpointed and gone: one file is the database.
+            try FileManager.default.moveItem(atPath: draft, toPath: path)
+        } catch {
+            throw CommandFailure(.cannotCreate, "'\(path)' cannot be made: \(error)")
+        }
+    }
+
+    /// Runs a script on a database that exists and that nobody but this process knows.
+    func fill(fromScriptAt scriptPath: String) throws { try run(scriptAt: scriptPath, on: path) }
+
+    private func run(scriptAt scriptPath: String, on draft: String) throws {
+        var script = Script(try SQLInput.file(scriptPath, maxBytes: Self.maxScriptBytes))
         do {
             let connection = try Connection(path: draft, mode: .readWriteCreate)
             defer { connection.close() }
@@ -30,12 +42,6 @@ struct DatabaseBuilder {
             if !FileManager.default.fileExists(atPath: draft) { try connection.execute("PRAGMA user_version = 0") }
         } catch {
             throw Self.failure(error, script, at: scriptPath, draft: draft)
-        }
-        do {
-            // Closed, so the log is checkpointed and gone: one file is the database.
-            try FileManager.default.moveItem(atPath: draft, toPath: path)
-        } catch {
-            throw CommandFailure(.cannotCreate, "'\(path)' cannot be made: \(error)")
         }
     }
 

@@ -5,7 +5,10 @@ import Tablecast
 struct DatabaseOptions: ParsableArguments {
     @Option(
         name: .customLong("init"),
-        help: ArgumentHelp("Build the file from this SQL if it does not exist yet.", valueName: "sql-file"),
+        help: ArgumentHelp(
+            "Build the file from this SQL if it does not exist yet; fill the database in memory.",
+            valueName: "sql-file"
+        ),
         completion: .file(extensions: ["sql"])
     )
     var initialScript: String?
@@ -19,8 +22,16 @@ struct DatabaseOptions: ParsableArguments {
     @Flag(help: "Enforce foreign keys in every query; SQLite itself leaves them to each connection.")
     var foreignKeys = false
 
+    /// Fills the database in memory, or builds the file, if that is asked for; returns whether it did.
+    func prepare(_ memory: InMemoryDatabase?, orFileAt path: String) throws -> Bool {
+        guard let memory else { return try prepare(path) }
+        guard let initialScript else { return false }
+        try DatabaseBuilder(path: memory.path).fill(fromScriptAt: initialScript)
+        return true
+    }
+
     /// Builds the file if that is asked for, and looks at it; returns whether it was built.
-    func prepare(_ path: String) throws -> Bool {
+    private func prepare(_ path: String) throws -> Bool {
         guard try DatabasePath(path).inspect(writable: !readOnly) == .missing else { return false }
         guard let initialScript else {
             throw CommandFailure(

@@ -4,11 +4,14 @@ extension ServeCommand {
     /// How long a client has to answer a close frame: the whole of stopping has to fit into five seconds.
     static let closeTimeout = Duration.milliseconds(1500)
 
-    var databaseConfiguration: DatabaseConfiguration {
-        var configuration = DatabaseConfiguration(path: file)
-        configuration.isReadOnly = database.readOnly
-        configuration.switchesToWAL = database.wal
-        configuration.enforcesForeignKeys = database.foreignKeys
+    var databaseConfiguration: DatabaseConfiguration { configuration(of: DatabaseConfiguration(path: file)) }
+
+    /// What was asked for, of this database.
+    func configuration(of database: DatabaseConfiguration) -> DatabaseConfiguration {
+        var configuration = database
+        configuration.isReadOnly = self.database.readOnly
+        configuration.switchesToWAL = self.database.wal
+        configuration.enforcesForeignKeys = self.database.foreignKeys
         if let readers = limits.readers { configuration.limits.readers = readers }
         if let timeout = limits.queryTimeout { configuration.limits.statementTime = timeout.duration }
         return configuration

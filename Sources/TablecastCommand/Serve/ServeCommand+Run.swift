@@ -11,13 +11,15 @@ import UnixSignals
 extension ServeCommand {
     func run() async throws {
         try await reportingFailure {
-            let wasBuilt = try database.prepare(file)
+            let memory = file == InMemoryDatabase.name ? try InMemoryDatabase() : nil
+            defer { memory?.remove() }
+            let wasBuilt = try database.prepare(memory, orFileAt: file)
             if wasBuilt { Terminal.error.note("built \(file.printable)") }
             let logger = makeLogger()
             let maxDescriptors = Descriptors.raiseLimit()
             try requireDescriptors(limit: maxDescriptors)
             let tokens = try access.authenticator().map { ReloadableAuthenticator($0) }
-            let service = try makeService(tokens, maxSockets: maxDescriptors - reservedDescriptors, logger)
+            let service = try makeService(memory, tokens, maxSockets: maxDescriptors - reservedDescriptors, logger)
             let server: TablecastHTTPServer<RouterResponder<BasicRequestContext>>
             do {
                 server = try makeServer(service, logger)
@@ -90,6 +92,7 @@ extension ServeCommand {
     }
 
     private func makeService(
+        _ memory: InMemoryDatabase?,
         _ authenticator: (any Authenticator)?,
         maxSockets: Int,
         _ logger: Logger
@@ -97,8 +100,9 @@ extension ServeCommand {
         var server = serverConfiguration
         server.maxSockets = maxSockets
         server.authenticator = authenticator
+        let database = memory.map { configuration(of: DatabaseConfiguration($0)) } ?? databaseConfiguration
         do {
-            return try TablecastService(database: databaseConfiguration, server: server, logger: logger)
+            return try TablecastService(database: database, server: server, logger: logger)
         } catch let error as DatabaseFileError {
             throw error
         } catch let error as WatchError {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Logging
+import Tablecast
 
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -9,6 +10,7 @@ struct ServeCommand: AsyncParsableCommand {
             tablecast serve my.db
             tablecast serve my.db --wal --port 8080
             tablecast serve music.db --init music.sql
+            tablecast serve :memory: --init music.sql
             """,
         discussion: """
             Every commit to the file is published to the subscribers of channel 'tables': those of queries that run \
@@ -21,7 +23,7 @@ struct ServeCommand: AsyncParsableCommand {
             """
     )
 
-    @Argument(help: "The SQLite database.", completion: .file())
+    @Argument(help: "The SQLite database; :memory: for one that lasts as long as the server.", completion: .file())
     var file: String
 
     @OptionGroup(title: "The file") var database: DatabaseOptions
@@ -38,7 +40,7 @@ struct ServeCommand: AsyncParsableCommand {
     func validate() throws {
         try address.validate()
         try validateAccess()
-        if database.readOnly && (database.wal || database.initialScript != nil) {
+        if database.readOnly, file != InMemoryDatabase.name, database.wal || database.initialScript != nil {
             throw ValidationError("--read-only cannot be combined with --wal or --init, which write the file.")
         }
     }
