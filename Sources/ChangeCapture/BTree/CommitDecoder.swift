@@ -117,7 +117,7 @@ package final class CommitDecoder {
             return
         }
         let pageCount = max(before.pageCount, after.pageCount)
-        try pageMap.grow(toPageCount: pageCount)
+        try pageMap.check(pageCount: pageCount)
         emitter.commit.begin(changedPages, pageCount: pageCount)
         try pageMap.advance(&emitter.commit, before: before, after: after, schema: step, evidence: evidence)
         statistics.freedPages += emitter.commit.freed.count

@@ -23,9 +23,8 @@ struct CommitPages {
     /// be compared whole.
     var rebuiltTrees: Set<Int> = []
     var unexplainedCount = 0
-    /// Indexed by page number: 1 + the place in `pages`, or the place in `detached` with `detachedFlag`, or `freedMark`;
-    /// else 0.
-    private(set) var marks: [UInt32] = []
+    /// For each page: 1 + the place in `pages`, or the place in `detached` with `detachedFlag`, or `freedMark`; else 0.
+    private var marks = PageTable()
     /// Pages whose link was cut, and the tree that they were part of.
     private(set) var detached: [Freed] = []
 
@@ -34,28 +33,26 @@ struct CommitPages {
 
     /// Takes the numbers of a commit's pages, in any order and with repeats. Clears what was left of the last commit.
     mutating func begin(_ numbers: [UInt32], pageCount: UInt32) {
-        for page in pages { marks[Int(page.number)] = 0 }
-        for page in detached { marks[Int(page.number)] = 0 }
+        for page in pages { marks[page.number] = 0 }
+        for page in detached { marks[page.number] = 0 }
         pages.removeAll(keepingCapacity: true)
         freed.removeAll(keepingCapacity: true)
         detached.removeAll(keepingCapacity: true)
         rebuiltTrees.removeAll(keepingCapacity: true)
         unexplainedCount = 0
-        let missing = Int(pageCount) + 1 - marks.count
-        if missing > 0 { marks.append(contentsOf: repeatElement(0, count: missing)) }
         for number in numbers where number > 0 && number <= pageCount { add(number) }
     }
 
     mutating func add(_ number: UInt32) {
-        guard marks[Int(number)] == 0 else { return }
+        guard marks[number] == 0 else { return }
         pages.append(Page(number: number, oldTree: -1, newTree: -1))
-        marks[Int(number)] = UInt32(pages.count)
+        marks[number] = UInt32(pages.count)
     }
 
     /// Adds a page of which only its new place tells that it was written: its bytes are those that it had.
     mutating func addUnseen(_ number: UInt32, oldTree: Int32) {
         pages.append(Page(number: number, oldTree: oldTree, newTree: -1))
-        marks[Int(number)] = UInt32(pages.count)
+        marks[number] = UInt32(pages.count)
     }
 
     @inline(__always)
@@ -64,29 +61,26 @@ struct CommitPages {
     /// The place in `pages` of a page of the commit.
     @inline(__always)
     func index(of number: UInt32) -> Int? {
-        guard Int(number) < marks.count else { return nil }
-        let mark = marks[Int(number)]
+        let mark = marks[number]
         return mark == 0 || mark & Self.detachedFlag != 0 ? nil : Int(mark) - 1
     }
 
     mutating func detach(_ number: UInt32, oldTree: Int32) {
         detached.append(Freed(number: number, oldTree: oldTree))
-        if marks[Int(number)] == 0 { marks[Int(number)] = Self.detachedFlag | UInt32(detached.count - 1) }
+        if marks[number] == 0 { marks[number] = Self.detachedFlag | UInt32(detached.count - 1) }
     }
 
     /// The tree that a page was cut from which the commit did not write.
     func treeCutFrom(_ number: UInt32) -> Int32? {
-        // A damaged schema can name a root behind the end of the database.
-        guard Int(number) < marks.count else { return nil }
-        let mark = marks[Int(number)]
+        let mark = marks[number]
         return mark & Self.detachedFlag == 0 || mark == Self.freedMark
             ? nil : detached[Int(mark & ~Self.detachedFlag)].oldTree
     }
 
     /// Notes a page as freed, once.
     mutating func free(_ page: Freed) -> Bool {
-        guard marks[Int(page.number)] != Self.freedMark else { return false }
-        marks[Int(page.number)] = Self.freedMark
+        guard marks[page.number] != Self.freedMark else { return false }
+        marks[page.number] = Self.freedMark
         freed.append(page)
         return true
     }

@@ -6,12 +6,15 @@
 /// follows it makes sure that the page is part of the chain it leads to.
 struct OverflowOwners {
     /// For each overflow page the one before it in the chain, or the b-tree page with the cell; else 0.
-    private var previous: [UInt32] = []
+    private var previous = PageTable()
+    /// Of the database as it was looked at last.
+    private var pageCount: UInt32 = 0
     private(set) var isBuilt = false
 
     /// Walks all trees and all overflow chains.
     mutating func build(from reader: some PageReader, catalog: TreeCatalog) throws(WALDecodeError) {
-        previous = [UInt32](repeating: 0, count: Int(reader.pageCount) + 1)
+        previous = PageTable()
+        pageCount = reader.pageCount
         isBuilt = true
         let format = reader.format
         for tree in catalog.trees {
@@ -24,7 +27,7 @@ struct OverflowOwners {
                         var last = number
                         let chain = OverflowChain(cell, on: number)
                         try chain.forEachPage(in: reader) { (overflow, _) throws(WALDecodeError) in
-                            previous[Int(overflow)] = last
+                            previous[overflow] = last
                             last = overflow
                             return true
                         }
@@ -37,8 +40,7 @@ struct OverflowOwners {
     /// Brings what is noted up to a commit: from the cells of the b-tree pages it wrote, and from the overflow pages.
     mutating func update(_ commit: CommitPages, in after: some PageReader) throws(WALDecodeError) {
         guard isBuilt else { return }
-        let missing = Int(after.pageCount) + 1 - previous.count
-        if missing > 0 { previous.append(contentsOf: repeatElement(0, count: missing)) }
+        pageCount = after.pageCount
         let format = after.format
         for written in commit.pages where written.number <= after.pageCount {
             if written.newTree >= 0 {
@@ -59,9 +61,8 @@ struct OverflowOwners {
     /// The b-tree page that the notes lead to.
     func treePage(above overflowPage: UInt32, map: PageMap) -> UInt32? {
         var number = overflowPage
-        for _ in 0..<previous.count {
-            guard Int(number) < previous.count else { return nil }
-            number = previous[Int(number)]
+        for _ in 0..<pageCount {
+            number = previous[number]
             if number == 0 { return nil }
             if map.contains(number) { return number }
         }
@@ -86,7 +87,7 @@ struct OverflowOwners {
     }
 
     private mutating func note(_ page: UInt32, after last: UInt32) {
-        if page > 0, Int(page) < previous.count { previous[Int(page)] = last }
+        if page > 0, page <= pageCount { previous[page] = last }
     }
 }
 

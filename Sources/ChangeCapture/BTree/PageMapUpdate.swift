@@ -32,7 +32,7 @@ extension PageMap {
     private func noteOldTrees(_ commit: inout CommitPages, before: some PageReader, after: some PageReader) {
         // Pages cut off the end of the file have left their trees too.
         if after.pageCount < before.pageCount {
-            for number in (after.pageCount + 1)...before.pageCount where link(of: number) != 0 { commit.add(number) }
+            forEachPage(from: after.pageCount + 1) { commit.add($0) }
         }
         for index in commit.pages.indices {
             commit.pages[index].oldTree = Int32(tree(of: commit.pages[index].number) ?? -1)

@@ -6,7 +6,7 @@ struct FrameIndex {
     /// The number of the first frame that the index covers; frames are numbered from 1.
     private(set) var firstFrame: UInt32 = 1
     /// For each page its last frame; 0 for none.
-    private var lastFrame: [UInt32] = []
+    private var lastFrame = PageTable()
     /// For each frame the one before it of the same page, and its page.
     private var previous: [UInt32] = []
     private var page: [UInt32] = []
@@ -15,28 +15,23 @@ struct FrameIndex {
     var nextFrame: UInt32 { firstFrame + UInt32(page.count) }
 
     mutating func append(page number: UInt32) {
-        let position = Int(number)
-        if position >= lastFrame.count {
-            lastFrame.append(contentsOf: repeatElement(0, count: position + 1 + position / 4 - lastFrame.count))
-        }
         let frame = nextFrame
-        previous.append(lastFrame[position])
+        previous.append(lastFrame[number])
         page.append(number)
-        lastFrame[position] = frame
+        lastFrame[number] = frame
     }
 
     /// The newest frame of a page that is not after `limit`; nil when the page is as in the database file.
     @inline(__always)
     func frame(of number: UInt32, upTo limit: UInt32) -> UInt32? {
-        guard Int(number) < lastFrame.count else { return nil }
-        var frame = lastFrame[Int(number)]
+        var frame = lastFrame[number]
         while frame > limit { frame = previous[Int(frame - firstFrame)] }
         return frame == 0 ? nil : frame
     }
 
     /// Forgets every frame; the next one appended has the given number.
     mutating func removeAll(next frame: UInt32) {
-        for number in page { lastFrame[Int(number)] = 0 }
+        for number in page { lastFrame[number] = 0 }
         page.removeAll(keepingCapacity: page.count < 1 << 16)
         previous.removeAll(keepingCapacity: previous.count < 1 << 16)
         firstFrame = frame
