@@ -29,6 +29,7 @@ package final class Connection {
 
     let handle: OpaquePointer
     let hooks = Hooks()
+    private let isURI: Bool
     private var isOpen = true
     /// Of the file that was opened; nil when there is none, or when another VFS than the default one knows it.
     let file: FileIdentity?
@@ -68,6 +69,7 @@ package final class Connection {
         }
         self.file = file
         self.path = path
+        self.isURI = isURI
         self.handle = opened
         self.interruptHandle = InterruptHandle(opened)
     }
@@ -104,6 +106,13 @@ package final class Connection {
 
     /// Whether the main database cannot be written, be it by mode or by the file's permissions.
     package var isReadOnly: Bool { sqlite3_db_readonly(handle, "main") == 1 }
+
+    /// Whether the path still names the file that was opened. False when the file was replaced, moved or deleted, a link was
+    /// pointed elsewhere, or a directory on the way was renamed. One system call; true where no name leads to the database.
+    package var isFileInPlace: Bool {
+        guard let file, !isURI else { return true }
+        return FileIdentity(path: path) == file
+    }
 
     // MARK: Running SQL
 

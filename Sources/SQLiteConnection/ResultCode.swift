@@ -41,6 +41,7 @@ public struct ResultCode: RawRepresentable, Sendable, Hashable {
     public static let busyTimeout = ResultCode(rawValue: SQLITE_BUSY | 3 << 8)
     public static let lockedSharedCache = ResultCode(rawValue: SQLITE_LOCKED | 1 << 8)
     public static let readOnlyRecovery = ResultCode(rawValue: SQLITE_READONLY | 1 << 8)
+    public static let readOnlyRollback = ResultCode(rawValue: SQLITE_READONLY | 3 << 8)
     public static let readOnlyCannotInitialize = ResultCode(rawValue: SQLITE_READONLY | 5 << 8)
     public static let readOnlyDirectory = ResultCode(rawValue: SQLITE_READONLY | 6 << 8)
     public static let readOnlyDatabaseMoved = ResultCode(rawValue: SQLITE_READONLY | 4 << 8)
@@ -48,6 +49,7 @@ public struct ResultCode: RawRepresentable, Sendable, Hashable {
     public static let constraintCommitHook = ResultCode(rawValue: SQLITE_CONSTRAINT | 2 << 8)
     public static let abortRollback = ResultCode(rawValue: SQLITE_ABORT | 2 << 8)
     public static let sharedMemorySize = ResultCode(rawValue: SQLITE_IOERR | 19 << 8)
+    public static let inputOutputRead = ResultCode(rawValue: SQLITE_IOERR | 1 << 8)
     public static let shortRead = ResultCode(rawValue: SQLITE_IOERR | 2 << 8)
 }
 

@@ -9,7 +9,7 @@ extension CommandFailure {
             switch error {
             case .notFound, .noDirectory, .isDirectory, .isNoRegularFile, .unreachable: .noInput
             case .notADatabase, .unusable: .notADatabase
-            case .notReadable, .notWritable, .logUnavailable: .noPermission
+            case .notReadable, .notWritable, .logUnavailable, .recoveryNeeded: .noPermission
             case .locked: .temporaryFailure
             }
         self.init(reason, error.problem, advice: error.advice)
@@ -22,6 +22,8 @@ extension CommandFailure {
             self.init(.notADatabase, "'\(path)' is not a database that can be watched: \(reason)")
         case .logUnavailable(_, let reason):
             self.init(DatabaseFileError.logUnavailable(path: path, reason: reason))
+        case .recoveryNeeded:
+            self.init(DatabaseFileError.recoveryNeeded(path: path))
         case .sqlite(let error) where [.corrupt, .notADatabase, .error].contains(error.code.primary):
             self.init(.notADatabase, "'\(path)' cannot be watched: \(error.message)")
         case .undecodable:

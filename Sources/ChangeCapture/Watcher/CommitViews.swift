@@ -36,7 +36,7 @@ package final class CommitViews {
         file = opened.0
         guard let index = opened.1 else {
             file.close()
-            throw .discontinuity("there is no wal-index")
+            throw .discontinuity(.stateLost("the write-ahead log has no index"))
         }
         do {
             pins = try SnapshotPins(path: path, file: file, index: index, limits: limits)

@@ -27,36 +27,6 @@ public struct CapturedTransaction: Sendable {
     }
 }
 
-/// Why the sequence of transactions was broken.
-public enum EpochReason: Sendable, Hashable, CustomStringConvertible {
-    /// The path names another file than before.
-    case fileReplaced
-    /// Somebody deleted the write-ahead log, or the index of it that its users share.
-    case logDeleted
-    /// The file was gone or locked, and nobody saw what happened to it meanwhile.
-    case reopened
-    /// A file with a rollback journal was too large for its rows to be told, and is not any more.
-    case shrunk
-    /// The journal mode changed while it was watched.
-    case journalModeChanged(String)
-    /// After a crash SQLite recovered the log to an earlier commit than the last one reported.
-    case recovered
-    /// A change was found that could not be decoded.
-    case undecodable(String)
-
-    public var description: String {
-        switch self {
-        case .fileReplaced: "the database file was replaced"
-        case .logDeleted: "somebody deleted the -wal or the -shm file while it was in use"
-        case .reopened: "the database was not watched for a while"
-        case .shrunk: "the database has become small enough to be compared row by row"
-        case .journalModeChanged(let mode): "the journal mode changed to \(mode)"
-        case .recovered: "the write-ahead log was recovered to an earlier commit"
-        case .undecodable(let reason): "a change could not be decoded: \(reason)"
-        }
-    }
-}
-
 /// Where a watcher delivers. Called on the watcher's own thread, one event at a time; while it does not return nothing is
 /// captured, and nothing is lost either.
 public protocol DatabaseEventSink: AnyObject, Sendable {

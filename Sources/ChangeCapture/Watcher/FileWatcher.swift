@@ -112,7 +112,7 @@ public final class FileWatcher: Sendable {
                 while let event = try await events.next(isolation: actor) {
                     switch event {
                     case .transaction(let transaction): return transaction.changes
-                    case .epochChanged(let reason): throw .discontinuity("\(reason)")
+                    case .epochChanged(let reason): throw .discontinuity(reason)
                     case .databaseGone, .databaseBack, .notice: continue
                     }
                 }

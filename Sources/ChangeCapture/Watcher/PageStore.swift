@@ -11,6 +11,8 @@ final class PageStore {
     /// Of the file itself: see ``DatabaseFile/path``.
     private let path: String
     private var wal: WALFile?
+    /// What the system said when a page could not be read: no fault of the bytes.
+    private(set) var readFailure: SQLiteError?
     private var frames = FrameIndex()
     private let cache: PageCache
 
@@ -67,15 +69,19 @@ final class PageStore {
     func indexNextFrame(salt: WALSalt) throws(WatchError) -> WALFrameHeader {
         if wal == nil { wal = WALFile(databasePath: path) }
         let number = frames.nextFrame
-        let header = withUnsafeTemporaryAllocation(byteCount: WALFrameHeader.byteCount, alignment: 8) { bytes in
-            wal?.read(into: bytes, at: offset(ofFrame: number)) == bytes.count
-                ? WALFrameHeader(UnsafeRawBufferPointer(bytes)) : nil
+        let header = try withUnsafeTemporaryAllocation(byteCount: WALFrameHeader.byteCount, alignment: 8) { bytes in
+            WatchError.result { () throws(SQLiteError) in
+                try wal?.read(into: bytes, at: offset(ofFrame: number)) == bytes.count
+                    ? WALFrameHeader(UnsafeRawBufferPointer(bytes)) : nil
+            }
+        }.get()
+        guard let header else {
+            throw .discontinuity(EpochReason(.logLost, "the write-ahead log was cut off at frame \(number)"))
         }
-        guard let header else { throw .discontinuity("frame \(number) of the log cannot be read") }
         // SQLite 3.40 can leave committed frames whose salt and checksum are zero (a page that was spilled and written
         // again after ROLLBACK TO): only another generation's salt is wrong.
         guard header.salt == salt || header.salt == .zero, header.pageNumber > 0, header.pageNumber < 1 << 31 else {
-            throw .discontinuity("frame \(number) belongs to another generation of the log")
+            throw .discontinuity(EpochReason(.logLost, "frame \(number) of the log does not belong to it"))
         }
         frames.append(page: header.pageNumber)
         return header
@@ -123,14 +129,18 @@ final class PageStore {
     ) throws(WALDecodeError) {
         if let frame {
             let position = offset(ofFrame: frame) + Int64(WALFrameHeader.byteCount)
-            guard wal?.read(into: buffer, at: position) == buffer.count else {
-                throw WALDecodeError(page: number, .unreadable("frame \(frame) of the log is cut off"))
+            do throws(SQLiteError) {
+                if try wal?.read(into: buffer, at: position) == buffer.count { return }
+            } catch {
+                readFailure = error
+                throw WALDecodeError(page: number, .unreadable("\(error)"))
             }
-            return
+            throw WALDecodeError(page: number, .unreadable("frame \(frame) of the log is cut off"))
         }
         do {
             try file.read(into: buffer, at: Int64(number - 1) * Int64(pageSize))
         } catch {
+            readFailure = error
             throw WALDecodeError(page: number, .unreadable("\(error)"))
         }
     }

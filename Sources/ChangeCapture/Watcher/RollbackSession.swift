@@ -5,7 +5,8 @@ import SQLiteConnection
 /// Such a file keeps no old images that a reader could look at after the commit, so a small database is compared with a
 /// private copy, and of a larger one is said only that it changed. A file that grows past the limit loses its copy; one that
 /// has shrunk well below it begins a new session, with a copy. What is reported is right at each moment that was seen; commits
-/// that follow one another quickly are seen as one.
+/// that follow one another quickly are seen as one. A file that was written without a commit was written by something other
+/// than SQLite, which ends the session.
 final class RollbackSession: WatchSession {
     private let watched: WatchedFile
     /// Holds the lock that keeps writers out while pages are read.
@@ -13,6 +14,11 @@ final class RollbackSession: WatchSession {
 
     /// As of what was reported last.
     private var state: FileState
+    /// When the file was written that the copy was compared with last; nil where it may have been written since without
+    /// another time. Something other than SQLite writes without counting up what ``state`` holds.
+    private var comparedStamp: FileStamp?
+    /// A journal that was asked about already: no writer was at work, and SQLite decided what to do with it.
+    private var examinedJournal: FileStamp?
     private var shadow: (copy: ShadowCopy, capture: CommitCapture)?
     private let limit: ShadowLimit
     private var failedScans = 0
@@ -94,8 +100,8 @@ final class RollbackSession: WatchSession {
             }
             transaction.end()
         } catch {
-            // Or else a writer is at work.
-            guard error.code.primary == .busy else {
+            // Or else a writer is at work, or died and left what this session rolls back next.
+            guard error.code.primary == .busy || error.code == .readOnlyRollback else {
                 request.answer(.failure(.sqlite(error)))
                 return nil
             }
@@ -111,21 +117,41 @@ final class RollbackSession: WatchSession {
 
     private func look() throws(WatchError) -> SessionEnd? {
         let found = FileIdentity(path: watched.path)
-        guard found == watched.identity else { return found == nil ? .fileGone : .fileReplaced }
+        guard found == watched.identity else { return .broken(found == nil ? .removed : .replaced) }
+        try rollBackAbandonedJournal()
         // Looking costs no lock.
-        guard try readState() != state else {
+        let isNewState = try readState() != state
+        guard let shadow else {
+            if isNewState { return try reportUnknown() }
             watched.delivery.deliverLateCommits { true }
             return nil
         }
-        guard let shadow else { return try reportUnknown() }
+        guard isNewState || comparedStamp == nil || comparedStamp != FileStamp(path: watched.path) else {
+            watched.delivery.deliverLateCommits { true }
+            return nil
+        }
         return try report(shadow.copy, shadow.capture)
+    }
+
+    /// A writer that died leaves a journal, and no connection that may only read can read the file until it is rolled back.
+    private func rollBackAbandonedJournal() throws(WatchError) {
+        let journal = watched.file.abandonedJournal
+        guard journal != examinedJournal else { return }
+        examinedJournal = journal
+        // Beginning to read rolls it back.
+        if journal != nil, try lock() { reader.end() }
     }
 
     /// Reports the difference between the copy and the file.
     private func report(_ copy: ShadowCopy, _ capture: CommitCapture) throws(WatchError) -> SessionEnd? {
+        let stamp = FileStamp(path: watched.path)
         guard let (now, changes) = try compare(with: copy) else { return nil }
         if let end = try breach(now) { return end }
         if limit.isExceeded(by: now) { return try outgrow(copy) }
+        // What writes without SQLite's locks may have been at work while pages were read.
+        guard stamp == FileStamp(path: watched.path) else { return nil }
+        comparedStamp = stamp?.isRecent == false ? stamp : nil
+        if now == state { return changes.pages.isEmpty ? nil : .broken(.overwritten) }
         let after = ShadowReader(copy: copy, changes: changes)
         let changeSet = try capture.changes(
             pages: Array(changes.pages.keys),
@@ -160,9 +186,9 @@ final class RollbackSession: WatchSession {
                     failedScans += 1
                     return nil
                 }
-            } else if now == state || now.isOfAnotherLayout(than: state) || limit.isExceeded(by: now) {
-                // Rolled back meanwhile; or nothing that could be compared, or should be.
-                return now == state ? nil : (now, changes)
+            } else if now.isOfAnotherLayout(than: state) || limit.isExceeded(by: now) {
+                // Nothing that could be compared, or should be.
+                return (now, changes)
             }
             let isPatient = failedScans < Self.maxFailedScans
             isComplete = try WatchError.wrap { () throws(SQLiteError) in
@@ -212,7 +238,7 @@ final class RollbackSession: WatchSession {
             (try? readState()) == now
         }
         state = now
-        return limit.allowsCopyAgain(of: now) ? .shrunk : nil
+        return limit.allowsCopyAgain(of: now) ? .broken(.shrunk) : nil
     }
 
     /// The schema as of one commit; nil while a writer is at work, or when it took back what it had begun.
@@ -228,7 +254,9 @@ final class RollbackSession: WatchSession {
 
     /// Whether the file has become one that this session cannot follow.
     private func breach(_ now: FileState) throws(WatchError) -> SessionEnd? {
-        if now.isWAL { return .journalModeChanged("wal") }
+        // SQLite leaves at least one page of a database that had any.
+        if now.pageCount == 0, state.pageCount > 0 { return .broken(.overwritten) }
+        if now.isWAL { return .broken(.journalMode("wal")) }
         if now.isOfAnotherLayout(than: state) {
             throw .undecodable("the database was rebuilt with another page size or encoding")
         }

@@ -32,7 +32,7 @@ final class WALSession: WatchSession {
         self.watched = watched
         let (path, file, limits) = (watched.path, watched.file, watched.limits)
         guard let index = try WatchError.wrap({ () throws(SQLiteError) in try file.walIndex() }) else {
-            throw .discontinuity("there is no wal-index")
+            throw .discontinuity(.stateLost("the write-ahead log has no index"))
         }
         indexIdentity = file.indexIdentity
         pins = try SnapshotPins(path: path, file: file, index: index, limits: limits)
@@ -59,7 +59,8 @@ final class WALSession: WatchSession {
         checkpoints = CheckpointPolicy(limits: limits)
         stall = StallDetector(limits: limits)
         nextIdentityCheck = .now + limits.identityInterval
-        _ = overwriting.isOverwritten(lookAtFile())
+        // The first look finds nothing to compare with, and keeps what it found.
+        _ = try checkFile()
         // After a recovery it is not known what a checkpoint copied before it; after another one it is.
         if pins.isBeingBackfilled { checkpointer.request() }
     }
@@ -83,6 +84,8 @@ final class WALSession: WatchSession {
 
     /// One look at the log, and what follows from it.
     private func step() throws(WatchError) -> SessionEnd? {
+        // Before anything is read from the file, so that nothing is published of one that was written over.
+        if let end = try checkFile() { return end }
         watched.delivery.runJobs(at: position)
         beginReads()
         reads.delivered(salt: captured.salt, lastFrame: captured.maxFrame)
@@ -104,16 +107,13 @@ final class WALSession: WatchSession {
             return nil
         }
         if checkpoints.shouldCheckpoint(status, at: now) { checkpointer.request() }
-        if overwriting.isOutdated(header, backfilledFrameCount: status.backfilledFrameCount) {
-            _ = overwriting.isOverwritten(lookAtFile())
-        }
         if let probe, stall.shouldProbe(status, at: now),
             stall.shouldStepAside(isLockHeld: probe.isHeldByOthers(.checkpoint), status, at: now)
         {
             try stepAside()
             return nil
         }
-        if now >= nextIdentityCheck, let end = try checkIdentity(at: now) { return end }
+        if now >= nextIdentityCheck, let end = try checkCompanions(at: now) { return end }
         rest(status, at: now)
         return nil
     }
@@ -168,11 +168,20 @@ final class WALSession: WatchSession {
             // The log was restarted, at most once since the last pin, and only after every frame that is captured had
             // been copied into the database file, which nobody could write since.
             store.forgetFrames(next: 1)
+            overwriting.logRestarted(afterFrame: captured.maxFrame)
             position = SnapshotReader(store: store, salt: header.salt, lastFrame: 0, pageCount: position.pageCount)
             // A writer that restarts the log publishes it empty, ahead of its commit, and a read may have begun then.
             reads.delivered(salt: header.salt, lastFrame: 0)
         } else if header.maxFrame < captured.maxFrame {
-            throw .discontinuity("it went back from frame \(captured.maxFrame) to \(header.maxFrame)")
+            throw .discontinuity(
+                EpochReason(
+                    .logRecovered,
+                    """
+                    the write-ahead log was recovered to an earlier commit: it went back from frame \(captured.maxFrame) to \
+                    \(header.maxFrame)
+                    """
+                )
+            )
         }
         // Looked at after the header was read: see OwnCommits.
         let own = watched.delivery.announcedCommits()
@@ -191,21 +200,30 @@ final class WALSession: WatchSession {
             )
             if writesHeader { try store.checkHeader(upTo: after.lastFrame) }
             writesHeader = false
-            let changes = try capture.changes(
-                pages: pages,
-                evidence: .frames,
-                from: position,
-                to: after,
-                level: watched.delivery.captureLevel
-            )
+            let changes = try decode(pages, to: after)
             position = after
             watched.delivery.deliver(changes, token: own.first { $0.frameCount == after.lastFrame }?.token, at: after)
             beginReads()
             reads.delivered(salt: header.salt, lastFrame: after.lastFrame)
             pages.removeAll(keepingCapacity: true)
         }
-        guard pages.isEmpty else { throw .discontinuity("its last \(pages.count) frames end no commit") }
+        guard pages.isEmpty else { throw .undecodable("the last \(pages.count) frames of the log end no commit") }
         captured = header
+    }
+
+    private func decode(_ pages: [UInt32], to after: SnapshotReader) throws(WatchError) -> ChangeSet {
+        do throws(WatchError) {
+            return try capture.changes(
+                pages: pages,
+                evidence: .frames,
+                from: position,
+                to: after,
+                level: watched.delivery.captureLevel
+            )
+        } catch {
+            // A page that the system could not read is no page that could not be decoded.
+            throw store.readFailure.map { .sqlite($0) } ?? error
+        }
     }
 
     private func beginReads() {
@@ -265,37 +283,44 @@ final class WALSession: WatchSession {
 
     // MARK: The file
 
-    private func checkIdentity(at now: ContinuousClock.Instant) throws(WatchError) -> SessionEnd? {
-        nextIdentityCheck = now + watched.limits.identityInterval
-        let found = FileIdentity(path: watched.path)
-        guard found == watched.identity else {
+    /// Whether the path still names the file, and nothing but SQLite wrote it.
+    private func checkFile() throws(WatchError) -> SessionEnd? {
+        let copied = copiedFrameCount()
+        guard let stamp = FileStamp(path: watched.path), stamp.identity == watched.identity else {
             // What was committed to the old file before it went is still readable.
             try captureNew()
-            return found == nil ? .fileGone : .fileReplaced
+            return .broken(FileIdentity(path: watched.path) == nil ? .removed : .replaced)
         }
-        // While we are connected nobody deletes the log or its index who uses SQLite.
+        // Otherwise a checkpoint may have been at work meanwhile.
+        guard let copied, copied == copiedFrameCount() else { return nil }
+        let isOverwritten = overwriting.isOverwritten(.init(copiedFrameCount: copied, stamp: stamp)) {
+            probe?.isHeldByOthers(.checkpoint) == true || copiedFrameCount() != copied
+        }
+        return isOverwritten ? .broken(.overwritten) : nil
+    }
+
+    /// Whether what belongs to the file is in its place.
+    private func checkCompanions(at now: ContinuousClock.Instant) throws(WatchError) -> SessionEnd? {
+        nextIdentityCheck = now + watched.limits.identityInterval
+        // While we are connected nothing that uses SQLite deletes the log or its index.
         let isIndexInPlace = indexIdentity == nil || indexIdentity == watched.file.indexIdentity
         guard isIndexInPlace, store.isLogInPlace else {
             if !isIndexInPlace { watched.file.loseIndex() }
             try captureNew()
-            return .logDeleted
+            return .broken(.logDeleted)
         }
-        // Somebody who does not use SQLite can write over it, or cut it off, in place. Its length is known only as long as
+        // A program that does not use SQLite can write over it, or cut it off, in place. Its length is known only as long as
         // all of the log is copied into it.
         let isComplete = pin.isDatabaseComplete && pins.header()?.isSameCommit(as: captured) == true
         guard store.isDatabaseInPlace(pageCount: isComplete ? max(1, position.pageCount) : 1) else {
             throw .notADatabase(path: watched.path, reason: "it was written over or cut off while it was watched")
         }
-        return overwriting.isOverwritten(lookAtFile()) ? .fileReplaced : nil
+        return nil
     }
 
-    /// Nil where a checkpoint may be writing the file.
-    private func lookAtFile() -> OverwriteDetector.Look? {
-        guard let header = pins.header(), !pins.isBeingBackfilled else { return nil }
-        let backfilled = pins.backfilledFrameCount
-        guard let stamp = FileStamp(path: watched.path), probe?.isHeldByOthers(.checkpoint) != true,
-            pins.header() == header, pins.backfilledFrameCount == backfilled, !pins.isBeingBackfilled
-        else { return nil }
-        return .init(header: header, backfilledFrameCount: backfilled, stamp: stamp)
+    /// How many frames of the generation that is captured were copied into the file; nil where a checkpoint may be at work.
+    private func copiedFrameCount() -> UInt32? {
+        guard let header = pins.header(), header.salt == captured.salt, !pins.isBeingBackfilled else { return nil }
+        return pins.backfilledFrameCount
     }
 }

@@ -10,12 +10,14 @@ public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
     case unreachable(path: String, reason: String)
     /// Not a file that SQLite can read: another kind of file, or an encrypted one.
     case notADatabase(path: String, reason: String)
+    /// A writer died in the midst of a commit, and this process may not write the file to roll that back.
+    case recoveryNeeded(path: String)
     /// The file is in WAL mode, its log is not there, and this process cannot make one beside it.
     case logUnavailable(path: String, reason: String)
     /// The path names no file that others could share: a database in memory.
     case notAFile(path: String)
-    /// What the log says does not fit what was read before.
-    case discontinuity(String)
+    /// What was found does not continue what was read before.
+    case discontinuity(EpochReason)
     /// A page or a frame could not be decoded.
     case undecodable(String)
     /// The system refused a resource; the code is `errno`'s.
@@ -44,8 +46,13 @@ public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
             \(path) is in WAL mode, and this process can neither open nor make its -wal and -shm files (\(reason)): let it \
             write to the directory, or keep the file open in a process that can
             """
+        case .recoveryNeeded(let path):
+            """
+            a writer of \(path) died in the midst of a commit, and rolling that back needs to write the file and its \
+            directory: let this process write them, or open the database once with a process that can
+            """
         case .notAFile(let path): "\(path) is not a file that another process could write"
-        case .discontinuity(let what): "the write-ahead log does not continue where it was left: \(what)"
+        case .discontinuity(let reason): "the sequence of changes is broken: \(reason)"
         case .undecodable(let what): "a change could not be decoded: \(what)"
         case .system(let operation, let code): "\(operation) failed with errno \(code)"
         case .noThread(let code): "no thread could be started (errno \(code))"
@@ -67,9 +74,13 @@ extension WatchError {
     /// What the failure means for the sequence of transactions.
     var reason: EpochReason {
         switch self {
-        case .discontinuity: .recovered
-        case .undecodable(let what): .undecodable(what)
-        default: .reopened
+        case .discontinuity(let reason): reason
+        case .undecodable(let what): EpochReason(.undecodable, "a change could not be decoded: \(what)")
+        case .noFile, .unreachable: .removed
+        case .notADatabase: .overwritten
+        case .sqlite(let error) where error.code.primary == .inputOutput: EpochReason(.ioError, "\(self)")
+        case .system: EpochReason(.ioError, "\(self)")
+        default: .stateLost("\(self)")
         }
     }
 
@@ -78,6 +89,8 @@ extension WatchError {
         switch error.code {
         case .readOnlyDirectory, .readOnlyCannotInitialize, .readOnlyRecovery:
             self = .logUnavailable(path: path, reason: error.message)
+        case .readOnlyRollback:
+            self = .recoveryNeeded(path: path)
         case .sharedMemorySize:
             self = .logUnavailable(path: path, reason: "\(error.message); is the disk full?")
         default:

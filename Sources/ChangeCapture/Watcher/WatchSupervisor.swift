@@ -30,7 +30,7 @@ final class WatchSupervisor: Sendable {
                     guard error.mayPass else { return }
                 }
                 isFirst = false
-                breach = breach ?? .reopened
+                breach = breach ?? error.reason
                 if !isGone { delivery.send(.databaseGone("\(error)")) }
                 isGone = true
                 delivery.refuseJobs(error)
@@ -45,6 +45,7 @@ final class WatchSupervisor: Sendable {
             isFirst = false
             isGone = false
             breach = Self.follow(session)
+            if breach?.code == .overwritten { waitUntilWritten() }
         }
         delivery.refuseJobs(.stopped)
     }
@@ -53,6 +54,15 @@ final class WatchSupervisor: Sendable {
     private static func follow(_ session: any WatchSession) -> EpochReason? {
         defer { session.close() }
         do { return try session.run().reason } catch { return error.reason }
+    }
+
+    /// Waits until a program that writes over the file, such as `cp`, has come to its end: what is read before is part of
+    /// neither the old database nor the new one.
+    private func waitUntilWritten() {
+        let deadline = ContinuousClock.now + limits.overwritePatience
+        while ContinuousClock.now < deadline, FileStamp(path: path)?.isRecent == true {
+            if delivery.waitForStop(atMost: limits.overwritePollInterval) { return }
+        }
     }
 
     private func open() throws(WatchError) -> any WatchSession {

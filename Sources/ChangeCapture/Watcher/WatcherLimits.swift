@@ -61,8 +61,13 @@ public struct WatcherLimits: Sendable, Hashable {
 
     // MARK: The file
 
-    /// How often to look whether the path still names the same file, besides when an event says that it may not.
+    /// How often to look whether the log and its index are still in their place, besides when an event says that they may not
+    /// be. Whether the path still names the file is looked at with every look at the log.
     public var identityInterval: Duration = .seconds(1)
+    /// How long a program that writes over the file may take before the file is opened again all the same.
+    public var overwritePatience: Duration = .seconds(10)
+    /// How often to look whether it has come to its end.
+    public var overwritePollInterval: Duration = .milliseconds(10)
     /// How often to try again while the file is gone or used exclusively.
     public var reopenInterval: Duration = .milliseconds(200)
     /// Up to this size a database in a rollback-journal mode is compared row by row with a private copy.

@@ -20,7 +20,9 @@ final class GuardedConnection {
         let limits = configuration.limits
         connection = try Connection(
             path: configuration.path,
-            mode: lane == .writer ? .readWrite : .readOnly,
+            // A reader too can be the first to come after a writer that died in the midst of a commit, and what that left is
+            // rolled back only by a connection that could write. `query_only` keeps readers from anything else.
+            mode: .readWrite,
             isURI: configuration.isURI
         )
         pulse = Pulse(busyTimeout: limits.busyTimeout)
@@ -141,7 +143,10 @@ final class GuardedConnection {
             failure.message = "\(denial.reason) (\(error.message))"
         }
         if error.message.hasPrefix("unsafe use of") { failure.code = .notAuthorized }
-        if error.code == .busySnapshot {
+        if error.code == .constraintCommitHook {
+            failure = .fileMoved
+            failure.statementIndex = statementIndex
+        } else if error.code == .busySnapshot {
             failure.message =
                 "the transaction reads an older state of the database, which has been changed since: roll it back and "
                 + "begin it again (\(error.message))"

@@ -72,7 +72,8 @@ final class ReaderLane {
 
     private func open(generation: Int) throws(SQLiteError) -> GuardedConnection {
         if generation != self.generation { guarded = nil }
-        if let guarded { return guarded }
+        if let guarded, guarded.connection.isFileInPlace { return guarded }
+        guarded = nil
         let opened = try GuardedConnection(configuration, lane: .reader)
         guarded = opened
         self.generation = generation

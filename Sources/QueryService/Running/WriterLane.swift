@@ -136,7 +136,9 @@ final class WriterLane {
             rollBack()
             session = nil
         }
-        if let session { return session }
+        // A transaction that is open in a file without its name ends when it commits.
+        if let session, session.isInTransaction || session.guarded.connection.isFileInPlace { return session }
+        session = nil
         let opened = try WriterSession(configuration, commitSink: commitSink)
         session = opened
         self.generation = generation

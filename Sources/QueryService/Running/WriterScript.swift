@@ -223,7 +223,7 @@ struct WriterScript {
         try session.capture?.statementWillRun(isVacuum: isVacuum, isAlone: isAlone)
         guarded.gatekeeper.isVacuuming = isVacuum
         defer { guarded.gatekeeper.isVacuuming = false }
-        if isVacuum { session.vacuumWillRun() }
+        if isVacuum { try session.vacuumWillRun() }
         do {
             try run.step(&statement, index: run.statementIndex, mustFinish: true)
             session.capture?.statementDidRun(failed: false)

@@ -49,12 +49,13 @@ final class WriterSession {
             )
         }
         relay.capture = capture
-        if let commitSink {
-            guarded.connection.setCommitHook { [log] in
-                log.isCommitting = true
-                commitSink.willCommit()
-                return .commit
-            }
+        guarded.connection.setCommitHook { [log, unowned connection] in
+            // The last moment in which a commit can be kept out of a file that nobody will find by its name again.
+            guard connection.isFileInPlace else { return .rollback }
+            guard let commitSink else { return .commit }
+            log.isCommitting = true
+            commitSink.willCommit()
+            return .commit
         }
         guarded.connection.setWALHook { [log] database, frames in
             guard database == "main" else { return }
@@ -124,7 +125,8 @@ final class WriterSession {
     }
 
     /// `VACUUM` commits without calling the hook; a watcher must know even so whose commit it is.
-    func vacuumWillRun() {
+    func vacuumWillRun() throws {
+        guard guarded.connection.isFileInPlace else { throw QueryFailure.fileMoved }
         guard let commitSink, !isInTransaction else { return }
         log.isCommitting = true
         commitSink.willCommit()
@@ -160,4 +162,14 @@ final class WriterSession {
         _ = try? guarded.connection.checkpoint(.passive)
         log.frames = 0
     }
+}
+
+extension QueryFailure {
+    static let fileMoved = QueryFailure(
+        .databaseGone,
+        """
+        the path names another file than the one that was opened, or none: nothing was committed; run it again, and it runs in \
+        the file that has the name then
+        """
+    )
 }

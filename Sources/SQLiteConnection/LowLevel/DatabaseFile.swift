@@ -63,6 +63,17 @@ package final class DatabaseFile {
     /// Whether the file, or the file system, lets us write.
     package var isReadOnly: Bool { sqlite3_db_readonly(connection.handle, "main") != 0 }
 
+    /// The rollback journal that a writer left behind who died, as far as can be told without a lock: there is one, and no
+    /// process is writing. Beginning to read rolls it back. Nil where there is none; the same value for the same journal.
+    ///
+    /// Source: [Hot Rollback Journals](https://sqlite.org/lockingv3.html#hot_journals).
+    package var abandonedJournal: FileStamp? {
+        guard let journal = FileStamp(path: path + "-journal"), journal.byteCount > 0, !isClosed else { return nil }
+        var isReserved: Int32 = 0
+        guard methods.xCheckReservedLock?(file, &isReserved) == SQLITE_OK, isReserved == 0 else { return nil }
+        return journal
+    }
+
     /// The length of the database file in bytes.
     package func byteCount() throws(SQLiteError) -> Int64 {
         var count: sqlite3_int64 = 0

@@ -6,6 +6,8 @@
 
 /// How long a file is and when it was written last: another one after each write, as far as the clock of the file system goes.
 package struct FileStamp: Hashable, Sendable {
+    /// Which file has the name.
+    package let identity: FileIdentity
     package let byteCount: Int64
     private let seconds: Int
     private let nanoseconds: Int
@@ -14,6 +16,7 @@ package struct FileStamp: Hashable, Sendable {
     package init?(path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
+        identity = FileIdentity(status)
         byteCount = Int64(status.st_size)
         #if canImport(Darwin)
             let time = status.st_mtimespec
@@ -23,4 +26,16 @@ package struct FileStamp: Hashable, Sendable {
         seconds = Int(time.tv_sec)
         nanoseconds = Int(time.tv_nsec)
     }
+
+    /// Whether the last write may be so recent that another one can follow and leave the same time: file systems note the
+    /// time of the system's last tick, 1 to 10 milliseconds apart.
+    package var isRecent: Bool {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let age = (Int(now.tv_sec) - seconds) * 1_000_000_000 + Int(now.tv_nsec) - nanoseconds
+        // A time in the future says nothing of the order of two writes either.
+        return age < Self.tickNanoseconds
+    }
+
+    private static let tickNanoseconds = 20_000_000
 }

@@ -20,12 +20,21 @@ package struct WALFile: ~Copyable {
     deinit { close(descriptor) }
 
     /// Reads at `offset`; the number of bytes that there were, less than asked for at the end of the file.
-    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) -> Int {
+    ///
+    /// - Throws: `SQLITE_IOERR_READ` with the system's words when the system cannot read.
+    package func read(
+        into buffer: UnsafeMutableRawBufferPointer,
+        at offset: Int64
+    ) throws(SQLiteError) -> Int {
         var done = 0
         while done < buffer.count, let base = buffer.baseAddress {
             let count = pread(descriptor, base + done, buffer.count - done, off_t(offset) + off_t(done))
-            if count < 0 && errno == EINTR { continue }
-            if count <= 0 { break }
+            if count < 0 {
+                if errno == EINTR { continue }
+                let reason = String(cString: strerror(errno))
+                throw SQLiteError(code: .inputOutputRead, message: "the write-ahead log cannot be read: \(reason)")
+            }
+            if count == 0 { break }
             done += count
         }
         return done

@@ -148,11 +148,14 @@ extension DatabaseFeed: DatabaseEventSink {
             let position = publisher.publish(transaction.changes, by: announced?.commit)
             announced?.receipt.fulfil(position?.description)
         case .epochChanged(let reason):
-            logger.warning("a new epoch begins", metadata: ["reason": "\(reason)"])
+            logger.warning(
+                "a new epoch begins",
+                metadata: ["reason": "\(reason.code.rawValue)", "message": "\(reason)"]
+            )
             publisher.beginEpoch()
             // The path may name another file now.
             onReopened()
-            notify("database:epoch", message: "\(reason)")
+            notify("database:epoch", message: "\(reason)", reason: reason.code)
         case .databaseGone(let reason):
             // Who has the old file open would go on reading it; opened anew, queries fail and say why.
             onReopened()
@@ -168,11 +171,13 @@ extension DatabaseFeed: DatabaseEventSink {
     }
 
     /// Tells everybody who listens to `notifications`.
-    private func notify(_ type: String, message: String) {
+    private func notify(_ type: String, message: String, reason: EpochReason.Code? = nil) {
         let type = MessageType(type)
         let header = EnvelopeHeader(type, channel: .notifications)
         func encoded(_ message: String) -> EncodedMessage {
-            EncodedMessage(header, ServerPayload.custom(type, .object(["message": .string(message)])))
+            var data = ["message": JSONValue.string(message)]
+            if let reason { data["reason"] = .string(reason.rawValue) }
+            return EncodedMessage(header, ServerPayload.custom(type, .object(data)))
         }
         // What SQLite says of a file can name any table of it.
         let restricted = encoded("the details are not for a token with a list of tables")

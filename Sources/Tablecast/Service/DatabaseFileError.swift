@@ -15,6 +15,8 @@ public enum DatabaseFileError: Error, Sendable, Hashable {
     case notADatabase(path: String)
     /// The file is in WAL mode, its log is not there, and this user cannot make one beside it.
     case logUnavailable(path: String, reason: String)
+    /// A writer died in the midst of a commit, and this user may not write the file to roll that back.
+    case recoveryNeeded(path: String)
     /// Another process has a lock that does not let the journal mode be switched.
     case locked(path: String)
     /// What SQLite says, where no other case fits.
@@ -37,6 +39,8 @@ extension DatabaseFileError: CustomStringConvertible {
         case .notADatabase(let path): "'\(path)' is not a SQLite database"
         case .logUnavailable(let path, let reason):
             "'\(path)' is in WAL mode, and its -wal and -shm files can be neither opened nor made (\(reason))"
+        case .recoveryNeeded(let path):
+            "a writer of '\(path)' died in the midst of a commit, and this user may not write the file to roll that back"
         case .locked(let path): "'\(path)' cannot be switched to WAL mode while another process uses it"
         case .unusable(let path, let reason): "'\(path)' cannot be used: \(reason)"
         }
@@ -53,6 +57,8 @@ extension DatabaseFileError: CustomStringConvertible {
             "Serve it read-only, or change its permissions; SQLite keeps its journal beside the file, so its directory counts too."
         case .notADatabase: "It does not begin with 'SQLite format 3'. An encrypted database looks like this too."
         case .logUnavailable: "Let this user write to the directory, or keep the file open in a process that can."
+        case .recoveryNeeded:
+            "Let this user write the file and its directory, which --read-only needs for this as well, or open it once with a program that may, such as the sqlite3 shell."
         case .locked: "Try again when it is let go of, or serve the file in the mode that it has."
         case .noDirectory, .unreachable, .unusable: nil
         }

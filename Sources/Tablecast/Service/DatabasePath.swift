@@ -65,7 +65,8 @@ package struct DatabasePath: Sendable {
     /// may turn out later to be no database; the watcher waits for it and says so.
     func open(switchingToWAL: Bool) throws(DatabaseFileError) {
         do throws(SQLiteError) {
-            let connection = try Connection(path: path, mode: switchingToWAL ? .readWrite : .readOnly)
+            // Not for reading alone: SQLite may have to roll back first what a writer left who died in the midst of a commit.
+            let connection = try Connection(path: path, mode: .readWrite)
             connection.setBusyTimeout(switchingToWAL ? .seconds(5) : .zero)
             _ = try connection.query("SELECT count(*) FROM sqlite_schema")
             if switchingToWAL { _ = try connection.query("PRAGMA journal_mode = WAL") }
@@ -79,6 +80,7 @@ package struct DatabasePath: Sendable {
         switch WatchError(opening: path, error) {
         case .notADatabase: .notADatabase(path: path)
         case .logUnavailable(_, let reason): .logUnavailable(path: path, reason: reason)
+        case .recoveryNeeded: .recoveryNeeded(path: path)
         default:
             switch error.code.primary {
             case .busy: .locked(path: path)

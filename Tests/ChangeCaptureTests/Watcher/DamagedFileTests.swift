@@ -91,6 +91,43 @@ import Testing
         #expect(rows.first?.rows.first?.before?.values == [.integer(2)])
     }
 
+    @Test func `a copy in place of a database with a rollback journal that was committed to as often is noticed`()
+        throws
+    {
+        let database = try TemporaryDatabase("CREATE TABLE t(a); INSERT INTO t VALUES(1)", journalMode: "delete")
+        let other = try TemporaryDatabase("CREATE TABLE t(a); INSERT INTO t VALUES(2)", journalMode: "delete")
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log)
+        try watcher.start()
+        defer { watcher.stop() }
+        try write(Data(contentsOf: URL(fileURLWithPath: other.path)), over: database.path)
+        #expect(log.wait { $0.isEpoch(.overwritten) })
+        let writer = try Connection(path: database.path, mode: .readWrite)
+        writer.setBusyTimeout(.seconds(10))
+        try writer.execute("INSERT INTO t VALUES(3)")
+        #expect(log.wait { $0.inserted(3) })
+    }
+
+    @Test func `a commit that follows a copy over the file is not reported as one of the old database`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a); INSERT INTO t VALUES(1)")
+        let other = try TemporaryDatabase("CREATE TABLE t(a); INSERT INTO t VALUES(2)")
+        // No look at the file but those that the log makes necessary.
+        var limits = WatcherLimits()
+        limits.identityInterval = .seconds(3_600)
+        let log = EventLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log, limits: limits)
+        try watcher.start()
+        defer { watcher.stop() }
+        let writer = try Connection(path: database.path, mode: .readWrite)
+        writer.setBusyTimeout(.seconds(10))
+        try writer.execute("INSERT INTO t VALUES(3)")
+        #expect(log.wait { $0.inserted(3) })
+        try write(Data(contentsOf: URL(fileURLWithPath: other.path)), over: database.path)
+        try writer.execute("INSERT INTO t VALUES(4)")
+        #expect(log.wait { $0.isEpoch(.overwritten) })
+        #expect(!log.all.contains { $0.inserted(4) })
+    }
+
     @Test(arguments: ["-wal", "-shm"]) func `a log that somebody deletes begins a new epoch`(suffix: String) throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let log = EventLog()
@@ -98,7 +135,7 @@ import Testing
         try watcher.start()
         defer { watcher.stop() }
         #expect(unlink(database.path + suffix) == 0)
-        #expect(log.wait { $0.isEpoch(.logDeleted) })
+        #expect(log.wait { $0.isEpoch(.logLost) })
         let writer = try ForeignWriterProcess(database.path, ["mode=create"])
         #expect(try writer.finish().status == 0)
         #expect(log.waitForTransactions(1))
@@ -124,7 +161,7 @@ import Testing
         #expect(try ForeignWriterProcess(database.path, random).finish().status == 0)
         own.close()
         #expect(log.wait { $0.isBack })
-        #expect(log.wait { $0.isEpoch(.logDeleted) })
+        #expect(log.wait { $0.isEpoch(.logLost) })
         let next = try Connection(path: database.path, mode: .readWrite)
         #expect(try next.query("SELECT count(*) FROM ledger WHERE writer = 0") == [[.integer(5)]])
         try next.execute("INSERT INTO ledger(writer, seq) VALUES(-1, 0)")

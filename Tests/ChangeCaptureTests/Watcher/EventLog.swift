@@ -40,8 +40,8 @@ extension DatabaseEvent {
     var isBack: Bool { if case .databaseBack = self { true } else { false } }
     var isGone: Bool { if case .databaseGone = self { true } else { false } }
 
-    func isEpoch(_ reason: EpochReason) -> Bool {
-        if case .epochChanged(let found) = self { found == reason } else { false }
+    func isEpoch(_ reason: EpochReason.Code) -> Bool {
+        if case .epochChanged(let found) = self { found.code == reason } else { false }
     }
 
     func hasNotice(containing text: String) -> Bool {

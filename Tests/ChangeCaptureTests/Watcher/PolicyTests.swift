@@ -103,31 +103,32 @@ import Testing
         #expect(detector.shouldProbe(status(10, copied: 3, databaseOnly: true), at: start) == false)
     }
 
-    @Test func `a file is written over when it changed and no commit or checkpoint can have done it`() throws {
+    @Test func `a file is written over when it was written and no frame was copied, whatever was committed`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let longer = try TemporaryDatabase("CREATE TABLE t(a); CREATE TABLE u(a)")
-        let header = try #require(Fixture.bytes("three-commits.db-shm").withUnsafeBytes { WALIndexHeader(pair: $0) })
-        var next = header
-        next.maxFrame += 1
         let (before, after) = try (#require(FileStamp(path: database.path)), #require(FileStamp(path: longer.path)))
-        func look(_ header: WALIndexHeader, copied: UInt32, _ stamp: FileStamp) -> OverwriteDetector.Look {
-            .init(header: header, backfilledFrameCount: copied, stamp: stamp)
-        }
-        func isOverwritten(_ looks: OverwriteDetector.Look?...) -> [Bool] {
+        func isOverwritten(_ looks: (copied: UInt32, stamp: FileStamp)..., isCheckpointing: Bool = false) -> [Bool] {
             var detector = OverwriteDetector()
-            return looks.map { detector.isOverwritten($0) }
+            return looks.map { look in
+                detector.isOverwritten(.init(copiedFrameCount: look.copied, stamp: look.stamp)) { isCheckpointing }
+            }
         }
-        let first = look(header, copied: 2, before)
+        #expect(isOverwritten((2, before), (2, before)) == [false, false])
+        #expect(isOverwritten((2, before), (2, after)) == [false, true])
+        #expect(isOverwritten((2, before), (3, after)) == [false, false])
+        #expect(isOverwritten((2, before), (2, after), isCheckpointing: true) == [false, false])
+        // Copied within the tick of the clock that the first look saw.
+        #expect(isOverwritten((2, before), (3, before), (3, after)) == [false, false, true])
+    }
+
+    @Test func `a log that starts again has copied every frame, and so did not write the file since`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        let longer = try TemporaryDatabase("CREATE TABLE t(a); CREATE TABLE u(a)")
+        let (before, after) = try (#require(FileStamp(path: database.path)), #require(FileStamp(path: longer.path)))
         var detector = OverwriteDetector()
-        #expect(detector.isOutdated(header, backfilledFrameCount: 2))
-        let isFirstOverwritten = detector.isOverwritten(first)
-        #expect(!isFirstOverwritten)
-        #expect(!detector.isOutdated(header, backfilledFrameCount: 2))
-        #expect(detector.isOutdated(header, backfilledFrameCount: 3))
-        #expect(isOverwritten(first, first) == [false, false])
-        #expect(isOverwritten(first, look(header, copied: 2, after)) == [false, true])
-        #expect(isOverwritten(first, look(header, copied: 3, after)) == [false, false])
-        #expect(isOverwritten(first, look(next, copied: 2, after)) == [false, false])
-        #expect(isOverwritten(first, nil, look(header, copied: 2, after)) == [false, false, false])
+        var results = [detector.isOverwritten(.init(copiedFrameCount: 7, stamp: before)) { false }]
+        detector.logRestarted(afterFrame: 7)
+        results.append(detector.isOverwritten(.init(copiedFrameCount: 0, stamp: after)) { false })
+        #expect(results == [false, true])
     }
 }
