@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import hostile
 from processes import LIMIT
 from sockets import Client
 
@@ -230,3 +231,50 @@ def test_no_acknowledged_write_goes_into_the_file_that_lost_its_name(serve, tmp_
     with sqlite3.connect(path) as connection:
         kept = {row[0] for row in connection.execute("SELECT id FROM t WHERE a = 'acknowledged'")}
     assert set(acknowledged) <= kept
+
+
+def peak_memory(pid):
+    """In bytes."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) << 10
+
+
+PLAIN_MEMORY = 400 << 20  # a debug build with nothing to do has a quarter of it
+
+
+def test_a_log_that_claims_pages_that_cannot_be_is_refused(run, tmp_path):
+    path = hostile.log_that_claims(tmp_path / "hostile.db", 0x7FFFFFFE)
+    result = run("serve", path)
+    assert result.returncode == 65
+    assert "2147483646 pages" in result.stderr
+
+
+def test_a_log_that_claims_pages_while_it_is_watched_costs_no_memory(serve, tmp_path):
+    path = tmp_path / "live.db"
+    owner = sqlite3.connect(path, isolation_level=None)
+    owner.executescript("PRAGMA journal_mode=WAL; CREATE TABLE t(a)")
+    server = serve(path)
+    with Client(server.ws) as client:
+        client.subscribe("notifications")
+        # A process that writes the frames and their index by itself can claim what it likes; here: a database that was
+        # replaced by one whose log claims it.
+        other = hostile.log_that_claims(tmp_path / "other.db", 0x7FFFFFFE)
+        owner.close()
+        other.with_name("other.db-wal").replace(path.with_name("live.db-wal"))
+        path.with_name("live.db-shm").unlink()
+        other.replace(path)
+        gone = client.message("database:gone")
+        assert "2147483646 pages" in gone["data"]["message"]
+    assert peak_memory(server.process.pid) < PLAIN_MEMORY
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_a_sparse_file_of_a_tebibyte_takes_memory_for_the_pages_that_exist(serve, tmp_path, shell, mode):
+    path = hostile.sparse(tmp_path / "sparse.db", 1 << 40, mode)
+    server = serve(path)
+    with Client(server.ws) as client:
+        client.subscribe("tables", rows="values")
+        shell(path, "INSERT INTO t VALUES (2)")
+        client.message("table:modified")
+        assert client.query("SELECT count(*) AS n FROM t", "q")[0] == [{"n": 2}]
+    assert peak_memory(server.process.pid) < PLAIN_MEMORY

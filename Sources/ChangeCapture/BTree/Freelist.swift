@@ -12,10 +12,9 @@ package enum Freelist {
             try DatabaseHeader(bytes).firstFreelistTrunk
         }
         let maxLeaves = reader.usableSize / 4 - 2
-        var remaining = reader.pageCount
+        var cycle = CycleGuard(from: trunk)
         while trunk != 0 {
-            guard remaining > 0, trunk <= reader.pageCount else { throw WALDecodeError(page: trunk, .badFreelist) }
-            remaining -= 1
+            guard trunk <= reader.pageCount else { throw WALDecodeError(page: trunk, .badFreelist) }
             guard try body(trunk) else { return }
             let next = try reader.withPage(trunk) { (bytes) throws(WALDecodeError) -> UInt32? in
                 let count = Int(bytes.bigEndian32(at: 4))
@@ -26,6 +25,7 @@ package enum Freelist {
                 return bytes.bigEndian32(at: 0)
             }
             guard let next else { return }
+            guard !cycle.isRepeated(next) else { throw WALDecodeError(page: next, .badFreelist) }
             trunk = next
         }
     }

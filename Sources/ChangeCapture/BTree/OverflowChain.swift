@@ -24,7 +24,7 @@ package struct OverflowChain: Hashable, Sendable {
 
     /// Calls `body` with the number and the payload of every page of the chain in order, until it returns false.
     ///
-    /// Ends on any bytes: a chain cannot have more pages than the database, nor more than its payload needs.
+    /// Ends on any bytes: a chain cannot have more pages than its payload needs, and none twice.
     package func forEachPage(
         in reader: some PageReader,
         _ body: (UInt32, UnsafeRawBufferPointer) throws(WALDecodeError) -> Bool
@@ -33,6 +33,7 @@ package struct OverflowChain: Hashable, Sendable {
         try check(capacity: capacity, pageCount: reader.pageCount)
         var remaining = byteCount
         var number = firstPage
+        var cycle = CycleGuard(from: firstPage)
         while remaining > 0 {
             let length = min(remaining, capacity)
             let next = try follow(number, in: reader) { (bytes) throws(WALDecodeError) -> UInt32? in
@@ -41,6 +42,7 @@ package struct OverflowChain: Hashable, Sendable {
             }
             guard let next else { return }
             remaining -= length
+            if remaining > 0, cycle.isRepeated(next) { throw WALDecodeError(page: owner, .badOverflowChain) }
             number = next
         }
     }
@@ -58,6 +60,7 @@ package struct OverflowChain: Hashable, Sendable {
         try second.check(capacity: capacity, pageCount: secondReader.pageCount)
         var remaining = first.byteCount
         var numbers = (first.firstPage, second.firstPage)
+        var cycle = CycleGuard(from: first.firstPage)
         while remaining > 0 {
             let length = min(remaining, capacity)
             let next = try first.follow(numbers.0, in: firstReader) {
@@ -70,6 +73,7 @@ package struct OverflowChain: Hashable, Sendable {
             guard let next else { return false }
             numbers = next
             remaining -= length
+            if remaining > 0, cycle.isRepeated(next.0) { throw WALDecodeError(page: first.owner, .badOverflowChain) }
         }
         return true
     }

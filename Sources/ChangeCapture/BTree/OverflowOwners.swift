@@ -61,12 +61,12 @@ struct OverflowOwners {
     /// The b-tree page that the notes lead to.
     func treePage(above overflowPage: UInt32, map: PageMap) -> UInt32? {
         var number = overflowPage
-        for _ in 0..<pageCount {
+        var cycle = CycleGuard(from: overflowPage)
+        while true {
             number = previous[number]
-            if number == 0 { return nil }
+            if number == 0 || cycle.isRepeated(number) { return nil }
             if map.contains(number) { return number }
         }
-        return nil
     }
 
     /// The b-tree page that the database's own pointer map leads to.
@@ -76,14 +76,14 @@ struct OverflowOwners {
         in reader: some PageReader
     ) throws(WALDecodeError) -> UInt32? {
         var number = overflowPage
-        for _ in 0..<reader.pageCount {
+        var cycle = CycleGuard(from: overflowPage)
+        while true {
             switch try pointerMap.entry(of: number, in: reader) {
             case .firstOverflow(let treePage): return treePage
-            case .laterOverflow(let previous): number = previous
-            case .root, .free, .child: return nil
+            case .laterOverflow(let previous) where !cycle.isRepeated(previous): number = previous
+            case .laterOverflow, .root, .free, .child: return nil
             }
         }
-        return nil
     }
 
     private mutating func note(_ page: UInt32, after last: UInt32) {

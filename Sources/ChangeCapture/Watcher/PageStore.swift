@@ -100,6 +100,23 @@ final class PageStore {
         }
     }
 
+    /// Throws when a commit claims more pages than there can be: each is in the file, in the log, or free and listed on a page
+    /// of the freelist, of which one that is new is in the log.
+    ///
+    /// - Parameters:
+    ///   - pageCount: what the commit claims.
+    ///   - known: pages that there were before the frames.
+    ///   - frameCount: frames that can have added to them.
+    func check(pageCount: UInt32, known: UInt32, frameCount: Int) throws(WatchError) {
+        let pagesPerFrame = usableSize / 4
+        let most = Int(known) + frameCount * pagesPerFrame + 1
+        guard Int(pageCount) <= most else {
+            throw .undecodable(
+                "the log claims that the database has \(pageCount) pages, and there can be no more than \(most)"
+            )
+        }
+    }
+
     /// Forgets the log's frames: everything before frame `next` is in the database file.
     func forgetFrames(next: UInt32) {
         frames.removeAll(next: next)

@@ -45,7 +45,9 @@ final class WALSession: WatchSession {
         } else {
             while store.nextFrame <= captured.maxFrame { _ = try store.indexNextFrame(salt: captured.salt) }
         }
-        let pageCount = captured.maxFrame > 0 ? captured.pageCount : try store.filePageCount()
+        let filePageCount = try store.filePageCount()
+        let pageCount = captured.maxFrame > 0 ? captured.pageCount : filePageCount
+        try store.check(pageCount: pageCount, known: filePageCount, frameCount: Int(captured.maxFrame))
         position = SnapshotReader(
             store: store,
             salt: captured.salt,
@@ -198,6 +200,7 @@ final class WALSession: WatchSession {
                 lastFrame: store.nextFrame - 1,
                 pageCount: frame.pageCountAfterCommit
             )
+            try store.check(pageCount: after.pageCount, known: position.pageCount, frameCount: pages.count)
             if writesHeader { try store.checkHeader(upTo: after.lastFrame) }
             writesHeader = false
             let changes = try decode(pages, to: after)

@@ -101,7 +101,7 @@ import Testing
         try watcher.start()
         defer { watcher.stop() }
         try write(Data(contentsOf: URL(fileURLWithPath: other.path)), over: database.path)
-        #expect(log.wait { $0.isEpoch(.overwritten) })
+        #expect(log.wait { $0.isEpoch(.overwritten) }, "\(log.all)")
         let writer = try Connection(path: database.path, mode: .readWrite)
         writer.setBusyTimeout(.seconds(10))
         try writer.execute("INSERT INTO t VALUES(3)")
