@@ -15,4 +15,17 @@ struct PromiseTests {
             #expect(isThere, "\(name)")
         }
     }
+
+    @Test func `every test that the page of faults names is there, and every fault names one`() throws {
+        let page = try Page("Sources/Tablecast/Tablecast.docc/WhatTheServiceSurvives.md").text
+        let tests = try Page.all(in: "Tests/EndToEnd", ending: ".py").map { $0.text }.joined()
+        let lines = page.split(separator: "\n").filter { $0.hasPrefix("| ") && !$0.hasPrefix("| ---") }
+            .filter { !$0.hasPrefix("| what happens") }
+        #expect(lines.count > 20)
+        for line in lines {
+            let names = line.matches(of: /`(test_[a-z0-9_]+)`/).map { $0.1 }
+            #expect(!names.isEmpty, "\(line)")
+            for name in names { #expect(tests.contains("def \(name)("), "\(name)") }
+        }
+    }
 }

@@ -78,6 +78,8 @@ extension WatchError {
         case .undecodable(let what): EpochReason(.undecodable, "a change could not be decoded: \(what)")
         case .noFile, .unreachable: .removed
         case .notADatabase: .overwritten
+        case .sqlite(let error) where error.code.primary == .notADatabase: .overwritten
+        case .sqlite(let error) where error.code.primary == .corrupt: EpochReason(.undecodable, "\(self)")
         case .sqlite(let error) where error.code.primary == .inputOutput: EpochReason(.ioError, "\(self)")
         case .system: EpochReason(.ioError, "\(self)")
         default: .stateLost("\(self)")
