@@ -142,7 +142,11 @@ let package = Package(
             path: "Tests/CaptureCost",
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "SQLiteConnectionTests", dependencies: ["SQLiteConnection"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "SQLiteConnectionTests",
+            dependencies: ["RandomSupport", "SQLiteConnection"],
+            swiftSettings: swiftSettings
+        ),
         // A process that writes to a database which the tests watch from another one.
         .executableTarget(
             name: "ForeignWriter",

@@ -7,6 +7,12 @@
 #include <stdint.h>
 #include <string.h>
 
+// glibc declares it under _GNU_SOURCE alone; it is there on every platform.
+static inline const void *csqlite_find_bytes(const void *bytes, size_t count, const void *needle, size_t needle_count) {
+    extern void *memmem(const void *, size_t, const void *, size_t);
+    return memmem(bytes, count, needle, needle_count);
+}
+
 // A library built without SQLITE_ENABLE_PREUPDATE_HOOK lacks these symbols. Weak references let the program
 // start and say so, instead of failing in the dynamic linker.
 #pragma weak sqlite3_preupdate_hook
@@ -43,12 +49,24 @@ static inline int csqlite_db_config_flag(sqlite3 *db, int option, int value, int
     return sqlite3_db_config(db, option, value, out);
 }
 
+// sqlite3_config is variadic too. Both fail with SQLITE_MISUSE once the library is initialized.
+static inline int csqlite_config_get_malloc(sqlite3_mem_methods *methods) {
+    return sqlite3_config(SQLITE_CONFIG_GETMALLOC, methods);
+}
+static inline int csqlite_config_malloc(const sqlite3_mem_methods *methods) {
+    return sqlite3_config(SQLITE_CONFIG_MALLOC, methods);
+}
+
 // SQLITE_TRANSIENT is a cast that Swift does not import.
 static inline int csqlite_bind_text_transient(sqlite3_stmt *statement, int index, const char *bytes, uint64_t count) {
     return sqlite3_bind_text64(statement, index, bytes, count, SQLITE_TRANSIENT, SQLITE_UTF8);
 }
 static inline int csqlite_bind_blob_transient(sqlite3_stmt *statement, int index, const void *bytes, uint64_t count) {
     return sqlite3_bind_blob64(statement, index, bytes, count, SQLITE_TRANSIENT);
+}
+
+static inline void csqlite_result_text_transient(sqlite3_context *context, const void *bytes, uint64_t count) {
+    sqlite3_result_text64(context, count > 0 ? (const char *)bytes : "", count, SQLITE_TRANSIENT, SQLITE_UTF8);
 }
 
 // The wal-index is shared memory that other processes write while we read, so its words are loaded atomically and one

@@ -1,3 +1,5 @@
+import SQLiteConnection
+
 extension QueryService.State {
     /// Queues the query, or says why not.
     mutating func admit(_ control: QueryControl, _ limits: QueryLimits) -> Conclusion? {
@@ -136,7 +138,7 @@ extension Conclusion {
         .failed(
             QueryFailure(
                 .tooBig,
-                "the SQL has \(request.sql.utf8.count) bytes; \(limits.maxSQLBytes) are allowed"
+                "the SQL has \(request.sql.utf8.count) bytes; \(limits.evaluation.maxSQLBytes) are allowed"
             )
         )
     }

@@ -99,7 +99,7 @@ package final class QueryService: Sendable {
     @discardableResult
     package func submit(_ request: QueryRequest, for client: ClientKey, sink: any QuerySink) -> QueryHandle {
         let limits = configuration.limits
-        let isTooLong = request.sql.utf8.count > limits.maxSQLBytes
+        let isTooLong = request.sql.utf8.count > limits.evaluation.maxSQLBytes
         let outline = ScriptOutline(isTooLong ? "" : request.sql)
         let timeout = min(request.timeout ?? limits.statementTime, limits.maxStatementTime)
         let (control, work, wakesClerk) = state.withLock { state in

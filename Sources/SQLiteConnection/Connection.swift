@@ -31,7 +31,7 @@ package final class Connection {
     let hooks = Hooks()
     private let isURI: Bool
     private var isOpen = true
-    /// Of the file that was opened; nil when there is none, or when another VFS than the default one knows it.
+    /// Of the file that was opened; nil when there is none, or when it is no file of the system.
     let file: FileIdentity?
 
     /// Opens a database. The file itself is first read when a statement needs it, so that a file which is not a database
@@ -41,8 +41,23 @@ package final class Connection {
     ///   - path: a file name, `:memory:`, an empty string for a private temporary file, or a URI if `isURI` says so.
     ///   - mode: what may be done with it. SQLite silently falls back to reading when a file cannot be written.
     ///   - isURI: whether `path` is a [URI](https://sqlite.org/uri.html), such as `file:app.db?mode=ro`.
+    ///   - chargesTemporaryFiles: whether the ``ResourceBudget`` of the thread bounds its temporary files.
+    package convenience init(
+        path: String,
+        mode: Mode,
+        isURI: Bool = false,
+        chargesTemporaryFiles: Bool = false
+    ) throws(SQLiteError) {
+        // Before the library is initialized, which the first connection does.
+        _ = HeapAccounting.isInstalled
+        let vfs = chargesTemporaryFiles ? TemporaryFileVFS.name : nil
+        try self.init(path: path, mode: mode, isURI: isURI, vfs: vfs, isOnDisk: true)
+    }
+
+    /// - Parameters:
     ///   - vfs: the name of a registered VFS; nil for the default one.
-    package init(path: String, mode: Mode, isURI: Bool = false, vfs: String? = nil) throws(SQLiteError) {
+    ///   - isOnDisk: whether its main database is a file of the system.
+    init(path: String, mode: Mode, isURI: Bool, vfs: String?, isOnDisk: Bool) throws(SQLiteError) {
         var opened: OpaquePointer?
         var flags = mode.flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
         if isURI { flags |= SQLITE_OPEN_URI }
@@ -56,7 +71,7 @@ package final class Connection {
             throw error
         }
         let found = sqlite3_db_filename(opened, "main").map { String(cString: $0) }
-        let file = vfs == nil ? found.flatMap { FileIdentity(path: $0) } : nil
+        let file = isOnDisk ? found.flatMap { FileIdentity(path: $0) } : nil
         if let file, !OpenDatabases.add(file) {
             sqlite3_close_v2(opened)
             throw SQLiteError(

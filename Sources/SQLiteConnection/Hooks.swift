@@ -13,6 +13,8 @@ final class Hooks {
     var commit: (() -> CommitDecision)?
     var rollback: (() -> Void)?
     var wal: ((String, Int) -> Void)?
+    /// Made when a statement first calls the function.
+    var jsonPatch: JSONPatch?
 
     var context: UnsafeMutableRawPointer { Unmanaged.passUnretained(self).toOpaque() }
 

@@ -256,8 +256,8 @@ struct PolicyTests {
 
     @Test func `values, SQL and rows beyond the limits are errors`() async throws {
         let harness = try Harness {
-            $0.limits.maxValueBytes = 10_000
-            $0.limits.maxSQLBytes = 1_000
+            $0.limits.evaluation.maxValueBytes = 10_000
+            $0.limits.evaluation.maxSQLBytes = 1_000
             $0.limits.maxRowBytes = 50
             $0.limits.batchBytes = 10
         }

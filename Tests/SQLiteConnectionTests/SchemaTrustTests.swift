@@ -4,7 +4,7 @@ import Testing
 struct SchemaTrustTests {
     @Test func `triggers that keep a full-text index work in a schema that is not trusted`() throws {
         let connection = try Connection(path: ":memory:", mode: .readWriteCreate)
-        try connection.distrustSchema()
+        try EvaluationPolicy().apply(to: connection)
         try connection.execute(
             """
             CREATE TABLE t (id INTEGER PRIMARY KEY, x);

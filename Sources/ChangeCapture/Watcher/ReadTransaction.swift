@@ -11,8 +11,10 @@ package final class ReadTransaction: @unchecked Sendable {
     /// Opens the file.
     init(path: String) throws(SQLiteError) {
         connection = try Connection(path: path, mode: .readOnly)
-        try connection.configure(.defensive, true)
-        try connection.configure(.trustedSchema, false)
+        var policy = EvaluationPolicy()
+        // Twice what a row may have, so that its reader can name the row that has more.
+        policy.maxValueBytes *= 2
+        try policy.apply(to: connection)
         connection.setBusyTimeout(.milliseconds(100))
         first = try connection.prepare("PRAGMA schema_version", persistent: true)
     }

@@ -38,6 +38,7 @@ final class RollbackSession: WatchSession {
         do throws(SQLiteError) {
             reader = try PinConnection(path: watched.path, limits: limits)
             schemaConnection = try Connection(path: watched.path, mode: .readOnly)
+            try EvaluationPolicy().apply(to: schemaConnection)
             schemaConnection.setBusyTimeout(limits.busyTimeout)
             try reader.start()
         } catch {

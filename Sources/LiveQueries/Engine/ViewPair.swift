@@ -24,10 +24,7 @@ final class ViewPair {
         deadline = Deadline(isStopped: isStopped)
         for connection in views.connections {
             do {
-                try connection.configure(.defensive, true)
-                try connection.distrustSchema()
-                connection.setLimit(.workerThreads, 0)
-                connection.setLimit(.likePatternBytes, 1_000)
+                try EvaluationPolicy().apply(to: connection)
             } catch {
                 throw .sqlite(error)
             }

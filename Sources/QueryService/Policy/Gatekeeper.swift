@@ -24,6 +24,8 @@ final class Gatekeeper {
         var changesSchema = false
         /// What it leaves on the connection, where that is gone with the request or the transaction: `a temporary table`.
         var connectionState: String?
+        /// It compares texts with patterns, be it in a view or a trigger.
+        var comparesPatterns = false
     }
 
     struct Denial {
@@ -198,7 +200,10 @@ final class Gatekeeper {
     }
 
     private func function(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict {
-        guard let name = request.second, Self.refusedFunctions.contains(name.lowercased()) else { return .allow }
+        guard let name = request.second else { return .allow }
+        let folded = name.lowercased()
+        if folded == "like" || folded == "glob" { statement.comparesPatterns = true }
+        guard Self.refusedFunctions.contains(folded) else { return .allow }
         return deny("the function \(name) is not allowed")
     }
 

@@ -15,8 +15,7 @@ final class VisibleSchema {
     /// - Parameter original: reads its own schema for the duration of the call, with no authorizer in the way.
     init(of original: Connection, readable: TableNames) throws(SQLiteError) {
         connection = try Connection(path: ":memory:", mode: .readWriteCreate)
-        try connection.configure(.defensive, true)
-        try connection.distrustSchema()
+        try EvaluationPolicy().apply(to: connection)
         // Virtual tables first: they bring tables of their own, which the schema lists too.
         let objects = try original.query(
             """

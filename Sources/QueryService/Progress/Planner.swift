@@ -60,8 +60,7 @@ final class Planner: Sendable {
 
     private func makePlan(_ sql: String) throws(SQLiteError) -> WorkPlan? {
         let connection = try Connection(path: configuration.path, mode: .readOnly, isURI: configuration.isURI)
-        try connection.distrustSchema()
-        try connection.configure(.defensive, true)
+        try configuration.limits.evaluation.apply(to: connection)
         let end = ContinuousClock.now + Self.budget
         connection.setProgressHandler(everySteps: Pulse.steps) { ContinuousClock.now < end ? .proceed : .interrupt }
         // With a hook DELETE without WHERE is a scan, as the writer's authorizer makes it.

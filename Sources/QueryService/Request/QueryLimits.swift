@@ -1,3 +1,5 @@
+package import SQLiteConnection
+
 /// Every bound of the query service, with its unit and its default.
 package struct QueryLimits: Sendable {
     // MARK: Who may run how much
@@ -39,16 +41,18 @@ package struct QueryLimits: Sendable {
 
     // MARK: Size
 
-    package var maxSQLBytes = 1_000_000
-    package var maxParameters = 32_766
+    /// Of the SQL, of values, and of what expressions may be made of.
+    package var evaluation = EvaluationPolicy()
+    /// Bytes of a value in a statement that uses LIKE or GLOB: together with
+    /// ``SQLiteConnection/EvaluationPolicy/maxLikePatternBytes`` this keeps one comparison, which nothing can interrupt, within
+    /// about a second.
+    package var maxPatternTextBytes = 4 << 20
     /// Rows delivered by one query; more are left out, and the outcome says so.
     package var maxRows = Int.max
     /// Bytes of rows delivered by one query, as the sink counts them; more are left out, and the outcome says so.
     package var maxResultBytes = Int.max
     /// Bytes of one row as the sink counts them; a longer one is an error.
     package var maxRowBytes = 16 << 20
-    /// Bytes of one string or blob, and of one row inside SQLite.
-    package var maxValueBytes = 16 << 20
     /// Bytes of heap that SQLite may use in the whole process; beyond it statements fail with `SQLITE_NOMEM`. 0 for no
     /// limit.
     package var maxHeapBytes = 1 << 30
@@ -57,13 +61,12 @@ package struct QueryLimits: Sendable {
     package var cacheBytes = 2 << 20
     /// Bytes of changed pages that the writer keeps before it writes some of them to the log ahead of the commit.
     package var maxChangedPageBytes = 32 << 20
-    package var maxExpressionDepth = 500
-    package var maxCompoundSelects = 500
-    package var maxVirtualMachineOperations = 10_000_000
-    /// A long pattern on a long text takes time with the product of both, and one comparison cannot be interrupted.
-    package var maxLikePatternBytes = 1_000
-    package var maxTriggerDepth = 100
-    package var maxColumns = 2_000
+    /// Bytes of heap and of temporary files that one query may take; the statement that wants more fails.
+    package var resources = ResourceBudget.Limits(
+        maxHeapBytes: 128 << 20,
+        maxTemporaryBytes: 1 << 30,
+        maxTotalTemporaryBytes: 4 << 30
+    )
 
     // MARK: Batches
 

@@ -10,6 +10,9 @@ final class GuardedConnection {
     let pulse: Pulse
     /// For the last policy with a list of tables, and the schema that it was made of.
     private var visibleSchema: (schema: VisibleSchema, readable: TableNames, version: [[SQLiteValue]])?
+    /// Of the thread that opened the connection, and alone uses it.
+    let resources = ResourceBudget.ofThisThread()
+    private let limits: QueryLimits
 
     /// - Parameter observer: sees every action before the policy does, and says whether it is no concern of the policy.
     init(
@@ -23,11 +26,14 @@ final class GuardedConnection {
             // A reader too can be the first to come after a writer that died in the midst of a commit, and what that left is
             // rolled back only by a connection that could write. `query_only` keeps readers from anything else.
             mode: .readWrite,
-            isURI: configuration.isURI
+            isURI: configuration.isURI,
+            chargesTemporaryFiles: true
         )
+        self.limits = limits
         pulse = Pulse(busyTimeout: limits.busyTimeout)
         pulse.install(on: connection)
-        try Self.harden(connection, limits)
+        try limits.evaluation.apply(to: connection)
+        try connection.execute("PRAGMA hard_heap_limit = \(limits.maxHeapBytes)")
         try connection.execute("PRAGMA cache_size = -\(max(limits.cacheBytes >> 10, 1))")
         switch lane {
         case .reader:
@@ -45,30 +51,26 @@ final class GuardedConnection {
         try connection.execute("SELECT count(*) FROM sqlite_schema")
     }
 
-    private static func harden(_ connection: Connection, _ limits: QueryLimits) throws(SQLiteError) {
-        try connection.configure(.defensive, true)
-        try connection.distrustSchema()
-        try connection.configure(.loadExtension, false)
-        try connection.configure(.fts3Tokenizer, false)
-        connection.setLimit(.valueBytes, limits.maxValueBytes)
-        connection.setLimit(.sqlBytes, limits.maxSQLBytes)
-        connection.setLimit(.columns, limits.maxColumns)
-        connection.setLimit(.expressionDepth, limits.maxExpressionDepth)
-        connection.setLimit(.compoundSelects, limits.maxCompoundSelects)
-        connection.setLimit(.virtualMachineOperations, limits.maxVirtualMachineOperations)
-        // One for VACUUM, which attaches its scratch file; ATTACH itself is refused by the policy.
-        connection.setLimit(.attachedDatabases, 1)
-        connection.setLimit(.likePatternBytes, limits.maxLikePatternBytes)
-        connection.setLimit(.parameterNumber, limits.maxParameters)
-        connection.setLimit(.triggerDepth, limits.maxTriggerDepth)
-        connection.setLimit(.workerThreads, 0)
-        try connection.execute("PRAGMA hard_heap_limit = \(limits.maxHeapBytes)")
-    }
-
     /// From now on the statements of a query are compiled.
     func begin(_ policy: SQLPolicy, lane: Ticket.Lane) throws(SQLiteError) {
+        resources.begin(limits.resources)
         let tables = policy.readableTables == nil ? [] : try tableNames()
         gatekeeper.begin(policy, lane: lane, tables: TableNames(tables))
+    }
+
+    /// The query is over: no statement of it is compiled or run any more.
+    func end() {
+        pulse.run = nil
+        gatekeeper.end()
+        resources.end()
+    }
+
+    /// Bounds the values that the statement compiled last may handle. One with LIKE or GLOB gets less, because nothing
+    /// interrupts a single comparison.
+    func boundValues() {
+        let most = limits.evaluation.maxValueBytes
+        let isComparing = gatekeeper.statement.comparesPatterns
+        connection.setLimit(.valueBytes, isComparing ? min(most, limits.maxPatternTextBytes) : most)
     }
 
     private func tableNames() throws(SQLiteError) -> [String] {
@@ -127,7 +129,7 @@ final class GuardedConnection {
     ) -> Ended {
         if gatekeeper.needsWriter { return .needsWriter }
         switch error.code.primary {
-        case .interrupt, .busy, .locked, .abort:
+        case .interrupt, .busy, .locked, .abort, .outOfMemory:
             // A busy handler that gives up because of a cancel looks like a lock that was not given up in time.
             if let reason = control.cancelReason { return .cancelled(reason) }
         case .error, .auth, .corrupt:
@@ -143,6 +145,10 @@ final class GuardedConnection {
             failure.message = "\(denial.reason) (\(error.message))"
         }
         if error.message.hasPrefix("unsafe use of") { failure.code = .notAuthorized }
+        if let exhausted = exhausted(by: error) { (failure.code, failure.message) = (.tooBig, exhausted) }
+        if error.code.primary == .tooBig, gatekeeper.statement.comparesPatterns {
+            failure.message += "; in a statement with LIKE or GLOB a value may have \(limits.maxPatternTextBytes) bytes"
+        }
         if error.code == .constraintCommitHook {
             failure = .fileMoved
             failure.statementIndex = statementIndex
@@ -195,6 +201,20 @@ final class GuardedConnection {
             let schema = try VisibleSchema(of: connection, readable: readable)
             visibleSchema = (schema, readable, version)
             return schema
+        }
+    }
+
+    /// What the query ran out of, where that is why SQLite failed.
+    private func exhausted(by error: SQLiteError) -> String? {
+        guard error.code.primary == .outOfMemory || error.code.primary == .full else { return nil }
+        let bounds = limits.resources
+        return switch resources.exhaustion {
+        case .heap: "the query needs more than \(bounds.maxHeapBytes) bytes of memory, which is the limit of one"
+        case .temporaryFiles:
+            "the query needs more than \(bounds.maxTemporaryBytes) bytes of temporary files, which is the limit of one"
+        case .temporaryFilesOfAll:
+            "all queries together need more than \(bounds.maxTotalTemporaryBytes) bytes of temporary files, which is the limit"
+        case .starved, nil: nil
         }
     }
 

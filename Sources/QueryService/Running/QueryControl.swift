@@ -20,6 +20,8 @@ final class QueryControl: Sendable {
         var deadline: ContinuousClock.Instant?
         /// The connection that runs the query, while an interrupt can hit nothing else.
         var interrupt: InterruptHandle?
+        /// What that connection may take, while the query may be ended.
+        var resources: ResourceBudget?
         /// When a cancel may interrupt that; nil for at once.
         var patience: Duration?
         var interruptsAt: ContinuousClock.Instant?
@@ -29,6 +31,9 @@ final class QueryControl: Sendable {
     /// How long a cancelled read may say nothing before it is ended for its client. Only a function that works on something
     /// very large keeps SQLite from answering for so long.
     private static let maxSilence = Duration.milliseconds(250)
+    /// How long a cancelled query may go on before SQLite gets no more memory for it: it compiles statements, and does other
+    /// work that allocates, without looking whether it is interrupted.
+    private static let maxDisregard = Duration.seconds(1)
 
     private let state: Mutex<State>
     /// Set once, with the reason; read without the lock between rows and within progress callbacks.
@@ -99,23 +104,28 @@ final class QueryControl: Sendable {
         case abandon
     }
 
-    /// Interrupts a read that was cancelled and has not found out by itself, and gives it up if that does not help.
+    /// Interrupts a read that was cancelled and has not found out by itself, and gives it up if that does not help. A write is
+    /// never given up: its transaction is open. Both get no more memory then.
     func lateness(at now: ContinuousClock.Instant) -> Lateness {
-        let next = state.withLock { state -> ContinuousClock.Instant? in
-            guard let cancelledAt = state.cancelledAt, let interrupt = state.interrupt, state.patience != nil else {
-                return nil
-            }
+        let next = state.withLock { state -> (at: ContinuousClock.Instant, isRead: Bool)? in
+            guard let cancelledAt = state.cancelledAt, let interrupt = state.interrupt else { return nil }
+            guard state.patience != nil else { return (cancelledAt + Self.maxDisregard, false) }
             if let interruptsAt = state.interruptsAt {
-                if now < interruptsAt { return interruptsAt }
+                if now < interruptsAt { return (interruptsAt, true) }
                 interrupt.interrupt()
                 state.interruptsAt = nil
             }
-            return cancelledAt + Self.maxSilence
+            return (cancelledAt + Self.maxSilence, true)
         }
         guard let next else { return .nothing }
-        if now < next { return .look(at: next) }
+        if now < next.at { return .look(at: next.at) }
         // Its thread may be about to find out.
-        return turn.takeOver() ? .abandon : .look(at: now + Self.maxSilence)
+        if next.isRead, !turn.takeOver() { return .look(at: now + Self.maxSilence) }
+        state.withLock { state in
+            // Not once it is detached: a commit and a rollback must succeed.
+            if state.interrupt != nil { state.resources?.starve() }
+        }
+        return next.isRead ? .abandon : .nothing
     }
 
     // MARK: On the query's own thread
@@ -124,10 +134,11 @@ final class QueryControl: Sendable {
     ///
     /// - Parameter patience: how long a cancel leaves the query to its progress handler, which finds out sooner in all but
     ///   few cases; somebody has to call ``lateness(at:)`` for those.
-    func attach(_ interrupt: InterruptHandle, patience: Duration? = nil) throws(Ended) {
+    func attach(_ guarded: GuardedConnection, patience: Duration? = nil) throws(Ended) {
         let reason = state.withLock { state in
             if state.reason == nil {
-                state.interrupt = interrupt
+                state.interrupt = guarded.connection.interruptHandle
+                state.resources = guarded.resources
                 state.patience = patience
             }
             return state.reason
@@ -141,6 +152,7 @@ final class QueryControl: Sendable {
     func detach() -> CancelReason? {
         state.withLock { state in
             state.interrupt = nil
+            state.resources?.relent()
             return state.reason
         }
     }

@@ -82,7 +82,7 @@ final class ReaderLane {
 
     private func execute(_ run: QueryRun, on guarded: GuardedConnection) throws(Ended) {
         let control = run.control
-        try control.attach(guarded.connection.interruptHandle, patience: Self.patience)
+        try control.attach(guarded, patience: Self.patience)
         do { try guarded.begin(control.request.policy, lane: .reader) } catch {
             control.detach()
             throw guarded.explain(error, control, statementIndex: 0)
@@ -90,8 +90,7 @@ final class ReaderLane {
         guarded.pulse.run = run
         defer {
             control.detach()
-            guarded.pulse.run = nil
-            guarded.gatekeeper.end()
+            guarded.end()
         }
         if control.outline.statementCount > 1 {
             try classify(control, on: guarded)
@@ -156,6 +155,7 @@ final class ReaderLane {
             guard var statement = try guarded.compileNext(of: &script) else { return false }
             try guarded.gatekeeper.check(statement)
             if statement.writes { throw Ended.needsWriter }
+            guarded.boundValues()
             try binder.bind(to: statement, isLast: script.isAtEnd)
             run.start(readOnly: true)
             try run.step(&statement, index: index, mustFinish: false)

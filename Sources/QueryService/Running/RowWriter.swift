@@ -136,6 +136,7 @@ struct RowWriter {
         guarded.gatekeeper.forgetStatement()
         var statement = try guarded.connection.prepare(sql)
         try guarded.gatekeeper.check(statement)
+        guarded.boundValues()
         for (index, value) in values.enumerated() { try statement.bind(value, at: index + 1) }
         var rows: [[SQLiteValue]] = []
         while try statement.step() { rows.append((0..<statement.columnCount).map { statement.value($0) }) }

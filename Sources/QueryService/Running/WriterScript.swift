@@ -39,7 +39,7 @@ struct WriterScript {
             // That of another client is no concern of this one's.
             guarded.connection.lastInsertRowid = 0
         }
-        try control.attach(guarded.connection.interruptHandle)
+        try control.attach(guarded)
         do { try guarded.begin(control.request.policy, lane: .writer) } catch {
             control.detach()
             throw guarded.explain(error, control, statementIndex: 0)
@@ -47,8 +47,7 @@ struct WriterScript {
         guarded.pulse.run = run
         defer {
             control.detach()
-            guarded.pulse.run = nil
-            guarded.gatekeeper.end()
+            guarded.end()
         }
         do {
             try begin()
@@ -105,7 +104,7 @@ struct WriterScript {
         while !script.isAtEnd {
             run.statementIndex = index
             // Detached by the commit of the statement before.
-            try control.attach(guarded.connection.interruptHandle)
+            try control.attach(guarded)
             guard try runNext(of: &script, &binder) else { break }
             index += 1
         }
@@ -128,6 +127,7 @@ struct WriterScript {
             guard var statement = try guarded.compileNext(of: &script) else { return false }
             try guarded.gatekeeper.check(statement)
             try checkConnectionState(statement, isLast: script.isAtEnd)
+            guarded.boundValues()
             try binder.bind(to: statement, isLast: script.isAtEnd)
             try runOne(&statement)
             return true

@@ -12,7 +12,8 @@ package final class SnapshotConnection {
     package init(_ pages: any SnapshotPages) throws(SQLiteError) {
         let number = Self.count.wrappingAdd(1, ordering: .relaxed).newValue
         vfs = try SnapshotVFS(name: "tablecast-snapshot-\(number)", pages: pages)
-        connection = try Connection(path: "snapshot", mode: .readOnly, vfs: vfs.name)
+        connection = try Connection(path: "snapshot", mode: .readOnly, isURI: false, vfs: vfs.name, isOnDisk: false)
+        try EvaluationPolicy().apply(to: connection)
         // The VFS has no files but the one, so that sorting must stay in memory.
         try connection.execute("PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0")
     }

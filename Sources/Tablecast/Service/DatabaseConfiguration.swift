@@ -1,4 +1,5 @@
 import QueryService
+import SQLiteConnection
 
 /// Which database a ``TablecastService`` watches, and what its clients may do with it.
 public struct DatabaseConfiguration: Sendable {
@@ -64,6 +65,15 @@ public struct DatabaseLimits: Sendable, Hashable {
     public var maxTransactionTime = Duration.seconds(60)
     /// Between two reports of progress when the query does not say. 250 milliseconds.
     public var progressInterval = Duration.milliseconds(250)
+    /// Bytes of one string, blob or row inside SQLite. 16 MiB. The higher it is, the longer the longest call that nothing
+    /// interrupts.
+    public var maxValueBytes = 16 << 20
+    /// Bytes of memory that one query may take. 128 MiB.
+    public var maxQueryMemoryBytes = 128 << 20
+    /// Bytes of temporary files that one query may take: what it sorts, groups or makes distinct. 1 GiB.
+    public var maxTemporaryBytes = 1 << 30
+    /// The same of all queries together. 4 GiB.
+    public var maxTotalTemporaryBytes = 4 << 30
 
     public init() {}
 }
@@ -80,6 +90,12 @@ extension DatabaseConfiguration {
         result.limits.transactionIdleTimeout = limits.transactionIdleTimeout
         result.limits.maxTransactionTime = limits.maxTransactionTime
         result.limits.progressInterval = limits.progressInterval
+        result.limits.evaluation.maxValueBytes = limits.maxValueBytes
+        result.limits.resources = ResourceBudget.Limits(
+            maxHeapBytes: limits.maxQueryMemoryBytes,
+            maxTemporaryBytes: limits.maxTemporaryBytes,
+            maxTotalTemporaryBytes: limits.maxTotalTemporaryBytes
+        )
         result.enforcesForeignKeys = enforcesForeignKeys
         return result
     }

@@ -26,6 +26,15 @@ struct LimitOptions: ParsableArguments {
     @Option(help: "How many queries may read at the same time, 1 to 64; 4 if left out.")
     var readers: Int?
 
+    @Option(help: "The largest string, blob or row that a query may handle.")
+    var maxValueBytes: ByteCountArgument?
+
+    @Option(help: "The memory that one query may take.")
+    var maxQueryMemory: ByteCountArgument?
+
+    @Option(help: "The temporary files that one query may take; all together four times as much.")
+    var maxTemporaryBytes: ByteCountArgument?
+
     func validate() throws {
         guard maxConnections > 0 else { throw ValidationError("--max-connections must be at least 1.") }
         guard heartbeatInterval.duration >= .milliseconds(100) else {
@@ -33,6 +42,12 @@ struct LimitOptions: ParsableArguments {
         }
         if let queryTimeout, queryTimeout.duration < .milliseconds(1) {
             throw ValidationError("--query-timeout must be at least 1ms.")
+        }
+        if let maxValueBytes, !(1_000...1 << 30).contains(maxValueBytes.bytes) {
+            throw ValidationError("--max-value-bytes must be 1000 to 1G.")
+        }
+        if let maxQueryMemory, maxQueryMemory.bytes < 1 << 20 {
+            throw ValidationError("--max-query-memory must be at least 1M.")
         }
         if let readers, !(1...64).contains(readers) { throw ValidationError("--readers must be 1 to 64.") }
     }

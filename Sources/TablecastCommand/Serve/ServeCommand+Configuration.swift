@@ -14,6 +14,12 @@ extension ServeCommand {
         configuration.enforcesForeignKeys = self.database.foreignKeys
         if let readers = limits.readers { configuration.limits.readers = readers }
         if let timeout = limits.queryTimeout { configuration.limits.statementTime = timeout.duration }
+        if let bytes = limits.maxValueBytes?.bytes { configuration.limits.maxValueBytes = bytes }
+        if let bytes = limits.maxQueryMemory?.bytes { configuration.limits.maxQueryMemoryBytes = bytes }
+        if let bytes = limits.maxTemporaryBytes?.bytes {
+            configuration.limits.maxTemporaryBytes = bytes
+            configuration.limits.maxTotalTemporaryBytes = bytes.multipliedReportingOverflow(by: 4).partialValue
+        }
         return configuration
     }
 

@@ -1,0 +1,70 @@
+/// The one way to make a connection safe to evaluate what a schema or a client says: generated columns, expression
+/// indexes, CHECK constraints, views, triggers, and the SQL of queries.
+///
+/// Every such connection of the process applies it right after it was opened: queries, snapshots, the watcher, the table
+/// catalogue. What differs between them is the deadline: see ``Connection/withDeadline(_:_:)`` and
+/// ``Connection/setProgressHandler(everySteps:_:)``.
+///
+/// Source: [Defense Against The Dark Arts](https://sqlite.org/security.html).
+package struct EvaluationPolicy: Sendable, Hashable {
+    /// Bytes of one string or blob, and of one row inside SQLite.
+    package var maxValueBytes = 16 << 20
+    /// Bytes of a pattern of `LIKE` or `GLOB`. One comparison takes about a nanosecond for each byte of the pattern and each
+    /// byte of the text, and nothing can interrupt it.
+    package var maxLikePatternBytes = 250
+    package var maxSQLBytes = 1_000_000
+    package var maxColumns = 2_000
+    package var maxExpressionDepth = 500
+    package var maxCompoundSelects = 500
+    package var maxVirtualMachineOperations = 10_000_000
+    package var maxParameters = 32_766
+    package var maxTriggerDepth = 100
+
+    package init() {}
+
+    package func apply(to connection: Connection) throws(SQLiteError) {
+        try connection.configure(.defensive, true)
+        try connection.configure(.trustedSchema, !Library.hasInnocuousTextSearch)
+        try connection.configure(.loadExtension, false)
+        try connection.configure(.fts3Tokenizer, false)
+        connection.setLimit(.valueBytes, maxValueBytes)
+        connection.setLimit(.likePatternBytes, maxLikePatternBytes)
+        connection.setLimit(.sqlBytes, maxSQLBytes)
+        connection.setLimit(.columns, maxColumns)
+        connection.setLimit(.expressionDepth, maxExpressionDepth)
+        connection.setLimit(.compoundSelects, maxCompoundSelects)
+        connection.setLimit(.virtualMachineOperations, maxVirtualMachineOperations)
+        connection.setLimit(.parameterNumber, maxParameters)
+        connection.setLimit(.triggerDepth, maxTriggerDepth)
+        connection.setLimit(.workerThreads, 0)
+        // One for VACUUM, which attaches its scratch file.
+        connection.setLimit(.attachedDatabases, 1)
+        try connection.replaceQuadraticFunctions()
+    }
+}
+
+extension Library {
+    /// Whether a view of a schema that is not trusted may use FTS5 and `->>`; found out by trying.
+    ///
+    /// SQLite 3.40 counts FTS5 and the JSON functions among the unsafe: with `trusted_schema` off, the usual triggers that
+    /// keep a full-text index fail, and so does every table with a JSON function in a generated column or an index. There it
+    /// stays on, and only an authorizer stands between a schema and a function with side effects.
+    ///
+    /// Source: [PRAGMA trusted_schema](https://sqlite.org/pragma.html#pragma_trusted_schema).
+    static let hasInnocuousTextSearch: Bool = {
+        do {
+            let connection = try Connection(path: ":memory:", mode: .readWriteCreate)
+            try connection.configure(.trustedSchema, false)
+            try connection.execute(
+                """
+                CREATE VIRTUAL TABLE f USING fts5 (x);
+                CREATE VIEW v AS SELECT x, '{}' ->> '$.x' FROM f;
+                SELECT * FROM v;
+                """
+            )
+            return true
+        } catch {
+            return false
+        }
+    }()
+}

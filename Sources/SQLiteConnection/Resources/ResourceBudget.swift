@@ -1,0 +1,145 @@
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// What SQLite may take on one thread for one query: heap, and bytes of temporary files.
+///
+/// SQLite's own limits count the whole process, so that one greedy statement makes all others fail. A query runs on one
+/// thread from its beginning to its end, and so does everything that SQLite allocates for it: a budget belongs to a thread,
+/// is opened with ``begin(_:)`` and closed with ``end()``. Outside of that the thread takes what it wants.
+///
+/// `@unchecked Sendable`: everything belongs to the budget's thread but `isStarved`, which is atomic.
+package final class ResourceBudget: @unchecked Sendable {
+    /// The bounds of one query.
+    package struct Limits: Sendable, Hashable {
+        /// Bytes of heap on top of what the thread's connection keeps between queries.
+        package var maxHeapBytes: Int
+        /// Bytes of temporary files: what is sorted, grouped or made distinct and does not fit into the page cache.
+        package var maxTemporaryBytes: Int
+        /// The same of all queries together.
+        package var maxTotalTemporaryBytes: Int
+
+        package init(maxHeapBytes: Int, maxTemporaryBytes: Int, maxTotalTemporaryBytes: Int) {
+            self.maxHeapBytes = maxHeapBytes
+            self.maxTemporaryBytes = maxTemporaryBytes
+            self.maxTotalTemporaryBytes = maxTotalTemporaryBytes
+        }
+    }
+
+    /// Why something was refused.
+    package enum Exhaustion: Sendable, Hashable {
+        case heap
+        case temporaryFiles
+        case temporaryFilesOfAll
+        /// ``starve()``
+        case starved
+    }
+
+    private static let key: pthread_key_t = {
+        var key = pthread_key_t()
+        pthread_key_create(&key) { context in
+            // Optional on one platform and not on the other.
+            let context: UnsafeMutableRawPointer? = context
+            if let context { Unmanaged<ResourceBudget>.fromOpaque(context).release() }
+        }
+        return key
+    }()
+
+    /// Of temporary files of all threads.
+    private static let totalTemporaryBytes = Atomic<Int>(0)
+
+    private var heapBytes = 0
+    private var heapLimit = Int.max
+    private var temporaryBytes = 0
+    private var temporaryLimit = Int.max
+    private var totalTemporaryLimit = Int.max
+    private let isStarved = Atomic<Bool>(false)
+    /// What was refused first since ``begin(_:)``.
+    package private(set) var exhaustion: Exhaustion?
+
+    private init() {}
+
+    /// The budget of the calling thread, made when it is first asked for; it lives as long as the thread.
+    package static func ofThisThread() -> ResourceBudget {
+        if let current { return current }
+        let budget = ResourceBudget()
+        pthread_setspecific(key, Unmanaged.passRetained(budget).toOpaque())
+        return budget
+    }
+
+    @inline(__always)
+    static var current: ResourceBudget? {
+        pthread_getspecific(key).map { Unmanaged<ResourceBudget>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    // MARK: A query
+
+    /// From now on the bounds hold, for what is taken on top of what the thread has.
+    package func begin(_ limits: Limits) {
+        exhaustion = nil
+        isStarved.store(false, ordering: .relaxed)
+        heapBytes = max(heapBytes, 0)
+        heapLimit =
+            heapBytes.addingReportingOverflow(limits.maxHeapBytes).overflow ? .max : heapBytes + limits.maxHeapBytes
+        temporaryLimit = limits.maxTemporaryBytes
+        totalTemporaryLimit = limits.maxTotalTemporaryBytes
+    }
+
+    /// The bounds hold no longer; ``exhaustion`` stays.
+    package func end() {
+        heapLimit = .max
+        temporaryLimit = .max
+        totalTemporaryLimit = .max
+        relent()
+    }
+
+    /// Has every allocation on the budget's thread fail from now on, until ``relent()``: SQLite then ends the statement with
+    /// `SQLITE_NOMEM`, also where it does not look whether it is interrupted, as when it compiles or parses.
+    ///
+    /// From any thread.
+    package func starve() { isStarved.store(true, ordering: .relaxed) }
+
+    /// Ends ``starve()``. From any thread.
+    package func relent() { isStarved.store(false, ordering: .relaxed) }
+
+    // MARK: Within SQLite's callbacks
+
+    @inline(__always)
+    func mayTakeHeap(_ bytes: Int) -> Bool {
+        if isStarved.load(ordering: .relaxed) {
+            exhaustion = exhaustion ?? .starved
+            return false
+        }
+        guard heapBytes < heapLimit - bytes else {
+            exhaustion = exhaustion ?? .heap
+            return false
+        }
+        return true
+    }
+
+    @inline(__always)
+    func tookHeap(_ bytes: Int) { heapBytes += bytes }
+
+    func mayTakeTemporary(_ bytes: Int) -> Bool {
+        guard temporaryBytes <= temporaryLimit - bytes else {
+            exhaustion = exhaustion ?? .temporaryFiles
+            return false
+        }
+        guard Self.totalTemporaryBytes.load(ordering: .relaxed) <= totalTemporaryLimit - bytes else {
+            exhaustion = exhaustion ?? .temporaryFilesOfAll
+            return false
+        }
+        return true
+    }
+
+    func tookTemporary(_ bytes: Int) {
+        temporaryBytes += bytes
+        Self.totalTemporaryBytes.wrappingAdd(bytes, ordering: .relaxed)
+    }
+}
