@@ -58,7 +58,7 @@ extension RouterMethods {
             try await broadcast.respond(to: request, from: try await access.identity(of: request))
         }
         add(.health) { _, _ in status.health() }
-        add(.ready) { _, _ in await status.ready() }
+        add(.ready) { _, _ in status.ready() }
         add(.status) { request, _ in
             _ = try await access.identity(of: request)
             return status.status()

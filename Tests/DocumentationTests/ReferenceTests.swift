@@ -1,8 +1,10 @@
 import ArgumentParser
+import ChangeCapture
 import Foundation
 import HTTPTypes
 import NIOCore
 import QueryService
+import SQLiteConnection
 import Testing
 import WebSocketTransport
 
@@ -91,13 +93,16 @@ struct ReferenceTests {
             "HTTP request whose body does not come": "\(http.bodyTimeout.nanoseconds / 1_000_000_000) s",
             "HTTP response that is not taken": "\(http.responseTimeout.nanoseconds / 1_000_000_000) s",
             "HTTP connection between two requests": "\(http.keepAliveTimeout.nanoseconds / 1_000_000_000) s",
-            "SQL of a query": "\(Self.grouped(queries.maxSQLBytes)) bytes",
-            "parameters of a statement": Self.grouped(queries.maxParameters),
-            "value in SQLite": Self.mebibytes(queries.maxValueBytes),
+            "SQL of a query": "\(Self.grouped(queries.evaluation.maxSQLBytes)) bytes",
+            "parameters of a statement": Self.grouped(queries.evaluation.maxParameters),
+            "pattern of LIKE or GLOB": "\(queries.evaluation.maxLikePatternBytes) bytes",
+            "value in a statement with LIKE or GLOB": Self.mebibytes(queries.maxPatternTextBytes),
+            "generated columns of a table in one commit of another process":
+                Self.seconds(WatcherLimits().maxVirtualColumnTime),
             "row of a result": Self.mebibytes(queries.maxRowBytes),
             "rows in one JSON document": Self.grouped(QueryDocument.defaultMaxRows),
             "one JSON document": Self.mebibytes(QueryDocument.maxBytes),
-            "memory of SQLite": Self.mebibytes(queries.maxHeapBytes),
+            "memory of SQLite in all": Self.mebibytes(queries.maxHeapBytes),
             "read whose receiver takes no rows": Self.seconds(queries.maxPause),
             "write whose receiver takes no rows": Self.seconds(queries.maxWriterPause),
             "read that had to pause, as a whole": Self.seconds(queries.maxSnapshotTime),

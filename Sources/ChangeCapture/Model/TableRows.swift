@@ -22,7 +22,7 @@ public struct TableRows: Sendable {
     /// The counts hold nevertheless, unless ``countsAreKnown`` is false.
     public var rowsOmitted: Bool
     /// Columns of ``table`` whose values are not known in any of ``rows``, which have NULL there: VIRTUAL generated columns
-    /// that could not be computed.
+    /// that could not be computed, or not in time.
     public var columnsOmitted: [String] = []
 
     public init(

@@ -23,6 +23,11 @@ final class RecordReader {
         snapshot = try SnapshotConnection(image)
     }
 
+    /// Runs `body`, in which SQLite fails with `SQLITE_INTERRUPT` once `limit` has passed.
+    func withDeadline<R>(_ limit: Duration, _ body: () throws(SQLiteError) -> R) throws(SQLiteError) -> R {
+        try snapshot.connection.withDeadline(limit, body)
+    }
+
     /// What a row reads whose record ends after its first field, for each column of the table that can have been added since;
     /// NULL for the others.
     func missingValues(_ table: TableDescription, _ fields: RecordFields) throws(SQLiteError) -> [SQLiteValue] {

@@ -6,10 +6,12 @@ package final class CommitCapture {
     private let decoder: CommitDecoder
     private let cursor: SnapshotCursor
     private var catalogs = CatalogLoader()
+    private var pacing: VirtualColumnPacing
 
     /// Reads the schema and builds the page map as of `reader`.
     package init(_ reader: some PageReader, limits: WatcherLimits) throws(WatchError) {
         self.limits = limits
+        pacing = VirtualColumnPacing(limit: limits.maxVirtualColumnTime, pauseFactor: limits.virtualColumnPauseFactor)
         cursor = try WatchError.wrap { () throws(SQLiteError) in try SnapshotCursor(reader) }
         var catalogs = CatalogLoader()
         let connection = cursor.connection
@@ -119,7 +121,7 @@ package final class CommitCapture {
                 let tree = decoder.catalog.tree(ofTable: SQLName(tables[place].table.name)),
                 let layout = decoder.catalog.trees[tree].layout, layout.hasVirtualColumns
             else { continue }
-            VirtualColumns.fill(&tables[place], layout, reading: records)
+            VirtualColumns.fill(&tables[place], layout, reading: records, &pacing)
         }
     }
 }

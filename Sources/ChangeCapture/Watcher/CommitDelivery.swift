@@ -17,6 +17,7 @@ final class CommitDelivery: Sendable {
     }
 
     let own: OwnCommits
+    let heartbeat = Heartbeat()
     private let sink: any DatabaseEventSink
     private let wake: WakeSignal
     private let control = Monitor(Control())
@@ -84,9 +85,13 @@ final class CommitDelivery: Sendable {
 
     // MARK: On the watcher's thread
 
-    func send(_ event: DatabaseEvent) { sink.receive(event) }
+    func send(_ event: DatabaseEvent) {
+        heartbeat.beat()
+        sink.receive(event)
+    }
 
     func runJobs(at position: some PageReader) {
+        heartbeat.beat()
         for job in takeMarkJobs() { job(.success((position as? SnapshotReader).map(CommitMark.init))) }
         guard let jobs = takeJobs() else { return }
         let cursor = WatchError.result { () throws(SQLiteError) in try SnapshotCursor(position) }
@@ -94,6 +99,7 @@ final class CommitDelivery: Sendable {
     }
 
     func refuseJobs(_ error: WatchError) {
+        heartbeat.beat()
         for job in takeMarkJobs() { job(.failure(error)) }
         for job in takeJobs() ?? [] { job(.failure(error)) }
         for request in takeReads() { request.answer(.failure(error)) }
@@ -138,6 +144,7 @@ final class CommitDelivery: Sendable {
 
     /// Delivers one commit, which is ours if it has a token.
     func deliver(_ changes: ChangeSet, token: UInt64?, at position: some PageReader) {
+        heartbeat.beat()
         if token == nil, changes.isEmpty { return }
         var changes = changes
         changes.origin = token == nil ? .external : .service

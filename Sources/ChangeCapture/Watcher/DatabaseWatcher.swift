@@ -55,6 +55,10 @@ package final class DatabaseWatcher: Sendable {
         set { delivery.captureLevel = newValue }
     }
 
+    /// How long ago the watcher's thread was last seen moving: some 50 ms when it idles, longer while it reads a large
+    /// transaction. From any thread.
+    package var heartbeatAge: Duration { delivery.heartbeat.age }
+
     /// Stops capturing and waits until the thread has let go of the file. Again does nothing. Not to be called by the sink.
     package func stop() {
         requestStop()

@@ -5,24 +5,43 @@ enum VirtualColumns {
     /// Replaces the NULLs that stand for these columns, in the rows before the commit and after it.
     ///
     /// The rows are all in the table's columns after the commit, and so are computed as it defines them then: a row *before*
-    /// the commit is what it would be under the new schema. Columns that SQLite cannot compute stay NULL, and are named in
-    /// ``TableRows/columnsOmitted``: their function or collation exists only in the writer's program, or fails for a value.
-    static func fill(_ rows: inout TableRows, _ layout: TableLayout, reading records: RecordReader) {
-        let columns = layout.table.columns.indices.filter {
-            layout.table.columns[$0].visibility == .generatedVirtual
+    /// the commit is what it would be under the new schema. Columns that SQLite cannot compute, or not in time, stay NULL and
+    /// are named in ``TableRows/columnsOmitted``: their function or collation exists only in the writer's program, or fails for
+    /// a value, or takes so long that it would hold the watcher up.
+    static func fill(
+        _ rows: inout TableRows,
+        _ layout: TableLayout,
+        reading records: RecordReader,
+        _ pacing: inout VirtualColumnPacing
+    ) {
+        let table = layout.table
+        var omitted = pacing.omitted(table, at: .now)
+        let columns = table.columns.indices.filter {
+            table.columns[$0].visibility == .generatedVirtual && !omitted.contains($0)
         }
+        defer { rows.columnsOmitted += omitted.sorted().map { table.columns[$0].name } }
+        guard !columns.isEmpty else { return }
         var images: [(rowid: Int64, row: Row)] = []
         for change in rows.rows {
             for row in [change.before, change.after] {
                 if let row { images.append((change.rowid ?? 0, row)) }
             }
         }
+        let allowance = pacing.allowance(forColumns: columns.count)
+        let start = ContinuousClock.now
         do throws(SQLiteError) {
-            try records.compute(columns, of: layout.table, layout.fields, in: &images)
-        } catch {
-            for column in columns where !compute(column, layout, records, &images) {
-                rows.columnsOmitted.append(layout.table.columns[column].name)
+            try records.withDeadline(allowance.together) { () throws(SQLiteError) in
+                try records.compute(columns, of: table, layout.fields, in: &images)
             }
+        } catch {
+            var late: Set<Int> = []
+            for column in columns {
+                guard let failure = compute(column, layout, records, &images, within: allowance.each) else { continue }
+                omitted.insert(column)
+                if failure.code == .interrupt { late.insert(column) }
+            }
+            let now = ContinuousClock.now
+            if !late.isEmpty { pacing.pause(late, of: table, after: start.duration(to: now), at: now) }
         }
         var next = 0
         for index in rows.rows.indices {
@@ -55,20 +74,23 @@ enum VirtualColumns {
         return old != new
     }
 
-    /// One column by itself, where not all can be computed; false when it is this one.
+    /// One column by itself, where not all can be computed; why it cannot, where it is this one.
     private static func compute(
         _ column: Int,
         _ layout: TableLayout,
         _ records: RecordReader,
-        _ images: inout [(rowid: Int64, row: Row)]
-    ) -> Bool {
+        _ images: inout [(rowid: Int64, row: Row)],
+        within limit: Duration
+    ) -> SQLiteError? {
         var computed = images
         do throws(SQLiteError) {
-            try records.compute([column], of: layout.table, layout.fields, in: &computed)
+            try records.withDeadline(limit) { () throws(SQLiteError) in
+                try records.compute([column], of: layout.table, layout.fields, in: &computed)
+            }
         } catch {
-            return false
+            return error
         }
         images = computed
-        return true
+        return nil
     }
 }

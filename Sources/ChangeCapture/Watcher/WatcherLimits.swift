@@ -22,6 +22,14 @@ public struct WatcherLimits: Sendable, Hashable {
     /// What is kept of one transaction; a larger one is reported with less detail.
     public var capture = CaptureLimits(maxRows: 500_000)
 
+    // MARK: Generated columns
+
+    /// How long the VIRTUAL columns of one table may take in one commit, for each side of it. What is not computed by then is
+    /// left out: see ``TableRows/columnsOmitted``.
+    public var maxVirtualColumnTime: Duration = .seconds(1)
+    /// How many times as long as they took such columns are then left out without a try.
+    public var virtualColumnPauseFactor: Int = 20
+
     // MARK: The log
 
     /// From this many frames on the watcher copies the log into the database file itself, as any writer does after 1,000.

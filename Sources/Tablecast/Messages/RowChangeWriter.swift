@@ -11,12 +11,14 @@ struct RowChangeWriter {
     private let rowidKey: JSONKey?
     private let level: RowLevel
     private let detail: CaptureLevel
+    private let omitted: Set<Int>
 
     /// - Parameters:
     ///   - table: the table as it is after the transaction.
     ///   - level: what the subscriber asked for; not ``RowLevel/none``.
     ///   - detail: what the rows hold.
-    init(_ table: TableDescription, level: RowLevel, detail: CaptureLevel) {
+    ///   - omitted: positions of columns that are left out of `before` and `after`.
+    init(_ table: TableDescription, level: RowLevel, detail: CaptureLevel, omitting omitted: Set<Int> = []) {
         columns = table.columns.map { JSONKey($0.name) }
         if let alias = table.rowidAlias {
             rowidKey = columns[alias]
@@ -30,6 +32,7 @@ struct RowChangeWriter {
         }
         self.level = level
         self.detail = detail
+        self.omitted = omitted
     }
 
     func write(_ change: RowChange, to writer: inout JSONWriter) {
@@ -87,9 +90,10 @@ struct RowChangeWriter {
         writer.beginObject()
         var column = 0
         row.forEachField { field in
+            defer { column += 1 }
+            if !omitted.isEmpty, omitted.contains(column) { return }
             writer.key(columns[column])
             writer.value(field)
-            column += 1
         }
         writer.endObject()
     }

@@ -125,12 +125,21 @@ extension TransactionMessages {
             return
         }
         let listed = rows.rows.filter { filter.operations.contains($0.operation.tableOperation) }
-        let row = RowChangeWriter(rows.table, level: filter.rowLevel, detail: rows.detail)
+        let columns = rows.table.columns
+        let row = RowChangeWriter(
+            rows.table,
+            level: filter.rowLevel,
+            detail: rows.detail,
+            omitting: Set(columns.indices.filter { rows.columnsOmitted.contains(columns[$0].name) })
+        )
         var next = 0
         while next < listed.count {
             // The elements of the array alone, with their commas.
             var json = JSONWriter(capacityBytes: 4096)
             var counts = RowsModification(inserted: 0, updated: 0, deleted: 0)
+            if filter.rowLevel == .values, !rows.columnsOmitted.isEmpty {
+                counts.columnsOmitted = rows.columnsOmitted
+            }
             repeat {
                 row.write(listed[next], to: &json)
                 counts.count(listed[next].operation)

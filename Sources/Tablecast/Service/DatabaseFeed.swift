@@ -33,6 +33,8 @@ final class DatabaseFeed: Sendable {
         var lastToken: UInt64 = 0
         var announced: [UInt64: Announced] = [:]
         var level = CaptureLevel.counts
+        /// Why the file is not watched at the moment.
+        var goneBecause: String?
     }
 
     let publisher: ChangePublisher
@@ -76,6 +78,16 @@ final class DatabaseFeed: Sendable {
             return state.announced.values
         }
         for announced in left { announced.receipt.fulfil(nil) }
+    }
+
+    var status: WatcherStatus {
+        state.withLock { state in
+            WatcherStatus(
+                heartbeatAge: state.watcher?.heartbeatAge,
+                commitsBehind: state.announced.count,
+                goneBecause: state.goneBecause
+            )
+        }
     }
 
     var watcher: DatabaseWatcher? { state.withLock { $0.watcher } }
@@ -157,11 +169,13 @@ extension DatabaseFeed: DatabaseEventSink {
             onReopened()
             notify("database:epoch", message: "\(reason)", reason: reason.code)
         case .databaseGone(let reason):
+            state.withLock { $0.goneBecause = reason }
             // Who has the old file open would go on reading it; opened anew, queries fail and say why.
             onReopened()
             logger.error("the database is gone", metadata: ["reason": "\(reason)"])
             notify("database:gone", message: reason)
         case .databaseBack:
+            state.withLock { $0.goneBecause = nil }
             logger.notice("the database is back")
             notify("database:back", message: "the database is there again")
         case .notice(let message):

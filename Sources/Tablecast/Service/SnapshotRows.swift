@@ -12,6 +12,9 @@ final class SnapshotRows: @unchecked Sendable {
     /// The values of a row, as they are in SQLite: no more than a query gives.
     static let maxRowBytes = QueryLimits().maxRowBytes
 
+    /// How long the rows of one message may take: a generated column can be as slow as it likes.
+    static let maxMessageTime = Duration.seconds(10)
+
     private let transaction: ReadTransaction
     private let position: Position
     private var tables: ArraySlice<SchemaSnapshot.Table>
@@ -108,6 +111,10 @@ final class SnapshotRows: @unchecked Sendable {
     ///
     /// - Throws: what SQLite says, or `TOO_BIG` for a row beyond ``maxRowBytes``.
     func next() throws -> EncodedMessage? {
+        let deadline = ContinuousClock.now + Self.maxMessageTime
+        transaction.connection.setProgressHandler(everySteps: 1_000) {
+            ContinuousClock.now < deadline ? .proceed : .interrupt
+        }
         if current == nil {
             guard let table = tables.popFirst() else { return nil }
             current = try Reading(table.description, transaction.connection)

@@ -6,17 +6,23 @@ import WireProtocol
 ///
 /// Reads with a connection of its own and blocks: not for an event loop.
 struct TableCatalog {
+    /// How long one answer may take: a schema can make SQLite evaluate expressions.
+    private static let maxDuration = Duration.seconds(2)
+
     private let connection: Connection
 
     init(path: String) throws(SQLiteError) {
         connection = try Connection(path: path, mode: .readOnly)
-        try connection.configure(.defensive, true)
-        try connection.distrustSchema()
+        try EvaluationPolicy().apply(to: connection)
         connection.setBusyTimeout(.seconds(2))
     }
 
     /// `{"tables":[{"name","kind","rowEstimate"?}]}`, by name. Shadow tables and SQLite's own are left out.
     func list(where isListed: (String) -> Bool) throws(SQLiteError) -> [UInt8] {
+        try connection.withDeadline(Self.maxDuration) { () throws(SQLiteError) in try makeList(isListed) }
+    }
+
+    private func makeList(_ isListed: (String) -> Bool) throws(SQLiteError) -> [UInt8] {
         let tables = try SchemaSnapshot.load(from: connection).visibleTables.sorted { $0.name < $1.name }
         var writer = JSONWriter()
         writer.beginObject()
@@ -56,7 +62,9 @@ struct TableCatalog {
         // SQLite goes by the name alone, and a table of the user can have such a name.
         if kind == "shadow", try SchemaSnapshot.load(from: connection)[name]?.isShadow == false { kind = "table" }
         do throws(SQLiteError) {
-            return try describe(name, kind: kind, table, isKnown)
+            return try connection.withDeadline(Self.maxDuration) { () throws(SQLiteError) in
+                try describe(name, kind: kind, table, isKnown)
+            }
         } catch {
             guard error.code.primary == .error else { throw error }
             let reason = isKnown == nil ? error.message : "its definition does not fit the database"
@@ -99,9 +107,10 @@ struct TableCatalog {
         ), case .integer(let estimate)? = rows.first?.first {
             return estimate
         }
-        let quoted = name.replacing("\"", with: "\"\"")
         // Fails for a WITHOUT ROWID table.
-        guard let rows = try? connection.query("SELECT max(rowid) FROM \"\(quoted)\""), let highest = rows.first?.first
+        guard let rowid = rowidName(of: name),
+            let rows = try? connection.query("SELECT max(\(rowid)) FROM \(Self.quoted(name))"),
+            let highest = rows.first?.first
         else { return nil }
         switch highest {
         case .integer(let rowid): return max(rowid, 0)
@@ -109,6 +118,19 @@ struct TableCatalog {
         default: return nil
         }
     }
+
+    /// By what name the rowid can be asked for; nil where columns have taken all of them. A generated column of such a name
+    /// would be computed for every row.
+    private func rowidName(of table: String) -> String? {
+        // Without columns no name is safe.
+        guard let rows = try? connection.query("SELECT lower(name) FROM pragma_table_xinfo(?)", [.text(table)]) else {
+            return nil
+        }
+        let columns = rows.compactMap { if case .text(let name)? = $0.first { name } else { nil } }
+        return ["rowid", "_rowid_", "oid"].first { !columns.contains($0) }
+    }
+
+    private static func quoted(_ name: String) -> String { "\"\(name.replacing("\"", with: "\"\""))\"" }
 }
 
 // MARK: - The parts of a description

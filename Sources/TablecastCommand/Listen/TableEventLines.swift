@@ -57,6 +57,11 @@ struct TableEventLines: Sendable {
             let isCounted = change.inserted + change.updated + change.deleted > 0
             parts.append((isCounted ? "  too many rows to list" : "  which rows is not known", .dim))
         }
+        if let omitted = change.columnsOmitted, !omitted.isEmpty {
+            parts.append(
+                ("  without \(omitted.map(SQLName.quoted).joined(separator: ", ")), not computed in time", .dim)
+            )
+        }
         return [head("changed", .blue, parts)] + (change.rows ?? []).map(row)
     }
 

@@ -189,6 +189,7 @@ private struct Stopping: Service {
     func run() async throws {
         // Throws when the group is cancelled, which ends the service just as well.
         try? await gracefulShutdown()
+        ExitDeadline.start()
         await service.shutDown()
         // A client that sent half of a request holds its connection for as long as it likes. Nothing is lost with it.
         Task.detached {

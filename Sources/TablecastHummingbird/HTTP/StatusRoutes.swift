@@ -7,17 +7,21 @@ import WireProtocol
 struct StatusRoutes {
     let service: TablecastService
 
-    /// The process lives and answers.
-    func health() -> Response { .text("ok\n") }
+    /// The process lives, and the watcher moves. Costs no SQL, because anyone may ask.
+    func health() -> Response {
+        let watcher = service.watcherStatus
+        let age = watcher.heartbeatAge.map { "moved \(Int($0 / .milliseconds(1))) ms ago" } ?? "does not run"
+        let text = "watcher \(age), \(watcher.commitsBehind) commits behind"
+        guard watcher.isMoving else { return .failure(.serviceUnavailable, .internal, text) }
+        return .text("ok\n\(text)\n")
+    }
 
-    /// The database can be read.
-    func ready() async -> Response {
-        do {
-            _ = try await service.tables(for: .anonymous)
-            return .text("ready\n")
-        } catch {
-            return .failure(.serviceUnavailable, .databaseGone, "\(error)")
-        }
+    /// The database is there and watched. Costs no SQL, because anyone may ask.
+    func ready() -> Response {
+        let watcher = service.watcherStatus
+        if let reason = watcher.goneBecause { return .failure(.serviceUnavailable, .databaseGone, reason) }
+        guard watcher.isMoving else { return .failure(.serviceUnavailable, .internal, "the watcher does not move") }
+        return .text("ready\n")
     }
 
     func status() -> Response {
@@ -58,6 +62,16 @@ struct StatusRoutes {
             "Clients closed with 4413.",
             Int64(clamping: statistics.closedAsTooSlow)
         )
+        let watcher = service.watcherStatus
+        if let age = watcher.heartbeatAge {
+            add(
+                "watcher_heartbeat_age_seconds",
+                "gauge",
+                "Since the watcher's thread was last seen moving.",
+                age / .seconds(1)
+            )
+        }
+        add("watcher_commits_behind", "gauge", "Commits of the service not delivered yet.", watcher.commitsBehind)
         add("uptime_seconds", "gauge", "Since the service began to watch.", service.uptime.components.seconds)
         return .text(text, contentType: "text/plain; version=0.0.4; charset=utf-8")
     }

@@ -127,6 +127,8 @@ export interface TableChange {
   rows?: RowChange[];
   /** The transaction was too large for single rows: the counts are right, the rows are left out. */
   rowsOmitted?: boolean;
+  /** Generated columns that could not be computed, or not in time: the rows lack them. */
+  columnsOmitted?: string[];
   previousName?: string;
   columns?: unknown[];
   objects?: unknown[];

@@ -50,6 +50,7 @@ extension TableModifiedPayload: JSONWritable {
         writer.field("deleted", counts.deleted)
         rows(&writer)
         writer.field("rowsOmitted", counts.rowsOmitted)
+        writer.field("columnsOmitted", counts.columnsOmitted)
         endWriting(to: &writer)
     }
 

@@ -88,19 +88,23 @@ public struct RowsModification: Sendable, Hashable, Codable {
     /// The rows are not listed: there were too many, or nothing tells which. The counts hold nevertheless, unless all three
     /// are 0: then it is known only that rows changed.
     public var rowsOmitted: Bool?
+    /// Names of generated columns that could not be computed in time: `before` and `after` lack them.
+    public var columnsOmitted: [String]?
 
     public init(
         inserted: Int,
         updated: Int,
         deleted: Int,
         rows: [RowChangePayload]? = nil,
-        rowsOmitted: Bool? = nil
+        rowsOmitted: Bool? = nil,
+        columnsOmitted: [String]? = nil
     ) {
         self.inserted = inserted
         self.updated = updated
         self.deleted = deleted
         self.rows = rows
         self.rowsOmitted = rowsOmitted
+        self.columnsOmitted = columnsOmitted
     }
 }
 
