@@ -23,7 +23,7 @@ struct HubBenchmark {
             let filter = try TableFilter(tables: ["t\(index % filters)"])
             try await loop.submit {
                 let client = hub.connect(CountingOutlet(loop))
-                try hub.subscribe(client, to: SubscribeRequest(channel: .tables, filter: filter))
+                try hub.subscribe(client, to: [TableSubscription(filter)])
             }.get()
         }
         let message = ByteBuffer(repeating: UInt8(ascii: "x"), count: 250)
@@ -60,11 +60,17 @@ private final class CountingOutlet: Outlet {
     func close(_ code: CloseCode, reason: String) {}
 }
 
-private struct SameForAll: Publication {
+private struct SameForAll: Publication, PublicationEncoder {
     let position: Position
     let json: ByteBuffer
 
     var byteCount: Int { 300 }
 
-    func messages(for filter: TableFilter) -> [EncodedMessage] { [EncodedMessage(json: json, type: .tableModified)] }
+    var timestamp: Int64 { 0 }
+
+    func encoder() -> any PublicationEncoder { self }
+
+    func messages(for subscription: TableSubscription) -> [EncodedMessage] {
+        [EncodedMessage(json: json, type: .tableModified)]
+    }
 }

@@ -8,7 +8,7 @@ import WireProtocol
         let test = TestHub()
         let (listener, listening) = test.connect()
         let (_, other) = test.connect()
-        try test.hub.subscribe(listener, to: SubscribeRequest(channel: .queries), replyTo: "r")
+        test.hub.subscribe(listener, to: .queries, replyTo: "r")
         test.hub.send(EncodedMessage("a"), to: .queries)
         test.run()
         #expect(listening.take() == ["subscribed queries", "a"])
@@ -23,7 +23,7 @@ import WireProtocol
         #expect(test.hub.hasListeners(.notifications))
         #expect(!test.hub.hasListeners(.queries))
         test.hub.send(EncodedMessage("unheard"), to: .queries)
-        try test.hub.subscribe(client, to: SubscribeRequest(channel: .queries))
+        test.hub.subscribe(client, to: .queries)
         #expect(test.hub.hasListeners(.queries))
         test.hub.send(EncodedMessage("a"), to: .queries)
         test.run()
@@ -127,7 +127,7 @@ import WireProtocol
     @Test func `channels of one client keep their order among each other`() throws {
         let test = TestHub()
         let (client, outlet) = test.connect()
-        try test.hub.subscribe(client, to: SubscribeRequest(channel: .queries))
+        test.hub.subscribe(client, to: .queries)
         test.subscribeToTables(client)
         test.run()
         _ = outlet.take()
@@ -143,9 +143,9 @@ import WireProtocol
         let test = TestHub()
         let (client, outlet) = test.connect()
         test.hub.send(EncodedMessage("1"), to: .notifications)
-        test.hub.unsubscribe(client, from: .notifications)
+        test.hub.unsubscribeAll(client, from: .notifications)
         test.hub.send(EncodedMessage("2"), to: .notifications)
-        test.hub.unsubscribe(client, from: .tables)
+        test.hub.unsubscribeAll(client, from: .tables)
         test.publish("t")
         test.run()
         #expect(outlet.take() == ["1", "unsubscribed notifications", "unsubscribed tables"])
@@ -176,26 +176,14 @@ import WireProtocol
         test.subscribeToTables(first, values)
         #expect(test.hub.filters == [values])
         test.subscribeToTables(second, values)
-        test.subscribeToTables(first)
+        test.subscribeToTables(first, replacing: values)
         test.run()
         #expect(Set(test.hub.filters) == [.everything, values])
         test.hub.disconnect(second)
         #expect(test.hub.filters == [.everything])
-        test.hub.unsubscribe(first, from: .tables)
+        test.hub.unsubscribeAll(first, from: .tables)
         test.run()
         #expect(test.hub.filters == [])
-    }
-
-    @Test func `distinct filters are limited`() throws {
-        var limits = HubLimits()
-        limits.maxDistinctFilters = 1
-        let test = TestHub(limits: limits)
-        let (client, _) = test.connect()
-        test.subscribeToTables(client)
-        test.subscribeToTables(client)
-        let other = try SubscribeRequest(channel: .tables, filter: TableFilter(tables: ["t"]))
-        let error = #expect(throws: ProtocolError.self) { try test.hub.subscribe(client, to: other) }
-        #expect(error?.code == .rateLimited)
     }
 
     @Test func `what was meant for a client that is gone is given back`() throws {

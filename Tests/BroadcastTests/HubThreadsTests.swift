@@ -79,7 +79,7 @@ private final class Follower {
         let client = hub.connect(connection)
         connection.client = client
         do {
-            try hub.subscribe(client, to: SubscribeRequest(channel: .tables, since: position))
+            try hub.subscribe(client, to: [TableSubscription(.everything)], since: position)
         } catch {
             report.faults.append("\(error)")
         }

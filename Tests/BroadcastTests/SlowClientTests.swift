@@ -119,7 +119,7 @@ import WireProtocol
                 if index % 2 == 0 { test.hub.disconnect(client) } else { test.hub.drained(client) }
             }
             test.hub.send(EncodedMessage("direct"), to: client) { answers.add($0) }
-            if index > 2 { try test.hub.subscribe(client, to: SubscribeRequest(channel: .queries)) }
+            if index > 2 { test.hub.subscribe(client, to: .queries) }
         }
         test.hub.send(EncodedMessage("1"), to: .notifications)
         test.run()

@@ -85,7 +85,7 @@ test("connects with the subprotocol and knows itself once acknowledged", async (
   assert.equal(client.state, "connecting");
   await client.ready;
   assert.deepEqual([client.state, client.clientId, client.database, client.position], ["open", "me", "music.db", "e:7"]);
-  assert.deepEqual(server.socket.protocols, ["tablecast.v1"]);
+  assert.deepEqual(server.socket.protocols, ["tablecast.v2"]);
   assert.equal(server.socket.url.searchParams.get("username"), "Ada L");
   assert.equal(server.socket.url.searchParams.get("access_token"), "s&cret");
   client.close();
@@ -207,6 +207,7 @@ test("what can't be replayed is told, and a snapshot is asked for anew", async (
   assert.equal(first.data.snapshot, true);
   server.socket.push("table:snapshot", "tables", { tableName: "a", columns: ["x"], rows: [[1]], last: true }, { position: "e:7" });
   server.socket.push("subscribed", "tables", { channel: "tables", position: "e:7" }, { replyTo: first.id });
+  server.socket.push("snapshot:end", "tables", { tables: ["a"], unreadable: [], position: "e:7" }, { position: "e:7" });
   server.socket.drop(1001);
   const resume = await server.sent("subscribe");
   assert.deepEqual([resume.data.since, resume.data.snapshot], ["e:7", undefined]);
@@ -223,13 +224,14 @@ test("what can't be replayed is told, and a snapshot is asked for anew", async (
 });
 
 test("half a snapshot is none: after a loss a new one is taken, a whole one is resumed", async () => {
-  for (const [last, expected] of [[false, { snapshot: true }], [true, { since: "e:7" }]]) {
+  for (const [isComplete, expected] of [[false, { snapshot: true }], [true, { since: "e:7" }]]) {
     const server = new FakeServer();
     const client = server.connect();
     client.subscribe("tables", { tables: ["a"], snapshot: true });
     const first = await server.sent("subscribe");
     server.socket.push("subscribed", "tables", { channel: "tables", position: "e:7" }, { replyTo: first.id });
-    server.socket.push("table:snapshot", "tables", { tableName: "a", columns: ["x"], rows: [[1]], last }, { position: "e:7" });
+    server.socket.push("table:snapshot", "tables", { tableName: "a", columns: ["x"], rows: [[1]], last: true }, { position: "e:7" });
+    if (isComplete) server.socket.push("snapshot:end", "tables", { tables: ["a"], unreadable: [], position: "e:7" }, { position: "e:7" });
     server.socket.drop(1006);
     assert.deepEqual((await server.sent("subscribe")).data, { tables: ["a"], ...expected });
     client.close();

@@ -22,6 +22,20 @@ import WireProtocol
         )
     }
 
+    @Test func `a list of subscriptions is read, in its order`() throws {
+        let message = try parse(
+            #"{"type":"subscribe","channel":"tables","data":{"subscriptions":[{"tables":["b"]},{},{"rows":"keys"}],"since":"e:5"}}"#
+        )
+        let filters = [try TableFilter(tables: ["b"]), .everything, try TableFilter(rowLevel: .keys)]
+        let since = Position(epoch: "e", sequence: 5)
+        #expect(message.body == .subscribe(SubscribeRequest(channel: .tables, subscriptions: filters, since: since)))
+        let replacing = try parse(#"{"type":"subscribe","channel":"tables","data":{"replaces":"t1","snapshot":true}}"#)
+        let expected = SubscribeRequest(channel: .tables, wantsSnapshot: true, replaces: "t1")
+        #expect(replacing.body == .subscribe(expected))
+        let ending = try parse(#"{"type":"unsubscribe","channel":"tables","data":{"subscription":"t1"}}"#)
+        #expect(ending.body == .unsubscribe(.tables, subscription: "t1"))
+    }
+
     @Test func `every field of a query is read`() throws {
         let message = try parse(
             #"{"type":"query:execute","data":{"sql":"SELECT ?","params":[1,1.0,"x",null,true,{"$int64":"9007199254740993"}],"queryId":"q","rowFormat":"arrays","maxRows":5,"timeout":100,"progressInterval":10.0,"atomic":false,"new":1}}"#

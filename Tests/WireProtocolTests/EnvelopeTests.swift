@@ -6,6 +6,7 @@ import Testing
 @Suite struct EnvelopeTests {
     static let position = Position(epoch: "e", sequence: 7)
     static let context = TableEventContext(
+        subscription: "t1",
         userID: "u",
         username: "ada",
         queryID: "q",
@@ -36,8 +37,21 @@ import Testing
                 position: position
             )
         ),
-        .subscribed(SubscribedPayload(channel: .tables, position: position, recovered: false)),
+        .subscribed(SubscribedPayload(channel: .tables, subscription: "t1", position: position, recovered: false)),
+        .subscribed(
+            SubscribedPayload(channel: .tables, subscriptions: ["t1", "t2"], position: position, tables: ["a"])
+        ),
         .unsubscribed(UnsubscribedPayload(channel: .queries)),
+        .unsubscribed(UnsubscribedPayload(channel: .tables, subscription: "t1")),
+        .snapshotEnd(
+            SnapshotEndPayload(
+                subscription: "t1",
+                tables: ["a"],
+                unreadable: [.init(table: "b", error: "no such collation sequence: c")],
+                position: position
+            )
+        ),
+        .transactionEnd(TransactionEndPayload(position: position)),
         .heartbeat(HeartbeatPayload(timestamp: 5)),
         .error(ErrorPayload(message: "no", code: .busy, details: ["a": [1, nil]])),
         .tableCreated(
@@ -90,7 +104,13 @@ import Testing
         ),
         .tableDropped(TableDroppedPayload(tableName: "t", timestamp: 1, objectType: .view, context: context)),
         .tableSnapshot(
-            TableSnapshotPayload(tableName: "t", columns: ["a"], rows: [.object(["a": .integer(1)])], isLast: true)
+            TableSnapshotPayload(
+                subscription: "t1",
+                tableName: "t",
+                columns: ["a"],
+                rows: [.object(["a": .integer(1)])],
+                isLast: true
+            )
         ),
         .queryStarted(QueryStartedPayload(queryID: "q", sql: "x", userID: "u", username: "ada", isReadOnly: true)),
         .queryProgress(QueryProgressPayload(queryID: "q", progress: 12.5, message: "m", rowCount: 1, elapsed: 2)),
@@ -188,7 +208,11 @@ import Testing
     }
 
     @Test func `rows from borrowed bytes make the same message as rows from values`() {
-        guard case .tableModified(let payload) = Self.payloads[7], case .rows(let counts) = payload.change else {
+        let changes = Self.payloads.compactMap { payload -> (TableModifiedPayload, RowsModification)? in
+            guard case .tableModified(let modified) = payload, case .rows(let rows) = modified.change else { return nil }
+            return (modified, rows)
+        }
+        guard let (payload, counts) = changes.first else {
             Issue.record("no change of rows")
             return
         }

@@ -5,7 +5,7 @@ package import WireProtocol
 /// Who gets which bytes, in what order, bounded.
 ///
 /// Every call but those that say otherwise may come from any thread, returns at once, and takes its place in one order:
-/// what is published after a call to ``subscribe(_:to:replyTo:then:)`` returned reaches the subscriber after its
+/// what is published after a call to ``subscribe(_:to:since:replacing:isList:replyTo:)`` returned reaches the subscriber after its
 /// acknowledgement, what was published before does not, except in a replay. Each client gets everything in this order.
 ///
 /// Each event loop has a shard of the clients. Publishing appends to each shard's queue under one lock and schedules one
@@ -43,11 +43,13 @@ package final class Hub: Sendable {
     ///
     /// - Parameters:
     ///   - outlet: Held until ``disconnect(_:)``, or until the hub closes it.
-    ///   - channels: What it hears from the start, without an acknowledgement; tables is not among them.
+    ///   - owner: The identity whose limit of distinct filters the client's subscriptions count towards.
+    ///   - channels: What it gets from the start, without an acknowledgement; tables is not among them.
     ///   - restriction: What limits its view; nil for nothing.
     ///   - greeting: Makes the first messages it gets, before anything else.
     package func connect(
         _ outlet: any Outlet,
+        owner: String = "",
         channels: Channels = .notifications,
         restriction: Restriction? = nil,
         greeting: (ClientID) -> [EncodedMessage] = { _ in [] }
@@ -55,7 +57,7 @@ package final class Hub: Sendable {
         let shard = shard(on: outlet.eventLoop).value
         let id = sequencer.withLock { sequencer in
             let id = ClientID(shard: shard.index, number: sequencer.nextNumber())
-            sequencer.clientCameOrWent(id, by: 1)
+            sequencer.clientCame(id, owner: owner)
             return id
         }
         shard.add(Client(id, outlet, restriction))
@@ -113,86 +115,139 @@ package final class Hub: Sendable {
 
     /// To one client.
     ///
-    /// Whoever sends much keeps no more than a few calls without `whenTaken` answered: that is what bounds the memory.
+    /// A sender of many messages keeps no more than a few calls without `whenTaken` answered: that is what bounds the
+    /// memory.
     ///
     /// - Parameter whenTaken: Called on the client's event loop, once: with true when at most
     ///   ``HubLimits/resumeQueuedBytes`` wait for it, with false when it is gone.
     package func send(_ message: EncodedMessage, to client: ClientID, whenTaken: WhenTaken? = nil) {
-        append(.direct(message, to: client, under: nil, whenTaken: whenTaken), for: client)
+        wake(sequencer.withLock { $0.send(DirectMessage(message: message, whenTaken: whenTaken), to: client) })
     }
 
-    /// To a client whose subscription waits for its snapshot, and only while it does: what comes after the answer to an
-    /// `unsubscribe`, or to a `subscribe` that replaces it, would be taken for part of the next.
+    /// To a client with a subscription that waits for its snapshot, and only while it does: what comes after the answer to
+    /// an `unsubscribe`, or to a `subscribe` that replaces it, would be taken for part of the next.
     ///
-    /// - Parameter whenTaken: As with ``send(_:to:whenTaken:)``; with false also when the hold is over, and the message was
-    ///   not written.
-    package func send(_ message: EncodedMessage, under hold: Hold, whenTaken: @escaping WhenTaken) {
-        let item = QueueItem.direct(message, to: hold.client, under: hold.pin, whenTaken: whenTaken)
-        append(item, for: hold.client)
+    /// - Parameters:
+    ///   - isAcknowledgement: The message is the `subscribed` of the snapshot: the subscription that it replaces ends.
+    ///   - whenTaken: As with ``send(_:to:whenTaken:)``; with false also when the hold is over, and the message was
+    ///     not written.
+    package func send(
+        _ message: EncodedMessage,
+        under hold: Hold,
+        isAcknowledgement: Bool = false,
+        whenTaken: @escaping WhenTaken
+    ) {
+        let ended = isAcknowledgement ? hold.replaced : nil
+        let direct = DirectMessage(message: message, hold: hold.pin, ended: ended, whenTaken: whenTaken)
+        wake(sequencer.withLock { $0.send(direct, to: hold.client) })
     }
 
     // MARK: Subscriptions
 
-    /// Subscribes a client, or replaces its subscription to the channel without gap or repetition.
-    ///
-    /// The client gets `subscribed` and `then`; for tables what it asked to have replayed; then what comes. The position in
-    /// `subscribed` is that after which everything follows. Without `since` that is the newest, or, when an earlier
-    /// subscription is still being replayed, as far as it has come. `wantsSnapshot` is not looked at: see
-    /// ``hold(_:_:)``.
+    /// Subscribes a client to a channel other than tables. It gets `subscribed` and `then`, then what comes.
     package func subscribe(
         _ client: ClientID,
-        to request: SubscribeRequest,
+        to channel: WireProtocol.Channel,
         replyTo: String? = nil,
         then: [EncodedMessage] = []
+    ) {
+        precondition(channel != .tables, "subscriptions to tables have filters")
+        append(.change(.subscribe(channel, replyTo: replyTo, then: then), of: client), for: client)
+    }
+
+    /// Adds subscriptions to tables; one that the client has already begins again.
+    ///
+    /// The client gets `subscribed`, then what it asked to have replayed, then what comes. The position in `subscribed` is
+    /// that after which everything follows. Without `since` that is the newest; for a subscription that replaces one
+    /// which is still being replayed, it is as far as that has come. For a snapshot see ``hold(_:_:replacing:)``.
+    ///
+    /// - Parameters:
+    ///   - since: Everything after this transaction is replayed first, for all of them together.
+    ///   - replaced: The id of the subscription that ends with this, without gap or repetition.
+    ///   - isList: The request had a list, and so has the answer, in the same order.
+    /// - Throws: `SUBSCRIPTION_NOT_FOUND` for `replaced`, `RATE_LIMITED` at a limit; nothing has changed then.
+    package func subscribe(
+        _ client: ClientID,
+        to subscriptions: [TableSubscription],
+        since: Position? = nil,
+        replacing replaced: String? = nil,
+        isList: Bool = false,
+        replyTo: String? = nil
     ) throws(ProtocolError) {
-        guard request.channel == .tables else {
-            append(.change(.subscribe(request.channel, replyTo: replyTo, then: then), of: client), for: client)
-            return
-        }
         let now = clock()
+        let reply = SubscriptionReply(replyTo: replyTo, list: isList ? subscriptions.map(\.id) : nil)
+        var distinct: [TableSubscription] = []
+        for subscription in subscriptions where !distinct.contains(subscription) { distinct.append(subscription) }
         let result = sequencer.withLock { sequencer in
             Result { () throws(ProtocolError) in
                 // It may be long ago that something was published, which is when old transactions are dropped.
                 sequencer.trimHistory(now: now)
-                let since = request.since
-                return try sequencer.subscribe(client, request.filter, since: since, replyTo: replyTo, then: then)
+                return try sequencer.subscribe(client, to: distinct, since: since, replacing: replaced, reply)
             }
         }
         wake(try result.get())
     }
 
-    package func unsubscribe(_ client: ClientID, from channel: WireProtocol.Channel, replyTo: String? = nil) {
-        append(.change(.unsubscribe(channel, replyTo: replyTo), of: client), for: client)
+    /// Ends a client's subscription to a channel, for tables all of them; it gets `unsubscribed`.
+    package func unsubscribeAll(_ client: ClientID, from channel: WireProtocol.Channel, replyTo: String? = nil) {
+        wake(sequencer.withLock { $0.unsubscribeAll(client, from: channel, replyTo: replyTo) })
     }
 
-    /// Subscribes a client to tables, and holds everything back until ``release(_:after:)``: what a snapshot needs.
+    /// Ends one of a client's subscriptions to tables; it gets `unsubscribed`.
+    ///
+    /// - Throws: `SUBSCRIPTION_NOT_FOUND`.
+    package func unsubscribe(
+        _ client: ClientID,
+        from subscription: String,
+        replyTo: String? = nil
+    ) throws(ProtocolError) {
+        let result = sequencer.withLock { sequencer in
+            Result { () throws(ProtocolError) in
+                try sequencer.unsubscribe(client, from: subscription, replyTo: replyTo)
+            }
+        }
+        wake(try result.get())
+    }
+
+    /// Subscribes a client to tables, and holds everything back from this subscription until ``release(_:_:after:)``: what
+    /// a snapshot needs.
     ///
     /// Hold first, then begin the read transaction of the snapshot, then send
     /// ``EncodedMessage/subscribed(_:replyTo:)`` and the rows with their position under the hold, then release. Nothing is
     /// buffered for the client meanwhile: the history keeps what it will need, up to ``HistoryLimits/maxPinnedBytes``.
-    package func hold(_ client: ClientID, _ filter: TableFilter) throws(ProtocolError) -> Hold {
+    ///
+    /// - Parameter replaced: The id of the subscription that ends with the acknowledgement.
+    /// - Throws: As ``subscribe(_:to:since:replacing:isList:replyTo:)``.
+    package func hold(
+        _ client: ClientID,
+        _ subscription: TableSubscription,
+        replacing replaced: String? = nil
+    ) throws(ProtocolError) -> Hold {
+        // An equal one begins again at once.
+        let replaced = replaced == subscription.id ? nil : replaced
         let result = sequencer.withLock { sequencer in
-            Result { () throws(ProtocolError) in try sequencer.hold(client, filter) }
+            Result { () throws(ProtocolError) in try sequencer.hold(client, subscription, replacing: replaced) }
         }
         let (pin, woken) = try result.get()
         wake(woken)
-        return Hold(client: client, pin: pin)
+        return Hold(client: client, subscription: subscription, replaced: replaced, pin: pin)
     }
 
-    /// Lets follow what was committed after the snapshot's position, which may not have been published yet. Does nothing
-    /// when the hold is over.
-    package func release(_ hold: Hold, after position: Position) {
-        append(.change(.release(hold.pin, after: position), of: hold.client), for: hold.client)
+    /// Sends what ends a snapshot, and lets follow what was committed after its position, which may not have been published
+    /// yet. Nothing of the client's other subscriptions comes between the two: the next `transaction:end` is for this one too.
+    /// Does nothing when the hold is over.
+    package func release(_ hold: Hold, _ end: EncodedMessage, after position: Position) {
+        wake(sequencer.withLock { $0.release(hold.pin, of: hold.client, end, after: position) })
     }
 
     /// Ends the subscription of a snapshot that failed. Does nothing when the hold is over: what the client has subscribed
     /// to since stays.
     package func abandon(_ hold: Hold, replyTo: String? = nil) {
-        append(.change(.abandon(hold.pin, replyTo: replyTo), of: hold.client), for: hold.client)
+        wake(sequencer.withLock { $0.abandon(hold.pin, of: hold.client, replyTo: replyTo) })
     }
 
-    /// Whether a snapshot still has a reader: not when the client is gone, subscribed anew or unsubscribed, and not after
-    /// ``reset(to:)``, which has told the client to begin again.
+    /// Whether a snapshot still has a reader: not when the client is gone, subscribed again or unsubscribed, and not after
+    /// ``reset(to:)``, which has notified the client that it must begin again.
     package func isHeld(_ hold: Hold) -> Bool {
         sequencer.withLock { $0.history.isPinned(hold.pin) }
     }
@@ -200,6 +255,8 @@ package final class Hub: Sendable {
     /// A subscription that waits for its snapshot.
     package struct Hold: Sendable, Hashable {
         package let client: ClientID
+        package let subscription: TableSubscription
+        let replaced: String?
         let pin: History.Pin
     }
 
@@ -207,30 +264,35 @@ package final class Hub: Sendable {
 
     /// Publishes a committed transaction, and keeps it for clients that resume.
     ///
-    /// Calls must come in the order of positions, one at a time: whoever numbers transactions publishes them under the
-    /// same lock or on the same thread. The messages for every live filter are made before the hub's lock is taken.
+    /// Calls must come in the order of positions, one at a time: transactions are numbered and published under the same
+    /// lock or on the same thread. The messages for every subscription are made before the hub's lock is taken.
     ///
     /// Precondition: the position comes after ``position``, in the same epoch.
     package func publish(_ publication: any Publication) {
         let delivery = Delivery(publication)
-        for filter in sequencer.withLock({ $0.filters.filters }) { _ = delivery.messages(for: filter) }
+        for subscription in sequencer.withLock({ $0.subscriptions.distinct }) {
+            _ = delivery.messages(for: subscription)
+        }
         let now = clock()
         wake(sequencer.withLock { $0.publish(delivery, now: now) })
     }
 
-    /// Begins a new epoch: nothing of the old can be resumed, and every subscriber of tables is told so by `subscribed`
-    /// with `recovered: false` and the new position.
+    /// Begins a new epoch: nothing of the old can be resumed. Each subscription to tables gets `subscribed` with
+    /// `recovered: false` and the new position, and goes on there.
     package func reset(to start: Position) {
-        let payload = SubscribedPayload(channel: .tables, position: start, recovered: false)
-        let notice = EncodedMessage.subscribed(payload, replyTo: nil)
-        wake(sequencer.withLock { $0.reset(to: start, notice: notice) })
+        wake(sequencer.withLock { $0.reset(to: start) })
     }
 
     /// The last transaction that was published.
     package var position: Position { sequencer.withLock { $0.history.head } }
 
-    /// The distinct filters that anybody has now.
-    package var filters: [TableFilter] { sequencer.withLock { $0.filters.filters } }
+    /// Every subscription to tables that some client has now, once.
+    package var subscriptions: [TableSubscription] { sequencer.withLock { $0.subscriptions.distinct } }
+
+    /// The subscriptions of a client to tables, in the order of subscribing.
+    package func subscriptions(of client: ClientID) -> [TableSubscription] {
+        sequencer.withLock { $0.subscriptions.subscriptions(of: client) }
+    }
 
     package var statistics: HubStatistics {
         sequencer.withLock { sequencer in

@@ -14,8 +14,12 @@ package struct HubLimits: Sendable {
     package var gatheredBytes = 8 << 10
     /// How much of a replay is made in one turn of an event loop. 256 KiB.
     package var replayChunkBytes = 256 << 10
-    /// Distinct filters on tables: each costs an encoding of each transaction. 1,000.
+    /// Subscriptions of one connection to tables. 100.
+    package var maxSubscriptionsPerClient = 100
+    /// Distinct filters on tables of one owner over all its connections: each costs an encoding of each transaction. 1,000.
     package var maxDistinctFilters = 1000
+    /// Distinct filters on tables of all owners. 10,000.
+    package var maxDistinctFiltersInAll = 10_000
     package var history = HistoryLimits()
 
     package init() {}

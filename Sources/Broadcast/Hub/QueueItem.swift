@@ -5,11 +5,10 @@ import WireProtocol
 enum QueueItem: Sendable {
     case publication(Delivery)
     case message(EncodedMessage, to: Audience)
-    /// With a pin, only while the client's subscription waits for that snapshot.
-    case direct(EncodedMessage, to: ClientID, under: History.Pin?, whenTaken: WhenTaken?)
+    case direct(DirectMessage, to: ClientID)
     case change(ClientChange, of: ClientID)
-    /// The epoch ended; the message tells whoever listens to tables.
-    case reset(EncodedMessage)
+    /// The epoch ended: every subscription to tables goes on at the beginning of a new one.
+    case reset(EpochNotice)
     case closeEveryone(CloseCode, reason: String)
 
     /// Who gets a message.
@@ -23,7 +22,8 @@ enum QueueItem: Sendable {
     var byteCount: Int {
         switch self {
         case .publication(let delivery): delivery.publication.byteCount
-        case .message(let message, _), .direct(let message, _, _, _): message.json.readableBytes
+        case .message(let message, _): message.json.readableBytes
+        case .direct(let direct, _): direct.message.json.readableBytes
         case .change, .reset, .closeEveryone: 0
         }
     }
@@ -36,9 +36,19 @@ enum QueueItem: Sendable {
             switch audience {
             case .everyone(let excluded), .channel(_, let excluded, _): excluded
             }
-        case .direct(_, let client, _, _), .change(_, let client): client
+        case .direct(_, let client), .change(_, let client): client
         }
     }
+}
+
+/// A message to one client.
+struct DirectMessage: Sendable {
+    var message: EncodedMessage
+    /// Only while a subscription of the client waits for this snapshot.
+    var hold: History.Pin?
+    /// The subscription that ends with the message.
+    var ended: String?
+    var whenTaken: WhenTaken?
 }
 
 /// Called on the client's event loop: with true when the client can take more, with false when the message will not be
@@ -49,32 +59,18 @@ package typealias WhenTaken = @Sendable (Bool) -> Void
 enum ClientChange: Sendable {
     case open(Channels, greeting: [EncodedMessage])
     case subscribe(WireProtocol.Channel, replyTo: String?, then: [EncodedMessage])
-    case subscribeToTables(TableFilter, TablesStart, replyTo: String?, then: [EncodedMessage])
+    case subscribeToTables(SubscriptionChange)
     case unsubscribe(WireProtocol.Channel, replyTo: String?)
+    /// From one subscription, by its id.
+    case unsubscribeFromTables(String, replyTo: String?)
+    /// What a replay waited for was published.
+    case goOn(History.Pin)
     /// A replay is complete up to here.
     case goLive(History.Pin)
-    /// A snapshot is complete; what came after it follows.
-    case release(History.Pin, after: Position)
+    /// A snapshot is complete, which the message says; what came after it follows. With the newest transaction at this place
+    /// in the order.
+    case release(History.Pin, EncodedMessage, after: Position, head: Position)
     /// A snapshot failed.
     case abandon(History.Pin, replyTo: String?)
     case close(CloseCode, reason: String)
-}
-
-/// Where a subscription to tables begins.
-enum TablesStart: Sendable {
-    /// With what comes next; `recovered` is false when the client asked for more than there is.
-    case live(after: Position, recovered: Bool?)
-    /// With a replay of what came after the position.
-    case replay(History.Pin, after: Position)
-    /// When a snapshot has been sent.
-    case held(History.Pin)
-}
-
-extension TablesStart {
-    var pin: History.Pin? {
-        switch self {
-        case .live: nil
-        case .replay(let pin, _), .held(let pin): pin
-        }
-    }
 }

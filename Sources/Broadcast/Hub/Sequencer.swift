@@ -18,7 +18,7 @@ struct Sequencer {
         var hasOverflowed = false
     }
 
-    /// A replay that ended ahead of the history: its snapshot saw a transaction that has not been published yet.
+    /// A replay that is ahead of the history: a snapshot saw a transaction that has not been published yet.
     private struct Waiter {
         let sequence: UInt64
         let client: ClientID
@@ -27,7 +27,7 @@ struct Sequencer {
 
     private let limits: HubLimits
     private(set) var history: History
-    private(set) var filters = FilterRegistry()
+    private(set) var subscriptions: SubscriptionRegistry
     private(set) var statistics = HubStatistics()
     private var queues: [ShardQueue] = []
     private var waiters: [Waiter] = []
@@ -36,6 +36,7 @@ struct Sequencer {
     init(start: Position, limits: HubLimits) {
         self.limits = limits
         history = History(start: start, limits: limits.history)
+        subscriptions = SubscriptionRegistry(limits: limits)
     }
 
     /// A number for a client or a pin.
@@ -55,11 +56,8 @@ struct Sequencer {
         let sequence = delivery.publication.position.sequence
         history.append(delivery.publication, now: now)
         statistics.publications += 1
-        var woken: [Int] = []
-        // Whose snapshot has the transaction goes live behind it, whose has not, before it.
-        if !waiters.isEmpty { woken += endWaiting(before: sequence) }
-        woken += appendToAll(.publication(delivery))
-        if !waiters.isEmpty { woken += endWaiting(before: sequence + 1) }
+        var woken = appendToAll(.publication(delivery))
+        if !waiters.isEmpty { woken += endWaiting(through: sequence) }
         return woken
     }
 
@@ -129,106 +127,170 @@ struct Sequencer {
 
     // MARK: Subscriptions to tables
 
+    /// - Parameter since: after which transaction they begin; nil for what comes next.
     mutating func subscribe(
         _ client: ClientID,
-        _ filter: TableFilter,
+        to new: [TableSubscription],
         since: Position?,
-        replyTo: String?,
-        then: [EncodedMessage]
+        replacing replaced: String?,
+        _ reply: SubscriptionReply
     ) throws(ProtocolError) -> [Int] {
-        try register(filter)
-        let start: TablesStart
+        guard try subscriptions.add(new, of: client, replacing: replaced) else { return [] }
+        var start = SubscriptionChange.Start.live(recovered: since == nil ? nil : false)
         if let since, history.isComplete(after: since) {
             let pin = nextNumber()
             history.pin(pin, after: since.sequence)
             start = .replay(pin, after: since)
-        } else {
-            start = .live(after: history.head, recovered: since == nil ? nil : false)
         }
-        return append(.change(.subscribeToTables(filter, start, replyTo: replyTo, then: then), of: client), for: client)
+        let change = SubscriptionChange(
+            subscriptions: new,
+            start: start,
+            replaced: replaced,
+            head: history.head,
+            reply: reply
+        )
+        return append(.change(.subscribeToTables(change), of: client), for: client)
     }
 
+    /// - Parameter replaced: must be a subscription of the client; it ends when the snapshot is acknowledged.
     mutating func hold(
         _ client: ClientID,
-        _ filter: TableFilter
+        _ new: TableSubscription,
+        replacing replaced: String?
     ) throws(ProtocolError) -> (pin: History.Pin, woken: [Int]) {
-        try register(filter)
         let pin = nextNumber()
+        guard try subscriptions.add([new], of: client, replacing: replaced, hold: pin) else { return (pin, []) }
         history.pin(pin, after: history.head.sequence)
-        let change = ClientChange.subscribeToTables(filter, .held(pin), replyTo: nil, then: [])
-        return (pin, append(.change(change, of: client), for: client))
+        let change = SubscriptionChange(subscriptions: [new], start: .held(pin), head: history.head)
+        return (pin, append(.change(.subscribeToTables(change), of: client), for: client))
     }
 
-    private mutating func register(_ filter: TableFilter) throws(ProtocolError) {
-        guard filters.contains(filter) || filters.count < limits.maxDistinctFilters else {
-            throw ProtocolError(
-                .rateLimited,
-                "the service has \(filters.count) different filters on tables, and that is its limit"
-            )
-        }
-        filters.add(filter)
+    mutating func send(_ message: DirectMessage, to client: ClientID) -> [Int] {
+        if let hold = message.hold { subscriptions.acknowledge(hold, of: client, ending: message.ended) }
+        return append(.direct(message, to: client), for: client)
     }
 
-    /// A client has no use for its filter and pin any more.
-    mutating func forget(_ filter: TableFilter?, _ pin: History.Pin?) {
-        if let filter { filters.remove(filter) }
-        if let pin {
-            history.unpin(pin)
-            waiters.removeAll { $0.pin == pin }
-        }
+    mutating func release(
+        _ pin: History.Pin,
+        of client: ClientID,
+        _ end: EncodedMessage,
+        after position: Position
+    ) -> [Int] {
+        subscriptions.release(pin, of: client)
+        return append(.change(.release(pin, end, after: position, head: history.head), of: client), for: client)
+    }
+
+    mutating func abandon(_ pin: History.Pin, of client: ClientID, replyTo: String?) -> [Int] {
+        subscriptions.abandon(pin, of: client)
+        return append(.change(.abandon(pin, replyTo: replyTo), of: client), for: client)
+    }
+
+    mutating func unsubscribeAll(
+        _ client: ClientID,
+        from channel: WireProtocol.Channel,
+        replyTo: String?
+    ) -> [Int] {
+        if channel == .tables { subscriptions.removeAll(of: client) }
+        return append(.change(.unsubscribe(channel, replyTo: replyTo), of: client), for: client)
+    }
+
+    mutating func unsubscribe(
+        _ client: ClientID,
+        from subscription: String,
+        replyTo: String?
+    ) throws(ProtocolError) -> [Int] {
+        try subscriptions.remove(subscription, of: client)
+        return append(.change(.unsubscribeFromTables(subscription, replyTo: replyTo), of: client), for: client)
+    }
+
+    /// No client has any use for these pins.
+    mutating func unpin(_ pins: [History.Pin]) {
+        for pin in pins { history.unpin(pin) }
+        if !waiters.isEmpty { waiters.removeAll { pins.contains($0.pin) } }
     }
 
     // MARK: Replays
 
     enum ReplayStep {
-        /// To be sent; if there is no more, the client's change to live is in its queue already.
-        case send([any Publication], isLast: Bool)
+        /// To be sent: everything up to `reached`.
+        case send([any Publication], reached: Position, ReplayEnd)
         /// The position is of another epoch: a reset is in the client's queue, or will be.
         case otherEpoch
         /// More was published than may be kept.
         case lost
     }
 
-    /// The next part of a client's replay.
-    mutating func replay(_ client: ClientID, _ pin: History.Pin, after position: Position) -> (ReplayStep, woken: [Int])
-    {
-        guard position.epoch == history.head.epoch else { return (.otherEpoch, []) }
-        if position.sequence > history.head.sequence {
-            waiters.append(Waiter(sequence: position.sequence, client: client, pin: pin))
-            return (.send([], isLast: true), [])
-        }
-        guard let slice = history.slice(after: position, maxBytes: limits.replayChunkBytes) else { return (.lost, []) }
-        guard slice.reachesHead else {
-            if let last = slice.publications.last { history.pin(pin, after: last.position.sequence) }
-            return (.send(slice.publications, isLast: false), [])
-        }
-        history.unpin(pin)
-        return (.send(slice.publications, isLast: true), append(.change(.goLive(pin), of: client), for: client))
+    enum ReplayEnd {
+        /// More is to come.
+        case more
+        /// ``ClientChange/goOn(_:)`` will come.
+        case waiting
+        /// ``ClientChange/goLive(_:)`` is in the client's queue.
+        case live
     }
 
-    private mutating func endWaiting(before sequence: UInt64) -> [Int] {
-        let ended = waiters.filter { $0.sequence < sequence }
-        waiters.removeAll { $0.sequence < sequence }
+    /// The next part of a client's replay.
+    ///
+    /// - Parameters:
+    ///   - position: everything up to here was sent.
+    ///   - furthest: the transaction from which on the client gets everything that is published.
+    ///   - subscriptionCount: how many there are for which messages are made of each transaction.
+    mutating func replay(
+        _ client: ClientID,
+        _ pin: History.Pin,
+        after position: Position,
+        furthest: UInt64,
+        subscriptionCount: Int
+    ) -> (ReplayStep, woken: [Int]) {
+        guard position.epoch == history.head.epoch else { return (.otherEpoch, []) }
+        let head = history.head
+        guard position.sequence <= head.sequence else {
+            waiters.append(Waiter(sequence: furthest, client: client, pin: pin))
+            return (.send([], reached: position, .waiting), [])
+        }
+        let maxBytes = limits.replayChunkBytes / max(subscriptionCount, 1)
+        guard let slice = history.slice(after: position, maxBytes: maxBytes) else { return (.lost, []) }
+        let reached = slice.reachesHead ? head : slice.publications.last?.position ?? head
+        guard slice.reachesHead, furthest <= head.sequence else {
+            history.pin(pin, after: reached.sequence)
+            if slice.reachesHead { waiters.append(Waiter(sequence: furthest, client: client, pin: pin)) }
+            return (.send(slice.publications, reached: reached, slice.reachesHead ? .waiting : .more), [])
+        }
+        history.unpin(pin)
+        let woken = append(.change(.goLive(pin), of: client), for: client)
+        return (.send(slice.publications, reached: reached, .live), woken)
+    }
+
+    private mutating func endWaiting(through sequence: UInt64) -> [Int] {
+        let ended = waiters.filter { $0.sequence <= sequence }
+        waiters.removeAll { $0.sequence <= sequence }
         var woken: [Int] = []
         for waiter in ended {
-            history.unpin(waiter.pin)
-            woken += append(.change(.goLive(waiter.pin), of: waiter.client), for: waiter.client)
+            woken += append(.change(.goOn(waiter.pin), of: waiter.client), for: waiter.client)
         }
         return woken
     }
 
-    mutating func reset(to start: Position, notice: EncodedMessage) -> [Int] {
+    mutating func reset(to start: Position) -> [Int] {
         history.reset(to: start)
         waiters = []
-        return appendToAll(.reset(notice))
+        subscriptions.endHolds()
+        return appendToAll(.reset(EpochNotice(start)))
     }
 
     mutating func trimHistory(now: NIODeadline) { history.trim(now: now) }
 
-    mutating func clientCameOrWent(_ client: ClientID, by difference: Int) {
-        statistics.clients += difference
-        queues[client.shard].clients += difference
+    mutating func clientCame(_ client: ClientID, owner: String) {
+        statistics.clients += 1
+        queues[client.shard].clients += 1
+        subscriptions.open(client, owner: owner)
+    }
+
+    mutating func clientWent(_ client: ClientID) {
+        statistics.clients -= 1
+        queues[client.shard].clients -= 1
         if queues[client.shard].clients == 0 { queues[client.shard].interests = [] }
+        subscriptions.close(client)
     }
 }
 
@@ -247,7 +309,7 @@ extension QueueItem {
     fileprivate var isChange: Bool {
         switch self {
         case .change, .reset, .closeEveryone: true
-        case .direct(_, _, _, let whenTaken): whenTaken != nil
+        case .direct(let direct, _): direct.whenTaken != nil
         case .publication, .message: false
         }
     }

@@ -7,9 +7,9 @@ final class Client {
     /// What limits its view; nil for nothing.
     let restriction: Restriction?
 
-    /// What it hears at once; ``tables`` says so of tables.
+    /// Without tables, for which there is ``tables``.
     var channels: Channels = []
-    var tables = TablesSubscription.none
+    var tables = TablesFeed()
     /// Where it stands among those who hear the same; nil before it is open and after it is gone.
     var group: SubscriberGroup?
     var indexInGroup = 0
@@ -30,36 +30,13 @@ final class Client {
         self.restriction = restriction
     }
 
-    /// What it hears from now on.
+    /// What it gets from now on.
     var subscriptions: Subscriptions {
-        guard case .live(let filter) = tables else {
-            return Subscriptions(channels: channels, filter: nil, restriction: restriction)
-        }
-        return Subscriptions(channels: channels, filter: filter, restriction: restriction)
-    }
-}
-
-/// A client's subscription to tables.
-enum TablesSubscription {
-    case none
-    case live(TableFilter)
-    /// History is being sent; live transactions are not, until the change to live comes, which `isComplete` says is on
-    /// its way.
-    case replaying(TableFilter, History.Pin, after: Position, isComplete: Bool)
-    /// A snapshot is being sent.
-    case held(TableFilter, History.Pin)
-
-    var filter: TableFilter? {
-        switch self {
-        case .none: nil
-        case .live(let filter), .replaying(let filter, _, _, _), .held(let filter, _): filter
-        }
-    }
-
-    var pin: History.Pin? {
-        switch self {
-        case .none, .live: nil
-        case .replaying(_, let pin, _, _), .held(_, let pin): pin
-        }
+        Subscriptions(
+            channels: channels,
+            tables: tables.live,
+            endsTransactions: tables.hasSeveral,
+            restriction: restriction
+        )
     }
 }

@@ -1,5 +1,5 @@
 import NIOCore
-package import WireProtocol
+import WireProtocol
 
 /// Clients to which something happens that happens to nobody else.
 extension Shard {
@@ -24,21 +24,14 @@ extension Shard {
         case .message(let message, let audience):
             guard client.isOpen, client.id != item.client else { return }
             if let message = client.subscriptions.message(message, to: audience) { frames.append(message) }
-        case .direct(let message, _, let pin, let whenTaken):
-            guard isNamed else { return }
-            guard client.isWaiting(for: pin) else {
-                whenTaken?(false)
-                return
-            }
-            frames.append(message)
-            if let whenTaken { client.waiting.append(whenTaken) }
+        case .direct(let direct, _):
+            if isNamed { send(direct, to: client, &frames) }
         case .change(let change, _):
             if isNamed { apply(change, to: client, &frames) }
         case .reset(let notice):
-            guard let filter = client.tables.filter else { return }
-            frames.append(notice)
+            for entry in client.tables.entries { frames.append(notice.message(for: entry.subscription)) }
             // What was being sent belongs to an epoch that is over.
-            client.tables = .live(filter)
+            client.tables.reset()
         case .closeEveryone(let code, let reason):
             close(client, code, reason, after: &frames)
         }
@@ -54,62 +47,53 @@ extension Shard {
             client.channels.insert(Channels(channel))
             frames.append(.subscribed(SubscribedPayload(channel: channel), replyTo: replyTo))
             for message in then { frames.append(message) }
-        case .subscribeToTables(let filter, let start, let replyTo, let then):
-            if let payload = subscribeToTables(client, filter, start) {
-                frames.append(.subscribed(payload, replyTo: replyTo))
+        case .subscribeToTables(let change):
+            let (position, released) = client.tables.subscribe(change)
+            unpin(released)
+            if let reply = change.reply {
+                frames.append(.subscribed(SubscribedPayload(change, position), replyTo: reply.replyTo))
             }
-            for message in then { frames.append(message) }
         case .unsubscribe(let channel, let replyTo):
             if channel == .tables {
-                setTables(.none, of: client)
+                unpin(client.tables.unsubscribeAll())
             } else {
                 client.channels.remove(Channels(channel))
             }
             frames.append(.unsubscribed(channel, replyTo: replyTo))
+        case .unsubscribeFromTables(let id, let replyTo):
+            unpin(client.tables.unsubscribe(id))
+            frames.append(.unsubscribed(.tables, subscription: id, replyTo: replyTo))
+        case .goOn(let pin):
+            client.tables.goOn(pin)
         case .goLive(let pin):
-            guard case .replaying(let filter, pin, _, _) = client.tables else { return }
-            client.tables = .live(filter)
-        case .release(let pin, let position):
-            guard case .held(let filter, pin) = client.tables else { return }
-            client.tables = .replaying(filter, pin, after: position, isComplete: false)
+            client.tables.goLive(pin)
+        case .release(let pin, let end, let position, let head):
+            guard client.tables.isHeld(pin) else { return }
+            frames.append(end)
+            unpin(client.tables.release(pin, after: position, head: head))
         case .abandon(let pin, let replyTo):
-            guard case .held(_, pin) = client.tables else { return }
-            setTables(.none, of: client)
-            frames.append(.unsubscribed(.tables, replyTo: replyTo))
+            guard let (subscription, released) = client.tables.abandon(pin) else { return }
+            unpin(released)
+            frames.append(.unsubscribed(.tables, subscription: subscription.id, replyTo: replyTo))
         case .close(let code, let reason):
             close(client, code, reason, after: &frames)
         }
     }
 
-    /// Replaces what the client has of tables; nil when it is the caller of ``Hub/hold(_:_:)`` who acknowledges.
-    private func subscribeToTables(
-        _ client: Client,
-        _ filter: TableFilter,
-        _ start: TablesStart
-    ) -> SubscribedPayload? {
-        switch start {
-        case .live(let position, let recovered):
-            if recovered == nil, case .replaying(let old, let pin, let sent, let isComplete) = client.tables {
-                // The replay goes on, or what it had not reached yet would be lost.
-                client.tables = .replaying(filter, pin, after: sent, isComplete: isComplete)
-                sequencer.withLock { $0.forget(old, nil) }
-                return SubscribedPayload(channel: .tables, position: sent)
+    private func send(_ direct: DirectMessage, to client: Client, _ frames: inout FrameSequence) {
+        if let hold = direct.hold {
+            guard client.tables.isHeld(hold) else {
+                direct.whenTaken?(false)
+                return
             }
-            setTables(.live(filter), of: client)
-            return SubscribedPayload(channel: .tables, position: position, recovered: recovered)
-        case .replay(let pin, let position):
-            setTables(.replaying(filter, pin, after: position, isComplete: false), of: client)
-            return SubscribedPayload(channel: .tables, position: position, recovered: true)
-        case .held(let pin):
-            setTables(.held(filter, pin), of: client)
-            return nil
+            if let ended = direct.ended { unpin(client.tables.unsubscribe(ended)) }
         }
+        frames.append(direct.message)
+        if let whenTaken = direct.whenTaken { client.waiting.append(whenTaken) }
     }
 
-    private func setTables(_ tables: TablesSubscription, of client: Client) {
-        let old = client.tables
-        client.tables = tables
-        sequencer.withLock { $0.forget(old.filter, old.pin) }
+    private func unpin(_ pins: [History.Pin]) {
+        if !pins.isEmpty { sequencer.withLock { $0.unpin(pins) } }
     }
 
     private func close(_ client: Client, _ code: CloseCode, _ reason: String, after frames: inout FrameSequence) {
@@ -121,30 +105,15 @@ extension Shard {
     }
 }
 
-extension Client {
-    /// Whether its subscription waits for this snapshot, if it is about one.
-    fileprivate func isWaiting(for snapshot: History.Pin?) -> Bool {
-        guard let snapshot else { return true }
-        if case .held(_, snapshot) = tables { return true }
-        return false
-    }
-}
-
-extension EncodedMessage {
-    /// The acknowledgement of a subscription. Its position is that after which everything follows: a client that remembers it loses nothing,
-    /// whether it sees the replay to its end or not.
-    package static func subscribed(_ payload: SubscribedPayload, replyTo: String?) -> EncodedMessage {
-        let header = EnvelopeHeader(
-            .subscribed,
-            channel: payload.channel,
-            position: payload.position,
-            replyTo: replyTo
+extension SubscribedPayload {
+    fileprivate init(_ change: SubscriptionChange, _ position: Position?) {
+        let list = change.reply?.list
+        self.init(
+            channel: .tables,
+            subscription: list == nil ? change.subscriptions.first?.id : nil,
+            subscriptions: list,
+            position: position,
+            recovered: change.start.recovered
         )
-        return EncodedMessage(header, payload, resumePosition: payload.position)
-    }
-
-    fileprivate static func unsubscribed(_ channel: WireProtocol.Channel, replyTo: String?) -> EncodedMessage {
-        let header = EnvelopeHeader(.unsubscribed, channel: channel, replyTo: replyTo)
-        return EncodedMessage(header, UnsubscribedPayload(channel: channel))
     }
 }

@@ -15,7 +15,7 @@ final class Shard {
 
     private var clients: [UInt64: Client] = [:]
     private var groups: [SubscriberGroup.Key: SubscriberGroup] = [:]
-    /// Clients whose subscription to tables is not live: a reset concerns each by itself.
+    /// Clients with a subscription to tables that is not live: a reset concerns each by itself.
     private var notLive: [UInt64: Client] = [:]
     private var gathering: Gathering
     var done = ShardStatistics()
@@ -45,15 +45,15 @@ final class Shard {
         client.isGone = true
         clients[client.id.number] = nil
         notLive[client.id.number] = nil
-        let tables = client.tables
-        client.tables = .none
+        let pins = client.tables.pins
+        client.tables = TablesFeed()
         // At once: nothing may be there to drain for a long time.
         let done = done
         self.done = ShardStatistics()
         sequencer.withLock { sequencer in
             sequencer.report(done)
-            sequencer.clientCameOrWent(client.id, by: -1)
-            sequencer.forget(tables.filter, tables.pin)
+            sequencer.clientWent(client.id)
+            sequencer.unpin(pins)
         }
         let waiting = client.waiting
         client.waiting = []
@@ -173,10 +173,7 @@ final class Shard {
             leaveGroup(client)
             joinGroup(client, key)
         }
-        switch client.tables {
-        case .none, .live: notLive[client.id.number] = nil
-        case .held, .replaying: notLive[client.id.number] = client
-        }
+        notLive[client.id.number] = client.tables.isBehind ? client : nil
         canTakeMore(client)
     }
 
@@ -206,9 +203,9 @@ final class Shard {
     /// The client of an item is gone: what was reserved for it is given back.
     func settleUnclaimed(_ item: QueueItem) {
         switch item {
-        case .direct(_, _, _, let whenTaken): whenTaken?(false)
-        case .change(.subscribeToTables(let filter, let start, _, _), _):
-            sequencer.withLock { $0.forget(filter, start.pin) }
+        case .direct(let direct, _): direct.whenTaken?(false)
+        case .change(.subscribeToTables(let change), _):
+            if let pin = change.start.pin { sequencer.withLock { $0.unpin([pin]) } }
         default: break
         }
     }

@@ -2,33 +2,41 @@ import CPrefetch
 import NIOCore
 import WireProtocol
 
-/// Everything that a client hears: two clients with equal subscriptions get equal bytes.
+/// Everything that a client gets: two clients with equal subscriptions get equal bytes.
 ///
-/// Of all channels together rather than one by one, so that each client is in one group, gets one write, and hears
+/// Of all channels together rather than one by one, so that each client is in one group, gets one write, and gets
 /// everything in the one order in which it happened.
 struct Subscriptions: Hashable {
-    /// Without tables, which ``filter`` stands for.
+    /// Without tables, which are in ``tables``.
     var channels: Channels
-    /// Nil for a client that does not listen to tables, or not live.
-    var filter: TableFilter?
+    /// In the order of their ids; empty for a client that is not live.
+    var tables: [TableSubscription]
+    /// The client has several subscriptions to tables, one of which may wait for its snapshot.
+    var endsTransactions: Bool
     /// What limits the client's view; nil for nothing.
     var restriction: Restriction?
 
     func includes(_ channel: WireProtocol.Channel) -> Bool {
-        channel == .tables ? filter != nil : channels.contains(Channels(channel))
+        channel == .tables ? !tables.isEmpty : channels.contains(Channels(channel))
     }
 
-    /// Calls `body` with each message of the item that comes to everybody with these subscriptions, but not with what
+    /// Calls `body` with each message of the item that comes to all clients with these subscriptions, but not with what
     /// comes to one client.
     func forEachMessage(of item: QueueItem, _ body: (EncodedMessage) -> Void) {
         switch item {
         case .publication(let delivery):
-            guard let filter else { return }
-            for message in delivery.messages(for: filter) { body(message) }
+            var isConcerned = false
+            for subscription in tables {
+                for message in delivery.messages(for: subscription) {
+                    isConcerned = true
+                    body(message)
+                }
+            }
+            if isConcerned, endsTransactions { body(delivery.end) }
         case .message(let message, let audience):
             if let message = self.message(message, to: audience) { body(message) }
         case .reset(let notice):
-            if filter != nil { body(notice) }
+            for subscription in tables { body(notice.message(for: subscription)) }
         case .direct, .change, .closeEveryone:
             break
         }

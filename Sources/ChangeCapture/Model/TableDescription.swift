@@ -53,6 +53,15 @@ extension TableDescription: Hashable {
 }
 
 extension TableDescription {
+    /// Whether the columns of the primary key tell every row from every other one. In a table with rowids a column of the
+    /// key may be NULL, in several rows, unless it is declared NOT NULL.
+    ///
+    /// Source: [The PRIMARY KEY](https://sqlite.org/lang_createtable.html#the_primary_key).
+    package var isIdentifiedByKey: Bool {
+        if !hasRowid || rowidAlias != nil { return true }
+        return !primaryKey.isEmpty && primaryKey.allSatisfy { columns[$0].isNotNull }
+    }
+
     /// What the rowid can be asked for by: `rowid`, or another of its names where a column has taken that; nil where columns
     /// have taken all of them, and for a table without one.
     ///

@@ -63,18 +63,29 @@ extension Identity {
     package func narrowed(_ request: SubscribeRequest) throws(ProtocolError) -> SubscribeRequest {
         try require(request.channel)
         guard request.channel == .tables, let tables else { return request }
-        for name in request.filter.tables ?? [] where !name.contains(where: Self.wildcards.contains) {
+        var narrowed = request
+        if let subscriptions = request.subscriptions {
+            narrowed.subscriptions = try subscriptions.map { filter throws(ProtocolError) in
+                try self.narrowed(filter, to: tables)
+            }
+        } else {
+            narrowed.filter = try self.narrowed(request.filter, to: tables)
+        }
+        return narrowed
+    }
+
+    private func narrowed(_ filter: TableFilter, to tables: [String]) throws(ProtocolError) -> TableFilter {
+        for name in filter.tables ?? [] where !name.contains(where: Self.wildcards.contains) {
             try require(table: name)
         }
-        let remaining = tables.filter { request.filter.includes(table: $0) }
+        let remaining = tables.filter { filter.includes(table: $0) }
         guard !remaining.isEmpty else { throw ProtocolError(.forbidden, "tables: \(allowedTables)") }
-        var narrowed = request
-        narrowed.filter = try TableFilter(
+        var narrowed = try TableFilter(
             tables: remaining.map(Self.literalPattern),
-            operations: request.filter.operations,
-            rowLevel: request.filter.rowLevel
+            operations: filter.operations,
+            rowLevel: filter.rowLevel
         )
-        narrowed.filter.hidesOtherTables = true
+        narrowed.hidesOtherTables = true
         return narrowed
     }
 

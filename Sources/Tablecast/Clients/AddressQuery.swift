@@ -28,6 +28,9 @@ package struct AddressQuery: Sendable {
         return values.first
     }
 
+    /// Every value of a field that may be there several times, in their order.
+    package func values(_ name: String) -> [String] { fields.filter { $0.name == name }.map(\.value) }
+
     /// Decodes `+` and `%20`. A percent sign that begins no such escape stands for itself.
     private static func decoded(_ text: Substring) -> String {
         var bytes: [UInt8] = []

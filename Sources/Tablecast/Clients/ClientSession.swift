@@ -44,7 +44,7 @@ final class ClientSession: WebSocketSession {
     func opened(_ connection: WebSocketHandler) {
         self.connection = connection
         var client: ConnectedClient?
-        _ = server.hub.connect(connection, restriction: identity.restriction) { id in
+        _ = server.hub.connect(connection, owner: identity.id, restriction: identity.restriction) { id in
             let name = MessageID.next()
             let username = identity.username ?? parameters.username ?? "anonymous"
             client = ConnectedClient(id: id, name: name, username: username, identity: identity, share: share)
@@ -127,8 +127,10 @@ final class ClientSession: WebSocketSession {
         switch message.body {
         case .subscribe(let request):
             try subscribe(client, request, replyTo: message.id)
-        case .unsubscribe(let channel):
-            server.hub.unsubscribe(client.id, from: channel, replyTo: message.id)
+        case .unsubscribe(_, let subscription?):
+            try server.hub.unsubscribe(client.id, from: subscription, replyTo: message.id)
+        case .unsubscribe(let channel, nil):
+            server.hub.unsubscribeAll(client.id, from: channel, replyTo: message.id)
         case .executeQuery(let query):
             try database().execute(query, replyTo: message.id, for: client)
         case .writeRow(let row):

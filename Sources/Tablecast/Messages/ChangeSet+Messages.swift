@@ -1,9 +1,10 @@
+import Broadcast
 package import ChangeCapture
 package import WireProtocol
 
 extension ChangeSet {
-    /// The transaction as the messages that a subscriber with this filter gets, each as JSON: for whoever follows a file
-    /// without a service.
+    /// The transaction as the messages that a subscriber with this filter gets, each as JSON: for following a file without
+    /// a service.
     ///
     /// - Parameter timestamp: Unix milliseconds of the commit.
     package func messages(
@@ -18,6 +19,6 @@ extension ChangeSet {
             timestamp: timestamp,
             context: context
         )
-        return messages.messages(for: filter).map { $0.writer.bytes }
+        return messages.messages(for: TableSubscription(filter)).map { $0.writer.bytes }
     }
 }

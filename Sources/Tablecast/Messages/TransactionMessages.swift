@@ -1,7 +1,8 @@
+import Broadcast
 import ChangeCapture
 import WireProtocol
 
-/// One committed transaction as its messages: made for each distinct filter, never for each client.
+/// One committed transaction as its messages: made for each distinct subscription, never for each client.
 struct TransactionMessages: Sendable {
     /// A message of rows is cut into several when its JSON grows beyond this, so that no frame is too large for a client
     /// to take. Each has the counts of its own rows.
@@ -19,20 +20,67 @@ struct TransactionMessages: Sendable {
         let writer: JSONWriter
     }
 
-    /// What a subscriber with this filter gets, in order; empty when nothing of it concerns the subscriber.
-    func messages(for filter: TableFilter) -> [Message] {
-        let visible = filter.hidesOtherTables ? changes.events(withoutOthersThan: filter) : changes.events
-        let events = visible.filter { Self.includes($0, filter) }
-        var messages: [Message] = []
-        messages.reserveCapacity(events.count)
-        for (index, event) in events.enumerated() {
-            let isLast = index == events.count - 1
-            switch event {
-            case .schema(let change): messages.append(message(change, filter, isLast: isLast))
-            case .rows(let rows): append(rows, filter, isLast: isLast, to: &messages)
+    /// What comes to a subscription, in order; empty when nothing of the transaction does. Always the same, ids included.
+    func messages(for subscription: TableSubscription) -> [Message] {
+        var rows = TransactionRows()
+        return messages(for: subscription, &rows)
+    }
+
+    /// - Parameter rows: encoded for other subscriptions, or for the next ones.
+    func messages(for subscription: TableSubscription, _ rows: inout TransactionRows) -> [Message] {
+        let parts = parts(for: subscription.filter)
+        var messages = Messages(self, subscription)
+        for (index, part) in parts.enumerated() {
+            let isLast = index == parts.count - 1
+            switch part {
+            case .schema(let change): messages.append(change, isLast: isLast)
+            case .rows(let changed):
+                if Messages.lists(changed, subscription.filter) {
+                    let encoded = rows.encoded(changed, subscription.filter.rowLevel)
+                    messages.append(changed, encoded, isLast: isLast)
+                } else {
+                    messages.appendCounts(of: changed, isLast: isLast)
+                }
+            case .missedRows(let table): messages.appendMissedRows(of: table, isLast: isLast)
             }
         }
-        return messages
+        return messages.list
+    }
+
+    /// What of a transaction comes to a subscription.
+    private enum Part {
+        case schema(SchemaChange)
+        case rows(TableRows)
+        /// The table was renamed to a name that the filter includes, from one that it does not: what happened to its rows
+        /// before was not published to the subscription, which may have known the table under this name before.
+        case missedRows(TableDescription)
+    }
+
+    private func parts(for filter: TableFilter) -> [Part] {
+        var parts: [Part] = []
+        var entered: [TableDescription] = []
+        let visible = filter.hidesOtherTables ? changes.events(withoutOthersThan: filter) : changes.events
+        for event in visible {
+            if let table = Self.entered(event, filter) { entered.append(table) }
+            guard Self.includes(event, filter) else { continue }
+            switch event {
+            case .schema(let change): parts.append(.schema(change))
+            case .rows(let rows): parts.append(.rows(rows))
+            }
+        }
+        guard !entered.isEmpty else { return parts }
+        let names = Set(entered.map(\.name))
+        parts.removeAll { if case .rows(let rows) = $0 { names.contains(rows.table.name) } else { false } }
+        return parts + entered.map(Part.missedRows)
+    }
+
+    /// The table that an event renames to a name that the filter includes, from one that it does not.
+    private static func entered(_ event: ChangeEvent, _ filter: TableFilter) -> TableDescription? {
+        guard case .schema(.modified(let modification)) = event, let previous = modification.previousName,
+            !filter.operations.isDisjoint(with: .rows),
+            filter.includes(table: modification.table.name), !filter.includes(table: previous)
+        else { return nil }
+        return modification.table
     }
 
     private static func includes(_ event: ChangeEvent, _ filter: TableFilter) -> Bool {
@@ -51,33 +99,59 @@ struct TransactionMessages: Sendable {
                 || rows.deleted > 0 && filter.operations.contains(.delete)
         }
     }
+}
+
+/// The messages of one transaction for one subscription, as they are made.
+private struct Messages {
+    private let transaction: TransactionMessages
+    private let subscription: TableSubscription
+    private(set) var list: [TransactionMessages.Message] = []
+
+    private var filter: TableFilter { subscription.filter }
+
+    init(_ transaction: TransactionMessages, _ subscription: TableSubscription) {
+        self.transaction = transaction
+        self.subscription = subscription
+    }
 
     private func context(isLast: Bool) -> TableEventContext {
-        var context = context
-        context.transaction = .init(position: position, isLast: isLast)
+        var context = transaction.context
+        context.subscription = subscription.id
+        context.transaction = .init(position: transaction.position, isLast: isLast)
         return context
     }
 
-    private func message(_ type: MessageType, _ data: some JSONWritable) -> Message {
+    /// Of the next message: its id says where it belongs, so that it is the same when it is replayed.
+    private func header(_ type: MessageType) -> EnvelopeHeader {
+        EnvelopeHeader(
+            id: "\(transaction.position)/\(subscription.id)/\(list.count)",
+            timestamp: transaction.timestamp,
+            type: type,
+            channel: .tables,
+            position: transaction.position
+        )
+    }
+
+    private mutating func append(_ type: MessageType, _ data: some JSONWritable) {
         var writer = JSONWriter(capacityBytes: 1024)
-        writer.envelope(EnvelopeHeader(type, channel: .tables, position: position), data)
-        return Message(type: type, writer: writer)
+        writer.envelope(header(type), data)
+        list.append(TransactionMessages.Message(type: type, writer: writer))
     }
 }
 
 // MARK: - Schema
 
-extension TransactionMessages {
-    private func message(_ change: SchemaChange, _ filter: TableFilter, isLast: Bool) -> Message {
+extension Messages {
+    mutating func append(_ change: SchemaChange, isLast: Bool) {
         // SQL of the schema can name any table: a view's, a trigger's, a foreign key's.
         let hasSQL = !filter.hidesOtherTables
-        return switch change {
+        switch change {
         case .created(let table):
-            message(
+            append(
                 .tableCreated,
                 TableCreatedPayload(
                     tableName: table.name,
-                    timestamp: timestamp,
+                    timestamp: transaction.timestamp,
                     objectType: table.kind.objectType,
                     sql: hasSQL ? table.sql : nil,
                     columns: table.columns.map(ColumnPayload.init),
@@ -85,21 +159,21 @@ extension TransactionMessages {
                 )
             )
         case .dropped(let table):
-            message(
+            append(
                 .tableDropped,
                 TableDroppedPayload(
                     tableName: table.name,
-                    timestamp: timestamp,
+                    timestamp: transaction.timestamp,
                     objectType: table.kind.objectType,
                     context: context(isLast: isLast)
                 )
             )
         case .modified(let modification):
-            message(
+            append(
                 .tableModified,
                 TableModifiedPayload(
                     tableName: modification.table.name,
-                    timestamp: timestamp,
+                    timestamp: transaction.timestamp,
                     change: .schema(
                         SchemaModification(
                             previousName: modification.previousName,
@@ -118,65 +192,71 @@ extension TransactionMessages {
 
 // MARK: - Rows
 
-extension TransactionMessages {
-    private func append(_ rows: TableRows, _ filter: TableFilter, isLast: Bool, to messages: inout [Message]) {
-        guard filter.rowLevel != .none, rows.detail >= filter.rowLevel.captureLevel, !rows.rowsOmitted else {
-            messages.append(countsMessage(rows, filter, isLast: isLast))
-            return
-        }
-        let listed = rows.rows.filter { filter.operations.contains($0.operation.tableOperation) }
-        let columns = rows.table.columns
-        let row = RowChangeWriter(
-            rows.table,
-            level: filter.rowLevel,
-            detail: rows.detail,
-            omitting: Set(columns.indices.filter { rows.columnsOmitted.contains(columns[$0].name) })
-        )
-        var next = 0
-        while next < listed.count {
-            // The elements of the array alone, with their commas.
-            var json = JSONWriter(capacityBytes: 4096)
+extension Messages {
+    /// Whether a subscription with this filter gets the rows themselves, and not their counts alone.
+    static func lists(_ rows: TableRows, _ filter: TableFilter) -> Bool {
+        filter.rowLevel != .none && rows.detail >= filter.rowLevel.captureLevel && !rows.rowsOmitted
+    }
+
+    /// Cut into several messages where one would be too large.
+    mutating func append(_ rows: TableRows, _ encoded: EncodedRows, isLast: Bool) {
+        let listed = encoded.indices(of: filter.operations)
+        var next = listed.startIndex
+        while next < listed.endIndex {
+            let first = next
             var counts = RowsModification(inserted: 0, updated: 0, deleted: 0)
-            if filter.rowLevel == .values, !rows.columnsOmitted.isEmpty {
-                counts.columnsOmitted = rows.columnsOmitted
-            }
+            if !encoded.columnsOmitted.isEmpty { counts.columnsOmitted = encoded.columnsOmitted }
+            var byteCount = 0
             repeat {
-                row.write(listed[next], to: &json)
-                counts.count(listed[next].operation)
+                counts.count(encoded.operations[listed[next]])
+                byteCount += encoded.bytes(of: listed[next]).count + 1
                 next += 1
-            } while next < listed.count && json.count < Self.maxRowsMessageBytes
-            messages.append(rowsMessage(rows.table, counts, json.bytes, isLast: isLast && next == listed.count))
+            } while next < listed.endIndex && byteCount < TransactionMessages.maxRowsMessageBytes
+            append(rows.table, counts, (encoded, listed[first..<next]), isLast: isLast && next == listed.endIndex)
         }
     }
 
+    mutating func appendCounts(of rows: TableRows, isLast: Bool) {
+        append(rows.table, counts(of: rows), nil, isLast: isLast)
+    }
+
+    /// It is known only that rows changed.
+    mutating func appendMissedRows(of table: TableDescription, isLast: Bool) {
+        let counts = RowsModification(inserted: 0, updated: 0, deleted: 0, rowsOmitted: true)
+        append(table, counts, nil, isLast: isLast)
+    }
+
     /// The counts of the operations that were asked for.
-    private func countsMessage(_ rows: TableRows, _ filter: TableFilter, isLast: Bool) -> Message {
+    private func counts(of rows: TableRows) -> RowsModification {
         let wanted = filter.operations
-        let counts = RowsModification(
+        return RowsModification(
             inserted: wanted.contains(.insert) ? rows.inserted : 0,
             updated: wanted.contains(.update) ? rows.updated : 0,
             deleted: wanted.contains(.delete) ? rows.deleted : 0,
             rowsOmitted: filter.rowLevel != .none || !rows.countsAreKnown ? true : nil
         )
-        return rowsMessage(rows.table, counts, nil, isLast: isLast)
     }
 
-    private func rowsMessage(
+    private mutating func append(
         _ table: TableDescription,
         _ counts: RowsModification,
-        _ rowsJSON: [UInt8]?,
+        _ rows: (encoded: EncodedRows, indices: ArraySlice<Int>)?,
         isLast: Bool
-    ) -> Message {
+    ) {
         let data = TableModifiedPayload(
             tableName: table.name,
-            timestamp: timestamp,
+            timestamp: transaction.timestamp,
             change: .rows(counts),
             context: context(isLast: isLast)
         )
-        var writer = JSONWriter(capacityBytes: (rowsJSON?.count ?? 0) + 512)
-        writer.beginEnvelope(EnvelopeHeader(.tableModified, channel: .tables, position: position))
-        data.write(to: &writer, counts: counts, rows: rowsJSON.map { json in { $0.raw(json) } })
+        var writer = JSONWriter(capacityBytes: (rows.map { $0.encoded.byteCount(of: $0.indices) } ?? 0) + 512)
+        writer.beginEnvelope(header(.tableModified))
+        data.write(
+            to: &writer,
+            counts: counts,
+            rows: rows.map { rows in { rows.encoded.write(rows.indices, to: &$0) } }
+        )
         writer.endEnvelope()
-        return Message(type: .tableModified, writer: writer)
+        list.append(TransactionMessages.Message(type: .tableModified, writer: writer))
     }
 }

@@ -70,8 +70,13 @@ public struct ServerLimits: Sendable, Hashable {
     public var maxMessagesPerSecond = 1_000
     /// Messages that it may send at once after a silence; 2,000. Beyond it the connection is closed with 4429.
     public var maxMessageBurst = 2_000
-    /// Different filters on tables over all clients: each costs an encoding of each transaction. 1,000.
+    /// Subscriptions to `tables` of one connection. 100.
+    public var maxSubscriptionsPerConnection = 100
+    /// Different filters on tables over all connections of one identity: each costs an encoding of each transaction. All
+    /// clients without a token are one identity. 1,000.
     public var maxDistinctFilters = 1_000
+    /// Different filters on tables over all identities. 10,000.
+    public var maxDistinctFiltersInAll = 10_000
     /// What is kept of the latest transactions for clients that resume. 64 MiB.
     public var maxHistoryBytes = 64 << 20
     /// 100,000.
@@ -97,7 +102,9 @@ extension ServerConfiguration {
     var hubLimits: HubLimits {
         var result = HubLimits()
         result.maxQueuedBytes = limits.maxQueuedBytes
+        result.maxSubscriptionsPerClient = limits.maxSubscriptionsPerConnection
         result.maxDistinctFilters = limits.maxDistinctFilters
+        result.maxDistinctFiltersInAll = limits.maxDistinctFiltersInAll
         result.history.maxBytes = limits.maxHistoryBytes
         result.history.maxTransactions = limits.maxHistoryTransactions
         result.history.maxAge = limits.maxHistoryAge

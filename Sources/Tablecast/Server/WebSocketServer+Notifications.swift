@@ -82,10 +82,12 @@ extension WebSocketServer {
 
     // MARK: Subscriptions
 
-    /// Subscribes a client, as if it had asked for it; it gets `subscribed`.
+    /// Subscribes a client, as if it had asked for it; it gets `subscribed`. To `tables` it adds a subscription; one with an
+    /// equal filter begins again.
     ///
     /// - Returns: false when there is no client of that name.
-    /// - Throws: when the client's ``Identity`` does not allow it, or the service has as many different filters as it may.
+    /// - Throws: when the client's ``Identity`` does not allow it, or the client or the service has as many subscriptions as it
+    ///   may.
     @discardableResult
     public func subscribe(
         _ clientID: String,
@@ -98,26 +100,39 @@ extension WebSocketServer {
         return true
     }
 
-    /// Subscribes a client of whatever kind, whose rights are checked. A new subscriber of `collaboration` receives first who
-    /// is there.
+    /// Subscribes a client of any kind, whose rights are checked. A new subscriber of `collaboration` first receives the list
+    /// of users.
     package func subscribe(
         _ client: ClientID,
         of identity: Identity,
         to request: SubscribeRequest,
         replyTo: String? = nil
     ) throws(ProtocolError) {
-        var then: [EncodedMessage] = []
-        if request.channel == .collaboration {
-            then = [EncodedMessage(EnvelopeHeader(.userList, channel: .collaboration), clients.userList(for: identity))]
+        switch request.channel {
+        case .tables:
+            try hub.subscribe(
+                client,
+                to: request.filters.map { TableSubscription($0) },
+                since: request.since,
+                replacing: request.replaces,
+                isList: request.subscriptions != nil,
+                replyTo: replyTo
+            )
+        case .collaboration:
+            let header = EnvelopeHeader(.userList, channel: .collaboration)
+            let users = EncodedMessage(header, clients.userList(for: identity))
+            hub.subscribe(client, to: .collaboration, replyTo: replyTo, then: [users])
+        case .queries, .notifications:
+            hub.subscribe(client, to: request.channel, replyTo: replyTo)
         }
-        try hub.subscribe(client, to: request, replyTo: replyTo, then: then)
     }
 
-    /// Ends a client's subscription; it gets `unsubscribed`. False when there is no client of that name.
+    /// Ends a client's subscription to a channel, for `tables` all of them; it gets `unsubscribed`. False when there is no
+    /// client of that name.
     @discardableResult
     public func unsubscribe(_ clientID: String, from channel: Channel) -> Bool {
         guard let client = clients[clientID] else { return false }
-        hub.unsubscribe(client.id, from: channel)
+        hub.unsubscribeAll(client.id, from: channel)
         return true
     }
 

@@ -157,7 +157,8 @@ extension DatabaseFeed: DatabaseEventSink {
             let announced = transaction.token.flatMap { token in
                 state.withLock { $0.announced.removeValue(forKey: token) }
             }
-            let position = publisher.publish(transaction.changes, by: announced?.commit)
+            let published = publisher.publish(transaction.changes, by: announced?.commit)
+            let position = published ?? announced.flatMap { mergedPosition(of: $0.commit) }
             announced?.receipt.fulfil(position?.description)
         case .epochChanged(let reason):
             logger.warning(
@@ -184,7 +185,14 @@ extension DatabaseFeed: DatabaseEventSink {
         }
     }
 
-    /// Tells everybody who listens to `notifications`.
+    /// Where a commit of the writer was published that is delivered without its changes: with a rollback journal it can be
+    /// seen together with commits of other processes, as one transaction, and follows that. Nil for a commit that changed
+    /// nothing.
+    private func mergedPosition(of commit: ServiceCommit) -> Position? {
+        commit.changes.isEmpty ? nil : publisher.lastPosition
+    }
+
+    /// Sends to every subscriber of `notifications`.
     private func notify(_ type: String, message: String, reason: EpochReason.Code? = nil) {
         let type = MessageType(type)
         let header = EnvelopeHeader(type, channel: .notifications)

@@ -4,9 +4,10 @@ import QueryService
 import SQLiteConnection
 import WireProtocol
 
-/// The rows of a read transaction as `table:snapshot` messages of bounded size, table after table.
+/// The rows of a read transaction as `table:snapshot` messages of bounded size, table after table, and then
+/// `snapshot:end`.
 ///
-/// `@unchecked Sendable`: its one user asks for the next message when it has got the one before, on whatever thread.
+/// `@unchecked Sendable`: its one user asks for the next message when it has got the one before, on any thread.
 final class SnapshotRows: @unchecked Sendable {
     static let maxMessageBytes = 256 << 10
     /// The values of a row, as they are in SQLite: no more than a query gives.
@@ -16,35 +17,57 @@ final class SnapshotRows: @unchecked Sendable {
     static let maxMessageTime = Duration.seconds(10)
 
     private let transaction: ReadTransaction
+    private let subscription: TableSubscription
     private let position: Position
+    /// The names of all of them.
+    let tableNames: [String]
     private var tables: ArraySlice<SchemaSnapshot.Table>
     private var current: Reading?
+    private var complete: [String] = []
+    private var unreadable: [SnapshotEndPayload.UnreadableTable] = []
 
     /// A table that is being read.
     private final class Reading {
         let table: TableDescription
         let columns: [String]
-        /// The row's number is the key, and comes as the first result column, if there is room for it.
-        let hasRowids: Bool
-        private var statement: Statement
-        /// Steps along where a table has as many columns as a result can have.
-        private var rowids: Statement?
-        private let firstColumn: Int
         let keys: [JSONKey]
+        /// Whether changes name the rows by their rowids, because no key identifies them.
+        let hasRowids: Bool
+        /// Of the current row.
+        private(set) var rowid: Int64?
+        private var statement: Statement
+        /// Behind the rowid, where that is a column of the result.
+        private let firstColumn: Int
+        /// Where a table has as many columns as a result can have: steps along.
+        private var rowids: Statement?
+        /// Where columns have taken all names of the rowid: steps along.
+        private var tree: TreeRowids?
 
-        init(_ table: TableDescription, _ connection: Connection) throws(SQLiteError) {
-            self.table = table
-            // Where columns are the key, it is among them.
-            let rowid = table.primaryKey.isEmpty ? table.rowidName : nil
-            hasRowids = rowid != nil
-            let name = SQLName(table.name).quoted
+        init(_ table: SchemaSnapshot.Table, _ connection: Connection) throws {
+            self.table = table.description
+            let description = table.description
+            let name = "main.\(SQLName(description.name).quoted)"
+            hasRowids = !description.isIdentifiedByKey
             var first = 0
-            if let rowid, table.columns.count >= connection.limit(.columns) {
-                statement = try connection.prepare("SELECT * FROM main.\(name) ORDER BY \(rowid)")
-                rowids = try connection.prepare("SELECT \(rowid) FROM main.\(name) ORDER BY \(rowid)")
+            if !hasRowids {
+                statement = try connection.prepare("SELECT * FROM \(name)")
+            } else if let rowid = description.rowidName, description.columns.count < connection.limit(.columns) {
+                first = 1
+                statement = try connection.prepare("SELECT \(rowid), * FROM \(name)")
+            } else if let rowid = description.rowidName {
+                rowids = try connection.prepare("SELECT \(rowid) FROM \(name) ORDER BY \(rowid)")
+                statement = try connection.prepare("SELECT * FROM \(name) ORDER BY \(rowid)")
             } else {
-                statement = try connection.prepare("SELECT \(rowid.map { "\($0), " } ?? "")* FROM main.\(name)")
-                first = rowid == nil ? 0 : 1
+                tree = try TreeRowids(root: UInt32(clamping: table.rootPage), of: connection)
+                guard tree != nil else {
+                    throw ProtocolError(
+                        .tooBig,
+                        "table \(quoted(description.name)): its columns have all names of the rowid, and the database is "
+                            + "larger than \(TreeRowids.maxDatabaseBytes) bytes"
+                    )
+                }
+                // Without an index rows come in the order of the tree.
+                statement = try connection.prepare("SELECT * FROM \(name) NOT INDEXED")
             }
             firstColumn = first
             var columns: [String] = []
@@ -53,12 +76,23 @@ final class SnapshotRows: @unchecked Sendable {
             keys = columns.map { JSONKey($0) }
         }
 
-        func step() throws(SQLiteError) -> Bool {
-            _ = try rowids?.step()
-            return try statement.step()
+        func step() throws -> Bool {
+            guard try statement.step() else { return false }
+            if tree != nil {
+                rowid = try tree?.next()
+                guard rowid != nil else {
+                    throw ProtocolError(
+                        .databaseError,
+                        "table \(quoted(table.name)): its b-tree has fewer rows than SQL"
+                    )
+                }
+            } else if try rowids?.step() != nil {
+                rowid = rowids?.integer(0)
+            } else if hasRowids {
+                rowid = statement.integer(0)
+            }
+            return true
         }
-
-        var rowid: Int64 { rowids?.integer(0) ?? statement.integer(0) }
 
         func writeRow(to writer: inout JSONWriter) throws(ProtocolError) {
             var byteCount = 0
@@ -82,7 +116,7 @@ final class SnapshotRows: @unchecked Sendable {
 
         /// The current row's key.
         private var rowName: String {
-            if hasRowids { return "with the rowid \(rowid)" }
+            if let rowid { return "with the rowid \(rowid)" }
             var writer = JSONWriter()
             writer.beginObject()
             for index in table.primaryKey {
@@ -97,29 +131,64 @@ final class SnapshotRows: @unchecked Sendable {
         }
     }
 
-    init(_ transaction: ReadTransaction, filter: TableFilter, position: Position) throws(SQLiteError) {
+    init(
+        _ transaction: ReadTransaction,
+        of subscription: TableSubscription,
+        position: Position
+    ) throws(SQLiteError) {
         self.transaction = transaction
+        self.subscription = subscription
         self.position = position
         let schema = try SchemaSnapshot.load(from: transaction.connection)
-        tables =
-            schema.visibleTables.filter { table in
-                table.description.kind == .table && filter.includes(table: table.description.name)
-            }[...]
+        let tables = schema.visibleTables.filter { table in
+            table.description.kind == .table && subscription.filter.includes(table: table.description.name)
+        }
+        self.tables = tables[...]
+        tableNames = tables.map(\.description.name)
     }
 
     /// The next message; nil at the end.
     ///
-    /// - Throws: what SQLite says, or `TOO_BIG` for a row beyond ``maxRowBytes``.
+    /// - Throws: what SQLite says about the database. What concerns one table alone is said at the end.
     func next() throws -> EncodedMessage? {
         let deadline = ContinuousClock.now + Self.maxMessageTime
         transaction.connection.setProgressHandler(everySteps: 1_000) {
             ContinuousClock.now < deadline ? .proceed : .interrupt
         }
-        if current == nil {
-            guard let table = tables.popFirst() else { return nil }
-            current = try Reading(table.description, transaction.connection)
+        while let table = tables.first {
+            do {
+                let reading = try current ?? Reading(table, transaction.connection)
+                current = reading
+                let message = try rows(of: reading)
+                return message
+            } catch where Self.concernsOneTable(error) {
+                // What SQLite says can name any table.
+                let reason = subscription.filter.hidesOtherTables ? "it cannot be read" : Self.reason(of: error)
+                unreadable.append(.init(table: table.description.name, error: reason))
+                nextTable()
+            }
         }
-        guard let reading = current else { return nil }
+        return nil
+    }
+
+    /// What comes behind the last message.
+    var end: EncodedMessage {
+        let header = EnvelopeHeader(.snapshotEnd, channel: .tables, position: position)
+        let payload = SnapshotEndPayload(
+            subscription: subscription.id,
+            tables: complete,
+            unreadable: unreadable,
+            position: position
+        )
+        return EncodedMessage(header, payload, resumePosition: position)
+    }
+
+    private func nextTable() {
+        current = nil
+        tables = tables.dropFirst()
+    }
+
+    private func rows(of reading: Reading) throws -> EncodedMessage {
         var rows = JSONWriter(capacityBytes: Self.maxMessageBytes + (16 << 10))
         var rowids: [Int64] = []
         var isLast = false
@@ -128,17 +197,46 @@ final class SnapshotRows: @unchecked Sendable {
                 isLast = true
                 break
             }
-            if reading.hasRowids { rowids.append(reading.rowid) }
+            if let rowid = reading.rowid { rowids.append(rowid) }
             try reading.writeRow(to: &rows)
         }
-        if isLast { current = nil }
+        if isLast {
+            complete.append(reading.table.name)
+            nextTable()
+        }
         return message(reading, rows, reading.hasRowids ? rowids : nil, isLast: isLast)
+    }
+
+    /// Whether other tables can be read nevertheless: the writer's program has a collation or function that this one lacks,
+    /// a page of the table is corrupt, a row is too large.
+    private static func concernsOneTable(_ error: any Error) -> Bool {
+        switch error {
+        case let error as SQLiteError: [.error, .corrupt, .tooBig, .auth, .range, .interrupt].contains(error.code.primary)
+        case let error as ProtocolError: [.tooBig, .databaseError].contains(error.code)
+        case is WALDecodeError: true
+        default: false
+        }
+    }
+
+    private static func reason(of error: any Error) -> String {
+        switch error {
+        case let error as SQLiteError where error.code.primary == .interrupt:
+            "its rows took longer than \(Self.maxMessageTime) to compute"
+        case let error as SQLiteError: error.message
+        case let error as ProtocolError: error.message
+        default: "\(error)"
+        }
     }
 
     private func message(_ reading: Reading, _ rows: JSONWriter, _ rowids: [Int64]?, isLast: Bool) -> EncodedMessage {
         var writer = JSONWriter(capacityBytes: rows.count + 1024)
         writer.beginEnvelope(EnvelopeHeader(.tableSnapshot, channel: .tables, position: position))
-        TableSnapshotPayload.beginWriting(to: &writer, tableName: reading.table.name, columns: reading.columns)
+        TableSnapshotPayload.beginWriting(
+            to: &writer,
+            subscription: subscription.id,
+            tableName: reading.table.name,
+            columns: reading.columns
+        )
         if rows.count > 0 { writer.raw(rows.bytes) }
         TableSnapshotPayload.endWriting(to: &writer, isLast: isLast, rowids: rowids)
         writer.endEnvelope()

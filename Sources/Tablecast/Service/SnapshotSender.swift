@@ -7,6 +7,7 @@ import Synchronization
 import WireProtocol
 
 /// Sends a client the rows of the tables it subscribes to as of one position, and then lets every change after it follow.
+/// What comes to the client's other subscriptions goes on meanwhile.
 ///
 /// A read transaction is begun at exactly the position of the last published transaction, so writers go on; what they
 /// commit meanwhile waits in the history. The next rows are read when the client has taken those before.
@@ -36,7 +37,7 @@ struct SnapshotSender: Sendable {
         }
         let hold: Hub.Hold
         do throws(ProtocolError) {
-            hold = try hub.hold(client, request.filter)
+            hold = try hub.hold(client, TableSubscription(request.filter), replacing: request.replaces)
         } catch {
             Self.running.subtract(1, ordering: .relaxed)
             throw error
@@ -44,23 +45,29 @@ struct SnapshotSender: Sendable {
         Task {
             defer { Self.running.subtract(1, ordering: .relaxed) }
             do {
-                try await run(request.filter, replyTo: replyTo, hold)
+                try await run(replyTo: replyTo, hold)
             } catch {
                 fail(error, replyTo: replyTo, hold)
             }
         }
     }
 
-    private func run(_ filter: TableFilter, replyTo: String?, _ hold: Hub.Hold) async throws {
+    private func run(replyTo: String?, _ hold: Hub.Hold) async throws {
         guard hub.isHeld(hold) else { throw Self.replaced }
         let deadline = ContinuousClock.now + Self.maxDuration
         let publisher = publisher
         let (transaction, position) = try await watcher.beginRead { publisher.lastPosition }
         let rows = try await Self.threads.runIfActive {
-            try SnapshotRows(transaction, filter: filter, position: position)
+            try SnapshotRows(transaction, of: hold.subscription, position: position)
         }
-        let payload = SubscribedPayload(channel: .tables, position: position)
-        guard await send(.subscribed(payload, replyTo: replyTo), under: hold) else { throw Self.replaced }
+        let payload = SubscribedPayload(
+            channel: .tables,
+            subscription: hold.subscription.id,
+            position: position,
+            tables: rows.tableNames
+        )
+        let acknowledgement = EncodedMessage.subscribed(payload, replyTo: replyTo)
+        guard await send(acknowledgement, under: hold, isAcknowledgement: true) else { throw Self.replaced }
         while let message = try await Self.threads.runIfActive({ try rows.next() }) {
             guard await send(message, under: hold) else { return }
             if ContinuousClock.now > deadline {
@@ -71,13 +78,17 @@ struct SnapshotSender: Sendable {
             }
         }
         transaction.end()
-        hub.release(hold, after: position)
+        hub.release(hold, rows.end, after: position)
     }
 
     /// False when the client is gone or has no use for the snapshot any more.
-    private func send(_ message: EncodedMessage, under hold: Hub.Hold) async -> Bool {
+    private func send(
+        _ message: EncodedMessage,
+        under hold: Hub.Hold,
+        isAcknowledgement: Bool = false
+    ) async -> Bool {
         await withCheckedContinuation { continuation in
-            hub.send(message, under: hold) { continuation.resume(returning: $0) }
+            hub.send(message, under: hold, isAcknowledgement: isAcknowledgement) { continuation.resume(returning: $0) }
         }
     }
 

@@ -211,7 +211,8 @@ public final class TablecastService: Sendable {
 
 extension TablecastService: DatabaseRequests {
     package func subscribes(_ request: SubscribeRequest) {
-        if request.channel == .tables { feed.capture(atLeast: request.filter.rowLevel.captureLevel) }
+        guard request.channel == .tables else { return }
+        for filter in request.filters { feed.capture(atLeast: filter.rowLevel.captureLevel) }
     }
 
     func execute(_ query: WireProtocol.QueryRequest, replyTo: String?, for client: ConnectedClient) {

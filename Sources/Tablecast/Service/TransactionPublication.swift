@@ -15,14 +15,23 @@ struct TransactionPublication: Publication {
         byteCount = Self.byteCount(of: transaction.changes)
     }
 
-    func messages(for filter: TableFilter) -> [EncodedMessage] {
-        let messages = transaction.messages(for: filter)
-        return messages.enumerated().map { index, message in
-            EncodedMessage(
-                message.writer,
-                type: message.type,
-                resumePosition: index == messages.count - 1 ? transaction.position : nil
-            )
+    var timestamp: Int64 { transaction.timestamp }
+
+    func encoder() -> any PublicationEncoder { Encoder(transaction: transaction) }
+
+    private struct Encoder: PublicationEncoder {
+        let transaction: TransactionMessages
+        var rows = TransactionRows()
+
+        mutating func messages(for subscription: TableSubscription) -> [EncodedMessage] {
+            let messages = transaction.messages(for: subscription, &rows)
+            return messages.enumerated().map { index, message in
+                EncodedMessage(
+                    message.writer,
+                    type: message.type,
+                    resumePosition: index == messages.count - 1 ? transaction.position : nil
+                )
+            }
         }
     }
 

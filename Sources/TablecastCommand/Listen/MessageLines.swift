@@ -21,6 +21,16 @@ struct MessageLines: Sendable {
                 .blue,
                 "\(SQLName.quoted(event.tableName))  \(Figures.counted(event.rows.count, "row"))"
             )
+        case .transactionEnd: nil
+        case .snapshotEnd(let end):
+            line(
+                message,
+                end.unreadable.isEmpty ? "rows" : "unreadable",
+                end.unreadable.isEmpty ? .blue : .red,
+                end.unreadable.isEmpty
+                    ? "of \(Figures.counted(end.tables.count, "table")) complete"
+                    : end.unreadable.map { "\(SQLName.quoted($0.table)): \($0.error)" }.joined(separator: "; ")
+            )
         case .queryStarted(let query):
             line(message, "started", .cyan, "\(query.queryID) by \(query.username ?? query.userID)  \(query.sql)")
         case .queryProgress(let query): line(message, "progress", .cyan, "\(query.queryID)  \(progress(query))")

@@ -8,12 +8,21 @@ import WireProtocol
 ///
 /// Source: [Server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html).
 final class EventStream: Outlet {
-    /// Lines for each message: its type, its position where a client can resume, the envelope.
     static let serverSentEvents = Representation(name: "server-sent-events") { message in
+        lines(message, id: message.resumePosition)
+    }
+
+    /// For a stream with several subscriptions: after the last message of one of them those of another may be missing.
+    static let serverSentEventsOfSeveral = Representation(name: "server-sent-events of several") { message in
+        lines(message, id: [.transactionEnd, .subscribed].contains(message.type) ? message.resumePosition : nil)
+    }
+
+    /// Lines for a message: its type, its position where a client can resume, the envelope.
+    private static func lines(_ message: EncodedMessage, id: Position?) -> ByteBuffer {
         var lines = ByteBuffer()
         // An application's own type could break the line, and begin another.
         if message.type.isWellFormed { lines.writeString("event: \(message.type.rawValue)\n") }
-        if let position = message.resumePosition { lines.writeString("id: \(position)\n") }
+        if let id { lines.writeString("id: \(id)\n") }
         // JSON has no line breaks outside of strings, and escapes them within.
         lines.writeString("data: ")
         lines.writeImmutableBuffer(message.json)
@@ -22,7 +31,7 @@ final class EventStream: Outlet {
     }
 
     let eventLoop: any EventLoop
-    let representation = EventStream.serverSentEvents
+    let representation: Representation
     private let server: WebSocketServer
     private var hub: Hub { server.hub }
     private let pipe: ResponsePipe
@@ -35,8 +44,10 @@ final class EventStream: Outlet {
         server: WebSocketServer,
         pipe: ResponsePipe,
         identity: Identity,
+        hasSeveralSubscriptions: Bool,
         eventLoop: any EventLoop
     ) {
+        representation = hasSeveralSubscriptions ? Self.serverSentEventsOfSeveral : Self.serverSentEvents
         self.server = server
         self.pipe = pipe
         self.identity = identity
@@ -47,7 +58,7 @@ final class EventStream: Outlet {
 
     /// Begins to listen, as one of the connections that the server has counted already. On the event loop.
     func open(_ requests: [SubscribeRequest], keepAliveInterval: TimeAmount) throws(ProtocolError) {
-        let client = hub.connect(self, channels: [], restriction: identity.restriction)
+        let client = hub.connect(self, owner: identity.id, channels: [], restriction: identity.restriction)
         self.client = client
         do throws(ProtocolError) {
             for request in requests { try server.subscribe(client, of: identity, to: request) }

@@ -30,6 +30,7 @@ struct EventsRoute {
                 tables: query.value("tables"),
                 operations: query.value("operations"),
                 rows: query.value("rows"),
+                subscriptions: query.values("subscription"),
                 // A browser that comes back says where it was; that is newer than what its address says.
                 since: request.headers[.lastEventID] ?? since
             ).map { request throws(ProtocolError) in try identity.narrowed(request) }
@@ -51,8 +52,14 @@ struct EventsRoute {
         let server = server
         let opened = try await eventLoop.submit {
             Result { () throws(ProtocolError) in
-                try EventStream(server: server, pipe: pipe, identity: identity, eventLoop: eventLoop)
-                    .open(requests, keepAliveInterval: Self.keepAliveInterval)
+                try EventStream(
+                    server: server,
+                    pipe: pipe,
+                    identity: identity,
+                    hasSeveralSubscriptions: requests.contains { Set($0.filters).count > 1 },
+                    eventLoop: eventLoop
+                )
+                .open(requests, keepAliveInterval: Self.keepAliveInterval)
             }
         }.get()
         if case .failure(let error) = opened {

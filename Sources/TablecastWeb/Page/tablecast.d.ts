@@ -111,7 +111,18 @@ export interface RowChange {
   after?: Row;
 }
 
+/** `data` of `snapshot:end`: every table of the snapshot has come. */
+export interface SnapshotEnd {
+  subscription: string;
+  tables: string[];
+  /** Those that the server can't read. */
+  unreadable: { table: string; error: string }[];
+  position: Position;
+}
+
 export interface TableChange {
+  /** The server's id of the subscription. */
+  subscription: string;
   tableName: string;
   timestamp: number;
   change: "rows" | "schema";
@@ -142,7 +153,7 @@ export interface SubscriptionEvents {
   /** A snapshot begins: forget the rows you have. */
   reset: undefined;
   /** A part of a table's rows. */
-  snapshot: { tableName: string; columns: unknown[]; rows: unknown[]; last: boolean };
+  snapshot: { subscription: string; tableName: string; columns: unknown[]; rows: unknown[]; rowids?: (number | bigint)[]; last: boolean };
   /** Live, for the first time or again (`resumed`); `recovered` says whether everything in between was replayed. */
   live: { position?: Position; recovered?: boolean; resumed: boolean };
   /** Changes were missed and can't be replayed; a snapshot, if asked for, follows by itself. */
@@ -158,7 +169,7 @@ export interface Subscription extends AsyncIterable<Envelope> {
   readonly position?: Position;
   /** Whether the last resume missed nothing; undefined when nothing was resumed. */
   readonly recovered?: boolean;
-  readonly ready: Promise<{ channel: Channel; position?: Position; recovered?: boolean }>;
+  readonly ready: Promise<{ channel: Channel; subscription?: string; position?: Position; recovered?: boolean; tables?: string[] }>;
   on<Event extends keyof SubscriptionEvents>(event: Event, listener: (detail: SubscriptionEvents[Event]) => void): () => void;
   /** Changes the filters without a gap. */
   update(options: TableFilters): void;

@@ -1,7 +1,7 @@
 // Tablecast's client: live changes of a SQLite database, queries as async iterators, presence.
 // One module without dependencies, for browsers and Node 20+. Declarations: tablecast.d.ts.
 
-const SUBPROTOCOL = "tablecast.v1";
+const SUBPROTOCOL = "tablecast.v2";
 const FINAL_CLOSE_CODES = new Set([1002, 1003, 1007, 1009, 4400, 4401, 4403]);
 const PROMPT_CLOSE_CODES = new Set([4408, 4413]); // nothing is wrong with the server: come back at once
 const CURSOR_INTERVAL_MS = 50; // the server lets 20 cursors a second through
@@ -183,6 +183,8 @@ class Client extends Emitter {
   #socket;
   #username;
   #subscriptions = new Map();
+  /** This connection has asked for a subscription to tables, which the next one replaces. */
+  #hasTables = false;
   #queries = new Map();
   #presence;
   #retryTimer;
@@ -282,6 +284,13 @@ class Client extends Emitter {
   /** Stops a query that has been sent; that it may end by itself before the server hears of it is no error. */
   _cancel(queryId) {
     if (this.state === "open") this._send("query:cancel", { queryId }, { id: CANCEL + this.#ids() });
+  }
+
+  /** Sends a subscription, which takes the place of the earlier one to the channel. */
+  _subscribe(channel, data, id) {
+    if (channel === "tables" && this.#hasTables) this._send("unsubscribe", {}, { channel });
+    if (channel === "tables") this.#hasTables = true;
+    this._send("subscribe", data, { id, channel });
   }
 
   _forget(subscription) {
@@ -388,6 +397,7 @@ class Client extends Emitter {
 
   #disconnect(code, reason) {
     this.#socket = undefined;
+    this.#hasTables = false;
     this.latency = undefined;
     this.lastClose = { code, reason };
     this.#heartbeat = undefined;
@@ -434,9 +444,9 @@ class Subscription extends Emitter {
   #client;
   #ids;
   #pending = [];
+  /** The server's id of the subscription, which its messages name. */
+  #id;
   #awaitsSnapshot = false;
-  /** The tables whose snapshot is still coming; undefined where patterns leave open which those are. */
-  #incomplete;
   #isSnapshotComplete = true;
   #resumes = false;
   #started = false;
@@ -501,23 +511,25 @@ class Subscription extends Emitter {
     else if (snapshot) data.snapshot = true;
     this.#awaitsSnapshot = data.snapshot === true;
     this.#isSnapshotComplete = !this.#awaitsSnapshot;
-    const isExact = filters.tables?.every((name) => !/[*?[]/.test(name));
-    this.#incomplete = isExact ? new Set(filters.tables) : undefined;
     this.#error = undefined;
+    this.#id = undefined; // what comes before the acknowledgement is of the subscription that this one replaces
     this._request = this.#ids(); // before sending: a fake socket may answer at once
     if (data.snapshot) this._emit("reset", undefined);
-    this.#client._send("subscribe", data, { id: this._request, channel: this.channel });
+    this.#client._subscribe(this.channel, data, this._request);
   }
 
   _receive(message) {
     const { type, data } = message;
     if (type === "subscribed") return this.#acknowledged(message);
     if (type === "unsubscribed") return;
+    if (this.channel === "tables" && data?.subscription !== this.#id) return; // of one that this one replaced
     if (type === "table:snapshot") {
       this.#awaitsSnapshot = false;
-      if (data.last) this.#incomplete?.delete(data.tableName);
-      if (this.#incomplete?.size === 0) this.#isSnapshotComplete = true;
       this._emit("snapshot", data);
+      return this._emit("message", message);
+    }
+    if (type === "snapshot:end") {
+      this.#isSnapshotComplete = true;
       return this._emit("message", message);
     }
     if (this.#awaitsSnapshot) return; // of the subscription that this one replaces
@@ -526,7 +538,6 @@ class Subscription extends Emitter {
     if (!data.transaction.last) return;
     const messages = this.#pending;
     this.#pending = [];
-    this.#isSnapshotComplete = true; // no change comes before the last row of a snapshot
     this.position = data.transaction.position ?? message.position;
     this._emit("transaction", messages);
     for (const each of messages) this._emit("message", each);
@@ -535,6 +546,7 @@ class Subscription extends Emitter {
   #acknowledged({ replyTo, data }) {
     if (replyTo !== undefined && replyTo !== this._request) return; // of a subscribe that was replaced meanwhile
     this.#awaitsSnapshot = false;
+    this.#id = data.subscription;
     this.recovered = data.recovered;
     if (data.recovered !== true) this.position = data.position ?? this.position;
     const resumed = this.#resumes;

@@ -25,7 +25,7 @@ package struct UpgradePolicy: Sendable {
     package var retryAfterSeconds: Int
 
     /// The one subprotocol, optional for the client.
-    package static let subprotocol = "tablecast.v1"
+    package static let subprotocol = "tablecast.v2"
 
     package init(
         paths: [String] = ["/ws"],

@@ -6,7 +6,8 @@ public struct ClientMessage: Sendable, Hashable {
 
     public enum Body: Sendable, Hashable {
         case subscribe(SubscribeRequest)
-        case unsubscribe(Channel)
+        /// From a channel; from tables, with the id of a subscription, from that alone.
+        case unsubscribe(Channel, subscription: String? = nil)
         case executeQuery(QueryRequest)
         case cancelQuery(id: String)
         case writeRow(RowWriteRequest)
@@ -51,7 +52,13 @@ public struct ClientMessage: Sendable, Hashable {
         let data = try envelope.object("data") ?? JSONFields([:], path: "data.")
         switch MessageType(name) {
         case .subscribe: return .subscribe(try SubscribeRequest(channel: channel(envelope), data))
-        case .unsubscribe: return .unsubscribe(try channel(envelope))
+        case .unsubscribe:
+            let channel = try channel(envelope)
+            let subscription = try data.string("subscription", maxBytes: maxIdentifierBytes)
+            guard subscription == nil || channel == .tables else {
+                throw data.failure("subscription", "expected none: only channel tables has several subscriptions")
+            }
+            return .unsubscribe(channel, subscription: subscription)
         case .queryExecute: return .executeQuery(try QueryRequest(data))
         case .queryCancel:
             return .cancelQuery(

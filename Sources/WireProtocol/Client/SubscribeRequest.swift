@@ -1,47 +1,70 @@
 /// What a client asks for with `subscribe`, or with the address of an event stream.
 public struct SubscribeRequest: Sendable, Hashable {
+    /// The longest list of ``subscriptions``.
+    public static let maxSubscriptions = 100
+
     public var channel: Channel
-    /// What of `tables`; ``TableFilter/everything`` for other channels.
+    /// What of `tables`; ``TableFilter/everything`` for other channels. Not looked at where there are ``subscriptions``.
     public var filter: TableFilter
+    /// Several subscriptions to `tables` that begin together, instead of ``filter``.
+    public var subscriptions: [TableFilter]?
     /// Replay what was committed after this position first.
     public var since: Position?
     /// Send the tables' rows first.
     public var wantsSnapshot: Bool
+    /// The id of the subscription that ends with this one, without gap or repetition.
+    public var replaces: String?
 
     public init(
         channel: Channel,
         filter: TableFilter = .everything,
+        subscriptions: [TableFilter]? = nil,
         since: Position? = nil,
-        wantsSnapshot: Bool = false
+        wantsSnapshot: Bool = false,
+        replaces: String? = nil
     ) {
         self.channel = channel
         self.filter = filter
+        self.subscriptions = subscriptions
         self.since = since
         self.wantsSnapshot = wantsSnapshot
+        self.replaces = replaces
     }
+
+    /// One for each subscription to `tables` that is asked for.
+    public var filters: [TableFilter] { subscriptions ?? [filter] }
 
     init(channel: Channel, _ data: JSONFields) throws(ProtocolError) {
         self.init(channel: channel)
         guard channel == .tables else { return }
-        let operations: TableOperations? = try data.strings("operations").map { names throws(ProtocolError) in
-            try data.within("operations") { () throws(ProtocolError) in
-                try TableOperations(parsing: names)
-            }
-        }
-        let tables = try data.strings("tables")
-        let rows: RowLevel? = try data.choice("rows")
-        do {
-            filter = try TableFilter(tables: tables, operations: operations ?? .all, rowLevel: rows ?? .none)
-        } catch {
-            throw ProtocolError(error.code, "data.\(error.message)")
+        if let list = try data.objects("subscriptions") {
+            subscriptions = try Self.filters(list, data)
+        } else {
+            filter = try TableFilter(data)
         }
         if let text = try data.string("since", maxBytes: 2 * Position.maxEpochBytes) {
             since = try data.within("since") { () throws(ProtocolError) in try Position(parsing: text) }
         }
         wantsSnapshot = try data.bool("snapshot") ?? false
+        replaces = try data.string("replaces", maxBytes: ClientMessage.maxIdentifierBytes)
         if wantsSnapshot, since != nil {
             throw data.failure("snapshot", "expected either since or snapshot, found both")
         }
+    }
+
+    /// The filters of a list, beside which there is nothing but `since`.
+    private static func filters(_ list: [JSONFields], _ data: JSONFields) throws(ProtocolError) -> [TableFilter] {
+        guard (1...maxSubscriptions).contains(list.count) else {
+            throw data.failure("subscriptions", "expected 1 to \(maxSubscriptions) filters, found \(list.count)")
+        }
+        for name in TableFilter.fieldNames + ["snapshot", "replaces"] where data.value(name) != nil {
+            throw data.failure(name, "expected either this or subscriptions, found both")
+        }
+        var filters: [TableFilter] = []
+        for fields in list {
+            filters.append(try TableFilter(fields))
+        }
+        return filters
     }
 
     /// Reads the values of an address, `/events?channels=tables&tables=users,order*&rows=values&since=…`.
@@ -51,6 +74,7 @@ public struct SubscribeRequest: Sendable, Hashable {
     ///   - tables: names or patterns separated by commas; nil for every table.
     ///   - operations: names separated by commas; nil for every operation.
     ///   - rows: `none`, `keys` or `values`; nil for `none`.
+    ///   - subscriptions: filters as JSON, instead of the three before.
     ///   - since: a position.
     /// - Returns: one request for each channel.
     /// - Throws: an error that names the parameter at fault.
@@ -59,6 +83,7 @@ public struct SubscribeRequest: Sendable, Hashable {
         tables: String? = nil,
         operations: String? = nil,
         rows: String? = nil,
+        subscriptions: [String] = [],
         since: String? = nil
     ) throws(ProtocolError) -> [SubscribeRequest] {
         func list(_ text: String?) -> [String]? { text?.split(separator: ",").map(String.init) }
@@ -71,11 +96,65 @@ public struct SubscribeRequest: Sendable, Hashable {
                 ?? .all,
             rowLevel: level
         )
+        let filters = try parse(subscriptions)
+        if filters != nil {
+            for (name, value) in [("tables", tables), ("operations", operations), ("rows", rows)] where value != nil {
+                throw ProtocolError(.invalidMessage, "\(name): expected either this or subscription, found both")
+            }
+        }
         let position = try since.map { text throws(ProtocolError) in try Position(parsing: text) }
         return try Channel.parseList(channels).map { channel in
             channel == .tables
-                ? SubscribeRequest(channel: channel, filter: filter, since: position)
+                ? SubscribeRequest(channel: channel, filter: filter, subscriptions: filters, since: position)
                 : SubscribeRequest(channel: channel)
+        }
+    }
+
+    private static func parse(_ subscriptions: [String]) throws(ProtocolError) -> [TableFilter]? {
+        guard !subscriptions.isEmpty else { return nil }
+        guard subscriptions.count <= maxSubscriptions else {
+            throw ProtocolError(
+                .invalidMessage,
+                "subscription: expected at most \(maxSubscriptions), found \(subscriptions.count)"
+            )
+        }
+        var filters: [TableFilter] = []
+        for text in subscriptions {
+            let value: JSONValue
+            do {
+                value = try JSONValue(parsing: text.utf8)
+            } catch {
+                throw ProtocolError(
+                    .invalidMessage,
+                    "subscription: expected a filter as JSON; \(quoted(text)) is \(error)"
+                )
+            }
+            guard case .object(let fields) = value else {
+                throw ProtocolError(.invalidMessage, "subscription: expected an object, found \(value.kind)")
+            }
+            filters.append(try TableFilter(JSONFields(fields, path: "subscription.")))
+        }
+        return filters
+    }
+}
+
+extension TableFilter {
+    /// The fields of a filter in a client's message.
+    static let fieldNames = ["tables", "operations", "rows"]
+
+    /// Reads the fields of a filter.
+    init(_ data: JSONFields) throws(ProtocolError) {
+        let operations: TableOperations? = try data.strings("operations").map { names throws(ProtocolError) in
+            try data.within("operations") { () throws(ProtocolError) in
+                try TableOperations(parsing: names)
+            }
+        }
+        let tables = try data.strings("tables")
+        let rows: RowLevel? = try data.choice("rows")
+        do {
+            try self.init(tables: tables, operations: operations ?? .all, rowLevel: rows ?? .none)
+        } catch {
+            throw ProtocolError(error.code, data.path + error.message)
         }
     }
 }

@@ -4,7 +4,7 @@
 struct JSONFields {
     private let fields: [String: JSONValue]
     /// Where the fields are, for messages: `data.` or nothing.
-    private let path: String
+    let path: String
 
     init(_ fields: [String: JSONValue], path: String) {
         self.fields = fields
@@ -65,6 +65,19 @@ struct JSONFields {
         guard let value = value(name) else { return nil }
         guard case .object(let fields) = value else { throw wrong(name, "an object") }
         return JSONFields(fields, path: "\(path)\(name).")
+    }
+
+    func objects(_ name: String) throws(ProtocolError) -> [JSONFields]? {
+        guard let value = value(name) else { return nil }
+        guard case .array(let values) = value else { throw wrong(name, "an array of objects") }
+        var objects: [JSONFields] = []
+        for (index, value) in values.enumerated() {
+            guard case .object(let fields) = value else {
+                throw failure("\(name)[\(index)]", "expected an object, found \(value.kind)")
+            }
+            objects.append(JSONFields(fields, path: "\(path)\(name)[\(index)]."))
+        }
+        return objects
     }
 
     func choice<T: RawRepresentable & CaseIterable>(_ name: String) throws(ProtocolError) -> T?

@@ -9,6 +9,8 @@ public enum ServerPayload: Sendable, Hashable {
     case tableModified(TableModifiedPayload)
     case tableDropped(TableDroppedPayload)
     case tableSnapshot(TableSnapshotPayload)
+    case snapshotEnd(SnapshotEndPayload)
+    case transactionEnd(TransactionEndPayload)
     case queryStarted(QueryStartedPayload)
     case queryProgress(QueryProgressPayload)
     case queryRows(QueryRowsPayload)
@@ -34,6 +36,8 @@ public enum ServerPayload: Sendable, Hashable {
         case .tableModified: .tableModified
         case .tableDropped: .tableDropped
         case .tableSnapshot: .tableSnapshot
+        case .snapshotEnd: .snapshotEnd
+        case .transactionEnd: .transactionEnd
         case .queryStarted: .queryStarted
         case .queryProgress: .queryProgress
         case .queryRows: .queryRows
@@ -62,6 +66,8 @@ extension ServerPayload: JSONWritable {
         case .tableModified(let data): data.write(to: &writer)
         case .tableDropped(let data): data.write(to: &writer)
         case .tableSnapshot(let data): data.write(to: &writer)
+        case .snapshotEnd(let data): data.write(to: &writer)
+        case .transactionEnd(let data): data.write(to: &writer)
         case .queryStarted(let data): data.write(to: &writer)
         case .queryProgress(let data): data.write(to: &writer)
         case .queryRows(let data): data.write(to: &writer)
@@ -90,6 +96,8 @@ extension ServerPayload {
         case .tableModified: self = .tableModified(try TableModifiedPayload(from: decoder))
         case .tableDropped: self = .tableDropped(try TableDroppedPayload(from: decoder))
         case .tableSnapshot: self = .tableSnapshot(try TableSnapshotPayload(from: decoder))
+        case .snapshotEnd: self = .snapshotEnd(try SnapshotEndPayload(from: decoder))
+        case .transactionEnd: self = .transactionEnd(try TransactionEndPayload(from: decoder))
         case .queryStarted: self = .queryStarted(try QueryStartedPayload(from: decoder))
         case .queryProgress: self = .queryProgress(try QueryProgressPayload(from: decoder))
         case .queryRows: self = .queryRows(try QueryRowsPayload(from: decoder))
@@ -116,6 +124,8 @@ extension ServerPayload {
         case .tableModified(let data): try data.encode(to: encoder)
         case .tableDropped(let data): try data.encode(to: encoder)
         case .tableSnapshot(let data): try data.encode(to: encoder)
+        case .snapshotEnd(let data): try data.encode(to: encoder)
+        case .transactionEnd(let data): try data.encode(to: encoder)
         case .queryStarted(let data): try data.encode(to: encoder)
         case .queryProgress(let data): try data.encode(to: encoder)
         case .queryRows(let data): try data.encode(to: encoder)

@@ -1,4 +1,4 @@
-/// What the three events about tables say besides: who did it, and in which transaction.
+/// What the three events about tables say besides: for which subscription, who did it, and in which transaction.
 public struct TableEventContext: Sendable, Hashable, Codable {
     public enum Origin: String, Sendable, Hashable, Codable {
         /// A query that ran through the service.
@@ -10,7 +10,7 @@ public struct TableEventContext: Sendable, Hashable, Codable {
     /// The transaction that an event belongs to.
     public struct Transaction: Sendable, Hashable, Codable {
         public var position: Position
-        /// The final event of the transaction that this subscriber gets.
+        /// The final event of the transaction for this subscription.
         public var isLast: Bool
 
         public init(position: Position, isLast: Bool) {
@@ -24,6 +24,8 @@ public struct TableEventContext: Sendable, Hashable, Codable {
         }
     }
 
+    /// The id of the subscription that the event is for. Nil for a broadcaster without a database.
+    public var subscription: String?
     /// Known when the origin is `service`.
     public var userID: String?
     public var username: String?
@@ -34,6 +36,7 @@ public struct TableEventContext: Sendable, Hashable, Codable {
     public var transaction: Transaction?
 
     public init(
+        subscription: String? = nil,
         userID: String? = nil,
         username: String? = nil,
         queryID: String? = nil,
@@ -41,6 +44,7 @@ public struct TableEventContext: Sendable, Hashable, Codable {
         origin: Origin? = nil,
         transaction: Transaction? = nil
     ) {
+        self.subscription = subscription
         self.userID = userID
         self.username = username
         self.queryID = queryID
@@ -50,6 +54,7 @@ public struct TableEventContext: Sendable, Hashable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
+        case subscription
         case userID = "userId"
         case username
         case queryID = "queryId"
@@ -71,6 +76,7 @@ extension TableEventContext.Transaction: JSONWritable {
 extension JSONWriter {
     /// The fields of a context, within an object that is open.
     mutating func fields(_ context: TableEventContext) {
+        field("subscription", context.subscription)
         field("userId", context.userID)
         field("username", context.username)
         field("queryId", context.queryID)

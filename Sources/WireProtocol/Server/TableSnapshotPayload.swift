@@ -1,12 +1,14 @@
 /// `table:snapshot`: some of a table's rows as of the message's position.
 public struct TableSnapshotPayload: Sendable, Hashable, Codable {
+    /// The id of the subscription that the snapshot is for.
+    public var subscription: String?
     public var tableName: String
     /// The names of the columns.
     public var columns: [String]
     public var rows: [WireRow]
     /// The table has no more rows.
     public var isLast: Bool
-    /// The rowid of each row, where it is the key by which changes name the row: a table without a primary key.
+    /// The rowid of each row, in a table that has one: the name of the row in changes, where no other key identifies it.
     public var rowids: [Int64]? {
         get { wireRowids?.map(\.value) }
         set { wireRowids = newValue?.map(WireInteger.init) }
@@ -14,7 +16,15 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
 
     private var wireRowids: [WireInteger]?
 
-    public init(tableName: String, columns: [String], rows: [WireRow], isLast: Bool, rowids: [Int64]? = nil) {
+    public init(
+        subscription: String? = nil,
+        tableName: String,
+        columns: [String],
+        rows: [WireRow],
+        isLast: Bool,
+        rowids: [Int64]? = nil
+    ) {
+        self.subscription = subscription
         self.tableName = tableName
         self.columns = columns
         self.rows = rows
@@ -23,6 +33,7 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
+        case subscription
         case tableName
         case columns
         case rows
@@ -31,8 +42,14 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
     }
 
     /// Writes everything up to the elements of `rows`, which come next; then ``endWriting(to:isLast:)``.
-    package static func beginWriting(to writer: inout JSONWriter, tableName: String, columns: [String]) {
+    package static func beginWriting(
+        to writer: inout JSONWriter,
+        subscription: String?,
+        tableName: String,
+        columns: [String]
+    ) {
         writer.beginObject()
+        writer.field("subscription", subscription)
         writer.field("tableName", tableName)
         writer.field("columns", columns)
         writer.key("rows")
@@ -54,7 +71,7 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
 
 extension TableSnapshotPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
-        Self.beginWriting(to: &writer, tableName: tableName, columns: columns)
+        Self.beginWriting(to: &writer, subscription: subscription, tableName: tableName, columns: columns)
         for row in rows { writer.row(row) }
         Self.endWriting(to: &writer, isLast: isLast, rowids: rowids)
     }

@@ -1,9 +1,12 @@
-/// `unsubscribed`: the client hears the channel no more.
+/// `unsubscribed`: the client gets no more messages of the channel, or of one subscription to `tables`.
 public struct UnsubscribedPayload: Sendable, Hashable, Codable {
     public var channel: Channel
+    /// The one that ended; nil when all of the channel did.
+    public var subscription: String?
 
-    public init(channel: Channel) {
+    public init(channel: Channel, subscription: String? = nil) {
         self.channel = channel
+        self.subscription = subscription
     }
 }
 
@@ -11,6 +14,7 @@ extension UnsubscribedPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
         writer.field("channel", channel.rawValue)
+        writer.field("subscription", subscription)
         writer.endObject()
     }
 }

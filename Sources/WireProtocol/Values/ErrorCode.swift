@@ -17,6 +17,8 @@ extension ErrorCode {
     public static let rateLimited = Self(rawValue: "RATE_LIMITED")
     public static let queryNotFound = Self(rawValue: "QUERY_NOT_FOUND")
     public static let queryIDInUse = Self(rawValue: "QUERY_ID_IN_USE")
+    /// The connection has no subscription of that id.
+    public static let subscriptionNotFound = Self(rawValue: "SUBSCRIPTION_NOT_FOUND")
     public static let tooManyQueries = Self(rawValue: "TOO_MANY_QUERIES")
     public static let sqlError = Self(rawValue: "SQL_ERROR")
     public static let constraint = Self(rawValue: "CONSTRAINT")

@@ -18,6 +18,8 @@ extension MessageType {
     public static let tableModified = Self("table:modified")
     public static let tableDropped = Self("table:dropped")
     public static let tableSnapshot = Self("table:snapshot")
+    public static let snapshotEnd = Self("snapshot:end")
+    public static let transactionEnd = Self("transaction:end")
     public static let queryStarted = Self("query:started")
     public static let queryProgress = Self("query:progress")
     public static let queryRows = Self("query:rows")
@@ -59,7 +61,9 @@ extension MessageType {
 
     /// Whether the type belongs to the protocol's own events, which an application must not imitate.
     public var isReserved: Bool {
-        ["table:", "query:", "row:", "user:", "connection:", "database:"].contains { rawValue.hasPrefix($0) }
+        ["table:", "query:", "row:", "user:", "connection:", "database:", "snapshot:", "transaction:"].contains {
+            rawValue.hasPrefix($0)
+        }
             || [.subscribed, .unsubscribed, .heartbeat, .error, .subscribe, .unsubscribe].contains(self)
     }
 }

@@ -1,4 +1,4 @@
-/// What a subscriber of `tables` wants to hear: which tables, which operations, how much of each row.
+/// What a subscriber of `tables` asks for: which tables, which operations, how much of each row.
 ///
 /// Canonical: two filters that ask for the same in another order are equal, and so share one encoding of each message.
 public struct TableFilter: Sendable, Hashable {
@@ -55,6 +55,18 @@ public struct TableFilter: Sendable, Hashable {
 
     /// The names and patterns, sorted; nil for every table.
     public var tables: [String]? { patterns.isEmpty ? nil : patterns.map(\.text) }
+
+    /// The filter as text: the same for equal filters, in every process.
+    package var canonicalText: String {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.field("tables", tables)
+        writer.field("operations", Int(operations.rawValue))
+        writer.field("rows", rowLevel.rawValue)
+        if hidesOtherTables { writer.field("hidesOtherTables", true) }
+        writer.endObject()
+        return String(decoding: writer.bytes, as: UTF8.self)
+    }
 
     /// Whether anything about this table is wanted.
     public func includes(table name: String) -> Bool {

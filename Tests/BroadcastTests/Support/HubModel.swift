@@ -8,41 +8,81 @@ struct HubModel {
     enum Expectation {
         case text(String)
         /// The acknowledgement of a subscription with `since`: with the replay, or without, as the history allows.
-        case recovery(since: Position, head: Position, replay: [String], isCertain: Bool?)
+        case recovery(ids: String, since: Position, head: Position, replay: [String], isCertain: Bool?)
+    }
+
+    struct Subscription {
+        let subscription: TableSubscription
+        /// Gets the transactions after this one; those before are in its snapshot, or were not asked for.
+        var after: UInt64 = 0
+        var isHeld = false
     }
 
     struct Client {
         var channels: Channels = [.notifications]
-        var filter: TableFilter?
-        /// Live from here on; transactions before are in its snapshot.
-        var after: UInt64 = 0
-        var isHeld = false
+        /// In the order of ids.
+        var subscriptions: [Subscription] = []
+        /// The transaction up to which some subscriptions are behind others.
+        var meetingPoint: UInt64?
         /// Something may still be on its way at the client's own pace, which the model does not know.
         var mayBeReplaying = false
         var hasReplayed = false
         var expected: [Expectation] = []
 
         func listens(to channel: WireProtocol.Channel) -> Bool { channels.contains(Channels(channel)) }
+
+        func isAhead(of sequence: UInt64) -> Bool { subscriptions.contains { !$0.isHeld && $0.after > sequence } }
+
+        /// What a transaction comes to.
+        mutating func texts(of publication: OraclePublication) -> [String] {
+            let sequence = publication.position.sequence
+            var texts: [String] = []
+            for subscription in subscriptions where !subscription.isHeld && subscription.after < sequence {
+                texts += publication.texts(for: subscription.subscription)
+            }
+            let isMeeting = meetingPoint == sequence
+            if isMeeting { meetingPoint = nil }
+            if subscriptions.count > 1, !isAhead(of: sequence), isMeeting || !texts.isEmpty {
+                texts.append("end \(publication.position)")
+            }
+            return texts
+        }
+
+        /// Those who have come up to `head` wait there for the others.
+        mutating func pause(at head: UInt64) {
+            for index in subscriptions.indices { subscriptions[index].after = max(subscriptions[index].after, head) }
+        }
+
+        mutating func findMeetingPoint(_ head: UInt64) {
+            let afters = subscriptions.filter { !$0.isHeld }.map(\.after)
+            guard let first = afters.min(), let last = afters.max() else {
+                meetingPoint = nil
+                return
+            }
+            meetingPoint = subscriptions.count > 1 && first < last ? last : nil
+        }
+
+        mutating func add(_ new: [Subscription]) {
+            subscriptions.removeAll { old in new.contains { $0.subscription == old.subscription } }
+            subscriptions = (subscriptions + new).sorted { $0.subscription.id < $1.subscription.id }
+        }
     }
 
     /// How many transactions the history keeps at least.
     let kept: Int
     var clients: [ClientID: Client] = [:]
     private(set) var epoch = "e0"
-    private(set) var publications: [TestPublication] = []
+    private(set) var publications: [OraclePublication] = []
 
     init(kept: Int) { self.kept = kept }
 
     var head: Position { Position(epoch: epoch, sequence: UInt64(publications.count)) }
 
-    mutating func publish(tables: [String]) -> TestPublication {
-        let publication = TestPublication(position: head.next, tables: tables)
+    mutating func publish(tables: [String]) -> OraclePublication {
+        let publication = OraclePublication(position: head.next, tables: tables)
         publications.append(publication)
-        for (id, client) in clients {
-            guard let filter = client.filter, !client.isHeld, publication.position.sequence > client.after else {
-                continue
-            }
-            expect(publication.texts(for: filter), id)
+        for id in clients.keys {
+            if let texts = clients[id]?.texts(of: publication) { expect(texts, id) }
         }
         return publication
     }
@@ -51,66 +91,92 @@ struct HubModel {
         for (id, client) in clients where listens(id, client) { expect([text], id) }
     }
 
-    mutating func subscribe(_ id: ClientID, _ request: SubscribeRequest) {
-        guard request.channel == .tables else {
-            clients[id]?.channels.insert(Channels(request.channel))
-            return expect(["subscribed \(request.channel)"], id)
+    mutating func subscribe(_ id: ClientID, to channel: WireProtocol.Channel) {
+        clients[id]?.channels.insert(Channels(channel))
+        expect(["subscribed \(channel)"], id)
+    }
+
+    /// - Parameters:
+    ///   - list: as asked for.
+    ///   - new: the same, each once.
+    mutating func subscribe(
+        _ id: ClientID,
+        to list: [TableSubscription],
+        _ new: [TableSubscription],
+        since: Position?,
+        replacing replaced: String?
+    ) {
+        let ids = list.map(\.id).joined(separator: ",")
+        let head = head
+        clients[id]?.subscriptions.removeAll { $0.subscription.id == replaced }
+        clients[id]?.pause(at: head.sequence)
+        guard let since else {
+            clients[id]?.add(new.map { Subscription(subscription: $0, after: head.sequence) })
+            clients[id]?.findMeetingPoint(head.sequence)
+            return expect(["subscribed tables \(ids) \(head)"], id)
         }
-        clients[id]?.filter = request.filter
-        clients[id]?.isHeld = false
-        guard let since = request.since else {
-            // A snapshot that is ahead of what was published stays so.
-            let sequence = max(head.sequence, clients[id]?.after ?? 0)
-            return expect(["subscribed tables \(Position(epoch: epoch, sequence: sequence))"], id)
-        }
-        clients[id]?.after = 0
         let isPossible = since.epoch == epoch && since.sequence <= head.sequence
         let isKept = isPossible && Int(head.sequence - since.sequence) <= kept
-        let replay = isPossible ? texts(after: since.sequence, request.filter) : []
+        let begin = isPossible ? since.sequence : head.sequence
+        clients[id]?.add(new.map { Subscription(subscription: $0, after: begin) })
+        clients[id]?.findMeetingPoint(head.sequence)
+        let replay = catchUp(id, after: begin)
         let certainty: Bool? = isKept ? true : isPossible ? nil : false
-        let recovery = Expectation.recovery(since: since, head: head, replay: replay, isCertain: certainty)
-        clients[id]?.expected.append(recovery)
-        clients[id]?.mayBeReplaying = true
-        clients[id]?.hasReplayed = true
+        clients[id]?.expected.append(
+            .recovery(ids: ids, since: since, head: head, replay: replay, isCertain: certainty)
+        )
+    }
+
+    /// Ends one of a client's subscriptions, or all.
+    mutating func unsubscribe(_ id: ClientID, from subscription: String?) {
+        let head = head
+        clients[id]?.subscriptions.removeAll { subscription == nil || $0.subscription.id == subscription }
+        clients[id]?.findMeetingPoint(head.sequence)
+        expect(["unsubscribed tables\(subscription.map { " \($0)" } ?? "")"], id)
     }
 
     mutating func unsubscribe(_ id: ClientID, from channel: WireProtocol.Channel) {
-        if channel == .tables {
-            clients[id]?.filter = nil
-            clients[id]?.isHeld = false
-            clients[id]?.after = 0
-        } else {
-            clients[id]?.channels.remove(Channels(channel))
-        }
+        clients[id]?.channels.remove(Channels(channel))
         expect(["unsubscribed \(channel)"], id)
     }
 
-    mutating func hold(_ id: ClientID, _ filter: TableFilter) {
-        clients[id]?.filter = filter
-        clients[id]?.isHeld = true
+    mutating func hold(_ id: ClientID, _ subscription: TableSubscription) {
+        clients[id]?.add([Subscription(subscription: subscription, isHeld: true)])
         clients[id]?.hasReplayed = true
     }
 
-    mutating func release(_ id: ClientID, after sequence: UInt64) {
-        guard let client = clients[id], client.isHeld, let filter = client.filter else { return }
-        clients[id]?.isHeld = false
-        clients[id]?.after = sequence
-        clients[id]?.mayBeReplaying = true
-        expect(texts(after: sequence, filter), id)
+    /// The snapshot is acknowledged: what it replaces ends.
+    mutating func acknowledge(_ id: ClientID, _ text: String, ending replaced: String?) {
+        clients[id]?.subscriptions.removeAll { $0.subscription.id == replaced }
+        expect([text], id)
+    }
+
+    mutating func release(_ id: ClientID, _ subscription: TableSubscription, after sequence: UInt64) {
+        let head = head
+        clients[id]?.pause(at: head.sequence)
+        clients[id]?.add([Subscription(subscription: subscription, after: sequence)])
+        clients[id]?.findMeetingPoint(head.sequence)
+        expect(catchUp(id, after: sequence), id)
     }
 
     mutating func reset() {
         epoch = "e\(Int(epoch.dropFirst()).map { $0 + 1 } ?? 0)"
         publications = []
-        for (id, client) in clients where client.filter != nil {
-            clients[id]?.isHeld = false
-            clients[id]?.after = 0
-            expect(["subscribed tables \(head) false"], id)
+        for (id, client) in clients {
+            clients[id]?.meetingPoint = nil
+            for (index, subscription) in client.subscriptions.enumerated() {
+                clients[id]?.subscriptions[index].isHeld = false
+                clients[id]?.subscriptions[index].after = 0
+                expect(["subscribed tables \(subscription.subscription.id) \(head) false"], id)
+            }
         }
     }
 
-    private func texts(after sequence: UInt64, _ filter: TableFilter) -> [String] {
-        publications.dropFirst(Int(sequence)).flatMap { $0.texts(for: filter) }
+    /// What the subscriptions of a client that are behind get up to the newest transaction.
+    private mutating func catchUp(_ id: ClientID, after sequence: UInt64) -> [String] {
+        clients[id]?.mayBeReplaying = true
+        clients[id]?.hasReplayed = true
+        return publications.dropFirst(Int(sequence)).flatMap { clients[id]?.texts(of: $0) ?? [] }
     }
 
     mutating func expect(_ texts: [String], _ id: ClientID) {
@@ -130,9 +196,9 @@ extension HubModel.Client {
             case .text(let text):
                 if text.hasPrefix("subscribed"), text.hasSuffix("false") { answers = answers.dropFirst() }
                 texts.append(text)
-            case .recovery(let since, let head, let replay, let isCertain):
-                let yes = "subscribed tables \(since) true"
-                let no = "subscribed tables \(head) false"
+            case .recovery(let ids, let since, let head, let replay, let isCertain):
+                let yes = "subscribed tables \(ids) \(since) true"
+                let no = "subscribed tables \(ids) \(head) false"
                 // A connection that was closed has not got its answer.
                 guard let answer = answers.popFirst() ?? (isCertain == false ? no : yes) as String? else { return nil }
                 if answer == yes, isCertain != false {
@@ -145,5 +211,23 @@ extension HubModel.Client {
             }
         }
         return texts
+    }
+}
+
+/// Concerns some tables, and says to each subscription what it has for it.
+struct OraclePublication: Publication, PublicationEncoder {
+    let position: Position
+    let tables: [String]
+    let byteCount = 100
+    let timestamp: Int64 = 0
+
+    func encoder() -> any PublicationEncoder { self }
+
+    func messages(for subscription: TableSubscription) -> [EncodedMessage] {
+        texts(for: subscription).map { EncodedMessage($0) }
+    }
+
+    func texts(for subscription: TableSubscription) -> [String] {
+        tables.filter { subscription.filter.includes(table: $0) }.map { "\(position) \($0) \(subscription.id)" }
     }
 }

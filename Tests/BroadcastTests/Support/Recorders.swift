@@ -14,17 +14,21 @@ final class Answers: Sendable {
     func add(_ answer: Bool) { values.withLock { $0.append(answer) } }
 }
 
-/// Remembers for which filters it was asked.
-final class CountingPublication: Publication {
+/// Remembers for which subscriptions it was asked.
+final class CountingPublication: Publication, PublicationEncoder {
     let position: Position
     let byteCount = 1
-    private let filters = Mutex<[TableFilter]>([])
-    var asked: [TableFilter] { filters.withLock { $0 } }
+    private let subscriptions = Mutex<[TableSubscription]>([])
+    var asked: [TableSubscription] { subscriptions.withLock { $0 } }
 
     init(position: Position) { self.position = position }
 
-    func messages(for filter: TableFilter) -> [EncodedMessage] {
-        filters.withLock { $0.append(filter) }
+    var timestamp: Int64 { 0 }
+
+    func encoder() -> any PublicationEncoder { self }
+
+    func messages(for subscription: TableSubscription) -> [EncodedMessage] {
+        subscriptions.withLock { $0.append(subscription) }
         return [EncodedMessage("\(position)")]
     }
 }

@@ -1,6 +1,7 @@
 import Broadcast
 import NIOCore
 import NIOEmbedded
+import Testing
 import WireProtocol
 
 /// A hub whose event loop and clock stand still until they are told to go on.
@@ -26,10 +27,16 @@ final class TestHub {
         _ client: ClientID,
         _ filter: TableFilter = .everything,
         since: UInt64? = nil,
-        epoch: String? = nil
+        epoch: String? = nil,
+        replacing replaced: TableFilter? = nil
     ) {
         let position = since.map { Position(epoch: epoch ?? self.epoch, sequence: $0) }
-        try? hub.subscribe(client, to: SubscribeRequest(channel: .tables, filter: filter, since: position))
+        do throws(ProtocolError) {
+            let replaced = replaced.map { TableSubscription($0).id }
+            try hub.subscribe(client, to: [TableSubscription(filter)], since: position, replacing: replaced)
+        } catch {
+            Issue.record("\(error)")
+        }
     }
 
     @discardableResult
@@ -50,6 +57,18 @@ final class TestHub {
     }
 
     func run() { loop.run() }
+}
+
+extension Hub {
+    var filters: [TableFilter] { subscriptions.map(\.filter) }
+
+    func hold(_ client: ClientID, _ filter: TableFilter) throws(ProtocolError) -> Hold {
+        try hold(client, TableSubscription(filter))
+    }
+
+    func release(_ hold: Hold, after position: Position) {
+        release(hold, EncodedMessage("snapshot end"), after: position)
+    }
 }
 
 extension TestOutlet {

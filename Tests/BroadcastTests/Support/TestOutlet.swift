@@ -52,13 +52,17 @@ extension EncodedMessage {
 }
 
 /// Concerns some tables, and says to each filter what it has for it.
-struct TestPublication: Publication {
+struct TestPublication: Publication, PublicationEncoder {
     let position: Position
     let tables: [String]
     var byteCount = 100
 
-    func messages(for filter: TableFilter) -> [EncodedMessage] {
-        texts(for: filter).map { EncodedMessage($0) }
+    var timestamp: Int64 { 0 }
+
+    func encoder() -> any PublicationEncoder { self }
+
+    func messages(for subscription: TableSubscription) -> [EncodedMessage] {
+        texts(for: subscription.filter).map { EncodedMessage($0) }
     }
 
     func texts(for filter: TableFilter) -> [String] {
@@ -66,15 +70,23 @@ struct TestPublication: Publication {
     }
 }
 
-/// The message as it is, or the gist of an acknowledgement, whose id and time differ.
-func gist(_ text: String) -> String {
+/// The message as it is, or the gist of one that the hub made, whose id and time differ.
+func gist(_ text: String) -> String { gist(text, withIDs: false) }
+
+/// - Parameter withIDs: names subscriptions.
+func gist(_ text: String, withIDs: Bool) -> String {
     guard text.hasPrefix("{"), let envelope = try? Envelope(parsing: text.utf8) else { return text }
     switch envelope.payload {
     case .subscribed(let data):
-        let position = data.position.map { " \($0)" } ?? ""
-        let recovered = data.recovered.map { " \($0)" } ?? ""
-        return "subscribed \(data.channel)\(position)\(recovered)"
-    case .unsubscribed(let data): return "unsubscribed \(data.channel)"
+        let ids = withIDs ? (data.subscriptions ?? data.subscription.map { [$0] })?.joined(separator: ",") : nil
+        let words = [
+            "subscribed \(data.channel)", ids, data.position.map { "\($0)" }, data.recovered.map { "\($0)" },
+        ]
+        return words.compactMap { $0 }.joined(separator: " ")
+    case .unsubscribed(let data):
+        let id = withIDs ? data.subscription.map { " \($0)" } ?? "" : ""
+        return "unsubscribed \(data.channel)\(id)"
+    case .transactionEnd(let data): return "end \(data.position)"
     default: return text
     }
 }

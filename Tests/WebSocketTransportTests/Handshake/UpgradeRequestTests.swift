@@ -69,8 +69,8 @@ import Testing
     }
 
     @Test func `the subprotocol is selected when it is offered`() {
-        let answer = decide(head(["Sec-WebSocket-Protocol": "chat, tablecast.v1"]))
-        #expect(answer.headers["Sec-WebSocket-Protocol"] == ["tablecast.v1"])
+        let answer = decide(head(["Sec-WebSocket-Protocol": "chat, tablecast.v2"]))
+        #expect(answer.headers["Sec-WebSocket-Protocol"] == ["tablecast.v2"])
         let other = decide(head(["Sec-WebSocket-Protocol": "chat"]))
         #expect(other.status == 101 && other.headers["Sec-WebSocket-Protocol"].isEmpty)
     }

@@ -1,0 +1,19 @@
+import CSQLite
+
+extension Connection {
+    /// The bytes of the main database as the current transaction sees it: those of the file, with what the log has of them.
+    ///
+    /// Takes as much memory twice while it runs. Source: [sqlite3_serialize](https://sqlite.org/c3ref/serialize.html).
+    ///
+    /// - Parameter maxBytes: nil is the answer for a larger one.
+    package func serialized(maxBytes: Int) throws(SQLiteError) -> [UInt8]? {
+        let size = try query("SELECT p.page_count * s.page_size FROM pragma_page_count p, pragma_page_size s")
+        guard case .integer(let byteCount)? = size.first?.first, byteCount <= maxBytes else { return nil }
+        var count: Int64 = 0
+        guard let bytes = sqlite3_serialize(handle, "main", &count, 0) else {
+            throw SQLiteError(code: .outOfMemory, message: "the database of \(byteCount) bytes cannot be copied")
+        }
+        defer { sqlite3_free(bytes) }
+        return Array(UnsafeRawBufferPointer(start: bytes, count: Int(count)))
+    }
+}
