@@ -63,7 +63,12 @@ let package = Package(
         ),
 
         // The web page. A target of its own because embedding its bytes takes seconds, and nothing else should wait.
-        .target(name: "TablecastWeb", resources: [.embedInCode("Page")], swiftSettings: swiftSettings),
+        .target(
+            name: "TablecastWeb",
+            exclude: ["Client/package.json"],
+            resources: [.embedInCode("Page"), .embedInCode("Client")],
+            swiftSettings: swiftSettings
+        ),
 
         // Both together.
         .target(

@@ -3,8 +3,8 @@
     pip install playwright pytest                    # Debian's chromium is used, nothing is downloaded
     TABLECAST_BIN=.build/debug/tablecast pytest Tests/Browser
 
-CHROMIUM names another browser. TABLECAST_PAGE=Sources/TablecastWeb/Page tries the page's files as they are, without building
-them into the server again. Every wait is for an event: an assertion that becomes true, a message, a line of output.
+CHROMIUM names another browser. TABLECAST_PAGE=Sources/TablecastWeb tries the files of the page and of the client as they are, without
+building them into the server again. Every wait is for an event: an assertion that becomes true, a message, a line of output.
 """
 
 import contextlib
@@ -227,7 +227,7 @@ class Visitors:
         self.contexts.append(context)
         context.add_init_script(f"localStorage.getItem('tablecast.name') ?? localStorage.setItem('tablecast.name', '\"{name}\"')")
         if directory := os.environ.get("TABLECAST_PAGE"):
-            context.route(re.compile(r"://[^/]+/(assets/.*|tablecast\.js)?$"), lambda route: serve_file(route, pathlib.Path(directory)))
+            context.route(re.compile(r"://[^/]+/(assets/.*|tablecast[a-z-]*\.js)?$"), lambda route: serve_file(route, pathlib.Path(directory)))
         page = context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
@@ -239,7 +239,9 @@ class Visitors:
 
 
 def serve_file(route, directory: pathlib.Path):
-    name = urllib.parse.urlparse(route.request.url).path.removeprefix("/").removeprefix("assets/") or "index.html"
+    path = urllib.parse.urlparse(route.request.url).path
+    directory /= "Page" if path == "/" or path.startswith("/assets/") else "Client"
+    name = path.removeprefix("/").removeprefix("assets/") or "index.html"
     try:
         headers = route.fetch().headers
     except playwright_api.Error:  # the server is away
@@ -254,6 +256,7 @@ def visitors(browser):
     yield visitors
     for context in visitors.contexts:
         context.close()
-    expected = ("WebSocket connection to", "ERR_CONNECTION_REFUSED", "net::ERR_")
+    # 426 is what the address of the WebSocket answers over HTTP: the client asks there why a handshake failed.
+    expected = ("426 (Upgrade Required)", "WebSocket connection to", "ERR_CONNECTION_REFUSED", "net::ERR_")
     complaints = [text for text in visitors.complaints if not any(part in text for part in expected)]
     assert complaints == []

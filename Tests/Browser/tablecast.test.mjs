@@ -1,9 +1,10 @@
 // The JavaScript client against a server made of code: `node --test Tests/Browser`. Node 20 and later, nothing to install.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createServer } from "node:net";
 import { test } from "node:test";
-import { connect, decodeValue, encodeValue, InvalidText, Real } from "../../Sources/TablecastWeb/Page/tablecast.js";
+import { connect, decodeValue, encodeValue, InvalidText, Real } from "../../Sources/TablecastWeb/Client/tablecast.js";
 
 /** A server of one test: every socket that the client opens, and what was sent on each. */
 class FakeServer {
@@ -71,9 +72,14 @@ class FakeServer {
   }
 
   connect(options = {}) {
-    return connect("ws://server/ws", { WebSocket: this.WebSocket, minRetryDelay: 1, maxRetryDelay: 4, ...options });
+    return connect("ws://server/ws", { WebSocket: this.WebSocket, minRetryDelay: 1, maxRetryDelay: 4, fetch: away, ...options });
   }
 }
+
+/** Says nothing of why a handshake failed. */
+const away = async () => {
+  throw new TypeError("fetch failed");
+};
 
 const ack = { clientId: "me", serverInfo: { version: "1" }, heartbeatInterval: 30_000, database: "music.db", position: "e:7" };
 const next = (emitter, event) => new Promise((resolve) => { const off = emitter.on(event, (detail) => (off(), resolve(detail))); });
@@ -172,10 +178,10 @@ test("a lost connection resumes after the last complete transaction and delivers
   assert.equal(client.state, "waiting");
   const second = await server.sent("subscribe");
   assert.equal(second.data.since, "e:8");
+  server.socket.push("subscribed", "tables", { channel: "tables", position: "e:8", recovered: true }, { replyTo: second.id });
   server.socket.push("table:modified", "tables", change("b", "e:9", false));
   server.socket.push("table:modified", "tables", change("c", "e:9", true));
-  server.socket.push("subscribed", "tables", { channel: "tables", position: "e:9", recovered: true }, { replyTo: second.id });
-  assert.deepEqual(await live, { position: "e:9", recovered: true, resumed: true });
+  assert.deepEqual(await live, { position: "e:8", recovered: true, resumed: true });
   assert.deepEqual(seen, ["a", "b", "c"]);
   client.close();
 });
@@ -197,45 +203,123 @@ test("the answer to a subscribe that was replaced is no error of anybody's", asy
   client.close();
 });
 
-test("what can't be replayed is told, and a snapshot is asked for anew", async () => {
+/** Answers a `subscribe` with `snapshot`, and sends the rows. */
+function pushSnapshot(server, request, subscription, position, rows, { isWhole = true, tables = ["a"] } = {}) {
+  server.socket.push("subscribed", "tables", { channel: "tables", subscription, position, tables }, { replyTo: request.id, position });
+  server.socket.push("table:snapshot", "tables", { subscription, tableName: tables[0], columns: ["x"], rows, last: true }, { position });
+  if (isWhole) server.socket.push("snapshot:end", "tables", { subscription, tables, unreadable: [], position }, { position });
+}
+
+test("what can't be replayed is told, and a snapshot is asked for again", async () => {
   const server = new FakeServer();
   const client = server.connect();
   const subscription = client.subscribe("tables", { tables: ["a"], snapshot: true });
   const events = [];
-  for (const event of ["reset", "gap", "snapshot"]) subscription.on(event, () => events.push(event));
+  for (const event of ["reset", "gap", "snapshot", "complete"]) subscription.on(event, () => events.push(event));
   const first = await server.sent("subscribe");
   assert.equal(first.data.snapshot, true);
-  server.socket.push("table:snapshot", "tables", { tableName: "a", columns: ["x"], rows: [[1]], last: true }, { position: "e:7" });
-  server.socket.push("subscribed", "tables", { channel: "tables", position: "e:7" }, { replyTo: first.id });
-  server.socket.push("snapshot:end", "tables", { tables: ["a"], unreadable: [], position: "e:7" }, { position: "e:7" });
+  pushSnapshot(server, first, "s1", "e:7", [[1]]);
   server.socket.drop(1001);
   const resume = await server.sent("subscribe");
   assert.deepEqual([resume.data.since, resume.data.snapshot], ["e:7", undefined]);
-  server.socket.push("subscribed", "tables", { channel: "tables", position: "f:1", recovered: false }, { replyTo: resume.id });
+  server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s1", position: "f:1", recovered: false }, { replyTo: resume.id });
   const again = await server.sent("subscribe");
-  assert.deepEqual([again.data.since, again.data.snapshot], [undefined, true]);
-  const stale = [];
-  subscription.on("message", (message) => stale.push(message.type));
-  server.socket.push("table:modified", "tables", change("a", "f:2", true)); // of the one that is being replaced
-  server.socket.push("table:snapshot", "tables", { tableName: "a", columns: ["x"], rows: [[1]], last: true }, { position: "f:2" });
-  assert.deepEqual(stale, ["table:snapshot"]);
-  assert.deepEqual(events, ["reset", "snapshot", "gap", "reset", "snapshot"]);
+  assert.deepEqual([again.data.since, again.data.snapshot, again.data.replaces], [undefined, true, "s1"]);
+  pushSnapshot(server, again, "s1", "f:2", [[1]]);
+  assert.deepEqual(events, ["reset", "snapshot", "complete", "gap", "reset", "snapshot", "complete"]);
+  assert.equal(subscription.position, "f:2");
+  // The same without a reconnect: the server says of each subscription that it is another epoch.
+  server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s1", position: "g:0", recovered: false });
+  assert.equal((await server.sent("subscribe")).data.snapshot, true);
   client.close();
 });
 
 test("half a snapshot is none: after a loss a new one is taken, a whole one is resumed", async () => {
-  for (const [isComplete, expected] of [[false, { snapshot: true }], [true, { since: "e:7" }]]) {
+  for (const [isWhole, expected] of [[false, { snapshot: true }], [true, { since: "e:7" }]]) {
     const server = new FakeServer();
     const client = server.connect();
     client.subscribe("tables", { tables: ["a"], snapshot: true });
-    const first = await server.sent("subscribe");
-    server.socket.push("subscribed", "tables", { channel: "tables", position: "e:7" }, { replyTo: first.id });
-    server.socket.push("table:snapshot", "tables", { tableName: "a", columns: ["x"], rows: [[1]], last: true }, { position: "e:7" });
-    if (isComplete) server.socket.push("snapshot:end", "tables", { tables: ["a"], unreadable: [], position: "e:7" }, { position: "e:7" });
+    pushSnapshot(server, await server.sent("subscribe"), "s1", "e:7", [[1]], { isWhole });
     server.socket.drop(1006);
     assert.deepEqual((await server.sent("subscribe")).data, { tables: ["a"], ...expected });
     client.close();
   }
+});
+
+test("several subscriptions go on side by side, each with what it asked for", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const a = client.subscribe("tables", { tables: ["a"] });
+  const first = await server.sent("subscribe");
+  const b = client.subscribe("tables", { tables: ["b"], rows: "keys" });
+  const second = await server.sent("subscribe");
+  assert.deepEqual(second.data, { tables: ["b"], rows: "keys" });
+  server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s1", position: "e:7" }, { replyTo: first.id });
+  server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s2", position: "e:7" }, { replyTo: second.id });
+  const seen = [];
+  a.on("transaction", ([{ data }]) => seen.push(`a ${data.tableName}`));
+  b.on("transaction", ([{ data }]) => seen.push(`b ${data.tableName}`));
+  server.socket.push("table:modified", "tables", change("a", "e:8", true, { subscription: "s1" }));
+  server.socket.push("table:modified", "tables", change("b", "e:8", true, { subscription: "s2" }));
+  server.socket.push("transaction:end", "tables", { position: "e:8" }, { position: "e:8" });
+  assert.deepEqual(seen, ["a a", "b b"]);
+  a.close();
+  assert.deepEqual((await server.sent("unsubscribe")).data, { subscription: "s1" });
+  server.socket.push("table:modified", "tables", change("b", "e:9", true, { subscription: "s2" }));
+  server.socket.drop(1006);
+  const resumed = await server.sent("subscribe");
+  assert.deepEqual(resumed.data, { tables: ["b"], rows: "keys", since: "e:9" });
+  client.close();
+});
+
+test("two subscriptions of one filter share what the server sends, and neither misses or repeats a transaction", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const one = client.subscribe("tables", { tables: ["a"] });
+  server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s", position: "e:7" }, { replyTo: (await server.sent("subscribe")).id });
+  const seen = { one: [], other: [] };
+  one.on("transaction", ([{ data }]) => seen.one.push(data.transaction.position));
+  server.socket.push("table:modified", "tables", change("a", "e:8", true, { subscription: "s" }));
+  const other = client.subscribe("tables", { tables: ["a"], since: "e:6" });
+  other.on("transaction", ([{ data }]) => seen.other.push(data.transaction.position));
+  server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s", position: "e:6", recovered: true }, { replyTo: (await server.sent("subscribe")).id });
+  for (const position of ["e:7", "e:8", "e:9"]) server.socket.push("table:modified", "tables", change("a", position, true, { subscription: "s" }));
+  assert.deepEqual(seen, { one: ["e:8", "e:9"], other: ["e:7", "e:8", "e:9"] });
+  one.close();
+  server.socket.push("table:modified", "tables", change("a", "e:10", true, { subscription: "s" }));
+  assert.equal(seen.other.at(-1), "e:10");
+  assert.equal(server.socket.sent.filter(({ type }) => type === "unsubscribe").length, 0); // the other one needs it
+  other.update({ tables: ["b"] });
+  const replaced = await server.sent("subscribe");
+  assert.deepEqual(replaced.data, { tables: ["b"], since: "e:10", replaces: "s" });
+  client.close();
+});
+
+test("a subscription that begins behind another of its filter does not cut a hole into it", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const late = client.subscribe("tables", { tables: ["a"], since: "e:2" });
+  const seen = [];
+  late.on("transaction", ([{ data }]) => seen.push(data.transaction.position));
+  server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s", position: "e:2", recovered: true }, { replyTo: (await server.sent("subscribe")).id });
+  server.socket.push("table:modified", "tables", change("a", "e:3", true, { subscription: "s" }));
+  client.subscribe("tables", { tables: ["a"], since: "e:6" });
+  server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s", position: "e:6", recovered: true }, { replyTo: (await server.sent("subscribe")).id });
+  const again = await server.sent("subscribe");
+  assert.deepEqual(again.data, { tables: ["a"], since: "e:3" });
+  client.close();
+});
+
+test("a subscription that is closed before its answer is ended by it", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  await client.ready;
+  const subscription = client.subscribe("tables", { tables: ["a"] });
+  const request = await server.sent("subscribe");
+  subscription.close();
+  server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s", position: "e:7" }, { replyTo: request.id });
+  assert.deepEqual((await server.sent("unsubscribe")).data, { subscription: "s" });
+  client.close();
 });
 
 test("close codes decide whether to come back", async () => {
@@ -463,7 +547,7 @@ test("a handshake that failed with an error alone, as in Node 20, is tried again
   const server = new FakeServer({ answers: false });
   const client = server.connect();
   server.socket.onerror({});
-  assert.equal(client.state, "waiting");
+  assert.equal(await next(client, "state"), "waiting");
   await server.until(() => server.sockets.length === 2);
   server.socket.onopen();
   server.socket.onerror({});
@@ -503,10 +587,11 @@ test("a table whose columns are called op and key is a table like any other", as
   const server = new FakeServer();
   const client = server.connect();
   const subscription = client.subscribe("tables", { tables: ["odd"], snapshot: true });
-  await server.sent("subscribe");
+  const request = await server.sent("subscribe");
+  server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s", position: "e:7", tables: ["odd"] }, { replyTo: request.id });
   const snapshot = next(subscription, "snapshot");
   const row = { op: "insert", key: null, data: { $base64: "AQ==" }, n: { $int64: "9007199254740993" } };
-  server.socket.push("table:snapshot", "tables", { tableName: "odd", columns: ["op", "key", "data", "n"], rows: [row], last: true });
+  server.socket.push("table:snapshot", "tables", { subscription: "s", tableName: "odd", columns: ["op", "key", "data", "n"], rows: [row], last: true });
   assert.deepEqual((await snapshot).rows, [{ op: "insert", key: null, data: new Uint8Array([1]), n: 9007199254740993n }]);
   client.close();
 });
@@ -576,5 +661,322 @@ test("a whole number arrives as REAL where it is asked for", async () => {
   await server.sent("query:execute");
   assert.match(server.socket.texts.find((text) => text.includes("query:execute")), /"params":\[3\.0,-0\.0,0\.5,1e\+21,3,"3\.0"\]/);
   assert.deepEqual(encodeValue(new Real(Infinity)), { $real: "Infinity" });
+  client.close();
+});
+
+test("the rows of a query are awaited, all or the first, and its figures", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const answer = async (rows) => {
+    const { data } = await server.sent("query:execute");
+    const { queryId } = data;
+    server.socket.push("query:rows", "queries", { queryId, statementIndex: 0, columns: ["a"], rows, offset: 0 });
+    server.socket.push("query:complete", "queries", { queryId, rowCount: rows.length, duration: 1, changes: 3, position: "e:8" });
+  };
+  const awaited = client.query("SELECT a").then((rows) => rows);
+  await answer([[1], [2]]);
+  assert.deepEqual(await awaited, [{ a: 1 }, { a: 2 }]);
+  const all = client.query("SELECT a", { rowFormat: "arrays" }).all();
+  await answer([[1], [2]]);
+  assert.deepEqual(await all, [[1], [2]]);
+  const first = client.query("SELECT a").first();
+  await answer([[1], [2]]);
+  assert.deepEqual(await first, { a: 1 });
+  const none = client.query("SELECT a").first();
+  await answer([]);
+  assert.equal(await none, undefined);
+  const query = client.query("UPDATE t SET a = 1 RETURNING a");
+  const figures = query.run();
+  await answer([[1]]);
+  assert.equal((await figures).changes, 3);
+  await assert.rejects(query.all(), { code: "ALREADY_READ" });
+  client.close();
+});
+
+test("the failure of a query that no code waits for is not silent", () => {
+  // In a process of its own: this one's test runner takes an unhandled rejection for a failure.
+  const script = `
+    import { connect } from ${JSON.stringify(new URL("../../Sources/TablecastWeb/Client/tablecast.js", import.meta.url).href)};
+    const reported = [];
+    process.on("unhandledRejection", (error) => reported.push(error.code));
+    class FailingSocket {
+      constructor() {
+        queueMicrotask(() => this.push("connection:ack", { clientId: "me" }));
+      }
+      push(type, data) {
+        this.onmessage({ data: JSON.stringify({ type, channel: "queries", data }) });
+      }
+      send(text) {
+        const { type, data } = JSON.parse(text);
+        if (type === "query:execute" && data.sql !== "SELECT") queueMicrotask(() => this.push("query:error", { queryId: data.queryId, error: "no", code: "CONSTRAINT" }));
+      }
+      close() {}
+    }
+    const client = await connect("ws://server/ws", { WebSocket: FailingSocket }).ready;
+    const codes = [];
+    for (const wait of [(query) => query.result, (query) => query.run(), (query) => query, (query) => query.first()]) {
+      try {
+        await wait(client.query("INSERT"));
+      } catch (error) {
+        codes.push(error.code);
+      }
+    }
+    client.query("SELECT").cancel(); // given up
+    client.query("SELECT"); // and with the client
+    client.query("INSERT"); // nobody looks at it
+    setTimeout(() => {
+      client.close();
+      setTimeout(() => console.log(JSON.stringify({ codes, reported })));
+    });`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", script], { encoding: "utf8" });
+  assert.equal(stdout.trim(), JSON.stringify({ codes: Array(4).fill("CONSTRAINT"), reported: ["CONSTRAINT"] }), stderr);
+});
+
+test("a row is written by its key, and a conflict says what there is", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const written = client.writeRow({ table: "t", op: "update", key: { id: 2n ** 60n }, before: { b: new Uint8Array([1]) }, values: { b: null } });
+  const request = await server.sent("row:write");
+  assert.deepEqual(request.data, { table: "t", op: "update", key: { id: { $int64: String(2n ** 60n) } }, before: { b: { $base64: "AQ==" } }, values: { b: null } });
+  server.socket.push("row:written", "queries", { queryId: "q", tableName: "t", op: "update", row: { id: { $int64: String(2n ** 60n) } }, changes: 1, duration: 1, position: "e:8" }, { replyTo: request.id });
+  assert.equal((await written).row.id, 2n ** 60n);
+  const refused = client.writeRow({ table: "t", op: "delete", rowid: 1 });
+  const { id } = await server.sent("row:write");
+  server.socket.push("error", "notifications", { message: "changed", code: "CONFLICT", details: { row: { b: { $base64: "AQ==" } } } }, { replyTo: id });
+  await assert.rejects(refused, { code: "CONFLICT", row: { b: new Uint8Array([1]) } });
+  const lost = client.writeRow({ table: "t", op: "delete", rowid: 1 });
+  await server.sent("row:write");
+  server.socket.drop(1006);
+  await assert.rejects(lost, { code: "DISCONNECTED" });
+  client.close();
+});
+
+/** A live query that the server has answered. */
+async function liveQuery(server, client, rows, { ordered = false, ...options } = {}) {
+  const live = client.live("SELECT …", [1], options);
+  const request = await server.sent("query:subscribe");
+  server.socket.push("query:subscribed", "queries", { subscription: "q1", columns: ["id", "v"], plan: "incremental", tables: ["t"], ordered, position: "e:7" }, { replyTo: request.id });
+  server.socket.push("query:snapshot", "queries", { subscription: "q1", rows: rows.slice(0, 1), last: false }, { position: "e:7" });
+  server.socket.push("query:snapshot", "queries", { subscription: "q1", rows: rows.slice(1), last: true }, { position: "e:7" });
+  await live.ready;
+  return { live, request };
+}
+
+const delta = (server, position, rows, extra = {}) => server.socket.push("query:changed", "queries", { subscription: "q1", rows, last: true, ...extra }, { position });
+
+test("a live query keeps its rows, and leaves those alone that stay", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const { live, request } = await liveQuery(server, client, [{ id: 1, v: "a" }, { id: 2, v: "b" }, { id: 3, v: "b" }]);
+  assert.deepEqual(request.data, { sql: "SELECT …", params: [1] });
+  assert.deepEqual([live.plan, live.columns, live.position], ["incremental", ["id", "v"], "e:7"]);
+  const [first, second] = live.rows;
+  assert.equal(live.rows, live.rows);
+  const seen = [];
+  live.on("change", (change) => seen.push(change));
+  delta(server, "e:8", [
+    { op: "update", before: { id: 2, v: "b" }, after: { id: 2, v: { $int64: String(2n ** 60n) } } },
+    { op: "delete", before: { id: 3, v: "b" } },
+    { op: "insert", after: { id: 4, v: null } },
+  ]);
+  assert.deepEqual(live.rows, [{ id: 1, v: "a" }, { id: 2, v: 2n ** 60n }, { id: 4, v: null }]);
+  assert.equal(live.rows[0], first);
+  assert.notEqual(live.rows[1], second);
+  assert.deepEqual([seen[0].rows.length, seen[0].transactions, seen[0].position], [3, 1, "e:8"]);
+  assert.throws(() => live.rows.push(1), TypeError);
+  live.close();
+  assert.deepEqual((await server.sent("query:unsubscribe")).data, { subscription: "q1" });
+  client.close();
+});
+
+test("equal rows of a live query are told apart by their number alone", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const { live } = await liveQuery(server, client, [{ id: 1, v: "a" }, { id: 1, v: "a" }, { id: 1, v: "a" }]);
+  delta(server, "e:8", [{ op: "delete", before: { id: 1, v: "a" } }, { op: "update", before: { id: 1, v: "a" }, after: { id: 1, v: "b" } }]);
+  assert.deepEqual(live.rows.map(({ v }) => v).sort(), ["a", "b"]);
+  client.close();
+});
+
+test("an ordered live query puts each row into its place", async () => {
+  for (const scale of [1, 100]) {
+    const server = new FakeServer();
+    const client = server.connect();
+    const rows = Array.from({ length: 5 * scale }, (_, index) => ({ id: index, v: "a" }));
+    const { live } = await liveQuery(server, client, rows, { ordered: true });
+    // The first becomes the last, everything at an odd place goes, and one comes in front.
+    const changes = [{ op: "update", before: rows[0], after: { id: 0, v: "z" }, oldIndex: 0, index: Math.ceil((5 * scale) / 2) }, { op: "insert", after: { id: -1, v: "new" }, index: 0 }];
+    for (let index = 1; index < rows.length; index += 2) changes.push({ op: "delete", before: rows[index], oldIndex: index });
+    delta(server, "e:8", changes);
+    const kept = rows.filter(({ id }) => id % 2 === 0 && id > 0).map(({ id }) => id);
+    assert.deepEqual(live.rows.map(({ id }) => id), [-1, ...kept, 0]);
+    client.close();
+  }
+});
+
+test("a live query resumes, begins again where it must, and ends with the server's reason", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const { live } = await liveQuery(server, client, [{ id: 1, v: "a" }, { id: 2, v: "b" }]);
+  server.socket.push("query:reached", "queries", {}, { position: "e:9" });
+  server.socket.drop(1006);
+  const resumed = await server.sent("query:subscribe");
+  assert.equal(resumed.data.since, "e:9");
+  server.socket.push("query:subscribed", "queries", { subscription: "q2", columns: ["id", "v"], plan: "rerun", tables: ["t"], position: "e:9", recovered: true }, { replyTo: resumed.id });
+  server.socket.push("query:changed", "queries", { subscription: "q2", rows: [{ op: "delete", before: { id: 1, v: "a" } }], last: true, transactions: 4 }, { position: "e:12" });
+  assert.deepEqual(live.rows, [{ id: 2, v: "b" }]);
+  server.socket.push("query:snapshot", "queries", { subscription: "q2", rows: [{ n: 1 }], columns: ["n"], reset: true, last: true }, { position: "e:13" });
+  assert.deepEqual([live.rows, live.columns], [[{ n: 1 }], ["n"]]);
+  const ended = next(live, "end");
+  server.socket.push("query:unsubscribed", "queries", { subscription: "q2", reason: "its table was dropped", code: "NOT_LIVE" });
+  assert.equal((await ended).message, "its table was dropped");
+  const refused = client.live("SELECT random()");
+  const request = await server.sent("query:subscribe");
+  server.socket.push("error", "notifications", { message: "random() is not deterministic", code: "NOT_LIVE" }, { replyTo: request.id });
+  await assert.rejects(refused.ready, { code: "NOT_LIVE" });
+  client.close();
+});
+
+test("a live query is an async iterator of its newest rows, until its signal is aborted", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const controller = new AbortController();
+  const { live } = await liveQuery(server, client, [{ id: 1, v: "a" }], { signal: controller.signal });
+  const lengths = [];
+  for await (const rows of live) {
+    lengths.push(rows.length);
+    if (rows.length === 1) for (const id of [2, 3]) delta(server, `e:${6 + id}`, [{ op: "insert", after: { id, v: "x" } }]);
+    if (rows.length === 3) controller.abort();
+  }
+  assert.deepEqual(lengths, [1, 3]);
+  client.close();
+});
+
+test("what was written is seen once everything up to its position has come", async () => {
+  const server = new FakeServer();
+  server.heartbeats = false;
+  const client = server.connect();
+  const { live } = await liveQuery(server, client, [{ id: 1, v: "a" }]);
+  let isSeen = false;
+  await server.sent("heartbeat"); // the one that measures the latency
+  const seen = client.seen("e:9").then(() => (isSeen = true));
+  const { id } = await server.sent("heartbeat");
+  server.socket.push("heartbeat", "notifications", {}, { replyTo: id });
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(isSeen, false, "the live query is not there yet");
+  server.socket.push("query:reached", "queries", {}, { position: "e:9" });
+  await seen;
+  assert.equal(live.position, "e:9");
+  client.close();
+});
+
+/** A collection of table `a` with these rows, by rowid. */
+async function collection(server, client, rows, options = {}) {
+  const table = client.table("a", options);
+  const request = await server.sent("subscribe");
+  server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s", position: "e:7", tables: ["a"] }, { replyTo: request.id });
+  const columns = ["id", "v"];
+  server.socket.push("table:snapshot", "tables", { subscription: "s", tableName: "a", columns, rows, last: true, ...options.part }, { position: "e:7" });
+  server.socket.push("snapshot:end", "tables", { subscription: "s", tables: ["a"], unreadable: [], position: "e:7" }, { position: "e:7" });
+  await table.ready;
+  return { table, request };
+}
+
+const rowsChanged = (server, position, rows) => server.socket.push("table:modified", "tables", change("a", position, true, { subscription: "s", rows }), { position });
+
+test("a collection follows its table by key and by rowid", async () => {
+  for (const part of [{}, { rowids: [5, 6] }]) {
+    const server = new FakeServer();
+    const client = server.connect();
+    const { table, request } = await collection(server, client, [[1, "a"], [2, "b"]], { where: "v > ?", params: ["A"], part });
+    assert.deepEqual(request.data, { tables: ["a"], rows: "values", where: "v > ?", params: ["A"], snapshot: true });
+    const rowid = (number) => (part.rowids ? { rowid: number } : {});
+    rowsChanged(server, "e:8", [
+      { op: "update", key: { id: 9 }, ...rowid(5), before: { id: 1, v: "a" }, after: { id: 9, v: "c" } },
+      { op: "delete", key: { id: 2 }, ...rowid(6), before: { id: 2, v: "b" } },
+      { op: "insert", key: { id: 3 }, ...rowid(7), after: { id: 3, v: "n" }, filter: "entered" },
+    ]);
+    assert.deepEqual(table.rows, [{ id: 9, v: "c" }, { id: 3, v: "n" }]);
+    client.close();
+  }
+});
+
+test("an own write shows at once, is taken back when it is refused, and gives way to what the server says", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const { table } = await collection(server, client, [[1, "a"], [2, "b"]]);
+  rowsChanged(server, "e:8", [{ op: "update", key: { id: 2 }, before: { id: 2, v: "b" }, after: { id: 2, v: "bb" } }]);
+
+  const refused = table.update(table.rows[0], { v: "mine" });
+  assert.deepEqual(table.rows[0], { id: 1, v: "mine" });
+  const request = await server.sent("row:write");
+  assert.deepEqual(request.data, { table: "a", op: "update", key: { id: 1 }, before: { v: "a" }, values: { v: "mine" } });
+  server.socket.push("error", "notifications", { message: "changed", code: "CONFLICT", details: { row: { id: 1, v: "theirs" } } }, { replyTo: request.id });
+  await assert.rejects(refused, { code: "CONFLICT" });
+  assert.deepEqual(table.rows[0], { id: 1, v: "a" });
+
+  const added = table.insert({ v: "new" });
+  assert.deepEqual(table.rows.at(-1), { v: "new" });
+  const insertion = await server.sent("row:write");
+  server.socket.push("row:written", "queries", { queryId: "q", tableName: "a", op: "insert", row: { id: 3, v: "new" }, changes: 1, duration: 1, position: "e:9" }, { replyTo: insertion.id });
+  assert.deepEqual(await added, { id: 3, v: "new" });
+  assert.equal(table.rows.length, 3);
+  rowsChanged(server, "e:9", [{ op: "insert", key: { id: 3 }, after: { id: 3, v: "new" } }]);
+  assert.deepEqual(table.rows, [{ id: 1, v: "a" }, { id: 2, v: "bb" }, { id: 3, v: "new" }]);
+
+  const deleted = table.delete(table.rows[1]);
+  assert.equal(table.rows.length, 2);
+  const deletion = await server.sent("row:write");
+  assert.deepEqual(deletion.data.before, { id: 2, v: "bb" });
+  server.socket.push("row:written", "queries", { queryId: "q", tableName: "a", op: "delete", row: null, changes: 1, duration: 1, position: "e:10" }, { replyTo: deletion.id });
+  assert.equal(await deleted, undefined);
+  rowsChanged(server, "e:10", [{ op: "delete", key: { id: 2 }, before: { id: 2, v: "bb" } }]);
+  assert.deepEqual(table.rows.map(({ id }) => id), [1, 3]);
+  client.close();
+});
+
+for (const [what, status, text, reason, message] of [
+  ["an origin", 403, "origin https://a is not allowed", "forbidden", "origin https://a is not allowed"],
+  ["a token", 401, "a token is required", "unauthorized", "a token is required"],
+  ["a path", 404, "<html>", "not-found", "there is no Tablecast at this address"],
+  ["some other server", 200, "<html>", "not-found", "there is no Tablecast at this address"],
+]) {
+  test(`${what} that is refused before the handshake ends the attempts with its reason`, async () => {
+    const server = new FakeServer({ answers: false });
+    const asked = [];
+    const fetch = async (url) => {
+      asked.push(url);
+      return new Response(text, { status });
+    };
+    const client = server.connect({ fetch, accessToken: "t" });
+    const refused = assert.rejects(client.ready, { code: "CLOSED", reason, message });
+    server.socket.onerror({});
+    server.socket.drop(1006);
+    await refused;
+    assert.deepEqual([client.state, client.refusal], ["closed", { reason, message }]);
+    assert.deepEqual(asked, ["http://server/ws?access_token=t"]);
+    assert.equal(server.sockets.length, 1);
+  });
+}
+
+test("a server that is busy, or upgrades by now, is tried again", async () => {
+  for (const status of [503, 426, 500]) {
+    const server = new FakeServer({ answers: false });
+    const client = server.connect({ fetch: async () => new Response("", { status }) });
+    server.socket.drop(1006);
+    await server.until(() => server.sockets.length === 2);
+    client.close();
+  }
+});
+
+test("a snapshot that fails on its way is an error of its subscription", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const subscription = client.subscribe("tables", { tables: ["a"], snapshot: true });
+  const request = await server.sent("subscribe");
+  pushSnapshot(server, request, "s", "e:7", [[1]], { isWhole: false });
+  const error = next(subscription, "error");
+  server.socket.push("error", "notifications", { message: "took too long", code: "TOO_BIG" }, { replyTo: request.id });
+  assert.equal((await error).code, "TOO_BIG");
   client.close();
 });

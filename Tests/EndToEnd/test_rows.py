@@ -116,3 +116,6 @@ def test_only_who_may_write_a_table_writes_its_rows(serve, music, tmp_path):
         status, refusal = post(server, writer, **{**row, "table": table})
         assert (status, refusal["code"], "row" in refusal) == (403, "NOT_AUTHORIZED", False)
     assert post(server, **row)[0] == 401
+    for token, may_write in ((reader, False), (writer, True)):
+        with Client(f"{server.ws}?access_token={token}") as client:
+            assert ("write" in client.acknowledgement["data"]["serverInfo"]["capabilities"]) == may_write

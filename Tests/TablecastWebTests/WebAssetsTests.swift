@@ -6,10 +6,12 @@ import Testing
 @Suite struct WebAssetsTests {
     let assets = WebAssets()
 
-    @Test func `every file of the page is served`() throws {
-        let page = URL(filePath: #filePath).deletingLastPathComponent()
-            .appending(path: "../../Sources/TablecastWeb/Page").standardized
-        let files = try FileManager.default.contentsOfDirectory(at: page, includingPropertiesForKeys: nil)
+    @Test func `every file of the page and of the client is served`() throws {
+        let files = try ["Page", "Client"].flatMap { folder in
+            let url = URL(filePath: #filePath).deletingLastPathComponent()
+                .appending(path: "../../Sources/TablecastWeb/\(folder)").standardized
+            return try FileManager.default.contentsOfDirectory(at: url, includingPropertiesForKeys: nil)
+        }.filter { $0.lastPathComponent != "package.json" }
         let served = Set(assets.paths.compactMap { assets.asset(at: $0)?.bytes })
         for file in files {
             #expect(served.contains([UInt8](try Data(contentsOf: file))), "\(file.lastPathComponent) is not served")
@@ -22,7 +24,8 @@ import Testing
         for path in assets.paths {
             let text = String(decoding: try #require(assets.asset(at: path)).bytes, as: UTF8.self)
             for match in text.matches(of: reference) {
-                let target = match.1.hasPrefix("./") ? "/assets/" + match.1.dropFirst(2) : String(match.1)
+                let folder = path.hasPrefix("/assets/") ? "/assets/" : "/"
+                let target = match.1.hasPrefix("./") ? folder + match.1.dropFirst(2) : String(match.1)
                 #expect(assets.asset(at: target) != nil, "\(path) refers to \(target)")
             }
         }

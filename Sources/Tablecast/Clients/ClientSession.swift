@@ -104,12 +104,14 @@ final class ClientSession: WebSocketSession {
 
     private func acknowledgement(clientName: String) -> EncodedMessage {
         let requests = server.databaseRequests
+        var serverInfo = server.serverInfo
+        if requests?.mayWrite(identity) == true { serverInfo.capabilities.append("write") }
         return EncodedMessage(
             EnvelopeHeader(.connectionAck, channel: .notifications),
             ConnectionAckPayload(
                 clientID: clientName,
                 connectedAt: UnixTime.milliseconds,
-                serverInfo: server.serverInfo,
+                serverInfo: serverInfo,
                 heartbeatInterval: server.configuration.heartbeatInterval.milliseconds,
                 database: requests?.databaseName,
                 position: requests == nil ? nil : server.hub.position

@@ -10,6 +10,8 @@ protocol DatabaseRequests: AnyObject, Sendable {
     /// Somebody is about to subscribe.
     func subscribes(_ request: SubscribeRequest)
     func execute(_ query: WireProtocol.QueryRequest, replyTo: String?, for client: ConnectedClient)
+    /// Whether an identity may change rows at all; which ones is for each statement to say.
+    func mayWrite(_ identity: Identity) -> Bool
     func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient)
     func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError)
     /// Sends the rows as of one position, then every change after it.

@@ -225,6 +225,10 @@ extension TablecastService: DatabaseRequests {
         output.connect(run(query, for: QueryRequester(client), replyTo: replyTo, output: output))
     }
 
+    func mayWrite(_ identity: Identity) -> Bool {
+        identity.sqlPolicy(isReadOnlyService: configuration.isReadOnly).level > .readOnly
+    }
+
     func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient) {
         let hub = server.hub
         write(row, for: QueryRequester(client)) { answer in

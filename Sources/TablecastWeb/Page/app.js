@@ -4,6 +4,7 @@ import { connect } from "/tablecast.js";
 import { Catalog } from "./catalog.js";
 import { ConnectionView } from "./connection-view.js";
 import { setText, show } from "./dom.js";
+import { Edits } from "./edits.js";
 import { Feed } from "./feed.js";
 import { FeedView } from "./feed-view.js";
 import { displayName } from "./format.js";
@@ -31,6 +32,9 @@ const app = {
   catalog: new Catalog(client),
   queries: new QueryLog(),
   feed: new Feed(),
+  edits: new Edits(client),
+  /** A word at the bottom of the window, for a while. */
+  say: (message, kind) => connection.say(message, kind),
   /** Changes are heard from here on: what is read before may change unheard. */
   heard: tables.ready,
   setRowLevel: (rows) => tables.update({ rows }),

@@ -1,6 +1,6 @@
 // A table's rows in the browser: from a snapshot, kept current by changes, in the order the reader chose.
 
-import { compareValues, field, keyText, same } from "./values.js";
+import { compareValues, field, keyText, same, valueKey } from "./values.js";
 
 /** How long a change stays marked, and a deleted row stays to be seen. */
 export const MARK_MS = 6_000;
@@ -14,6 +14,8 @@ export class LiveRows {
   columns = [];
   /** Positions in `columns` of what tells rows apart. */
   #key = [];
+  /** Rows are told apart by their rowids, because no key does; undefined until a row has come. */
+  #isByRowid;
   #collations;
   #byKey = new Map();
   #marked = new Set();
@@ -46,11 +48,13 @@ export class LiveRows {
     return this.#sort;
   }
 
-  load(records) {
-    for (const record of records) {
+  /** @param rowids of the records, where no key of theirs tells them apart */
+  load(records, rowids) {
+    if (records.length > 0) this.#isByRowid = rowids !== undefined;
+    records.forEach((record, index) => {
       const values = Array.isArray(record) ? record : this.columns.map((column) => field(record, column));
-      this.#add({ values, order: (this.#sequence += 1), version: 0, mark: undefined });
-    }
+      this.#add({ values, rowid: rowids?.[index], order: (this.#sequence += 1), version: 0, mark: undefined });
+    });
     this.#moves = undefined;
   }
 
@@ -60,15 +64,16 @@ export class LiveRows {
   }
 
   /** Applies one change; the row is marked with what happened and who did it. */
-  apply({ op, key, before, after }, who, now = performance.now()) {
+  apply({ op, key, rowid, before, after }, who, now = performance.now()) {
+    this.#isByRowid ??= rowid !== undefined; // the table was empty
     const mark = { op, who, at: now, cells: undefined };
     if (op === "insert") {
-      const row = { values: this.columns.map((column) => field(after, column) ?? field(key, column) ?? null), order: (this.#sequence += 1), version: 0 };
+      const row = { values: this.columns.map((column) => field(after, column) ?? field(key, column) ?? null), rowid, order: (this.#sequence += 1), version: 0 };
       this.#add(row);
       this.#setMark(row, mark);
       return row;
     }
-    const row = this.#find({ ...key, ...before }, before) ?? this.#find(key, undefined);
+    const row = this.#isByRowid ? this.#byKey.get(valueKey(rowid))?.[0] : this.#find({ ...key, ...before }, before) ?? this.#find(key, undefined);
     if (!row) return undefined;
     if (op === "delete") {
       this.#forget(row);
@@ -135,14 +140,14 @@ export class LiveRows {
   }
 
   #remember(row) {
-    const key = this.#keyText(row.values);
+    const key = this.#idOf(row);
     const others = this.#byKey.get(key);
     if (others) others.push(row);
     else this.#byKey.set(key, [row]);
   }
 
   #forget(row) {
-    const key = this.#keyText(row.values);
+    const key = this.#idOf(row);
     const rest = this.#byKey.get(key)?.filter((each) => each !== row) ?? [];
     if (rest.length > 0) this.#byKey.set(key, rest);
     else this.#byKey.delete(key);
@@ -154,6 +159,10 @@ export class LiveRows {
     if (!before || candidates?.length === 1) return candidates?.[0];
     const matches = (row) => row.mark?.op !== "delete" && this.columns.every((column, index) => !Object.hasOwn(before, column) || same(before[column], row.values[index]));
     return (candidates ?? this.rows).find(matches) ?? candidates?.[0];
+  }
+
+  #idOf(row) {
+    return this.#isByRowid ? valueKey(row.rowid) : this.#keyText(row.values);
   }
 
   #keyText(values) {

@@ -145,11 +145,24 @@ export class OpenTable {
     this.#subscription.on("message", ({ type, position, data }) => {
       if (type !== "table:snapshot" || data.tableName !== this.name || isTooMuch) return;
       next ??= this.#newLiveRows(data.columns.map((column) => column.name ?? column));
-      next.load(data.rows);
+      next.load(data.rows, data.rowids);
       isTooMuch = next.count > GROWN_LIVE_ROWS;
       if (isTooMuch) this.#outgrown();
       else if (data.last) this.#hold(next, position);
     });
+  }
+
+  /** The names of the primary key's columns, in its order. */
+  get keyColumns() {
+    return primaryKey(this.description);
+  }
+
+  /** How a write names a row; undefined where nothing tells the rows apart. */
+  identityOf(row) {
+    const key = Object.fromEntries(this.keyColumns.map((name) => [name, row.values[this.source.columns.indexOf(name)]]));
+    const hasKey = this.keyColumns.length > 0;
+    if (!hasKey && row.rowid === undefined) return undefined;
+    return { ...(hasKey && { key }), ...(row.rowid !== undefined && { rowid: row.rowid }) };
   }
 
   #newLiveRows(columns) {

@@ -242,7 +242,7 @@ export class PagedRows {
     const mark = this.#marks.get(id);
     const shown = mark?.op === "delete" ? undefined : mark; // deleted, and there again
     if (known && known.mark === shown && known.values.every((value, index) => same(value, values[index]))) return known;
-    return { id, values, version: (known?.version ?? 0) + 1, mark: shown };
+    return { id, values, rowid: this.#rowid === undefined ? undefined : read[0], version: (known?.version ?? 0) + 1, mark: shown };
   }
 
   #countSoon(wait) {

@@ -17,13 +17,13 @@ export class RowsTable {
   #hooks;
   #filters = el("tr.filters", { hidden: true });
 
-  /** @param hooks `{ onsort(column), onfilter(name, text), onfocus(row, column), onopen(row, column) }` */
+  /** @param hooks `{ onsort(column), onfilter(name, text), onfocus(row, column), onopen(row, column), onedit(row, column, cell, text), ondelete(row), onundo() }`; `onedit` says whether it was taken */
   constructor(hooks) {
     this.#hooks = hooks;
     this.element = el("table.rows", { role: "grid" }, this.#head, this.#body);
     this.#body.addEventListener("focusin", (event) => this.#focused(event.target));
     this.#body.addEventListener("keydown", (event) => this.#keyPressed(event));
-    this.#body.addEventListener("dblclick", (event) => event.target.closest("td") && !event.target.closest("a") && this.#open());
+    this.#body.addEventListener("dblclick", (event) => event.target.closest("td") && !event.target.closest("a") && (this.#edit() || this.#open()));
   }
 
   /** Forgets columns and rows. */
@@ -72,7 +72,7 @@ export class RowsTable {
     const filters = columns.map(({ name }) =>
       el("td", el("input", { type: "search", "data-column": name, autocomplete: "off", spellcheck: "false", title: FILTER_HELP, "aria-label": `Filter ${displayName(name)}`, oninput: (event) => this.#hooks.onfilter(name, event.target.value) })),
     );
-    this.#filters.replaceChildren(el("th.gutter", { scope: "row" }, el("span.quiet-label", "Filter")), ...filters);
+    this.#filters.replaceChildren(el("td.gutter", el("span.quiet-label", "Filter")), ...filters);
     this.#head.replaceChildren(el("tr", el("th.gutter", { scope: "col" }, el("span.quiet-label", "Row")), headers), this.#filters);
   }
 
@@ -180,9 +180,30 @@ export class RowsTable {
       event.preventDefault(); // it would press the dialog's button
       return this.#open();
     }
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
+      event.preventDefault();
+      return this.#hooks.onundo();
+    }
+    if (event.key === "F2" && this.#edit()) return event.preventDefault();
+    if (event.key === "Delete" && this.#lines[line]?.row) return this.#hooks.ondelete(this.#lines[line].row);
     if (!moves[event.key] || event.altKey || event.metaKey) return;
     event.preventDefault();
     this.#lines[moves[event.key][0]]?.cells[moves[event.key][1]]?.focus();
+  }
+
+  #edit() {
+    const line = this.#lines[this.#focus.line];
+    const cell = line?.cells[this.#focus.cell];
+    return line?.row !== undefined && this.#hooks.onedit(line.row, this.#columns[this.#focus.cell].place, cell);
+  }
+
+  /** The row that the keyboard is at. */
+  get focusedRow() {
+    return this.#lines[this.#focus.line]?.row;
+  }
+
+  focusCell() {
+    this.#lines[this.#focus.line]?.cells[this.#focus.cell]?.focus();
   }
 
   #open() {

@@ -13,6 +13,10 @@ const SHORTCUTS = [
   ["Space", "Pause or resume the feed"],
   ["↑ ↓ ← →", "Move between cells"],
   ["Enter", "Show a cell in full"],
+  ["F2", "Edit a cell where it stands"],
+  ["Delete", "Delete the row"],
+  ["Ctrl Z", "Take back your last edit"],
+  ["Alt Enter", "Follow a foreign key"],
   ["t", "Light, dark, or as the system"],
   ["?", "This help"],
 ];

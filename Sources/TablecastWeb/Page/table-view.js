@@ -1,6 +1,7 @@
 // One table: its rows as they are now, or its schema; both live.
 
 import { showCell } from "./cell-dialog.js";
+import { editCell, isTypeable } from "./cell-editor.js";
 import { ChangeList } from "./change-list.js";
 import { el, icon, setText, show } from "./dom.js";
 import { conditionOf, exactly, FILTER_HELP } from "./filters.js";
@@ -10,6 +11,7 @@ import { plainLook, tableAddress } from "./location.js";
 import { OpenTable } from "./open-table.js";
 import { Pager } from "./pager.js";
 import { tone } from "./people.js";
+import { askForRow, showConflict } from "./row-dialogs.js";
 import { RowsTable } from "./rows-table.js";
 import { SchemaView } from "./schema-view.js";
 import { areEqual } from "./values.js";
@@ -40,15 +42,23 @@ export class TableView {
     onsort: (column) => this.#sort(column),
     onfilter: (name, text) => this.#filterBy(name, text),
     onfocus: (row, column) => this.#moveCursor(row, column),
-    onopen: (row, index) => showCell(this.#table.source.columns[index], row.values[index]),
+    onopen: (row, index) => this.#open(row, index),
+    onedit: (row, index, cell) => this.#edit(row, index, cell),
+    ondelete: (row) => this.#delete(row),
+    onundo: () => this.#undo(),
   });
+  #editing;
+  #add = el("button.small", { type: "button", onclick: () => this.#insert() }, icon("plus"), "Row");
+  #remove = el("button.small", { type: "button", title: "Delete the row that the cursor is at (Delete)", onclick: () => this.#rows.focusedRow && this.#delete(this.#rows.focusedRow) }, icon("trash"), "Delete");
+  #back = el("button.small", { type: "button", title: "Take back the last edit of yours (Ctrl Z)", onclick: () => this.#undo() }, icon("undo"), "Undo");
+  #edits = el("span.edit-tools", { hidden: true }, this.#add, this.#remove, this.#back);
   #search = el("input.search", { type: "search", placeholder: "Search the rows", "aria-label": "Search the rows", autocomplete: "off", oninput: () => this.#typed(() => (this.#look.search = this.#search.value)) });
   #filterButton = el("button.small", { type: "button", "aria-pressed": "false", title: `A filter for each column: ${FILTER_HELP}`, onclick: () => this.#toggleFilters() }, icon("filter"), "Filter");
   #columnRange = el("span.quiet");
   #columnsBack = el("button.icon-button", { type: "button", "aria-label": "Columns before", onclick: () => this.#turnColumns(-1) }, icon("back"));
   #columnsOn = el("button.icon-button", { type: "button", "aria-label": "Columns behind", onclick: () => this.#turnColumns(1) }, icon("next"));
   #columnTurner = el("span.columns-turner", { hidden: true }, this.#columnsBack, this.#columnRange, this.#columnsOn);
-  #tools = el("div.table-tools", this.#search, this.#filterButton, this.#columnTurner);
+  #tools = el("div.table-tools", this.#search, this.#filterButton, this.#edits, this.#columnTurner);
   #changes = new ChangeList();
   #schema = new SchemaView();
   #scroller = el("div.scroller", this.#rows.element);
@@ -66,6 +76,7 @@ export class TableView {
       this.#schema.element,
     );
     app.presence.on("change", this.#changed);
+    app.edits.onchange = this.#changed;
   }
 
   /** Shows a table; the same one again only changes the tab, and how it is looked at. */
@@ -102,6 +113,7 @@ export class TableView {
   close() {
     clearInterval(this.#expiry);
     this.#leaveCell();
+    this.#editing?.close();
     this.#table?.close();
     this.#table = undefined;
     clearTimeout(this.#typing);
@@ -241,6 +253,90 @@ export class TableView {
     this.#app.presence.moveCursor(this.#cursor);
   }
 
+  // MARK: Editing
+
+  /** Where rows can be told apart, by who may write. */
+  get #isEditable() {
+    return this.#app.edits.isAllowed && this.#table?.tellsChanges === true && this.#table.source !== undefined;
+  }
+
+  /** The column at a place, if its values may be written. */
+  #writable(index) {
+    if (!this.#isEditable) return undefined;
+    const column = this.#table.description.columns.find(({ name }) => name === this.#table.source.columns[index]);
+    return column && !column.generated ? column : undefined;
+  }
+
+  #open(row, index) {
+    const column = row.mark?.op === "delete" ? undefined : this.#writable(index);
+    const identity = column && this.#table.identityOf(row);
+    const editing = identity && { column, save: (value) => this.#update(row, identity, column, row.values[index], value) };
+    showCell(this.#table.source.columns[index], row.values[index], editing);
+  }
+
+  #edit(row, index, cell) {
+    const column = row.mark?.op === "delete" ? undefined : this.#writable(index);
+    const identity = column && this.#table.identityOf(row);
+    const value = row.values[index];
+    if (!identity || !isTypeable(value)) return false;
+    this.#editing?.close();
+    this.#editing = editCell(this.#scroller, cell, column, value, {
+      onsave: (next) => this.#update(row, identity, column, value, next).catch((error) => this.#app.say(error.message, "error")),
+      onclose: (keepsFocus) => {
+        this.#editing = undefined;
+        if (keepsFocus) this.#rows.focusCell();
+      },
+    });
+    return true;
+  }
+
+  async #update(row, identity, column, seen, value) {
+    const table = this.name;
+    const values = Object.fromEntries(this.#table.source.columns.map((name, index) => [name, row.values[index]]));
+    try {
+      await this.#app.edits.update(table, identity, column, seen, value);
+    } catch (error) {
+      if (error.code !== "CONFLICT") throw error;
+      const force = async () => {
+        const current = Object.fromEntries(Object.keys(identity.key ?? {}).map((name) => [name, error.row[name]]));
+        await this.#app.edits.update(table, { ...identity, ...(identity.key && { key: current }) }, column, error.row[column.name], value).catch((again) => this.#app.say(again.message, "error"));
+      };
+      showConflict({ table, seen: { ...values, [column.name]: seen }, current: error.row, wanted: { [column.name]: value }, force });
+    }
+  }
+
+  #insert() {
+    const { name } = this;
+    askForRow(name, this.#table.shownColumns, (values) => this.#app.edits.insert(name, values, this.#table.keyColumns));
+  }
+
+  async #delete(row) {
+    const identity = this.#isEditable && row.mark?.op !== "delete" ? this.#table.identityOf(row) : undefined;
+    if (!identity) return;
+    const table = this.name;
+    const columns = this.#table.source.columns.map((name) => this.#table.description.columns.find((column) => column.name === name) ?? { name });
+    const attempt = async (values) => {
+      try {
+        await this.#app.edits.delete(table, identity, columns, values);
+        this.#app.say(`Deleted a row of ${table}. Undo brings it back.`);
+      } catch (error) {
+        if (error.code !== "CONFLICT") return this.#app.say(error.message, "error");
+        const seen = Object.fromEntries(columns.map(({ name }, index) => [name, values[index]]));
+        showConflict({ table, seen, current: error.row, force: () => attempt(columns.map(({ name }) => error.row[name])) });
+      }
+    };
+    await attempt([...row.values]);
+  }
+
+  async #undo() {
+    try {
+      const what = await this.#app.edits.undo();
+      if (what) this.#app.say(`Undone: ${what}.`, "good");
+    } catch (error) {
+      this.#app.say(error.message, "error");
+    }
+  }
+
   /** The others need not see a cursor where nobody is any more. */
   #leaveCell() {
     if (this.#cursor) this.#app.presence.moveCursor({ table: this.#cursor.table });
@@ -285,6 +381,8 @@ export class TableView {
     this.#columnsOn.setAttribute("aria-disabled", String(first === last));
     this.#look.firstColumn = first;
     this.#filterButton.setAttribute("aria-pressed", String(this.#isFiltering));
+    show(this.#edits, this.#isEditable);
+    this.#back.setAttribute("aria-disabled", String(!this.#app.edits.canUndo));
     if (this.#drawn !== undefined && this.#drawn.first === first && areEqual(this.#drawn.names, names)) return;
     this.#drawn = { names, first };
     this.#columns = names.slice(first, first + MOST_COLUMNS).map((name, index) => ({ ...columnOf(this.#table.description, name), place: first + index, link: linkOf(this.#table.description, names, name) }));

@@ -1,0 +1,500 @@
+// Tablecast's client: live queries and tables of a SQLite database, queries as async iterators, changes, presence.
+// Without dependencies, for browsers and Node 20+. Declarations: tablecast.d.ts. Hooks for React: tablecast-react.js.
+
+import { Emitter, epochOf, identifierSource, isNewer, now, quiet, settleable, TablecastError } from "./tablecast-core.js";
+import { LiveQuery } from "./tablecast-live.js";
+import { Presence } from "./tablecast-presence.js";
+import { Query } from "./tablecast-query.js";
+import { closeRefusal, probe } from "./tablecast-refusal.js";
+import { Subscription } from "./tablecast-subscription.js";
+import { LiveTable } from "./tablecast-table.js";
+import { decodeRecord, decodeValue, encodeRecord, encodeValue, ROW_DECODERS, stringify } from "./tablecast-values.js";
+
+export { TablecastError } from "./tablecast-core.js";
+export { decodeValue, encodeValue, InvalidText, Real } from "./tablecast-values.js";
+
+const SUBPROTOCOL = "tablecast.v2";
+const PROMPT_CLOSE_CODES = new Set([4408, 4413]); // nothing is wrong with the server: come back at once
+const STABLE_CONNECTION_MS = 5_000; // a connection that held this long starts the backoff again
+const CANCEL = "cancel-"; // begins the ids of requests whose QUERY_NOT_FOUND says only that the query was quicker
+
+/** Opens a connection that reopens itself until `close()`, or until the server refuses it. */
+export function connect(url, options = {}) {
+  return new Client(url, options);
+}
+
+class Client extends Emitter {
+  state = "connecting";
+  attempt = 0;
+  retryAt = undefined;
+  clientId = undefined;
+  userId = undefined;
+  server = undefined;
+  database = undefined;
+  position = undefined;
+  latency = undefined;
+  lastClose = undefined;
+  /** Why the server will not have this connection, `{ reason, message }`; no reconnect follows. */
+  refusal = undefined;
+  #url;
+  #options;
+  #WebSocket;
+  #socket;
+  #username;
+  #subscriptions = new Set();
+  #queries = new Map();
+  #live = new Set();
+  /** Rows on their way, by the id of their request. */
+  #writes = new Map();
+  /** Heartbeats that ask how far the server has sent, by their id. */
+  #reaches = new Map();
+  #presence;
+  #retryTimer;
+  #connectTimer;
+  #heartbeatTimer;
+  #heartbeat;
+  #heardAt = 0;
+  #openedAt = 0;
+  #ids = identifierSource();
+
+  constructor(url, options) {
+    super();
+    this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
+    if (!this.#WebSocket) throw new TypeError("there is no WebSocket here: give its constructor as options.WebSocket, such as that of the package ws");
+    this.#url = new URL(url, globalThis.location?.href);
+    this.#url.protocol = this.#url.protocol.replace(/^http/, "ws");
+    this.#options = { minRetryDelay: 500, maxRetryDelay: 20_000, connectTimeout: 10_000, ...options };
+    this.#username = options.username;
+    globalThis.addEventListener?.("online", this.#retryWhenOnline);
+    this.#open();
+  }
+
+  get username() {
+    return this.#username;
+  }
+
+  /** Resolves when the server has acknowledged this connection, or the next one. */
+  get ready() {
+    if (this.state === "open") return Promise.resolve(this);
+    if (this.state === "closed") return Promise.reject(this.#closedError());
+    return new Promise((resolve, reject) => {
+      const off = this.on("state", () => {
+        if (this.state !== "open" && this.state !== "closed") return;
+        off();
+        this.state === "open" ? resolve(this) : reject(this.#closedError());
+      });
+    });
+  }
+
+  /** Adds a subscription; those there are go on. */
+  subscribe(channel, options = {}) {
+    const subscription = new Subscription(this, channel, options);
+    if (this.state === "closed") subscription._end(this.#closedError());
+    else this.#subscriptions.add(subscription);
+    if (this.state === "open") subscription._start();
+    return subscription;
+  }
+
+  /** Runs SQL. `await` it for its rows, iterate it for rows as they come, `run()` for the figures alone. */
+  query(sql, options = {}) {
+    const query = new Query(this, sql, options);
+    if (this.state === "closed") query._fail(this.#closedError());
+    if (query._finished) return query;
+    this.#queries.set(query.id, query);
+    if (this.state === "open") query._start();
+    return query;
+  }
+
+  /** A SELECT whose rows stay current. */
+  live(sql, params, options = {}) {
+    const live = new LiveQuery(this, sql, params, options);
+    if (this.state === "closed") live._end(this.#closedError());
+    else if (!options.signal?.aborted) this.#live.add(live);
+    if (this.state === "open" && this.#live.has(live)) live._start();
+    return live;
+  }
+
+  /** A table's rows, or those that `where` lets through, which stay current and can be written. */
+  table(name, options = {}) {
+    return new LiveTable(this, name, options);
+  }
+
+  /** Writes one row by its key; rejects with `CONFLICT` and `error.row` where it is no longer what `before` says. */
+  async writeRow({ table, op, key, rowid, before, values, queryId, timeout }) {
+    const data = { table, op, queryId, timeout };
+    if (key) data.key = encodeRecord(key);
+    if (rowid !== undefined) data.rowid = encodeValue(rowid);
+    if (before) data.before = encodeRecord(before);
+    if (values) data.values = encodeRecord(values);
+    await this.ready;
+    const written = settleable();
+    const id = this.#ids();
+    this.#writes.set(id, written);
+    this._send("row:write", data, { id });
+    return written.promise;
+  }
+
+  /**
+   * Resolves when everything up to a position has arrived that this client is subscribed to: after
+   * `await db.seen((await db.query(sql).run()).position)` its live queries and tables show the write.
+   */
+  async seen(position) {
+    if (position === undefined) return;
+    await this.ready;
+    const { promise, resolve, reject } = settleable();
+    const id = this.#ids();
+    this.#reaches.set(id, { resolve, reject });
+    this._send("heartbeat", {}, { id });
+    await promise;
+    await Promise.all([...this.#live].map((live) => this.#reached(live, position)));
+  }
+
+  /** Who is here: joins the collaboration channel on first use. */
+  get presence() {
+    this.#presence ??= new Presence(this);
+    return this.#presence;
+  }
+
+  /** Sets the name that others see, now and after every reconnect. */
+  identify(username) {
+    this.#username = username;
+    if (this.state === "open") this._send("user:identify", { username });
+    this.#presence?._renamed();
+  }
+
+  /** Tries now instead of at the end of the backoff. */
+  retry() {
+    if (this.state === "waiting") this.#open();
+  }
+
+  /** Asks the server to stop a query of this connection. */
+  cancel(queryId) {
+    const query = this.#queries.get(queryId);
+    if (query) query.cancel();
+    else if (this.state === "open") this._send("query:cancel", { queryId });
+  }
+
+  close() {
+    if (this.state === "closed") return;
+    for (const query of this.#queries.values()) quiet(query.result); // it is given up
+    this.#end(1000, "");
+    this.#socket?.close(1000);
+  }
+
+  // MARK: For the parts
+
+  _newId() {
+    return this.#ids();
+  }
+
+  _send(type, data, fields = {}) {
+    const id = fields.id ?? this.#ids();
+    this.#socket.send(stringify({ id, type, ...fields, data }));
+    return id;
+  }
+
+  /** Stops a query that has been sent; that it may end by itself before that arrives is no error. */
+  _cancel(queryId) {
+    if (this.state === "open") this._send("query:cancel", { queryId }, { id: CANCEL + this.#ids() });
+  }
+
+  _finished(query) {
+    this.#queries.delete(query.id);
+  }
+
+  /** Whether another subscription stands on the same one of the server. */
+  _isShared(subscription) {
+    for (const other of this.#subscriptions) {
+      if (other === subscription || other.channel !== subscription.channel) continue;
+      if (other.channel !== "tables" || other.id === subscription.id) return true;
+    }
+    return false;
+  }
+
+  _forget(subscription) {
+    const isShared = this._isShared(subscription);
+    this.#subscriptions.delete(subscription);
+    if (this.state !== "open" || isShared) return;
+    if (subscription.channel !== "tables") this._send("unsubscribe", {}, { channel: subscription.channel });
+    else if (subscription.id !== undefined) this.#unsubscribe(subscription.id);
+    if (subscription._request !== undefined) this.#orphans.add(subscription._request);
+  }
+
+  _forgetLive(live) {
+    this.#live.delete(live);
+    if (this.state !== "open") return;
+    if (live.id !== undefined) this._send("query:unsubscribe", { subscription: live.id });
+    else if (live._request !== undefined) this.#orphans.add(live._request);
+  }
+
+  // MARK: The connection
+
+  #retryWhenOnline = () => this.retry();
+
+  #open() {
+    clearTimeout(this.#retryTimer);
+    this.#setState("connecting");
+    const url = new URL(this.#url);
+    if (this.#username) url.searchParams.set("username", this.#username);
+    if (this.#options.accessToken) url.searchParams.set("access_token", this.#options.accessToken);
+    const socket = new this.#WebSocket(url.href, [SUBPROTOCOL]);
+    this.#socket = socket;
+    let hasOpened = false;
+    socket.onopen = () => (hasOpened = true);
+    socket.onmessage = (event) => {
+      hasOpened = true;
+      if (socket === this.#socket) this.#receive(event.data);
+    };
+    socket.onclose = (event) => socket === this.#socket && (hasOpened || event.code !== 1006 ? this.#lost(event.code, event.reason) : this.#notOpened());
+    // A close event follows and says more; only Node 20 sends none after a handshake that failed.
+    socket.onerror = () => socket === this.#socket && !hasOpened && this.#notOpened();
+    this.#connectTimer = setTimeout(() => {
+      this.#lost(1006, "the server did not answer in time");
+      socket.close();
+    }, this.#options.connectTimeout);
+  }
+
+  /** A handshake failed, and a browser does not say why: the same address over HTTP may. */
+  async #notOpened() {
+    const socket = this.#socket;
+    this.#socket = undefined; // its other event says the same
+    clearTimeout(this.#connectTimer);
+    const found = await probe(this.#url, this.#options);
+    if (this.#socket !== undefined || this.state !== "connecting") return; // closed meanwhile
+    this.#socket = socket;
+    if (found) return this.#refuse(found);
+    this.#lost(1006, "");
+  }
+
+  #receive(text) {
+    this.#heardAt = now();
+    const message = JSON.parse(text);
+    const { type, data } = message;
+    if (isNewer(message.position, this.position)) this.position = message.position;
+    if (Array.isArray(data?.rows) && Object.hasOwn(ROW_DECODERS, type)) data.rows.forEach(ROW_DECODERS[type]);
+    if (type === "table:snapshot" && data.rowids) data.rowids = data.rowids.map(decodeValue);
+
+    switch (type) {
+      case "connection:ack":
+        this.#acknowledged(data);
+        break;
+      case "heartbeat":
+        this.#heartbeatAnswered(message);
+        break;
+      case "error":
+        this.#failed(message);
+        break;
+      case "subscribed":
+        this.#subscribed(message);
+        break;
+      case "row:written":
+        this.#written(message);
+        break;
+      case "query:subscribed":
+      case "query:unsubscribed":
+      case "query:snapshot":
+      case "query:changed":
+      case "query:reached":
+        this.#receiveLive(message);
+        break;
+      default:
+        this.#deliver(message);
+    }
+    this._emit("message", message);
+  }
+
+  #deliver(message) {
+    const { type, channel, data } = message;
+    if (type.startsWith("query:")) this.#queries.get(data?.queryId)?._receive(type, data);
+    if (type === "query:rows" || type === "unsubscribed" || type === "transaction:end") return;
+    for (const subscription of this.#subscriptions) {
+      const isFor = subscription.channel === channel && (data?.subscription === undefined || data.subscription === subscription.id);
+      if (isFor) subscription._receive(message);
+    }
+  }
+
+  /** Answers of subscriptions that were closed or replaced before they came. */
+  #orphans = new Set();
+
+  #subscribed(message) {
+    const { replyTo, channel, data } = message;
+    if (replyTo === undefined) return this.#restarted(message);
+    const ofChannel = [...this.#subscriptions].filter((subscription) => subscription.channel === (data.channel ?? channel));
+    const owner = ofChannel.find((subscription) => subscription._request === replyTo);
+    owner?._acknowledged(message);
+    for (const subscription of ofChannel) {
+      if (subscription === owner) continue;
+      if (subscription._stale.has(replyTo)) subscription._stale.set(replyTo, data.subscription);
+      else if (data.subscription !== undefined && subscription.id === data.subscription) subscription._restarted(message);
+    }
+    if (this.#orphans.delete(replyTo)) this.#unsubscribe(data.subscription);
+    if (!owner) return;
+    for (const id of owner._stale.values()) this.#unsubscribe(id);
+    owner._stale.clear();
+  }
+
+  /** The database is another one, or continuity was lost: the server says so of each subscription. */
+  #restarted({ data }) {
+    for (const subscription of this.#subscriptions) if (subscription.channel === data.channel && subscription.id === data.subscription) subscription._lostContinuity(data);
+  }
+
+  /** Ends what no subscription stands on any more. */
+  #unsubscribe(id) {
+    if (id === undefined || [...this.#subscriptions].some((each) => each.id === id)) return;
+    this._send("unsubscribe", { subscription: id }, { channel: "tables" });
+  }
+
+  #receiveLive(message) {
+    const { type, replyTo, data, position } = message;
+    if (type === "query:reached") return this.#live.forEach((live) => live._reached(position));
+    if (type === "query:subscribed") {
+      for (const live of this.#live) if (live._request === replyTo) return live._acknowledged(message);
+      if (this.#orphans.delete(replyTo)) this._send("query:unsubscribe", { subscription: data.subscription });
+      return;
+    }
+    for (const live of this.#live) if (live.id === data.subscription) live._receive(message);
+  }
+
+  #reached(live, position) {
+    const hasReached = () => live.position !== undefined && (epochOf(live.position) !== epochOf(position) || !isNewer(position, live.position));
+    if (hasReached() || !this.#live.has(live)) return undefined;
+    return new Promise((resolve) => {
+      const check = () => {
+        if (!hasReached() && this.#live.has(live)) return;
+        stops.forEach((stop) => stop());
+        resolve();
+      };
+      const stops = ["change", "reached", "end"].map((event) => live.on(event, check));
+    });
+  }
+
+  #heartbeatAnswered({ replyTo }) {
+    if (this.#heartbeat && this.#heartbeat.id === replyTo) {
+      this.latency = this.#heardAt - this.#heartbeat.sentAt;
+      this.#heartbeat = undefined;
+      this._emit("latency", this.latency);
+    }
+    this.#reaches.get(replyTo)?.resolve();
+    this.#reaches.delete(replyTo);
+  }
+
+  #written({ replyTo, data }) {
+    decodeRecord(data.row);
+    if (data.rowid !== undefined) data.rowid = decodeValue(data.rowid);
+    this.#writes.get(replyTo)?.resolve(data);
+    this.#writes.delete(replyTo);
+  }
+
+  #acknowledged(data) {
+    clearTimeout(this.#connectTimer);
+    this.clientId = data.clientId;
+    this.userId = data.userId ?? data.clientId;
+    this.server = data.serverInfo;
+    this.database = data.database;
+    this.position = data.position ?? this.position;
+    this.#openedAt = now();
+    this.#beat(Math.min(data.heartbeatInterval || 10_000, this.#options.heartbeatInterval ?? 10_000));
+    for (const subscription of this.#subscriptions) subscription._start();
+    for (const live of this.#live) live._start();
+    this.#setState("open");
+    for (const query of this.#queries.values()) query._start();
+  }
+
+  #failed({ replyTo, data }) {
+    if (data.code === "QUERY_NOT_FOUND" && replyTo?.startsWith(CANCEL)) return;
+    if (this.#orphans.delete(replyTo)) return;
+    const details = data.details;
+    if (details?.row) decodeRecord(details.row);
+    const error = new TablecastError(data.message, data.code, { details, row: details?.row, sqliteCode: details?.sqliteCode, inTransaction: details?.inTransaction });
+    const write = this.#writes.get(replyTo);
+    if (write) {
+      this.#writes.delete(replyTo);
+      return write.reject(error);
+    }
+    const owner = [...this.#queries.values(), ...this.#subscriptions, ...this.#live].find((each) => each._request === replyTo || each._answered === replyTo);
+    if (replyTo !== undefined && owner) owner._fail(error);
+    // The answer to a subscribe that another one has replaced since concerns no subscription.
+    else if (data.code !== "INTERRUPTED") this._emit("error", error);
+  }
+
+  /** Heartbeats measure the latency, and notice a connection that died without a close. */
+  #beat(interval) {
+    const beat = () => {
+      if (this.#heartbeat && this.#heardAt < this.#heartbeat.sentAt) {
+        const socket = this.#socket;
+        this.#lost(4408, "the server stopped answering");
+        return socket.close();
+      }
+      const sentAt = now();
+      this.#heartbeat = { id: this._send("heartbeat", {}), sentAt };
+    };
+    beat();
+    this.#heartbeatTimer = setInterval(beat, interval);
+    this.#heartbeatTimer.unref?.();
+  }
+
+  #lost(code, reason) {
+    if (this.state === "closed") return;
+    const refusal = closeRefusal(code, reason);
+    if (refusal) return this.#refuse(refusal, code, reason);
+    this.#disconnect(code, reason);
+    if (this.#openedAt && now() - this.#openedAt >= STABLE_CONNECTION_MS) this.attempt = 0;
+    this.#openedAt = 0;
+    const { minRetryDelay, maxRetryDelay } = this.#options;
+    const ceiling = Math.min(maxRetryDelay, minRetryDelay * 2 ** this.attempt);
+    const prompt = PROMPT_CLOSE_CODES.has(code) && this.attempt === 0;
+    const delay = prompt ? 0 : ceiling * (0.5 + Math.random() / 2);
+    this.attempt += 1;
+    this.retryAt = Date.now() + delay;
+    this.#setState("waiting");
+    if (this.state === "waiting") this.#retryTimer = setTimeout(() => this.#open(), delay);
+  }
+
+  #disconnect(code, reason) {
+    this.#socket = undefined;
+    this.latency = undefined;
+    this.lastClose = { code, reason };
+    this.#heartbeat = undefined;
+    clearTimeout(this.#connectTimer);
+    clearInterval(this.#heartbeatTimer);
+    for (const subscription of this.#subscriptions) subscription._lost();
+    for (const live of this.#live) live._lost();
+    for (const query of [...this.#queries.values()]) query._lost();
+    this.#orphans.clear();
+    const error = new TablecastError("the connection was lost before the answer: the row may be written or not", "DISCONNECTED");
+    for (const write of this.#writes.values()) write.reject(error);
+    this.#writes.clear();
+    for (const reach of this.#reaches.values()) reach.reject(error);
+    this.#reaches.clear();
+  }
+
+  #refuse(refusal, code = 1006, reason = refusal.message) {
+    this.refusal = refusal;
+    this.#end(code, reason);
+  }
+
+  #end(code, reason) {
+    if (this.state === "closed") return;
+    const socket = this.#socket;
+    this.#disconnect(code, reason);
+    this.#socket = socket;
+    clearTimeout(this.#retryTimer);
+    globalThis.removeEventListener?.("online", this.#retryWhenOnline);
+    this.#setState("closed");
+    for (const query of [...this.#queries.values()]) query._fail(this.#closedError());
+    for (const subscription of this.#subscriptions) subscription._end(code === 1000 ? undefined : this.#closedError());
+    for (const live of this.#live) live._end(code === 1000 ? undefined : this.#closedError());
+  }
+
+  #closedError() {
+    const { code, reason } = this.lastClose ?? { code: 1000 };
+    const message = this.refusal?.message || reason || `the connection is closed (${code})`;
+    return new TablecastError(message, "CLOSED", { closeCode: code, reason: this.refusal?.reason });
+  }
+
+  #setState(state) {
+    if (state !== "waiting") this.retryAt = undefined;
+    this.state = state;
+    this._emit("state", state);
+  }
+}
