@@ -10,7 +10,9 @@ const LINE_HEIGHT = 21;
 const OVERSCAN_LINES = 20;
 const LONGEST_COLOURED = 200_000;
 const LONGEST_COLOURED_SIGHT = 12_000; // characters in sight, as of one long line
-const TAB_SIZE = 4; // as in the style sheet
+const TAB_SIZE = 4; // these as in the style sheet
+const PADDING_X = 14;
+const PADDING_Y = 12;
 
 export class Editor {
   #colours = el("pre.colours", { "aria-hidden": "true" });
@@ -19,6 +21,8 @@ export class Editor {
   #people = [];
   #carets = new Map();
   #onmove;
+  /** Takes keys before the editor does: says whether one was meant for it. */
+  onkey = () => false;
 
   /** @param hooks `{ oninput(), onmove(cursor) }`; without `oninput` the text is only read */
   constructor({ id, label, oninput, onmove }) {
@@ -91,6 +95,28 @@ export class Editor {
     this.#insert(text);
   }
 
+  /** Where in the window the line below a character is, in pixels. */
+  below(index) {
+    const { line, column } = this.place(index);
+    const frame = this.input.getBoundingClientRect();
+    const width = widthOf(this.text.split("\n")[line], column) * this.#characterWidth;
+    return { left: Math.min(frame.left + PADDING_X + width - this.input.scrollLeft, innerWidth - 240), top: frame.top + PADDING_Y + (line + 1) * LINE_HEIGHT - this.input.scrollTop };
+  }
+
+  get #characterWidth() {
+    const ruler = el("span", "0".repeat(100));
+    ruler.style.position = "absolute";
+    this.#colours.append(ruler);
+    const width = ruler.getBoundingClientRect().width / 100;
+    ruler.remove();
+    return width;
+  }
+
+  /** As if it were typed, in place of what is selected. */
+  insert(text) {
+    this.#insert(text);
+  }
+
   /** As if it were typed: `setRangeText` and `value` would leave the browser undoing what is no longer there. */
   #insert(text) {
     const isDone = document.activeElement === this.input && (text === "" ? document.execCommand("delete") : document.execCommand("insertText", false, text));
@@ -135,6 +161,10 @@ export class Editor {
 
   /** Tab indents where the keyboard entered; Escape and then Tab leaves, so that nobody is trapped. */
   #keyPressed(event) {
+    if (this.onkey(event)) {
+      event.preventDefault();
+      return event.stopPropagation();
+    }
     if (event.key === "Escape") this.#leaves = true;
     else if (event.key !== "Tab") this.#leaves = false;
     if (this.input.readOnly || event.key !== "Tab" || event.shiftKey || this.#leaves || event.ctrlKey || event.metaKey) return;

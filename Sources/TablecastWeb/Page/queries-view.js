@@ -1,12 +1,14 @@
 // Running SQL: editor, parameters, progress, results; beside them what was run before, and what others run now.
 
 import { el, icon, setText, show } from "./dom.js";
+import { Completion } from "./completion.js";
 import { Drafts } from "./drafts.js";
 import { count, duration, identifier, plural } from "./format.js";
 import { schedule } from "./frame.js";
 import { ownQueryId } from "./paged-rows.js";
 import { ParameterFields } from "./parameters.js";
 import { QueryCards } from "./query-cards.js";
+import { planTree } from "./query-plan.js";
 import { Results } from "./results.js";
 import { characterAt, highlighted } from "./sql.js";
 import { onRemembered, recall, remember } from "./storage.js";
@@ -30,6 +32,9 @@ export class QueriesView {
   #start = el("section.start", el("p.quiet", "Results appear here as they are found, a million rows if need be."), this.#examples);
   #cards;
   #run = el("button.primary", { type: "button", onclick: () => this.run() }, icon("run"), "Run");
+  #explain = el("button", { type: "button", title: "Shows how SQLite will find the rows, without running anything", onclick: () => this.explain() }, "Explain");
+  #share = el("button.icon-button", { type: "button", title: "Copy a link to this query", "aria-label": "Copy a link to this query", onclick: () => this.#copyLink() }, icon("follow"));
+  #completion;
   #cancel = el("button", { type: "button", hidden: true, onclick: () => this.cancel() }, icon("stop"), "Cancel");
   #bar = el("progress", { max: "100", "aria-label": "Progress of the query", hidden: true });
   #barText = el("span.quiet.bar-text");
@@ -39,6 +44,12 @@ export class QueriesView {
     this.#cards = new QueryCards(app);
     this.#drafts = new Drafts(app, { oninput: () => this.#edited(), ontake: (text, name) => this.#takeOver(text, name) });
     this.#editor = this.#drafts.editor;
+    this.#completion = new Completion(this.#editor.input, app.client, {
+      tables: () => [...app.catalog.tables.keys()],
+      place: (index) => this.#editor.below(index),
+      insert: (text) => this.#editor.insert(text),
+    });
+    this.#editor.onkey = (event) => this.#completion.keyPressed(event);
     const modifier = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘" : "Ctrl";
     root.append(
       el(
@@ -48,9 +59,10 @@ export class QueriesView {
           el("h1.visually-hidden", "Queries"),
           this.#drafts.element,
           this.#parameters.element,
-          el("div.toolbar", this.#run, this.#cancel, this.#bar, this.#barText, el("span.hint", { id: "editor-hint" }, el("kbd", modifier), el("kbd", "Enter"), " runs")),
+          el("div.toolbar", this.#run, this.#explain, this.#share, this.#cancel, this.#bar, this.#barText, el("span.hint", { id: "editor-hint" }, el("kbd", modifier), el("kbd", "Enter"), " runs")),
           this.#start,
           this.#results.element,
+          this.#completion.element,
         ),
         el("aside.side", el("section", el("h2", "Everyone’s queries"), this.#cards.element), el("section", el("h2", "History"), this.#historyList)),
       ),
@@ -66,21 +78,53 @@ export class QueriesView {
   }
 
   /** @param userId whose text is read along; without, one's own is written */
-  show([userId]) {
+  show([userId], query) {
     this.#drafts.follow(userId);
+    const shared = query?.get("q");
+    if (shared && shared !== this.#editor.text) {
+      this.#takeOver(shared, undefined);
+      history.replaceState(null, "", "#/queries");
+    }
     this.#run.disabled = this.isRunning || this.#drafts.isFollowing;
     this.tablesChanged();
   }
 
   /** Offers something to begin with, of the tables that there are. */
   tablesChanged() {
+    this.#completion.forget();
     const largest = [...this.#app.catalog.tables.values()].filter(({ kind, rows }) => kind === "table" && rows > 0).sort((one, other) => other.rows - one.rows);
     const examples = largest.slice(0, 3).map(({ name }) => `SELECT * FROM ${identifier(name)} LIMIT 1000;`);
     if (largest.length > 0) examples.push(`SELECT count(*) FROM ${identifier(largest[0].name)};`);
     this.#examples.replaceChildren(...examples.map((sql) => el("li", el("button.example", { type: "button", title: "Put into the editor", onclick: () => this.#take(sql) }, el("code", highlighted(sql))))));
   }
 
-  hide() {}
+  hide() {
+    this.#completion.close();
+  }
+
+  async explain() {
+    if (this.#running || this.#drafts.isFollowing) return;
+    const { chosen } = this.#editor;
+    if (chosen.sql.trim() === "") return;
+    this.#editor.markError(undefined);
+    show(this.#start, false);
+    this.#results.start(this.#app.client.state === "open");
+    const prefix = "EXPLAIN QUERY PLAN ";
+    try {
+      const params = this.#parameters.valuesFor(this.#editor.text, chosen);
+      const rows = await this.#app.client.query(prefix + chosen.sql, { params, rowFormat: "arrays", queryId: ownQueryId() });
+      this.#results.plan(planTree(rows));
+    } catch (error) {
+      if (error.sqlOffset !== undefined) error.sqlOffset -= prefix.length;
+      this.#failed(error, chosen.sql, chosen.start);
+    }
+  }
+
+  #copyLink() {
+    const link = `${location.origin}${location.pathname}#/queries?${new URLSearchParams({ q: this.#editor.text })}`;
+    navigator.clipboard?.writeText(link);
+    this.#app.say(navigator.clipboard ? "A link to this query was copied." : link);
+  }
 
   get isRunning() {
     return this.#running !== undefined;
@@ -117,7 +161,7 @@ export class QueriesView {
       const result = await query.result;
       this.#isInTransaction = result.inTransaction === true;
       this.#results.complete(result);
-      this.#keep({ sql, at: startedAt, outcome: `${plural(result.rowCount, "row")}, ${duration(result.duration)}` });
+      this.#keep({ sql, at: startedAt, outcome: `${outcomeOf(result)}, ${duration(result.duration)}` });
     } catch (error) {
       this.#failed(error, sql, start);
       this.#isInTransaction = error.inTransaction === true;
@@ -181,6 +225,7 @@ export class QueriesView {
 
   #edited() {
     remember("draft", this.#editor.text);
+    this.#completion.update();
     this.#parameters.match(this.#editor.text);
   }
 
@@ -226,3 +271,6 @@ export class QueriesView {
     this.#drawHistory();
   }
 }
+
+/** What a query did: rows that it gave, or rows that it changed. */
+const outcomeOf = ({ rowCount, changes }) => (changes > 0 ? `${plural(changes, "row")} changed` : plural(rowCount, "row"));

@@ -29,8 +29,10 @@ export class Results {
   #exports = el("span.exports", { hidden: true }, this.#csv, this.#json);
   #table = new VirtualTable({ rowHeight: ROW_HEIGHT, label: "Result", className: ".result", drawLine: (line, index) => this.#drawLine(line, index) });
 
+  #plan = el("div.plan-box", { hidden: true, tabindex: "0", role: "region", "aria-label": "Query plan" });
+
   constructor() {
-    this.element = el("section.results", { hidden: true }, el("header", this.#status, this.#tabs, this.#exports, this.#note), this.#table.element);
+    this.element = el("section.results", { hidden: true }, el("header", this.#status, this.#tabs, this.#exports, this.#note), this.#plan, this.#table.element);
     new VirtualCursor(this.#table, () => ({ first: 1, count: this.#alignments.length }), { onopen: (row, cell) => this.#open(row, cell - 1) });
     show(this.#table.element, false);
   }
@@ -42,6 +44,7 @@ export class Results {
     this.#bytes = 0;
     show(this.element, true);
     show(this.#table.element, false);
+    show(this.#plan, false);
     show(this.#exports, false);
     show(this.#tabs, false);
     this.#tabs.replaceChildren();
@@ -83,6 +86,13 @@ export class Results {
     this.#say(`${said} · ${duration(took)}${truncated ? " · cut off at the limit" : ""}${inTransaction ? " · a transaction is open" : ""}`, "complete");
     show(this.#exports, this.#sets.length > 0);
     this.#table.refresh();
+  }
+
+  /** @param tree of a query plan, in place of rows */
+  plan(tree) {
+    this.#plan.replaceChildren(tree);
+    show(this.#plan, true);
+    this.#say("What SQLite will do", "complete");
   }
 
   /** Says that the rest was not read. */

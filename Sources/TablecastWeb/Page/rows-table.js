@@ -15,7 +15,7 @@ export class RowsTable {
   #lines = [];
   #focus = { line: 0, cell: 0 };
   #hooks;
-  #filters = el("tr.filters", { hidden: true });
+  #filters = el("tr.column-filters", { hidden: true });
 
   /** @param hooks `{ onsort(column), onfilter(name, text), onfocus(row, column), onopen(row, column), onedit(row, column, cell, text), ondelete(row), onundo() }`; `onedit` says whether it was taken */
   constructor(hooks) {

@@ -9,6 +9,7 @@ const SHORTCUTS = [
   ["j  k", "Next and previous table"],
   ["s", "Rows or schema of the open table"],
   ["Ctrl Enter", "Run the query, or what is selected of it"],
+  ["Ctrl Space", "Complete a word in the editor"],
   ["Esc", "Cancel the running query; leave the editor"],
   ["Space", "Pause or resume the feed"],
   ["↑ ↓ ← →", "Move between cells"],

@@ -13,6 +13,8 @@ const KEYWORDS = new Set(
   ties to transaction trigger unbounded union unique update using vacuum values view virtual when where window with without`.split(/\s+/),
 );
 
+export const keywords = [...KEYWORDS];
+
 export const isKeyword = (word) => KEYWORDS.has(word.toLowerCase());
 
 const TOKEN = /(--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|(x?'(?:[^']|'')*'?)|("(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]]*\]?)|(\?\d*|[:@$][\p{L}\d_]+)|(\b\d[\d_]*(?:\.\d*)?(?:e[+-]?\d+)?\b|\b0x[\da-f]+\b)|([\p{L}_][\p{L}\d_$]*)/giu;
