@@ -46,7 +46,7 @@ test("an import by its name connects with a WebSocket that is given", options, (
     console.log(client.clientId, typeof TablecastError);
     client.close();`;
   const output = execFileSync(process.execPath, ["--input-type=module", "--eval", script], { cwd: project, encoding: "utf8" });
-  assert.equal(output.trim(), "ws://localhost:3001/ws tablecast.v2 function");
+  assert.equal(output.trim(), "ws://localhost:3001/ws tablecast.v2,tablecast.v1 function");
 });
 
 test("the hooks need React, and nothing else of ours does", options, () => {

@@ -91,7 +91,7 @@ test("connects with the subprotocol and knows itself once acknowledged", async (
   assert.equal(client.state, "connecting");
   await client.ready;
   assert.deepEqual([client.state, client.clientId, client.database, client.position], ["open", "me", "music.db", "e:7"]);
-  assert.deepEqual(server.socket.protocols, ["tablecast.v2"]);
+  assert.deepEqual(server.socket.protocols, ["tablecast.v2", "tablecast.v1"]);
   assert.equal(server.socket.url.searchParams.get("username"), "Ada L");
   assert.equal(server.socket.url.searchParams.get("access_token"), "s&cret");
   client.close();
@@ -978,5 +978,30 @@ test("a snapshot that fails on its way is an error of its subscription", async (
   const error = next(subscription, "error");
   server.socket.push("error", "notifications", { message: "took too long", code: "TOO_BIG" }, { replyTo: request.id });
   assert.equal((await error).code, "TOO_BIG");
+  client.close();
+});
+
+test("a snapshot of a server of version 1 ends with the last row of its tables", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const table = client.table("a[b");
+  const request = await server.sent("subscribe");
+  assert.deepEqual(request.data.tables, ["a[[]b"]);
+  server.socket.push("subscribed", "tables", { channel: "tables", position: "e:7" }, { replyTo: request.id, position: "e:7" });
+  server.socket.push("table:snapshot", "tables", { tableName: "a[b", columns: ["id"], rows: [[1]], last: true }, { position: "e:7" });
+  assert.deepEqual(await table.ready, [{ id: 1 }]);
+  server.socket.push("table:modified", "tables", change("a[b", "e:8", true, { rows: [{ op: "insert", key: { id: 2 }, after: { id: 2 } }] }));
+  assert.deepEqual(table.rows, [{ id: 1 }, { id: 2 }]);
+  client.close();
+});
+
+test("columns of one name have names of their own in objects", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const rows = client.query("SELECT 1 AS n, 2 AS n, 3 AS n").all();
+  const { queryId } = (await server.sent("query:execute")).data;
+  server.socket.push("query:rows", "queries", { queryId, statementIndex: 0, columns: ["n", "n", "n"], rows: [[1, 2, 3]], offset: 0 });
+  server.socket.push("query:complete", "queries", { queryId, rowCount: 1, duration: 1, changes: 0 });
+  assert.deepEqual(await rows, [{ n: 1, "n:1": 2, "n:2": 3 }]);
   client.close();
 });

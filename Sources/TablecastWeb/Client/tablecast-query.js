@@ -101,9 +101,10 @@ export class Query extends Emitter {
   /** Rows one by one: objects by column name, or arrays with `rowFormat: "arrays"`. */
   async *[Symbol.asyncIterator]() {
     for await (const { columns, rows } of this.batches()) {
+      const names = uniqueNames(columns);
       for (const row of rows) {
         this.#signal?.throwIfAborted();
-        yield this.#rowFormat === "arrays" ? row : Object.fromEntries(columns.map((name, index) => [name, row[index]]));
+        yield this.#rowFormat === "arrays" ? row : Object.fromEntries(names.map((name, index) => [name, row[index]]));
       }
     }
   }
@@ -166,4 +167,15 @@ export class Query extends Emitter {
     settle();
     this.#wake();
   }
+}
+
+/** As the server names the fields of objects: of several columns `n` the first is `n`, the next `n:1`. */
+function uniqueNames(columns) {
+  const used = new Set();
+  return columns.map((name) => {
+    let unique = name;
+    for (let number = 1; used.has(unique); number++) unique = `${name}:${number}`;
+    used.add(unique);
+    return unique;
+  });
 }

@@ -24,6 +24,9 @@ export class Subscription extends Emitter {
   #pending = [];
   /** Between the acknowledgement of a snapshot and its end. */
   #isInSnapshot = false;
+  #asksForSnapshot = false;
+  /** Version 1 says of no snapshot that it is over: the tables that are still to come, where their names are known. */
+  #missing;
   #started = false;
   #resumes = false;
   #ready = settleable(true);
@@ -66,11 +69,12 @@ export class Subscription extends Emitter {
     const data = { ...filters };
     if (params !== undefined) data.params = encodeParams(params);
     this.#pending = [];
+    this.#asksForSnapshot = false;
     this.#resumes = this.#started;
     this.#error = undefined;
     if (this.channel === "tables") {
       if (this.position !== undefined) data.since = this.position;
-      else if (snapshot) data.snapshot = true;
+      else if (snapshot) this.#asksForSnapshot = data.snapshot = true;
       if (this.id !== undefined && !this.#client._isShared(this)) data.replaces = this.id;
     }
     if (this._request !== undefined) this._stale.set(this._request, undefined);
@@ -83,7 +87,9 @@ export class Subscription extends Emitter {
     if (type === "table:snapshot") {
       if (!this.#isInSnapshot) return; // another subscription of the same filter asked for it
       this._emit("snapshot", data);
-      return this._emit("message", message);
+      this._emit("message", message);
+      if (data.last && this.#missing?.delete(data.tableName) && this.#missing.size === 0) this.#endSnapshot(message.position);
+      return;
     }
     if (type === "snapshot:end") {
       if (!this.#isInSnapshot) return;
@@ -94,6 +100,7 @@ export class Subscription extends Emitter {
       return this._emit("message", message);
     }
     if (!data?.transaction) return this._emit("message", message);
+    if (this.#isInSnapshot) this.#endSnapshot(this.#snapshotPosition); // version 1: no change comes before the last row
     this.#pending.push(message);
     if (!data.transaction.last) return;
     const messages = this.#pending;
@@ -105,6 +112,14 @@ export class Subscription extends Emitter {
     for (const each of messages) this._emit("message", each);
   }
 
+  #snapshotPosition;
+
+  #endSnapshot(position) {
+    this.#isInSnapshot = false;
+    this.position = position;
+    this._emit("complete", { tables: this.options.tables ?? [], unreadable: [], position });
+  }
+
   /** The answer to this one's own request. */
   _acknowledged({ data }) {
     this._answered = data.tables === undefined ? undefined : this._request;
@@ -112,7 +127,12 @@ export class Subscription extends Emitter {
     this.id = data.subscription;
     this.recovered = data.recovered;
     this.#pending = [];
-    this.#isInSnapshot = data.tables !== undefined;
+    const isOld = this.channel === "tables" && data.subscription === undefined;
+    this.#isInSnapshot = data.tables !== undefined || (isOld && this.#asksForSnapshot);
+    this.#snapshotPosition = data.position;
+    const names = this.options.tables ?? [];
+    const isExact = names.length > 0 && names.every((name) => !/[*?]|\[[^\]]{2,}\]/.test(name));
+    this.#missing = isOld && isExact ? new Set(names.map((name) => name.replace(/\[(.)\]/g, "$1"))) : undefined;
     if (this.#isInSnapshot) this.position = undefined; // half a snapshot is none
     else if (data.recovered !== true) this.position = data.position ?? this.position;
     const resumed = this.#resumes;

@@ -278,7 +278,7 @@ export interface QueryOptions {
   /** Cancels the query; `result` and iteration then reject with the signal's reason, rows not yet read are dropped. */
   signal?: AbortSignal;
   queryId?: string;
-  /** Where several columns bear one name, an object keeps the last of them: `arrays` keeps them all. */
+  /** Of several columns with one name, objects name the first `n` and the next `n:1`, `n:2`; `arrays` leaves the names as they are. */
   rowFormat?: "objects" | "arrays";
   maxRows?: number;
   /** Milliseconds. */

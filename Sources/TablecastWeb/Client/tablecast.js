@@ -13,7 +13,7 @@ import { decodeRecord, decodeValue, encodeRecord, encodeValue, ROW_DECODERS, str
 export { TablecastError } from "./tablecast-core.js";
 export { decodeValue, encodeValue, InvalidText, Real } from "./tablecast-values.js";
 
-const SUBPROTOCOL = "tablecast.v2";
+const SUBPROTOCOLS = ["tablecast.v2", "tablecast.v1"];
 const PROMPT_CLOSE_CODES = new Set([4408, 4413]); // nothing is wrong with the server: come back at once
 const STABLE_CONNECTION_MS = 5_000; // a connection that held this long starts the backoff again
 const CANCEL = "cancel-"; // begins the ids of requests whose QUERY_NOT_FOUND says only that the query was quicker
@@ -237,7 +237,7 @@ class Client extends Emitter {
     const url = new URL(this.#url);
     if (this.#username) url.searchParams.set("username", this.#username);
     if (this.#options.accessToken) url.searchParams.set("access_token", this.#options.accessToken);
-    const socket = new this.#WebSocket(url.href, [SUBPROTOCOL]);
+    const socket = new this.#WebSocket(url.href, SUBPROTOCOLS);
     this.#socket = socket;
     let hasOpened = false;
     socket.onopen = () => (hasOpened = true);
