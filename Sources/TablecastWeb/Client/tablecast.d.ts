@@ -230,6 +230,8 @@ export interface TableChange extends TableEvent {
   rows?: RowChange[];
   /** The transaction was too large for single rows: the counts are right, the rows are left out. */
   rowsOmitted?: boolean;
+  /** Generated columns that could not be computed, or not in time: `before` and `after` lack them. */
+  columnsOmitted?: string[];
   previousName?: string;
   columns?: Column[];
   objects?: { action: "added" | "removed" | "changed"; kind: "index" | "trigger"; name: string; sql?: string }[];
