@@ -90,8 +90,8 @@ def test_the_page_of_the_readme_is_live(tmp_path, visitors):
         server = Server(build("music", tmp_path), options=["--allowed-origin", f"http://127.0.0.1:{origin.server_port}"])
         try:
             html = example.removeprefix("html\n").replace("127.0.0.1:3001", f"127.0.0.1:{server.port}")
-            (directory / "index.html").write_text(f'<link rel="icon" href="data:,">{html}')
-            page = visitors.open(f"http://127.0.0.1:{origin.server_port}/", state=None)
+            (directory / "list.html").write_text(f'<link rel="icon" href="data:,">{html}')
+            page = visitors.open(f"http://127.0.0.1:{origin.server_port}/list.html", state=None)
             expect(page.locator("#genres li")).to_have_count(10)
             server.shell("INSERT INTO genre (name) VALUES ('Skronk')")
             expect(page.locator("#genres li").last).to_have_text("Skronk")
