@@ -1,4 +1,4 @@
-package import RandomSupport
+import RandomSupport
 
 /// Random schemas, queries and transactions, determined by a seed.
 package struct LiveGenerator {

@@ -1,4 +1,4 @@
-package import ChangeCapture
+import ChangeCapture
 import Foundation
 package import LiveQueries
 import RandomSupport

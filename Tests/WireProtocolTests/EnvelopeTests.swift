@@ -209,7 +209,9 @@ import Testing
 
     @Test func `rows from borrowed bytes make the same message as rows from values`() {
         let changes = Self.payloads.compactMap { payload -> (TableModifiedPayload, RowsModification)? in
-            guard case .tableModified(let modified) = payload, case .rows(let rows) = modified.change else { return nil }
+            guard case .tableModified(let modified) = payload, case .rows(let rows) = modified.change else {
+                return nil
+            }
             return (modified, rows)
         }
         guard let (payload, counts) = changes.first else {

@@ -1,6 +1,6 @@
 package import ChangeCapture
 import SQLiteConnection
-package import Synchronization
+import Synchronization
 
 /// Follows queries: gives each subscriber the rows of its query and then exactly what every commit changes in them.
 ///

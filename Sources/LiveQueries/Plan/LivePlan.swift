@@ -1,5 +1,5 @@
 import ChangeCapture
-package import SQLiteConnection
+import SQLiteConnection
 
 /// How a query is kept up to date.
 struct LivePlan: Sendable {

@@ -161,7 +161,7 @@ final class SnapshotRows: @unchecked Sendable {
                 current = reading
                 let message = try rows(of: reading)
                 return message
-            } catch where Self.concernsOneTable(error) {
+            } catch  where Self.concernsOneTable(error) {
                 // What SQLite says can name any table.
                 let reason = subscription.filter.hidesOtherTables ? "it cannot be read" : Self.reason(of: error)
                 unreadable.append(.init(table: table.description.name, error: reason))
@@ -211,7 +211,8 @@ final class SnapshotRows: @unchecked Sendable {
     /// a page of the table is corrupt, a row is too large.
     private static func concernsOneTable(_ error: any Error) -> Bool {
         switch error {
-        case let error as SQLiteError: [.error, .corrupt, .tooBig, .auth, .range, .interrupt].contains(error.code.primary)
+        case let error as SQLiteError:
+            [.error, .corrupt, .tooBig, .auth, .range, .interrupt].contains(error.code.primary)
         case let error as ProtocolError: [.tooBig, .databaseError].contains(error.code)
         case is WALDecodeError: true
         default: false
