@@ -161,7 +161,7 @@ final class SnapshotRows: @unchecked Sendable {
                 current = reading
                 let message = try rows(of: reading)
                 return message
-            } catch  where Self.concernsOneTable(error) {
+            } catch let error where Self.concernsOneTable(error) {
                 // What SQLite says can name any table.
                 let reason = subscription.filter.hidesOtherTables ? "it cannot be read" : Self.reason(of: error)
                 unreadable.append(.init(table: table.description.name, error: reason))
