@@ -4,6 +4,7 @@ import SQLiteConnection
 /// What was special in a commit that an oracle checked: an oracle that never meets a class hides its faults.
 package enum CaseClass: String, CaseIterable, Sendable, Comparable {
     case addedDefault = "rows of a table with added columns of any default"
+    case addedFirst = "an added column with a default that became the first one"
     case virtualColumn = "virtual columns"
     case virtualColumnAltered = "virtual columns altered with rows"
     case jsonInSchema = "JSON functions in a schema"
@@ -48,6 +49,12 @@ package enum CaseClass: String, CaseIterable, Sendable, Comparable {
             case .dropped: drops = true
             case .modified(let change):
                 altered.insert(SQLName(change.table.name))
+                let fields = schema[change.table.name]?.fields.columns ?? []
+                if let first = fields.first, let sources = change.columnSources, sources[first] == nil,
+                    change.table.columns[first].defaultSQL != nil
+                {
+                    classes.insert(.addedFirst)
+                }
                 if let previous = change.previousName {
                     previousNames.insert(SQLName(previous))
                     newNames.insert(SQLName(change.table.name))

@@ -26,6 +26,15 @@ package enum TemporaryFiles {
         }
     }
 
+    /// Replaces the last bytes of a file, which have to be as expected.
+    package static func overwrite(_ path: String, atEnd expected: [UInt8], with bytes: [UInt8]) {
+        precondition(Self.bytes(of: path).suffix(expected.count).elementsEqual(expected), "\(path) ends otherwise")
+        guard let file = fopen(path, "r+") else { preconditionFailure("\(path) cannot be opened") }
+        defer { fclose(file) }
+        fseek(file, -expected.count, SEEK_END)
+        fwrite(bytes, 1, bytes.count, file)
+    }
+
     package static func environment(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
 }
 

@@ -28,18 +28,24 @@ final class RecordReader {
         try snapshot.connection.withDeadline(limit, body)
     }
 
-    /// What a row reads whose record ends after its first field, for each column of the table that can have been added since;
-    /// NULL for the others.
+    /// What a row reads whose record has no field at all, for each column of the table that can have been added since; NULL
+    /// for the others.
+    ///
+    /// Also the first stored column can have been added: the ones before it were dropped. Of a header that ends behind its
+    /// own size SQLite says that the record is corrupt if it is asked for the first field; a header whose size is 0 it reads
+    /// as one without fields.
+    ///
+    /// Source: `OP_Column` in [vdbe.c](https://sqlite.org/src/file/src/vdbe.c).
     func missingValues(_ table: TableDescription, _ fields: RecordFields) throws(SQLiteError) -> [SQLiteValue] {
         var values = [SQLiteValue](repeating: .null, count: table.columns.count)
         let columns = table.columns.indices.filter { column in
             table.columns[column].defaultSQL != nil && table.columns[column].visibility == .normal
-                && column != table.rowidAlias && column != fields.columns.first
+                && column != table.rowidAlias
         }
         guard !columns.isEmpty else { return values }
         try show(table)
-        // A record of one NULL: the size of its header, and a serial type. Of no field at all SQLite says that it is corrupt.
-        let isAdded = [UInt8](arrayLiteral: 2, 0).withUnsafeBytes { image.append($0, rowid: 1) }
+        // SQLite looks at the byte behind the header's size before it sees that the header has no more: it gets one.
+        let isAdded = [UInt8](arrayLiteral: 0, 0).withUnsafeBytes { image.append($0, rowid: 1) }
         precondition(isAdded, "a cell fits on an empty page")
         try read(columns, fields) { _, statement in
             for (position, column) in columns.enumerated() { values[column] = statement.value(position) }

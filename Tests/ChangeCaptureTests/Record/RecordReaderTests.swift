@@ -40,6 +40,20 @@ import Testing
     }
 
     @Test(arguments: encodings)
+    func `a missing first field reads as what DROP COLUMN of the one before stores`(_ encoding: String) throws {
+        let connection = try connection("", encoding: encoding)
+        let records = try reader(connection)
+        for definition in ColumnDefinitions.withDefault {
+            try connection.execute("DROP TABLE IF EXISTS t; CREATE TABLE t(a); INSERT INTO t VALUES('x')")
+            do { try connection.execute("ALTER TABLE t ADD COLUMN c \(definition)") } catch { continue }
+            try connection.execute("ALTER TABLE t DROP COLUMN a")
+            let table = try table("t", connection)
+            let expected = try connection.query("SELECT c FROM t")[0][0]
+            #expect(try records.missingValues(table.description, table.fields) == [expected], "\(definition)")
+        }
+    }
+
+    @Test(arguments: encodings)
     func `virtual columns are computed as a query reads them`(_ encoding: String) throws {
         let long = String(repeating: "\u{e9}", count: 20_000)
         let connection = try connection(
