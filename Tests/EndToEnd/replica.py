@@ -87,8 +87,9 @@ class Table:
             connection.execute(self.sql)
             (name,) = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchone()
             quoted = '"' + name.replace('"', '""') + '"'
-            plain = {column[1] for column in connection.execute(f"PRAGMA table_xinfo({quoted})") if column[6] == 0}
+            plain = {column[1]: column for column in connection.execute(f"PRAGMA table_xinfo({quoted})") if column[6] == 0}
             given = [column for column in stored if column in plain]
+            added = {column: value_of_added(plain[column][2], plain[column][4]) for column in missing if column in plain}
             names = ", ".join('"' + column.replace('"', '""') + '"' for column in given)
             for row in self.rows.values():
                 values = [to_sqlite(row[column]) for column in given]
@@ -97,11 +98,28 @@ class Table:
                 found = connection.execute(f"SELECT * FROM {quoted}")
                 computed = dict(zip([column[0] for column in found.description], map(from_sqlite, found.fetchone())))
                 for column in missing:
-                    row[column] = computed[column]
+                    row[column] = added.get(column, computed[column])
         except sqlite3.Error:
             for row in self.rows.values():
                 for column in missing:
                     row.setdefault(column, Unknown())
+
+
+def value_of_added(type, default):
+    """What rows have in a column that ALTER TABLE adds: with `TEXT DEFAULT FALSE` the integer 0, where an INSERT makes it '0'."""
+    if default is None:
+        return None
+    declared = '"' + type.replace('"', '""') + '"' if type else ""
+    for spelling in (default, f"({default})"):
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.text_factory = text_or_bytes
+        connection.executescript("CREATE TABLE t(a); INSERT INTO t VALUES (1)")
+        try:
+            connection.execute(f"ALTER TABLE t ADD COLUMN b {declared} DEFAULT {spelling}")
+            return from_sqlite(connection.execute("SELECT b FROM t").fetchone()[0])
+        except sqlite3.Error:
+            continue
+    return Unknown()
 
 
 def to_sqlite(value):
@@ -271,7 +289,7 @@ class Replica:
                     raise Violation(f"{change['op']} of a row that is not in {name}: {identity}")
                 if not equal(known, before):
                     raise Violation(f"before of {name} {identity} is {before}, and the row is {known}")
-            if change["op"] == "update" and equal(before, after):
+            if change["op"] == "update" and equal(before, after) and is_same_storage(before, after):
                 raise Violation(f"an update of {name} that changes nothing: {after}")
             if change["op"] != "delete":
                 fresh.append((table.identity({**key, **after}, rowid), after))
@@ -289,8 +307,7 @@ class Replica:
         """What a connection to the real file finds that is not here."""
         connection.text_factory = text_or_bytes
         found = []
-        listed = connection.execute("SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND type IN ('table') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
-        names = {name for name, _ in listed} - self.unreadable
+        names = own_tables(connection) - self.unreadable
         mine = {name for name, table in self.tables.items() if getattr(table, "kind", "table") == "table"} - self.unreadable
         if names != mine:
             found.append(f"tables {names} and here {mine}")
@@ -306,12 +323,29 @@ class Replica:
         return found
 
 
+def own_tables(connection):
+    """The user's tables. SQLite calls a table a shadow by its name alone, and the content table of an FTS5 index can have such a name."""
+    kinds = dict(connection.execute("SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"))
+    definitions = dict(connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table'"))
+
+    def is_content(name):
+        definition = definitions.get(name.removesuffix("_content"), "")
+        return name.endswith("_content") and "content=" in definition.replace(" ", "")
+
+    return {name for name, kind in kinds.items() if kind == "table" or (kind == "shadow" and is_content(name))}
+
+
 def equal(one, other):
     return one.keys() == other.keys() and all(same_value(value, other[name]) for name, value in one.items())
 
 
 def same_value(one, other):
     return isinstance(one, Unknown) or isinstance(other, Unknown) or same(one, other)
+
+
+def is_same_storage(one, other):
+    """Whether no value went from an integer to the real of the same size, or back."""
+    return all(type(value) is type(other[name]) for name, value in one.items())
 
 
 def primary_key(columns):

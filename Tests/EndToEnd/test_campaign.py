@@ -206,9 +206,9 @@ def test_system_calls_that_fail(campaign, binary, tmp_path, mode):
         deadline = time.monotonic() + LIMIT
         with Client(server.ws) as client:
             number = writer.next + 500
-            while client.query(f"INSERT INTO t VALUES ({number}, 'after')", f"after{number}")[1]["type"] != "query:complete":
+            while (answer := client.query(f"INSERT INTO t VALUES ({number}, 'after')", f"after{number}")[1])["type"] != "query:complete":
                 number += 1
-                assert time.monotonic() < deadline, (fault, when)
+                assert time.monotonic() < deadline, (fault, when, answer)
                 time.sleep(0.05)
         writer.stop()
         acknowledged |= set(writer.acknowledged) | {number}

@@ -26,13 +26,16 @@ struct LimitOptions: ParsableArguments {
     @Option(help: "How many queries may read at the same time, 1 to 64; 4 if left out.")
     var readers: Int?
 
-    @Option(help: "The largest string, blob or row that a query may handle.")
+    @Option(help: "The largest string, blob or row that a query may handle, in bytes or as 64k, 16M; 16M if left out.")
     var maxValueBytes: ByteCountArgument?
 
-    @Option(help: "The memory that one query may take.")
+    @Option(help: "The memory that one query may take, in bytes or as 64M, 1G; 128M if left out.")
     var maxQueryMemory: ByteCountArgument?
 
-    @Option(help: "The temporary files that one query may take; all together four times as much.")
+    @Option(
+        help:
+            "The temporary files that one query may take, in bytes or as 64M, 1G; all together four times as much. 1G if left out."
+    )
     var maxTemporaryBytes: ByteCountArgument?
 
     func validate() throws {
