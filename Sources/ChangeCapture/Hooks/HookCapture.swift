@@ -184,8 +184,9 @@ package final class HookCapture {
     /// Of which rows moved where nothing is kept: a client has to take the table anew.
     private func noteRenumberedTables() {
         let renumbered = sparseTables.filter { table in
-            // Where it cannot be read, it counts as changed.
-            (try? internally { () throws(SQLiteError) in try !isSparse(table) }) ?? true
+            // Where it cannot be read, or no name reaches the rowid, it counts as changed.
+            table.rowidName == nil
+                || (try? internally { () throws(SQLiteError) in try !isSparse(table) }) ?? true
         }
         sparseTables = []
         guard !renumbered.isEmpty else { return }

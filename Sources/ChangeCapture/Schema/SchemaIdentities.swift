@@ -90,8 +90,9 @@ extension SchemaSnapshot.Table {
 }
 
 extension TableDescription {
-    /// Whether rows are known by the same columns, however those are called now, or all by their rowids. No `ALTER TABLE`
-    /// changes that; tables that are made anew can have it otherwise, and then no row of one is a row of the other.
+    /// Whether rows are known by the same columns, however those are called now, or all by their rowids, and no STORED
+    /// generated column is new. No `ALTER TABLE` changes the one or adds the other; tables that are made anew can have it
+    /// otherwise, and then no row of one is a row of the other.
     fileprivate func hasSameKey(as other: TableDescription) -> Bool {
         guard kind == .table, other.kind == .table else { return true }
         guard hasRowid == other.hasRowid, (rowidAlias == nil) == (other.rowidAlias == nil) else { return false }
@@ -99,5 +100,8 @@ extension TableDescription {
             return primaryKey == other.primaryKey
         }
         return primaryKey == other.primaryKey.map { sources[$0] }
+            && other.columns.indices.allSatisfy {
+                sources[$0] != nil || other.columns[$0].visibility != .generatedStored
+            }
     }
 }

@@ -111,6 +111,16 @@ import Testing
         #expect(try records.missingValues(good, fields) == [.integer(1), .integer(1)])
     }
 
+    @Test(arguments: journalModes)
+    func `a table with a STORED column that is new was made anew`(_ journalMode: String) throws {
+        let lines = try told(
+            "CREATE TABLE t(a); INSERT INTO t VALUES(1)",
+            journalMode: journalMode,
+            "DROP TABLE t; CREATE TABLE t(a, s AS (typeof(a)) STORED); INSERT INTO t VALUES(1)"
+        )
+        #expect(lines == [["dropped table t", "created table t", "t: insert @1 → (1, 'integer')"]])
+    }
+
     // MARK: Virtual columns
 
     @Test(
