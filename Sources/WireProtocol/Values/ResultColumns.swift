@@ -10,11 +10,12 @@ public enum ResultColumns {
         return names.map { name in
             if seen.insert(name).inserted { return name }
             var number = lastNumbers[name] ?? 0
-            var unique: String
-            repeat {
+            // It is taken, by the first of its name.
+            var unique = name
+            while !taken.insert(unique).inserted {
                 number += 1
                 unique = "\(name):\(number)"
-            } while !taken.insert(unique).inserted
+            }
             lastNumbers[name] = number
             return unique
         }
