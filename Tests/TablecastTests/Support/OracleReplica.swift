@@ -58,6 +58,8 @@ struct OracleReplica {
     private(set) var complaints: [String] = []
     private(set) var rowChanges = 0
     private var tables: [[UInt8]: Table] = [:]
+    /// Tables whose name another one has taken, until the message of their own rename.
+    private var displaced: [[UInt8]: Table] = [:]
     private var isWithinTransaction = false
 
     /// Whether everything up to a position has been applied, to the last message of its transaction.
@@ -101,14 +103,21 @@ struct OracleReplica {
         }
         position = now
         isWithinTransaction = !transaction.isLast
+        if transaction.isLast, !displaced.isEmpty {
+            complain("\(displaced.count) tables were renamed over, and not away")
+            displaced = [:]
+        }
     }
 
     private mutating func apply(_ schema: SchemaModification, _ name: String) {
         let key = Array(name.utf8)
         if let previous = schema.previousName {
-            guard let table = tables.removeValue(forKey: Array(previous.utf8)) else {
+            let from = Array(previous.utf8)
+            guard let table = displaced.removeValue(forKey: from) ?? tables.removeValue(forKey: from) else {
                 return complain("\(previous) is renamed and was not there")
             }
+            // The renames of a transaction are one set: the table of that name has its own to come.
+            if let other = tables[key] { displaced[key] = other }
             tables[key] = table
         }
         if tables[key] == nil { complain("\(name) is altered and was not there") }
