@@ -14,8 +14,10 @@ public enum JSONValue: Sendable, Hashable {
 
     /// Parses one JSON text of UTF-8 bytes.
     ///
-    /// - Parameter rejectingDuplicateNames: whether an object with two fields of one name is an error; the last counts
-    ///   otherwise. Where a field is a restriction, two of them are a mistake that must be found.
+    /// - Parameters:
+    ///   - json: the bytes of the whole text.
+    ///   - rejectingDuplicateNames: whether an object with two fields of one name is an error; the last counts otherwise.
+    ///     Where a field is a restriction, two of them are a mistake that must be found.
     public init(
         parsing json: some Sequence<UInt8>,
         rejectingDuplicateNames: Bool = false
