@@ -222,7 +222,10 @@ class Visitors:
         self.complaints: list[str] = []
         self.requests: set[str] = set()
         # 426 is what the address of the WebSocket answers over HTTP: the client asks there why a handshake failed.
-        self.expected = ["426 (Upgrade Required)", "WebSocket connection to", "ERR_CONNECTION_REFUSED", "net::ERR_"]
+        # "File not found" is Python's own server, of which a browser may ask a favicon.
+        self.expected = [
+            "426 (Upgrade Required)", "404 (File not found)", "WebSocket connection to", "ERR_CONNECTION_REFUSED", "net::ERR_",
+        ]  # fmt: skip
 
     def open(self, url: str, name: str = "Ada", state: str | None = "open", **options) -> Page:
         context = self.browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
