@@ -74,7 +74,7 @@ let package = Package(
         .target(
             name: "Tablecast",
             dependencies: [
-                "SQLiteConnection", "ChangeCapture", "QueryService", "WireProtocol", "Broadcast",
+                "SQLiteConnection", "ChangeCapture", "QueryService", "LiveQueries", "WireProtocol", "Broadcast",
                 "WebSocketTransport", nioCore, nioPosix, nioHTTP1, nioSSL, logging,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -83,7 +83,7 @@ let package = Package(
         .target(
             name: "TablecastHummingbird",
             dependencies: [
-                "Tablecast", "TablecastWeb", "Broadcast", "WebSocketTransport", "WireProtocol", nioCore,
+                "Tablecast", "LiveQueries", "TablecastWeb", "Broadcast", "WebSocketTransport", "WireProtocol", nioCore,
                 nioHTTP1, nioPosix, nioSSL, logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),

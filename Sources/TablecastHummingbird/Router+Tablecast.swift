@@ -30,6 +30,7 @@ extension RouterMethods {
 
     private func addService(_ service: TablecastService) {
         let events = EventsRoute(service: service)
+        let live = LiveRoute(service: service)
         let query = QueryRoute(service: service)
         let row = RowRoute(service: service)
         let database = DatabaseRoutes(service: service)
@@ -38,6 +39,9 @@ extension RouterMethods {
         let access = RequestAccess(server: service.server)
         add(.events) { request, _ in
             try await events.respond(to: request, from: try await access.identity(of: request))
+        }
+        add(.live) { request, _ in
+            try await live.respond(to: request, from: try await access.identity(of: request))
         }
         add(.query) { request, _ in
             try await query.respond(to: request, from: try await access.identity(of: request))

@@ -8,6 +8,7 @@ package struct ServiceRoute: Sendable, Hashable {
     let methods: [HTTPRequest.Method]
 
     static let events = reading("/events")
+    static let live = ServiceRoute(path: "/live", methods: [.get, .head, .post])
     static let query = ServiceRoute(path: "/query", methods: [.post])
     static let cancel = ServiceRoute(path: "/query/{queryId}/cancel", methods: [.post])
     static let row = ServiceRoute(path: "/row", methods: [.post])
@@ -21,7 +22,7 @@ package struct ServiceRoute: Sendable, Hashable {
     static let contract = reading("/asyncapi.yaml")
 
     static let all = [
-        events, query, cancel, row, tables, table, broadcast, health, ready, status, metrics, contract,
+        events, live, query, cancel, row, tables, table, broadcast, health, ready, status, metrics, contract,
     ]
 
     static func reading(_ path: String) -> ServiceRoute { ServiceRoute(path: path, methods: [.get, .head]) }

@@ -33,6 +33,26 @@ import WireProtocol
         #expect(!test.hub.hasListeners(.queries))
     }
 
+    @Test func `a message to a topic comes to those who have joined it, in its place`() throws {
+        let test = TestHub()
+        let (client, outlet) = test.connect()
+        let (_, other) = test.connect()
+        test.hub.send(EncodedMessage("before"), to: Topic(1))
+        test.hub.join(client, Topic(1))
+        test.hub.send(EncodedMessage("first"), to: Topic(1))
+        test.run()
+        // In a later turn of the event loop as well.
+        test.hub.send(EncodedMessage("second"), to: Topic(1))
+        test.hub.send(EncodedMessage("elsewhere"), to: Topic(2))
+        test.run()
+        #expect(outlet.take() == ["first", "second"])
+        test.hub.leave(client, Topic(1))
+        test.hub.send(EncodedMessage("after"), to: Topic(1))
+        test.run()
+        #expect(outlet.take() == [])
+        #expect(other.take() == [])
+    }
+
     @Test func `transactions are nothing to clients who do not listen to tables`() throws {
         var limits = HubLimits()
         limits.maxPendingBytes = 150

@@ -73,6 +73,12 @@ enum Examples {
         try await service.server.start()
     }
 
+    static func live(service: TablecastService) async throws {
+        for try await update in service.live("SELECT name FROM genre ORDER BY name") {
+            if case .changes(let changes, let position) = update { print(position, changes.count) }
+        }
+    }
+
     static func tokens(secret: String) throws -> ServerConfiguration {
         var tokens = TokenList()
         try tokens.add(secret, for: Identity(id: "dashboard", role: .readOnly, tables: ["orders"]))

@@ -2,7 +2,7 @@
 package struct ClientID: Sendable, Hashable {
     /// The shard that the connection belongs to.
     let shard: Int
-    let number: UInt64
+    package let number: UInt64
 }
 
 extension ClientID: CustomStringConvertible {

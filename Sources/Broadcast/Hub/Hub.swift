@@ -142,6 +142,19 @@ package final class Hub: Sendable {
         wake(sequencer.withLock { $0.send(direct, to: hold.client) })
     }
 
+    // MARK: Topics
+
+    /// To every client that has joined the topic.
+    package func send(_ message: EncodedMessage, to topic: Topic) {
+        appendToAll(.message(message, to: .topic(topic)))
+    }
+
+    /// What is sent to the topic after this returned reaches the client.
+    package func join(_ client: ClientID, _ topic: Topic) { append(.change(.join(topic), of: client), for: client) }
+
+    /// What is sent to the topic after this returned does not reach the client.
+    package func leave(_ client: ClientID, _ topic: Topic) { append(.change(.leave(topic), of: client), for: client) }
+
     // MARK: Subscriptions
 
     /// Subscribes a client to a channel other than tables. It gets `subscribed` and `then`, then what comes.

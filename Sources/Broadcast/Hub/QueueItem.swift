@@ -16,6 +16,7 @@ enum QueueItem: Sendable {
         case everyone(except: ClientID?)
         /// With what restricted clients get instead; nil where they get the same.
         case channel(WireProtocol.Channel, except: ClientID?, restricted: RestrictedMessage?)
+        case topic(Topic)
     }
 
     /// What counts towards the limit of what is pending.
@@ -35,6 +36,7 @@ enum QueueItem: Sendable {
         case .message(_, let audience):
             switch audience {
             case .everyone(let excluded), .channel(_, let excluded, _): excluded
+            case .topic: nil
             }
         case .direct(_, let client), .change(_, let client): client
         }
@@ -63,6 +65,8 @@ enum ClientChange: Sendable {
     case unsubscribe(WireProtocol.Channel, replyTo: String?)
     /// From one subscription, by its id.
     case unsubscribeFromTables(String, replyTo: String?)
+    case join(Topic)
+    case leave(Topic)
     /// What a replay waited for was published.
     case goOn(History.Pin)
     /// A replay is complete up to here.

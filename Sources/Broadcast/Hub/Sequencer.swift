@@ -12,6 +12,8 @@ struct Sequencer {
         var clients = 0
         /// The channels that any of its clients has listened to since it last had none.
         var interests: Channels = []
+        /// The topics that any of them has joined since.
+        var topics: Set<Topic> = []
         var items: [QueueItem] = []
         var byteCount = 0
         var isScheduled = false
@@ -75,6 +77,7 @@ struct Sequencer {
         let channel: WireProtocol.Channel
         switch item {
         case .message(_, .channel(let named, _, _)): channel = named
+        case .message(_, .topic(let topic)): return queues[shard].topics.contains(topic)
         case .publication, .reset: channel = .tables
         case .message(_, .everyone), .direct, .change, .closeEveryone: return true
         }
@@ -88,6 +91,7 @@ struct Sequencer {
 
     mutating func append(_ item: QueueItem, for client: ClientID) -> [Int] {
         queues[client.shard].interests.formUnion(item.newInterests)
+        if case .change(.join(let topic), _) = item { queues[client.shard].topics.insert(topic) }
         return append(item, byteCount: item.byteCount, to: client.shard) ? [client.shard] : []
     }
 
@@ -118,7 +122,7 @@ struct Sequencer {
     mutating func take(for shard: Int, adding done: ShardStatistics) -> Work {
         report(done)
         let queue = queues[shard]
-        queues[shard] = ShardQueue(clients: queue.clients, interests: queue.interests)
+        queues[shard] = ShardQueue(clients: queue.clients, interests: queue.interests, topics: queue.topics)
         return Work(items: queue.items, hasOverflowed: queue.hasOverflowed)
     }
 
@@ -289,7 +293,10 @@ struct Sequencer {
     mutating func clientWent(_ client: ClientID) {
         statistics.clients -= 1
         queues[client.shard].clients -= 1
-        if queues[client.shard].clients == 0 { queues[client.shard].interests = [] }
+        if queues[client.shard].clients == 0 {
+            queues[client.shard].interests = []
+            queues[client.shard].topics = []
+        }
         subscriptions.close(client)
     }
 }

@@ -10,6 +10,7 @@ final class Client {
     /// Without tables, for which there is ``tables``.
     var channels: Channels = []
     var tables = TablesFeed()
+    var topics: Set<Topic> = []
     /// Where it stands among those who hear the same; nil before it is open and after it is gone.
     var group: SubscriberGroup?
     var indexInGroup = 0
@@ -36,7 +37,8 @@ final class Client {
             channels: channels,
             tables: tables.live,
             endsTransactions: tables.hasSeveral,
-            restriction: restriction
+            restriction: restriction,
+            topics: topics
         )
     }
 }

@@ -63,6 +63,10 @@ extension Shard {
         case .unsubscribeFromTables(let id, let replyTo):
             unpin(client.tables.unsubscribe(id))
             frames.append(.unsubscribed(.tables, subscription: id, replyTo: replyTo))
+        case .join(let topic):
+            client.topics.insert(topic)
+        case .leave(let topic):
+            client.topics.remove(topic)
         case .goOn(let pin):
             client.tables.goOn(pin)
         case .goLive(let pin):

@@ -15,6 +15,7 @@ struct Subscriptions: Hashable {
     var endsTransactions: Bool
     /// What limits the client's view; nil for nothing.
     var restriction: Restriction?
+    var topics: Set<Topic> = []
 
     func includes(_ channel: WireProtocol.Channel) -> Bool {
         channel == .tables ? !tables.isEmpty : channels.contains(Channels(channel))
@@ -53,6 +54,8 @@ extension Subscriptions {
             guard includes(channel) else { return nil }
             guard let restriction, let restricted else { return message }
             return restricted(restriction)
+        case .topic(let topic):
+            return topics.contains(topic) ? message : nil
         }
     }
 }

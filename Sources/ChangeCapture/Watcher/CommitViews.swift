@@ -20,7 +20,10 @@ package final class CommitViews {
     private var pin: SnapshotPins.Pin
     /// A newer pin, which replaces ``pin`` once ``mark`` has come to it.
     private var nextPin: SnapshotPins.Pin?
-    private var pinnedAt = ContinuousClock.now
+    /// Since when ``nextPin`` waits.
+    private var nextPinnedAt = ContinuousClock.now
+    /// Since when there is a commit after the one that is pinned; nil where there is none.
+    private var outdatedSince: ContinuousClock.Instant?
     private var repin = RepinPolicy()
 
     /// The commit that was reached last, and the one before it.
@@ -90,6 +93,7 @@ package final class CommitViews {
         try index(upTo: next)
         mark = next
         isFirstAfter.toggle()
+        if outdatedSince == nil, !isPinned(next) { outdatedSince = .now }
         takeOverNextPin()
     }
 
@@ -101,8 +105,9 @@ package final class CommitViews {
 
     // MARK: The pin
 
-    /// How long the state that is pinned has been: the log cannot start from its beginning meanwhile.
-    package var pinAge: Duration { .now - pinnedAt }
+    /// For how long the state that is pinned has not been the newest one reached: the log cannot start from its beginning
+    /// meanwhile.
+    package var pinAge: Duration { outdatedSince.map { .now - $0 } ?? .zero }
 
     /// How many frames the log has grown by since.
     package var pinnedFrameCount: Int {
@@ -114,11 +119,12 @@ package final class CommitViews {
     package func renewPin() throws(WatchError) {
         guard nextPin == nil else { return }
         nextPin = try pins.pinNext()
+        nextPinnedAt = .now
         takeOverNextPin()
     }
 
-    /// Whether a newer pin waits for ``advance(to:)``.
-    package var isPinPending: Bool { nextPin != nil }
+    /// For how long a newer pin has waited for ``advance(to:)``; nil where none does.
+    package var pendingPinAge: Duration? { nextPin == nil ? nil : .now - nextPinnedAt }
 
     /// Starts again with the newest commit, where ``begin(at:)`` has not succeeded.
     package func restartPin() throws(WatchError) {
@@ -126,7 +132,7 @@ package final class CommitViews {
         nextPin = nil
         pin = try pins.pinNext()
         pins.advance()
-        pinnedAt = .now
+        outdatedSince = nil
         mark = CommitMark(salt: pin.header.salt, lastFrame: pin.header.maxFrame, pageCount: pin.header.pageCount)
     }
 
@@ -146,11 +152,15 @@ package final class CommitViews {
         pins.advance()
         pin = next
         nextPin = nil
-        pinnedAt = .now
+        outdatedSince = isPinned(mark) ? nil : .now
         if next.isDatabaseComplete, mark.lastFrame == next.header.maxFrame {
             // The log may be written from its beginning now: no frame of it must be read any more.
             store.forgetFrames(next: next.header.maxFrame + 1)
         }
+    }
+
+    private func isPinned(_ mark: CommitMark) -> Bool {
+        mark.salt == pin.header.salt && mark.lastFrame == pin.header.maxFrame
     }
 
     // MARK: Pages

@@ -7,8 +7,8 @@ extension Coordinator {
 
     func subscribe(_ subscriber: LiveSubscriberID, _ client: UInt64, _ request: LiveQueryRequest) {
         guard countByClient[client, default: 0] < limits.maxQueriesPerClient else {
-            let reason = "a client may follow \(limits.maxQueriesPerClient) queries"
-            sink.receive(.refused(subscriber, LiveRefusal(.limit, reason)))
+            let reason = "a connection may follow \(limits.maxQueriesPerClient) queries"
+            sink.receive(.refused(subscriber, LiveRefusal(.tooMany, reason)))
             return
         }
         begin()
@@ -23,7 +23,7 @@ extension Coordinator {
         }
         guard queries.count + compiling.count < limits.maxQueries else {
             let reason = "there are \(limits.maxQueries) live queries, as many as there may be"
-            sink.receive(.refused(subscriber, LiveRefusal(.limit, reason)))
+            sink.receive(.refused(subscriber, LiveRefusal(.tooMany, reason)))
             return
         }
         compiling[identity] = [(subscriber, client: client, request)]

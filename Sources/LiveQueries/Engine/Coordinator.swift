@@ -102,7 +102,7 @@ final class Coordinator {
 
     private var waitTime: Duration {
         let now = ContinuousClock.now
-        var time = limits.pinInterval
+        var time = queries.isEmpty ? Duration.seconds(60) : limits.pinInterval
         for query in queries.values where !query.dirty.isEmpty && !query.isRunUnderWay {
             time = min(time, max(.zero, query.nextRun - now))
         }
@@ -265,7 +265,7 @@ final class Coordinator {
                 } else {
                     try views.commits.rest()
                 }
-                if views.commits.isPinPending, pending.isEmpty, views.commits.pinAge > limits.pinInterval * 4 {
+                if let age = views.commits.pendingPinAge, pending.isEmpty, age > limits.pinInterval * 4 {
                     try followMark(views)
                 }
             } catch {

@@ -2,8 +2,8 @@
 package struct LiveLimits: Sendable, Hashable {
     /// Distinct queries in all, those that linger included; another one is refused.
     package var maxQueries = 1_000
-    /// Queries of one client; another one is refused.
-    package var maxQueriesPerClient = 32
+    /// Queries of one connection; another one is refused.
+    package var maxQueriesPerClient = 100
     /// Rows of a result; a query that has more is refused, or ended.
     package var maxRows = 100_000
     /// Bytes of a result's rows; a query that has more is refused, or ended.

@@ -129,6 +129,7 @@ final class LiveQuery {
             sql: plan.sql,
             values: plan.values,
             rights: request.rights,
+            ownNames: plan.ownNames,
             isOrdered: plan.isOrdered,
             key: plan.key,
             mustCheckKey: plan.mustCheckKey

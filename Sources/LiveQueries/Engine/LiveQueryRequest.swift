@@ -11,17 +11,6 @@ package struct LivePosition: Hashable, Sendable {
     }
 }
 
-/// The values of a query's parameters.
-///
-/// Source: [Parameters](https://sqlite.org/lang_expr.html#varparam).
-package enum LiveParameters: Hashable, Sendable {
-    case positional([SQLiteValue])
-    /// Names with or without their prefix.
-    case named([String: SQLiteValue])
-
-    package static let none = LiveParameters.positional([])
-}
-
 /// What a client may read. Queries with the same ``identity``, SQL and parameters are one.
 package struct LiveRights: Sendable {
     package enum Verdict: Sendable {
@@ -78,6 +67,8 @@ package struct LiveRefusal: Error, Hashable, Sendable {
         case notAuthorized
         /// A limit of ``LiveLimits``.
         case limit
+        /// As many queries as there may be are followed already.
+        case tooMany
         /// The database cannot be read now.
         case unavailable
     }

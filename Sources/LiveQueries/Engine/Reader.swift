@@ -13,6 +13,7 @@ final class Reader: Sendable {
         var sql: String
         var values: [SQLiteValue]
         var rights: LiveRights
+        var ownNames: Set<SQLName>
         var isOrdered: Bool
         var key: [Int]?
         var mustCheckKey: Bool
@@ -172,7 +173,7 @@ final class Reader: Sendable {
         deadline.start(limits.maxRunTime)
         defer { deadline.clear() }
         // The schema can be another one than the query was compiled with.
-        let reads = ReadSet()
+        let reads = ReadSet(ownNames: run.ownNames)
         connection.setAuthorizer { reads.note($0, rights: run.rights) }
         defer { connection.setAuthorizer(nil) }
         do throws(SQLiteError) {

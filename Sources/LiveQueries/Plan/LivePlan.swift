@@ -25,6 +25,8 @@ struct LivePlan: Sendable {
     var dependencies: [SQLName: Dependency]
     /// The views that it reads through, in lower case.
     var views: Set<SQLName> = []
+    /// The names of its common table expressions, in lower case.
+    var ownNames: Set<SQLName> = []
     /// Also the schema itself.
     var readsSchema = false
     /// The tables of a simple query; nil where it cannot be told which rows of a result come from which rows of tables.

@@ -9,6 +9,8 @@ struct QueryCompiler {
     private let limits: LiveLimits
     /// The table of each b-tree, be it the table's own or that of an index.
     private var tableOfRoot: [Int64: SQLName] = [:]
+    /// Names that stand for tables without being in the schema.
+    private var modules: Set<SQLName> = []
 
     /// - Parameter connection: in a transaction whose schema is `schema`. Its authorizer is replaced.
     init(_ connection: Connection, schema: SchemaSnapshot, limits: LiveLimits) throws(SQLiteError) {
@@ -16,6 +18,9 @@ struct QueryCompiler {
         self.schema = schema
         self.limits = limits
         functions = try FunctionCatalog(connection)
+        for row in try connection.query("SELECT name FROM pragma_module_list") {
+            if case .text(let name) = row[0] { modules.insert(SQLName(name).caseFolded) }
+        }
         for row in try connection.query("SELECT rootpage, tbl_name FROM sqlite_schema WHERE rootpage > 0") {
             if case .integer(let root) = row[0], case .text(let table) = row[1] { tableOfRoot[root] = SQLName(table) }
         }
@@ -43,6 +48,7 @@ struct QueryCompiler {
             values: values
         )
         plan.views = reads.views
+        plan.ownNames = reads.ownNames
         try resolve(reads, hasUsing: usesUsing(reads, tokens), into: &plan)
         do {
             try takeApart(request.sql, tokens, &plan, reads)
@@ -59,7 +65,8 @@ struct QueryCompiler {
     private func compile(
         _ request: LiveQueryRequest
     ) throws(LiveRefusal) -> (reads: ReadSet, columns: [String], values: [SQLiteValue]) {
-        let reads = ReadSet()
+        let known = schema.tables.keys.map(\.caseFolded)
+        let reads = ReadSet(knownTables: modules.union(known))
         connection.setAuthorizer { action in reads.note(action, rights: request.rights) }
         defer { connection.setAuthorizer(nil) }
         do {
@@ -82,20 +89,7 @@ struct QueryCompiler {
                     "the SQL has \(count) parameters; a live query may have \(limits.maxParameters)"
                 )
             }
-            var values: [SQLiteValue] = []
-            for index in 0..<count {
-                values.append(try Self.value(index, statement.parameterName(at: index + 1), count, request.parameters))
-            }
-            if case .positional(let given) = request.parameters, given.count > count {
-                throw LiveRefusal(.sqlError, "the SQL has \(count) parameters, and \(given.count) values were given")
-            }
-            if case .named(let given) = request.parameters {
-                let names = Set((0..<count).compactMap { statement.parameterName(at: $0 + 1) })
-                let unused = given.keys.sorted().first { name in
-                    !names.contains(name) && !names.contains { String($0.dropFirst()) == name }
-                }
-                if let unused { throw LiveRefusal(.sqlError, "the SQL has no parameter named \(unused)") }
-            }
+            let values = try request.parameters.values(for: statement)
             try noteProgram(request, reads)
             if let refusal = reads.refusal { throw refusal }
             return (reads, (0..<statement.columnCount).map { statement.columnName($0) }, values)
@@ -124,35 +118,6 @@ struct QueryCompiler {
             guard let table = tableOfRoot[root], reads.tables[table.caseFolded] == nil else { continue }
             // Has the rights asked about the table, and notes it.
             _ = try connection.prepare("SELECT 1 FROM main.\(table.quoted)")
-        }
-    }
-
-    private static func value(
-        _ index: Int,
-        _ name: String?,
-        _ count: Int,
-        _ parameters: LiveParameters
-    ) throws(LiveRefusal) -> SQLiteValue {
-        switch parameters {
-        case .positional(let values):
-            guard index < values.count else {
-                throw LiveRefusal(
-                    .sqlError,
-                    "no value for parameter \(name ?? "?\(index + 1)"): the SQL has \(count), and \(values.count) were given"
-                )
-            }
-            return values[index]
-        case .named(let values):
-            guard let name else {
-                throw LiveRefusal(
-                    .sqlError,
-                    "parameter \(index + 1) has no name: give the parameters as an array, or name it"
-                )
-            }
-            guard let value = values[name] ?? values[String(name.dropFirst())] else {
-                throw LiveRefusal(.sqlError, "no value for parameter \(name)")
-            }
-            return value
         }
     }
 

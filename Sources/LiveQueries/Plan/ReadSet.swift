@@ -11,6 +11,15 @@ final class ReadSet {
     private(set) var views: Set<SQLName> = []
     private(set) var selects = false
     private(set) var refusal: LiveRefusal?
+    /// Names in lower case that the statement gives to tables of its own, with WITH.
+    private(set) var ownNames: Set<SQLName>
+    /// The tables and views that there are, in lower case; nil where it is not known.
+    private let knownTables: Set<SQLName>?
+
+    init(knownTables: Set<SQLName>? = nil, ownNames: Set<SQLName> = []) {
+        self.knownTables = knownTables
+        self.ownNames = ownNames
+    }
 
     func note(_ request: borrowing AuthorizerRequest, rights: LiveRights) -> AuthorizerVerdict {
         switch request.action {
@@ -21,9 +30,10 @@ final class ReadSet {
                 return refuse(LiveRefusal(.notLive, "temporary tables are not followed; a live query cannot read them"))
             }
             if let view = request.triggerOrView { views.insert(SQLName(view).caseFolded) }
-            tables[SQLName(request.first ?? "").caseFolded, default: []].insert(
-                SQLName(request.second ?? "").caseFolded
-            )
+            let name = SQLName(request.first ?? "").caseFolded
+            let column = SQLName(request.second ?? "").caseFolded
+            if isOwn(name, column) { return .allow }
+            tables[name, default: []].insert(column)
         case .function:
             functions.insert(SQLName(request.second ?? "").caseFolded.string)
         default:
@@ -38,6 +48,17 @@ final class ReadSet {
         }
         if case .deny(let reason) = rights.authorize(request) { return refuse(LiveRefusal(.notAuthorized, reason)) }
         return .allow
+    }
+
+    /// SQLite asks about a common table expression of which no column is read as if it were a table.
+    private func isOwn(_ name: SQLName, _ column: SQLName) -> Bool {
+        guard column.string.isEmpty else { return false }
+        if ownNames.contains(name) { return true }
+        guard let knownTables, !knownTables.contains(name), !name.isReserved, !name.string.hasPrefix("pragma_") else {
+            return false
+        }
+        ownNames.insert(name)
+        return true
     }
 
     private func refuse(_ refusal: LiveRefusal) -> AuthorizerVerdict {

@@ -83,7 +83,8 @@ extension Identity {
         var narrowed = try TableFilter(
             tables: remaining.map(Self.literalPattern),
             operations: filter.operations,
-            rowLevel: filter.rowLevel
+            rowLevel: filter.rowLevel,
+            condition: filter.condition
         )
         narrowed.hidesOtherTables = true
         return narrowed

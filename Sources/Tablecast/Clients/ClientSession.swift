@@ -137,6 +137,10 @@ final class ClientSession: WebSocketSession {
             try database().execute(query, replyTo: message.id, for: client)
         case .writeRow(let row):
             try database().write(row, replyTo: message.id, for: client)
+        case .subscribeQuery(let request):
+            try database().subscribe(request, replyTo: message.id, for: client)
+        case .unsubscribeQuery(let subscription):
+            try database().unsubscribe(query: subscription, replyTo: message.id, for: client)
         case .cancelQuery(let queryID):
             try database().cancel(queryID: queryID, by: client)
         case .identify(let username):
@@ -167,6 +171,7 @@ final class ClientSession: WebSocketSession {
         replyTo: String?
     ) throws(ProtocolError) {
         let request = try identity.narrowed(request)
+        if request.filters.contains(where: { $0.condition != nil }) { try database().check(request) }
         server.databaseRequests?.subscribes(request)
         if request.wantsSnapshot {
             try database().sendSnapshot(request, replyTo: replyTo, to: client)

@@ -11,13 +11,15 @@ extension ChangeSet {
         for filter: TableFilter,
         at position: Position,
         timestamp: Int64,
-        context: TableEventContext
+        context: TableEventContext,
+        rowFilters: RowFilters? = nil
     ) -> [[UInt8]] {
         let messages = TransactionMessages(
             changes: self,
             position: position,
             timestamp: timestamp,
-            context: context
+            context: context,
+            rowFilters: rowFilters
         )
         return messages.messages(for: TableSubscription(filter)).map { $0.writer.bytes }
     }

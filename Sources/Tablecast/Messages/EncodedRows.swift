@@ -1,4 +1,5 @@
 import ChangeCapture
+import LiveQueries
 import WireProtocol
 
 /// The rows of one transaction as JSON: each table's once for each level, however many subscriptions list them.
@@ -31,7 +32,8 @@ struct EncodedRows: Sendable {
     /// Names of the columns that `before` and `after` lack.
     let columnsOmitted: [String]
 
-    init(_ rows: TableRows, level: RowLevel) {
+    /// - Parameter crossings: how each row crossed the subscription's condition; empty without one.
+    init(_ rows: TableRows, level: RowLevel, crossings: [FilteredRows.Crossing?] = []) {
         columnsOmitted = level == .values ? rows.columnsOmitted : []
         let columns = rows.table.columns
         let row = RowChangeWriter(
@@ -43,8 +45,8 @@ struct EncodedRows: Sendable {
         var writer = JSONWriter(capacityBytes: 4096)
         var ends: [Int] = []
         ends.reserveCapacity(rows.rows.count)
-        for change in rows.rows {
-            row.write(change, to: &writer)
+        for (index, change) in rows.rows.enumerated() {
+            row.write(change, crossing: crossings.indices.contains(index) ? crossings[index] : nil, to: &writer)
             ends.append(writer.count)
         }
         json = writer.bytes

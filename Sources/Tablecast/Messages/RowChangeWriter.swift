@@ -1,4 +1,5 @@
 import ChangeCapture
+import LiveQueries
 import SQLiteConnection
 import WireProtocol
 
@@ -35,7 +36,8 @@ struct RowChangeWriter {
         self.omitted = omitted
     }
 
-    func write(_ change: RowChange, to writer: inout JSONWriter) {
+    /// - Parameter crossing: where the subscription has a condition, and an update changed whether the row matches it.
+    func write(_ change: RowChange, crossing: FilteredRows.Crossing? = nil, to writer: inout JSONWriter) {
         writer.beginObject()
         writer.key("op")
         switch change.operation {
@@ -43,6 +45,7 @@ struct RowChangeWriter {
         case .update: writer.string("update")
         case .delete: writer.string("delete")
         }
+        writer.field("filter", crossing?.rawValue)
         writer.key("key")
         writeKey(change, to: &writer)
         if let rowid = change.rowid {

@@ -1,5 +1,6 @@
 import Broadcast
 import ChangeCapture
+import LiveQueries
 import WireProtocol
 
 /// One committed transaction as its messages: made for each distinct subscription, never for each client.
@@ -14,6 +15,8 @@ struct TransactionMessages: Sendable {
     let timestamp: Int64
     /// Who did it, without the transaction.
     let context: TableEventContext
+    /// Evaluates the conditions of subscriptions.
+    var rowFilters: RowFilters?
 
     struct Message: Sendable {
         let type: MessageType
@@ -41,6 +44,7 @@ struct TransactionMessages: Sendable {
                 } else {
                     messages.appendCounts(of: changed, isLast: isLast)
                 }
+            case .filteredRows(let rows, let entries): messages.append(rows, matching: entries, isLast: isLast)
             case .missedRows(let table): messages.appendMissedRows(of: table, isLast: isLast)
             }
         }
@@ -51,6 +55,8 @@ struct TransactionMessages: Sendable {
     private enum Part {
         case schema(SchemaChange)
         case rows(TableRows)
+        /// Those that the subscription's condition selects.
+        case filteredRows(TableRows, [FilteredRows.Entry])
         /// The table was renamed to a name that the filter includes, from one that it does not: what happened to its rows
         /// before was not published to the subscription, which may have known the table under this name before.
         case missedRows(TableDescription)
@@ -65,13 +71,30 @@ struct TransactionMessages: Sendable {
             guard Self.includes(event, filter) else { continue }
             switch event {
             case .schema(let change): parts.append(.schema(change))
-            case .rows(let rows): parts.append(.rows(rows))
+            case .rows(let rows): if let part = part(rows, filter) { parts.append(part) }
             }
         }
         guard !entered.isEmpty else { return parts }
         let names = Set(entered.map(\.name))
-        parts.removeAll { if case .rows(let rows) = $0 { names.contains(rows.table.name) } else { false } }
+        parts.removeAll { part in
+            switch part {
+            case .rows(let rows): names.contains(rows.table.name)
+            case .filteredRows(let rows, _): names.contains(rows.table.name)
+            case .schema, .missedRows: false
+            }
+        }
         return parts + entered.map(Part.missedRows)
+    }
+
+    /// The rows of a table that come to a subscription; nil where none match its condition.
+    private func part(_ rows: TableRows, _ filter: TableFilter) -> Part? {
+        guard let condition = filter.condition else { return .rows(rows) }
+        guard let filtered = rowFilters?.evaluate(rows, condition), !filtered.isUnknown else {
+            return .missedRows(rows.table)
+        }
+        // An operation is what the transaction did, whether the row entered, left or stayed.
+        let entries = filtered.entries.filter { filter.operations.contains($0.operation.tableOperation) }
+        return entries.isEmpty ? nil : .filteredRows(rows, entries)
     }
 
     /// The table that an event renames to a name that the filter includes, from one that it does not.
@@ -200,7 +223,16 @@ extension Messages {
 
     /// Cut into several messages where one would be too large.
     mutating func append(_ rows: TableRows, _ encoded: EncodedRows, isLast: Bool) {
-        let listed = encoded.indices(of: filter.operations)
+        append(rows, encoded, encoded.indices(of: filter.operations), isLast: isLast)
+    }
+
+    private mutating func append(
+        _ rows: TableRows,
+        _ encoded: EncodedRows,
+        _ listed: some RandomAccessCollection<Int>,
+        isLast: Bool
+    ) {
+        let listed = Array(listed)
         var next = listed.startIndex
         while next < listed.endIndex {
             let first = next
@@ -218,6 +250,20 @@ extension Messages {
 
     mutating func appendCounts(of rows: TableRows, isLast: Bool) {
         append(rows.table, counts(of: rows), nil, isLast: isLast)
+    }
+
+    /// The rows that match the subscription's condition: those alone, each with how it crossed the condition.
+    mutating func append(_ rows: TableRows, matching entries: [FilteredRows.Entry], isLast: Bool) {
+        guard filter.rowLevel == .none else {
+            var matching = rows
+            matching.rows = entries.map(\.change)
+            let encoded = EncodedRows(matching, level: filter.rowLevel, crossings: entries.map(\.crossing))
+            append(matching, encoded, encoded.operations.indices, isLast: isLast)
+            return
+        }
+        var counts = RowsModification(inserted: 0, updated: 0, deleted: 0)
+        for entry in entries { counts.count(entry.change.operation) }
+        append(rows.table, counts, nil, isLast: isLast)
     }
 
     /// It is known only that rows changed.

@@ -7,11 +7,16 @@ protocol DatabaseRequests: AnyObject, Sendable {
     /// The database's name in messages.
     var databaseName: String { get }
 
-    /// Somebody is about to subscribe.
+    /// Throws what is wrong with the conditions of subscriptions to tables.
+    func check(_ request: SubscribeRequest) throws(ProtocolError)
+    /// A client is about to subscribe.
     func subscribes(_ request: SubscribeRequest)
     func execute(_ query: WireProtocol.QueryRequest, replyTo: String?, for client: ConnectedClient)
     /// Whether an identity may change rows at all; which ones is for each statement to say.
     func mayWrite(_ identity: Identity) -> Bool
+    /// Sends the rows of a query, then what every commit changes in them.
+    func subscribe(_ request: LiveQueryRequest, replyTo: String?, for client: ConnectedClient) throws(ProtocolError)
+    func unsubscribe(query: String, replyTo: String?, for client: ConnectedClient) throws(ProtocolError)
     func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient)
     func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError)
     /// Sends the rows as of one position, then every change after it.

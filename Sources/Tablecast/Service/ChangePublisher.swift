@@ -12,6 +12,8 @@ final class ChangePublisher: Sendable {
     private let position: Mutex<Position>
     /// Receive the transactions in this process.
     let observers = TransactionObservers()
+    /// For the conditions of subscriptions.
+    let rowFilters = RowFilters()
 
     init(hub: Hub, databaseName: String) {
         self.hub = hub
@@ -29,6 +31,7 @@ final class ChangePublisher: Sendable {
         if changes.isEmpty { return nil }
         return position.withLock { position in
             position = position.next
+            rowFilters.note(changes)
             let context = TableEventContext(
                 userID: author?.userId,
                 username: author?.username,
@@ -42,7 +45,8 @@ final class ChangePublisher: Sendable {
                         changes: changes,
                         position: position,
                         timestamp: UnixTime.milliseconds,
-                        context: context
+                        context: context,
+                        rowFilters: rowFilters
                     )
                 )
             )

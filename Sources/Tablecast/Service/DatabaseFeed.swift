@@ -1,5 +1,6 @@
 import Broadcast
 import ChangeCapture
+import LiveQueries
 import Logging
 import QueryService
 import Synchronization
@@ -35,6 +36,9 @@ final class DatabaseFeed: Sendable {
         var level = CaptureLevel.counts
         /// Why the file is not watched at the moment.
         var goneBecause: String?
+        var liveQueries: LiveQueryEngine?
+        /// Of the file that is watched.
+        var path: String?
     }
 
     let publisher: ChangePublisher
@@ -62,7 +66,10 @@ final class DatabaseFeed: Sendable {
         let watcher = try DatabaseWatcher(path: path, sink: self)
         watcher.captureLevel = captureLevel
         try watcher.start()
-        state.withLock { $0.watcher = watcher }
+        state.withLock { state in
+            state.watcher = watcher
+            state.path = path
+        }
     }
 
     func stop() {
@@ -91,6 +98,35 @@ final class DatabaseFeed: Sendable {
     }
 
     var watcher: DatabaseWatcher? { state.withLock { $0.watcher } }
+
+    var liveQueries: LiveQueryEngine? { state.withLock { $0.liveQueries } }
+
+    /// Has commits evaluated for live queries from now on. Again does nothing.
+    func startLiveQueries(path: String, sink: LiveFeed) throws(WatchError) {
+        // Under the lock: a transaction that is published now comes either before the position or to the engine.
+        let engine: LiveQueryEngine? = state.withLock { state in
+            guard state.liveQueries == nil, let watcher = state.watcher else { return nil }
+            let engine = LiveQueryEngine(
+                path: path,
+                watcher: watcher,
+                sink: sink,
+                position: LivePosition(publisher.lastPosition)
+            )
+            state.liveQueries = engine
+            return engine
+        }
+        guard let engine else { return }
+        try engine.start()
+        sink.connect(engine)
+    }
+
+    func stopLiveQueries() {
+        let engine = state.withLock { state in
+            defer { state.liveQueries = nil }
+            return state.liveQueries
+        }
+        engine?.stop()
+    }
 
     /// Keeps at least this much of each row from the next transaction on. Never goes back: clients that leave come back,
     /// and want what happened meanwhile as they had asked for it.
@@ -159,6 +195,7 @@ extension DatabaseFeed: DatabaseEventSink {
             }
             let published = publisher.publish(transaction.changes, by: announced?.commit)
             let position = published ?? announced.flatMap { mergedPosition(of: $0.commit) }
+            if let published { liveQueries?.receive(transaction, at: LivePosition(published)) }
             announced?.receipt.fulfil(position?.description)
         case .epochChanged(let reason):
             logger.warning(
@@ -166,6 +203,8 @@ extension DatabaseFeed: DatabaseEventSink {
                 metadata: ["reason": "\(reason.code.rawValue)", "message": "\(reason)"]
             )
             publisher.beginEpoch()
+            if let path = state.withLock({ $0.path }) { publisher.rowFilters.load(from: path) }
+            liveQueries?.epochChanged(to: LivePosition(publisher.lastPosition))
             // The path may name another file now.
             onReopened()
             notify("database:epoch", message: "\(reason)", reason: reason.code)

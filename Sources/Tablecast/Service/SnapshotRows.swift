@@ -1,5 +1,6 @@
 import Broadcast
 import ChangeCapture
+import LiveQueries
 import QueryService
 import SQLiteConnection
 import WireProtocol
@@ -43,21 +44,29 @@ final class SnapshotRows: @unchecked Sendable {
         /// Where columns have taken all names of the rowid: steps along.
         private var tree: TreeRowids?
 
-        init(_ table: SchemaSnapshot.Table, _ connection: Connection) throws {
+        init(_ table: SchemaSnapshot.Table, _ connection: Connection, _ condition: WireProtocol.RowCondition?) throws {
             self.table = table.description
             let description = table.description
             let name = "main.\(SQLName(description.name).quoted)"
             hasRowids = !description.isIdentifiedByKey
+            // It was checked to be an expression over the table's columns when the subscription began.
+            let which = condition.map { " WHERE (\n\($0.sql)\n)" } ?? ""
             var first = 0
             if !hasRowids {
-                statement = try connection.prepare("SELECT * FROM \(name)")
+                statement = try connection.prepare("SELECT * FROM \(name)\(which)")
             } else if let rowid = description.rowidName, description.columns.count < connection.limit(.columns) {
                 first = 1
-                statement = try connection.prepare("SELECT \(rowid), * FROM \(name)")
+                statement = try connection.prepare("SELECT \(rowid), * FROM \(name)\(which)")
             } else if let rowid = description.rowidName {
-                rowids = try connection.prepare("SELECT \(rowid) FROM \(name) ORDER BY \(rowid)")
-                statement = try connection.prepare("SELECT * FROM \(name) ORDER BY \(rowid)")
+                rowids = try connection.prepare("SELECT \(rowid) FROM \(name)\(which) ORDER BY \(rowid)")
+                statement = try connection.prepare("SELECT * FROM \(name)\(which) ORDER BY \(rowid)")
             } else {
+                guard condition == nil else {
+                    throw ProtocolError(
+                        .databaseError,
+                        "table \(quoted(description.name)): its columns have all names of the rowid; ask for it without where"
+                    )
+                }
                 tree = try TreeRowids(root: UInt32(clamping: table.rootPage), of: connection)
                 guard tree != nil else {
                     throw ProtocolError(
@@ -68,6 +77,13 @@ final class SnapshotRows: @unchecked Sendable {
                 }
                 // Without an index rows come in the order of the tree.
                 statement = try connection.prepare("SELECT * FROM \(name) NOT INDEXED")
+            }
+            if let condition {
+                let values = try LiveParameters(condition.parameters).values(for: statement)
+                for (index, value) in values.enumerated() {
+                    try statement.bind(value, at: index + 1)
+                    try rowids?.bind(value, at: index + 1)
+                }
             }
             firstColumn = first
             var columns: [String] = []
@@ -157,7 +173,7 @@ final class SnapshotRows: @unchecked Sendable {
         }
         while let table = tables.first {
             do {
-                let reading = try current ?? Reading(table, transaction.connection)
+                let reading = try current ?? Reading(table, transaction.connection, subscription.filter.condition)
                 current = reading
                 let message = try rows(of: reading)
                 return message

@@ -24,6 +24,7 @@ public final class TablecastService: Sendable {
 
     let queries: QueryService
     let feed: DatabaseFeed
+    let live: LiveFeed
     private let startedAt = ContinuousClock.now
     private let queriesEnd = Mutex<Task<Void, Never>?>(nil)
     private let untakenRows = Mutex<[ClientID: UntakenRows]>([:])
@@ -58,6 +59,8 @@ public final class TablecastService: Sendable {
             events: TransactionNotices(server: server)
         )
         reopening.queries = queries
+        live = LiveFeed(hub: server.hub)
+        feed.publisher.rowFilters.load(from: database.path)
         try feed.watch(path: database.path)
         server.serve(self)
     }
@@ -69,6 +72,7 @@ public final class TablecastService: Sendable {
         // In a task of its own: a task that was cancelled could wait for nothing.
         await Task { [self] in
             await endQueries()
+            feed.stopLiveQueries()
             feed.stop()
             feed.publisher.observers.finish(nil)
             await server.stop()
@@ -212,7 +216,10 @@ public final class TablecastService: Sendable {
 extension TablecastService: DatabaseRequests {
     package func subscribes(_ request: SubscribeRequest) {
         guard request.channel == .tables else { return }
-        for filter in request.filters { feed.capture(atLeast: filter.rowLevel.captureLevel) }
+        for filter in request.filters {
+            // A condition is evaluated on the values.
+            feed.capture(atLeast: filter.condition == nil ? filter.rowLevel.captureLevel : .values)
+        }
     }
 
     func execute(_ query: WireProtocol.QueryRequest, replyTo: String?, for client: ConnectedClient) {
@@ -251,7 +258,28 @@ extension TablecastService: DatabaseRequests {
             .send(request, replyTo: replyTo, to: client.id)
     }
 
+    package func check(_ request: SubscribeRequest) throws(ProtocolError) {
+        guard request.channel == .tables else { return }
+        for filter in request.filters { try feed.publisher.rowFilters.check(filter) }
+    }
+
+    func unsubscribe(query: String, replyTo: String?, for client: ConnectedClient) throws(ProtocolError) {
+        try live.unsubscribe(query, of: client.id, replyTo: replyTo)
+    }
+
+    /// Makes the engine of live queries work, with the first of them.
+    func startLiveQueries() throws(ProtocolError) {
+        // The values say which updates a query need not look at.
+        feed.capture(atLeast: .values)
+        do {
+            try feed.startLiveQueries(path: configuration.path, sink: live)
+        } catch {
+            throw ProtocolError(.internal, "\(error)")
+        }
+    }
+
     func left(_ client: ConnectedClient) {
+        live.left(client.id)
         untakenRows.withLock { $0[client.id] = nil }
         requesterLeft(QueryRequester(client))
     }

@@ -14,6 +14,10 @@ enum ClientRequest {
         return message(["id": .string(queryID), "type": "query:execute", "data": .object(identified)])
     }
 
+    static func follow(id: String, _ data: [String: JSONValue]) -> [UInt8] {
+        message(["id": .string(id), "type": "query:subscribe", "data": .object(data)])
+    }
+
     static func cancel(queryID: String) -> [UInt8] {
         message(["type": "query:cancel", "data": ["queryId": .string(queryID)]])
     }

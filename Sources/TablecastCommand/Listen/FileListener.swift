@@ -10,6 +10,13 @@ struct FileListener: Sendable {
 
     func run() async throws {
         let watcher = try open()
+        let rowFilters = RowFilters()
+        rowFilters.load(from: path)
+        do throws(ProtocolError) {
+            try rowFilters.check(filter)
+        } catch {
+            throw CommandFailure(.failure, error.message)
+        }
         output.note("watching \(path)")
         var position = Position.beforeFirst()
         do {
@@ -17,9 +24,11 @@ struct FileListener: Sendable {
                 switch event {
                 case .transaction(let transaction):
                     position = position.next
-                    guard try print(transaction.changes, at: position) else { return }
+                    rowFilters.note(transaction.changes)
+                    guard try print(transaction.changes, at: position, rowFilters) else { return }
                 case .epochChanged(let reason):
                     position = .beforeFirst()
+                    rowFilters.load(from: path)
                     output.warn("changes may have been missed: \(reason)")
                 case .databaseGone(let reason): output.warn("the database cannot be used: \(reason)")
                 case .databaseBack: output.note("the database is back")
@@ -56,12 +65,13 @@ struct FileListener: Sendable {
     }
 
     /// Returns false when the reader of the output is gone.
-    private func print(_ changes: ChangeSet, at position: Position) throws -> Bool {
+    private func print(_ changes: ChangeSet, at position: Position, _ rowFilters: RowFilters) throws -> Bool {
         let messages = changes.messages(
             for: filter,
             at: position,
             timestamp: UnixTime.milliseconds,
-            context: TableEventContext(database: path, origin: .external)
+            context: TableEventContext(database: path, origin: .external),
+            rowFilters: rowFilters
         )
         for json in messages {
             guard try output.print(Envelope(parsing: json), String(decoding: json, as: UTF8.self)) else { return false }

@@ -37,6 +37,21 @@ struct ListenCommand: AsyncParsableCommand {
     @Option(help: "Of: insert, update, delete, schema; separated by commas; all if left out.", transform: NameList.init)
     var operations: NameList?
 
+    @Option(
+        name: .customLong("where"),
+        help: ArgumentHelp(
+            "Only rows that match this SQL expression over the columns of the one table in --tables.",
+            valueName: "expression"
+        )
+    )
+    var condition: String?
+
+    @Option(
+        name: [.customLong("param"), .customShort("p")],
+        help: ArgumentHelp("A parameter of --where, as for query.", valueName: "value")
+    )
+    var parameters: [ParameterArgument] = []
+
     @Option(help: "How much of each changed row: none, keys or values; keys if left out.", transform: rowLevel)
     var rows = RowLevel.keys
 
@@ -54,6 +69,7 @@ struct ListenCommand: AsyncParsableCommand {
     @OptionGroup(title: "The connection") var connection: ConnectionOptions
 
     func validate() throws {
+        _ = try ParameterArgument.json(parameters)
         _ = try filter
         if isFile, since != nil || channels.channels != [.tables] {
             throw ValidationError("--since and --channels need a server: a file has no history and no other channels.")
@@ -102,15 +118,31 @@ extension ListenCommand {
             try asValidationError { () throws(ProtocolError) in
                 var kinds: TableOperations = operations == nil ? .all : []
                 for name in operations?.names ?? [] { kinds.formUnion(try TableOperations(parsing: name)) }
-                return try TableFilter(tables: tables?.names, operations: kinds, rowLevel: rows)
+                return try TableFilter(
+                    tables: tables?.names,
+                    operations: kinds,
+                    rowLevel: rows,
+                    condition: RowCondition(where: condition, params: parametersJSON)
+                )
             }
         }
+    }
+
+    private var parametersJSON: String? {
+        // validate() says what is wrong with them.
+        guard let json = try? ParameterArgument.json(parameters) else { return nil }
+        var writer = JSONWriter()
+        writer.value(json)
+        return String(decoding: writer.bytes, as: UTF8.self)
     }
 
     /// The `data` of the subscription to `tables`, apart from its `since`.
     var subscription: [String: JSONValue] {
         var data: [String: JSONValue] = ["rows": .string(rows.rawValue)]
         data["tables"] = tables.map { .array($0.names.map { .string($0) }) }
+        data["where"] = condition.map { .string($0) }
+        // validate() has found nothing wrong with them.
+        data["params"] = try? ParameterArgument.json(parameters)
         data["operations"] = operations.map { .array($0.names.map { .string($0) }) }
         return data
     }

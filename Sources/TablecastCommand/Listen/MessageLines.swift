@@ -38,6 +38,15 @@ struct MessageLines: Sendable {
         case .queryError(let query): line(message, "failed", .red, "\(query.queryID)  \(query.error) (\(query.code))")
         case .queryCancelled(let query):
             line(message, "cancelled", .yellow, "\(query.queryID)  by \(query.reason.rawValue)")
+        case .querySubscribed(let query):
+            line(message, "follows", .cyan, "\(query.subscription)  \(query.columns.joined(separator: ", "))")
+        case .querySnapshot(let query):
+            line(message, "rows", .cyan, "\(query.subscription)  \(Figures.counted(query.rows.count, "row"))")
+        case .queryChanged(let query):
+            line(message, "changed", .cyan, "\(query.subscription)  \(Figures.counted(query.rows.count, "row"))")
+        case .queryReached: line(message, "reached", .cyan, "")
+        case .queryUnsubscribed(let query):
+            line(message, "ended", .yellow, "\(query.subscription)  \(query.reason ?? "")")
         case .rowWritten(let write):
             line(message, "written", .cyan, "\(write.queryID)  \(SQLName.quoted(write.tableName))")
         case .userJoined(let user):

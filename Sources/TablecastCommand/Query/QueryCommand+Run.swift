@@ -9,6 +9,7 @@ extension QueryCommand {
     func run() async throws {
         try await reportingFailure {
             let sql = try sql()
+            if live { return try await follow(sql) }
             let session = QuerySession(
                 queryID: "cli-\(String(UInt64.random(in: .min ... .max), radix: 36))",
                 sql: sql,
@@ -24,6 +25,17 @@ extension QueryCommand {
                 try await finish(session, ServerConnection(address: address, options: connection).open())
             }
         }
+    }
+
+    private func follow(_ sql: String) async throws {
+        let session = LiveQuerySession(data: try data(sql: sql), format: format, palette: Terminal.output.palette)
+        guard case .server(let address) = try source else {
+            throw CommandFailure(.usage, "--live needs a server", advice: "Start one with: tablecast serve FILE")
+        }
+        let connection = try await ServerConnection(address: address, options: connection).open()
+        let outcome = try await LiveQueryRun(connection: connection).run(session)
+        await connection.close()
+        try finish(outcome)
     }
 
     private func finish(_ session: QuerySession, _ connection: some QueryConnection) async throws {

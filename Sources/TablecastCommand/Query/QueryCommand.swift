@@ -10,12 +10,16 @@ struct QueryCommand: AsyncParsableCommand {
             tablecast query "SELECT * FROM track WHERE title LIKE ?" --param '%rain%'
             tablecast query ws://db.example.com:3001 "DELETE FROM job WHERE at < :day" --param :day=2024-01-01
             tablecast query --csv -f report.sql > report.csv
+            tablecast query --live "SELECT name, count(*) FROM genre JOIN track USING (genre_id) GROUP BY 1"
             """,
         discussion: """
             Several statements are one transaction: all of them happen or none. Rows are printed as they arrive; a \
             progress bar is drawn on stderr where that is a terminal. Ctrl-C cancels the query. With a file no server is \
             needed; one that serves the file publishes what is written. On a terminal, rows that are too wide for a table \
             are printed one value a line.
+
+            With --live one SELECT is followed until Ctrl-C: its rows are printed again with every commit that changes \
+            them, on a terminal in the same place; with --json the messages are printed as they come.
 
             \(ExitReason.helpText)
             """
@@ -64,6 +68,9 @@ struct QueryCommand: AsyncParsableCommand {
     @Flag(help: "Commit each statement of a script by itself.")
     var notAtomic = false
 
+    @Flag(help: "Follow a SELECT: print its rows again whenever a commit changes them.")
+    var live = false
+
     @OptionGroup(title: "The connection") var connection: ConnectionOptions
 
     enum Output: EnumerableFlag {
@@ -82,6 +89,9 @@ struct QueryCommand: AsyncParsableCommand {
 
     func validate() throws {
         try validateArguments()
+        if live, timeout != nil || maxRows != nil || notAtomic {
+            throw ValidationError("--live cannot be combined with --timeout, --max-rows or --not-atomic.")
+        }
         if let maxRows, maxRows < 0 { throw ValidationError("--max-rows must not be negative.") }
         _ = try ParameterArgument.json(parameters)
     }
@@ -123,8 +133,10 @@ extension QueryCommand {
 
     /// The `data` of the request, apart from its id.
     func data(sql: String) throws -> [String: JSONValue] {
-        var data: [String: JSONValue] = ["sql": .string(sql), "rowFormat": "arrays"]
+        var data: [String: JSONValue] = ["sql": .string(sql)]
         data["params"] = try ParameterArgument.json(parameters)
+        if live { return data }
+        data["rowFormat"] = "arrays"
         data["timeout"] = timeout.map { .integer($0.duration.milliseconds) }
         data["maxRows"] = maxRows.map { .integer(Int64($0)) }
         if notAtomic { data["atomic"] = false }

@@ -17,6 +17,14 @@ final class EventStream: Outlet {
         lines(message, id: [.transactionEnd, .subscribed].contains(message.type) ? message.resumePosition : nil)
     }
 
+    /// One message a line, as JSON.
+    static let lines = Representation(name: "lines") { message in
+        var line = ByteBuffer()
+        line.writeImmutableBuffer(message.json)
+        line.writeString("\n")
+        return line
+    }
+
     /// Lines for a message: its type, its position where a client can resume, the envelope.
     private static func lines(_ message: EncodedMessage, id: Position?) -> ByteBuffer {
         var lines = ByteBuffer()
@@ -39,15 +47,17 @@ final class EventStream: Outlet {
     private var client: ClientID?
     private var keepAlive: RepeatedTask?
     private var expiry: Scheduled<Void>?
+    /// Called once, when the stream has ended.
+    private var whenEnded: (() -> Void)?
 
     init(
         server: WebSocketServer,
         pipe: ResponsePipe,
         identity: Identity,
-        hasSeveralSubscriptions: Bool,
+        representation: Representation,
         eventLoop: any EventLoop
     ) {
-        representation = hasSeveralSubscriptions ? Self.serverSentEventsOfSeveral : Self.serverSentEvents
+        self.representation = representation
         self.server = server
         self.pipe = pipe
         self.identity = identity
@@ -66,9 +76,41 @@ final class EventStream: Outlet {
             end()
             throw error
         }
+        begin(keepAliveInterval: keepAliveInterval)
+    }
+
+    /// Begins to follow a query, as ``open(_:keepAliveInterval:)``. `opened` is called once, on any thread, with why it
+    /// cannot; the stream has ended then.
+    func open(
+        _ query: LiveQueryRequest,
+        of service: TablecastService,
+        keepAliveInterval: TimeAmount?,
+        opened: @escaping @Sendable (ProtocolError?) -> Void
+    ) {
+        let client = hub.connect(self, owner: identity.id, channels: [])
+        self.client = client
+        let live = LiveClient(id: client, identity: identity)
+        whenEnded = { service.leftQueries(live) }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        do throws(ProtocolError) {
+            try service.subscribe(query, for: live) { error in
+                if error != nil { bound.eventLoop.execute { bound.value.end() } }
+                opened(error)
+            }
+        } catch {
+            end()
+            opened(error)
+            return
+        }
+        begin(keepAliveInterval: keepAliveInterval)
+    }
+
+    private func begin(keepAliveInterval: TimeAmount?) {
         let pipe = pipe
-        keepAlive = eventLoop.scheduleRepeatedTask(initialDelay: keepAliveInterval, delay: keepAliveInterval) { _ in
-            pipe.write(ByteBuffer(string: ": keep-alive\n\n"))
+        if let keepAliveInterval {
+            keepAlive = eventLoop.scheduleRepeatedTask(initialDelay: keepAliveInterval, delay: keepAliveInterval) { _ in
+                pipe.write(ByteBuffer(string: ": keep-alive\n\n"))
+            }
         }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         pipe.onDrain { bound.eventLoop.execute { bound.value.drained() } }
@@ -113,6 +155,8 @@ final class EventStream: Outlet {
         expiry?.cancel()
         guard let client else { return }
         self.client = nil
+        whenEnded?()
+        whenEnded = nil
         hub.disconnect(client)
         server.mount.clients.leave()
     }

@@ -30,10 +30,12 @@ struct EventsRoute {
                 tables: query.value("tables"),
                 operations: query.value("operations"),
                 rows: query.value("rows"),
+                condition: RowCondition(where: query.value("where"), params: query.value("params")),
                 subscriptions: query.values("subscription"),
                 // A browser that comes back says where it was; that is newer than what its address says.
                 since: request.headers[.lastEventID] ?? since
             ).map { request throws(ProtocolError) in try identity.narrowed(request) }
+            for request in requests { try service.check(request) }
         } catch {
             return .failure(error)
         }
@@ -56,7 +58,8 @@ struct EventsRoute {
                     server: server,
                     pipe: pipe,
                     identity: identity,
-                    hasSeveralSubscriptions: requests.contains { Set($0.filters).count > 1 },
+                    representation: requests.contains { Set($0.filters).count > 1 }
+                        ? EventStream.serverSentEventsOfSeveral : EventStream.serverSentEvents,
                     eventLoop: eventLoop
                 )
                 .open(requests, keepAliveInterval: Self.keepAliveInterval)
@@ -68,7 +71,7 @@ struct EventsRoute {
         return Response(status: .ok, headers: Self.headers, body: pipe.body(of: request))
     }
 
-    private static let headers: HTTPFields = [
+    static let headers: HTTPFields = [
         .contentType: "text/event-stream; charset=utf-8",
         .cacheControl: "no-store",
         // Proxies that buffer responses would hold the events back.
@@ -78,6 +81,6 @@ struct EventsRoute {
 
 extension HTTPField.Name {
     // These names are tokens of RFC 9110, so the initialiser does not fail.
-    fileprivate static let lastEventID = HTTPField.Name("Last-Event-ID") ?? .ifMatch
+    static let lastEventID = HTTPField.Name("Last-Event-ID") ?? .ifMatch
     fileprivate static let accelBuffering = HTTPField.Name("X-Accel-Buffering") ?? .cacheControl
 }

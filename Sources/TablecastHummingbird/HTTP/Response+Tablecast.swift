@@ -65,10 +65,10 @@ extension ErrorCode {
     /// The HTTP status that comes nearest.
     var status: HTTPResponse.Status {
         switch self {
-        case .invalidMessage, .unknownType, .unknownChannel, .sqlError, .transactionLeftOpen: .badRequest
+        case .invalidMessage, .unknownType, .unknownChannel, .sqlError, .notLive, .transactionLeftOpen: .badRequest
         case .unauthorized: .unauthorized
         case .forbidden, .notAuthorized, .readOnly: .forbidden
-        case .queryNotFound: .notFound
+        case .queryNotFound, .subscriptionNotFound: .notFound
         case .constraint, .conflict, .queryIDInUse: .conflict
         case .tooBig: .contentTooLarge
         case .rateLimited, .tooManyQueries: .tooManyRequests

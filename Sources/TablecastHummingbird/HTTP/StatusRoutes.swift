@@ -1,5 +1,6 @@
 import Broadcast
 import Hummingbird
+import LiveQueries
 import Tablecast
 import WireProtocol
 
@@ -72,6 +73,19 @@ struct StatusRoutes {
             )
         }
         add("watcher_commits_behind", "gauge", "Commits of the service not delivered yet.", watcher.commitsBehind)
+        if let live = service.liveStatistics {
+            add("live_queries", "gauge", "Distinct queries that are followed.", live.queries)
+            add("live_subscribers", "gauge", "Clients that follow them, each query by itself.", live.subscribers)
+            add("live_pending_transactions", "gauge", "Commits not evaluated yet.", live.pendingTransactions)
+            add("live_steps_total", "counter", "Commits evaluated by their changed rows.", live.incrementalSteps)
+            add("live_skipped_steps_total", "counter", "Commits that changed no column read.", live.skippedSteps)
+            add("live_step_seconds_total", "counter", "Time of those steps.", live.stepTime / .seconds(1))
+            add("live_runs_total", "counter", "Queries run as a whole.", live.runs)
+            add("live_spared_runs_total", "counter", "Runs that no changed row called for.", live.sparedRuns)
+            add("live_run_seconds_total", "counter", "Time of those runs.", live.runTime / .seconds(1))
+            add("live_changes_total", "counter", "Changes of results sent.", live.deltas)
+            add("live_resets_total", "counter", "Results that had to be sent again as a whole.", live.resets)
+        }
         add("uptime_seconds", "gauge", "Since the service began to watch.", service.uptime.components.seconds)
         return .text(text, contentType: "text/plain; version=0.0.4; charset=utf-8")
     }

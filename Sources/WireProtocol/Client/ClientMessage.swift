@@ -10,6 +10,9 @@ public struct ClientMessage: Sendable, Hashable {
         case unsubscribe(Channel, subscription: String? = nil)
         case executeQuery(QueryRequest)
         case cancelQuery(id: String)
+        case subscribeQuery(LiveQueryRequest)
+        /// By the id of the subscription.
+        case unsubscribeQuery(String)
         case writeRow(RowWriteRequest)
         case identify(username: String)
         case cursor(CursorLocation)
@@ -64,6 +67,10 @@ public struct ClientMessage: Sendable, Hashable {
             return .cancelQuery(
                 id: try identifier("queryId", data.string("queryId", maxBytes: maxIdentifierBytes), data)
             )
+        case .querySubscribe: return .subscribeQuery(try LiveQueryRequest(data))
+        case .queryUnsubscribe:
+            let id = try data.string("subscription", maxBytes: maxIdentifierBytes)
+            return .unsubscribeQuery(try identifier("subscription", id, data))
         case .rowWrite: return .writeRow(try RowWriteRequest(data))
         case .userIdentify:
             return .identify(

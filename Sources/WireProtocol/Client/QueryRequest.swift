@@ -81,7 +81,7 @@ public struct QueryRequest: Sendable, Hashable {
         try data.count(name).map { .milliseconds(min($0, 1 << 40)) }
     }
 
-    private static func parameters(_ data: JSONFields) throws(ProtocolError) -> Parameters {
+    static func parameters(_ data: JSONFields) throws(ProtocolError) -> Parameters {
         switch data.value("params") {
         case nil:
             return .none

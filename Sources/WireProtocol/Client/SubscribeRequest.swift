@@ -74,7 +74,8 @@ public struct SubscribeRequest: Sendable, Hashable {
     ///   - tables: names or patterns separated by commas; nil for every table.
     ///   - operations: names separated by commas; nil for every operation.
     ///   - rows: `none`, `keys` or `values`; nil for `none`.
-    ///   - subscriptions: filters as JSON, instead of the three before.
+    ///   - condition: which rows of the one table; nil for all.
+    ///   - subscriptions: filters as JSON, instead of those before.
     ///   - since: a position.
     /// - Returns: one request for each channel.
     /// - Throws: an error that names the parameter at fault.
@@ -83,6 +84,7 @@ public struct SubscribeRequest: Sendable, Hashable {
         tables: String? = nil,
         operations: String? = nil,
         rows: String? = nil,
+        condition: RowCondition? = nil,
         subscriptions: [String] = [],
         since: String? = nil
     ) throws(ProtocolError) -> [SubscribeRequest] {
@@ -94,11 +96,14 @@ public struct SubscribeRequest: Sendable, Hashable {
             tables: list(tables),
             operations: list(operations).map { names throws(ProtocolError) in try TableOperations(parsing: names) }
                 ?? .all,
-            rowLevel: level
+            rowLevel: level,
+            condition: condition
         )
         let filters = try parse(subscriptions)
         if filters != nil {
-            for (name, value) in [("tables", tables), ("operations", operations), ("rows", rows)] where value != nil {
+            for (name, value) in [
+                ("tables", tables), ("operations", operations), ("rows", rows), ("where", condition?.sql),
+            ] where value != nil {
                 throw ProtocolError(.invalidMessage, "\(name): expected either this or subscription, found both")
             }
         }
@@ -140,7 +145,7 @@ public struct SubscribeRequest: Sendable, Hashable {
 
 extension TableFilter {
     /// The fields of a filter in a client's message.
-    static let fieldNames = ["tables", "operations", "rows"]
+    static let fieldNames = ["tables", "operations", "rows", "where", "params"]
 
     /// Reads the fields of a filter.
     init(_ data: JSONFields) throws(ProtocolError) {
@@ -152,7 +157,12 @@ extension TableFilter {
         let tables = try data.strings("tables")
         let rows: RowLevel? = try data.choice("rows")
         do {
-            try self.init(tables: tables, operations: operations ?? .all, rowLevel: rows ?? .none)
+            try self.init(
+                tables: tables,
+                operations: operations ?? .all,
+                rowLevel: rows ?? .none,
+                condition: RowCondition(data)
+            )
         } catch {
             throw ProtocolError(error.code, data.path + error.message)
         }

@@ -11,6 +11,29 @@ struct JSONFields {
         self.path = path
     }
 
+    /// - Parameter what: names the document in errors.
+    init(parsing json: some Sequence<UInt8>, _ what: String) throws(ProtocolError) {
+        let value: JSONValue
+        do {
+            value = try JSONValue(parsing: json)
+        } catch {
+            throw ProtocolError(.invalidMessage, "\(what) is \(error)")
+        }
+        guard case .object(let fields) = value else {
+            throw ProtocolError(.invalidMessage, "\(what): expected an object, found \(value.kind)")
+        }
+        self.init(fields, path: "")
+    }
+
+    /// JSON within an address.
+    static func value(_ text: String, of name: String) throws(ProtocolError) -> JSONValue {
+        do {
+            return try JSONValue(parsing: text.utf8)
+        } catch {
+            throw ProtocolError(.invalidMessage, "\(name): expected JSON; \(quoted(text)) is \(error)")
+        }
+    }
+
     func value(_ name: String) -> JSONValue? {
         guard let value = fields[name], value != .null else { return nil }
         return value

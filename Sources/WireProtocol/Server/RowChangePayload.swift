@@ -6,6 +6,14 @@ public struct RowChangePayload: Sendable, Hashable, Codable {
         case delete
     }
 
+    /// How a row crossed the subscription's condition.
+    public enum Crossing: String, Sendable, Hashable, Codable {
+        /// It did not match before: the operation is an insert, whatever the transaction did.
+        case entered
+        /// It does not match any more: the operation is a delete.
+        case left
+    }
+
     public var operation: Operation
     /// The primary key's columns, or `rowid` where there is none; the new key of an update that changed it.
     public var key: [String: WireValue]
@@ -18,6 +26,8 @@ public struct RowChangePayload: Sendable, Hashable, Codable {
     public var before: [String: WireValue]?
     /// The row after the transaction; nil for a delete, and below level `values`.
     public var after: [String: WireValue]?
+    /// Where an update changed whether the row matches the subscription's condition.
+    public var crossing: Crossing?
 
     private var wireRowid: WireInteger?
 
@@ -26,13 +36,15 @@ public struct RowChangePayload: Sendable, Hashable, Codable {
         key: [String: WireValue],
         rowid: Int64? = nil,
         before: [String: WireValue]? = nil,
-        after: [String: WireValue]? = nil
+        after: [String: WireValue]? = nil,
+        crossing: Crossing? = nil
     ) {
         self.operation = operation
         self.key = key
         self.rowid = rowid
         self.before = before
         self.after = after
+        self.crossing = crossing
     }
 
     private enum CodingKeys: String, CodingKey {
@@ -41,6 +53,7 @@ public struct RowChangePayload: Sendable, Hashable, Codable {
         case wireRowid = "rowid"
         case before
         case after
+        case crossing = "filter"
     }
 }
 
@@ -48,6 +61,7 @@ extension RowChangePayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
         writer.field("op", operation.rawValue)
+        writer.field("filter", crossing?.rawValue)
         writer.field("key", object: key)
         writer.field("rowid", integer: rowid)
         writer.field("before", object: before)

@@ -17,6 +17,11 @@ public enum ServerPayload: Sendable, Hashable {
     case queryComplete(QueryCompletePayload)
     case queryError(QueryErrorPayload)
     case queryCancelled(QueryCancelledPayload)
+    case querySubscribed(QuerySubscribedPayload)
+    case querySnapshot(QuerySnapshotPayload)
+    case queryChanged(QueryChangedPayload)
+    case queryReached(QueryReachedPayload)
+    case queryUnsubscribed(QueryUnsubscribedPayload)
     case rowWritten(RowWrittenPayload)
     case userJoined(UserPresencePayload)
     case userLeft(UserPresencePayload)
@@ -44,6 +49,11 @@ public enum ServerPayload: Sendable, Hashable {
         case .queryComplete: .queryComplete
         case .queryError: .queryError
         case .queryCancelled: .queryCancelled
+        case .querySubscribed: .querySubscribed
+        case .querySnapshot: .querySnapshot
+        case .queryChanged: .queryChanged
+        case .queryReached: .queryReached
+        case .queryUnsubscribed: .queryUnsubscribed
         case .rowWritten: .rowWritten
         case .userJoined: .userJoined
         case .userLeft: .userLeft
@@ -74,6 +84,11 @@ extension ServerPayload: JSONWritable {
         case .queryComplete(let data): data.write(to: &writer)
         case .queryError(let data): data.write(to: &writer)
         case .queryCancelled(let data): data.write(to: &writer)
+        case .querySubscribed(let data): data.write(to: &writer)
+        case .querySnapshot(let data): data.write(to: &writer)
+        case .queryChanged(let data): data.write(to: &writer)
+        case .queryReached(let data): data.write(to: &writer)
+        case .queryUnsubscribed(let data): data.write(to: &writer)
         case .rowWritten(let data): data.write(to: &writer)
         case .userJoined(let data): data.write(to: &writer)
         case .userLeft(let data): data.write(to: &writer)
@@ -104,6 +119,11 @@ extension ServerPayload {
         case .queryComplete: self = .queryComplete(try QueryCompletePayload(from: decoder))
         case .queryError: self = .queryError(try QueryErrorPayload(from: decoder))
         case .queryCancelled: self = .queryCancelled(try QueryCancelledPayload(from: decoder))
+        case .querySubscribed: self = .querySubscribed(try QuerySubscribedPayload(from: decoder))
+        case .querySnapshot: self = .querySnapshot(try QuerySnapshotPayload(from: decoder))
+        case .queryChanged: self = .queryChanged(try QueryChangedPayload(from: decoder))
+        case .queryReached: self = .queryReached(try QueryReachedPayload(from: decoder))
+        case .queryUnsubscribed: self = .queryUnsubscribed(try QueryUnsubscribedPayload(from: decoder))
         case .rowWritten: self = .rowWritten(try RowWrittenPayload(from: decoder))
         case .userJoined: self = .userJoined(try UserPresencePayload(from: decoder))
         case .userLeft: self = .userLeft(try UserPresencePayload(from: decoder))
@@ -132,6 +152,11 @@ extension ServerPayload {
         case .queryComplete(let data): try data.encode(to: encoder)
         case .queryError(let data): try data.encode(to: encoder)
         case .queryCancelled(let data): try data.encode(to: encoder)
+        case .querySubscribed(let data): try data.encode(to: encoder)
+        case .querySnapshot(let data): try data.encode(to: encoder)
+        case .queryChanged(let data): try data.encode(to: encoder)
+        case .queryReached(let data): try data.encode(to: encoder)
+        case .queryUnsubscribed(let data): try data.encode(to: encoder)
         case .rowWritten(let data): try data.encode(to: encoder)
         case .userJoined(let data): try data.encode(to: encoder)
         case .userLeft(let data): try data.encode(to: encoder)

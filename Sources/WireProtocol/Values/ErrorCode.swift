@@ -20,6 +20,8 @@ extension ErrorCode {
     /// The connection has no subscription of that id.
     public static let subscriptionNotFound = Self(rawValue: "SUBSCRIPTION_NOT_FOUND")
     public static let tooManyQueries = Self(rawValue: "TOO_MANY_QUERIES")
+    /// SQL that cannot be kept up to date.
+    public static let notLive = Self(rawValue: "NOT_LIVE")
     public static let sqlError = Self(rawValue: "SQL_ERROR")
     public static let constraint = Self(rawValue: "CONSTRAINT")
     /// The row is something else by now than the client has seen.

@@ -26,6 +26,11 @@ extension MessageType {
     public static let queryComplete = Self("query:complete")
     public static let queryError = Self("query:error")
     public static let queryCancelled = Self("query:cancelled")
+    public static let querySubscribed = Self("query:subscribed")
+    public static let querySnapshot = Self("query:snapshot")
+    public static let queryChanged = Self("query:changed")
+    public static let queryReached = Self("query:reached")
+    public static let queryUnsubscribed = Self("query:unsubscribed")
     public static let rowWritten = Self("row:written")
     public static let userJoined = Self("user:joined")
     public static let userLeft = Self("user:left")
@@ -44,12 +49,15 @@ extension MessageType {
     public static let unsubscribe = Self("unsubscribe")
     public static let queryExecute = Self("query:execute")
     public static let queryCancel = Self("query:cancel")
+    public static let querySubscribe = Self("query:subscribe")
+    public static let queryUnsubscribe = Self("query:unsubscribe")
     public static let rowWrite = Self("row:write")
     public static let userIdentify = Self("user:identify")
 
     /// Every type that the service takes from a client.
     public static let clientTypes: [MessageType] = [
-        .subscribe, .unsubscribe, .queryExecute, .queryCancel, .rowWrite, .userIdentify, .userCursor, .heartbeat,
+        .subscribe, .unsubscribe, .queryExecute, .queryCancel, .querySubscribe, .queryUnsubscribe, .rowWrite,
+        .userIdentify, .userCursor, .heartbeat,
     ]
 }
 

@@ -15,12 +15,26 @@ public struct TableFilter: Sendable, Hashable {
     /// Whether the tables outside of it may not be known of: messages name none of them and carry no SQL of the schema, which
     /// could. Part of the filter, because the same bytes are for all clients of equal filters.
     package var hidesOtherTables = false
+    /// Which rows of the one table; nil for all.
+    public let condition: RowCondition?
 
     /// Takes names or patterns, nil for every table; the error names what is beyond ``maxPatterns`` or ``maxPatternBytes``.
-    public init(tables: [String]? = nil, operations: TableOperations = .all, rowLevel: RowLevel = .none)
-        throws(ProtocolError)
-    {
+    ///
+    /// A condition needs exactly one table by its name, because it is about that table's columns.
+    public init(
+        tables: [String]? = nil,
+        operations: TableOperations = .all,
+        rowLevel: RowLevel = .none,
+        condition: RowCondition? = nil
+    ) throws(ProtocolError) {
         self.operations = operations
+        self.condition = operations.isDisjoint(with: .rows) ? nil : condition
+        if condition != nil, tables?.count != 1 {
+            throw ProtocolError(
+                .invalidMessage,
+                "where: expected one table in tables, whose columns it is about, found \(tables?.count ?? 0)"
+            )
+        }
         // Without operations on rows their level makes no difference, and would only make another group.
         self.rowLevel = operations.isDisjoint(with: .rows) ? .none : rowLevel
         guard !operations.isEmpty else {
@@ -51,6 +65,7 @@ public struct TableFilter: Sendable, Hashable {
         patterns = []
         operations = .all
         rowLevel = .none
+        condition = nil
     }
 
     /// The names and patterns, sorted; nil for every table.
@@ -64,6 +79,11 @@ public struct TableFilter: Sendable, Hashable {
         writer.field("operations", Int(operations.rawValue))
         writer.field("rows", rowLevel.rawValue)
         if hidesOtherTables { writer.field("hidesOtherTables", true) }
+        if let condition {
+            writer.field("where", condition.sql)
+            writer.key("params")
+            condition.parameters.write(to: &writer)
+        }
         writer.endObject()
         return String(decoding: writer.bytes, as: UTF8.self)
     }

@@ -1,0 +1,249 @@
+package import ChangeCapture
+import SQLiteConnection
+
+/// A condition on the rows of one table, as SQL.
+package struct RowCondition: Hashable, Sendable {
+    package var sql: String
+    package var parameters: LiveParameters
+
+    package init(sql: String, parameters: LiveParameters = .none) {
+        self.sql = sql
+        self.parameters = parameters
+    }
+}
+
+/// What a transaction did to the rows that a condition selects.
+package struct FilteredRows: Sendable {
+    package enum Crossing: String, Sendable, Hashable {
+        /// Only the new row matches: the row is inserted, for who looks through the condition.
+        case entered
+        /// Only the old row matches: the row is deleted.
+        case left
+    }
+
+    package struct Entry: Sendable {
+        /// What the transaction did, with the operation that it is through the condition.
+        package var change: RowChange
+        /// What the transaction did without regard to the condition.
+        package var operation: RowChange.Operation
+        package var crossing: Crossing?
+    }
+
+    package var entries: [Entry] = []
+    /// It is not known which rows match: they were not kept, or the condition fails on one of them.
+    package var isUnknown = false
+
+    package init(entries: [Entry] = [], isUnknown: Bool = false) {
+        self.entries = entries
+        self.isUnknown = isUnknown
+    }
+}
+
+/// Evaluates conditions on the rows that transactions change, as SQLite does: with the affinities and collations of the table's
+/// columns, in a database of its own in memory that has the same table.
+///
+/// All conditions on a table share it, so that rows are loaded once for all of them. One thread at a time.
+package final class RowFilterTable {
+    /// The table as it was when this was made.
+    package let description: TableDescription
+    private let connection: Connection
+    private let functions: FunctionCatalog
+    private let deadline = Deadline()
+    private let limits: LiveLimits
+    /// The columns that are stored, as positions.
+    private let stored: [Int]
+    private let insert: KeptStatement
+    private let clear: KeptStatement
+    private var reads = ReadSet()
+    private var compiled: [RowCondition: KeptStatement] = [:]
+
+    /// - Parameter table: an ordinary table.
+    package init(_ table: TableDescription, limits: LiveLimits = LiveLimits()) throws(LiveRefusal) {
+        guard table.kind == .table else {
+            throw LiveRefusal(
+                .notLive,
+                "\(table.name) is a \(table.kind.rawValue); only the rows of a table can be filtered"
+            )
+        }
+        description = table
+        self.limits = limits
+        stored = table.columns.indices.filter { table.columns[$0].visibility == .normal }
+        do throws(SQLiteError) {
+            connection = try Connection(path: ":memory:", mode: .readWriteCreate)
+            try connection.configure(.defensive, true)
+            connection.setLimit(.valueBytes, 16 << 20)
+            connection.setLimit(.likePatternBytes, 1_000)
+            connection.setLimit(.expressionDepth, 100)
+            connection.setLimit(.attachedDatabases, 0)
+            deadline.install(on: connection)
+            // The rows were allowed where they come from.
+            try connection.execute(
+                "PRAGMA foreign_keys=OFF; PRAGMA ignore_check_constraints=ON; PRAGMA temp_store=MEMORY"
+            )
+            try connection.execute(table.sql)
+            functions = try FunctionCatalog(connection)
+            let name = SQLName(table.name).quoted
+            var columns = stored.map { SQLName(table.columns[$0].name).quoted }
+            if table.rowidAlias == nil, let rowid = table.rowidName { columns.append(rowid) }
+            let places = columns.map { _ in "?" }.joined(separator: ", ")
+            insert = try KeptStatement(
+                "INSERT OR REPLACE INTO main.\(name)(\(columns.joined(separator: ", "))) VALUES(\(places))",
+                on: connection
+            )
+            clear = try KeptStatement("DELETE FROM main.\(name)", on: connection)
+        } catch {
+            throw LiveRefusal(.notLive, "the rows of \(table.name) cannot be filtered here: \(error.message)")
+        }
+    }
+
+    // MARK: Conditions
+
+    /// Checks a condition and makes it ready.
+    ///
+    /// - Throws: what is wrong, with the place in the condition's SQL.
+    package func check(_ condition: RowCondition) throws(LiveRefusal) { _ = try statement(for: condition) }
+
+    /// Conditions that are not used any more need not be kept.
+    package func keepOnly(_ conditions: Set<RowCondition>) {
+        for condition in compiled.keys where !conditions.contains(condition) { compiled[condition] = nil }
+    }
+
+    private func statement(for condition: RowCondition) throws(LiveRefusal) -> KeptStatement {
+        if let known = compiled[condition] { return known }
+        try Self.checkText(condition.sql, maxBytes: limits.maxSQLBytes)
+        // On lines of its own, so that a comment at its end does not take the parenthesis with it.
+        let head = "SELECT EXISTS (SELECT 1 FROM main.\(SQLName(description.name).quoted) WHERE (\n"
+        reads = ReadSet()
+        connection.setAuthorizer { [unowned self] in reads.note($0, rights: .all) }
+        defer { connection.setAuthorizer(nil) }
+        let kept: KeptStatement
+        do {
+            kept = try KeptStatement(head + condition.sql + "\n))", on: connection)
+        } catch {
+            var refusal = reads.refusal ?? LiveRefusal(error)
+            refusal.offset = error.offset.map { max(0, min($0 - head.utf8.count, condition.sql.utf8.count)) }
+            throw refusal
+        }
+        let tokens = SQLLexer.tokens(condition.sql)
+        for function in reads.functions.sorted() where functions.isVolatile(function) {
+            let place = tokens.first { SQLName($0.text).caseFolded.string == function }?.range.lowerBound
+            throw LiveRefusal(
+                .notLive,
+                "\(function)() gives another value each time; a filter cannot use it",
+                offset: place
+            )
+        }
+        try bind(condition.parameters, to: kept)
+        compiled[condition] = kept
+        return kept
+    }
+
+    /// Refuses what is more than an expression.
+    private static func checkText(_ sql: String, maxBytes: Int) throws(LiveRefusal) {
+        guard sql.utf8.count <= maxBytes else {
+            throw LiveRefusal(.limit, "the filter has \(sql.utf8.count) bytes; it may have \(maxBytes)")
+        }
+        let tokens = SQLLexer.tokens(sql)
+        guard !tokens.isEmpty else {
+            throw LiveRefusal(.sqlError, "the filter is empty; an SQL expression is expected", offset: 0)
+        }
+        for token in tokens {
+            if token.depth < 0 {
+                throw LiveRefusal(.sqlError, "a parenthesis is closed that is not open", offset: token.range.lowerBound)
+            }
+            if token.kind == .symbol, token.text == ";" {
+                throw LiveRefusal(.sqlError, "the filter is one expression", offset: token.range.lowerBound)
+            }
+            if token.kind == .word, ["SELECT", "VALUES", "WITH"].contains(token.text) {
+                throw LiveRefusal(.notLive, "a filter cannot have subqueries", offset: token.range.lowerBound)
+            }
+        }
+        if let found = TimeDependence.find(in: tokens) {
+            throw LiveRefusal(
+                .notLive,
+                "\(found.text) depends on the time; a filter cannot use it: give the time as a parameter",
+                offset: found.offset
+            )
+        }
+    }
+
+    private func bind(_ parameters: LiveParameters, to kept: KeptStatement) throws(LiveRefusal) {
+        let values = try parameters.values(for: kept.statement)
+        do { try kept.bind(values) } catch { throw LiveRefusal(error) }
+    }
+
+    // MARK: Rows
+
+    /// What of a transaction's rows each condition selects.
+    ///
+    /// Takes at most ``LiveLimits/maxStepTime``; what is not evaluated by then is unknown.
+    package func evaluate(_ rows: TableRows, _ conditions: [RowCondition]) -> [RowCondition: FilteredRows] {
+        var results: [RowCondition: FilteredRows] = [:]
+        for condition in conditions { results[condition] = FilteredRows() }
+        guard rows.detail == .values, !rows.rowsOmitted, rows.countsAreKnown else {
+            for condition in conditions { results[condition]?.isUnknown = true }
+            return results
+        }
+        deadline.start(limits.maxStepTime)
+        defer { deadline.clear() }
+        for change in rows.rows {
+            let old = matches(change.before, rowid: change.rowid, conditions)
+            let new = matches(change.after, rowid: change.rowid, conditions)
+            for (index, condition) in conditions.enumerated() {
+                guard let old = old[index], let new = new[index] else {
+                    results[condition]?.isUnknown = true
+                    continue
+                }
+                guard let entry = Self.entry(change, old, new) else { continue }
+                results[condition]?.entries.append(entry)
+            }
+        }
+        for condition in conditions where results[condition]?.isUnknown == true { results[condition]?.entries = [] }
+        return results
+    }
+
+    private static func entry(_ change: RowChange, _ old: Bool, _ new: Bool) -> FilteredRows.Entry? {
+        var seen = change
+        var crossing: FilteredRows.Crossing?
+        switch (change.operation, old, new) {
+        case (.insert, _, true), (.delete, true, _), (.update, true, true): break
+        case (.update, false, true):
+            seen.operation = .insert
+            seen.before = nil
+            crossing = .entered
+        case (.update, true, false):
+            seen.operation = .delete
+            seen.after = nil
+            crossing = .left
+        default: return nil
+        }
+        return FilteredRows.Entry(change: seen, operation: change.operation, crossing: crossing)
+    }
+
+    /// Whether each condition holds for the row; nil for one that cannot be evaluated on it. No row matches nothing.
+    private func matches(_ row: Row?, rowid: Int64?, _ conditions: [RowCondition]) -> [Bool?] {
+        guard let row else { return conditions.map { _ in false } }
+        do throws(SQLiteError) {
+            _ = try clear.statement.step()
+            let values = row.values
+            var place = 1
+            for column in stored {
+                try insert.statement.bind(column < values.count ? values[column] : .null, at: place)
+                place += 1
+            }
+            if description.rowidAlias == nil, description.rowidName != nil, let rowid {
+                try insert.statement.bind(.integer(rowid), at: place)
+            }
+            _ = try insert.statement.step()
+        } catch {
+            return conditions.map { _ in nil }
+        }
+        return conditions.map { condition in
+            // Each was checked when its subscription began.
+            guard let kept = try? statement(for: condition) else { return nil }
+            defer { kept.statement.reset() }
+            guard (try? kept.statement.step()) == true else { return nil }
+            return kept.statement.integer(0) != 0
+        }
+    }
+}

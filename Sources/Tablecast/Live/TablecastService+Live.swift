@@ -1,0 +1,193 @@
+import Broadcast
+import ChangeCapture
+package import LiveQueries
+import QueryService
+public import SQLiteConnection
+import Synchronization
+public import WireProtocol
+
+extension TablecastService {
+    /// Follows a query for a client; what becomes of it reaches the client as messages.
+    func subscribe(
+        _ request: WireProtocol.LiveQueryRequest,
+        replyTo: String?,
+        for client: ConnectedClient
+    ) throws(ProtocolError) {
+        _ = try follow(
+            request,
+            .client(client.id, replyTo: replyTo),
+            identity: client.identity,
+            owner: client.id.owner
+        )
+    }
+
+    /// Follows a query for a connection that ends with it.
+    ///
+    /// - Parameter whenStarted: called once, on a thread of the service's, with nil or with why it is refused.
+    package func subscribe(
+        _ request: WireProtocol.LiveQueryRequest,
+        for client: LiveClient,
+        whenStarted: @escaping @Sendable (ProtocolError?) -> Void
+    ) throws(ProtocolError) {
+        _ = try follow(
+            request,
+            .client(client.id, replyTo: nil),
+            identity: client.identity,
+            owner: client.id.owner,
+            closesAtEnd: true,
+            whenStarted: whenStarted
+        )
+    }
+
+    func follow(
+        _ request: WireProtocol.LiveQueryRequest,
+        _ receiver: LiveFeed.Receiver,
+        identity: Identity,
+        owner: UInt64,
+        closesAtEnd: Bool = false,
+        whenStarted: (@Sendable (ProtocolError?) -> Void)? = nil
+    ) throws(ProtocolError) -> LiveSubscriberID {
+        try startLiveQueries()
+        let request = LiveQueries.LiveQueryRequest(
+            sql: request.sql,
+            parameters: LiveParameters(request.parameters),
+            key: request.key,
+            rights: identity.liveRights,
+            since: request.since.map { LivePosition($0) }
+        )
+        return try live.subscribe(
+            request,
+            receiver,
+            owner: owner,
+            closesAtEnd: closesAtEnd,
+            whenStarted: whenStarted
+        )
+    }
+
+    /// The client follows no queries any more.
+    package func leftQueries(_ client: LiveClient) { live.left(client.id) }
+
+    /// How live queries fare; nil while none was ever followed.
+    package var liveStatistics: LiveQueryStatistics? { feed.liveQueries?.statistics }
+}
+
+extension ClientID {
+    /// Whose queries are counted together: those of a connection.
+    fileprivate var owner: UInt64 { number }
+}
+
+extension Identity {
+    /// What its live queries may read: the same as its other queries.
+    var liveRights: LiveRights {
+        guard let tables else { return .all }
+        let names = TableNames(tables)
+        let identity = tables.map { SQLName($0).caseFolded.string }.sorted().joined(separator: "\u{0}")
+        return LiveRights(identity: "tables \(identity)") { request in
+            guard request.action == .read, let table = request.first, !names.contains(table) else { return .allow }
+            // Functions that make a table of their argument.
+            if ["json_each", "json_tree"].contains(SQLName(table).caseFolded.string) { return .allow }
+            return .deny("reading the table \(table) is not allowed")
+        }
+    }
+}
+
+// MARK: - In process
+
+/// What ``TablecastService/live(_:_:key:as:)`` yields.
+public enum LiveQueryUpdate: Sendable {
+    /// All rows as of a position: the first update, and again where what came before counts no more.
+    case rows(columns: [String], rows: [[SQLiteValue]], position: Position)
+    /// What commits changed, up to a position.
+    case changes([LiveQueryChange], position: Position)
+}
+
+/// One row of a result that changed.
+public struct LiveQueryChange: Sendable, Hashable {
+    /// Nil for a row that came.
+    public let before: [SQLiteValue]?
+    /// Nil for a row that went.
+    public let after: [SQLiteValue]?
+    /// In an ordered result: the row's place before all changes of the update.
+    public let oldIndex: Int?
+    /// In an ordered result: the row's place after all of them.
+    public let index: Int?
+}
+
+extension TablecastService {
+    /// Follows a SELECT on behalf of the application: yields its rows, and then what every commit changes in them,
+    /// whichever process commits.
+    ///
+    /// ```swift
+    /// for try await update in service.live("SELECT name FROM genre ORDER BY name") {
+    ///     if case .changes(let changes, let position) = update { print(position, changes.count) }
+    /// }
+    /// ```
+    ///
+    /// The query ends with the iteration, or when its task is cancelled.
+    ///
+    /// - Parameters:
+    ///   - sql: one statement that SQLite can compile and that does not depend on the time or on chance.
+    ///   - parameters: for `?`, in order.
+    ///   - key: columns that identify a row; nil for those that the tables' primary keys give.
+    ///   - identity: whose rights apply.
+    /// - Returns: a sequence that throws ``QueryError`` where the query cannot be followed, or no longer, and where the reader
+    ///   falls behind by more than `maxBufferedUpdates`.
+    public func live(
+        _ sql: String,
+        _ parameters: [SQLiteValue] = [],
+        key: [String]? = nil,
+        as identity: Identity = .application,
+        maxBufferedUpdates: Int = 10_000
+    ) -> AsyncThrowingStream<LiveQueryUpdate, any Error> {
+        AsyncThrowingStream(bufferingPolicy: .bufferingOldest(maxBufferedUpdates)) { continuation in
+            let request = WireProtocol.LiveQueryRequest(
+                sql: sql,
+                parameters: .positional(parameters.map { WireValue($0) }),
+                key: key
+            )
+            do throws(ProtocolError) {
+                let id = try follow(
+                    request,
+                    .handler { event in Self.pass(event, to: continuation) },
+                    identity: identity,
+                    owner: .max
+                )
+                let live = live
+                continuation.onTermination = { _ in live.unsubscribe(id) }
+            } catch {
+                continuation.finish(throwing: QueryError(error.code, error.message))
+            }
+        }
+    }
+
+    private static func pass(
+        _ event: LiveQueryEvent,
+        to continuation: AsyncThrowingStream<LiveQueryUpdate, any Error>.Continuation
+    ) {
+        let update: LiveQueryUpdate
+        switch event {
+        case .snapshot(_, let description, let rows, let position), .reset(let description, let rows, let position):
+            update = .rows(columns: description.columns, rows: rows.rows.map(\.values), position: Position(position))
+        case .missed(_, _, let delta), .changed(_, let delta):
+            let changes = delta.rows.map { change in
+                LiveQueryChange(
+                    before: change.before?.values,
+                    after: change.after?.values,
+                    oldIndex: change.oldIndex,
+                    index: change.index
+                )
+            }
+            update = .changes(changes, position: Position(delta.position))
+        case .refused(_, let refusal), .ended(_, _, let refusal):
+            let error = ProtocolError(refusal)
+            continuation.finish(throwing: QueryError(error.code, error.message, sqlOffset: refusal.offset))
+            return
+        case .started, .joined, .reached:
+            return
+        }
+        if case .dropped = continuation.yield(update) {
+            // Nothing may be left out.
+            continuation.finish(throwing: QueryError(.tooBig, "the reader of a live query has fallen behind"))
+        }
+    }
+}

@@ -1,0 +1,89 @@
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Tablecast
+import WebSocketTransport
+import WireProtocol
+
+/// `GET /live` and `POST /live`: the rows of one query, then what every commit changes in them, as Server-Sent Events or as
+/// one message a line.
+struct LiveRoute {
+    static let maxBodyBytes = 1 << 20
+
+    let service: TablecastService
+    private var server: WebSocketServer { service.server }
+
+    init(service: TablecastService) { self.service = service }
+
+    /// To a HEAD request what the stream would begin with, without opening it.
+    func respond(to request: Request, from identity: Identity) async throws -> Response {
+        var request = request
+        let isStream = request.method != .post
+        let query: LiveQueryRequest
+        do throws(ProtocolError) {
+            if isStream {
+                let address = AddressQuery(of: request.uri.string)
+                let since = try address.value("since")
+                query = try LiveQueryRequest(
+                    sql: address.value("sql"),
+                    params: address.value("params"),
+                    key: address.value("key"),
+                    // A browser that comes back says where it was; that is newer than what its address says.
+                    since: request.headers[.lastEventID] ?? since
+                )
+            } else {
+                query = try await Self.query(from: &request)
+            }
+        } catch {
+            return .failure(error)
+        }
+        let headers = isStream ? EventsRoute.headers : Self.lineHeaders
+        guard request.method != .head else { return Response(status: .ok, headers: headers) }
+        do throws(UpgradeRefusal) {
+            try server.mount.clients.enter(server.mount.policy)
+        } catch {
+            var response = Response.failure(.serviceUnavailable, .rateLimited, error.reason)
+            response.headers[.retryAfter] = error.headers.first(name: "Retry-After")
+            return response
+        }
+        ClientConnection.current?.becameClient()
+        let pipe = ResponsePipe()
+        let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
+        let (service, server) = (service, server)
+        let refusal: ProtocolError? = await withCheckedContinuation { continuation in
+            eventLoop.execute {
+                let stream = EventStream(
+                    server: server,
+                    pipe: pipe,
+                    identity: identity,
+                    representation: isStream ? EventStream.serverSentEvents : EventStream.lines,
+                    eventLoop: eventLoop
+                )
+                stream.open(query, of: service, keepAliveInterval: isStream ? EventsRoute.keepAliveInterval : nil) {
+                    continuation.resume(returning: $0)
+                }
+            }
+        }
+        if let refusal {
+            eventLoop.execute { pipe.cancel() }
+            return .failure(refusal)
+        }
+        return Response(status: .ok, headers: headers, body: pipe.body(of: request))
+    }
+
+    private static func query(from request: inout Request) async throws(ProtocolError) -> LiveQueryRequest {
+        let body: ByteBuffer
+        do {
+            body = try await request.body(upTo: maxBodyBytes)
+        } catch {
+            throw ProtocolError(.tooBig, "the body: expected at most \(maxBodyBytes) bytes, all of them")
+        }
+        return try LiveQueryRequest(parsing: body.readableBytesView)
+    }
+
+    private static let lineHeaders: HTTPFields = [
+        .contentType: "application/x-ndjson", .cacheControl: "no-store",
+    ]
+}

@@ -1,0 +1,269 @@
+/// `query:subscribed`: a query is followed from here on.
+public struct QuerySubscribedPayload: Sendable, Hashable, Codable {
+    public enum Plan: String, Sendable, Hashable, Codable {
+        /// What a commit changes in the result is found from the rows that it changed.
+        case incremental
+        /// The query runs again, and its rows are compared.
+        case rerun
+    }
+
+    /// Names the query in the messages that follow; the same for all clients that follow it.
+    public var subscription: String
+    /// The names of the result's columns, each once.
+    public var columns: [String]
+    /// The columns that identify a row; nil where none are known to.
+    public var key: [String]?
+    public var plan: Plan
+    /// Why the plan is ``Plan/rerun``.
+    public var reason: String?
+    /// The tables that it reads.
+    public var tables: [String]
+    /// The rows have an order, and changes say where they are.
+    public var isOrdered: Bool
+    public var position: Position
+    /// Where `since` was given: whether what was missed follows. Otherwise a snapshot does.
+    public var isRecovered: Bool?
+
+    public init(
+        subscription: String,
+        columns: [String],
+        key: [String]?,
+        plan: Plan,
+        reason: String?,
+        tables: [String],
+        isOrdered: Bool,
+        position: Position,
+        isRecovered: Bool?
+    ) {
+        self.subscription = subscription
+        self.columns = columns
+        self.key = key
+        self.plan = plan
+        self.reason = reason
+        self.tables = tables
+        self.isOrdered = isOrdered
+        self.position = position
+        self.isRecovered = isRecovered
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case subscription
+        case columns
+        case key
+        case plan
+        case reason
+        case tables
+        case isOrdered = "ordered"
+        case position
+        case isRecovered = "recovered"
+    }
+}
+
+extension QuerySubscribedPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("subscription", subscription)
+        writer.field("columns", columns)
+        writer.field("key", key)
+        writer.field("plan", plan.rawValue)
+        writer.field("reason", reason)
+        writer.field("tables", tables)
+        writer.field("ordered", isOrdered)
+        writer.field("position", position)
+        writer.field("recovered", isRecovered)
+        writer.endObject()
+    }
+}
+
+/// `query:snapshot`: some of the rows of a query as of the message's position.
+public struct QuerySnapshotPayload: Sendable, Hashable, Codable {
+    public var subscription: String
+    public var rows: [[String: WireValue]]
+    /// There are no more rows.
+    public var isLast: Bool
+    /// What came before counts no more: the rows replace all others. On the first message of such a snapshot.
+    public var isReset: Bool?
+    /// With ``isReset``: the columns, which may be others than before.
+    public var columns: [String]?
+
+    public init(
+        subscription: String,
+        rows: [[String: WireValue]],
+        isLast: Bool,
+        isReset: Bool? = nil,
+        columns: [String]? = nil
+    ) {
+        self.subscription = subscription
+        self.rows = rows
+        self.isLast = isLast
+        self.isReset = isReset
+        self.columns = columns
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case subscription
+        case rows
+        case isLast = "last"
+        case isReset = "reset"
+        case columns
+    }
+
+    /// Writes everything up to the elements of `rows`, which come next; then ``endWriting(to:isLast:)``.
+    package static func beginWriting(
+        to writer: inout JSONWriter,
+        subscription: String,
+        isReset: Bool?,
+        columns: [String]?
+    ) {
+        writer.beginObject()
+        writer.field("subscription", subscription)
+        writer.field("reset", isReset)
+        writer.field("columns", columns)
+        writer.key("rows")
+        writer.beginArray()
+    }
+
+    package static func endWriting(to writer: inout JSONWriter, isLast: Bool) {
+        writer.endArray()
+        writer.field("last", isLast)
+        writer.endObject()
+    }
+}
+
+extension QuerySnapshotPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        Self.beginWriting(to: &writer, subscription: subscription, isReset: isReset, columns: columns)
+        for row in rows { writer.object(row) }
+        Self.endWriting(to: &writer, isLast: isLast)
+    }
+}
+
+/// `query:changed`: what commits changed in the rows of a query, up to the message's position.
+public struct QueryChangedPayload: Sendable, Hashable, Codable {
+    /// One row of the result.
+    public struct Row: Sendable, Hashable, Codable {
+        public var operation: RowChangePayload.Operation
+        /// The columns that identify it, where some are known to.
+        public var key: [String: WireValue]?
+        /// Nil for an insert.
+        public var before: [String: WireValue]?
+        /// Nil for a delete.
+        public var after: [String: WireValue]?
+        /// In an ordered result: the row's place before all changes of the position.
+        public var oldIndex: Int?
+        /// In an ordered result: the row's place after all changes of the position.
+        public var index: Int?
+
+        public init(
+            operation: RowChangePayload.Operation,
+            key: [String: WireValue]? = nil,
+            before: [String: WireValue]? = nil,
+            after: [String: WireValue]? = nil,
+            oldIndex: Int? = nil,
+            index: Int? = nil
+        ) {
+            self.operation = operation
+            self.key = key
+            self.before = before
+            self.after = after
+            self.oldIndex = oldIndex
+            self.index = index
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case operation = "op"
+            case key
+            case before
+            case after
+            case oldIndex
+            case index
+        }
+    }
+
+    public var subscription: String
+    public var rows: [Row]
+    /// How many commits the changes are of, where they are of several.
+    public var transactions: Int?
+    /// These are all changes up to the position; otherwise more messages follow.
+    public var isLast: Bool
+
+    public init(subscription: String, rows: [Row], transactions: Int? = nil, isLast: Bool = true) {
+        self.subscription = subscription
+        self.rows = rows
+        self.transactions = transactions
+        self.isLast = isLast
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case subscription
+        case rows
+        case transactions
+        case isLast = "last"
+    }
+
+    /// Writes everything up to the elements of `rows`, which come next; then ``endWriting(to:isLast:)``.
+    package static func beginWriting(to writer: inout JSONWriter, subscription: String, transactions: Int?) {
+        writer.beginObject()
+        writer.field("subscription", subscription)
+        writer.field("transactions", transactions)
+        writer.key("rows")
+        writer.beginArray()
+    }
+
+    package static func endWriting(to writer: inout JSONWriter, isLast: Bool) {
+        writer.endArray()
+        writer.field("last", isLast)
+        writer.endObject()
+    }
+}
+
+extension QueryChangedPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        Self.beginWriting(to: &writer, subscription: subscription, transactions: transactions)
+        for row in rows {
+            writer.beginObject()
+            writer.field("op", row.operation.rawValue)
+            writer.field("key", object: row.key)
+            writer.field("before", object: row.before)
+            writer.field("after", object: row.after)
+            writer.field("oldIndex", row.oldIndex)
+            writer.field("index", row.index)
+            writer.endObject()
+        }
+        Self.endWriting(to: &writer, isLast: isLast)
+    }
+}
+
+/// `query:reached`: every query that the connection follows is exact as of the message's position.
+public struct QueryReachedPayload: Sendable, Hashable, Codable, JSONWritable {
+    public init() {}
+
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.endObject()
+    }
+}
+
+/// `query:unsubscribed`: a query is not followed any more.
+public struct QueryUnsubscribedPayload: Sendable, Hashable, Codable {
+    public var subscription: String
+    /// Why the service ended it; nil where the client did.
+    public var reason: String?
+    public var code: ErrorCode?
+
+    public init(subscription: String, reason: String? = nil, code: ErrorCode? = nil) {
+        self.subscription = subscription
+        self.reason = reason
+        self.code = code
+    }
+}
+
+extension QueryUnsubscribedPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("subscription", subscription)
+        writer.field("reason", reason)
+        writer.field("code", code?.rawValue)
+        writer.endObject()
+    }
+}

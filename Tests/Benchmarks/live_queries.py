@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+"""What live queries cost, as ratios within one run, on the real binary with another process as the writer.
+
+    live_queries.py BINARY [--rows 1000000] [--commits 200]
+
+- work:     CPU of the service for each one-row commit, by changed rows against running the same query as a whole (the same
+            SQL within a subquery, which the service cannot take apart), less what a commit costs without live queries
+- lag:      100 distinct filter queries, 500 commits a second by another process: how far behind the service is at the end
+- fan-out:  CPU of the service for each delivery to 1,000 subscribers, of one live query against the feed of tables
+- latency:  COMMIT of another process returned -> `query:changed` received
+Needs the package websockets.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import websockets
+
+PORT = 3397
+URL = f"ws://127.0.0.1:{PORT}/ws"
+
+
+class Service:
+    def __init__(self, binary, path):
+        self.process = subprocess.Popen(
+            [binary, "serve", path, "--port", str(PORT), "--max-connections", "2000"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for line in self.process.stdout:
+            if re.search(r"http://\S+:\d+", line):
+                break
+
+    def cpu(self):
+        """Seconds of CPU so far."""
+        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(") ", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def build(path, rows):
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript(
+        f"""
+        PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
+        CREATE TABLE artist(id INTEGER PRIMARY KEY, name TEXT, country TEXT);
+        CREATE TABLE track(id INTEGER PRIMARY KEY, artist_id INT, title TEXT, price INT, genre INT);
+        CREATE TABLE sale(id INTEGER PRIMARY KEY, track_id INT, day INT, n INT, genre INT, artist_id INT);
+        BEGIN;
+        WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {rows // 50})
+        INSERT INTO artist SELECT i, 'artist ' || i, substr('ISNODEFRGRPL', 1 + 2 * (i % 6), 2) FROM c;
+        WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {rows // 5})
+        INSERT INTO track SELECT i, 1 + i * 7919 % {rows // 50}, 'track ' || i, 99 + i % 3 * 50, 1 + i % 20 FROM c;
+        WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {rows})
+        INSERT INTO sale SELECT i, 1 + i * 7919 % {rows // 5}, 1 + i % 365, 1 + i % 5, 1 + i % 20, 1 + i % {rows // 50} FROM c;
+        CREATE INDEX track_artist ON track(artist_id);
+        CREATE INDEX sale_track ON sale(track_id);
+        CREATE INDEX sale_genre ON sale(genre);
+        CREATE INDEX sale_artist ON sale(artist_id);
+        COMMIT; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE);
+        """
+    )
+    return connection
+
+
+async def connect():
+    socket = await websockets.connect(URL, max_size=1 << 28, compression=None, ping_interval=None)
+    await socket.recv()
+    return socket
+
+
+async def follow(socket, sql, wait=True):
+    await socket.send(json.dumps({"type": "query:subscribe", "id": "s", "data": {"sql": sql}}))
+    plan = None
+    while True:
+        message = json.loads(await socket.recv())
+        if message["type"] == "error":
+            raise SystemExit(f"{sql}: {message['data']}")
+        if message["type"] == "query:subscribed":
+            plan = message["data"]["plan"]
+        if message["type"] == "query:snapshot" and message["data"]["last"]:
+            return plan
+
+
+async def reached(socket, sequence):
+    while True:
+        message = json.loads(await socket.recv())
+        if message["type"] == "query:reached" and int(message["position"].split(":")[1]) >= sequence:
+            return
+
+
+QUERIES = {
+    "filter": "SELECT id, n FROM sale WHERE day = 100 AND n > 4",
+    "three-way join": "SELECT a.name, t.title, s.n FROM artist a JOIN track t ON t.artist_id = a.id JOIN sale s ON s.track_id = t.id "
+    "WHERE a.country = 'IS' AND s.day = 100",
+    "one of many groups": "SELECT artist_id, count(*), sum(n) FROM sale GROUP BY artist_id",
+    "one of 20 groups": "SELECT genre, count(*), sum(n) FROM sale GROUP BY genre",
+}
+
+
+async def work(binary, path, writer, rows, commits):
+    async def cpu_of(sql, count):
+        service = Service(binary, path)
+        try:
+            socket = await connect()
+            plan = None
+            if sql:
+                plan = await follow(socket, sql)
+            else:
+                await socket.send(json.dumps({"type": "subscribe", "channel": "tables", "data": {"rows": "values"}}))
+                await socket.recv()
+            before = service.cpu()
+            for number in range(count):
+                writer.execute("UPDATE sale SET n = 6 - n, day = 465 - day WHERE id = ?", [1 + number * 37 % rows])
+                if sql:
+                    await reached(socket, number + 1)
+                else:
+                    await socket.recv()
+            used = service.cpu() - before
+            await socket.close()
+            return used / count, plan
+        finally:
+            service.stop()
+
+    base, _ = await cpu_of(None, commits)
+    print(f"work      feed of tables alone: {base * 1e6:.0f} us of CPU a commit")
+    for name, sql in QUERIES.items():
+        by_rows, plan = await cpu_of(sql, commits)
+        assert plan == "incremental", name
+        whole, plan = await cpu_of(f"SELECT * FROM ({sql})", 10)
+        assert plan == "rerun", name
+        # The clock of the kernel ticks 100 times a second: less than a tick cannot be told from nothing.
+        step = max(by_rows - base, 0.01 / commits)
+        print(
+            f"work      {name}: {step * 1e6:.0f} us by changed rows, {(whole - base) * 1e3:.1f} ms as a whole, "
+            f"{(whole - base) / step:.0f} times less"
+        )
+
+
+async def lag(binary, path, writer):
+    service = Service(binary, path)
+    try:
+        socket = await connect()
+        for number in range(100):
+            await follow(socket, f"SELECT id, n FROM sale WHERE day = {number + 1} AND n > 4 AND id < 100000")
+        seconds, rate = 10, 500
+        last = 0.0
+        before, begin = service.cpu(), time.monotonic()
+        done = asyncio.create_task(reached(socket, seconds * rate))
+        for number in range(seconds * rate):
+            delay = begin + number / rate - time.monotonic()
+            await asyncio.sleep(max(0, delay))
+            writer.execute("UPDATE sale SET n = 6 - n WHERE id = ?", [1 + number * 37 % 100000])
+            last = time.monotonic()
+        await done
+        behind = time.monotonic() - last
+        used = service.cpu() - before
+        print(
+            f"lag       100 queries, {seconds * rate / (last - begin):.0f} commits/s: {behind * 1e3:.0f} ms behind at the end, "
+            f"{used / (last - begin) * 100:.0f} % of a core"
+        )
+    finally:
+        service.stop()
+
+
+async def fan_out(binary, path, writer, clients=1000, commits=200):
+    costs = {}
+    for kind in ("tables", "query"):
+        service = Service(binary, path)
+        try:
+            sockets = []
+            for _ in range(clients):
+                socket = await connect()
+                if kind == "tables":
+                    data = {"tables": ["sale"], "rows": "values"}
+                    await socket.send(json.dumps({"type": "subscribe", "channel": "tables", "data": data}))
+                    await socket.recv()
+                else:
+                    await follow(socket, "SELECT * FROM sale WHERE id <= 1000")
+                sockets.append(socket)
+            counts = [0] * clients
+
+            async def read(index):
+                while counts[index] < commits:
+                    message = await sockets[index].recv()
+                    if '"table:modified"' in message or '"query:changed"' in message:
+                        counts[index] += 1
+
+            readers = [asyncio.create_task(read(index)) for index in range(clients)]
+            before = service.cpu()
+            for number in range(commits):
+                writer.execute("UPDATE sale SET n = n + 1 WHERE id = ?", [1 + number % 1000])
+                while min(counts) < number + 1:
+                    await asyncio.sleep(0.001)
+            await asyncio.gather(*readers)
+            costs[kind] = (service.cpu() - before) / clients / commits
+        finally:
+            service.stop()
+    print(
+        f"fan-out   1,000 subscribers: {costs['query'] * 1e6:.2f} us a delivery of a live query, {costs['tables'] * 1e6:.2f} us "
+        f"of the feed of tables, ratio {costs['query'] / costs['tables']:.2f}"
+    )
+
+
+async def latency(binary, path, writer, commits=500):
+    service = Service(binary, path)
+    try:
+        socket = await connect()
+        await follow(socket, "SELECT id, n FROM sale WHERE id <= 1000 AND n > 0")
+        times = []
+        for number in range(commits):
+            await asyncio.sleep(0.005)
+            writer.execute("UPDATE sale SET n = n + 1 WHERE id = ?", [1 + number % 1000])
+            begin = time.monotonic()
+            while json.loads(await socket.recv())["type"] != "query:changed":
+                pass
+            times.append(time.monotonic() - begin)
+        times.sort()
+        print(f"latency   p50 {statistics.median(times) * 1e3:.2f} ms, p99 {times[int(len(times) * 0.99)] * 1e3:.2f} ms")
+    finally:
+        service.stop()
+
+
+async def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("binary")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--commits", type=int, default=200)
+    parser.add_argument("--only", default="work,lag,fan-out,latency")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "live.db")
+        writer = build(path, options.rows)
+        if "work" in options.only:
+            await work(options.binary, path, writer, options.rows, options.commits)
+        if "lag" in options.only:
+            await lag(options.binary, path, writer)
+        if "fan-out" in options.only:
+            await fan_out(options.binary, path, writer)
+        if "latency" in options.only:
+            await latency(options.binary, path, writer)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

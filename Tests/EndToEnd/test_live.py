@@ -1,0 +1,481 @@
+"""Live queries: the rows of a SELECT, then exactly what every commit changes in them, whichever process commits."""
+
+import collections
+import json
+import random
+import sqlite3
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from contract import check
+from processes import LIMIT, Command
+from sockets import Client, EventStream
+
+
+def key(row):
+    return json.dumps(row, sort_keys=True)
+
+
+class Replica:
+    """What a client knows of its query. A change that does not fit fails."""
+
+    def __init__(self, ordered):
+        self.ordered = ordered
+        self.rows = []
+        self.position = None
+        self.partial = []
+        self.changes = []
+
+    def snapshot(self, message):
+        data = message["data"]
+        if data.get("reset"):
+            self.partial = []
+        self.partial += data["rows"]
+        if data["last"]:
+            self.rows, self.partial = self.partial, []
+            self.position = message["position"]
+
+    def changed(self, message):
+        self.changes += message["data"]["rows"]
+        if not message["data"]["last"]:
+            return
+        changes, self.changes = self.changes, []
+        self.position = message["position"]
+        if self.ordered:
+            for change in sorted((c for c in changes if "before" in c), key=lambda c: -c["oldIndex"]):
+                assert self.rows.pop(change["oldIndex"]) == change["before"]
+            for change in sorted((c for c in changes if "after" in c), key=lambda c: c["index"]):
+                self.rows.insert(change["index"], change["after"])
+            return
+        bag = collections.Counter(map(key, self.rows))
+        for change in changes:
+            if "before" in change:
+                assert bag[key(change["before"])] > 0, f"{change} takes a row that is not there"
+                bag[key(change["before"])] -= 1
+        for change in changes:
+            if "after" in change:
+                bag[key(change["after"])] += 1
+        self.rows = [json.loads(row) for row in bag.elements()]
+
+    def equals(self, rows):
+        if self.ordered:
+            return self.rows == rows
+        return collections.Counter(map(key, self.rows)) == collections.Counter(map(key, rows))
+
+
+class Follower(Client):
+    """A connection that follows queries and keeps a replica of each."""
+
+    def __init__(self, url, **options):
+        super().__init__(url, **options)
+        self.replicas = {}
+
+    def follow(self, sql, **data):
+        id = f"f{len(self.replicas)}-{random.random()}"
+        self.send("query:subscribe", id=id, sql=sql, **data)
+        while True:
+            message = self.receive()
+            if message.get("replyTo") == id:
+                break
+            self.apply(message)
+        assert message["type"] == "query:subscribed", message
+        name = message["data"]["subscription"]
+        if not message["data"].get("recovered"):
+            self.replicas[name] = Replica(message["data"]["ordered"])
+            while self.replicas[name].position is None:
+                self.apply(self.receive())
+        return message["data"]
+
+    def refused(self, sql, **data):
+        self.send("query:subscribe", id="refused", sql=sql, **data)
+        message = self.message("error", where=lambda m: m.get("replyTo") == "refused")
+        return message["data"]["code"], message["data"]["message"]
+
+    def apply(self, message):
+        data = message["data"]
+        replica = self.replicas.get(data.get("subscription"))
+        if message["type"] == "query:snapshot" and replica:
+            replica.snapshot(message)
+        elif message["type"] == "query:changed" and replica:
+            replica.changed(message)
+        return message
+
+    def reached(self, sequence):
+        """Applies messages until all queries are exact as of a position, and returns it."""
+        while True:
+            message = self.apply(self.receive())
+            if message["type"] == "query:reached" and int(message["position"].split(":")[1]) >= sequence:
+                return int(message["position"].split(":")[1])
+
+
+def truth(connection, sql):
+    cursor = connection.execute(sql)
+    names, taken = [], set()
+    for column in cursor.description:
+        name, number = column[0], 1
+        while name in taken:
+            name, number = f"{column[0]}:{number}", number + 1
+        taken.add(name)
+        names.append(name)
+    return [dict(zip(names, row)) for row in cursor]
+
+
+@pytest.fixture
+def shop(tmp_path):
+    path = tmp_path / "shop.db"
+    connection = sqlite3.connect(path, isolation_level=None, timeout=LIMIT)
+    connection.executescript(
+        """
+        PRAGMA journal_mode = WAL;
+        CREATE TABLE customer(id INTEGER PRIMARY KEY, name TEXT, city TEXT COLLATE NOCASE);
+        CREATE TABLE item(id INTEGER PRIMARY KEY, customer_id INT, price INT, note);
+        CREATE TABLE secret(id INTEGER PRIMARY KEY, word);
+        INSERT INTO customer VALUES (1, 'Ada', 'Oslo'), (2, 'Bob', 'Rome');
+        INSERT INTO item VALUES (1, 1, 10, 'x'), (2, 1, 20, NULL);
+        """
+    )
+    yield path, connection
+    connection.close()
+
+
+QUERIES = [
+    "SELECT id, price FROM item WHERE price > 15",
+    "SELECT c.name, i.price, i.note FROM customer c JOIN item i ON i.customer_id = c.id",
+    "SELECT c.id, c.name, i.id FROM customer c LEFT JOIN item i ON i.customer_id = c.id AND i.price < 50",
+    "SELECT city, count(*) AS n FROM customer GROUP BY city",
+    "SELECT DISTINCT note FROM item",
+    "SELECT id, name FROM customer ORDER BY name, id LIMIT 4",
+    "SELECT sum(price), count(*) FROM item",
+    "SELECT name FROM customer WHERE id IN (SELECT customer_id FROM item)",
+]
+
+
+def change(random):
+    id = random.randint(1, 12)
+    return random.choice(
+        [
+            f"INSERT OR REPLACE INTO customer VALUES ({id}, '{random.choice('ABC')}', '{random.choice(['Oslo', 'Rome', 'Bonn'])}')",
+            f"DELETE FROM customer WHERE id = {id}",
+            f"INSERT OR REPLACE INTO item VALUES ({id}, {random.randint(1, 12)}, {random.randint(1, 99)}, {random.choice(['NULL', '1', 'x' and chr(39) + 'y' + chr(39)])})",
+            f"UPDATE item SET price = price + 1 WHERE customer_id = {id}",
+            f"DELETE FROM item WHERE id = {id}",
+            f"UPDATE item SET customer_id = {random.randint(1, 12)} WHERE id = {id}",
+        ]
+    )
+
+
+def test_replicas_equal_their_queries_as_of_every_position(serve, shop):
+    path, writer = shop
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    generator = random.Random(seed)
+    server = serve(path)
+    with Follower(server.ws) as client:
+        names = {sql: client.follow(sql) for sql in QUERIES}
+        assert [names[sql]["plan"] for sql in QUERIES] == ["incremental"] * 5 + ["rerun"] * 3
+        sequence = 0
+        for _ in range(60):
+            changes = writer.total_changes
+            writer.execute("BEGIN IMMEDIATE")
+            for _ in range(generator.randint(1, 4)):
+                writer.execute(change(generator))
+            # Each transaction has a position: this row is always another one.
+            sequence += 1
+            writer.execute("INSERT OR REPLACE INTO secret VALUES (1, ?)", [sequence])
+            writer.execute("COMMIT")
+            assert client.reached(sequence) == sequence
+            for sql, data in names.items():
+                assert client.replicas[data["subscription"]].equals(truth(writer, sql)), f"{sql} as of {sequence}"
+
+
+def test_clients_that_follow_the_same_share_an_id_and_each_gets_everything(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    with Follower(server.ws) as one, Follower(server.ws) as other:
+        first = one.follow(QUERIES[0])
+        writer.execute("INSERT INTO item VALUES (7, 1, 70, 'seven')")
+        one.reached(1)
+        assert other.follow(QUERIES[0])["subscription"] == first["subscription"]
+        writer.execute("DELETE FROM item WHERE id = 2")
+        for client in (one, other):
+            client.reached(2)
+            assert client.replicas[first["subscription"]].equals([{"id": 7, "price": 70}])
+
+
+def test_an_update_says_what_the_row_was_and_how_it_is_identified(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    with Follower(server.ws) as client:
+        data = client.follow("SELECT id, price FROM item")
+        assert data["key"] == ["id"] and data["tables"] == ["item"]
+        writer.execute("UPDATE item SET price = 11 WHERE id = 1")
+        message = client.message("query:changed")
+        assert message["data"]["rows"] == [
+            {"op": "update", "key": {"id": 1}, "before": {"id": 1, "price": 10}, "after": {"id": 1, "price": 11}}
+        ]
+        assert "transactions" not in message["data"] and message["data"]["last"]
+
+
+def test_a_client_that_comes_back_gets_what_it_missed(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    with Follower(server.ws) as client:
+        data = client.follow(QUERIES[0])
+        writer.execute("INSERT INTO item VALUES (7, 1, 70, 'seven')")
+        client.reached(1)
+        replica = client.replicas[data["subscription"]]
+    writer.execute("INSERT INTO item VALUES (8, 1, 80, 'eight')")
+    with Follower(server.ws) as client:
+        client.replicas[data["subscription"]] = replica
+        again = client.follow(QUERIES[0], since=replica.position)
+        assert again["recovered"] is True and again["subscription"] == data["subscription"]
+        client.reached(2)
+        assert replica.equals(truth(writer, QUERIES[0]))
+
+
+def test_a_position_of_another_epoch_gets_all_rows(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    with Follower(server.ws) as client:
+        data = client.follow(QUERIES[0], since="other:5")
+        assert data["recovered"] is False
+        assert client.replicas[data["subscription"]].equals(truth(writer, QUERIES[0]))
+
+
+def test_a_change_of_the_schema_sends_all_rows_again_with_the_columns(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    with Follower(server.ws) as client:
+        data = client.follow("SELECT * FROM item")
+        writer.execute("ALTER TABLE item ADD COLUMN size DEFAULT 3")
+        message = client.message("query:snapshot")
+        assert message["data"]["reset"] is True
+        assert message["data"]["columns"] == ["id", "customer_id", "price", "note", "size"]
+        assert message["data"]["rows"][0]["size"] == 3
+        writer.execute("DROP TABLE item")
+        message = client.message("query:unsubscribed")
+        assert message["data"]["subscription"] == data["subscription"]
+        assert message["data"]["code"] == "SQL_ERROR" and "item" in message["data"]["reason"]
+
+
+def test_what_cannot_be_followed_is_refused_with_the_reason(serve, shop):
+    path, _ = shop
+    server = serve(path)
+    with Follower(server.ws) as client:
+        for sql, code, part in [
+            ("SELECT random()", "NOT_LIVE", "random()"),
+            ("SELECT date('now') FROM item", "NOT_LIVE", "date('now')"),
+            ("DELETE FROM item", "NOT_LIVE", "SELECT"),
+            ("SELECT 1; SELECT 2", "NOT_LIVE", "one statement"),
+            ("SELECT nope FROM item", "SQL_ERROR", "nope"),
+            ("SELECT ? FROM item", "SQL_ERROR", "parameter"),
+            ("SELECT note FROM item", "SQL_ERROR", "key"),
+        ]:
+            data = {"key": ["nope"]} if part == "key" else {}
+            found, message = client.refused(sql, **data)
+            assert found == code and part in message, (sql, found, message)
+        client.send("query:unsubscribe", id="u", subscription="q999")
+        assert client.message("error")["data"]["code"] == "SUBSCRIPTION_NOT_FOUND"
+        client.send("query:subscribe", id="m")
+        assert client.message("error")["data"]["code"] == "INVALID_MESSAGE"
+
+
+def test_a_query_that_was_unsubscribed_says_nothing_more(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    with Follower(server.ws) as client:
+        data = client.follow(QUERIES[0])
+        client.send("query:unsubscribe", id="u", subscription=data["subscription"])
+        assert client.message("query:unsubscribed")["replyTo"] == "u"
+        writer.execute("INSERT INTO item VALUES (7, 1, 70, 'seven')")
+        other = client.follow("SELECT count(*) FROM item")
+        assert other["subscription"] != data["subscription"]
+        client.send("heartbeat", id="h")
+        while (message := client.receive())["type"] != "heartbeat":
+            assert message["type"] == "query:reached"
+
+
+def test_rights_are_those_of_queries(serve, shop, tmp_path):
+    path, _ = shop
+    tokens = tmp_path / "tokens.json"
+    token = "narrow-" + 20 * "x"
+    tokens.write_text(json.dumps([{"token": token, "tables": ["item"]}]))
+    tokens.chmod(0o600)
+    server = serve(path, "--tokens", tokens)
+    with Follower(server.ws + f"?access_token={token}") as client:
+        client.follow("SELECT id FROM item")
+        for sql in ["SELECT * FROM secret", "SELECT item.id FROM item JOIN secret USING (id)", "SELECT count(*) FROM secret"]:
+            assert client.refused(sql)[0] == "NOT_AUTHORIZED", sql
+
+
+def live_url(server, sql, **data):
+    return f"{server.http}/live?" + urllib.parse.urlencode({"sql": sql, **data})
+
+
+def test_server_sent_events_resume_by_themselves(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    stream = Command(["curl", "-sN", live_url(server, "SELECT id FROM item WHERE price > ?", params="[15]")])
+    try:
+        events = sse(stream)
+        assert next(events)[0]["type"] == "query:subscribed"
+        message, id = next(events)
+        assert message["data"]["rows"] == [{"id": 2}] and id == message["position"]
+        writer.execute("INSERT INTO item VALUES (7, 1, 70, 'seven')")
+        while message["type"] != "query:changed":
+            message, id = next(events)
+        assert message["data"]["rows"][0]["after"] == {"id": 7} and id == message["position"]
+    finally:
+        stream.kill()
+    writer.execute("INSERT INTO item VALUES (8, 1, 80, 'eight')")
+    stream = Command(
+        ["curl", "-sN", "-H", f"Last-Event-ID: {id}", live_url(server, "SELECT id FROM item WHERE price > ?", params="[15]")]
+    )
+    try:
+        events = sse(stream)
+        message, _ = next(events)
+        assert message["data"]["recovered"] is True
+        message, _ = next(events)
+        assert message["data"]["rows"] == [{"op": "insert", "key": {"id": 8}, "after": {"id": 8}}]
+    finally:
+        stream.kill()
+
+
+def sse(command):
+    fields = {}
+    while True:
+        line = command.line()
+        if line == "" and fields:
+            yield check(json.loads(fields["data"])), fields.get("id")
+            fields = {}
+        elif line and not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            fields[name] = value
+
+
+def test_lines_over_http_and_their_refusals(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    body = json.dumps({"sql": "SELECT id FROM item ORDER BY price DESC LIMIT 1"})
+    command = Command(["curl", "-sN", "-X", "POST", "-d", body, f"{server.http}/live"])
+    try:
+        assert check(json.loads(command.line()))["data"]["ordered"] is True
+        assert check(json.loads(command.line()))["data"]["rows"] == [{"id": 2}]
+        writer.execute("UPDATE item SET price = 90 WHERE id = 1")
+        while (message := check(json.loads(command.line())))["type"] != "query:changed":
+            assert message["type"] == "query:reached"
+        assert sorted(row["op"] for row in message["data"]["rows"]) == ["delete", "insert"]
+    finally:
+        command.kill()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(live_url(server, "SELECT random()"), timeout=LIMIT)
+    assert refused.value.code == 400 and json.load(refused.value)["code"] == "NOT_LIVE"
+
+
+def test_with_a_rollback_journal_queries_run_again(serve, tmp_path):
+    path = tmp_path / "journal.db"
+    writer = sqlite3.connect(path, isolation_level=None, timeout=LIMIT)
+    writer.executescript("CREATE TABLE t(id INTEGER PRIMARY KEY, n); INSERT INTO t VALUES (1, 1)")
+    server = serve(path)
+    with Follower(server.ws) as client:
+        data = client.follow("SELECT id, n FROM t")
+        writer.execute("INSERT INTO t VALUES (2, 2)")
+        client.reached(1)
+        assert client.replicas[data["subscription"]].equals([{"id": 1, "n": 1}, {"id": 2, "n": 2}])
+    writer.close()
+
+
+def test_rows_that_match_a_condition_enter_change_and_leave(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    with Client(server.ws) as client:
+        client.subscribe("tables", tables=["item"], rows="values", where="price > :low", params={"low": 15})
+        for sql, expected in [
+            ("UPDATE item SET price = 30 WHERE id = 1", ("insert", "entered")),
+            ("UPDATE item SET price = 40 WHERE id = 1", ("update", None)),
+            ("UPDATE item SET price = 5 WHERE id = 1", ("delete", "left")),
+            ("INSERT INTO item VALUES (9, 1, 90, NULL)", ("insert", None)),
+            ("DELETE FROM item WHERE id = 9", ("delete", None)),
+        ]:
+            writer.execute("UPDATE item SET note = note WHERE id = 1")
+            writer.execute("INSERT INTO item VALUES (50, 1, 1, NULL)")
+            writer.execute("DELETE FROM item WHERE id = 50")
+            writer.execute(sql)
+            data = client.message("table:modified")["data"]
+            assert [(row["op"], row.get("filter")) for row in data["rows"]] == [expected], sql
+            assert data["inserted"] + data["updated"] + data["deleted"] == 1
+
+
+def test_operations_select_by_what_the_transaction_did(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    with Client(server.ws) as client:
+        client.subscribe("tables", tables=["item"], rows="keys", operations=["update"], where="price > 15")
+        writer.execute("INSERT INTO item VALUES (9, 1, 90, NULL)")
+        writer.execute("UPDATE item SET price = 30 WHERE id = 1")
+        rows = client.message("table:modified")["data"]["rows"]
+        assert rows == [{"op": "insert", "filter": "entered", "key": {"id": 1}, "rowid": 1}]
+
+
+def test_a_snapshot_holds_the_rows_that_match(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    with Client(server.ws) as client:
+        client.subscribe("tables", tables=["item"], where="price > ?", params=[15], snapshot=True)
+        assert [row["id"] for row in client.message("table:snapshot")["data"]["rows"]] == [2]
+        client.message("snapshot:end")
+        writer.execute("UPDATE item SET price = 16 WHERE id = 1")
+        assert client.message("table:modified")["data"]["inserted"] == 1
+
+
+def test_a_condition_that_cannot_be_evaluated_is_refused_with_the_place(serve, shop):
+    path, _ = shop
+    server = serve(path)
+    with Client(server.ws) as client:
+        for data, part in [
+            ({"tables": ["item"], "where": "nope > 1"}, "nope (at byte 0)"),
+            ({"tables": ["item"], "where": "price IN (SELECT 1)"}, "subqueries (at byte 10)"),
+            ({"tables": ["item"], "where": "random() > price"}, "random()"),
+            ({"tables": ["item"], "where": "1) OR (1"}, "parenthesis"),
+            ({"tables": ["item", "secret"], "where": "1"}, "one table"),
+            ({"where": "1"}, "one table"),
+            ({"tables": ["nothing"], "where": "1"}, "no table"),
+            ({"tables": ["item"], "where": "price > ?"}, "parameter"),
+            ({"tables": ["item"], "params": [1]}, "params"),
+        ]:
+            client.send("subscribe", channel="tables", id="bad", **data)
+            message = client.message("error")["data"]["message"]
+            assert part in message, message
+
+
+def test_events_and_listen_take_a_condition(serve, shop, start):
+    path, writer = shop
+    server = serve(path)
+    query = urllib.parse.urlencode({"tables": "item", "rows": "keys", "where": "price > ?", "params": "[15]"})
+    with EventStream(f"{server.http}/events?{query}") as stream:
+        stream.message("subscribed")
+        listen = start("listen", server.ws, "--tables", "item", "--where", "price > ?", "--param", "15", "--json")
+        file = start("listen", path, "--tables", "item", "--where", "price > 15", "--json")
+        listen.error_line("connected")
+        file.error_line("watching")
+        writer.execute("UPDATE item SET price = 1")
+        lines = [json.loads(command.line("table:modified")) for command in (listen, file)]
+        for message in [stream.message("table:modified"), *lines]:
+            assert message["data"]["deleted"] == 1 and message["data"]["rows"][0]["filter"] == "left"
+
+
+def test_the_command_line_follows_a_query(serve, shop, start, run):
+    path, writer = shop
+    server = serve(path)
+    live = start("query", server.ws, "--live", "SELECT id, price FROM item ORDER BY id")
+    assert live.line().split() == ["id", "price"]
+    while live.line().split() != ["2", "20"]:
+        pass
+    writer.execute("INSERT INTO item VALUES (3, 1, 33, NULL)")
+    while live.line().split() != ["3", "33"]:
+        pass
+    refused = run("query", server.ws, "--live", "SELECT random()")
+    assert refused.returncode == 1 and "random()" in refused.stderr

@@ -1,0 +1,253 @@
+import ChangeCapture
+import Foundation
+import SQLiteConnection
+import Synchronization
+import Testing
+
+@testable import LiveQueries
+
+@Suite struct LiveEngineTests {
+    /// A database, a watcher, an engine, and what the engine said.
+    ///
+    /// `@unchecked Sendable`: the writer belongs to the test's own thread; everything else is behind locks.
+    private final class Bench: DatabaseEventSink, LiveQuerySink, @unchecked Sendable {
+        let path: String
+        let writer: Connection
+        let events = Monitor<[LiveQueryEvent]>([])
+        private let directory: URL
+        private let sequence = Atomic<UInt64>(0)
+        private let parts = Mutex<(watcher: DatabaseWatcher, engine: LiveQueryEngine)?>(nil)
+
+        var engine: LiveQueryEngine {
+            get throws { try #require(parts.withLock { $0 }?.engine) }
+        }
+
+        init(_ sql: String, limits: LiveLimits = LiveLimits()) throws {
+            directory = FileManager.default.temporaryDirectory.appendingPathComponent("tablecast-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+            path = directory.appendingPathComponent("live.db").path
+            writer = try Connection(path: path, mode: .readWriteCreate)
+            writer.setBusyTimeout(.seconds(10))
+            try writer.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; \(sql)")
+            let watcher = try DatabaseWatcher(path: path, sink: self)
+            try watcher.start()
+            let engine = LiveQueryEngine(
+                path: path,
+                watcher: watcher,
+                sink: self,
+                position: LivePosition(epoch: "e", sequence: 0),
+                limits: limits
+            )
+            parts.withLock { $0 = (watcher, engine) }
+            try engine.start()
+        }
+
+        func close() {
+            let parts = parts.withLock { parts in
+                defer { parts = nil }
+                return parts
+            }
+            parts?.engine.stop()
+            parts?.watcher.stop()
+            writer.close()
+            // Nothing of it is needed any more, and nothing depends on its going.
+            try? FileManager.default.removeItem(at: directory)
+        }
+
+        func receive(_ event: DatabaseEvent) {
+            guard case .transaction(let transaction) = event, !transaction.changes.isEmpty else { return }
+            let number = sequence.wrappingAdd(1, ordering: .relaxed).newValue
+            parts.withLock { $0 }?.engine.receive(transaction, at: LivePosition(epoch: "e", sequence: number))
+        }
+
+        func receive(_ event: LiveQueryEvent) { events.update { $0.append(event) } }
+
+        /// The first event for which `body` gives something.
+        func first<R: Sendable>(_ body: @Sendable (LiveQueryEvent) -> R?) throws -> R {
+            try #require(events.wait(atMost: .seconds(30)) { events in events.lazy.compactMap(body).first })
+        }
+
+        func follow(_ sql: String, client: UInt64 = 1, since: LivePosition? = nil) throws -> LiveSubscriberID {
+            try engine.subscribe(LiveQueryRequest(sql: sql, since: since), client: client)
+        }
+
+        func refusal(of id: LiveSubscriberID) throws -> LiveRefusal {
+            try first { if case .refused(id, let refusal) = $0 { refusal } else { nil } }
+        }
+
+        func rows(of id: LiveSubscriberID) throws -> [Row] {
+            try first { if case .snapshot(id, _, let rows, _) = $0 { rows.rows } else { nil } }
+        }
+
+        func joined(_ id: LiveSubscriberID) throws -> LiveQueryID {
+            try first { if case .joined(id, let query) = $0 { query } else { nil } }
+        }
+
+        func reached(_ sequence: UInt64) throws {
+            _ = try first { event -> Bool? in
+                if case .reached(let position, let lagging) = event, position.sequence >= sequence, lagging.isEmpty {
+                    return true
+                }
+                return nil
+            }
+        }
+    }
+
+    private static let table = "CREATE TABLE t(id INTEGER PRIMARY KEY, n); INSERT INTO t VALUES(1, 1), (2, 2)"
+
+    @Test func `a connection may follow so many queries and not one more`() throws {
+        var limits = LiveLimits()
+        limits.maxQueriesPerClient = 1
+        let bench = try Bench(Self.table, limits: limits)
+        defer { bench.close() }
+        _ = try bench.joined(bench.follow("SELECT n FROM t"))
+        #expect(try bench.refusal(of: bench.follow("SELECT id FROM t")).code == .tooMany)
+        _ = try bench.joined(bench.follow("SELECT id FROM t", client: 2))
+    }
+
+    @Test func `all together may follow so many distinct queries`() throws {
+        var limits = LiveLimits()
+        limits.maxQueries = 1
+        let bench = try Bench(Self.table, limits: limits)
+        defer { bench.close() }
+        let first = try bench.joined(bench.follow("SELECT n FROM t"))
+        #expect(try bench.refusal(of: bench.follow("SELECT id FROM t", client: 2)).code == .tooMany)
+        #expect(try bench.joined(bench.follow("SELECT n FROM t", client: 3)) == first)
+    }
+
+    @Test func `a result beyond the limits is refused, and one that grows beyond them ends`() throws {
+        var limits = LiveLimits()
+        limits.maxRows = 2
+        let bench = try Bench(Self.table, limits: limits)
+        defer { bench.close() }
+        #expect(try bench.refusal(of: bench.follow("SELECT 1 FROM t UNION ALL SELECT 2 FROM t")).code == .limit)
+        let query = try bench.joined(bench.follow("SELECT n, count(*) FROM t GROUP BY n"))
+        try bench.writer.execute("INSERT INTO t VALUES(3, 3)")
+        let refusal = try bench.first { event -> LiveRefusal? in
+            if case .ended(query, _, let refusal) = event { refusal } else { nil }
+        }
+        #expect(refusal.code == .limit)
+    }
+
+    @Test func `a query that runs too long is refused`() throws {
+        var limits = LiveLimits()
+        limits.maxRunTime = .milliseconds(20)
+        let bench = try Bench(Self.table, limits: limits)
+        defer { bench.close() }
+        let endless = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT max(i) FROM c, t"
+        let refusal = try bench.refusal(of: bench.follow(endless))
+        #expect(refusal.code == .limit)
+        #expect(refusal.reason.contains("longer"))
+    }
+
+    @Test func `a commit of very many rows sends all rows again`() throws {
+        var limits = LiveLimits()
+        limits.maxChangedKeys = 10
+        let bench = try Bench(Self.table, limits: limits)
+        defer { bench.close() }
+        let query = try bench.joined(bench.follow("SELECT n FROM t"))
+        try bench.writer.execute(
+            "WITH RECURSIVE c(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM c WHERE i < 40) INSERT INTO t SELECT i, i FROM c"
+        )
+        let rows = try bench.first { event -> Int? in
+            if case .reset(let description, let rows, _) = event, description.id == query {
+                rows.rows.count
+            } else {
+                nil
+            }
+        }
+        #expect(rows == 33)
+    }
+
+    @Test func `rights that are withdrawn end their queries with the reason`() throws {
+        let bench = try Bench(Self.table)
+        defer { bench.close() }
+        let mine = try bench.joined(bench.follow("SELECT n FROM t"))
+        let rights = LiveRights(identity: "other") { _ in .allow }
+        let other = try bench.engine.subscribe(LiveQueryRequest(sql: "SELECT n FROM t", rights: rights), client: 2)
+        let ended = try bench.joined(other)
+        #expect(ended != mine)
+        try bench.engine.revoke { $0 == "other" ? "the token was withdrawn" : nil }
+        let refusal = try bench.first { event -> LiveRefusal? in
+            if case .ended(ended, _, let refusal) = event { refusal } else { nil }
+        }
+        #expect(refusal == LiveRefusal(.notAuthorized, "the token was withdrawn"))
+    }
+
+    @Test func `a client that has missed more than is kept gets all rows`() throws {
+        var limits = LiveLimits()
+        limits.maxLogDeltas = 4
+        let bench = try Bench(Self.table, limits: limits)
+        defer { bench.close() }
+        _ = try bench.joined(bench.follow("SELECT id FROM t"))
+        for id in 10..<20 { try bench.writer.execute("INSERT INTO t VALUES(\(id), 0)") }
+        try bench.reached(10)
+        for (since, isRecovered) in [(UInt64(1), false), (9, true)] {
+            let id = try bench.follow(
+                "SELECT id FROM t",
+                client: since,
+                since: LivePosition(epoch: "e", sequence: since)
+            )
+            let recovered = try bench.first { event -> Bool? in
+                if case .started(id, _, _, let recovered) = event { recovered } else { nil }
+            }
+            #expect(recovered == isRecovered)
+        }
+    }
+
+    @Test func `a subscription that ended while it was compiled says nothing`() throws {
+        let bench = try Bench(Self.table)
+        defer { bench.close() }
+        let gone = try bench.follow("SELECT id FROM t")
+        try bench.engine.unsubscribe(gone)
+        _ = try bench.joined(bench.follow("SELECT n FROM t", client: 2))
+        try bench.writer.execute("INSERT INTO t VALUES(5, 5)")
+        try bench.reached(1)
+        let said = bench.events.withLock { events in
+            events.contains { if case .joined(gone, _) = $0 { true } else { false } }
+        }
+        #expect(!said)
+    }
+
+    @Test func `a commit that changes no column that is read is not evaluated`() throws {
+        let bench = try Bench("CREATE TABLE t(id INTEGER PRIMARY KEY, n, other); INSERT INTO t VALUES(1, 1, 1)")
+        defer { bench.close() }
+        _ = try bench.joined(bench.follow("SELECT n FROM t WHERE id > 0"))
+        try bench.writer.execute("UPDATE t SET other = 2")
+        try bench.reached(1)
+        let statistics = try bench.engine.statistics
+        #expect(statistics.skippedSteps == 1)
+        #expect(statistics.incrementalSteps == 0)
+    }
+
+    @Test func `a query that nothing has happened to for long goes on`() throws {
+        var limits = LiveLimits()
+        limits.maxPinTime = .milliseconds(300)
+        let bench = try Bench(Self.table, limits: limits)
+        defer { bench.close() }
+        _ = try bench.joined(bench.follow("SELECT id FROM t"))
+        // What is pinned is the newest state, however old it is: only later commits make it outdated.
+        Thread.sleep(forTimeInterval: 0.5)
+        try bench.writer.execute("INSERT INTO t VALUES(7, 7)")
+        try bench.reached(1)
+        #expect(try bench.engine.statistics.resets == 0)
+    }
+
+    @Test func `the log starts at its beginning again once the writer rests`() throws {
+        let bench = try Bench("CREATE TABLE t(id INTEGER PRIMARY KEY, n); INSERT INTO t VALUES(1, 1)")
+        defer { bench.close() }
+        _ = try bench.joined(bench.follow("SELECT n FROM t"))
+        for number in 0..<2_000 { try bench.writer.execute("UPDATE t SET n = \(number)") }
+        try bench.reached(2_000)
+        // The pins move to where they keep no frame when everything is copied; then the next commit begins the log again.
+        let deadline = ContinuousClock.now + .seconds(30)
+        var frames = Int.max
+        while frames > 1_000, ContinuousClock.now < deadline {
+            Thread.sleep(forTimeInterval: 0.2)
+            try bench.writer.execute("UPDATE t SET n = n + 1")
+            // The watcher may be doing it.
+            frames = (try? bench.writer.checkpoint(.passive).logFrames) ?? frames
+        }
+        #expect(frames <= 1_000)
+    }
+}
