@@ -107,6 +107,8 @@ def shell():
         pytest.skip("the sqlite3 shell is not installed")
 
     def shell(path, sql):
-        subprocess.run(["sqlite3", str(path), sql], check=True, capture_output=True, text=True, timeout=30)
+        # With a rollback journal, a commit of another process waits while the watcher reads.
+        arguments = ["sqlite3", "-cmd", ".timeout 20000", str(path), sql]
+        subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=30)
 
     return shell
