@@ -24,6 +24,7 @@ def snapshot(client, **data):
     tables = {}
     while (message := client.receive())["type"] != "snapshot:end":
         part = message["data"]
+        assert ("key" in part) != ("rowids" in part)
         rowids = part.get("rowids", [None] * len(part["rows"]))
         assert len(rowids) == len(part["rows"])
         tables.setdefault(part["tableName"], []).extend(zip(rowids, part["rows"]))
@@ -62,6 +63,16 @@ def test_rows_are_known_by_their_rowids_unless_a_key_identifies_them(serve, tmp_
             assert {(row["rowid"], str(row["before"])) for row in deleted} == {(i, str(row)) for i, row in before}
         else:
             assert sorted(str(row["before"]) for row in deleted) == sorted(str(row) for _, row in before)
+
+
+def test_a_snapshot_names_the_columns_by_which_changes_name_a_row(serve, tmp_path):
+    path = tmp_path / "named.db"
+    connection = make(path, "PRAGMA journal_mode = WAL; CREATE TABLE t(v, b INT, a TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID; INSERT INTO t VALUES (1, 2, 'x')")
+    with Client(serve(path).ws) as client:
+        client.send("subscribe", channel="tables", rows="values", snapshot=True)
+        assert client.message("table:snapshot")["data"]["key"] == ["a", "b"]
+        connection.execute("UPDATE t SET v = 3")
+        assert list(client.message("table:modified")["data"]["rows"][0]["key"]) == ["a", "b"]
 
 
 def test_many_rows_whose_rowid_no_name_reaches_keep_them(serve, tmp_path):

@@ -108,6 +108,7 @@ import Testing
                 subscription: "t1",
                 tableName: "t",
                 columns: ["a"],
+                key: ["a"],
                 rows: [.object(["a": .integer(1)])],
                 isLast: true
             )

@@ -252,7 +252,8 @@ final class SnapshotRows: @unchecked Sendable {
             to: &writer,
             subscription: subscription.id,
             tableName: reading.table.name,
-            columns: reading.columns
+            columns: reading.columns,
+            key: reading.hasRowids ? nil : reading.table.primaryKey.map { reading.table.columns[$0].name }
         )
         if rows.count > 0 { writer.raw(rows.bytes) }
         TableSnapshotPayload.endWriting(to: &writer, isLast: isLast, rowids: rowids)

@@ -5,6 +5,8 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
     public var tableName: String
     /// The names of the columns.
     public var columns: [String]
+    /// The columns that identify a row, by which changes name it; nil where `rowids` do.
+    public var key: [String]?
     public var rows: [WireRow]
     /// The table has no more rows.
     public var isLast: Bool
@@ -20,6 +22,7 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
         subscription: String? = nil,
         tableName: String,
         columns: [String],
+        key: [String]? = nil,
         rows: [WireRow],
         isLast: Bool,
         rowids: [Int64]? = nil
@@ -27,6 +30,7 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
         self.subscription = subscription
         self.tableName = tableName
         self.columns = columns
+        self.key = key
         self.rows = rows
         self.isLast = isLast
         self.rowids = rowids
@@ -36,6 +40,7 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
         case subscription
         case tableName
         case columns
+        case key
         case rows
         case isLast = "last"
         case wireRowids = "rowids"
@@ -46,12 +51,14 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
         to writer: inout JSONWriter,
         subscription: String?,
         tableName: String,
-        columns: [String]
+        columns: [String],
+        key: [String]?
     ) {
         writer.beginObject()
         writer.field("subscription", subscription)
         writer.field("tableName", tableName)
         writer.field("columns", columns)
+        writer.field("key", key)
         writer.key("rows")
         writer.beginArray()
     }
@@ -71,7 +78,7 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
 
 extension TableSnapshotPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
-        Self.beginWriting(to: &writer, subscription: subscription, tableName: tableName, columns: columns)
+        Self.beginWriting(to: &writer, subscription: subscription, tableName: tableName, columns: columns, key: key)
         for row in rows { writer.row(row) }
         Self.endWriting(to: &writer, isLast: isLast, rowids: rowids)
     }
