@@ -798,6 +798,23 @@ test("equal rows of a live query are told apart by their number alone", async ()
   client.close();
 });
 
+test("a live query from which most rows go keeps the others in their places", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const rows = Array.from({ length: 100 }, (_, id) => ({ id, v: "a" }));
+  const { live } = await liveQuery(server, client, rows);
+  const expected = [...live.rows];
+  for (let id = 0; id < 90; id++) {
+    delta(server, `e:${8 + id}`, [{ op: "delete", before: { id, v: "a" } }]);
+    expected.shift();
+    assert.deepEqual(live.rows, expected);
+    assert.ok(live.rows.every((row, index) => row === expected[index]));
+  }
+  delta(server, "e:99", [{ op: "update", before: { id: 95, v: "a" }, after: { id: 95, v: "b" } }, { op: "insert", after: { id: 0, v: "new" } }]);
+  assert.deepEqual(live.rows.map(({ id, v }) => `${id}${v}`), ["90a", "91a", "92a", "93a", "94a", "95b", "96a", "97a", "98a", "99a", "0new"]);
+  client.close();
+});
+
 test("an ordered live query puts each row into its place", async () => {
   for (const scale of [1, 100]) {
     const server = new FakeServer();
@@ -870,13 +887,13 @@ test("what was written is seen once everything up to its position has come", asy
   client.close();
 });
 
-/** A collection of table `a` with these rows, by rowid. */
+/** A collection of table `a` with these rows, by its key unless `part` gives rowids. */
 async function collection(server, client, rows, options = {}) {
   const table = client.table("a", options);
   const request = await server.sent("subscribe");
   server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s", position: "e:7", tables: ["a"] }, { replyTo: request.id });
   const columns = ["id", "v"];
-  server.socket.push("table:snapshot", "tables", { subscription: "s", tableName: "a", columns, rows, last: true, ...options.part }, { position: "e:7" });
+  server.socket.push("table:snapshot", "tables", { subscription: "s", tableName: "a", columns, rows, last: true, ...(options.part ?? { key: ["id"] }) }, { position: "e:7" });
   server.socket.push("snapshot:end", "tables", { subscription: "s", tables: ["a"], unreadable: [], position: "e:7" }, { position: "e:7" });
   await table.ready;
   return { table, request };
@@ -885,7 +902,7 @@ async function collection(server, client, rows, options = {}) {
 const rowsChanged = (server, position, rows) => server.socket.push("table:modified", "tables", change("a", position, true, { subscription: "s", rows }), { position });
 
 test("a collection follows its table by key and by rowid", async () => {
-  for (const part of [{}, { rowids: [5, 6] }]) {
+  for (const part of [{ key: ["id"] }, { rowids: [5, 6] }]) {
     const server = new FakeServer();
     const client = server.connect();
     const { table, request } = await collection(server, client, [[1, "a"], [2, "b"]], { where: "v > ?", params: ["A"], part });
@@ -899,6 +916,18 @@ test("a collection follows its table by key and by rowid", async () => {
     assert.deepEqual(table.rows, [{ id: 9, v: "c" }, { id: 3, v: "n" }]);
     client.close();
   }
+});
+
+test("rows of a collection can exchange their keys", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const { table } = await collection(server, client, [[1, "a"], [2, "b"]]);
+  rowsChanged(server, "e:8", [
+    { op: "update", key: { id: 2 }, before: { id: 1, v: "a" }, after: { id: 2, v: "a" } },
+    { op: "update", key: { id: 1 }, before: { id: 2, v: "b" }, after: { id: 1, v: "b" } },
+  ]);
+  assert.deepEqual(table.rows, [{ id: 2, v: "a" }, { id: 1, v: "b" }]);
+  client.close();
 });
 
 test("an own write shows at once, is taken back when it is refused, and gives way to what the server says", async () => {

@@ -93,8 +93,10 @@ def test_the_page_of_the_readme_is_live(tmp_path, visitors):
             (directory / "list.html").write_text(f'<link rel="icon" href="data:,">{html}')
             page = visitors.open(f"http://127.0.0.1:{origin.server_port}/list.html", state=None)
             expect(page.locator("#genres li")).to_have_count(10)
-            server.shell("INSERT INTO genre (name) VALUES ('Skronk')")
-            expect(page.locator("#genres li").last).to_have_text("Skronk")
+            expect(page.locator("#genres li").first).to_have_text("Folk: 55")
+            server.shell("INSERT INTO genre VALUES (77, 'Skronk'); UPDATE track SET genre_id = 77 WHERE genre_id = 1")
+            expect(page.locator("#genres li").first).to_have_text("Skronk: 55")
+            expect(page.locator("#genres")).not_to_contain_text("Folk")
         finally:
             server.stop()
             origin.shutdown()

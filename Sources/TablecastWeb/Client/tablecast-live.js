@@ -1,11 +1,13 @@
 // A live query: the rows of a SELECT, kept current by what each commit changes in them.
 
-import { Emitter, newestRows, onAbort, settleable, TablecastError } from "./tablecast-core.js";
-import { encodeParams, recordKey } from "./tablecast-values.js";
+import { Emitter, isNewer, newestRows, onAbort, settleable, TablecastError } from "./tablecast-core.js";
+import { encodeParams, recordKey, stringify } from "./tablecast-values.js";
 
 /**
  * The result of a SELECT as it is now. `rows` is a new array after every change and never altered, so that it can be compared
  * with `===`; rows that stay the same stay the same objects.
+ *
+ * Equal live queries of one connection are one for the server: the first one asks, and all of them take what comes.
  */
 export class LiveQuery extends Emitter {
   id = undefined;
@@ -20,9 +22,11 @@ export class LiveQuery extends Emitter {
   /** Whether `rows` is a result: false until the first snapshot is complete. */
   isLive = false;
   _request = undefined;
+  /** The request as it is sent: equal for equal queries. */
+  _wire;
   #client;
   #sql;
-  #options;
+  #data;
   #bag = new Bag();
   #incoming;
   #pending = [];
@@ -35,7 +39,8 @@ export class LiveQuery extends Emitter {
     super();
     this.#client = client;
     this.#sql = sql;
-    this.#options = { ...options, params };
+    this.#data = { sql, params: encodeParams(params), key: options.key };
+    this._wire = stringify(this.#data);
     this.#forgetSignal = onAbort(options.signal, () => this.close());
   }
 
@@ -70,13 +75,27 @@ export class LiveQuery extends Emitter {
   };
 
   _start() {
-    const { params, key } = this.#options;
     this.error = undefined;
     this.#incoming = undefined;
     this.#pending = [];
+    const equal = this.#client._equalLive(this);
+    if (equal) return this.#join(equal);
     this._request = this.#client._newId();
-    const data = { sql: this.#sql, params: encodeParams(params), key, since: this.isLive ? this.position : undefined };
-    this.#client._send("query:subscribe", data, { id: this._request });
+    this.#client._send("query:subscribe", { ...this.#data, since: this.isLive ? this.position : undefined }, { id: this._request });
+  }
+
+  /** Takes over how far an equal one is, and goes on with it. */
+  #join(other) {
+    const { _request, id, plan, tables, ordered, columns, position } = other;
+    Object.assign(this, { _request, id, plan, tables, ordered, columns, position });
+    this.#incoming = other.#incoming && [...other.#incoming];
+    this.#pending = [...other.#pending];
+    if (this.isLive || !other.isLive) return;
+    this.#bag = new Bag([...other.rows], columns);
+    this.isLive = true;
+    this.#ready.resolve(this.rows);
+    const change = { rows: [], reset: true, transactions: 0, position };
+    queueMicrotask(() => !this.#ended && this._emit("change", change)); // its listeners are not there yet
   }
 
   _acknowledged({ data }) {
@@ -97,12 +116,13 @@ export class LiveQuery extends Emitter {
       if (!data.last) return;
       const rows = this.#incoming;
       this.#incoming = undefined;
-      this.#bag = new Bag(rows, this.columns);
+      this.#bag = this.#bag.replaced(rows, this.columns);
       this.#changed(position, { rows: [], reset: true, transactions: 0 });
       this.isLive = true;
       this.#ready.resolve(this.rows);
       this._emit("change", this.#reset);
     } else if (type === "query:changed") {
+      if (!isNewer(position, this.position)) return; // replayed for another one
       for (const change of data.rows) this.#pending.push(change);
       if (!data.last) return;
       const changes = this.#pending;
@@ -157,10 +177,12 @@ export class LiveQuery extends Emitter {
 
 /** Rows that may be equal, in order; found by their values. */
 class Bag {
+  /** A deleted row leaves a hole, so that the places of the others stay right. */
   #rows;
+  #holes = 0;
   #columns;
-  /** Places by key, built when the first change comes. A place may be wrong after an insertion before it: it is looked for then. */
-  #byKey;
+  /** The places of equal rows by their values; built when the first unordered change comes. */
+  #places;
   #shown;
 
   constructor(rows = [], columns = []) {
@@ -169,83 +191,112 @@ class Bag {
   }
 
   get rows() {
-    this.#shown ??= Object.freeze([...this.#rows]);
+    this.#shown ??= Object.freeze(this.#holes > 0 ? this.#rows.filter(isRow) : [...this.#rows]);
     return this.#shown;
   }
 
+  /** New rows in place of these; those that are equal to one of these become the same object. */
+  replaced(rows, columns) {
+    if (this.#rows.length === 0 || columns.length !== this.#columns.length || columns.some((name, index) => name !== this.#columns[index])) return new Bag(rows, columns);
+    const known = new Bag([...this.rows], columns);
+    return new Bag(rows.map((row) => known.#take(row) ?? row), columns);
+  }
+
+  /** In place of `before` each change gets the object that `rows` had. */
   apply(changes, isOrdered) {
     this.#shown = undefined;
     if (isOrdered) this.#applyOrdered(changes);
     else this.#applyUnordered(changes);
   }
 
-  /** `oldIndex` counts before the delta, `index` after it: removals from behind, then insertions from the front. */
+  /** `oldIndex` counts before the delta, `index` after it: removals from the last to the first, then insertions from the first to the last. */
   #applyOrdered(changes) {
-    const removed = changes.filter(({ oldIndex }) => oldIndex !== undefined).map(({ oldIndex }) => oldIndex).sort((one, other) => other - one);
-    const added = changes.filter(({ index }) => index !== undefined).sort((one, other) => one.index - other.index);
-    if (removed.length + added.length > 64) {
-      const gone = new Set(removed);
-      const kept = this.#rows.filter((_, index) => !gone.has(index));
-      this.#rows = [];
-      let next = 0;
-      for (const { index, after } of added) {
-        while (this.#rows.length < index && next < kept.length) this.#rows.push(kept[next++]);
-        this.#rows.push(after);
-      }
-      while (next < kept.length) this.#rows.push(kept[next++]);
-      return;
+    const removed = [];
+    for (const change of changes) {
+      if (change.oldIndex === undefined) continue;
+      change.before = this.#rows[change.oldIndex];
+      removed.push(change.oldIndex);
     }
+    removed.sort((one, other) => other - one);
+    const added = changes.filter(({ index }) => index !== undefined).sort((one, other) => one.index - other.index);
+    if (removed.length + added.length > 64) return this.#merge(new Set(removed), added);
     for (const index of removed) this.#rows.splice(index, 1);
     for (const { index, after } of added) this.#rows.splice(index, 0, after);
   }
 
-  /** Updates first of what they were, then deletions, then insertions: a bag does not mind the order. */
+  /** The same in one pass, for many changes. */
+  #merge(removed, added) {
+    const kept = this.#rows.filter((_, index) => !removed.has(index));
+    this.#rows = [];
+    let next = 0;
+    for (const { index, after } of added) {
+      while (this.#rows.length < index && next < kept.length) this.#rows.push(kept[next++]);
+      this.#rows.push(after);
+    }
+    while (next < kept.length) this.#rows.push(kept[next++]);
+  }
+
+  /** All rows are taken out first, because one row may become what another one was. */
   #applyUnordered(changes) {
-    this.#byKey ??= this.#index();
-    const gone = new Set();
     const placed = [];
-    for (const { op, before, after } of changes) {
-      if (op === "insert") continue;
-      const place = this.#take(before);
+    for (const change of changes) {
+      if (change.op === "insert") continue;
+      const place = this.#placeOf(change.before);
       if (place === undefined) continue;
-      if (op === "delete") gone.add(place);
-      else placed.push([place, after]);
+      change.before = this.#rows[place];
+      if (change.op === "update") placed.push([place, change.after]);
+      else {
+        this.#rows[place] = undefined;
+        this.#holes += 1;
+      }
     }
     for (const [place, after] of placed) this.#put(after, place);
-    if (gone.size > 0) {
-      this.#rows = this.#rows.filter((_, index) => !gone.has(index));
-      this.#byKey = undefined;
+    for (const { op, after } of changes) if (op === "insert") this.#put(after, this.#rows.length);
+    if (this.#holes > 16 && this.#holes > this.#rows.length / 2) {
+      this.#rows = this.#rows.filter(isRow);
+      this.#holes = 0;
+      this.#places = undefined;
     }
-    for (const { op, after } of changes) {
-      if (op !== "insert") continue;
-      this.#rows.push(after);
-      if (this.#byKey) this.#remember(after, this.#rows.length - 1);
-    }
-  }
-
-  #index() {
-    this.#byKey = new Map();
-    this.#rows.forEach((row, index) => this.#remember(row, index));
-    return this.#byKey;
-  }
-
-  #remember(row, index) {
-    const key = recordKey(row, this.#columns);
-    const places = this.#byKey.get(key);
-    if (places) places.push(index);
-    else this.#byKey.set(key, [index]);
   }
 
   #take(row) {
+    const place = this.#placeOf(row);
+    return place === undefined ? undefined : this.#rows[place];
+  }
+
+  /** The place of a row that is equal, which is forgotten. */
+  #placeOf(row) {
+    this.#places ??= this.#index();
     const key = recordKey(row, this.#columns);
-    const places = this.#byKey.get(key);
-    const place = places?.pop();
-    if (places?.length === 0) this.#byKey.delete(key);
+    const places = this.#places.get(key);
+    if (places === undefined) return undefined;
+    if (typeof places === "number") {
+      this.#places.delete(key);
+      return places;
+    }
+    const place = places.shift();
+    if (places.length === 0) this.#places.delete(key);
     return place;
+  }
+
+  #index() {
+    const places = new Map();
+    this.#rows.forEach((row, place) => row !== undefined && remember(places, recordKey(row, this.#columns), place));
+    return places;
   }
 
   #put(row, place) {
     this.#rows[place] = row;
-    this.#remember(row, place);
+    if (this.#places) remember(this.#places, recordKey(row, this.#columns), place);
   }
+}
+
+const isRow = (row) => row !== undefined;
+
+/** A number for a row that has no equal: most have none. */
+function remember(places, key, place) {
+  const others = places.get(key);
+  if (others === undefined) places.set(key, place);
+  else if (typeof others === "number") places.set(key, [others, place]);
+  else others.push(place);
 }

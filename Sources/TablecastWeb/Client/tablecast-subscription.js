@@ -1,7 +1,7 @@
 // Subscriptions to channels, several at a time.
 
 import { Emitter, events, isNewer, settleable, TablecastError } from "./tablecast-core.js";
-import { encodeParams } from "./tablecast-values.js";
+import { encodeParams, stringify } from "./tablecast-values.js";
 
 /**
  * The messages of one subscription. A transaction's messages are handed over together, once its last one is here: what was cut
@@ -20,6 +20,8 @@ export class Subscription extends Emitter {
   _answered = undefined;
   /** Requests that another one replaced before they were answered, and what they were answered with. */
   _stale = new Map();
+  /** The filter of the last request: equal for equal ones. */
+  _wire;
   #client;
   #pending = [];
   /** Between the acknowledgement of a snapshot and its end. */
@@ -68,6 +70,7 @@ export class Subscription extends Emitter {
     const { since: _, snapshot, params, signal: __, ...filters } = this.options;
     const data = { ...filters };
     if (params !== undefined) data.params = encodeParams(params);
+    this._wire = stringify(data);
     this.#pending = [];
     this.#asksForSnapshot = false;
     this.#resumes = this.#started;
@@ -78,6 +81,8 @@ export class Subscription extends Emitter {
       if (this.id !== undefined && !this.#client._isShared(this)) data.replaces = this.id;
     }
     if (this._request !== undefined) this._stale.set(this._request, undefined);
+    const equal = this.#asksForSnapshot && this.id === undefined && this.#client._equalSnapshot(this);
+    if (equal) return void (this._request = equal._request); // one snapshot for both
     this._request = this.#client._newId(); // before sending: a fake socket may answer at once
     this.#client._send("subscribe", data, { id: this._request, channel: this.channel });
   }
@@ -158,6 +163,21 @@ export class Subscription extends Emitter {
     if (this.options.snapshot) this.update(this.options);
   }
 
+  /** The server ended a snapshot because an equal subscription of this connection began: takes that one's. Says whether it does. */
+  _interrupted() {
+    const other = this.#client._equalSnapshot(this);
+    if (!other) return false;
+    this._answered = undefined;
+    this.#isInSnapshot = false;
+    this._request = other._request;
+    return true;
+  }
+
+  /** Whether the request that waits for its answer asks for rows. */
+  get _awaitsSnapshot() {
+    return this._request !== undefined && this.#asksForSnapshot;
+  }
+
   /** Another subscription of the same filter began, and the server restarted what both stand on. */
   _restarted({ data }) {
     this.#pending = [];
@@ -165,6 +185,7 @@ export class Subscription extends Emitter {
       // It began behind what is here: what is between would be missing.
       if (this.position !== undefined && isNewer(data.position, this.position) && data.tables === undefined && data.recovered !== undefined) this._start();
     } else if (data.tables !== undefined) {
+      this._answered = undefined; // its own snapshot ends with an error, that of the other one comes
       this._emit("reset", undefined);
     } else {
       this._start();

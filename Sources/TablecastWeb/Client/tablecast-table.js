@@ -1,6 +1,6 @@
 // A table, or the rows of it that a filter lets through, as a live collection that can be written.
 
-import { Emitter, isNewer, newestRows, onAbort, settleable } from "./tablecast-core.js";
+import { Emitter, isNewer, newestRows, onAbort, settleable, TablecastError } from "./tablecast-core.js";
 import { recordKey, valueKey } from "./tablecast-values.js";
 
 const WILDCARDS = /[*?[]/g;
@@ -22,9 +22,8 @@ export class LiveTable extends Emitter {
   /** Rows as the server has them, in the order in which they came: `{ id, values, rowid }` by their id. */
   #stored = new Map();
   #incoming;
-  /** The columns of the key, once a change has said them; undefined where rows are told apart by their rowid. */
+  /** The columns that identify a row; undefined where its rowid does. */
   #keyColumns;
-  #isByRowid = false;
   /** Own writes that the server's rows do not show yet, oldest first. */
   #writes = new Set();
   #shown;
@@ -39,7 +38,7 @@ export class LiveTable extends Emitter {
     this.#subscription = client.subscribe("tables", { tables: [name.replace(WILDCARDS, "[$&]")], rows: "values", where, params, snapshot: true });
     this.#subscription.on("reset", () => (this.#incoming = new Map()));
     this.#subscription.on("snapshot", (part) => this.#takeSnapshot(part));
-    this.#subscription.on("complete", () => this.#completed());
+    this.#subscription.on("complete", (end) => this.#completed(end));
     this.#subscription.on("transaction", (messages) => this.#takeTransaction(messages));
     this.#subscription.on("error", (error) => this.#failed(error));
     this.#subscription.on("end", (error) => this.#end(error));
@@ -132,32 +131,38 @@ export class LiveTable extends Emitter {
     return { ...stored, values: stateOf(row, stored) };
   }
 
-  #identityOf({ rowid, key, values }) {
-    const identity = {};
-    if (rowid !== undefined) identity.rowid = rowid;
-    if (key !== undefined) identity.key = key;
-    else if (this.#keyColumns) identity.key = Object.fromEntries(this.#keyColumns.map((name) => [name, values[name]]));
-    return identity;
+  #identityOf({ rowid, values }) {
+    if (!this.#keyColumns) return { rowid };
+    return { key: Object.fromEntries(this.#keyColumns.map((name) => [name, values[name]])) };
   }
 
   // MARK: What the server says
 
-  #takeSnapshot({ tableName, columns, rows, rowids }) {
-    if (tableName !== this.name) return;
+  #takeSnapshot({ tableName, columns, key, rows, rowids }) {
+    if (!this.#isOwn(tableName)) return;
+    this.name = tableName; // in the schema's spelling
     this.columns = columns.map((column) => column.name ?? column);
+    this.#keyColumns = rowids ? undefined : (key ?? this.columns);
     rows.forEach((row, index) => {
       const values = Array.isArray(row) ? Object.fromEntries(this.columns.map((name, place) => [name, row[place]])) : row;
-      this.#incoming.set(...entry(values, rowids?.[index], this.#incoming.size));
+      this.#remember(this.#incoming, values, rowids?.[index]);
     });
-    this.#isByRowid = rowids !== undefined;
   }
 
-  #completed() {
+  /** SQLite tells names apart without regard to the case of ASCII letters. */
+  #isOwn(tableName) {
+    return tableName !== undefined && asciiLowercase(tableName) === asciiLowercase(this.name);
+  }
+
+  #completed({ tables, unreadable = [] }) {
     if (!this.#incoming) return;
+    const problem = unreadable.find(({ table }) => this.#isOwn(table));
+    if (problem) return this.#isAway(new TablecastError(problem.error, "UNREADABLE"));
+    // The original version of the protocol does not name the tables.
+    if (tables?.length === 0) return this.#isAway(new TablecastError(`there is no table ${this.name}, or it may not be read; a view has rows through live()`, "NO_SUCH_TABLE"));
+    this.error = undefined;
     this.#stored = this.#incoming;
     this.#incoming = undefined;
-    this.#keyColumns = undefined;
-    if (this.#isByRowid) this.#index();
     this.isLive = true;
     this.#changed();
     this.#ready.resolve(this.rows);
@@ -165,41 +170,48 @@ export class LiveTable extends Emitter {
 
   #takeTransaction(messages) {
     for (const { type, data } of messages) {
-      if (type === "table:dropped" && data.tableName === this.name) this.#stored.clear();
-      if (type !== "table:modified" || data.tableName !== this.name) continue;
-      if (data.change === "schema" || data.rowsOmitted) return this.#subscription.update(this.#subscription.options); // a new snapshot
-      for (const change of data.rows ?? []) this.#apply(change);
+      const isOwn = this.#isOwn(data.tableName);
+      if ((type === "table:dropped" && isOwn) || (data.change === "schema" && !isOwn && this.#isOwn(data.previousName))) {
+        this.#isAway(new TablecastError(`the table ${this.name} was ${type === "table:dropped" ? "dropped" : `renamed to ${data.tableName}`}`, "NO_SUCH_TABLE"));
+        continue;
+      }
+      if (!isOwn) continue;
+      if (type === "table:created" || data.change === "schema" || data.rowsOmitted) return this.#subscription.update(this.#subscription.options); // a new snapshot
+      if (this.isLive) this.#apply(data.rows ?? []); // else a snapshot is on its way
     }
     for (const write of this.#writes) if (write.position !== undefined && !isNewer(write.position, this.position)) this.#writes.delete(write);
     this.#changed();
   }
 
-  #apply({ op, key, rowid, before, after }) {
-    if (!this.#isByRowid && !this.#keyColumns) {
-      this.#keyColumns = Object.keys(key);
-      this.#index();
+  /** What goes first, then what comes: rows can exchange their keys. */
+  #apply(changes) {
+    const added = [];
+    for (const { op, key, rowid, before, after } of changes) {
+      const oldId = op === "insert" ? undefined : this.#idOf({ ...key, ...before }, rowid);
+      const values = op === "delete" ? undefined : { ...this.#stored.get(oldId)?.values, ...after };
+      if (values) added.push([values, rowid]);
+      if (oldId !== undefined && !(values && this.#idOf(values, rowid) === oldId)) this.#stored.delete(oldId);
     }
-    const oldId = this.#isByRowid ? valueKey(rowid) : recordKey({ ...key, ...before }, this.#keyColumns);
-    const old = this.#stored.get(oldId);
-    if (op === "delete") return void this.#stored.delete(oldId);
-    const values = { ...old?.values, ...after };
-    const id = this.#isByRowid ? valueKey(rowid) : recordKey(key, this.#keyColumns);
-    const row = Object.freeze({ ...values });
-    if (id === oldId) return void this.#remember(id, row, rowid, key);
-    this.#stored.delete(oldId);
-    this.#remember(id, row, rowid, key);
+    for (const [values, rowid] of added) this.#remember(this.#stored, values, rowid);
   }
 
-  #remember(id, values, rowid, key) {
-    ids.set(values, id);
-    this.#stored.set(id, { id, values, rowid, key });
+  #idOf(values, rowid) {
+    return this.#keyColumns ? recordKey(values, this.#keyColumns) : valueKey(rowid);
   }
 
-  /** Under the ids by which changes name the rows. */
-  #index() {
-    const rows = [...this.#stored.values()];
+  #remember(rows, values, rowid) {
+    const id = this.#idOf(values, rowid);
+    ids.set(Object.freeze(values), id);
+    rows.set(id, { id, values, rowid });
+  }
+
+  /** It may come back: a table of this name that is created is followed from then on. */
+  #isAway(error) {
+    this.#incoming = undefined;
     this.#stored = new Map();
-    for (const { values, rowid } of rows) this.#remember(this.#isByRowid ? valueKey(rowid) : recordKey(values, this.#keyColumns), values, rowid);
+    this.isLive = false;
+    this.#changed();
+    this.#failed(error);
   }
 
   #failed(error) {
@@ -246,11 +258,6 @@ export class LiveTable extends Emitter {
 const ids = new WeakMap();
 const states = new WeakMap();
 
-const stateOf = (row, stored) => states.get(row) ?? row ?? stored.values;
+const asciiLowercase = (name) => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 
-function entry(values, rowid, place) {
-  const row = Object.freeze(values);
-  const id = `${place}`;
-  ids.set(row, id);
-  return [id, { id, values: row, rowid }];
-}
+const stateOf = (row, stored) => states.get(row) ?? row ?? stored.values;

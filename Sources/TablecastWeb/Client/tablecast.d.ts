@@ -115,6 +115,8 @@ export interface SnapshotPart {
   subscription?: string;
   tableName: string;
   columns: string[];
+  /** The columns that identify a row; absent where `rowids` do. */
+  key?: string[];
   rows: (Row | Value[])[];
   /** Where no NOT NULL key tells the rows apart. */
   rowids?: (number | bigint)[];

@@ -211,18 +211,34 @@ class Client extends Emitter {
     return false;
   }
 
+  /** Another subscription of the same filter that waits for its snapshot. */
+  _equalSnapshot(subscription) {
+    for (const other of this.#subscriptions) {
+      if (other !== subscription && other.channel === subscription.channel && other._wire === subscription._wire && other._awaitsSnapshot) return other;
+    }
+    return undefined;
+  }
+
   _forget(subscription) {
     const isShared = this._isShared(subscription);
     this.#subscriptions.delete(subscription);
     if (this.state !== "open" || isShared) return;
     if (subscription.channel !== "tables") this._send("unsubscribe", {}, { channel: subscription.channel });
     else if (subscription.id !== undefined) this.#unsubscribe(subscription.id);
+    for (const other of this.#subscriptions) if (other._request === subscription._request) return; // it gets the answer
     if (subscription._request !== undefined) this.#orphans.add(subscription._request);
+  }
+
+  /** Another live query of the same request that was sent to this server. */
+  _equalLive(live) {
+    for (const other of this.#live) if (other !== live && other._wire === live._wire && (other._request ?? other.id) !== undefined) return other;
+    return undefined;
   }
 
   _forgetLive(live) {
     this.#live.delete(live);
     if (this.state !== "open") return;
+    for (const other of this.#live) if (other._wire === live._wire || (live.id !== undefined && other.id === live.id)) return;
     if (live.id !== undefined) this._send("query:unsubscribe", { subscription: live.id });
     else if (live._request !== undefined) this.#orphans.add(live._request);
   }
@@ -320,17 +336,18 @@ class Client extends Emitter {
     const { replyTo, channel, data } = message;
     if (replyTo === undefined) return this.#restarted(message);
     const ofChannel = [...this.#subscriptions].filter((subscription) => subscription.channel === (data.channel ?? channel));
-    const owner = ofChannel.find((subscription) => subscription._request === replyTo);
-    owner?._acknowledged(message);
+    const owners = ofChannel.filter((subscription) => subscription._request === replyTo);
+    owners.forEach((owner) => owner._acknowledged(message));
     for (const subscription of ofChannel) {
-      if (subscription === owner) continue;
+      if (owners.includes(subscription)) continue;
       if (subscription._stale.has(replyTo)) subscription._stale.set(replyTo, data.subscription);
       else if (data.subscription !== undefined && subscription.id === data.subscription) subscription._restarted(message);
     }
     if (this.#orphans.delete(replyTo)) this.#unsubscribe(data.subscription);
-    if (!owner) return;
-    for (const id of owner._stale.values()) this.#unsubscribe(id);
-    owner._stale.clear();
+    for (const owner of owners) {
+      for (const id of owner._stale.values()) this.#unsubscribe(id);
+      owner._stale.clear();
+    }
   }
 
   /** The database is another one, or continuity was lost: the server says so of each subscription. */
@@ -348,7 +365,8 @@ class Client extends Emitter {
     const { type, replyTo, data, position } = message;
     if (type === "query:reached") return this.#live.forEach((live) => live._reached(position));
     if (type === "query:subscribed") {
-      for (const live of this.#live) if (live._request === replyTo) return live._acknowledged(message);
+      const asking = [...this.#live].filter(({ _request }) => _request === replyTo);
+      if (asking.length > 0) return asking.forEach((live) => live._acknowledged(message));
       if (this.#orphans.delete(replyTo)) this._send("query:unsubscribe", { subscription: data.subscription });
       return;
     }
@@ -405,14 +423,15 @@ class Client extends Emitter {
     if (this.#orphans.delete(replyTo)) return;
     const details = data.details;
     if (details?.row) decodeRecord(details.row);
-    const error = new TablecastError(data.message, data.code, { details, row: details?.row, sqliteCode: details?.sqliteCode, inTransaction: details?.inTransaction });
+    const error = new TablecastError(data.message, data.code, { details, row: details?.row, sqliteCode: details?.sqliteCode, sqlOffset: details?.sqlOffset, inTransaction: details?.inTransaction });
     const write = this.#writes.get(replyTo);
     if (write) {
       this.#writes.delete(replyTo);
       return write.reject(error);
     }
-    const owner = [...this.#queries.values(), ...this.#subscriptions, ...this.#live].find((each) => each._request === replyTo || each._answered === replyTo);
-    if (replyTo !== undefined && owner) owner._fail(error);
+    const isOwner = (each) => replyTo !== undefined && (each._request === replyTo || each._answered === replyTo);
+    const owners = [...this.#queries.values(), ...this.#subscriptions, ...this.#live].filter(isOwner);
+    if (owners.length > 0) owners.forEach((owner) => (data.code === "INTERRUPTED" && owner._interrupted?.()) || owner._fail(error));
     // The answer to a subscribe that another one has replaced since concerns no subscription.
     else if (data.code !== "INTERRUPTED") this._emit("error", error);
   }
