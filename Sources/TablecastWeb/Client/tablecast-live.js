@@ -14,6 +14,8 @@ export class LiveQuery extends Emitter {
   columns = [];
   /** `incremental` or `rerun`: how the server keeps it. */
   plan = undefined;
+  /** Why it is run again. */
+  reason = undefined;
   tables = [];
   /** Whether the order is the query's. Without ORDER BY rows keep their places, and new ones come last. */
   ordered = false;
@@ -52,6 +54,11 @@ export class LiveQuery extends Emitter {
     return this.#bag.rows;
   }
 
+  /** Whether nothing follows any more: it was closed, refused, or ended by the server. */
+  get isEnded() {
+    return this.#ended;
+  }
+
   /** Resolves with the rows when they are complete for the first time; rejects when the query cannot be live. */
   get ready() {
     return this.#ready.promise;
@@ -86,8 +93,8 @@ export class LiveQuery extends Emitter {
 
   /** Takes over how far an equal one is, and goes on with it. */
   #join(other) {
-    const { _request, id, plan, tables, ordered, columns, position } = other;
-    Object.assign(this, { _request, id, plan, tables, ordered, columns, position });
+    const { _request, id, plan, reason, tables, ordered, columns, position } = other;
+    Object.assign(this, { _request, id, plan, reason, tables, ordered, columns, position });
     this.#incoming = other.#incoming && [...other.#incoming];
     this.#pending = [...other.#pending];
     if (this.isLive || !other.isLive) return;
@@ -102,6 +109,7 @@ export class LiveQuery extends Emitter {
     this._request = undefined;
     this.id = data.subscription;
     this.plan = data.plan;
+    this.reason = data.reason;
     this.tables = data.tables ?? [];
     this.ordered = data.ordered === true;
     if (data.columns) this.columns = data.columns.map((column) => column.name ?? column);

@@ -359,7 +359,7 @@ export interface LiveOptions {
 }
 
 export interface LiveChange<Result = Row> {
-  /** What has changed; empty after a `reset`. */
+  /** What has changed; empty after a `reset`. `before` is the object that `rows` had, `after` the one that it has. */
   rows: { op: "insert" | "update" | "delete"; key?: Row; before?: Result; after?: Result; oldIndex?: number; index?: number }[];
   /** The rows were sent again: first, after a gap, or because the columns are others. */
   reset: boolean;
@@ -381,11 +381,15 @@ export interface LiveQueryEvents<Result = Row> {
 /** Iterates over its rows: those there are, then after each change. A slow reader gets the newest alone. */
 export interface LiveQuery<Result = Row> extends AsyncIterable<readonly Result[]> {
   readonly sql: string;
+  /** Whether nothing follows any more: it was closed, refused, or ended by the server. */
+  readonly isEnded: boolean;
   /** A new array after every change, never altered; rows that stay the same stay the same objects. */
   readonly rows: readonly Result[];
   readonly isLive: boolean;
   readonly columns: string[];
   readonly plan?: "incremental" | "rerun";
+  /** Why the plan is `rerun`. */
+  readonly reason?: string;
   readonly tables: string[];
   readonly ordered: boolean;
   readonly position?: Position;

@@ -2,6 +2,7 @@
 
 import { el, icon, setText, show } from "./dom.js";
 import { Completion } from "./completion.js";
+import { LiveResults } from "./live-results.js";
 import { Drafts } from "./drafts.js";
 import { count, duration, identifier, plural } from "./format.js";
 import { schedule } from "./frame.js";
@@ -28,6 +29,9 @@ export class QueriesView {
   #editor;
   #parameters = new ParameterFields();
   #results = new Results();
+  #liveResults;
+  #followed = 0;
+  #isLive = el("input", { type: "checkbox", onchange: () => this.#liveChosen() });
   #examples = el("ul.examples", { "aria-label": "Queries to begin with" });
   #start = el("section.start", el("p.quiet", "Results appear here as they are found, a million rows if need be."), this.#examples);
   #cards;
@@ -42,6 +46,7 @@ export class QueriesView {
   constructor(root, app) {
     this.#app = app;
     this.#cards = new QueryCards(app);
+    this.#liveResults = new LiveResults(app.client);
     this.#drafts = new Drafts(app, { oninput: () => this.#edited(), ontake: (text, name) => this.#takeOver(text, name) });
     this.#editor = this.#drafts.editor;
     this.#completion = new Completion(this.#editor.input, app.client, {
@@ -59,9 +64,10 @@ export class QueriesView {
           el("h1.visually-hidden", "Queries"),
           this.#drafts.element,
           this.#parameters.element,
-          el("div.toolbar", this.#run, this.#explain, this.#share, this.#cancel, this.#bar, this.#barText, el("span.hint", { id: "editor-hint" }, el("kbd", modifier), el("kbd", "Enter"), " runs")),
+          el("div.toolbar", this.#run, el("label.check", { title: "Follows the result: it changes in place with every commit, whichever process makes it" }, this.#isLive, "Live"), this.#explain, this.#share, this.#cancel, this.#bar, this.#barText, el("span.hint", { id: "editor-hint" }, el("kbd", modifier), el("kbd", "Enter"), " runs")),
           this.#start,
           this.#results.element,
+          this.#liveResults.element,
           this.#completion.element,
         ),
         el("aside.side", el("section", el("h2", "Everyone’s queries"), this.#cards.element), el("section", el("h2", "History"), this.#historyList)),
@@ -83,6 +89,7 @@ export class QueriesView {
     const shared = query?.get("q");
     if (shared && shared !== this.#editor.text) {
       this.#takeOver(shared, undefined);
+      this.#isLive.checked = query.has("live");
       history.replaceState(null, "", "#/queries");
     }
     this.#run.disabled = this.isRunning || this.#drafts.isFollowing;
@@ -107,8 +114,7 @@ export class QueriesView {
     const { chosen } = this.#editor;
     if (chosen.sql.trim() === "") return;
     this.#editor.markError(undefined);
-    show(this.#start, false);
-    this.#results.start(this.#app.client.state === "open");
+    this.#begin();
     const prefix = "EXPLAIN QUERY PLAN ";
     try {
       const params = this.#parameters.valuesFor(this.#editor.text, chosen);
@@ -121,7 +127,7 @@ export class QueriesView {
   }
 
   #copyLink() {
-    const link = `${location.origin}${location.pathname}#/queries?${new URLSearchParams({ q: this.#editor.text })}`;
+    const link = `${location.origin}${location.pathname}#/queries?${new URLSearchParams({ q: this.#editor.text, ...(this.#isLive.checked && { live: "" }) })}`;
     navigator.clipboard?.writeText(link);
     this.#app.say(navigator.clipboard ? "A link to this query was copied." : link);
   }
@@ -140,8 +146,8 @@ export class QueriesView {
     const { sql, start } = chosen;
     if (sql.trim() === "") return;
     this.#editor.markError(undefined);
-    show(this.#start, false);
-    this.#results.start(this.#app.client.state === "open");
+    if (this.#isLive.checked) return this.#follow(sql, start, chosen);
+    this.#begin();
     const startedAt = Date.now();
     try {
       const query = this.#app.client.query(sql, { params: this.#parameters.valuesFor(this.#editor.text, chosen), progressInterval: 100 });
@@ -174,6 +180,37 @@ export class QueriesView {
     }
   }
 
+  /** In place of what was shown. */
+  #begin() {
+    this.#followed += 1;
+    this.#liveResults.hide();
+    show(this.#start, false);
+    this.#results.start(this.#app.client.state === "open");
+  }
+
+  #liveChosen() {
+    if (this.#isLive.checked) this.run();
+    else this.#liveResults.stop();
+  }
+
+  async #follow(sql, start, chosen) {
+    const number = (this.#followed += 1); // what is followed after this ends it
+    show(this.#start, false);
+    this.#results.hide();
+    const at = Date.now();
+    try {
+      const params = this.#parameters.valuesFor(this.#editor.text, chosen);
+      const rows = await this.#liveResults.follow(sql, params, { onend: () => (this.#isLive.checked = false) });
+      this.#keep({ sql, at, outcome: `live, ${plural(rows, "row")}` });
+    } catch (error) {
+      if (number !== this.#followed || error.code === "CLOSED") return;
+      this.#begin();
+      if (error.code !== "SQL_ERROR") this.#isLive.checked = false; // else it may be mended
+      this.#failed(error, sql, start);
+      this.#keep({ sql, at, outcome: "error", failed: true });
+    }
+  }
+
   /** Nothing that is on its way can have been meant for the transaction: what comes next comes from who has read this. */
   #told(error) {
     if (!this.#isInTransaction || this.#running || !TRANSACTION_ENDS.has(error.code)) return;
@@ -196,7 +233,8 @@ export class QueriesView {
     const index = start + characterAt(sql, error.sqlOffset);
     const { line, column } = this.#editor.place(index);
     this.#editor.markError(index);
-    this.#results.fail(`${error.message} — line ${line + 1}, column ${column + 1}`);
+    const message = error.message.replace(/ \(at byte \d+[^)]*\)$/, ""); // the place is said in the editor's terms
+    this.#results.fail(`${message} — line ${line + 1}, column ${column + 1}`);
   }
 
   #setRunning(query) {

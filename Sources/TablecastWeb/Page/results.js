@@ -7,9 +7,9 @@ import { bytes, count, displayName, duration, plural, valueKind, valueText } fro
 import { VirtualCursor } from "./virtual-cursor.js";
 import { VirtualTable } from "./virtual-table.js";
 
-const ROW_HEIGHT = 30;
+export const ROW_HEIGHT = 30;
 const SAMPLED_ROWS = 60;
-const MOST_COLUMNS = 200;
+export const MOST_COLUMNS = 200;
 
 /** What the page keeps of results, by an estimate that was held against Chromium's heap: more would take a tab down. */
 const MOST_BYTES = 400_000_000;
@@ -35,6 +35,10 @@ export class Results {
     this.element = el("section.results", { hidden: true }, el("header", this.#status, this.#tabs, this.#exports, this.#note), this.#plan, this.#table.element);
     new VirtualCursor(this.#table, () => ({ first: 1, count: this.#alignments.length }), { onopen: (row, cell) => this.#open(row, cell - 1) });
     show(this.#table.element, false);
+  }
+
+  hide() {
+    show(this.element, false);
   }
 
   /** @param isSent whether it runs now; else it will once the server is there */
@@ -171,8 +175,8 @@ function sizeOf(value) {
   return value === null ? 0 : 64 + (value.length ?? 0);
 }
 
-/** As wide as what its first rows hold, within reason. */
-function columnFor(name, rows, column) {
+/** As wide as what its first rows hold, within reason; `column` is where a row has the value. */
+export function columnFor(name, rows, column) {
   let longest = displayName(name).length + 1;
   for (const row of rows.slice(0, SAMPLED_ROWS)) longest = Math.max(longest, valueText(row[column]).length);
   const isNumber = rows.length > 0 && rows.slice(0, SAMPLED_ROWS).every((row) => ["number", "null"].includes(valueKind(row[column])));

@@ -108,9 +108,9 @@ export class VirtualTable {
     if (offset !== this.#offset) this.#moveTo(offset);
   }
 
-  /** Rows were added above: whoever reads further down goes on reading the same ones. */
+  /** There are so many more rows above, or fewer: who reads further down goes on reading the same ones. */
   added(rows) {
-    if (rows > 0 && !this.atTop) this.#moveTo(this.#offset + rows * this.#rowHeight);
+    if (rows !== 0 && !this.atTop) this.#moveTo(this.#offset + rows * this.#rowHeight);
   }
 
   #moveTo(offset) {
