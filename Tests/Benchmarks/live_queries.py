@@ -163,7 +163,7 @@ async def lag(binary, path, writer):
         for number in range(seconds * rate):
             delay = begin + number / rate - time.monotonic()
             await asyncio.sleep(max(0, delay))
-            writer.execute("UPDATE sale SET n = 6 - n WHERE id = ?", [1 + number * 37 % 100000])
+            writer.execute("UPDATE sale SET n = n + 1 WHERE id = ?", [1 + number * 37 % 100000])
             last = time.monotonic()
         await done
         behind = time.monotonic() - last

@@ -22,21 +22,26 @@ import Testing
             get throws { try #require(parts.withLock { $0 }?.engine) }
         }
 
-        init(_ sql: String, limits: LiveLimits = LiveLimits()) throws {
+        init(
+            _ sql: String,
+            limits: LiveLimits = LiveLimits(),
+            watcherLimits: WatcherLimits = WatcherLimits()
+        ) throws {
             directory = FileManager.default.temporaryDirectory.appendingPathComponent("tablecast-\(UUID().uuidString)")
             try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
             path = directory.appendingPathComponent("live.db").path
             writer = try Connection(path: path, mode: .readWriteCreate)
-            writer.setBusyTimeout(.seconds(10))
+            writer.setBusyTimeout(.seconds(60))
             try writer.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; \(sql)")
-            let watcher = try DatabaseWatcher(path: path, sink: self)
+            let watcher = try DatabaseWatcher(path: path, sink: self, limits: watcherLimits)
             try watcher.start()
             let engine = LiveQueryEngine(
                 path: path,
                 watcher: watcher,
                 sink: self,
                 position: LivePosition(epoch: "e", sequence: 0),
-                limits: limits
+                limits: limits,
+                watcherLimits: watcherLimits
             )
             parts.withLock { $0 = (watcher, engine) }
             try engine.start()
@@ -230,6 +235,38 @@ import Testing
         Thread.sleep(forTimeInterval: 0.5)
         try bench.writer.execute("INSERT INTO t VALUES(7, 7)")
         try bench.reached(1)
+        #expect(try bench.engine.statistics.resets == 0)
+    }
+
+    @Test func `a writer that never pauses does not make the log grow for ever`() throws {
+        var limits = WatcherLimits()
+        limits.forcedRestartFrameCount = 1_000
+        limits.forcedRestartRetryInterval = .milliseconds(1)
+        // However slow this machine is.
+        limits.forcedRestartLockWait = .seconds(30)
+        limits.forcedRestartMaxHold = .seconds(30)
+        limits.forcedRestartViewWait = .seconds(30)
+        let sql = "CREATE TABLE t(id INTEGER PRIMARY KEY, n); INSERT INTO t VALUES(1, 1)"
+        let bench = try Bench(sql, watcherLimits: limits)
+        defer { bench.close() }
+        _ = try bench.joined(bench.follow("SELECT n FROM t"))
+        var last = 0
+        var restarts = 0
+        var largest = 0
+        bench.writer.setWALHook { _, frames in
+            if frames < last { restarts += 1 }
+            last = frames
+            largest = max(largest, frames)
+        }
+        var number: UInt64 = 0
+        while restarts < 3, number < 20_000 {
+            number += 1
+            try bench.writer.execute("UPDATE t SET n = n + 1")
+            // No faster than what is slow about a debug build; but never for as long as a pin takes to move by itself.
+            if number % 20 == 0 { try bench.reached(number) }
+        }
+        #expect(restarts == 3)
+        #expect(largest < 3_000)
         #expect(try bench.engine.statistics.resets == 0)
     }
 

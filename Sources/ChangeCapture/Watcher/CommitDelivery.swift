@@ -17,15 +17,17 @@ final class CommitDelivery: Sendable {
     }
 
     let own: OwnCommits
+    let hold: LogHold
     let heartbeat = Heartbeat()
     private let sink: any DatabaseEventSink
     private let wake: WakeSignal
     private let control = Monitor(Control())
     private let limits: WatcherLimits
 
-    init(sink: any DatabaseEventSink, own: OwnCommits, wake: WakeSignal, limits: WatcherLimits) {
+    init(sink: any DatabaseEventSink, own: OwnCommits, hold: LogHold, wake: WakeSignal, limits: WatcherLimits) {
         self.sink = sink
         self.own = own
+        self.hold = hold
         self.wake = wake
         self.limits = limits
     }

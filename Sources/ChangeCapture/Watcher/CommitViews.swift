@@ -1,4 +1,5 @@
 package import SQLiteConnection
+import Synchronization
 
 /// SQL on the state before and after a commit, for a thread that follows the watcher at its own pace.
 ///
@@ -8,6 +9,7 @@ package import SQLiteConnection
 ///
 /// One thread at a time. Works as ``WALSession`` does; see the article "Commits of other processes".
 package final class CommitViews {
+    private let hold: LogHold
     private let file: DatabaseFile
     private let pins: SnapshotPins
     private let store: PageStore
@@ -31,11 +33,14 @@ package final class CommitViews {
     private var previous: CommitMark
 
     /// Opens the file and pins its newest commit. Follow it with ``begin(at:)``.
-    package init(path: String, limits: WatcherLimits) throws(WatchError) {
+    ///
+    /// - Parameter hold: of the watcher that is followed.
+    package init(path: String, limits: WatcherLimits, hold: LogHold) throws(WatchError) {
         let opened = try WatchError.wrap { () throws(SQLiteError) in
             let file = try DatabaseFile(path: path, mode: .readWrite, busyTimeout: limits.busyTimeout)
             return (file, try file.walIndex())
         }
+        self.hold = hold
         file = opened.0
         guard let index = opened.1 else {
             file.close()
@@ -56,10 +61,12 @@ package final class CommitViews {
         }
         mark = CommitMark(salt: pin.header.salt, lastFrame: pin.header.maxFrame, pageCount: pin.header.pageCount)
         previous = mark
+        hold.set(.frames)
     }
 
     /// Releases everything; the connections must not be used any more, and no statement of theirs may be kept.
     package func close() {
+        hold.set(.nothing)
         pins.close()
         file.close()
     }
@@ -133,6 +140,7 @@ package final class CommitViews {
         pin = try pins.pinNext()
         pins.advance()
         outdatedSince = nil
+        hold.set(.frames)
         mark = CommitMark(salt: pin.header.salt, lastFrame: pin.header.maxFrame, pageCount: pin.header.pageCount)
     }
 
@@ -153,11 +161,15 @@ package final class CommitViews {
         pin = next
         nextPin = nil
         outdatedSince = isPinned(mark) ? nil : .now
+        hold.set(isResting ? .file(mark) : .frames)
         if next.isDatabaseComplete, mark.lastFrame == next.header.maxFrame {
             // The log may be written from its beginning now: no frame of it must be read any more.
             store.forgetFrames(next: next.header.maxFrame + 1)
         }
     }
+
+    /// Whether the newest commit reached is pinned with the lock that lets writers restart the log.
+    package var isResting: Bool { pin.isDatabaseOnly && isPinned(mark) }
 
     private func isPinned(_ mark: CommitMark) -> Bool {
         mark.salt == pin.header.salt && mark.lastFrame == pin.header.maxFrame
@@ -178,5 +190,30 @@ package final class CommitViews {
             if number == 0 { shown.0 = mark } else { shown.1 = mark }
         }
         return cursor.connection
+    }
+}
+
+/// What ``CommitViews`` keep of the log, for the watcher that they follow: it does not let writers go on until they keep no
+/// frame. Thread-safe.
+package final class LogHold: Sendable {
+    enum Kept {
+        case nothing
+        /// The database file as it is as of a commit, and no frame: the log can start from its beginning as long as this is the
+        /// newest commit.
+        case file(CommitMark)
+        case frames
+    }
+
+    private let kept = Mutex(Kept.nothing)
+
+    func set(_ kept: Kept) { self.kept.withLock { $0 = kept } }
+
+    /// Whether the log cannot start from its beginning, with `newest` being the newest commit.
+    func isInTheWay(of newest: WALIndexHeader) -> Bool {
+        switch kept.withLock({ $0 }) {
+        case .nothing: false
+        case .file(let mark): mark.salt != newest.salt || mark.lastFrame != newest.maxFrame
+        case .frames: true
+        }
     }
 }

@@ -8,6 +8,8 @@ package import SQLiteConnection
 package final class DatabaseWatcher: Sendable {
     /// For the writer of this process to say which commits are its own.
     package let ownCommits: OwnCommits
+    /// For ``CommitViews`` of the same file.
+    package let logHold = LogHold()
 
     private let path: String
     private let limits: WatcherLimits
@@ -23,7 +25,7 @@ package final class DatabaseWatcher: Sendable {
         self.limits = limits
         wake = try WakeSignal()
         ownCommits = OwnCommits(wake: wake)
-        delivery = CommitDelivery(sink: sink, own: ownCommits, wake: wake, limits: limits)
+        delivery = CommitDelivery(sink: sink, own: ownCommits, hold: logHold, wake: wake, limits: limits)
         thread = Monitor(nil)
     }
 

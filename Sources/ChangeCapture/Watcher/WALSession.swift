@@ -263,9 +263,21 @@ final class WALSession: WatchSession {
         _ = try shortener.withWriteLock { () throws(WatchError) in
             try captureNew()
             shortener.finish()
+            waitForViews { shortener.finish() }
             try captureNew()
         }
-        checkpoints.forcedRestart(succeeded: pin.isDatabaseOnly, at: .now)
+        let isRestarted = pin.isDatabaseOnly && !watched.delivery.hold.isInTheWay(of: captured)
+        checkpoints.forcedRestart(succeeded: isRestarted, at: .now)
+    }
+
+    /// Gives those who follow this watcher time to come to the commit that is captured, and to keep no frame of the log. What they
+    /// evaluate may take longer, and goes on while writers do.
+    private func waitForViews(_ copyRest: () -> Void) {
+        let deadline = ContinuousClock.now + watched.limits.forcedRestartViewWait
+        while watched.delivery.hold.isInTheWay(of: captured), ContinuousClock.now < deadline {
+            nap(.microseconds(100))
+            if pins.backfilledFrameCount < captured.maxFrame { copyRest() }
+        }
     }
 
     /// Leaves the read mark that another process's checkpoint waits for, without a gap.

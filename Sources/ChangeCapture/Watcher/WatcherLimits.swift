@@ -49,6 +49,8 @@ public struct WatcherLimits: Sendable, Hashable {
     public var forcedRestartRetryInterval: Duration = .milliseconds(100)
     /// The longest a forced restart holds the write lock while another process's checkpoint is in the way.
     public var forcedRestartMaxHold: Duration = .milliseconds(30)
+    /// The longest a forced restart holds the write lock until live queries have evaluated what was committed.
+    public var forcedRestartViewWait: Duration = .milliseconds(5)
 
     // MARK: Giving way
 

@@ -38,6 +38,7 @@ extension Coordinator {
     private func evaluate(_ step: ArraySlice<LiveQueryEngine.Pending>) {
         guard let last = step.last, let from = position?.sequence else { return }
         position = last.position
+        evaluatedAt = .now
         barriers = barriers.filter { $0 > last.position.sequence }
         if let views {
             guard let mark = last.mark else { return loseViews() }

@@ -39,6 +39,8 @@ final class Coordinator {
     var barriers: Set<UInt64> = []
     private var lastReached: (position: LivePosition, lagging: Set<LiveQueryID>)?
     private var reachedAt = ContinuousClock.now
+    /// When a commit was evaluated last.
+    var evaluatedAt = ContinuousClock.now
     var statistics = LiveQueryStatistics()
 
     init(
@@ -90,8 +92,9 @@ final class Coordinator {
             evaluatePending()
             scheduleRuns()
             care()
-            reach()
+            // Before it is reported what is reached: its receiver can ask for them at once.
             engine.mailbox.withLock { $0.statistics = statistics }
+            reach()
         }
         for query in queries.values { query.evaluator = nil }
         views?.close()
@@ -101,12 +104,26 @@ final class Coordinator {
     private var isStopped: Bool { engine.mailbox.withLock { $0.isStopped } }
 
     private var waitTime: Duration {
+        if isEager { return Self.eagerInterval }
         let now = ContinuousClock.now
         var time = queries.isEmpty ? Duration.seconds(60) : limits.pinInterval
         for query in queries.values where !query.dirty.isEmpty && !query.isRunUnderWay {
             time = min(time, max(.zero, query.nextRun - now))
         }
         return time
+    }
+
+    /// Between two looks at a long log.
+    private static let eagerInterval = Duration.microseconds(500)
+    /// For how long after a commit a long log is looked at so often.
+    private static let eagerTime = Duration.milliseconds(100)
+
+    /// Whether the pin should move now, so that the log can start from its beginning soon.
+    private var isEager: Bool {
+        guard let views, !views.commits.isResting, ContinuousClock.now - evaluatedAt < Self.eagerTime else {
+            return false
+        }
+        return Int(views.commits.mark.lastFrame) > limits.eagerPinFrames
     }
 
     func makeID() -> LiveQueryID {
@@ -165,7 +182,7 @@ final class Coordinator {
         closeViews()
         var opened: ViewPair?
         do {
-            opened = try ViewPair(path: path, watcherLimits: watcherLimits, limits: limits) { [engine] in
+            opened = try ViewPair(path: path, watcherLimits: watcherLimits, hold: watcher.logHold) { [engine] in
                 engine.mailbox.withLock { $0.isStopped }
             }
         } catch {
@@ -260,7 +277,8 @@ final class Coordinator {
         removeIdle()
         if let views {
             do throws(WatchError) {
-                if views.commits.pinAge > limits.pinInterval, views.commits.pinnedFrameCount > 0 {
+                let patience = isEager ? Duration.zero : limits.pinInterval
+                if views.commits.pinAge > patience, views.commits.pinnedFrameCount > 0 {
                     try views.commits.renewPin()
                 } else {
                     try views.commits.rest()

@@ -30,6 +30,8 @@ package struct LiveLimits: Sendable, Hashable {
     package var maxPinTime = Duration.seconds(2)
     /// The same in frames of the log.
     package var maxPinnedFrames = 50_000
+    /// From this many frames on the pin follows every commit at once, so that a checkpoint can come to the end of the log.
+    package var eagerPinFrames = 2_000
     /// How often the pin moves on while commits come.
     package var pinInterval = Duration.milliseconds(50)
     /// Deltas of a query that are kept for clients that come back.

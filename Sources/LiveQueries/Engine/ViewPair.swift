@@ -17,10 +17,10 @@ final class ViewPair {
     init(
         path: String,
         watcherLimits: WatcherLimits,
-        limits: LiveLimits,
+        hold: LogHold,
         isStopped: @escaping @Sendable () -> Bool
     ) throws(WatchError) {
-        views = try CommitViews(path: path, limits: watcherLimits)
+        views = try CommitViews(path: path, limits: watcherLimits, hold: hold)
         deadline = Deadline(isStopped: isStopped)
         for connection in views.connections {
             do {
