@@ -1,4 +1,5 @@
 import RandomSupport
+import SQLiteConnection
 
 /// Random schemas, queries and transactions, determined by a seed.
 package struct LiveGenerator {
@@ -263,7 +264,24 @@ package struct LiveGenerator {
                 ]),
                 mustBeIncremental: false
             )
+        case .parameters: return parameters()
         }
+    }
+
+    private mutating func parameters() -> OracleQuery {
+        let sql = random.pick([
+            "SELECT id, x, y FROM a WHERE x >= ?1 AND id < ?2",
+            "SELECT a.id, b.id, ?1 AS p FROM a JOIN b ON b.aid = a.id AND b.id < ?2",
+            // Finding the rows on its left side takes neither, or the first alone.
+            "SELECT a.id, b.z FROM a LEFT JOIN b ON b.aid = a.id AND b.z > ?1 WHERE a.id <> ?2",
+            "SELECT a.id, b.z FROM a LEFT JOIN b ON b.aid = a.id WHERE a.id <> ?1 AND a.x > ?2",
+            "SELECT aid, count(*) FILTER (WHERE z = ?1) AS n FROM b WHERE id < ?2 GROUP BY aid",
+        ])
+        var query = OracleQuery(kind: .parameters, sql: sql, mustBeIncremental: true, isOpen: sql.contains("GROUP"))
+        query.parameters = [
+            random.pick([.integer(0), .real(2.5), .text("a"), .null]), .integer(Int64(random.int(1...20))),
+        ]
+        return query
     }
 
     /// A FROM clause, the columns that it offers, and the columns that identify its rows.

@@ -63,6 +63,8 @@ package final class LiveOracle: Sendable {
         /// Where the replica is.
         var position: LivePosition?
         var isIncremental: Bool?
+        /// Why it is not.
+        var rerunReason: String?
         var ended: LiveRefusal?
     }
 
@@ -226,7 +228,7 @@ package final class LiveOracle: Sendable {
         private func id(of query: OracleQuery) -> UInt64 { UInt64(queries.firstIndex(of: query) ?? 0) }
 
         private func subscribe(_ query: OracleQuery, since: LivePosition?, from replica: LiveReplica? = nil) {
-            let request = LiveQueryRequest(sql: query.sql, since: since)
+            let request = LiveQueryRequest(sql: query.sql, parameters: .positional(query.parameters), since: since)
             // Under the lock, so that no event comes before it is known whose it is.
             relay.state.update { state in
                 let id = engine.subscribe(request, client: id(of: query))
@@ -264,7 +266,7 @@ package final class LiveOracle: Sendable {
         private mutating func note() throws {
             var results: [OracleQuery: OracleResult] = [:]
             for query in queries {
-                guard let rows = try? writer.query(query.sql) else { continue }
+                guard let rows = try? writer.query(query.sql, query.parameters) else { continue }
                 results[query] = OracleResult(rows.map { Row($0) }, query)
             }
             truth[commit] = results
@@ -331,6 +333,12 @@ package final class LiveOracle: Sendable {
                 case false?: figures.reruns += 1
                 case nil: break
                 }
+                // On a machine that is busy with other things, a step can take longer than it may.
+                if options.journalMode == "WAL", follower.query.mustBeIncremental, let reason = follower.rerunReason,
+                    !reason.contains("takes longer")
+                {
+                    throw Failure(query: follower.query, reason: "is not incremental any more: \(reason)")
+                }
                 guard let refusal = follower.ended, truth[commit]?[follower.query] != nil,
                     truth.values.allSatisfy({ $0[follower.query] != nil })
                 else { continue }
@@ -372,6 +380,7 @@ extension LiveOracle.State {
             followers[id]?.id = description.id
             followers[id]?.key = description.key
             followers[id]?.isIncremental = description.isIncremental
+            followers[id]?.rerunReason = description.rerunReason
             if recovered == false || recovered == nil { followers[id]?.replica = nil }
             followers[id]?.position = position
         case .snapshot(let id, let description, let rows, let position):
@@ -424,6 +433,7 @@ extension LiveOracle.State {
         followers[id]?.key = description.key
         followers[id]?.position = position
         followers[id]?.isIncremental = description.isIncremental
+        followers[id]?.rerunReason = description.rerunReason
         checks.append(LiveOracle.Check(query: query, sequence: position.sequence, rows: rows.rows, event: event))
     }
 

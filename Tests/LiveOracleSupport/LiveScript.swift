@@ -1,11 +1,15 @@
+package import SQLiteConnection
+
 /// A query of the oracle, with what is known of it.
 package struct OracleQuery: Sendable, Hashable, CustomStringConvertible {
     package enum Kind: String, Sendable, CaseIterable {
         case filter, join, leftJoin, selfJoin, group, distinct, aggregate, ordered, subquery, compound, window, view
+        case parameters
     }
 
     package var kind: Kind
     package var sql: String
+    package var parameters: [SQLiteValue] = []
     /// It has to be evaluated by changed rows.
     package var mustBeIncremental: Bool
     /// SQL leaves open which of several equal values it shows, so that values are compared as SQL compares them.
@@ -20,7 +24,9 @@ package struct OracleQuery: Sendable, Hashable, CustomStringConvertible {
         self.isOrdered = isOrdered
     }
 
-    package var description: String { "\(kind): \(sql)" }
+    package var description: String {
+        "\(kind): \(sql)\(parameters.isEmpty ? "" : " with \(parameters)")"
+    }
 }
 
 /// Everything that a run of the oracle depends on, as text.

@@ -159,7 +159,8 @@ final class StepEvaluator {
                 kept = known
             } else {
                 kept = try KeptStatement(sql, on: connection)
-                try kept.bind(plan.values)
+                // A step can leave out the part of the query that has its last parameters.
+                try kept.bind(Array(plan.values.prefix(kept.statement.parameterCount)))
                 statements[view][sql] = kept
             }
             if let key { try kept.bind(key, from: core.nextParameter) }
