@@ -30,8 +30,6 @@ final class LiveFeed: LiveQuerySink {
         var items: [Item] = []
         var isSending = false
         var hasJoined = false
-        /// Of its last snapshot, or of where it resumed.
-        var rowsPosition: LivePosition?
         /// Called once, with how the request went.
         var whenStarted: (@Sendable (ProtocolError?) -> Void)?
         /// The connection is closed at the end of the query.
@@ -48,10 +46,20 @@ final class LiveFeed: LiveQuerySink {
     private struct State {
         var subscribers: [LiveSubscriberID: Subscriber] = [:]
         var messages: [LiveQueryID: LiveMessages] = [:]
+        /// As of when the rows of a query are that were sent last, or are about to be.
+        var positions: [LiveQueryID: LivePosition] = [:]
         var byQuery: [LiveQueryID: Set<LiveSubscriberID>] = [:]
         var byClient: [ClientID: Set<LiveSubscriberID>] = [:]
         /// What the engine said last of how far queries are.
         var reached: (position: LivePosition, lagging: Set<LiveQueryID>)?
+
+        /// Something of a query is sent as of a position; to a client that comes back, also of earlier ones.
+        mutating func note(_ query: LiveQueryID, _ position: LivePosition) {
+            if let known = positions[query], known.epoch == position.epoch, known.sequence >= position.sequence {
+                return
+            }
+            positions[query] = position
+        }
     }
 
     /// Of clients all of whose queries are live.
@@ -139,6 +147,7 @@ final class LiveFeed: LiveQuerySink {
             if state.byQuery[query]?.isEmpty == true {
                 state.byQuery[query] = nil
                 state.messages[query] = nil
+                state.positions[query] = nil
             }
         }
         guard let client = subscriber.client else { return }
@@ -163,10 +172,12 @@ final class LiveFeed: LiveQuerySink {
             case .snapshot(let id, let description, let rows, let position):
                 if isHandled(id, event, state) { return }
                 let messages = messages(description, &state)
+                state.note(description.id, position)
                 add([.rows(rows, messages, next: 0, position, isReset: false)], id, &state)
             case .missed(let id, let query, let delta):
                 if isHandled(id, event, state) { return }
                 guard let messages = state.messages[query] else { return }
+                state.note(query, delta.position)
                 add(messages.changed(delta).map(Item.message), id, &state)
             case .joined(let id, _):
                 if isHandled(id, event, state) { return }
@@ -224,7 +235,7 @@ final class LiveFeed: LiveQuerySink {
         }
         state.messages[description.id] = messages
         state.subscribers[id]?.query = description.id
-        state.subscribers[id]?.rowsPosition = position
+        state.note(description.id, position)
         state.byQuery[description.id, default: []].insert(id)
         if isHandled(id, event, state) { return }
         guard case .client(let client, let replyTo) = subscriber.receiver else { return }
@@ -234,6 +245,7 @@ final class LiveFeed: LiveQuerySink {
 
     private func changed(_ query: LiveQueryID, _ delta: LiveDelta, _ event: LiveQueryEvent, _ state: inout State) {
         guard let messages = state.messages[query] else { return }
+        state.note(query, delta.position)
         var hasJoined = false
         for id in state.byQuery[query] ?? [] {
             guard let subscriber = state.subscribers[id] else { continue }
@@ -272,7 +284,7 @@ final class LiveFeed: LiveQuerySink {
                 if case .message(let message) = item, message.type == .querySubscribed { item } else { nil }
             }
             state.subscribers[id]?.hasJoined = false
-            state.subscribers[id]?.rowsPosition = position
+            state.note(description.id, position)
             state.subscribers[id]?.items = []
             let items: [Item] = [.rows(rows, messages, next: 0, position, isReset: true), .join]
             add((acknowledgement.map { [$0] } ?? []) + items, id, &state)
@@ -396,10 +408,9 @@ final class LiveFeed: LiveQuerySink {
         // What was said while its rows were on their way: everything up to there is before this in its queue.
         guard let reached = state.reached else { return }
         let queries = ids.compactMap { state.subscribers[$0]?.query }
-        let isExact = ids.allSatisfy { id in
-            guard let rows = state.subscribers[id]?.rowsPosition, rows.epoch == reached.position.epoch else {
-                return false
-            }
+        // A change can have been sent since; then the engine says next how far it is.
+        let isExact = queries.allSatisfy { query in
+            guard let rows = state.positions[query], rows.epoch == reached.position.epoch else { return false }
             return rows.sequence <= reached.position.sequence
         }
         if isExact, reached.lagging.isDisjoint(with: queries) {
