@@ -93,7 +93,7 @@ extension Identity {
 
 // MARK: - In process
 
-/// What ``TablecastService/live(_:_:key:as:)`` yields.
+/// What ``TablecastService/live(_:_:key:as:maxBufferedUpdates:)`` yields.
 public enum LiveQueryUpdate: Sendable {
     /// All rows as of a position: the first update, and again where what came before counts no more.
     case rows(columns: [String], rows: [[SQLiteValue]], position: Position)
@@ -130,6 +130,7 @@ extension TablecastService {
     ///   - parameters: for `?`, in order.
     ///   - key: columns that identify a row; nil for those that the tables' primary keys give.
     ///   - identity: whose rights apply.
+    ///   - maxBufferedUpdates: how many updates may wait for the iteration.
     /// - Returns: a sequence that throws ``QueryError`` where the query cannot be followed, or no longer, and where the reader
     ///   falls behind by more than `maxBufferedUpdates`.
     public func live(

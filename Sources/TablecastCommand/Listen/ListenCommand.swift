@@ -40,7 +40,7 @@ struct ListenCommand: AsyncParsableCommand {
     @Option(
         name: .customLong("where"),
         help: ArgumentHelp(
-            "Only rows that match this SQL expression over the columns of the one table in --tables.",
+            "Only rows that match this SQL expression over the columns of the one table in --tables; all rows if left out.",
             valueName: "expression"
         )
     )

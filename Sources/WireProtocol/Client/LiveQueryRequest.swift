@@ -32,8 +32,10 @@ public struct LiveQueryRequest: Sendable, Hashable {
     /// Reads the values of an address, `/live?sql=SELECT…&params=[1]&key=id&since=…`.
     ///
     /// - Parameters:
+    ///   - sql: one SELECT; without it the request is refused.
     ///   - params: JSON, an array or an object.
     ///   - key: names of columns separated by commas.
+    ///   - since: the position of what the client has already.
     public init(
         sql: String?,
         params: String? = nil,

@@ -13,7 +13,9 @@ public struct RowCondition: Sendable, Hashable {
 
     /// Reads the values of an address; nil where there is no `where`.
     ///
-    /// - Parameter params: JSON, an array or an object.
+    /// - Parameters:
+    ///   - sql: an expression over the table's columns.
+    ///   - params: JSON, an array or an object.
     public init?(where sql: String?, params: String?) throws(ProtocolError) {
         var fields: [String: JSONValue] = [:]
         fields["where"] = sql.map { .string($0) }
