@@ -113,3 +113,32 @@ def test_every_column_of_a_wide_table_is_reached(music, visitors):
     page.get_by_role("gridcell", name="changed", exact=True).click()
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog", name="Value of c249")).to_be_visible()
+
+
+def test_a_filtered_table_marks_what_enters_and_leaves_the_filter(music, visitors):
+    music.shell("PRAGMA journal_mode = WAL")
+    page = visitors.open(f"{music.url}/#/tables/genre/rows?filter.name=jazz")
+    rows = page.locator(".rows tbody tr")
+    expect(rows).to_have_count(1)
+    expect(page.locator(".table-view h1 + .quiet")).to_have_text("1 row")
+    music.shell("UPDATE genre SET name = 'Acid Jazz' WHERE genre_id = 9; UPDATE genre SET name = 'Brass band' WHERE name = 'Brass'")
+    expect(rows).to_have_count(2)
+    expect(page.locator(".rows tr.inserted")).to_contain_text("Acid Jazz")
+    expect(page.locator(".changes")).to_contain_text("updated into the filter")
+    music.shell("UPDATE genre SET name = 'Swing' WHERE genre_id = 2")
+    expect(page.locator(".rows tr.deleted")).to_contain_text("2")
+    expect(page.locator(".changes")).to_contain_text("updated out of the filter")
+    expect(page.locator(".changes")).not_to_contain_text("Brass")
+    page.get_by_label("Filter name").fill("")
+    expect(page.locator(".table-view h1 + .quiet")).to_have_text("10 rows")
+
+
+def test_a_page_has_one_connection_whatever_it_shows(music, visitors):
+    page = visitors.open(f"{music.url}/#/tables/genre/rows")
+    expect(page.locator(".rows tbody tr")).to_have_count(10)
+    page.goto(f"{music.url}/#/tables/track/rows")
+    expect(page.locator(".rows tbody tr").first).to_be_visible()
+    page.goto(f"{music.url}/#/feed")
+    music.shell("UPDATE genre SET name = 'Folk music' WHERE genre_id = 1")
+    expect(page.locator(".messages tbody:not(.spacer) tr", has_text="table:modified")).to_have_count(1)
+    assert page.request.get(f"{music.url}/status").json()["connectedClients"] == 1

@@ -20,6 +20,9 @@ import { recall, remember } from "./storage.js";
 import { TablesView } from "./tables-view.js";
 import { askForToken } from "./token-dialog.js";
 
+/** What the feed leaves out, because it says nothing of the database. */
+const UNLISTED = new Set(["heartbeat", "query:rows", "query:reached", "transaction:end"]);
+
 const byId = (id) => document.getElementById(id);
 
 const client = connect("/ws", { username: ownName(), accessToken });
@@ -62,8 +65,10 @@ tables.on("live", ({ resumed, recovered }) => {
 });
 queryLog.on("message", (message) => app.queries.receive(message));
 client.on("message", (message) => {
-  const isOwnReading = isOwnQueryId(message.data?.queryId); // the page's, which nobody asked for by that name
-  if (message.type !== "heartbeat" && message.type !== "query:rows" && !isOwnReading) app.feed.receive(message);
+  const { type, data } = message;
+  const isOwnReading = isOwnQueryId(data?.queryId); // the page's, which nobody asked for by that name
+  const isOfOtherSubscription = data?.subscription !== undefined && data.subscription !== tables.id; // an open table's, a live query's
+  if (!UNLISTED.has(type) && !isOwnReading && !isOfOtherSubscription) app.feed.receive(message);
 });
 client.on("state", (state) => {
   if (state === "waiting") app.queries.lost();

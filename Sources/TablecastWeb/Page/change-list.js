@@ -8,6 +8,7 @@ import { field, same } from "./values.js";
 const KEPT = 40;
 const REDRAW_MS = 200;
 const SHOWN_COLUMNS = 4;
+const WORDS = { insert: "inserted", update: "updated", delete: "deleted", entered: "updated into the filter", left: "updated out of the filter" };
 
 /** Entries are `{ at, who, change }`, or `{ at, who, summary }` where the rows are too many to be told one by one. */
 export class ChangeList {
@@ -48,10 +49,10 @@ export class ChangeList {
 
 function line({ at, who, change, summary }) {
   if (!change) return el("li.change", el("p", el("b", who), ` ${summary}`, el("time", time(at))));
-  const { op, key, before, after } = change;
+  const { op, key, before, after, filter } = change;
   return el(
     `li.change.${op}`,
-    el("p", el("b", who), ` ${{ insert: "inserted", update: "updated", delete: "deleted" }[op]} `, el("code", keyText(key)), el("time", time(at))),
+    el("p", el("b", who), ` ${WORDS[filter ?? op]} `, el("code", keyText(key)), el("time", time(at))),
     op === "update" && differences(before, after),
   );
 }

@@ -12,7 +12,6 @@ export class Feed {
   #bytes = 0;
   /** The number of the newest. */
   #newest = 0;
-  #leftOut = new Set();
   #filter = { channel: "", table: "", text: "" };
   /** What passes the filter, newest last: `{ message, number }`. */
   shown = [];
@@ -25,23 +24,7 @@ export class Feed {
   received = 0;
   onchange = () => {};
 
-  /** Who comes and goes, but is only the page itself by another connection. */
-  leaveOut(userId) {
-    this.#leftOut.add(userId);
-    const isKept = ({ message }) => !this.#isLeftOut(message);
-    if (this.#entries.every(isKept)) return;
-    const kept = this.#entries.filter(isKept);
-    this.received -= this.#entries.length - kept.length;
-    this.#entries = kept;
-    this.#select();
-  }
-
-  #isLeftOut({ type, data }) {
-    return (type === "user:joined" || type === "user:left") && this.#leftOut.has(data.userId);
-  }
-
   receive(message) {
-    if (this.#isLeftOut(message)) return;
     this.received += 1;
     const entry = { message, number: (this.#newest += 1), bytes: sizeOf(message), text: undefined };
     this.#entries.push(entry);

@@ -1,15 +1,15 @@
 // One table that is looked at: what it is made of, its rows as they are now, and who changes them. A model; it draws nothing.
 
-import { connect } from "/tablecast.js";
 import { collations } from "./collations.js";
 import { author, changeCounts, quoted } from "./format.js";
 import { LiveRows } from "./live-rows.js";
 import { ownQueryId, PagedRows } from "./paged-rows.js";
-import { accessToken, describeTable } from "./service.js";
+import { describeTable } from "./service.js";
 
 const MOST_LIVE_ROWS = 20_000; // more are read page by page
 const GROWN_LIVE_ROWS = 1.25 * MOST_LIVE_ROWS; // and what was fewer once, from here on
 const LONGEST_PATTERN_BYTES = 256; // as the server has it
+const COUNT_TIMEOUT_MS = 1_000; // what takes longer to count is read page by page
 
 export class OpenTable {
   description;
@@ -22,7 +22,8 @@ export class OpenTable {
   #hasFailed = false;
   /** Of the rows to show, `{ sql, params }`. */
   #condition;
-  #connection;
+  /** Whether the server has refused the condition as the `where` of a subscription. */
+  #isConditionRefused = false;
   #subscription;
   #position;
 
@@ -38,13 +39,12 @@ export class OpenTable {
     return this.description?.kind === "table";
   }
 
-  /** Shows what a condition lets through, which SQLite decides: page by page, whatever the size. */
+  /** Shows what a condition lets through, which SQLite decides, and follows that alone. */
   filter(condition) {
     if (JSON.stringify(condition, plain) === JSON.stringify(this.#condition, plain)) return;
     this.#condition = condition;
-    if (!this.description) return; // it is read by and by
-    if (condition) this.#readByPage();
-    else this.load();
+    this.#isConditionRefused = false;
+    if (this.source) this.#read(); // else it is about to be read
   }
 
   /** Reads the schema, and the rows with it: the table is new, or no longer what it was. */
@@ -56,7 +56,18 @@ export class OpenTable {
       if (signal.aborted) return;
       this.description = await this.#describe(signal);
       this.#hooks.ondescribed();
-      const isSmall = !this.#condition && this.tellsChanges && this.name !== "" && (await this.#isSmall(signal)); // no snapshot of the empty name
+    } catch (error) {
+      return this.#failed(error, signal);
+    }
+    await this.#read();
+  }
+
+  /** Reads the rows: all of them where they are few. */
+  async #read() {
+    this.#abort?.abort();
+    const { signal } = (this.#abort = new AbortController());
+    try {
+      const isSmall = this.tellsChanges && this.name !== "" && (await this.#isSmall(signal)); // no snapshot of the empty name
       if (signal.aborted) return;
       this.#disconnect();
       if (isSmall) this.#holdAll();
@@ -64,10 +75,14 @@ export class OpenTable {
       this.#hasFailed = false;
       this.#say("");
     } catch (error) {
-      if (signal.aborted) return;
-      this.#hasFailed = true;
-      this.#say(error.message);
+      this.#failed(error, signal);
     }
+  }
+
+  #failed(error, signal) {
+    if (signal.aborted) return;
+    this.#hasFailed = true;
+    this.#say(error.message);
   }
 
   close() {
@@ -95,6 +110,7 @@ export class OpenTable {
 
   /** The list of tables is new, and has estimates where this knows the number. */
   tellCount() {
+    if (this.#condition) return; // of some rows alone
     if (this.source instanceof LiveRows) this.#app.catalog.counted(this.name, this.source.count, this.#position);
     else this.source?.recount();
   }
@@ -105,8 +121,8 @@ export class OpenTable {
   }
 
   #disconnect() {
-    this.#connection?.close();
-    this.#connection = this.#subscription = undefined;
+    this.#subscription?.close();
+    this.#subscription = undefined;
     if (this.source instanceof PagedRows) this.source.close();
   }
 
@@ -120,12 +136,18 @@ export class OpenTable {
     return description;
   }
 
-  /** Whether the table fits into the page: counted, as far as it matters, because an estimate may be far off. */
+  /** Whether the rows fit into the page: counted, as far as it matters, because an estimate may be far off. */
   async #isSmall(signal) {
-    const sql = `SELECT count(*) FROM (SELECT 1 FROM ${quoted(this.name)} LIMIT ${MOST_LIVE_ROWS + 1})`;
-    let isSmall = false;
-    for await (const [rows] of this.#app.client.query(sql, { rowFormat: "arrays", signal, queryId: ownQueryId() })) isSmall = rows <= MOST_LIVE_ROWS;
-    return isSmall;
+    const condition = this.#condition;
+    if (condition && this.#isConditionRefused) return false;
+    const sql = `SELECT count(*) FROM (SELECT 1 FROM ${quoted(this.name)}${condition ? ` WHERE ${condition.sql}` : ""} LIMIT ${MOST_LIVE_ROWS + 1})`;
+    try {
+      const [[rows]] = await this.#app.client.query(sql, { params: condition?.params, rowFormat: "arrays", signal, timeout: COUNT_TIMEOUT_MS, queryId: ownQueryId() });
+      return rows <= MOST_LIVE_ROWS;
+    } catch (error) {
+      if (error.code === "CANCELLED" && error.reason === "timeout") return false;
+      throw error;
+    }
   }
 
   /** Those that `SELECT *` gives. */
@@ -150,6 +172,7 @@ export class OpenTable {
       if (isTooMuch) this.#outgrown();
       else if (data.last) this.#hold(next, position);
     });
+    this.#subscription.on("complete", ({ unreadable }) => unreadable.length > 0 && this.#outgrown());
   }
 
   /** The names of the primary key's columns, in its order. */
@@ -217,19 +240,20 @@ export class OpenTable {
   }
 
   get #filters() {
-    return this.name === "" ? { rows: "values" } : { tables: [asPattern(this.name)], rows: "values" };
+    if (this.name === "") return { rows: "values" };
+    const where = this.#condition && !this.#isConditionRefused ? { where: this.#condition.sql, params: this.#condition.params } : {};
+    return { tables: [asPattern(this.name)], rows: "values", ...where };
   }
 
   #subscribe(options) {
-    // A connection of its own, because a channel has one subscription; without a name, because it is nobody else.
-    const connection = (this.#connection = connect("/ws", { accessToken }));
-    connection.on("state", (state) => state === "open" && this.#app.feed.leaveOut(connection.userId));
-    this.#subscription = this.#connection.subscribe("tables", { ...this.#filters, ...options });
-    this.#subscription.on("message", (message) => this.#changed(message));
-    this.#subscription.on("gap", () => this.source instanceof PagedRows && this.source.touch());
-    this.#subscription.on("error", () => {
-      this.#connection.close(); // this server gives no snapshots, or not of this table
-      if (!(this.source instanceof PagedRows)) this.#readByPage();
+    const subscription = (this.#subscription = this.#app.client.subscribe("tables", { ...this.#filters, ...options }));
+    subscription.on("message", (message) => this.#changed(message));
+    subscription.on("gap", () => this.source instanceof PagedRows && this.source.touch());
+    subscription.on("error", () => {
+      if (subscription !== this.#subscription) return;
+      this.#disconnect(); // no snapshot of this table, or no such filter
+      this.#isConditionRefused = true;
+      this.#readByPage();
     });
   }
 
