@@ -1,4 +1,5 @@
-// Declarations of /tablecast.js, the client of Tablecast's wire protocol (version 2).
+// Declarations of /tablecast.js, the client of Tablecast's wire protocol (version 2). A test holds `Messages` against the contract,
+// /asyncapi.yaml.
 
 /** What SQLite stores, as JavaScript's own types. Integers beyond ±(2^53−1) are bigint, BLOBs are bytes. */
 export type Value = null | number | bigint | string | Uint8Array | InvalidText;
@@ -70,13 +71,22 @@ export interface Messages {
   "table:snapshot": SnapshotPart;
   "snapshot:end": SnapshotEnd;
   "transaction:end": { position: Position };
-  "query:started": { queryId: string; sql: string; userId: string; username?: string; database?: string; readOnly: boolean };
+  "query:started": { queryId: string; sql: string; userId: string; username?: string; database?: string; readOnly?: boolean };
   "query:progress": QueryProgress;
   "query:rows": { queryId: string } & Batch;
   "query:complete": QueryResult;
   "query:error": { queryId: string; error: string; code: string; sqliteCode?: number; sqlOffset?: number; statementIndex?: number; inTransaction?: boolean };
   "query:cancelled": { queryId: string; reason: CancelReason; rowCount: number; duration: number; inTransaction?: boolean };
+  "query:subscribed": LiveSubscribed;
+  "query:snapshot": { subscription: string; rows: Row[]; last: boolean; reset?: true; columns?: string[] };
+  "query:changed": { subscription: string; rows: LiveRowChange[]; transactions?: number; last: boolean };
+  "query:reached": Record<never, never>;
+  "query:unsubscribed": { subscription: string; reason?: string; code?: string };
   "row:written": RowWritten;
+  "database:gone": { message: string };
+  "database:back": { message: string };
+  "database:epoch": { reason: EpochReason; message: string };
+  "database:notice": { message: string };
   "user:joined": { userId: string; username: string; connectedUsers: number };
   "user:left": { userId: string; username: string; connectedUsers: number };
   "user:list": { users: (Person & { cursor?: Cursor })[] };
@@ -93,11 +103,40 @@ export type CancelReason = "client" | "timeout" | "disconnect" | "shutdown";
 export interface Subscribed {
   channel: Channel;
   subscription?: string;
+  /** Instead of `subscription`, where the request had a list. */
+  subscriptions?: string[];
   position?: Position;
   recovered?: boolean;
   /** The tables of a snapshot that follows. */
   tables?: string[];
 }
+
+export interface LiveSubscribed {
+  subscription: string;
+  columns: string[];
+  /** The columns that identify a row. */
+  key?: string[];
+  plan: "incremental" | "rerun";
+  /** Why the plan is `rerun`. */
+  reason?: string;
+  tables: string[];
+  ordered: boolean;
+  position: Position;
+  recovered?: boolean;
+}
+
+/** One row of a result that changed. In an ordered result `oldIndex` counts before all changes, `index` after them. */
+export interface LiveRowChange<Result = Row> {
+  op: "insert" | "update" | "delete";
+  key?: Row;
+  before?: Result;
+  after?: Result;
+  oldIndex?: number;
+  index?: number;
+}
+
+/** Why continuity was broken. */
+export type EpochReason = "replaced" | "removed" | "overwritten" | "log-lost" | "log-recovered" | "journal-mode" | "undecodable" | "state-lost" | "io-error";
 
 export interface Column {
   name: string;
@@ -112,7 +151,7 @@ export interface Column {
 }
 
 export interface SnapshotPart {
-  subscription?: string;
+  subscription: string;
   tableName: string;
   columns: string[];
   /** The columns that identify a row; absent where `rowids` do. */
@@ -124,7 +163,7 @@ export interface SnapshotPart {
 }
 
 export interface SnapshotEnd {
-  subscription?: string;
+  subscription: string;
   tables: string[];
   /** Tables that this server cannot read. */
   unreadable: { table: string; error: string }[];
@@ -215,17 +254,21 @@ export interface TableEvent {
   tableName: string;
   timestamp: number;
   /** The subscription that it is for. */
-  subscription?: string;
-  origin: "service" | "external";
-  transaction: { position: Position; last: boolean };
-  database: string;
+  subscription: string;
+  /** Who committed. This and the next two are absent where there is no database behind the server. */
+  origin?: "service" | "external";
+  transaction?: { position: Position; last: boolean };
+  database?: string;
   userId?: string;
   username?: string;
   queryId?: string;
 }
 
-export interface TableChange extends TableEvent {
-  change: "rows" | "schema";
+/** Tell one from the other by `change`. */
+export type TableChange = RowsChange | SchemaChange;
+
+export interface RowsChange extends TableEvent {
+  change: "rows";
   inserted?: number;
   updated?: number;
   deleted?: number;
@@ -234,9 +277,25 @@ export interface TableChange extends TableEvent {
   rowsOmitted?: boolean;
   /** Generated columns that could not be computed, or not in time: `before` and `after` lack them. */
   columnsOmitted?: string[];
+}
+
+export interface SchemaChange extends TableEvent {
+  change: "schema";
+  objectType?: ObjectType;
+  sql?: string;
+  /** Before it was renamed. */
   previousName?: string;
-  columns?: Column[];
-  objects?: { action: "added" | "removed" | "changed"; kind: "index" | "trigger"; name: string; sql?: string }[];
+  columns: Column[];
+  /** For each column its index before, null for a new one; absent where all are as they were. */
+  columnSources?: (number | null)[];
+  objects: ObjectChange[];
+}
+
+export interface ObjectChange {
+  action: "added" | "removed" | "changed";
+  kind: "index" | "trigger";
+  name: string;
+  sql?: string;
 }
 
 export interface SubscriptionEvents<M = Message> {
@@ -360,7 +419,7 @@ export interface LiveOptions {
 
 export interface LiveChange<Result = Row> {
   /** What has changed; empty after a `reset`. `before` is the object that `rows` had, `after` the one that it has. */
-  rows: { op: "insert" | "update" | "delete"; key?: Row; before?: Result; after?: Result; oldIndex?: number; index?: number }[];
+  rows: LiveRowChange<Result>[];
   /** The rows were sent again: first, after a gap, or because the columns are others. */
   reset: boolean;
   /** How many commits this is the sum of. */
