@@ -265,7 +265,7 @@ def follow_some_genres(page, music):
     """A live result with marks of each kind."""
     page.fill("#sql", "SELECT name FROM genre")
     page.get_by_label("Live", exact=True).check()
-    expect(page.locator(".live-results .result-status")).to_have_text(re.compile("^1[01] rows · live"))
+    expect(page.locator(".live-status")).to_have_text(re.compile("^1[01] rows · live"))
     music.shell("UPDATE genre SET name = name || '!' WHERE genre_id = 1; DELETE FROM genre WHERE name LIKE 'New%'; INSERT INTO genre (name) VALUES ('New ' || random())")
     expect(page.locator(".live .entered").first).to_be_visible()
 

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 
@@ -67,12 +68,16 @@ def test_the_history_says_how_many_rows_were_changed(music, visitors):
     expect(page.locator(".history li").first).to_contain_text("3 rows changed")
 
 
-def test_a_link_brings_the_query(music, visitors):
-    page = visitors.open(f"{music.url}/#/queries?q=SELECT+7+AS+%22a%26b%22")
+@pytest.mark.parametrize("form", ["#/queries?q=", "#q="])
+def test_a_link_brings_the_query(music, visitors, form):
+    page = visitors.open(f"{music.url}/{form}SELECT+7+AS+%22a%26b%22")
     expect(page.locator("#sql")).to_have_value('SELECT 7 AS "a&b"')
     expect(page).to_have_url(f"{music.url}/#/queries")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=music.url)
+    page.get_by_label("Live", exact=True).check()
     page.get_by_role("button", name="Copy a link").click()
     link = page.evaluate("navigator.clipboard.readText()")
     other = visitors.open(link)
     expect(other.locator("#sql")).to_have_value('SELECT 7 AS "a&b"')
+    expect(other.get_by_label("Live", exact=True)).to_be_checked()
+    expect(other.locator(".live-results")).to_be_hidden()  # nothing runs before who opened it says so

@@ -28,7 +28,7 @@ export class LiveResults {
   #lag;
   #columns = [];
   #layout = [];
-  #status = el("p.result-status", { role: "status" });
+  #status = el("p.live-status", { role: "status" });
   #position = el("span.figure", { title: "The rows are exact as of this commit" });
   #behind = el("span.figure", { title: "From a commit's report in the feed of tables to its changes in this result" });
   #plan = el("span.figure");
@@ -38,12 +38,12 @@ export class LiveResults {
   #json = el("button.small", { type: "button", onclick: () => this.#save(saveJSON) }, icon("down"), "JSON");
   #tools = el("span.exports", { hidden: true }, this.#chartKind, this.#csv, this.#json);
   #note = el("p.result-note.quiet");
-  #table = new VirtualTable({ rowHeight: ROW_HEIGHT, label: "Live result", className: ".result.live", drawLine: (line, index) => this.#drawLine(line, index) });
+  #table = new VirtualTable({ rowHeight: ROW_HEIGHT, label: "Live result", className: ".live", drawLine: (line, index) => this.#drawLine(line, index) });
 
   constructor(client) {
     this.#client = client;
     const figures = el("p.live-figures", this.#position, this.#behind, this.#plan);
-    this.element = el("section.results.live-results", { hidden: true, "aria-label": "Live result" }, el("header", this.#status, figures, this.#tools, this.#note), this.#chart.element, this.#table.element);
+    this.element = el("section.live-results", { hidden: true, "aria-label": "Live result" }, el("header", this.#status, figures, this.#tools, this.#note), this.#chart.element, this.#table.element);
     new VirtualCursor(this.#table, () => ({ first: 1, count: this.#layout.length }), { onopen: (row, cell) => this.#open(row, cell - 1) });
     client.on("message", ({ channel, position }) => channel === "tables" && position !== undefined && this.#committed(position));
     client.on("state", this.#draw);

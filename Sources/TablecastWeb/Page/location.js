@@ -2,6 +2,7 @@
 
 /** `{ view, parameters, query }` of the part of the address behind `#`. */
 export function parseLocation(hash) {
+  if (hash.startsWith("#q=")) hash = `#/queries?${hash.slice(1)}`; // short, to be typed
   const mark = hash.indexOf("?");
   const [, view = "tables", ...rest] = (mark < 0 ? hash : hash.slice(0, mark)).split("/");
   return { view, parameters: rest.map(decode), query: new URLSearchParams(mark < 0 ? "" : hash.slice(mark + 1)) };
