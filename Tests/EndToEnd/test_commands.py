@@ -128,6 +128,20 @@ def test_what_is_given_in_the_wrong_place_is_explained(run, music, tmp_path):
         assert words in result.stderr and result.stderr.startswith("error: "), result.stderr
 
 
+def test_a_script_in_the_place_of_a_database_is_explained(run, tmp_path):
+    script = tmp_path / "report.sql"
+    script.write_text("SELECT 1")
+    for arguments in (["serve", script], ["query", script, "SELECT 1"], ["listen", script]):
+        result = run(*arguments)
+        assert result.returncode == 65 and f"--init {script}" in result.stderr, result
+
+
+@pytest.mark.parametrize("place", [["-f", "-"], ["-"]])
+def test_sql_from_standard_input(run, music, place):
+    result = run("query", music, *place, "--csv", input="SELECT count(*) AS n FROM genre")
+    assert result.stdout.splitlines() == ["n", "10"], result
+
+
 # What a server can be asked
 
 

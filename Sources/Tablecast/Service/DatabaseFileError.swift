@@ -55,6 +55,8 @@ extension DatabaseFileError: CustomStringConvertible {
         case .notReadable: "Change its permissions, or run as a user that may read it."
         case .notWritable:
             "Serve it read-only, or change its permissions; SQLite keeps its journal beside the file, so its directory counts too."
+        case .notADatabase(let path) where path.lowercased().hasSuffix(".sql"):
+            "It seems to be an SQL script. To build a database of it and serve that: tablecast serve new.db --init \(path)"
         case .notADatabase: "It does not begin with 'SQLite format 3'. An encrypted database looks like this too."
         case .logUnavailable: "Let this user write to the directory, or keep the file open in a process that can."
         case .recoveryNeeded:

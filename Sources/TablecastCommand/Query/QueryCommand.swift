@@ -36,7 +36,7 @@ struct QueryCommand: AsyncParsableCommand {
 
     @Option(
         name: [.customShort("f"), .customLong("file")],
-        help: ArgumentHelp("Run the SQL in this file.", valueName: "sql-file"),
+        help: ArgumentHelp("Run the SQL in this file; - is standard input.", valueName: "sql-file"),
         completion: .file(extensions: ["sql"])
     )
     var scriptFile: String?

@@ -4,13 +4,15 @@
     import Darwin
 #endif
 
-/// Where a command reads SQL from: standard input, or a file or device that an option names. It may be empty.
+/// Where a command reads SQL from: standard input, or a file or device that an option names, `-` for standard input. It may be
+/// empty.
 enum SQLInput {
     static func standardInput(maxBytes: Int) throws(CommandFailure) -> String {
         try read(STDIN_FILENO, "standard input", maxBytes: maxBytes)
     }
 
     static func file(_ path: String, maxBytes: Int) throws(CommandFailure) -> String {
+        if path == "-" { return try standardInput(maxBytes: maxBytes) }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw CommandFailure(.noInput, "the SQL file '\(path)' cannot be read: \(SystemError.message())")

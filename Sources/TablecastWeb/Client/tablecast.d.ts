@@ -469,7 +469,10 @@ export interface TableOptions {
   signal?: AbortSignal;
 }
 
-/** A live table. Own writes show in `rows` at once, and are taken back where the server refuses them. */
+/**
+ * A live table. Own writes show in `rows` at once, and are taken back where the server refuses them. Where there is no such table, or none
+ * any more, `error` has the code `NO_SUCH_TABLE` and `rows` is empty until it is created.
+ */
 export interface LiveTable<Result extends object = Row> extends AsyncIterable<readonly Result[]> {
   readonly name: string;
   /** A new array after every change, never altered; rows that stay the same stay the same objects. */
@@ -552,7 +555,7 @@ export interface Presence {
   moveCursor(cursor: Cursor): void;
 }
 
-/** `code` is the server's (`SQL_ERROR`, `BUSY`, …) or `CANCELLED`, `DISCONNECTED`, `CLOSED`, `ALREADY_READ`. */
+/** `code` is the server's (`SQL_ERROR`, `BUSY`, …) or `CANCELLED`, `DISCONNECTED`, `CLOSED`, `ALREADY_READ`, `NO_SUCH_TABLE`, `UNREADABLE`. */
 export class TablecastError extends Error {
   constructor(message: string, code: string, details?: object);
   readonly code: string;
