@@ -8,6 +8,7 @@ building them into the server again. Every wait is for an event: an assertion th
 """
 
 import contextlib
+import json
 import mimetypes
 import os
 import pathlib
@@ -18,6 +19,7 @@ import socket
 import sqlite3
 import subprocess
 import threading
+import time
 import urllib.parse
 
 import pytest
@@ -136,6 +138,18 @@ class Relay:
         self.listener.close()
 
 
+def write_at(database, sql, rate, seconds):
+    """Writes at a pace, with the number of the write as the parameter; returns how many a second it were."""
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None, timeout=10)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        started = time.monotonic()
+        for number in range(rate * seconds):
+            if (ahead := started + number / rate - time.monotonic()) > 0:
+                threading.Event().wait(ahead)  # the pace of the load, not a wait for the page
+            connection.execute(sql, (number,))
+        return rate * seconds / (time.monotonic() - started)
+
+
 @contextlib.contextmanager
 def writing(database, sql, every=0.02):
     """Somebody who writes without a rest."""
@@ -155,6 +169,16 @@ def writing(database, sql, every=0.02):
     finally:
         stop.set()
         thread.join()
+
+
+def longest_computation(trace: bytes):
+    """Milliseconds of processor time of the longest task: on a busy machine a task also waits for its turn, which is not the
+    page's doing."""
+    trace = json.loads(trace)["traceEvents"]
+    threads = {(event["pid"], event["tid"]) for event in trace if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"}
+    tasks = [event["tdur"] for event in trace if event["name"].endswith("RunTask") and "tdur" in event and (event["pid"], event["tid"]) in threads]
+    assert tasks, "the trace holds no tasks"
+    return max(tasks) / 1000
 
 
 def build(fixture: str, directory: pathlib.Path) -> pathlib.Path:
