@@ -789,6 +789,25 @@ test("a live query keeps its rows, and leaves those alone that stay", async () =
   client.close();
 });
 
+test("a row that changed in a result without a key stays in its place", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const { live } = await liveQuery(server, client, [{ id: "a", v: 1 }, { id: "b", v: 2 }, { id: "c", v: 3 }]);
+  const [first] = live.rows;
+  const change = next(live, "change");
+  delta(server, "e:8", [
+    { op: "delete", before: { id: "a", v: 1 } },
+    { op: "delete", before: { id: "b", v: 2 } },
+    { op: "insert", after: { id: "x", v: 9 } },
+    { op: "insert", after: { id: "a", v: 7 } },
+  ]);
+  assert.deepEqual(live.rows, [{ id: "a", v: 7 }, { id: "c", v: 3 }, { id: "x", v: 9 }]);
+  const { rows } = await change;
+  assert.deepEqual(rows.map(({ op }) => op), ["update", "delete", "insert"]);
+  assert.equal(rows[0].before, first);
+  client.close();
+});
+
 test("equal rows of a live query are told apart by their number alone", async () => {
   const server = new FakeServer();
   const client = server.connect();

@@ -120,7 +120,7 @@ def test_a_filtered_table_marks_what_enters_and_leaves_the_filter(music, visitor
     page = visitors.open(f"{music.url}/#/tables/genre/rows?filter.name=jazz")
     rows = page.locator(".rows tbody tr")
     expect(rows).to_have_count(1)
-    expect(page.locator(".table-view h1 + .quiet")).to_have_text("1 row")
+    expect(page.locator(".table-view h1 + .quiet")).to_have_text("1 row · filtered")
     music.shell("UPDATE genre SET name = 'Acid Jazz' WHERE genre_id = 9; UPDATE genre SET name = 'Brass band' WHERE name = 'Brass'")
     expect(rows).to_have_count(2)
     expect(page.locator(".rows tr.inserted")).to_contain_text("Acid Jazz")

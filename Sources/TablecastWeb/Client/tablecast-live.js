@@ -1,7 +1,7 @@
 // A live query: the rows of a SELECT, kept current by what each commit changes in them.
 
 import { Emitter, isNewer, newestRows, onAbort, settleable, TablecastError } from "./tablecast-core.js";
-import { encodeParams, recordKey, stringify } from "./tablecast-values.js";
+import { encodeParams, recordKey, stringify, valueKey } from "./tablecast-values.js";
 
 /**
  * The result of a SELECT as it is now. `rows` is a new array after every change and never altered, so that it can be compared
@@ -17,6 +17,8 @@ export class LiveQuery extends Emitter {
   /** Why it is run again. */
   reason = undefined;
   tables = [];
+  /** The columns that identify a row, where some do. */
+  key = undefined;
   /** Whether the order is the query's. Without ORDER BY rows keep their places, and new ones come last. */
   ordered = false;
   position = undefined;
@@ -93,8 +95,8 @@ export class LiveQuery extends Emitter {
 
   /** Takes over how far an equal one is, and goes on with it. */
   #join(other) {
-    const { _request, id, plan, reason, tables, ordered, columns, position } = other;
-    Object.assign(this, { _request, id, plan, reason, tables, ordered, columns, position });
+    const { _request, id, plan, reason, tables, key, ordered, columns, position } = other;
+    Object.assign(this, { _request, id, plan, reason, tables, key, ordered, columns, position });
     this.#incoming = other.#incoming && [...other.#incoming];
     this.#pending = [...other.#pending];
     if (this.isLive || !other.isLive) return;
@@ -110,6 +112,7 @@ export class LiveQuery extends Emitter {
     this.id = data.subscription;
     this.plan = data.plan;
     this.reason = data.reason;
+    this.key = data.key;
     this.tables = data.tables ?? [];
     this.ordered = data.ordered === true;
     if (data.columns) this.columns = data.columns.map((column) => column.name ?? column);
@@ -133,7 +136,7 @@ export class LiveQuery extends Emitter {
       if (!isNewer(position, this.position)) return; // replayed for another one
       for (const change of data.rows) this.#pending.push(change);
       if (!data.last) return;
-      const changes = this.#pending;
+      const changes = this.ordered || this.key !== undefined ? this.#pending : paired(this.#pending, this.columns);
       this.#pending = [];
       this.#bag.apply(changes, this.ordered);
       this.#changed(position, { rows: changes, reset: false, transactions: data.transactions ?? 1 });
@@ -297,6 +300,34 @@ class Bag {
     this.#rows[place] = row;
     if (this.#places) remember(this.#places, recordKey(row, this.#columns), place);
   }
+}
+
+const MOST_PAIRED = 64;
+
+/**
+ * Without a key the server says of a row that changed that one went and another one came. Those that have most columns in common are
+ * taken for one, which keeps its place.
+ */
+function paired(changes, columns) {
+  const gone = changes.filter(({ op }) => op === "delete");
+  const come = new Set(changes.filter(({ op }) => op === "insert"));
+  if (gone.length === 0 || come.size === 0 || gone.length > MOST_PAIRED || come.size > MOST_PAIRED) return changes;
+  const rest = new Set(changes);
+  const updates = [];
+  for (const one of gone) {
+    let best;
+    let mostCommon = 0;
+    for (const other of come) {
+      const common = columns.filter((name) => valueKey(one.before[name]) === valueKey(other.after[name])).length;
+      if (common > mostCommon) [best, mostCommon] = [other, common];
+    }
+    if (!best) continue;
+    come.delete(best);
+    rest.delete(one);
+    rest.delete(best);
+    updates.push({ op: "update", before: one.before, after: best.after });
+  }
+  return [...updates, ...rest];
 }
 
 const isRow = (row) => row !== undefined;

@@ -418,7 +418,7 @@ export interface LiveOptions {
 }
 
 export interface LiveChange<Result = Row> {
-  /** What has changed; empty after a `reset`. `before` is the object that `rows` had, `after` the one that it has. */
+  /** What has changed; empty after a `reset`. In a result without order and key, what went and what came with columns in common is an `update`. `before` is the object that `rows` had, `after` the one that it has. */
   rows: LiveRowChange<Result>[];
   /** The rows were sent again: first, after a gap, or because the columns are others. */
   reset: boolean;
@@ -449,6 +449,8 @@ export interface LiveQuery<Result = Row> extends AsyncIterable<readonly Result[]
   readonly plan?: "incremental" | "rerun";
   /** Why the plan is `rerun`. */
   readonly reason?: string;
+  /** The columns that identify a row, where some do. */
+  readonly key?: string[];
   readonly tables: string[];
   readonly ordered: boolean;
   readonly position?: Position;

@@ -1,4 +1,5 @@
-// A small chart of a result: bars, or lines. The first column names the places, or is their x; the other numbers are the series.
+// A small chart of a result: bars, or lines. The first column with texts names the places, or else the first column is their x; the
+// other numbers are the series, keys apart.
 
 import { el, svg } from "./dom.js";
 import { count, displayName, valueText } from "./format.js";
@@ -15,6 +16,7 @@ export class Chart {
   #frame = el("div.chart", { hidden: true });
   #rows = [];
   #columns = [];
+  #key = [];
 
   constructor() {
     this.element = this.#frame;
@@ -28,8 +30,10 @@ export class Chart {
     this.#draw();
   }
 
-  draw(columns, rows) {
+  /** @param key the columns that identify a row */
+  draw(columns, rows, key = []) {
     this.#columns = columns;
+    this.#key = key;
     this.#rows = rows;
     this.#draw();
   }
@@ -37,7 +41,7 @@ export class Chart {
   #draw() {
     const width = this.#frame.clientWidth;
     if (this.#kind === "" || width === 0) return;
-    const { x, series } = seriesOf(this.#columns, this.#rows);
+    const { x, series } = seriesOf(this.#columns, this.#rows, this.#key);
     if (series.length === 0) return void this.#frame.replaceChildren(el("p.quiet", "A chart needs a column of numbers."));
     const most = this.#kind === "bars" ? MOST_BARS : MOST_POINTS;
     const rows = this.#rows.slice(0, most);
@@ -59,14 +63,14 @@ export class Chart {
   }
 }
 
-/** `x` is the first column unless it is the only one with numbers; `series` are the others that hold numbers. */
-function seriesOf(columns, rows) {
+function seriesOf(columns, rows, key) {
   const isNumeric = (name) => rows.some((row) => Number.isFinite(number(row[name]))) && rows.every((row) => row[name] === null || Number.isFinite(number(row[name])));
   const numeric = columns.filter(isNumeric);
-  const [first] = columns;
-  const others = numeric.filter((name) => name !== first);
+  const x = columns.find((name) => rows.some((row) => typeof row[name] === "string")) ?? columns[0];
+  const others = numeric.filter((name) => name !== x);
   if (others.length === 0) return { x: undefined, series: numeric };
-  return { x: first, series: others.slice(0, MOST_SERIES) };
+  const figures = others.filter((name) => !key.includes(name));
+  return { x, series: (figures.length > 0 ? figures : others).slice(0, MOST_SERIES) };
 }
 
 const number = (value) => (typeof value === "number" || typeof value === "bigint" ? Number(value) : Number.NaN);

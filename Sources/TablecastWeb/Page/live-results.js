@@ -137,7 +137,7 @@ export class LiveResults {
     const now = kept === undefined ? -1 : rows.indexOf(kept);
     if (now >= 0 && now !== place) this.#table.added(now - place);
     this.#table.refresh();
-    this.#chart.draw(columns, this.#live.rows);
+    this.#chart.draw(columns, this.#live.rows, this.#live.key);
   };
 
   #drawn = [];

@@ -39,6 +39,11 @@ export class OpenTable {
     return this.description?.kind === "table";
   }
 
+  /** Whether a condition lets only some of the rows through. */
+  get isFiltered() {
+    return this.#condition !== undefined;
+  }
+
   /** Shows what a condition lets through, which SQLite decides, and follows that alone. */
   filter(condition) {
     if (JSON.stringify(condition, plain) === JSON.stringify(this.#condition, plain)) return;

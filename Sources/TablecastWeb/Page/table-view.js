@@ -363,7 +363,7 @@ export class TableView {
     const about = ABOUT[source.precision];
     const kind = this.#table.description.kind === "view" ? " · a view, read again whenever a table changes" : this.#table.tellsChanges ? "" : " · read again whenever something changes";
     const isUnread = source.isTurning && rows.length === 0;
-    setText(this.#count, isUnread ? "Reading…" : `${about}${plural(source.count, "row")}${kind}`);
+    setText(this.#count, isUnread ? "Reading…" : `${about}${plural(source.count, "row")}${this.#table.isFiltered ? " · filtered" : ""}${kind}`);
     this.#scroller.setAttribute("aria-busy", String(source.isTurning ?? false));
     this.#drawColumns(source.columns);
     this.#rows.draw({ columns: this.#columns, rows, first, sort: source.sort, filters: this.#isFiltering ? this.#look.filters : undefined, keyOf: (row) => source.keyOf(row), cursors: this.#cursors() });
