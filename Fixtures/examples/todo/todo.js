@@ -40,5 +40,5 @@ function line(todo) {
 }
 
 function say(error) {
-  message.textContent = error.code === "CONFLICT" ? "Somebody else has changed this line meanwhile; this is how it is now." : error.message;
+  message.textContent = error.code === "CONFLICT" ? "Another client has changed this line meanwhile; this is how it is now." : error.message;
 }

@@ -6,6 +6,7 @@ const LONGEST_REST_MS = 120;
 
 const due = new Set();
 let requested = false;
+let isDrawing = false;
 let restUntil = 0;
 
 // A message posted in a frame comes after the browser has laid it out and painted it.
@@ -16,10 +17,18 @@ painted.port1.onmessage = ({ data: started }) => {
   restUntil = took > FREE_MS ? now + Math.min(took, LONGEST_REST_MS) : 0;
 };
 
-/** Runs `draw` in the next frame; asking again before that changes nothing. What follows the reader's hand is urgent. */
+/**
+ * Runs `draw` in the next frame; asking again before that changes nothing. What a drawing asks for is drawn in the same frame,
+ * unless it was drawn in it already. What follows the reader's hand is urgent.
+ */
 export function schedule(draw, { isUrgent = false } = {}) {
   due.add(draw);
+  if (isDrawing) return;
   if (isUrgent) return void requestAnimationFrame(run);
+  request();
+}
+
+function request() {
   if (requested) return;
   requested = true;
   const rest = restUntil - performance.now();
@@ -31,15 +40,21 @@ function run() {
   requested = false;
   if (due.size === 0) return;
   painted.port2.postMessage(performance.now());
-  const draws = [...due];
-  due.clear();
-  for (const draw of draws) {
+  isDrawing = true;
+  const drawn = new Set();
+  for (const draw of due) {
+    // What is added meanwhile comes at the end of this iteration.
+    if (drawn.has(draw)) continue;
+    drawn.add(draw);
+    due.delete(draw);
     try {
       draw();
     } catch (error) {
       reportError(error); // and the others are drawn all the same
     }
   }
+  isDrawing = false;
+  if (due.size > 0) request();
 }
 
 /** A `draw` that is run at once, but then for some time at most once more: for what nobody can read faster. */
