@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -199,6 +199,41 @@ test("what cannot be live is refused with the reason and the place", options, as
   await assert.rejects(async () => {
     for await (const _ of live) continue;
   });
+});
+
+test("parameters by name and by place, and names of any form", options, async (context) => {
+  const { address } = await serve(context, `CREATE TABLE "we*ird [?] ""name""" (id INTEGER PRIMARY KEY, "op" TEXT, "a'b" INT); INSERT INTO "we*ird [?] ""name""" VALUES (1, 'x', 9223372036854775807), (2, 'y', 2)`);
+  const db = open(context, address);
+  for (const params of [{ n: 2n }, { ":n": 2 }]) assert.deepEqual(await db.live("SELECT :n + 1 AS m", params).ready, [{ m: 3 }]);
+  assert.deepEqual(await db.live("SELECT ?2 AS b, ?1 AS a", [new Uint8Array([1]), null]).ready, [{ b: null, a: new Uint8Array([1]) }]);
+  const table = db.table('we*ird [?] "name"', { where: `"a'b" > ? AND op <> ''`, params: [2n ** 62n] });
+  assert.deepEqual(await table.ready, [{ id: 1, op: "x", "a'b": 2n ** 63n - 1n }]);
+  await table.update(table.rows[0], { op: "changed" });
+  await db.seen(db.position);
+  assert.equal(table.rows[0].op, "changed");
+});
+
+test("a token that is not accepted ends the attempts, and one that may not read a table says so", options, async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "tablecast-"));
+  const [tokens, token] = [join(folder, "tokens.json"), "t".repeat(40)];
+  writeFileSync(tokens, JSON.stringify([{ token, role: "read-only", tables: ["genre"] }]));
+  chmodSync(tokens, 0o600);
+  const { address } = await serve(context, MUSIC, "--tokens", tokens);
+  rmSync(folder, { recursive: true });
+  const stranger = open(context, address, { accessToken: "wrong" });
+  const live = stranger.live("SELECT 1");
+  await assert.rejects(live.ready, { code: "CLOSED", reason: "unauthorized" });
+  assert.deepEqual([stranger.state, stranger.refusal.reason], ["closed", "unauthorized"]);
+  const db = open(context, address, { accessToken: token });
+  assert.equal((await db.live("SELECT * FROM genre").ready).length, 10);
+  await assert.rejects(db.live("SELECT * FROM track").ready, { code: "NOT_AUTHORIZED" });
+  await assert.rejects(db.table("track").ready);
+  const genres = db.table("genre");
+  await genres.ready;
+  const refused = genres.insert({ name: "Skronk" });
+  assert.equal(genres.rows.length, 11);
+  await assert.rejects(refused);
+  assert.equal(genres.rows.length, 10, "what was shown ahead of the answer is taken back");
 });
 
 test("a live table waits for its table to be created, and says that it was dropped or renamed", options, async (context) => {

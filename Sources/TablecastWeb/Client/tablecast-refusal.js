@@ -40,7 +40,9 @@ export async function probe(url, { accessToken, username, fetch = globalThis.fet
   if (accessToken) address.searchParams.set("access_token", accessToken);
   const options = { signal: AbortSignal.timeout(connectTimeout), cache: "no-store", credentials: "omit" };
   try {
-    const response = await fetch(address.href, options);
+    let response = await fetch(address.href, options);
+    // A request that is no upgrade gets no further: whether the token is accepted, another address says.
+    if (response.status === 426) response = await atOtherAddress(fetch, address, options);
     const text = (await response.text()).slice(0, 500).trim();
     const reason = BY_STATUS[response.status] ?? (response.ok ? "not-found" : undefined); // 2xx: something that is no WebSocket
     return reason && { reason, message: (reason !== "not-found" && plain(text)) || MESSAGES[reason] };
@@ -54,6 +56,12 @@ export async function probe(url, { accessToken, username, fetch = globalThis.fet
       return undefined; // away
     }
   }
+}
+
+/** Of a server that is a Tablecast: 401 and 403 count, anything else says nothing of the WebSocket. */
+async function atOtherAddress(fetch, address, options) {
+  const response = await fetch(new URL(`/status${address.search}`, address).href, options);
+  return [401, 403].includes(response.status) ? response : new Response("", { status: 503 });
 }
 
 /** The server's own words; not the page of another one. */
