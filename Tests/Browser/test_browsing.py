@@ -77,6 +77,7 @@ def test_the_address_holds_how_a_table_is_looked_at(music, visitors):
     header.get_by_role("button").click()
     page.get_by_role("button", name="Next page").click()
     expect(page).to_have_url(re.compile(r"rows\?sort=-total_cents&page=2$"))
+    expect(page.locator(".pager .quiet")).to_have_text("101–200 of 900")  # it is drawn, rows first
     first = page.locator(".rows tbody tr").first.inner_text()
     page.get_by_label("Search the rows").fill("20")
     expect(page).to_have_url(re.compile(r"rows\?sort=-total_cents&search=20$"))  # another set of rows begins at its first page
