@@ -189,8 +189,9 @@ export class QueriesView {
   }
 
   #liveChosen() {
-    if (this.#isLive.checked) this.run();
-    else this.#liveResults.stop();
+    if (!this.#isLive.checked) this.#liveResults.stop();
+    else if (this.#drafts.isFollowing) this.#isLive.checked = false; // what others write is read, not run
+    else this.run();
   }
 
   async #follow(sql, start, chosen) {
