@@ -873,6 +873,27 @@ test("a live query resumes, begins again where it must, and ends with the server
   client.close();
 });
 
+test("what is replayed for another live query that the server knows by the same id is applied once", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const answer = async (fields) => {
+    const request = await server.sent("query:subscribe");
+    server.socket.push("query:subscribed", "queries", { subscription: "q1", columns: ["id", "v"], plan: "incremental", tables: ["t"], ordered: false, position: "e:7", ...fields }, { replyTo: request.id });
+  };
+  const lives = [client.live("SELECT :n", { n: 1 }), client.live("SELECT :n", { ":n": 1 })];
+  await answer();
+  await answer();
+  server.socket.push("query:snapshot", "queries", { subscription: "q1", rows: [], last: true }, { position: "e:7" });
+  server.socket.drop(1001);
+  await client.ready;
+  for (const _ of lives) {
+    await answer({ recovered: true });
+    delta(server, "e:8", [{ op: "insert", after: { id: 1, v: "missed" } }]);
+  }
+  for (const live of lives) assert.deepEqual(live.rows, [{ id: 1, v: "missed" }]);
+  client.close();
+});
+
 test("a live query is an async iterator of its newest rows, until its signal is aborted", async () => {
   const server = new FakeServer();
   const client = server.connect();
