@@ -14,9 +14,12 @@ package enum CaseClass: String, CaseIterable, Sendable, Comparable {
     case hiddenRowid = "rowid that no name reaches"
     case writableSchema = "writable_schema"
     case contentTable = "content table of the user"
+    case contentTableAltered = "virtual table whose columns follow another table"
     case virtualTable = "virtual tables"
     case rename = "renames"
+    case renameWithColumns = "renames with other columns"
     case swap = "names that were swapped"
+    case malformedText = "text that is not UTF-8"
     case dropAndCreate = "dropped and created in one commit"
     case objectsMoved = "index or trigger that moved to another table"
     case vacuum = "VACUUM"
@@ -49,6 +52,9 @@ package enum CaseClass: String, CaseIterable, Sendable, Comparable {
             case .dropped: drops = true
             case .modified(let change):
                 altered.insert(SQLName(change.table.name))
+                if change.table.kind == .virtual, change.previousName == nil, change.columnSources != nil {
+                    classes.insert(.contentTableAltered)
+                }
                 let fields = schema[change.table.name]?.fields.columns ?? []
                 if let first = fields.first, let sources = change.columnSources, sources[first] == nil,
                     change.table.columns[first].defaultSQL != nil
@@ -58,6 +64,7 @@ package enum CaseClass: String, CaseIterable, Sendable, Comparable {
                 if let previous = change.previousName {
                     previousNames.insert(SQLName(previous))
                     newNames.insert(SQLName(change.table.name))
+                    if change.columnSources != nil { classes.insert(.renameWithColumns) }
                 }
                 for object in change.objects {
                     if object.action == .removed { removed.insert(SQLName(object.name)) }
@@ -94,6 +101,10 @@ package enum CaseClass: String, CaseIterable, Sendable, Comparable {
             if Set(key).count < key.count { classes.insert(.repeatedKey) }
             if table.sql.contains("COLLATE") { classes.insert(.collatedKey) }
         }
+        if rows.rows.contains(where: { ($0.before?.hasMalformedText ?? false) || ($0.after?.hasMalformedText ?? false) }
+        ) {
+            classes.insert(.malformedText)
+        }
         if table.hasRowid, table.rowidAlias == nil, rows.detail == .values,
             rows.rows.contains(where: { row in
                 let values = (row.after ?? row.before)?.values ?? []
@@ -104,4 +115,8 @@ package enum CaseClass: String, CaseIterable, Sendable, Comparable {
         }
         return classes
     }
+}
+
+extension Row {
+    fileprivate var hasMalformedText: Bool { values.contains { if case .malformedText = $0 { true } else { false } } }
 }

@@ -133,6 +133,15 @@ package final class Oracle {
             case .rows(let rows): figures.rowChanges += rows.inserted + rows.updated + rows.deleted
             }
         }
+        if !statements.contains(where: Self.mayCreateTables) {
+            for event in changes.events {
+                switch event {
+                case .schema(.created(let table)), .schema(.dropped(let table)):
+                    throw Replica.Mismatch("\(table.name) is created or dropped, and no statement did it")
+                default: break
+                }
+            }
+        }
         for found in CaseClass.classes(of: changes, statements: statements, schema: truth.schema) {
             figures.classes[found, default: 0] += 1
         }
@@ -167,6 +176,10 @@ package final class Oracle {
         }
     }
 
+    private static func mayCreateTables(_ statement: String) -> Bool {
+        ["CREATE", "DROP", "PRAGMA", "ROLLBACK"].contains { statement.hasPrefix($0) }
+    }
+
     private func checkRows(_ replica: inout Replica) throws {
         for (name, table) in truth.tables {
             guard let copy = replica.tables[name] else { continue }
@@ -193,7 +206,7 @@ package final class Oracle {
         guard objects == truth.objects else {
             throw Replica.Mismatch("the replica's schema is \(objects), the database's \(truth.objects)")
         }
-        for (name, table) in replica.tables where table.description.kind == .table {
+        for (name, table) in replica.tables {
             guard table.description == truth.schema.tables[name]?.description else {
                 throw Replica.Mismatch("\(name.string) is described as \(table.description)")
             }

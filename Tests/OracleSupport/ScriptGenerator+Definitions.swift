@@ -141,17 +141,19 @@ extension ScriptGenerator {
     mutating func composition() -> [String] {
         let tables = schema.visibleTables.map(\.description).filter { $0.kind == .table }
         guard tables.count > 1 else { return [createTable()] }
+        if random.chance(8) { return addFirstColumn() }
         let table = random.pick(tables)
         let name = SQLName(table.name).quoted
         let other = random.pick(tables)
         let body: [String] =
-            switch random.below(9) {
+            switch random.below(11) {
             case 0, 1: [addColumn(table), changeRows(of: table), addColumn(table), changeRows(of: table)]
             case 2, 3: [alter(table), changeRows(of: table), alter(table), change()]
             case 4 where other.name != table.name: swap(table, other)
             case 5: contentTable()
             case 6: ["DROP INDEX IF EXISTS i0", createIndex(other), "DROP INDEX IF EXISTS i1", createIndex(table)]
             case 7: ["DROP TABLE \(name)", createTable(), change()]
+            case 8, 9: renameAndAlter(table)
             default: isForeign ? editSchema(table) : [alter(table), changeRows(of: table)]
             }
         return ["BEGIN IMMEDIATE"] + body + [random.pick(["COMMIT", "COMMIT", "COMMIT", "ROLLBACK"])]
@@ -161,7 +163,53 @@ extension ScriptGenerator {
         let (name, otherName) = (SQLName(table.name).quoted, SQLName(other.name).quoted)
         return [
             change(), "ALTER TABLE \(name) RENAME TO swapped", "ALTER TABLE \(otherName) RENAME TO \(name)",
-            "ALTER TABLE swapped RENAME TO \(otherName)", change(),
+            "ALTER TABLE swapped RENAME TO \(otherName)", random.pick([change(), alter(table), alter(other)]),
+        ]
+    }
+
+    /// One or two new names of the table, among alterations of its columns and changes of its rows.
+    private mutating func renameAndAlter(_ table: TableDescription) -> [String] {
+        var table = table
+        var statements: [String] = []
+        let count = random.below(3) + 2
+        let renamed = random.below(count)
+        for step in 0..<count {
+            if random.chance(40) { statements.append(changeRows(of: table)) }
+            guard step == renamed || random.chance(25) else {
+                statements.append(alterColumns(of: &table))
+                continue
+            }
+            let newName = "t\(random.below(6))"
+            statements.append("ALTER TABLE \(SQLName(table.name).quoted) RENAME TO \(newName)")
+            table.name = newName
+        }
+        return statements
+    }
+
+    private mutating func alterColumns(of table: inout TableDescription) -> String {
+        guard !table.columns.isEmpty, random.chance(70) else { return addColumn(table) }
+        let position = random.below(table.columns.count)
+        let (name, column) = (SQLName(table.name).quoted, SQLName(table.columns[position].name).quoted)
+        if random.chance(30) {
+            table.columns.remove(at: position)
+            return "ALTER TABLE \(name) DROP COLUMN \(column)"
+        }
+        let newName = random.pick(["m1", "m2", "m3"])
+        table.columns[position].name = newName
+        return "ALTER TABLE \(name) RENAME COLUMN \(column) TO \(newName)"
+    }
+
+    /// A column that is added to rows, and becomes the first one when those before it are dropped.
+    private mutating func addFirstColumn() -> [String] {
+        let change = random.pick([
+            "INSERT INTO firsts(n1) VALUES(5)", "UPDATE firsts SET n1 = 1 WHERE rowid = 2",
+            "DELETE FROM firsts WHERE rowid = 1", "UPDATE firsts SET n1 = n1", "SELECT 1",
+        ])
+        return [
+            "DROP TABLE IF EXISTS firsts", "CREATE TABLE firsts(w, u)",
+            "INSERT INTO firsts VALUES(1, 1), ('x', NULL), (x'00', 2.5)", "BEGIN IMMEDIATE",
+            "ALTER TABLE firsts ADD COLUMN n1 \(random.pick(ColumnDefinitions.withDefault))",
+            "ALTER TABLE firsts DROP COLUMN w", change, "ALTER TABLE firsts DROP COLUMN u", "COMMIT",
         ]
     }
 
@@ -175,7 +223,10 @@ extension ScriptGenerator {
             "CREATE TABLE IF NOT EXISTS note_content(x, y)",
             "CREATE VIRTUAL TABLE IF NOT EXISTS note USING \(module)", "INSERT INTO note_content VALUES('a', 1)",
             "INSERT INTO note(rowid, x) VALUES(1, 'a')",
-            random.pick(["DROP TABLE note", "DELETE FROM note_content", "DROP TABLE note_content", "SELECT 1"]),
+            random.pick([
+                "DROP TABLE note", "DELETE FROM note_content", "DROP TABLE note_content", "SELECT 1",
+                "ALTER TABLE note_content ADD COLUMN n1", "ALTER TABLE note_content RENAME COLUMN y TO m1",
+            ]),
         ]
     }
 

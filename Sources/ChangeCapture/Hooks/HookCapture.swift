@@ -139,8 +139,31 @@ package final class HookCapture {
     /// The transaction is durable. Returns what it changed, which can be nothing.
     package func transactionDidCommit() -> ChangeSet {
         defer { close() }
+        followColumnsOfOtherTables()
         trail.commit()
         return prepared ?? ChangeSet(origin: .service, events: [])
+    }
+
+    /// Describes virtual tables as a new connection does: one that stays connected to its module keeps the columns that it
+    /// read of another table, such as FTS4 with `content=`, which is gone or another one now.
+    ///
+    /// Only after the commit: within a transaction a module that is connected again would not see what it keeps in memory.
+    private func followColumnsOfOtherTables() {
+        guard trail.hasSteps, trail.current.tables.values.contains(where: { $0.description.kind == .virtual }) else {
+            return
+        }
+        do throws(SQLiteError) {
+            try internally { () throws(SQLiteError) in
+                try connection.execute("PRAGMA writable_schema = RESET")
+                let schema = try SchemaSnapshot.load(from: connection, reusing: trail.current)
+                // Another process can have committed since.
+                guard schema.version == trail.current.version else { return }
+                trail.replaceCurrent(schema)
+                prepared?.follow(trail)
+            }
+        } catch {
+            // The transaction is committed: its rows are right, and the next change of the schema brings the columns.
+        }
     }
 
     /// The transaction is undone, all of it.

@@ -85,6 +85,12 @@ struct SchemaTrail {
         return .forward
     }
 
+    /// Describes the schema that is there now better.
+    mutating func replaceCurrent(_ snapshot: SchemaSnapshot) {
+        guard let step = steps.indices.last else { return }
+        steps[step].snapshot = snapshot
+    }
+
     /// What is there now is what the next transaction begins with.
     mutating func commit() {
         base = current

@@ -127,3 +127,15 @@ extension TransactionLog {
         }
     }
 }
+
+extension ChangeSet {
+    /// Takes over what the trail says of the schema now.
+    mutating func follow(_ trail: SchemaTrail) {
+        let rows = events.compactMap { event -> ChangeEvent? in
+            guard case .rows(var rows) = event else { return nil }
+            rows.table = trail.current[rows.table.name]?.description ?? rows.table
+            return .rows(rows)
+        }
+        events = trail.changes.map(ChangeEvent.schema) + rows
+    }
+}

@@ -9,13 +9,12 @@ package enum SchemaDiff {
     /// - Parameters:
     ///   - before: the schema at the beginning.
     ///   - after: the schema at the end.
-    ///   - identities: which table is which; inferred from the two where nothing better is known.
+    ///   - identities: which table is which.
     package static func changes(
         from before: SchemaSnapshot,
         to after: SchemaSnapshot,
-        identities: SchemaIdentities? = nil
+        identities: SchemaIdentities
     ) -> [SchemaChange] {
-        let identities = identities ?? SchemaIdentities(from: before, to: after)
         var survivors: Set<SQLName> = []
         var created: [SchemaChange] = []
         var modified: [Alteration] = []
@@ -53,7 +52,9 @@ package enum SchemaDiff {
         let isSameSQL = before.description.sql.isIdentical(to: after.description.sql)
         // A column dropped and added again can leave the SQL as it was, with all its values gone.
         let hasMovedColumns = identities.columnSources[after.name].map { $0 != Array(0..<$0.count) } ?? false
-        guard isRenamed || !isSameSQL || !objects.isEmpty || hasMovedColumns else { return nil }
+        // The columns of a view or virtual table can follow those of another table.
+        let hasOtherColumns = hasMovedColumns || before.description.columns != after.description.columns
+        guard isRenamed || !isSameSQL || !objects.isEmpty || hasOtherColumns else { return nil }
         return Alteration(
             modification: SchemaChange.Modification(
                 table: after.description,
@@ -61,7 +62,7 @@ package enum SchemaDiff {
                 columnSources: identities.columnSources[after.name],
                 objects: objects
             ),
-            isOfObjectsAlone: !isRenamed && isSameSQL && !hasMovedColumns
+            isOfObjectsAlone: !isRenamed && isSameSQL && !hasOtherColumns
         )
     }
 

@@ -15,27 +15,31 @@ package struct SchemaIdentities: Sendable, Hashable {
 
     /// What one statement did: it can create, drop, rename or alter, and not two of them to one name.
     ///
-    /// With `inStatement` false, what a whole transaction did, of which only the outcome is known. A table that has the entry
-    /// and the root page of another name, and its columns, was renamed: two tables can have swapped names. Else a table under
-    /// its old name is the same one unless its rows have another kind of key.
-    package init(from before: SchemaSnapshot, to after: SchemaSnapshot, inStatement: Bool = false) {
+    /// With `inStatement` false, what a whole transaction did, of which only the outcome is known; ``RenameEvidence`` tells which
+    /// tables were renamed. Two tables can have swapped names. Else a table under its old name is the same one unless its rows
+    /// have another kind of key.
+    ///
+    /// - Parameter keepsContent: what the rows tell, of a whole transaction; nothing where it is left out.
+    package init(
+        from before: SchemaSnapshot,
+        to after: SchemaSnapshot,
+        inStatement: Bool = false,
+        keepsContent: @escaping RenameEvidence.ContentCheck = { _, _ in false }
+    ) {
         previousNames = [:]
         columnSources = [:]
         let bySchemaRowid = Dictionary(before.tables.values.map { ($0.schemaRowid, $0) }) { first, _ in first }
         var renamed: [SQLName: SchemaSnapshot.Table] = [:]
+        var evidence = RenameEvidence(from: before, to: after, keepsContent: keepsContent)
         for (name, table) in after.tables {
             guard let previous = bySchemaRowid[table.schemaRowid], previous.name != name,
-                previous.description.kind == table.description.kind,
-                inStatement || previous.isPlausiblyRenamed(to: table)
+                previous.description.kind == table.description.kind
             else { continue }
-            let same = before.tables[name]
-            if same != nil || after.tables[previous.name] != nil {
-                // VACUUM renumbers entries and roots, and renames nothing.
-                guard !inStatement, table.description.kind == .table,
-                    same?.description.sql.isIdentical(to: table.description.sql) != true
-                else { continue }
-            }
-            renamed[name] = previous
+            let isRenamed =
+                inStatement
+                ? before.tables[name] == nil && after.tables[previous.name] == nil
+                : evidence.isRenamed(previous, to: table)
+            if isRenamed { renamed[name] = previous }
         }
         let taken = Set(renamed.values.map(\.name))
         for (name, table) in after.tables {
@@ -76,24 +80,11 @@ package struct SchemaIdentities: Sendable, Hashable {
     }
 }
 
-extension SchemaSnapshot.Table {
-    /// `ALTER TABLE … RENAME` rewrites the name in the SQL and nothing else of the table.
-    fileprivate func isPlausiblyRenamed(to other: SchemaSnapshot.Table) -> Bool {
-        guard description.kind != .table || rootPage == other.rootPage else { return false }
-        if description.kind == .table {
-            // Columns can have been added as well.
-            return description.hasSameKey(as: other.description)
-                && description.columns == Array(other.description.columns.prefix(description.columns.count))
-        }
-        return description.columns.count == other.description.columns.count
-    }
-}
-
 extension TableDescription {
     /// Whether rows are known by the same columns, however those are called now, or all by their rowids, and no STORED
     /// generated column is new. No `ALTER TABLE` changes the one or adds the other; tables that are made anew can have it
     /// otherwise, and then no row of one is a row of the other.
-    fileprivate func hasSameKey(as other: TableDescription) -> Bool {
+    func hasSameKey(as other: TableDescription) -> Bool {
         guard kind == .table, other.kind == .table else { return true }
         guard hasRowid == other.hasRowid, (rowidAlias == nil) == (other.rowidAlias == nil) else { return false }
         guard let sources = ColumnSources.infer(from: columns, to: other.columns) else {

@@ -23,8 +23,9 @@ extension SchemaSnapshot {
         let traits = try readTraits(from: connection)
         for entry in entries where entry.isTable {
             let name = entry.name
-            // The columns of a view follow those of its tables, without a change of its own entry.
-            if let known = previous?.tables[name], known.isSame(as: entry), known.description.kind != .view {
+            // The columns of a view, and of a virtual table such as FTS4 with `content=`, follow those of other tables without a
+            // change of their own entry.
+            if let known = previous?.tables[name], known.isSame(as: entry), known.description.kind == .table {
                 var table = known
                 table.rootPage = entry.rootPage
                 table.objects = []

@@ -15,14 +15,20 @@ struct CatalogLoader {
     private var layouts: [Stored: TableLayout] = [:]
 
     /// The catalog as the connection sees it, and what changed since the last call.
-    mutating func load(from connection: Connection) throws(SQLiteError) -> (TreeCatalog, [SchemaChange]) {
+    ///
+    /// - Parameter keepsContent: whether the table that had its root on the first page has it on the second one now.
+    mutating func load(
+        from connection: Connection,
+        keepsContent: @escaping RenameEvidence.ContentCheck = { _, _ in false }
+    ) throws(SQLiteError) -> (TreeCatalog, [SchemaChange]) {
         // First of all a statement that reads the schema table: the table-valued pragmas do not check by themselves whether
         // the schema is still the one they know.
         let roots = try readRoots(from: connection)
         let encoding = try TextEncoding.read(from: connection)
         let records = try recordReader(encoding)
         let next = try SchemaSnapshot.load(from: connection, reusing: schema)
-        let changes = SchemaDiff.changes(from: schema, to: next)
+        let identities = SchemaIdentities(from: schema, to: next, keepsContent: keepsContent)
+        let changes = SchemaDiff.changes(from: schema, to: next, identities: identities)
         schema = next
         var used: [Stored: TableLayout] = [:]
         var trees: [TreeCatalog.Tree] = []
@@ -46,6 +52,11 @@ struct CatalogLoader {
         }
         layouts = used
         return (TreeCatalog(encoding: encoding, trees: trees), changes)
+    }
+
+    /// Whether a virtual table has content of its own: one without shadow tables shows that of others.
+    func hasShadowTables(of table: TableDescription) -> Bool {
+        schema.tables.values.contains { $0.shadowOwner == SQLName(table.name) }
     }
 
     private mutating func recordReader(_ encoding: TextEncoding) throws(SQLiteError) -> RecordReader {

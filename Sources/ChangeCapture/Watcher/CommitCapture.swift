@@ -43,7 +43,9 @@ package final class CommitCapture {
             if try decoder.touchesSchema(before: before, after: after, changedPages: pages) {
                 cursor.move(to: after)
                 do throws(SQLiteError) {
-                    let (catalog, changes) = try catalogs.load(from: cursor.connection)
+                    let (catalog, changes) = try catalogs.load(from: cursor.connection) { old, new in
+                        before.sharesRows(ofTree: old, withTree: new, in: after)
+                    }
                     events = changes.map { .schema($0) }
                     transition = .changed(catalog, changes)
                     redefined = redefinedTables(changes, in: catalog)
@@ -63,7 +65,7 @@ package final class CommitCapture {
         } catch {
             throw .undecodable("\(error)")
         }
-        if case .changed(_, let changes) = transition { dropEmptyVirtualTables(&tables, changes, at: after) }
+        if case .changed(_, let changes) = transition { askNewVirtualTables(&tables, changes, at: after) }
         for table in redefined {
             tables.removeAll { $0.table.name.isIdentical(to: table.name) }
             tables.append(TableRows(changedTable: table))
@@ -73,18 +75,20 @@ package final class CommitCapture {
         return ChangeSet(origin: .external, events: events)
     }
 
-    /// A virtual table that is new has shadow tables that are not empty even when it is.
-    private func dropEmptyVirtualTables(
+    /// A virtual table that is new has shadow tables that are not empty even when it is, or that were there before.
+    private func askNewVirtualTables(
         _ tables: inout [TableRows],
         _ changes: [SchemaChange],
         at after: some PageReader
     ) {
         for case .created(let table) in changes where table.kind == .virtual {
-            guard let place = tables.firstIndex(where: { $0.table.name.isIdentical(to: table.name) }) else { continue }
             cursor.move(to: after)
-            // A module that is not there cannot be asked.
-            let rows = try? cursor.connection.query("SELECT 1 FROM \(SQLName(table.name).quoted) LIMIT 1")
-            if rows?.isEmpty == true { tables.remove(at: place) }
+            // A module that is not there cannot be asked: then the pages tell.
+            guard let rows = try? cursor.connection.query("SELECT 1 FROM \(SQLName(table.name).quoted) LIMIT 1") else {
+                continue
+            }
+            tables.removeAll { $0.table.name.isIdentical(to: table.name) }
+            if !rows.isEmpty, catalogs.hasShadowTables(of: table) { tables.append(TableRows(changedTable: table)) }
         }
     }
 

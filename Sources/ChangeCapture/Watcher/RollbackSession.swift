@@ -228,7 +228,7 @@ final class RollbackSession: WatchSession {
     private func reportUnknown() throws(WatchError) -> SessionEnd? {
         guard let (now, next) = try readSchema() else { return nil }
         if let end = try breach(now) { return end }
-        let changes = SchemaDiff.changes(from: schema, to: next)
+        let changes = SchemaDiff.changes(from: schema, to: next, identities: SchemaIdentities(from: schema, to: next))
         schema = next
         let tables = next.visibleTables.map(\.description).filter { $0.kind != .view }
         let events = changes.map(ChangeEvent.schema) + tables.map { .rows(TableRows(changedTable: $0)) }
