@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import subprocess
+import sys
 import urllib.request
 
 import pytest
@@ -126,3 +127,80 @@ def test_messages_come_in_the_order_in_which_they_can_be_applied(serve, tmp_path
         renames = {message["tableName"]: message.get("previousName") for message in messages[1:3]}
         assert renames == {"a": "b", "b": "a"}
         assert changes(messages) == [("update", {"y": 1}, {"y": 2})]
+
+
+@pytest.mark.parametrize(
+    ("alteration", "columns"),
+    [
+        ("ALTER TABLE t RENAME COLUMN a TO x; ALTER TABLE t RENAME TO u", [0, 1, 2]),
+        ("ALTER TABLE t RENAME TO v; ALTER TABLE v RENAME TO u; ALTER TABLE u RENAME COLUMN b TO y; ALTER TABLE u ADD COLUMN c", [0, 1, 2, None]),
+    ],
+)
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_a_table_that_is_renamed_and_altered_is_renamed(serve, tmp_path, journal, alteration, columns):
+    path = tmp_path / "renamed.db"
+    create(path, journal, "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b); INSERT INTO t VALUES(1, 'x', 'y'), (2, 'z', NULL)")
+    server = serve(path)
+    with Client(server.ws) as listener:
+        listener.subscribe("tables", rows="values")
+        write(path, f"BEGIN; {alteration}; COMMIT")
+        (message,) = transaction(listener)
+        assert (message["type"], message["change"]) == ("table:modified", "schema")
+        assert (message["previousName"], message["tableName"], message["columnSources"]) == ("t", "u", columns)
+
+
+def test_columns_that_a_virtual_table_has_of_another_one_follow_it(serve, tmp_path):
+    path = tmp_path / "followed.db"
+    create(path, "wal", "CREATE TABLE c(x, y); CREATE VIRTUAL TABLE n USING fts4(content='c')")
+    server = serve(path)
+    with Client(server.ws) as listener:
+        listener.subscribe("tables", rows="values")
+        write(path, "ALTER TABLE c ADD COLUMN z")
+        shown = {message["tableName"]: [column["name"] for column in message["columns"]] for message in transaction(listener)}
+        assert shown["n"][:3] == shown["c"] == ["x", "y", "z"]
+        write(path, "DROP TABLE c")
+        assert [(m["tableName"], m.get("columns")) for m in transaction(listener) if m["type"] == "table:modified"] == [("n", [])]
+
+
+# Commits of the service and of another process that follow one another quickly are seen as one with a rollback journal.
+OTHER_WRITER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+connection.execute("PRAGMA synchronous = OFF")
+for line in sys.stdin:
+    for number in range(3):
+        connection.execute("INSERT INTO theirs VALUES (?)", [number])
+"""
+# Merged commits that are waited for, in at most so many queries.
+MERGED, MAX_QUERIES = 5, 500
+
+
+def test_a_query_has_a_position_when_its_commit_merged_with_others(serve, tmp_path):
+    path = tmp_path / "merged.db"
+    create(path, "delete", "CREATE TABLE ours(id INTEGER PRIMARY KEY); CREATE TABLE theirs(number)")
+    server = serve(path)
+    other = subprocess.Popen([sys.executable, "-c", OTHER_WRITER, path], stdin=subprocess.PIPE, text=True)
+    try:
+        with Client(server.ws) as listener, Client(server.ws) as writer:
+            listener.subscribe("tables", tables=["ours"], rows="values")
+            merged = 0
+            for number in range(MAX_QUERIES):
+                other.stdin.write("write\n")
+                other.stdin.flush()
+                _, last = writer.query(f"INSERT INTO ours VALUES({number})", f"q{number}")
+                assert last["type"] == "query:complete", last
+                (message,) = transaction(listener)
+                assert changes([message]) == [("insert", None, {"id": number})]
+                # A position before that of the row would lose it for a client that resumes from there.
+                assert sequence(last["data"]["position"]) >= sequence(message["transaction"]["position"])
+                merged += message["origin"] == "external"
+                if merged == MERGED:
+                    return
+    finally:
+        other.kill()
+        other.wait()
+    pytest.fail(f"{merged} of {MAX_QUERIES} commits merged")
+
+
+def sequence(position):
+    return int(position.partition(":")[2])

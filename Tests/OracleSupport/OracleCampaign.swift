@@ -46,6 +46,9 @@ package struct OracleCampaign {
             return try generate(&script)
         } catch {
             let reason = "\(error)"
+            // To shrink a long script takes minutes.
+            print("seed \(seed), statement \(script.count): \(reason)")
+            flushOutput()
             var shrinker = ScriptShrinker(script)
             while let candidate = shrinker.next() { shrinker.candidateDid(fail: replay(candidate) != nil) }
             let short = shrinker.script
