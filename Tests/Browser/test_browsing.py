@@ -143,3 +143,25 @@ def test_a_page_has_one_connection_whatever_it_shows(music, visitors):
     music.shell("UPDATE genre SET name = 'Folk music' WHERE genre_id = 1")
     expect(page.locator(".messages tbody:not(.spacer) tr", has_text="table:modified")).to_have_count(1)
     assert page.request.get(f"{music.url}/status").json()["connectedClients"] == 1
+
+
+def test_a_subscription_that_is_refused_is_not_asked_for_again_and_again(music, visitors):
+    page = visitors.open(music.url)
+    page.evaluate(
+        """() => {
+            window.asked = 0;
+            const send = WebSocket.prototype.send;
+            WebSocket.prototype.send = function (text) {
+                const { id, type, data } = JSON.parse(text);
+                if (type !== 'subscribe' || !data?.tables) return send.call(this, text);
+                window.asked += 1;
+                setTimeout(() => this.onmessage({ data: JSON.stringify({ id: 'x', type: 'error', channel: 'notifications', replyTo: id, data: { message: 'no', code: 'FORBIDDEN' } }) }));
+            };
+        }"""
+    )
+    page.evaluate("location.hash = '#/tables/genre/rows?filter.name=jazz'")
+    expect(page.locator(".rows tbody tr")).to_have_count(1)
+    page.wait_for_function("() => window.asked === 2")  # with the filter and a snapshot, and without
+    music.shell("UPDATE genre SET name = 'Acid Jazz' WHERE genre_id = 9")
+    expect(page.locator(".rows tbody tr")).to_have_count(2)  # read again, by what the page's own subscription reports
+    assert page.evaluate("window.asked") == 2

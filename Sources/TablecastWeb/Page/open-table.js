@@ -24,6 +24,8 @@ export class OpenTable {
   #condition;
   /** Whether the server has refused the condition as the `where` of a subscription. */
   #isConditionRefused = false;
+  /** Whether the server has refused even a subscription without condition and snapshot: then changes are known from the page's own. */
+  #isRefused = false;
   #subscription;
   #position;
 
@@ -54,6 +56,7 @@ export class OpenTable {
 
   /** Reads the schema, and the rows with it: the table is new, or no longer what it was. */
   async load() {
+    this.#isRefused = false;
     this.#abort?.abort();
     const { signal } = (this.#abort = new AbortController());
     try {
@@ -226,7 +229,7 @@ export class OpenTable {
     });
     source.onchange = () => this.#hooks.onchange();
     this.#replaceSource(source);
-    if (this.tellsChanges && !this.#subscription) this.#subscribe();
+    if (this.tellsChanges && !this.#subscription && !this.#isRefused) this.#subscribe();
     this.#hooks.onchange();
   }
 
@@ -251,13 +254,15 @@ export class OpenTable {
   }
 
   #subscribe(options) {
+    const asksForMore = options !== undefined || this.#filters.where !== undefined;
     const subscription = (this.#subscription = this.#app.client.subscribe("tables", { ...this.#filters, ...options }));
     subscription.on("message", (message) => this.#changed(message));
     subscription.on("gap", () => this.source instanceof PagedRows && this.source.touch());
     subscription.on("error", () => {
       if (subscription !== this.#subscription) return;
-      this.#disconnect(); // no snapshot of this table, or no such filter
-      this.#isConditionRefused = true;
+      this.#disconnect();
+      if (asksForMore) this.#isConditionRefused = true; // no snapshot of this table, or no such filter
+      else this.#isRefused = true;
       this.#readByPage();
     });
   }
