@@ -87,6 +87,18 @@ static inline uint32_t csqlite_wal_index_word(const void *index, int position) {
     return __atomic_load_n((const uint32_t *)index + position, __ATOMIC_ACQUIRE);
 }
 
+// The interface of FTS5 on a connection; null where the library has none. Source: sqlite.org/fts5.html#extending_fts5
+static inline fts5_api *csqlite_fts5_api(sqlite3 *db) {
+    fts5_api *api = 0;
+    sqlite3_stmt *statement = 0;
+    if (sqlite3_prepare_v2(db, "SELECT fts5(?1)", -1, &statement, 0) == SQLITE_OK) {
+        sqlite3_bind_pointer(statement, 1, &api, "fts5_api_ptr", 0);
+        sqlite3_step(statement);
+    }
+    sqlite3_finalize(statement);
+    return api;
+}
+
 // A file of a VFS of ours: SQLite's part first, as it demands, then what the callbacks need.
 typedef struct csqlite_file {
     sqlite3_file base;

@@ -96,7 +96,7 @@ struct ReferenceTests {
             "SQL of a query": "\(Self.grouped(queries.evaluation.maxSQLBytes)) bytes",
             "parameters of a statement": Self.grouped(queries.evaluation.maxParameters),
             "pattern of LIKE or GLOB": "\(queries.evaluation.maxLikePatternBytes) bytes",
-            "value in a statement with LIKE or GLOB": Self.mebibytes(queries.maxPatternTextBytes),
+            "value in a statement with LIKE or GLOB": Self.mebibytes(queries.evaluation.maxPatternTextBytes),
             "generated columns of a table in one commit of another process":
                 Self.seconds(WatcherLimits().maxVirtualColumnTime),
             "row of a result": Self.mebibytes(queries.maxRowBytes),

@@ -133,3 +133,55 @@ def test_a_query_beyond_its_memory_or_temporary_files_fails_alone(serve, music):
         last = client.query("SELECT DISTINCT zeroblob(1000000) || track_id FROM track", "files", maxRows=100000)[1]
         assert (last["type"], last["data"]["code"]) == ("query:error", "TOO_BIG")
         assert client.query("SELECT 1 AS one", "next")[0] == [{"one": 1}]
+
+
+@pytest.mark.parametrize("lane", ["reader", "writer"])
+def test_sigterm_ends_the_process_while_a_call_runs_that_nothing_interrupts(serve, music, lane):
+    with sqlite3.connect(music) as other:
+        other.execute("CREATE VIRTUAL TABLE old USING fts4(x)")
+        other.execute("INSERT INTO old VALUES (?)", ("a " * 65_536,))
+    server = serve(music)
+    client = Client(server.ws)
+    if lane == "writer":
+        client.query("BEGIN IMMEDIATE", "begin")
+    # Rows that fill a batch, and then a minute or more in one call.
+    rows = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c LIMIT 4096) SELECT i FROM c"
+    terms = " ".join(["a"] * 2_048)
+    client.send("query:execute", sql=f"{rows} UNION ALL SELECT length(matchinfo(old, 's')) FROM old WHERE old MATCH '{terms}'", queryId="m")
+    client.message("query:rows")
+    with Client(server.ws) as other:
+        other.query("SELECT 1", "other")
+    begin = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - begin < 6
+
+
+def test_a_condition_that_takes_hours_holds_nothing_up(serve, music):
+    server = serve(music)
+    with Client(server.ws) as hostile, Client(server.ws) as client:
+        endless = ENDLESS.replace("16000000", "4000000").replace("8000000", "2000000")
+        hostile.subscribe("tables", tables=["genre"], rows="keys", where=f"{endless} + {endless} = genre_id")
+        client.subscribe("tables", tables=["genre"])
+        begin = time.monotonic()
+        assert client.query("UPDATE genre SET name = 'x' WHERE genre_id = 1", "w")[1]["type"] == "query:complete"
+        with sqlite3.connect(music, timeout=LIMIT) as other:
+            other.execute("UPDATE genre SET name = 'y' WHERE genre_id = 2")
+        client.messages("table:modified", 1)
+        assert time.monotonic() - begin < 10
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("call", ["snippet(f, 0, '<', '>', '…', 10)", "highlight(f, 0, '<', '>')", "bm25(f)"])
+def test_full_text_functions_end_at_the_deadline(serve, music, call):
+    with sqlite3.connect(music) as other:
+        other.execute("CREATE VIRTUAL TABLE f USING fts5(x)")
+        other.execute("INSERT INTO f VALUES (?)", ("a " * 500_000,))
+    server = serve(music)
+    with Client(server.ws) as client:
+        begin = time.monotonic()
+        end = client.query(f"SELECT length({call}) FROM f WHERE f MATCH 'a OR a'", "f", timeout=1_000)[1]
+        assert end["type"] in ("query:complete", "query:cancelled"), end
+        assert time.monotonic() - begin < 10
+        short = "SELECT snippet(f, 0, '<', '>', '…', 2) AS s FROM f WHERE f MATCH 'b'"
+        client.query("INSERT INTO f VALUES ('x y. a b c')", "i")
+        assert client.query(short, "s")[0] == [{"s": "…a <b>…"}]

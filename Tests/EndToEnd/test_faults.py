@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -84,10 +85,14 @@ def test_readers_go_on_after_a_writer_died_in_mid_commit(serve, tmp_path):
         kill_in_mid_transaction(path)
         rows, end = client.query(COUNT_UNFINISHED, "q1")
         assert (rows, end["type"]) == ([{"n": 0}], "query:complete")
-        # Connections that may not write come to the file too: of snapshots, of the catalogue.
+        # Connections that only read come to the file too: of snapshots, of the catalogue.
         kill_in_mid_transaction(path)
         client.send("subscribe", channel="tables", id="s", snapshot=True, rows="values")
         assert client.message("table:snapshot")["data"]["tableName"] == "big"
+        for table in ("", "/big"):
+            kill_in_mid_transaction(path)
+            with urllib.request.urlopen(f"{server.http}/tables{table}", timeout=LIMIT) as response:
+                assert b'"big"' in response.read()
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")

@@ -25,6 +25,23 @@ import Testing
         return TableRows(table: table, inserted: 0, updated: 0, deleted: 0, rows: rows, rowsOmitted: false)
     }
 
+    /// Each took hours, on the thread that publishes.
+    @Test(arguments: [
+        "instr(printf('%.*c', 4000000, 'a'), printf('%.*c', 2000000, 'a') || 'b') = n",
+        "printf('%.*c', 16000000, 'a') LIKE '%' || printf('%.*c', 900, 'a') || 'b'",
+        (0..<66).map { "printf('%4000000d', \($0))" }.joined(separator: " || n <> ") + " || n <> ''",
+    ])
+    func `an expression without an end leaves the rows unknown or ends`(sql: String) throws {
+        let (_, table) = try database(definition)
+        let filter = try RowFilterTable(table)
+        let condition = RowCondition(sql: sql, parameters: .positional([]))
+        try filter.check(condition)
+        let row: [SQLiteValue] = [.integer(1), .text("a"), .integer(1), .null, .integer(2)]
+        let start = ContinuousClock.now
+        _ = filter.evaluate(changes(table, [(.insert, nil, row)]), [condition])
+        #expect(start.duration(to: .now) < .seconds(15))
+    }
+
     @Test func `a row that comes to match has entered, one that ceases to has left`() throws {
         let (_, table) = try database(definition)
         let filter = try RowFilterTable(table)

@@ -66,6 +66,15 @@ struct ResourceTests {
         #expect(sorted?.code == .tooBig)
     }
 
+    @Test func `VACUUM needs temporary files for the whole database`() async throws {
+        let sql = "CREATE TABLE t (a); \(Self.twenty) INSERT INTO t SELECT randomblob(1000000) FROM c"
+        let harness = try Harness(sql) { $0.limits.resources.maxTemporaryBytes = 10 << 20 }
+        #expect(failure(await harness.run("VACUUM").end)?.code == .tooBig)
+        #expect(await harness.rows("SELECT count(*) FROM t") == [[.integer(20)]])
+        let enough = try Harness(sql) { $0.limits.resources.maxTemporaryBytes = 30 << 20 }
+        for _ in 0..<2 { #expect(await enough.run("VACUUM").end.outcome != nil) }
+    }
+
     @Test func `temporary files are given back at the end of a query`() async throws {
         let harness = try Harness { $0.limits.resources.maxTotalTemporaryBytes = 60 << 20 }
         for _ in 0..<5 {
@@ -75,6 +84,25 @@ struct ResourceTests {
             guard case .completed = end else { return #expect(Bool(false), "\(end)") }
             #expect(!log.rows.isEmpty)
         }
+    }
+
+    /// One comparison of 16 MB with a pattern of 250 bytes took four seconds, on the writer.
+    @Test(arguments: [
+        "CREATE TABLE t (a CHECK (a NOT LIKE '%b'))", "CREATE TABLE t (a, b AS (\"glob\"('*b', a)))",
+        "CREATE TABLE t (a); CREATE INDEX i ON t (a) WHERE a LIKE '%b'",
+    ])
+    func `where the schema uses LIKE or GLOB, values are bounded as in a statement that does`(schema: String)
+        async throws
+    {
+        let harness = try Harness(schema)
+        let insert = "INSERT INTO t (a) VALUES (zeroblob(5000000))"
+        let failure = failure(await harness.run(insert).end)
+        #expect(failure?.code == .tooBig)
+        #expect(failure?.message.contains("in a database with LIKE or GLOB a value may have 4194304 bytes") == true)
+        #expect(await harness.run("INSERT INTO t (a) VALUES (zeroblob(4000000))").end.outcome != nil)
+        // From the statement after it on.
+        #expect(await harness.run("DROP TABLE t; CREATE TABLE t (a, likes)").end.outcome != nil)
+        #expect(await harness.run(insert).end.outcome != nil)
     }
 
     @Test func `all queries together may need so much of temporary files`() async throws {

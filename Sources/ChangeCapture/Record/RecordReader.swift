@@ -149,6 +149,7 @@ final class RecordReader {
         self.table = nil
         image.show(table)
         snapshot.pagesChanged()
+        EvaluationPolicy().boundValues(of: snapshot.connection, schema: [table.sql])
         // Loads the schema, and says where it cannot be.
         _ = try snapshot.connection.query("SELECT 1 FROM sqlite_schema")
         self.table = table

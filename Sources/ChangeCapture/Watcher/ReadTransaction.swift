@@ -4,17 +4,20 @@ package import SQLiteConnection
 ///
 /// `@unchecked Sendable`: whoever has it uses it on one thread at a time, and hands it on with everything done before.
 package final class ReadTransaction: @unchecked Sendable {
+    /// Twice what a row may have, so that its reader can name the row that has more.
+    private static let policy = {
+        var policy = EvaluationPolicy()
+        policy.maxValueBytes *= 2
+        return policy
+    }()
+
     package let connection: Connection
     /// Reads page 1 alone and is indifferent to the schema, so that it takes no longer than it must.
     private var first: Statement?
 
     /// Opens the file.
     init(path: String) throws(SQLiteError) {
-        connection = try Connection(path: path, mode: .readOnly)
-        var policy = EvaluationPolicy()
-        // Twice what a row may have, so that its reader can name the row that has more.
-        policy.maxValueBytes *= 2
-        try policy.apply(to: connection)
+        connection = try Self.policy.openReader(path: path)
         connection.setBusyTimeout(.milliseconds(100))
         first = try connection.prepare("PRAGMA schema_version", persistent: true)
     }
@@ -29,6 +32,11 @@ package final class ReadTransaction: @unchecked Sendable {
     func begin() throws(SQLiteError) {
         defer { first?.reset() }
         _ = try first?.step()
+    }
+
+    /// Bounds the values that the connection handles, where `schema` is the SQL of what is evaluated next.
+    package func boundValues(schema: some Sequence<String>) {
+        Self.policy.boundValues(of: connection, schema: schema)
     }
 
     /// Ends the transaction.

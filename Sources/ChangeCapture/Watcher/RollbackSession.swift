@@ -37,8 +37,7 @@ final class RollbackSession: WatchSession {
         let schemaConnection: Connection
         do throws(SQLiteError) {
             reader = try PinConnection(path: watched.path, limits: limits)
-            schemaConnection = try Connection(path: watched.path, mode: .readOnly)
-            try EvaluationPolicy().apply(to: schemaConnection)
+            schemaConnection = try EvaluationPolicy().openReader(path: watched.path)
             schemaConnection.setBusyTimeout(limits.busyTimeout)
             try reader.start()
         } catch {

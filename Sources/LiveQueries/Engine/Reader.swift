@@ -118,8 +118,7 @@ final class Reader: Sendable {
         let deadline = Deadline(isStopped: { [weak self] in self?.isStopped ?? true })
         deadline.install(on: connection)
         defer { connection.setProgressHandler(everySteps: 0, nil) }
-        connection.setLimit(.workerThreads, 0)
-        connection.setLimit(.likePatternBytes, 1_000)
+        LiveEvaluation.bound(connection)
         var compiler: Result<QueryCompiler, LiveRefusal>?
         for job in jobs {
             if isStopped { return }

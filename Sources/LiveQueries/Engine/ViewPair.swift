@@ -25,6 +25,7 @@ final class ViewPair {
         for connection in views.connections {
             do {
                 try EvaluationPolicy().apply(to: connection)
+                LiveEvaluation.bound(connection)
             } catch {
                 throw .sqlite(error)
             }

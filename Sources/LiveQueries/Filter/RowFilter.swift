@@ -70,9 +70,8 @@ package final class RowFilterTable {
         stored = table.columns.indices.filter { table.columns[$0].visibility == .normal }
         do throws(SQLiteError) {
             connection = try Connection(path: ":memory:", mode: .readWriteCreate)
-            try connection.configure(.defensive, true)
-            connection.setLimit(.valueBytes, 16 << 20)
-            connection.setLimit(.likePatternBytes, 1_000)
+            try EvaluationPolicy().apply(to: connection)
+            LiveEvaluation.bound(connection)
             connection.setLimit(.expressionDepth, 100)
             connection.setLimit(.attachedDatabases, 0)
             deadline.install(on: connection)

@@ -43,6 +43,8 @@ final class KeptStatement {
 final class Deadline {
     private static let steps = 2_000
     private var end: ContinuousClock.Instant?
+    /// The thread's budget, where it bounds nothing else.
+    private var budget: ResourceBudget?
     /// Whether the last statement was interrupted for its time.
     private(set) var isExceeded = false
     private let isStopped: @Sendable () -> Bool
@@ -61,9 +63,26 @@ final class Deadline {
     func start(_ time: Duration) {
         isExceeded = false
         end = .now + time
+        let budget = ResourceBudget.ofThisThread()
+        guard !budget.isBounding else { return }
+        budget.begin(.evaluation)
+        self.budget = budget
     }
 
-    func clear() { end = nil }
+    /// On the thread of ``start(_:)``.
+    func clear() {
+        end = nil
+        budget?.end()
+        budget = nil
+    }
+}
+
+/// The bounds of what clients' live queries and filters evaluate, beyond those of ``EvaluationPolicy``.
+enum LiveEvaluation {
+    /// Whatever a client asks may use LIKE or GLOB, so that all values are bounded as if it did.
+    static func bound(_ connection: Connection) {
+        connection.setLimit(.valueBytes, EvaluationPolicy().maxPatternTextBytes)
+    }
 }
 
 /// A group's values as SQL compares them, to find the group again.

@@ -59,19 +59,19 @@ final class Planner: Sendable {
     }
 
     private func makePlan(_ sql: String) throws(SQLiteError) -> WorkPlan? {
-        let connection = try Connection(path: configuration.path, mode: .readOnly, isURI: configuration.isURI)
-        try configuration.limits.evaluation.apply(to: connection)
-        let end = ContinuousClock.now + Self.budget
-        connection.setProgressHandler(everySteps: Pulse.steps) { ContinuousClock.now < end ? .proceed : .interrupt }
+        let evaluation = configuration.limits.evaluation
+        let connection = try evaluation.openReader(path: configuration.path, isURI: configuration.isURI)
         // With a hook DELETE without WHERE is a scan, as the writer's authorizer makes it.
         connection.setPreUpdateHook { _ in }
-        let estimator = RowEstimator(connection: connection)
-        var known: [Int: (count: Double, name: String)?] = [:]
-        return WorkPlan(try Self.program(sql, on: connection)) { root in
-            if let known = known[root] { return known }
-            let entries = try? estimator.entries(root: root)
-            known[root] = .some(entries)
-            return entries
+        return try connection.withDeadline(Self.budget) { () throws(SQLiteError) in
+            let estimator = RowEstimator(connection: connection)
+            var known: [Int: (count: Double, name: String)?] = [:]
+            return WorkPlan(try Self.program(sql, on: connection)) { root in
+                if let known = known[root] { return known }
+                let entries = try? estimator.entries(root: root)
+                known[root] = .some(entries)
+                return entries
+            }
         }
     }
 

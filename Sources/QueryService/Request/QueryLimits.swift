@@ -43,10 +43,6 @@ package struct QueryLimits: Sendable {
 
     /// Of the SQL, of values, and of what expressions may be made of.
     package var evaluation = EvaluationPolicy()
-    /// Bytes of a value in a statement that uses LIKE or GLOB: together with
-    /// ``SQLiteConnection/EvaluationPolicy/maxLikePatternBytes`` this keeps one comparison, which nothing can interrupt, within
-    /// about a second.
-    package var maxPatternTextBytes = 4 << 20
     /// Rows delivered by one query; more are left out, and the outcome says so.
     package var maxRows = Int.max
     /// Bytes of rows delivered by one query, as the sink counts them; more are left out, and the outcome says so.

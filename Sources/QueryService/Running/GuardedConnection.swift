@@ -13,6 +13,11 @@ final class GuardedConnection {
     /// Of the thread that opened the connection, and alone uses it.
     let resources = ResourceBudget.ofThisThread()
     private let limits: QueryLimits
+    private var schemaVersionStatement: SQLiteConnection.Statement?
+    /// Whether the schema uses LIKE or GLOB, as of one version of it.
+    private var schemaPatterns: (version: Int64, areUsed: Bool)?
+    /// The values of the statement compiled last are bounded for that reason.
+    private var comparesPatterns = false
 
     /// - Parameter observer: sees every action before the policy does, and says whether it is no concern of the policy.
     init(
@@ -65,12 +70,44 @@ final class GuardedConnection {
         resources.end()
     }
 
-    /// Bounds the values that the statement compiled last may handle. One with LIKE or GLOB gets less, because nothing
-    /// interrupts a single comparison.
+    /// Bounds the values that the statement compiled last may handle. Where it uses LIKE or GLOB, by itself or in a CHECK
+    /// constraint, a generated column or an index, they get less, because nothing interrupts a single comparison.
     func boundValues() {
-        let most = limits.evaluation.maxValueBytes
-        let isComparing = gatekeeper.statement.comparesPatterns
-        connection.setLimit(.valueBytes, isComparing ? min(most, limits.maxPatternTextBytes) : most)
+        let (most, least) = (limits.evaluation.maxValueBytes, limits.evaluation.maxPatternTextBytes)
+        comparesPatterns = most > least && (gatekeeper.statement.comparesPatterns || schemaComparesPatterns())
+        connection.setLimit(.valueBytes, comparesPatterns ? min(most, least) : most)
+    }
+
+    /// SQLite does not say of an expression of the schema that a statement evaluates it.
+    private func schemaComparesPatterns() -> Bool {
+        pulse.isPatient = false
+        defer { pulse.isPatient = true }
+        do throws(SQLiteError) {
+            // What is read here is less than a page, and no authorizer is asked when a statement is run again.
+            let version = try gatekeeper.unguarded { () throws(SQLiteError) in try schemaVersion() }
+            if let known = schemaPatterns, known.version == version { return known.areUsed }
+            let areUsed = try gatekeeper.unguarded { () throws(SQLiteError) in
+                try connection.query("SELECT sql FROM main.sqlite_schema WHERE type IN ('table', 'index')").contains {
+                    row in
+                    if case .text(let sql)? = row.first { EvaluationPolicy.comparesPatterns(sql) } else { false }
+                }
+            }
+            schemaPatterns = (version, areUsed)
+            return areUsed
+        } catch {
+            // Another process has the file to itself, or the query was cancelled: what was known last is the best guess, and
+            // what is not known is bounded.
+            return schemaPatterns?.areUsed ?? true
+        }
+    }
+
+    private func schemaVersion() throws(SQLiteError) -> Int64 {
+        if schemaVersionStatement == nil {
+            schemaVersionStatement = try connection.prepare("PRAGMA main.schema_version", persistent: true)
+        }
+        defer { schemaVersionStatement?.reset() }
+        _ = try schemaVersionStatement?.step()
+        return schemaVersionStatement?.integer(0) ?? 0
     }
 
     private func tableNames() throws(SQLiteError) -> [String] {
@@ -146,8 +183,10 @@ final class GuardedConnection {
         }
         if error.message.hasPrefix("unsafe use of") { failure.code = .notAuthorized }
         if let exhausted = exhausted(by: error) { (failure.code, failure.message) = (.tooBig, exhausted) }
-        if error.code.primary == .tooBig, gatekeeper.statement.comparesPatterns {
-            failure.message += "; in a statement with LIKE or GLOB a value may have \(limits.maxPatternTextBytes) bytes"
+        if error.code.primary == .tooBig, comparesPatterns {
+            let limit = limits.evaluation.maxPatternTextBytes
+            let place = gatekeeper.statement.comparesPatterns ? "a statement" : "a database"
+            failure.message += "; in \(place) with LIKE or GLOB a value may have \(limit) bytes"
         }
         if error.code == .constraintCommitHook {
             failure = .fileMoved

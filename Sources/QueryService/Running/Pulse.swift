@@ -10,6 +10,8 @@ final class Pulse {
     var run: QueryRun?
     /// Off during a commit or a rollback, which must not be interrupted.
     var isInterruptible = true
+    /// Off where a lock that another process has is not waited for.
+    var isPatient = true
     private let busyTimeout: Duration
     private var waitingSince = ContinuousClock.now
 
@@ -25,6 +27,7 @@ final class Pulse {
 
     /// Sleeps a little before the next attempt to get a lock; false to give up. A cancel ends the sleep.
     private func waits(attempt: Int) -> Bool {
+        guard isPatient else { return false }
         if attempt == 0 { waitingSince = .now }
         let left = busyTimeout - waitingSince.duration(to: .now)
         guard left > .zero else { return false }

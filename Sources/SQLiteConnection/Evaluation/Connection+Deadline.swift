@@ -2,7 +2,9 @@ extension Connection {
     /// How many steps of the virtual machine lie between two looks at the clock: some ten microseconds.
     private static let stepsPerLook = 1_000
 
-    /// Runs `body`, whose statements fail with `SQLITE_INTERRUPT` once `limit` has passed. Replaces the progress handler.
+    /// Runs `body`, whose statements fail with `SQLITE_INTERRUPT` once `limit` has passed, and when they need more memory or
+    /// temporary files than ``ResourceBudget/Limits/evaluation``. Replaces the progress handler, and on a thread without a
+    /// query its budget.
     ///
     /// The deadline holds for a single call of a function too, as far as ``EvaluationPolicy`` says: the functions it replaces
     /// look at the clock by themselves, and the limits bound the others.
@@ -10,6 +12,6 @@ extension Connection {
         let end = ContinuousClock.now + limit
         setProgressHandler(everySteps: Self.stepsPerLook) { ContinuousClock.now < end ? .proceed : .interrupt }
         defer { setProgressHandler(everySteps: 0, nil) }
-        return try body()
+        return try ResourceBudget.ofThisThread().bounding(.evaluation, body)
     }
 }

@@ -2,8 +2,8 @@
 /// indexes, CHECK constraints, views, triggers, and the SQL of queries.
 ///
 /// Every such connection of the process applies it right after it was opened: queries, snapshots, the watcher, the table
-/// catalogue. What differs between them is the deadline: see ``Connection/withDeadline(_:_:)`` and
-/// ``Connection/setProgressHandler(everySteps:_:)``.
+/// catalogue; those that only read are opened by ``openReader(path:isURI:)``. What differs between them is the deadline: see
+/// ``Connection/withDeadline(_:_:)`` and ``Connection/setProgressHandler(everySteps:_:)``.
 ///
 /// Source: [Defense Against The Dark Arts](https://sqlite.org/security.html).
 package struct EvaluationPolicy: Sendable, Hashable {
@@ -12,6 +12,9 @@ package struct EvaluationPolicy: Sendable, Hashable {
     /// Bytes of a pattern of `LIKE` or `GLOB`. One comparison takes about a nanosecond for each byte of the pattern and each
     /// byte of the text, and nothing can interrupt it.
     package var maxLikePatternBytes = 250
+    /// Bytes of a value where an expression may use `LIKE` or `GLOB`: together with ``maxLikePatternBytes`` this keeps one
+    /// comparison within about a second.
+    package var maxPatternTextBytes = 4 << 20
     package var maxSQLBytes = 1_000_000
     package var maxColumns = 2_000
     package var maxExpressionDepth = 500
@@ -21,6 +24,42 @@ package struct EvaluationPolicy: Sendable, Hashable {
     package var maxTriggerDepth = 100
 
     package init() {}
+
+    /// Opens a database to read it, under this policy.
+    ///
+    /// For writing as far as the system is concerned: what a writer left behind that died in the midst of a commit is rolled
+    /// back by whichever connection reads next, and one that is opened for reading alone fails instead
+    /// ([Hot Rollback Journals](https://sqlite.org/lockingv3.html#hot_journals)). `query_only` keeps it from anything else.
+    /// Where the process may not write the file, SQLite itself opens it for reading.
+    ///
+    /// Its temporary files count against the ``ResourceBudget`` of the thread.
+    package func openReader(path: String, isURI: Bool = false) throws(SQLiteError) -> Connection {
+        let connection = try Connection(path: path, mode: .readWrite, isURI: isURI, chargesTemporaryFiles: true)
+        try apply(to: connection)
+        try connection.execute("PRAGMA query_only = ON")
+        return connection
+    }
+
+    /// Whether an expression of this SQL may use `LIKE` or `GLOB`: where one of the words stands in it, be it in a name or a
+    /// text.
+    package static func comparesPatterns(_ sql: String) -> Bool {
+        func isWord(_ byte: UInt8) -> Bool {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "$"), 0x80...: true
+            default: false
+            }
+        }
+        return sql.utf8.split(whereSeparator: { !isWord($0) }).contains { word in
+            word.count == 4 && ["like", "glob"].contains(Substring(word).lowercased())
+        }
+    }
+
+    /// Bounds the values that the connection handles, where `schema` is the SQL of what is evaluated next.
+    package func boundValues(of connection: Connection, schema: some Sequence<String>) {
+        let comparesPatterns = schema.contains { Self.comparesPatterns($0) }
+        connection.setLimit(.valueBytes, comparesPatterns ? min(maxValueBytes, maxPatternTextBytes) : maxValueBytes)
+    }
 
     package func apply(to connection: Connection) throws(SQLiteError) {
         try connection.configure(.defensive, true)
@@ -40,6 +79,7 @@ package struct EvaluationPolicy: Sendable, Hashable {
         // One for VACUUM, which attaches its scratch file.
         connection.setLimit(.attachedDatabases, 1)
         try connection.replaceQuadraticFunctions()
+        try connection.replaceTextSearchFunctions()
     }
 }
 

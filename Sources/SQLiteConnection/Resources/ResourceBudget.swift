@@ -30,6 +30,13 @@ package final class ResourceBudget: @unchecked Sendable {
             self.maxTemporaryBytes = maxTemporaryBytes
             self.maxTotalTemporaryBytes = maxTotalTemporaryBytes
         }
+
+        /// Of what the process itself evaluates of a schema: the watcher, the table catalogue, the planner.
+        package static let evaluation = Limits(
+            maxHeapBytes: 128 << 20,
+            maxTemporaryBytes: 1 << 30,
+            maxTotalTemporaryBytes: 4 << 30
+        )
     }
 
     /// Why something was refused.
@@ -97,6 +104,16 @@ package final class ResourceBudget: @unchecked Sendable {
         temporaryLimit = .max
         totalTemporaryLimit = .max
         relent()
+    }
+
+    package var isBounding: Bool { heapLimit != .max }
+
+    /// Runs `body` within the bounds; within those that hold already, if any do.
+    func bounding<R>(_ limits: Limits, _ body: () throws(SQLiteError) -> R) throws(SQLiteError) -> R {
+        guard !isBounding else { return try body() }
+        begin(limits)
+        defer { end() }
+        return try body()
     }
 
     /// Has every allocation on the budget's thread fail from now on, until ``relent()``: SQLite then ends the statement with

@@ -45,7 +45,8 @@ enum TemporaryFileVFS {
         vfs.pointee.szOsFile = system.pointee.szOsFile + Int32(headerByteCount)
         vfs.pointee.xOpen = { _, name, file, flags, outFlags in
             guard let file, let system = sqlite3_vfs_find(nil) else { return SQLITE_CANTOPEN }
-            guard flags & TemporaryFileVFS.temporaryFlags != 0 else {
+            // Without a name it is one of SQLite's own choice: VACUUM's new file, which goes by the flags of a database.
+            guard name == nil || flags & TemporaryFileVFS.temporaryFlags != 0 else {
                 return system.pointee.xOpen(system, name, file, flags, outFlags)
             }
             return TemporaryFileVFS.open(system, name, file, flags, outFlags)

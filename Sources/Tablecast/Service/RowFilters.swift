@@ -29,7 +29,7 @@ package final class RowFilters: Sendable {
     }
 
     private static func read(_ path: String) throws(SQLiteError) -> [SQLName: TableDescription] {
-        let connection = try Connection(path: path, mode: .readOnly)
+        let connection = try EvaluationPolicy().openReader(path: path)
         defer { connection.close() }
         connection.setBusyTimeout(.seconds(2))
         var tables: [SQLName: TableDescription] = [:]

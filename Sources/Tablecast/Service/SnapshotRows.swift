@@ -159,6 +159,10 @@ final class SnapshotRows: @unchecked Sendable {
         let tables = schema.visibleTables.filter { table in
             table.description.kind == .table && subscription.filter.includes(table: table.description.name)
         }
+        // Of an index too, which can have an expression, and be read in the table's place.
+        transaction.boundValues(
+            schema: tables.map(\.description.sql) + (subscription.filter.condition.map { [$0.sql] } ?? [])
+        )
         self.tables = tables[...]
         tableNames = tables.map(\.description.name)
     }

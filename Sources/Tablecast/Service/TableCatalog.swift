@@ -12,8 +12,7 @@ struct TableCatalog {
     private let connection: Connection
 
     init(path: String) throws(SQLiteError) {
-        connection = try Connection(path: path, mode: .readOnly)
-        try EvaluationPolicy().apply(to: connection)
+        connection = try EvaluationPolicy().openReader(path: path)
         connection.setBusyTimeout(.seconds(2))
     }
 
