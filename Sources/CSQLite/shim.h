@@ -4,8 +4,12 @@
 
 #define SQLITE_ENABLE_PREUPDATE_HOOK 1
 #include <sqlite3.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 // glibc declares it under _GNU_SOURCE alone; it is there on every platform.
 static inline const void *csqlite_find_bytes(const void *bytes, size_t count, const void *needle, size_t needle_count) {
@@ -97,6 +101,29 @@ static inline fts5_api *csqlite_fts5_api(sqlite3 *db) {
     }
     sqlite3_finalize(statement);
     return api;
+}
+
+// As fcntl(2), but an unlock that fails is tried again for five seconds. SQLite ignores that it failed, and the lock would stay
+// with the process: no other connection gets it until the one that has it comes to unlock it once more.
+static inline int csqlite_fcntl(int file, int command, ...) {
+    va_list arguments;
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    int result = fcntl(file, command, argument);
+    if (command != F_SETLK || ((struct flock *)argument)->l_type != F_UNLCK) return result;
+    for (int attempt = 0; result == -1 && errno != EBADF && attempt < 500; attempt++) {
+        if (attempt > 0) usleep(10000);
+        result = fcntl(file, command, argument);
+    }
+    return result;
+}
+
+// Has SQLite's unix VFS unlock that way. Returns the result code.
+static inline int csqlite_retry_unlocks(void) {
+    sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
+    if (vfs == 0 || vfs->iVersion < 3 || vfs->xSetSystemCall == 0) return SQLITE_NOTFOUND;
+    return vfs->xSetSystemCall(vfs, "fcntl", (sqlite3_syscall_ptr)csqlite_fcntl);
 }
 
 // A file of a VFS of ours: SQLite's part first, as it demands, then what the callbacks need.

@@ -50,6 +50,7 @@ package final class Connection {
     ) throws(SQLiteError) {
         // Before the library is initialized, which the first connection does.
         _ = HeapAccounting.isInstalled
+        _ = Library.retriesUnlocks
         let vfs = chargesTemporaryFiles ? TemporaryFileVFS.name : nil
         try self.init(path: path, mode: mode, isURI: isURI, vfs: vfs, isOnDisk: true)
     }

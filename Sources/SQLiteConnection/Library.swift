@@ -23,6 +23,10 @@ package enum Library {
         sqlite3_compileoption_used(option) != 0
     }
 
+    /// Whether an unlock that fails is tried again, on every connection of the process: SQLite ignores that it failed, and keeps
+    /// the lock. False where the library's VFS cannot be told.
+    static let retriesUnlocks = csqlite_retry_unlocks() == SQLITE_OK
+
     /// Fails, with what was found and what is needed, when the library cannot carry the service at all.
     package static func requireUsable() throws(SQLiteError) {
         if versionNumber < minimumVersionNumber {
