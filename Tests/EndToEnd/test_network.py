@@ -16,11 +16,11 @@ import urllib.error
 import urllib.request
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from processes import LIMIT
-from sockets import Client, client_once_there_is_room
+from sockets import Client, EventStream, client_once_there_is_room
 
 TOKEN = "network-" + 20 * "x"
 ENDLESS = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT max(i) FROM c"
@@ -259,6 +259,39 @@ def test_tokens_are_read_again_at_sighup(serve, music, tmp_path):
     assert server.stop() == 0
 
 
+def test_sessions_of_revoked_and_changed_tokens_end_at_sighup_and_others_go_on(serve, music, tmp_path):
+    names = ["revoked", "changed", "same"]
+    secret = {name: f"{name}-" + 20 * "x" for name in names}
+    tokens = tmp_path / "tokens.json"
+
+    def write(entries):
+        tokens.write_text(json.dumps([{"token": secret[name], "username": name, **rights} for name, rights in entries.items()]))
+        tokens.chmod(0o600)
+
+    write({"revoked": {}, "changed": {"role": "read-write"}, "same": {"role": "read-write"}})
+    server = serve(music, "--tokens", tokens)
+    clients = {name: Client(server.ws, **bearer(secret[name])) for name in names}
+    with EventStream(f"{server.http}/events?access_token={secret['revoked']}") as events:
+        events.message("subscribed")
+        clients["changed"].query("BEGIN", "open")
+        clients["changed"].query("INSERT INTO genre(name) VALUES ('never committed')", "write")
+        write({"same": {"role": "read-write"}, "changed": {"role": "read-only"}})
+        server.signal(signal.SIGHUP)
+        for name, code in (("revoked", 4401), ("changed", 1001)):
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    clients[name].receive()
+            assert closed.value.rcvd.code == code, (name, closed.value)
+        assert events.message("error")["data"]["code"] == "UNAUTHORIZED"
+        events.curl.process.wait(LIMIT)
+    # What the client had begun is rolled back, and the writer is free.
+    assert clients["same"].query("UPDATE genre SET name = 'x' WHERE genre_id = 1", "next")[1]["type"] == "query:complete"
+    assert clients["same"].query("SELECT count(*) AS n FROM genre WHERE name LIKE 'never%'", "count")[0] == [{"n": 0}]
+    with Client(server.ws, **bearer(secret["changed"])) as client:
+        assert client.query("DELETE FROM genre", "no")[1]["data"]["code"] == "READ_ONLY"
+    assert server.stop() == 0
+
+
 def certificate(path, name):
     key = path / f"{name}.key.pem"
     arguments = ["-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={name}", "-keyout", str(key), "-out"]
@@ -323,6 +356,11 @@ def test_http_1_0_gets_no_chunks_and_the_end_of_the_connection(server, path, acc
     assert "chunked" not in head.lower() and "connection: close" in head.lower()
     for line in content.splitlines():
         json.loads(line)
+
+
+def test_options_of_the_server_as_a_whole_says_the_methods(server):
+    head, _, body = exchange(server, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 204 ") and "Allow: GET, HEAD, OPTIONS, POST" in head.split("\r\n") and body == ""
 
 
 def test_head_of_the_websocket_has_no_body(server):

@@ -1,6 +1,8 @@
 """What a token with a list of tables receives: nothing of any other table, whichever way it comes."""
 
 import json
+import os
+import shutil
 import sqlite3
 import urllib.error
 import urllib.request
@@ -165,6 +167,19 @@ def test_a_snapshot_and_the_description_of_a_table_name_no_other(guarded):
     sqlite3.connect(guarded.database).executescript("PRAGMA legacy_alter_table = 1; ALTER TABLE canary RENAME TO canary2")
     silent(ask(guarded, "/tables/shown", GIL))
     assert "canary" in ask(guarded, "/tables/shown", EVE)[1]
+
+
+def test_what_happens_to_the_file_is_said_without_its_details(guarded):
+    with open_client(guarded, GIL) as gil, open_client(guarded, ADMIN) as admin:
+        os.rename(guarded.database, guarded.database.with_name("canary.db"))
+        assert "guarded.db" in admin.message("database:gone")["data"]["message"]
+        gone = gil.message("database:gone")
+        shutil.copy(guarded.database.with_name("canary.db"), guarded.database)
+        back = collect(gil, lambda message: message["type"] == "database:epoch")
+        for message in [gone, *back]:
+            if message["type"] in ("database:gone", "database:epoch"):
+                assert message["data"]["message"] == "the details are not for a token with a list of tables"
+        assert "guarded.db" not in json.dumps(silent([gone, *back]))
 
 
 def test_one_that_is_not_allowed_is_like_one_that_is_not_there(guarded):

@@ -1,6 +1,7 @@
 """Writing one row by its key, from two clients and another process at once."""
 
 import json
+import socket
 import urllib.error
 import urllib.request
 
@@ -44,6 +45,21 @@ def post(server, token=None, **data):
         with answer:
             body = json.loads(answer.read())
             return answer.code, check_schema("RowWriteFailure", check_schema("Failure", body))
+
+
+def test_a_row_is_not_written_when_its_client_has_gone_before(server, music):
+    with Client(server.ws) as holder:
+        holder.query("BEGIN IMMEDIATE", "begin")
+        row = {"table": "genre", "op": "update", "key": {"genre_id": 1}, "values": {"name": "too late"}, "queryId": "left"}
+        body = json.dumps(row).encode()
+        head = f"POST /row HTTP/1.1\r\nHost: {server.host}:{server.port}\r\nContent-Length: {len(body)}\r\n\r\n"
+        with Client(server.ws) as watcher:
+            watcher.subscribe("queries")
+            with socket.create_connection((server.host, server.port), timeout=LIMIT) as left:
+                left.sendall(head.encode() + body)
+            watcher.message("query:cancelled", where=lambda m: m["data"]["queryId"] == "left")
+            holder.query("COMMIT", "commit")
+            assert watcher.query("SELECT name FROM genre WHERE genre_id = 1", "look")[0] != [{"name": "too late"}]
 
 
 def test_who_comes_second_is_shown_what_the_first_wrote(server, music, shell):

@@ -229,4 +229,21 @@ import WireProtocol
         #expect(await client.connection.status.code == 4429)
         await server.stop()
     }
+
+    @Test func `all connections of one address without tokens together may send so many messages`() async throws {
+        let (server, port) = try await start {
+            $0.limits.maxMessagesPerSecondOfIdentity = 1
+            $0.limits.maxMessageBurstOfIdentity = 10
+        }
+        let (first, second) = (try await TestClient(port), try await TestClient(port))
+        for _ in 0..<5 {
+            try await first.send(#"{"type":"heartbeat"}"#)
+            _ = try await first.next(.heartbeat)
+        }
+        for _ in 0..<100 { try? await second.send(#"{"type":"heartbeat"}"#) }
+        await second.readToEnd()
+        #expect(await second.connection.status.code == 4429)
+        await first.close()
+        await server.stop()
+    }
 }

@@ -23,6 +23,8 @@ public struct Identity: Sendable, Hashable {
     public var expiresAt: Int64?
     /// Nobody asked who it is: a server without an ``Authenticator``.
     let isAnonymous: Bool
+    /// With what the server found it out; nil where it did not.
+    var credential: Credential?
 
     public init(
         id: String,

@@ -13,7 +13,9 @@ extension WebSocketServer {
     package func identity(authorization: [String], uri: String) async throws(AccessRefusal) -> Identity {
         guard let authenticator = configuration.authenticator else { return .anonymous }
         guard let token = try BearerToken.find(authorization: authorization, uri: uri) else { throw .missing }
-        let identity: Identity
+        var identity: Identity
+        // Before the token is checked: one that is replaced meanwhile is checked again.
+        let credential = Credential(token: token, generation: tokenSessions.generation)
         do {
             identity = try await authenticator.identity(of: token)
         } catch let error as AuthenticationError {
@@ -23,6 +25,7 @@ extension WebSocketServer {
             throw .unavailable
         }
         guard !identity.hasExpired(at: UnixTime.milliseconds) else { throw .expired }
+        identity.credential = credential
         return identity
     }
 

@@ -52,6 +52,7 @@ final class ClientSession: WebSocketSession {
         }
         guard let client else { return }
         self.client = client
+        if let share { server.messageRates.enter(share, now: .now()) }
         for channel in parameters.channels {
             attempt(client, replyTo: nil) { () throws(ProtocolError) in
                 try subscribe(client, SubscribeRequest(channel: channel), replyTo: nil)
@@ -59,16 +60,21 @@ final class ClientSession: WebSocketSession {
         }
         server.clients.join(client, on: connection.eventLoop)
         watchExpiry()
+        server.opened(client.id, as: identity, over: .webSocket)
     }
 
     func received(text: ByteBuffer) {
         guard let client, let connection else { return }
-        guard rateLimit.take(now: .now()) else {
-            let limits = server.configuration.limits
-            // Behind the answers that it has earned.
-            let reason = "more than \(limits.maxMessagesPerSecond) messages a second"
-            server.hub.close(client.id, .tooManyMessages, reason: reason)
-            return
+        let now = NIODeadline.now()
+        guard rateLimit.take(now: now) else {
+            return closeForMessages(
+                "more than \(server.configuration.limits.maxMessagesPerSecond) messages a second",
+                client
+            )
+        }
+        if let share, !server.messageRates.take(share, now: now) {
+            let limit = server.configuration.limits.maxMessagesPerSecondOfIdentity
+            return closeForMessages("more than \(limit) messages a second of all connections of \(whose)", client)
         }
         attempt(client, replyTo: nil) { () throws(ProtocolError) in
             let message = try ClientMessage(parsing: text.readableBytesView)
@@ -76,6 +82,13 @@ final class ClientSession: WebSocketSession {
                 try act(on: message, of: client, connection)
             }
         }
+    }
+
+    private var whose: String { identity.isAnonymous ? "this address" : "this identity" }
+
+    private func closeForMessages(_ reason: String, _ client: ConnectedClient) {
+        // Behind the answers that it has earned.
+        server.hub.close(client.id, .tooManyMessages, reason: reason)
     }
 
     func drained() {
@@ -87,6 +100,8 @@ final class ClientSession: WebSocketSession {
         self.client = nil
         self.connection = nil
         expiry?.cancel()
+        if let share { server.messageRates.leave(share) }
+        server.closed(client.id)
         server.hub.disconnect(client.id)
         server.clients.leave(client, on: connection.eventLoop)
         server.databaseRequests?.left(client)

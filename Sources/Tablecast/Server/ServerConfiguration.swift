@@ -70,6 +70,11 @@ public struct ServerLimits: Sendable, Hashable {
     public var maxMessagesPerSecond = 1_000
     /// Messages that it may send at once after a silence; 2,000. Beyond it the connection is closed with 4429.
     public var maxMessageBurst = 2_000
+    /// Messages that all connections of one identity may send together in one second on the average; 10,000. Without tokens
+    /// those of one IP address, or IPv6 network of 64 bits, are one.
+    public var maxMessagesPerSecondOfIdentity = 10_000
+    /// Messages that they may send at once after a silence; 20,000. The connection that sends one more is closed with 4429.
+    public var maxMessageBurstOfIdentity = 20_000
     /// Subscriptions to `tables` of one connection. 100.
     public var maxSubscriptionsPerConnection = 100
     /// Different filters on tables over all connections of one identity: each costs an encoding of each transaction. All

@@ -24,6 +24,8 @@ public final class WebSocketServer: Sendable {
     /// The WebSocket for HTTP servers to mount.
     package let mount: WebSocketMount
     let clients: ClientDirectory
+    let tokenSessions = TokenSessions()
+    let messageRates: IdentityRates
     let logger: Logger
     let listener = ListenerState()
     private let database = Mutex<(any DatabaseRequests)?>(nil)
@@ -44,6 +46,10 @@ public final class WebSocketServer: Sendable {
         self.logger = logger
         hub = Hub(start: start, limits: configuration.hubLimits)
         clients = ClientDirectory(hub: hub)
+        messageRates = IdentityRates(
+            perSecond: configuration.limits.maxMessagesPerSecondOfIdentity,
+            burst: configuration.limits.maxMessageBurstOfIdentity
+        )
         let reference = WeakServer()
         // Without tokens to check nothing has to wait.
         var authorize: WebSocketMount.Authorize?

@@ -26,7 +26,7 @@ extension ServeCommand {
             } catch {
                 throw failure(error)
             }
-            let reloading = Reloading(sources: reloadableSources(tokens, server), logger: logger)
+            let reloading = Reloading(sources: reloadableSources(tokens, service.server, server), logger: logger)
             let group = ServiceGroup(
                 configuration: .init(
                     // Stopped from the last to the first: clients are told before the port is closed.
@@ -75,15 +75,20 @@ extension ServeCommand {
 
     private func reloadableSources(
         _ tokens: ReloadableAuthenticator?,
+        _ clients: WebSocketServer,
         _ server: TablecastHTTPServer<RouterResponder<BasicRequestContext>>
-    ) -> [(name: String, reload: @Sendable () throws -> Void)] {
-        var sources: [(name: String, reload: @Sendable () throws -> Void)] = []
+    ) -> [(name: String, reload: @Sendable () async throws -> Void)] {
+        var sources: [(name: String, reload: @Sendable () async throws -> Void)] = []
         let access = access
         if let tokens, access.tokens != nil {
             sources.append(
                 (
                     "tokens",
-                    { if let authenticator = try access.authenticator() { tokens.replace(with: authenticator) } }
+                    {
+                        guard let authenticator = try access.authenticator() else { return }
+                        tokens.replace(with: authenticator)
+                        await clients.recheckTokens()
+                    }
                 )
             )
         }

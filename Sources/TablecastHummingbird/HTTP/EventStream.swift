@@ -116,6 +116,7 @@ final class EventStream: Outlet {
         pipe.onDrain { bound.eventLoop.execute { bound.value.drained() } }
         pipe.onCancel { bound.eventLoop.execute { bound.value.end() } }
         watchExpiry()
+        if let client { server.opened(client, as: identity, over: .eventStream) }
     }
 
     /// Says it and ends the stream when the token's time is over: there are no close codes here.
@@ -157,6 +158,7 @@ final class EventStream: Outlet {
         self.client = nil
         whenEnded?()
         whenEnded = nil
+        server.closed(client)
         hub.disconnect(client)
         server.mount.clients.leave()
     }

@@ -30,6 +30,9 @@ struct MethodCheck<Context: RequestContext>: RouterMiddleware {
 
 /// Answers a path that nobody has with what the service says of every refusal. For a server that has no other routes.
 package struct UnknownPaths<Context: RequestContext>: RouterMiddleware {
+    /// Those that any address takes.
+    private static var methods: String { "GET, HEAD, OPTIONS, POST" }
+
     package init() {}
 
     package func handle(
@@ -38,6 +41,10 @@ package struct UnknownPaths<Context: RequestContext>: RouterMiddleware {
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         try await answeringForNoRoute(request, context, next) { request in
+            // About the server as a whole: RFC 9110 section 9.3.7.
+            if request.method == .options, request.uri.path == "*" {
+                return Response(status: .noContent, headers: [.allow: Self.methods])
+            }
             let response = Response.failure(
                 .notFound,
                 .invalidMessage,

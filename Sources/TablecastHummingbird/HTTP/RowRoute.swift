@@ -5,6 +5,7 @@ import Tablecast
 import WireProtocol
 
 /// `POST /row`: writes one row by its key. 409 `CONFLICT` with the row as it is where it has changed meanwhile.
+/// When the client goes away before it is written, it is not.
 struct RowRoute {
     static let maxBodyBytes = 4 << 20
 
@@ -19,10 +20,17 @@ struct RowRoute {
         } catch {
             return .failure(.badRequest, error.code, error.message)
         }
-        let answer = await withCheckedContinuation { continuation in
-            service.write(write, for: QueryRequester.request(of: identity)) { continuation.resume(returning: $0) }
+        let requester = QueryRequester.request(of: identity)
+        let answer = try await request.whileConnected {
+            service.requesterLeft(requester)
+        } _: {
+            await withCheckedContinuation { continuation in
+                service.write(write, for: requester) { continuation.resume(returning: $0) }
+            }
         }
-        return .json(answer.json, status: answer.status)
+        var response = Response.json(answer.json, status: answer.status)
+        response.headers.append(contentsOf: Request.connectionHeaders)
+        return response
     }
 }
 

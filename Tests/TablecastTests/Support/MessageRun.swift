@@ -26,6 +26,7 @@ final class MessageRun {
         configuration.port = 0
         configuration.limits.maxMessagesPerSecond = 1_000_000
         configuration.limits.maxMessageBurst = 1_000_000
+        configuration.limits.maxMessageBurstOfIdentity = 1_000_000
         var served = DatabaseConfiguration(path: database.path)
         served.limits.transactionIdleTimeout = .seconds(60)
         service = try TablecastService(database: served, server: configuration)
