@@ -78,7 +78,8 @@ struct TextSearchFunctionsTests {
             let query = SQLiteValue.text(query(&random))
             let order = random.pick(["rowid", "rank, rowid"])
             for call in [
-                "highlight(f, \(column), \(open), '>')", "snippet(f, \(column), \(open), '>', '…', \(tokens))", "bm25(f)",
+                "highlight(f, \(column), \(open), '>')", "snippet(f, \(column), \(open), '>', '…', \(tokens))",
+                "bm25(f)",
                 "bm25(f, 2.5, 0.25)", "rank",
             ] {
                 rowCount += try pair.compare("SELECT rowid, \(call) FROM f WHERE f MATCH ?1 ORDER BY \(order)", [query])
