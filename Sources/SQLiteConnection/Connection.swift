@@ -108,6 +108,10 @@ package final class Connection {
     /// False within a transaction. A failed statement can have ended the transaction: ask again after every error.
     package var isInAutocommit: Bool { sqlite3_get_autocommit(handle) != 0 }
 
+    /// Whether a transaction reads or writes the main database: false after a `BEGIN` by itself
+    /// ([`sqlite3_txn_state`](https://sqlite.org/c3ref/txn_state.html)).
+    package var hasSnapshot: Bool { sqlite3_txn_state(handle, "main") != SQLITE_TXN_NONE }
+
     /// Rows that the last INSERT, UPDATE or DELETE changed by itself, not through triggers or foreign keys.
     package var changes: Int64 { sqlite3_changes64(handle) }
 

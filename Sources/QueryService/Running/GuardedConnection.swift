@@ -80,6 +80,9 @@ final class GuardedConnection {
 
     /// SQLite does not say of an expression of the schema that a statement evaluates it.
     private func schemaComparesPatterns() -> Bool {
+        // Nothing is read where the transaction has begun and has no snapshot yet: a write that takes one later than this would
+        // fail when another process commits in between.
+        guard connection.isInAutocommit || connection.hasSnapshot else { return schemaPatterns?.areUsed ?? true }
         pulse.isPatient = false
         defer { pulse.isPatient = true }
         do throws(SQLiteError) {
