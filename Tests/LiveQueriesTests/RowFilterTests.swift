@@ -29,7 +29,7 @@ import Testing
     @Test(arguments: [
         "instr(printf('%.*c', 4000000, 'a'), printf('%.*c', 2000000, 'a') || 'b') = n",
         "printf('%.*c', 16000000, 'a') LIKE '%' || printf('%.*c', 900, 'a') || 'b'",
-        (0..<66).map { "printf('%4000000d', \($0))" }.joined(separator: " || n <> ") + " || n <> ''",
+        "max(" + (0..<66).map { "printf('%4000000d', \($0))" }.joined(separator: ", ") + ") <> ''",
     ])
     func `an expression without an end leaves the rows unknown or ends`(sql: String) throws {
         let (_, table) = try database(definition)

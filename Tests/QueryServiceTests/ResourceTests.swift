@@ -67,11 +67,11 @@ struct ResourceTests {
     }
 
     @Test func `VACUUM needs temporary files for the whole database`() async throws {
-        let sql = "CREATE TABLE t (a); \(Self.twenty) INSERT INTO t SELECT randomblob(1000000) FROM c"
+        let sql = "CREATE TABLE t (a); \(Self.twenty) INSERT INTO t SELECT randomblob(3000000) FROM c"
         let harness = try Harness(sql) { $0.limits.resources.maxTemporaryBytes = 10 << 20 }
         #expect(failure(await harness.run("VACUUM").end)?.code == .tooBig)
         #expect(await harness.rows("SELECT count(*) FROM t") == [[.integer(20)]])
-        let enough = try Harness(sql) { $0.limits.resources.maxTemporaryBytes = 30 << 20 }
+        let enough = try Harness(sql) { $0.limits.resources.maxTemporaryBytes = 80 << 20 }
         for _ in 0..<2 { #expect(await enough.run("VACUUM").end.outcome != nil) }
     }
 
