@@ -2,7 +2,8 @@ import CSQLite
 
 extension Connection {
     /// Puts functions that can be interrupted in the place of FTS5's `highlight`, `snippet` and `bm25`, with exactly its
-    /// results. Does nothing where the library has no FTS5.
+    /// results as of SQLite 3.40: later versions mark matches that overlap, as with the tokenizer trigram, in another way. Does
+    /// nothing where the library has no FTS5.
     ///
     /// FTS5's own `snippet` takes time with the square of the matches of a row (8 seconds for 16,384), `highlight` with their
     /// number times the length of the text, and all three with their number times the phrases of the query; none looks at a

@@ -40,7 +40,7 @@ struct MarkedText: ~Copyable {
         guard code == SQLITE_OK else { throw TextSearchFailure(code: code) }
     }
 
-    /// All that is left where `end` is written already, which tokens that overlap make possible: FTS5 before 3.44 does so.
+    /// All that is left where `end` is written already, which tokens that overlap make possible: as FTS5 of SQLite 3.40 does.
     private mutating func appendText(upTo end: Int) throws(TextSearchFailure) {
         let last = end < offset ? text.count : min(end, text.count)
         try append(UnsafeRawBufferPointer(rebasing: text[min(offset, last)..<last]))
