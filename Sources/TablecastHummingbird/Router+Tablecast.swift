@@ -68,8 +68,7 @@ extension RouterMethods {
             return status.status()
         }
         add(.metrics) { request, _ in
-            _ = try await access.identity(of: request)
-            return status.metrics()
+            await status.metrics(for: try await access.identity(of: request))
         }
         add(.contract) { _, _ in
             Response(

@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 
 from contract import check
-from processes import LIMIT, Command
+from processes import LIMIT, Command, Terminal
 from sockets import Client, EventStream
 
 
@@ -459,7 +459,7 @@ def test_events_and_listen_take_a_condition(serve, shop, start):
         stream.message("subscribed")
         listen = start("listen", server.ws, "--tables", "item", "--where", "price > ?", "--param", "15", "--json")
         file = start("listen", path, "--tables", "item", "--where", "price > 15", "--json")
-        listen.error_line("connected")
+        listen.line('"type":"subscribed"')
         file.error_line("watching")
         writer.execute("UPDATE item SET price = 1")
         lines = [json.loads(command.line("table:modified")) for command in (listen, file)]
@@ -479,3 +479,122 @@ def test_the_command_line_follows_a_query(serve, shop, start, run):
         pass
     refused = run("query", server.ws, "--live", "SELECT random()")
     assert refused.returncode == 1 and "random()" in refused.stderr
+
+
+def test_a_terminal_shows_the_rows_again_with_each_change(serve, shop, binary):
+    path, writer = shop
+    server = serve(path)
+    terminal = Terminal([binary, "query", server.ws, "--live", "SELECT id, price FROM item ORDER BY id"])
+    terminal.read_until(rb"20")
+    writer.execute("UPDATE item SET price = 33 WHERE id = 2")
+    shown = terminal.read_until(rb"33").split(b"\x1b[H\x1b[2J")
+    assert len(shown) == 3 and b"10" in shown[2] and b"20" not in shown[2]
+    terminal.type(b"\x03")
+    assert terminal.wait() == 0
+
+
+def test_the_command_line_prints_changes_as_json_until_the_query_ends(serve, shop, start):
+    path, writer = shop
+    server = serve(path)
+    live = start("query", server.ws, "--live", "--json", "SELECT id, price FROM item WHERE price > ?", "--param", "15")
+    assert check(json.loads(live.line()))["type"] == "query:subscribed"
+    assert check(json.loads(live.line()))["data"]["rows"] == [{"id": 2, "price": 20}]
+    writer.execute("INSERT INTO item VALUES (3, 1, 33, NULL)")
+    assert check(json.loads(live.line()))["data"]["rows"][0]["after"] == {"id": 3, "price": 33}
+    writer.execute("DROP TABLE item")
+    assert "no such table: item" in live.error_line()
+    assert live.wait() == 1
+
+
+def test_metrics_say_what_each_query_costs(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    with Follower(server.ws) as client:
+        one = client.follow('SELECT id AS "the id" FROM item WHERE price > 15')["subscription"]
+        other = client.follow("SELECT max(price) FROM item")["subscription"]
+        writer.execute("INSERT INTO item VALUES (7, 1, 70, 'seven')")
+        client.reached(1)
+        metrics = urllib.request.urlopen(f"{server.http}/metrics", timeout=LIMIT).read().decode().splitlines()
+    for line in [
+        f'tablecast_live_query_info{{query="{one}",plan="incremental",sql="SELECT id AS \\"the id\\" FROM item WHERE price > 15"}} 1',
+        f'tablecast_live_query_subscribers{{query="{one}"}} 1',
+        f'tablecast_live_query_steps_total{{query="{one}"}} 1',
+        f'tablecast_live_query_runs_total{{query="{one}"}} 0',
+        f'tablecast_live_query_changes_total{{query="{one}"}} 1',
+        f'tablecast_live_query_lag_seconds{{query="{one}"}} 0.0',
+        f'tablecast_live_query_runs_total{{query="{other}"}} 1',
+        f'tablecast_live_query_resets_total{{query="{other}"}} 0',
+    ]:
+        assert line in metrics, line
+    reason = next(line for line in metrics if line.startswith(f'tablecast_live_query_info{{query="{other}",plan="rerun",reason="'))
+    assert 'reason="",' not in reason
+
+
+def restricted(serve, tmp_path, path, **rights):
+    tokens = tmp_path / "tokens.json"
+    token = "narrow-" + 20 * "x"
+    tokens.write_text(json.dumps([{"token": token, **rights}]))
+    tokens.chmod(0o600)
+    return serve(path, "--tokens", tokens), token, tokens
+
+
+def test_metrics_do_not_say_the_sql_of_others_to_a_token_with_tables(serve, shop, tmp_path):
+    path, _ = shop
+    server, token, _ = restricted(serve, tmp_path, path, tables=["item"])
+    with Follower(f"{server.ws}?access_token={token}") as client:
+        client.follow("SELECT id FROM item")
+        metrics = urllib.request.urlopen(f"{server.http}/metrics?access_token={token}", timeout=LIMIT).read().decode()
+    assert "tablecast_live_query_steps_total{" in metrics and "SELECT" not in metrics
+
+
+def test_a_query_whose_tables_cannot_be_read_any_more_ends_with_the_reason(serve, shop, tmp_path):
+    path, writer = shop
+    writer.execute("CREATE VIEW v AS SELECT id FROM item")
+    server, token, _ = restricted(serve, tmp_path, path, tables=["item", "v"])
+    with Follower(f"{server.ws}?access_token={token}") as client:
+        data = client.follow("SELECT * FROM v")
+        writer.executescript("BEGIN; DROP VIEW v; CREATE VIEW v AS SELECT id FROM secret; COMMIT")
+        ended = client.message("query:unsubscribed")["data"]
+        assert ended["subscription"] == data["subscription"] and ended["code"] == "NOT_AUTHORIZED"
+        assert "secret" not in ended["reason"]
+
+
+def test_a_token_with_tables_does_not_learn_what_else_there_is(serve, shop, tmp_path):
+    path, writer = shop
+    writer.execute("CREATE VIEW v AS SELECT word FROM secret")
+    server, token, _ = restricted(serve, tmp_path, path, tables=["item", "v"])
+    with Follower(f"{server.ws}?access_token={token}") as client:
+        for sql in [
+            "SELECT word FROM {}", "SELECT nope FROM {}", "SELECT id FROM item WHERE id IN (SELECT id FROM {})",
+            "WITH x AS (SELECT 1) DELETE FROM {}", "DROP TABLE {}", "DROP TABLE IF EXISTS {}", "EXPLAIN SELECT * FROM {}",
+            "SELECT id FROM item; SELECT word FROM {}", "SELECT count(*) FROM {}, item",
+        ]:
+            assert client.refused(sql.format("secret")) == client.refused(sql.format("absent")), sql
+        code, message = client.refused("SELECT * FROM v")
+        assert code == "NOT_AUTHORIZED" and "secret" not in message
+        # What is wrong with the grammar depends on no table.
+        assert client.refused("SELEC id FROM item")[0] == "NOT_LIVE"
+        assert "syntax error" in client.refused("SELECT id FROM FROM item")[1]
+
+
+def test_the_limits_have_their_answers(serve, shop):
+    path, writer = shop
+    server = serve(path)
+    with Follower(server.ws) as client:
+        for number in range(100):
+            client.follow(f"SELECT id FROM item WHERE id = {number}")
+        code, message = client.refused("SELECT id FROM item")
+        assert code == "TOO_MANY_QUERIES" and "100" in message
+    with Follower(server.ws) as client:
+        many = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c LIMIT 100001) SELECT i FROM c, item WHERE item.id = 1"
+        code, message = client.refused(many)
+        assert code == "TOO_BIG" and "100000 rows" in message
+        long = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT max(i) FROM c, item"
+        code, message = client.refused(long)
+        assert code == "TOO_BIG" and "longer" in message
+        data = client.follow("SELECT id FROM item")
+        writer.execute(
+            "WITH RECURSIVE c(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM c LIMIT 10001) INSERT INTO item SELECT i, 1, 1, 1 FROM c"
+        )
+        message = client.message("query:snapshot")
+        assert message["data"]["reset"] is True and message["data"]["subscription"] == data["subscription"]

@@ -107,7 +107,7 @@ extension Coordinator {
         let recovered: Bool? = entry.since == nil ? nil : false
         sink.receive(.started(entry.subscriber, query.description, position: position, recovered: recovered))
         sink.receive(.snapshot(entry.subscriber, query.description, rows: rows, position: position))
-        statistics.snapshots += 1
+        count(query) { $0.snapshots += 1 }
     }
 
     private func join(_ subscriber: LiveSubscriberID, _ query: LiveQuery) {
@@ -126,6 +126,7 @@ extension Coordinator {
 
     func snapshotRead(_ query: LiveQuery, _ seen: LivePosition, _ result: Result<LiveRows, LiveRefusal>) {
         query.isSnapshotUnderWay = false
+        defer { query.noteBehind() }
         barriers.remove(seen.sequence)
         guard let position else { return }
         guard seen.epoch == position.epoch else { return readSnapshot(query) }
@@ -178,7 +179,7 @@ extension Coordinator {
     ) {
         if wasLoading, query.mustReset {
             query.mustReset = false
-            statistics.resets += 1
+            count(query) { $0.resets += 1 }
             sink.receive(.reset(query.description, rows: rows, position: seen))
             for delta in missed { sink.receive(.changed(query.id, delta)) }
         }
@@ -200,8 +201,10 @@ extension Coordinator {
     ) {
         query.isRunUnderWay = false
         query.nextRun = .now + max(limits.minRunInterval, time)
-        statistics.runs += 1
-        statistics.runTime += time
+        count(query) { statistics in
+            statistics.runs += 1
+            statistics.runTime += time
+        }
         guard let position, seen.epoch == position.epoch, query.phase == .live else { return }
         let rows: LiveRows
         switch result {
@@ -213,6 +216,7 @@ extension Coordinator {
         let from = query.rowsSequence
         query.rows = rows
         query.rowsSequence = seen.sequence
+        query.noteBehind()
         emit(query, changes, from: from, at: seen, transactions: max(1, covered))
     }
 
@@ -261,6 +265,7 @@ extension Coordinator {
         query.dirty = []
         query.isRunUnderWay = false
         query.isSnapshotUnderWay = false
+        query.noteBehind()
         byTable = nil
         reader.add(.recompile(query.id, generation: query.generation, query.request))
     }

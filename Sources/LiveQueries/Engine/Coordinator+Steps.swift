@@ -137,11 +137,12 @@ extension Coordinator {
             isUnknown = isUnknown || table.isUnknown
         }
         guard !concerning.isEmpty else {
-            statistics.skippedSteps += 1
+            count(query) { $0.skippedSteps += 1 }
             return
         }
         guard query.plan.isIncremental || query.plan.core != nil, let views, !isUnknown else {
             if query.plan.isIncremental { reset(query) } else { query.dirty.append(contentsOf: concerning.sorted()) }
+            query.noteBehind()
             return
         }
         let start = ContinuousClock.now
@@ -149,12 +150,14 @@ extension Coordinator {
         views.deadline.start(limits.maxStepTime)
         defer {
             views.deadline.clear()
-            statistics.stepTime += .now - start
+            let time = ContinuousClock.now - start
+            count(query) { $0.stepTime += time }
+            query.noteBehind()
         }
         do throws(StepEvaluator.Failure) {
             guard let evaluator = evaluator(of: query) else { return }
             let cover = try evaluator.cover(changes, views)
-            statistics.incrementalSteps += 1
+            count(query) { $0.incrementalSteps += 1 }
             if cover.isEmpty { return }
             switch query.plan.kind {
             case .rows:
@@ -173,7 +176,7 @@ extension Coordinator {
                 if try evaluator.exists(cover, views) {
                     query.dirty.append(contentsOf: concerning.sorted())
                 } else {
-                    statistics.sparedRuns += 1
+                    count(query) { $0.sparedRuns += 1 }
                 }
             }
         } catch {
@@ -250,7 +253,7 @@ extension Coordinator {
         let delta = LiveDelta(from: from, position: position, transactions: transactions, rows: changes)
         query.log.append(delta, maxDeltas: limits.maxLogDeltas, maxBytes: limits.maxLogBytes)
         guard query.phase == .live else { return }
-        statistics.deltas += 1
+        count(query) { $0.deltas += 1 }
         if !query.joined.isEmpty { sink.receive(.changed(query.id, delta)) }
     }
 }

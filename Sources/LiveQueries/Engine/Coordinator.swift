@@ -99,6 +99,13 @@ final class Coordinator {
         for query in queries.values { query.evaluator = nil }
         views?.close()
         reader.stop()
+        for case .report(let answer) in engine.mailbox.withLock({ $0.commands }) { answer([]) }
+    }
+
+    /// Counts something for a query and for all of them.
+    func count(_ query: LiveQuery, _ change: (inout LiveQueryStatistics) -> Void) {
+        change(&statistics)
+        change(&query.statistics)
     }
 
     private var isStopped: Bool { engine.mailbox.withLock { $0.isStopped } }
@@ -138,6 +145,7 @@ final class Coordinator {
         case .subscribe(let subscriber, let client, let request): subscribe(subscriber, client, request)
         case .unsubscribe(let subscriber): unsubscribe(subscriber)
         case .revoke(let reason): revoke(reason)
+        case .report(let answer): answer(figures())
         case .readerBegan(let seen):
             unbegunSnapshots = 0
             if let position, seen.epoch == position.epoch, seen.sequence > position.sequence {
@@ -157,6 +165,16 @@ final class Coordinator {
             guard isReached(seen, command) else { return }
             ran(query, seen, time, result, changes)
         case .readerFailed(let jobs, let refusal): failed(jobs, refusal)
+        }
+    }
+
+    private func figures() -> [LiveQueryFigures] {
+        let now = ContinuousClock.now
+        let waiting = pending.first.map { now - $0.receivedAt } ?? .zero
+        return queries.values.sorted { $0.id.number < $1.id.number }.map { query in
+            var figures = query.figures(at: now)
+            figures.lag = max(figures.lag, waiting)
+            return figures
         }
     }
 

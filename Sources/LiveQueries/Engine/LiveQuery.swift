@@ -99,6 +99,9 @@ final class LiveQuery {
     var dirty: [UInt64] = []
     var isRunUnderWay = false
     var nextRun = ContinuousClock.now
+    var statistics = LiveQueryStatistics()
+    /// Since when there is a commit that its rows are not as of; nil where there is none.
+    private(set) var behindSince: ContinuousClock.Instant?
     /// Since when nobody subscribes to it.
     var idleSince: ContinuousClock.Instant?
 
@@ -133,6 +136,25 @@ final class LiveQuery {
             isOrdered: plan.isOrdered,
             key: plan.key,
             mustCheckKey: plan.mustCheckKey
+        )
+    }
+
+    /// To be called when a commit has come that waits, and when one has been taken in.
+    func noteBehind() {
+        if isExact { behindSince = nil } else { behindSince = behindSince ?? .now }
+    }
+
+    func figures(at now: ContinuousClock.Instant) -> LiveQueryFigures {
+        var statistics = statistics
+        statistics.queries = 1
+        statistics.subscribers = joined.count + waiting.count
+        return LiveQueryFigures(
+            id: id,
+            sql: request.sql,
+            isIncremental: plan.isIncremental,
+            rerunReason: plan.rerunReason,
+            statistics: statistics,
+            lag: behindSince.map { now - $0 } ?? .zero
         )
     }
 

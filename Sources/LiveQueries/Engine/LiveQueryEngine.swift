@@ -13,11 +13,13 @@ package final class LiveQueryEngine: Sendable {
         var tables: [TableRows]
         /// Drops, renames and the like.
         var schemaChanges: [SchemaChange]
+        let receivedAt = ContinuousClock.now
     }
 
     enum Command: Sendable {
         case subscribe(LiveSubscriberID, client: UInt64, LiveQueryRequest)
         case unsubscribe(LiveSubscriberID)
+        case report(@Sendable ([LiveQueryFigures]) -> Void)
         /// A rule by which rights were given does not hold any more.
         case revoke(@Sendable (String) -> String?)
         case readerBegan(LivePosition)
@@ -145,6 +147,18 @@ package final class LiveQueryEngine: Sendable {
             var statistics = mailbox.statistics
             statistics.pendingTransactions = mailbox.pending.count
             return statistics
+        }
+    }
+
+    /// What each query costs, and how far it is; waits for what the engine is evaluating.
+    package func figures() async -> [LiveQueryFigures] {
+        await withCheckedContinuation { continuation in
+            let isAccepted = mailbox.update { mailbox in
+                if mailbox.isStopped { return false }
+                mailbox.commands.append(.report { continuation.resume(returning: $0) })
+                return true
+            }
+            if !isAccepted { continuation.resume(returning: []) }
         }
     }
 

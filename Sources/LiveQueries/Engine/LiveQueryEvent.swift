@@ -63,7 +63,19 @@ package protocol LiveQuerySink: AnyObject, Sendable {
     func receive(_ event: LiveQueryEvent)
 }
 
-/// How the engine has fared since it was made.
+/// What one query costs, and how far it is.
+package struct LiveQueryFigures: Sendable, Hashable {
+    package var id: LiveQueryID
+    package var sql: String
+    package var isIncremental: Bool
+    /// Why it is not.
+    package var rerunReason: String?
+    package var statistics: LiveQueryStatistics
+    /// For how long there has been a commit which its subscribers do not have yet; zero where there is none.
+    package var lag: Duration
+}
+
+/// How the engine has fared since it was made, or one query since it was first followed.
 package struct LiveQueryStatistics: Sendable, Hashable {
     package var queries = 0
     package var subscribers = 0

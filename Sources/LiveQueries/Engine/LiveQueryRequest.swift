@@ -24,9 +24,27 @@ package struct LiveRights: Sendable {
     /// Asked about every read and every function. Called on threads of the engine.
     package var authorize: @Sendable (borrowing AuthorizerRequest) -> Verdict
 
-    package init(identity: String, authorize: @escaping @Sendable (borrowing AuthorizerRequest) -> Verdict) {
+    /// The one answer to SQL that does not compile with these rights, so that none says what else the file holds: a table that
+    /// is not allowed and one that does not exist look the same. Nil where everything may be known.
+    package var concealment: String?
+
+    package init(
+        identity: String,
+        concealment: String? = nil,
+        authorize: @escaping @Sendable (borrowing AuthorizerRequest) -> Verdict
+    ) {
         self.identity = identity
+        self.concealment = concealment
         self.authorize = authorize
+    }
+
+    /// What is said of SQL that SQLite, or the authorizer, does not compile.
+    func refusal(_ error: SQLiteError, _ refusal: LiveRefusal?) -> LiveRefusal {
+        let found = refusal ?? LiveRefusal(error)
+        // A mistake in the grammar is found before any name is looked up.
+        let isGrammar = error.message.hasPrefix("near ") || error.message.hasPrefix("unrecognized token")
+        guard let concealment, !isGrammar, error.message != "incomplete input" else { return found }
+        return LiveRefusal(.notAuthorized, concealment)
     }
 
     /// Everything of the file.

@@ -203,7 +203,7 @@ final class Reader: Sendable {
             if deadline.isExceeded {
                 return .failure(LiveRefusal(.limit, "the query takes longer than \(limits.maxRunTime)"))
             }
-            return .failure(reads.refusal ?? LiveRefusal(error))
+            return .failure(run.rights.refusal(error, reads.refusal))
         }
     }
 

@@ -34,6 +34,9 @@ struct QueryCompiler {
             )
         }
         let tokens = SQLLexer.tokens(request.sql)
+        if let verb = tokens.first(where: { $0.text != ";" }), !Self.verbs.contains(verb.text) {
+            throw LiveRefusal(.notLive, "a live query is a SELECT", offset: verb.range.lowerBound)
+        }
         let (reads, columns, values) = try compile(request)
         try refuseVolatile(reads, tokens)
         let whole = ParameterNumbers(tokens).renumber(request.sql, 0..<request.sql.utf8.count)
@@ -59,6 +62,9 @@ struct QueryCompiler {
         try chooseKey(request, &plan)
         return plan
     }
+
+    /// What a SELECT begins with.
+    private static let verbs: Set<String> = ["SELECT", "WITH", "VALUES"]
 
     // MARK: What SQLite says
 
@@ -96,7 +102,7 @@ struct QueryCompiler {
         } catch let refusal as LiveRefusal {
             throw refusal
         } catch let error as SQLiteError {
-            throw reads.refusal ?? LiveRefusal(error)
+            throw request.rights.refusal(error, reads.refusal)
         } catch {
             throw LiveRefusal(.sqlError, "\(error)")
         }

@@ -44,7 +44,7 @@ final class ReadSet {
             {
                 return .allow
             }
-            return refuse(LiveRefusal(.notLive, "a live query is a SELECT, and this statement does something else"))
+            return refuse(LiveRefusal(.notLive, "a live query is a SELECT"))
         }
         if case .deny(let reason) = rights.authorize(request) { return refuse(LiveRefusal(.notAuthorized, reason)) }
         return .allow

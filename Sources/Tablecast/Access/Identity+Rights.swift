@@ -49,6 +49,9 @@ extension Identity {
         return tables == nil || channel != .queries
     }
 
+    /// Whether it may know the SQL of other clients: the channel `queries` says it too.
+    package var seesSQLOfOthers: Bool { tables == nil && allows(.queries) }
+
     package func allows(table name: String) -> Bool { tables.map { TableNames($0).contains(name) } ?? true }
 
     package func require(table name: String) throws(ProtocolError) {

@@ -52,6 +52,8 @@ final class LiveFeed: LiveQuerySink {
         var byClient: [ClientID: Set<LiveSubscriberID>] = [:]
         /// What the engine said last of how far queries are.
         var reached: (position: LivePosition, lagging: Set<LiveQueryID>)?
+        /// Who gets the event that is being taken in, once the state is unlocked: a handler can end its own subscription.
+        var handlers: [@Sendable (LiveQueryEvent) -> Void] = []
 
         /// Something of a query is sent as of a position; to a client that comes back, also of earlier ones.
         mutating func note(_ query: LiveQueryID, _ position: LivePosition) {
@@ -165,43 +167,50 @@ final class LiveFeed: LiveQuerySink {
 
     func receive(_ event: LiveQueryEvent) {
         var ended: [LiveSubscriberID] = []
-        state.withLock { state in
-            switch event {
-            case .started(let id, let description, let position, let recovered):
-                started(id, description, position, recovered, event, &state, &ended)
-            case .snapshot(let id, let description, let rows, let position):
-                if isHandled(id, event, state) { return }
-                let messages = messages(description, &state)
-                state.note(description.id, position)
-                add([.rows(rows, messages, next: 0, position, isReset: false)], id, &state)
-            case .missed(let id, let query, let delta):
-                if isHandled(id, event, state) { return }
-                guard let messages = state.messages[query] else { return }
-                state.note(query, delta.position)
-                add(messages.changed(delta).map(Item.message), id, &state)
-            case .joined(let id, _):
-                if isHandled(id, event, state) { return }
-                add([.join], id, &state)
-            case .changed(let query, let delta):
-                changed(query, delta, event, &state)
-            case .reset(let description, let rows, let position):
-                reset(description, rows, position, event, &state)
-            case .refused(let id, let refusal):
-                refused(id, refusal, event, &state)
-            case .ended(let query, let ids, let refusal):
-                self.ended(query, ids, refusal, event, &state)
-            case .reached(let position, let lagging):
-                state.reached = (position, lagging)
-                reached(position, lagging, event, state)
-            }
+        let handlers = state.withLock { state in
+            take(event, &state, &ended)
+            defer { state.handlers = [] }
+            return state.handlers
         }
+        for handler in handlers { handler(event) }
         let engine = engine.withLock { $0 }
         for id in ended { engine?.unsubscribe(id) }
     }
 
-    private func isHandled(_ id: LiveSubscriberID, _ event: LiveQueryEvent, _ state: State) -> Bool {
+    private func take(_ event: LiveQueryEvent, _ state: inout State, _ ended: inout [LiveSubscriberID]) {
+        switch event {
+        case .started(let id, let description, let position, let recovered):
+            started(id, description, position, recovered, &state, &ended)
+        case .snapshot(let id, let description, let rows, let position):
+            if isHandled(id, &state) { return }
+            let messages = messages(description, &state)
+            state.note(description.id, position)
+            add([.rows(rows, messages, next: 0, position, isReset: false)], id, &state)
+        case .missed(let id, let query, let delta):
+            if isHandled(id, &state) { return }
+            guard let messages = state.messages[query] else { return }
+            state.note(query, delta.position)
+            add(messages.changed(delta).map(Item.message), id, &state)
+        case .joined(let id, _):
+            if isHandled(id, &state) { return }
+            add([.join], id, &state)
+        case .changed(let query, let delta):
+            changed(query, delta, &state)
+        case .reset(let description, let rows, let position):
+            reset(description, rows, position, &state)
+        case .refused(let id, let refusal):
+            refused(id, refusal, &state)
+        case .ended(let query, let ids, let refusal):
+            self.ended(query, ids, refusal, &state)
+        case .reached(let position, let lagging):
+            state.reached = (position, lagging)
+            reached(position, lagging, &state)
+        }
+    }
+
+    private func isHandled(_ id: LiveSubscriberID, _ state: inout State) -> Bool {
         guard case .handler(let handler)? = state.subscribers[id]?.receiver else { return false }
-        handler(event)
+        state.handlers.append(handler)
         return true
     }
 
@@ -217,7 +226,6 @@ final class LiveFeed: LiveQuerySink {
         _ description: LiveQueryDescription,
         _ position: LivePosition,
         _ recovered: Bool?,
-        _ event: LiveQueryEvent,
         _ state: inout State,
         _ ended: inout [LiveSubscriberID]
     ) {
@@ -237,20 +245,20 @@ final class LiveFeed: LiveQuerySink {
         state.subscribers[id]?.query = description.id
         state.note(description.id, position)
         state.byQuery[description.id, default: []].insert(id)
-        if isHandled(id, event, state) { return }
+        if isHandled(id, &state) { return }
         guard case .client(let client, let replyTo) = subscriber.receiver else { return }
         hub.leave(client, Self.reachedTopic)
         add([.message(messages.subscribed(at: position, recovered: recovered, replyTo: replyTo))], id, &state)
     }
 
-    private func changed(_ query: LiveQueryID, _ delta: LiveDelta, _ event: LiveQueryEvent, _ state: inout State) {
+    private func changed(_ query: LiveQueryID, _ delta: LiveDelta, _ state: inout State) {
         guard let messages = state.messages[query] else { return }
         state.note(query, delta.position)
         var hasJoined = false
         for id in state.byQuery[query] ?? [] {
             guard let subscriber = state.subscribers[id] else { continue }
             if case .handler(let handler) = subscriber.receiver {
-                handler(event)
+                state.handlers.append(handler)
             } else if subscriber.hasJoined {
                 hasJoined = true
             } else if subscriber.waitsToJoin {
@@ -264,14 +272,13 @@ final class LiveFeed: LiveQuerySink {
         _ description: LiveQueryDescription,
         _ rows: LiveRows,
         _ position: LivePosition,
-        _ event: LiveQueryEvent,
         _ state: inout State
     ) {
         let messages = messages(description, &state)
         for id in state.byQuery[description.id] ?? [] {
             guard let subscriber = state.subscribers[id] else { continue }
             if case .handler(let handler) = subscriber.receiver {
-                handler(event)
+                state.handlers.append(handler)
                 continue
             }
             guard let client = subscriber.client, subscriber.hasJoined || subscriber.waitsToJoin else { continue }
@@ -291,8 +298,7 @@ final class LiveFeed: LiveQuerySink {
         }
     }
 
-    private func refused(_ id: LiveSubscriberID, _ refusal: LiveRefusal, _ event: LiveQueryEvent, _ state: inout State)
-    {
+    private func refused(_ id: LiveSubscriberID, _ refusal: LiveRefusal, _ state: inout State) {
         guard let subscriber = state.subscribers[id] else { return }
         let error = ProtocolError(refusal)
         if let whenStarted = subscriber.whenStarted {
@@ -303,7 +309,7 @@ final class LiveFeed: LiveQuerySink {
             let payload = ErrorPayload(message: error.message, code: error.code, details: details.map { .object($0) })
             hub.send(EncodedMessage(header, payload), to: client)
         }
-        _ = isHandled(id, event, state)
+        _ = isHandled(id, &state)
         remove(id, &state)
     }
 
@@ -311,13 +317,12 @@ final class LiveFeed: LiveQuerySink {
         _ query: LiveQueryID,
         _ ids: [LiveSubscriberID],
         _ refusal: LiveRefusal,
-        _ event: LiveQueryEvent,
         _ state: inout State
     ) {
         let message = LiveMessages.unsubscribed(query, refusal)
         for id in ids {
             guard let subscriber = state.subscribers[id] else { continue }
-            if case .handler(let handler) = subscriber.receiver { handler(event) }
+            if case .handler(let handler) = subscriber.receiver { state.handlers.append(handler) }
             remove(id, &state)
             guard let client = subscriber.client else { continue }
             hub.send(message, to: client)
@@ -329,11 +334,10 @@ final class LiveFeed: LiveQuerySink {
     private func reached(
         _ position: LivePosition,
         _ lagging: Set<LiveQueryID>,
-        _ event: LiveQueryEvent,
-        _ state: State
+        _ state: inout State
     ) {
         for subscriber in state.subscribers.values {
-            if case .handler(let handler) = subscriber.receiver { handler(event) }
+            if case .handler(let handler) = subscriber.receiver { state.handlers.append(handler) }
         }
         let message = LiveMessages.reached(position)
         guard !lagging.isEmpty else {

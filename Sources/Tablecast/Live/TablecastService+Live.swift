@@ -69,6 +69,9 @@ extension TablecastService {
 
     /// How live queries fare; nil while none was ever followed.
     package var liveStatistics: LiveQueryStatistics? { feed.liveQueries?.statistics }
+
+    /// What each live query costs, and how far it is.
+    package func liveFigures() async -> [LiveQueryFigures] { await feed.liveQueries?.figures() ?? [] }
 }
 
 extension ClientID {
@@ -82,7 +85,8 @@ extension Identity {
         guard let tables else { return .all }
         let names = TableNames(tables)
         let identity = tables.map { SQLName($0).caseFolded.string }.sorted().joined(separator: "\u{0}")
-        return LiveRights(identity: "tables \(identity)") { request in
+        let concealment = "the query needs a table, column or function that is not among what this token may read"
+        return LiveRights(identity: "tables \(identity)", concealment: concealment) { request in
             guard request.action == .read, let table = request.first, !names.contains(table) else { return .allow }
             // Functions that make a table of their argument.
             if ["json_each", "json_tree"].contains(SQLName(table).caseFolded.string) { return .allow }

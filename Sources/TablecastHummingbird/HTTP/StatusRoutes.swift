@@ -42,7 +42,7 @@ struct StatusRoutes {
     }
 
     /// In the text format that Prometheus reads.
-    func metrics() -> Response {
+    func metrics(for identity: Identity) async -> Response {
         let statistics = service.server.hub.statistics
         var text = ""
         func add(_ name: String, _ kind: String, _ help: String, _ value: some Numeric) {
@@ -86,7 +86,52 @@ struct StatusRoutes {
             add("live_changes_total", "counter", "Changes of results sent.", live.deltas)
             add("live_resets_total", "counter", "Results that had to be sent again as a whole.", live.resets)
         }
+        text += liveMetrics(await service.liveFigures(), withSQL: identity.seesSQLOfOthers)
         add("uptime_seconds", "gauge", "Since the service began to watch.", service.uptime.components.seconds)
         return .text(text, contentType: "text/plain; version=0.0.4; charset=utf-8")
+    }
+
+    /// Of each live query by itself, named as its subscribers know it.
+    ///
+    /// - Parameter withSQL: whether the reader may know what others ask for.
+    private func liveMetrics(_ queries: [LiveQueryFigures], withSQL: Bool) -> String {
+        guard !queries.isEmpty else { return "" }
+        var text = ""
+        func add(_ name: String, _ kind: String, _ help: String, _ value: (LiveQueryFigures) -> some Numeric) {
+            text += "# HELP tablecast_live_query_\(name) \(help)\n# TYPE tablecast_live_query_\(name) \(kind)\n"
+            for query in queries { text += "tablecast_live_query_\(name){query=\"\(query.id)\"} \(value(query))\n" }
+        }
+        text += "# HELP tablecast_live_query_info How it is kept up to date.\n# TYPE tablecast_live_query_info gauge\n"
+        for query in queries {
+            let plan = query.isIncremental ? "incremental" : "rerun"
+            text += "tablecast_live_query_info{query=\"\(query.id)\",plan=\"\(plan)\""
+            if let reason = query.rerunReason { text += ",reason=\"\(Self.label(reason))\"" }
+            if withSQL { text += ",sql=\"\(Self.label(query.sql))\"" }
+            text += "} 1\n"
+        }
+        add("subscribers", "gauge", "Clients that follow it.") { $0.statistics.subscribers }
+        add("steps_total", "counter", "Commits evaluated by their changed rows.") { $0.statistics.incrementalSteps }
+        add("runs_total", "counter", "Runs as a whole.") { $0.statistics.runs }
+        add("seconds_total", "counter", "Time of both.") {
+            ($0.statistics.stepTime + $0.statistics.runTime) / .seconds(1)
+        }
+        add("changes_total", "counter", "Changes of its result.") { $0.statistics.deltas }
+        add("resets_total", "counter", "Results sent again as a whole.") { $0.statistics.resets }
+        add("lag_seconds", "gauge", "Since the first commit that its subscribers do not have.") { $0.lag / .seconds(1) }
+        return text
+    }
+
+    private static let maxLabelLength = 200
+
+    private static func label(_ text: String) -> String {
+        let short = text.count > maxLabelLength ? text.prefix(maxLabelLength) + "…" : text[...]
+        return short.reduce(into: "") { label, character in
+            switch character {
+            case "\\": label += "\\\\"
+            case "\"": label += "\\\""
+            case "\n", "\r\n", "\r": label += "\\n"
+            default: label.append(character)
+            }
+        }
     }
 }
