@@ -133,8 +133,19 @@ struct RowEmitter {
         let oldRow = try oldRow(old, on: oldPage, in: before, step)
         let newRow = try newRow(new, on: newPage, in: after, step)
         guard oldRow != newRow else { return }
+        // A type that was edited in the schema lets one stored key read differently: a row under another key is another row.
+        let isMoved =
+            step.mapping != nil && !step.after.table.hasRowid
+            && oldRow.selecting(step.after.table.primaryKey) != newRow.selecting(step.after.table.primaryKey)
         guard level > .counts else {
-            sink.count(.update, of: step.after.table)
+            for operation in isMoved ? [RowChange.Operation.delete, .insert] : [.update] {
+                sink.count(operation, of: step.after.table)
+            }
+            return
+        }
+        if isMoved {
+            emit(RowChange(operation: .delete, rowid: nil, before: oldRow, after: nil), level, step, &sink)
+            emit(RowChange(operation: .insert, rowid: nil, before: nil, after: newRow), level, step, &sink)
             return
         }
         emit(RowChange(operation: .update, rowid: rowid, before: oldRow, after: newRow), level, step, &sink)

@@ -228,6 +228,19 @@ import Testing
         #expect(lines == [["t: update ('x', 1, 2) → ('x', 9, 2)"], ["t: delete ('Y', 3, 4)"]])
     }
 
+    @Test(arguments: journalModes)
+    func `a key that reads differently by an edited type is another row`(_ journalMode: String) throws {
+        let lines = try told(
+            "CREATE TABLE t(a REAL PRIMARY KEY, b) WITHOUT ROWID; INSERT INTO t VALUES(5, 1), (2.5, 2)",
+            journalMode: journalMode,
+            """
+            PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'REAL', 'TEXT') WHERE name = 't';
+            PRAGMA writable_schema = RESET
+            """
+        )
+        #expect(lines == [["modified t", "t: delete (5.0, 1)", "t: insert → (5, 1)"]])
+    }
+
     // MARK: Shadow tables
 
     @Test(arguments: ["fts5(t, content='note_content')", "fts4(content='note_content')"], journalModes)
