@@ -41,7 +41,7 @@ let package = Package(
         .target(name: "SQLiteConnection", dependencies: ["CSQLite"], swiftSettings: swiftSettings),
         .target(name: "ChangeCapture", dependencies: ["SQLiteConnection"], swiftSettings: swiftSettings),
         .target(
-            name: "QueryService",
+            name: "QueryEngine",
             dependencies: ["SQLiteConnection", "ChangeCapture"],
             swiftSettings: swiftSettings
         ),
@@ -74,7 +74,7 @@ let package = Package(
         .target(
             name: "Tablecast",
             dependencies: [
-                "SQLiteConnection", "ChangeCapture", "QueryService", "LiveQueries", "WireProtocol", "Broadcast",
+                "SQLiteConnection", "ChangeCapture", "QueryEngine", "LiveQueries", "WireProtocol", "Broadcast",
                 "WebSocketTransport", nioCore, nioPosix, nioHTTP1, nioSSL, logging,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -172,8 +172,8 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .testTarget(
-            name: "QueryServiceTests",
-            dependencies: ["QueryService", "ChangeCapture", "RandomSupport", "SQLiteConnection"],
+            name: "QueryEngineTests",
+            dependencies: ["QueryEngine", "ChangeCapture", "RandomSupport", "SQLiteConnection"],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -209,7 +209,7 @@ let package = Package(
         .testTarget(
             name: "TablecastTests",
             dependencies: [
-                "Tablecast", "TablecastHummingbird", "Broadcast", "ChangeCapture", "OracleSupport", "QueryService",
+                "Tablecast", "TablecastHummingbird", "Broadcast", "ChangeCapture", "OracleSupport", "QueryEngine",
                 "RandomSupport",
                 "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL,
                 logging,
@@ -229,7 +229,7 @@ let package = Package(
         .testTarget(
             name: "DocumentationTests",
             dependencies: [
-                "TablecastCommand", "Tablecast", "TablecastHummingbird", "ChangeCapture", "QueryService",
+                "TablecastCommand", "Tablecast", "TablecastHummingbird", "ChangeCapture", "QueryEngine",
                 "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioPosix,
                 logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -247,7 +247,7 @@ let package = Package(
 // none needs Hummingbird, which takes most of a first build.
 let halves: [String: Set<String>] = [
     "sqlite": [
-        "CSQLite", "SQLiteConnection", "ChangeCapture", "QueryService", "LiveQueries", "RandomSupport", "OracleSupport",
+        "CSQLite", "SQLiteConnection", "ChangeCapture", "QueryEngine", "LiveQueries", "RandomSupport", "OracleSupport",
         "LiveOracleSupport", "LiveOracle", "CaptureOracle", "CaptureCost", "PreUpdateFloor", "ForeignWriter",
         "WatchProbe",
     ],

@@ -180,3 +180,121 @@ package final class Connection {
         if code != SQLITE_OK { throw SQLiteError(code: code, handle: handle, sql: sql) }
     }
 }
+
+extension Connection {
+    /// The collation that comparisons with a column of a table use, in upper case for SQLite's own; nil where there is no such
+    /// table or column.
+    ///
+    /// Source: [sqlite3_table_column_metadata](https://sqlite.org/c3ref/table_column_metadata.html).
+    package func collation(ofColumn column: String, of table: String, in database: String = "main") -> String? {
+        var name: UnsafePointer<CChar>?
+        let code = sqlite3_table_column_metadata(handle, database, table, column, nil, &name, nil, nil, nil)
+        guard code == SQLITE_OK, let name else { return nil }
+        return String(cString: name)
+    }
+}
+
+extension Connection {
+    /// A run-time limit; see [Run-Time Limit Categories](https://sqlite.org/c3ref/c_limit_attached.html).
+    package struct Limit: RawRepresentable, Sendable, Hashable {
+        package let rawValue: Int32
+        package init(rawValue: Int32) { self.rawValue = rawValue }
+
+        /// Bytes of a string, a blob or a row.
+        package static let valueBytes = Limit(rawValue: SQLITE_LIMIT_LENGTH)
+        package static let sqlBytes = Limit(rawValue: SQLITE_LIMIT_SQL_LENGTH)
+        package static let columns = Limit(rawValue: SQLITE_LIMIT_COLUMN)
+        package static let expressionDepth = Limit(rawValue: SQLITE_LIMIT_EXPR_DEPTH)
+        package static let compoundSelects = Limit(rawValue: SQLITE_LIMIT_COMPOUND_SELECT)
+        package static let virtualMachineOperations = Limit(rawValue: SQLITE_LIMIT_VDBE_OP)
+        package static let functionArguments = Limit(rawValue: SQLITE_LIMIT_FUNCTION_ARG)
+        package static let attachedDatabases = Limit(rawValue: SQLITE_LIMIT_ATTACHED)
+        package static let likePatternBytes = Limit(rawValue: SQLITE_LIMIT_LIKE_PATTERN_LENGTH)
+        package static let parameterNumber = Limit(rawValue: SQLITE_LIMIT_VARIABLE_NUMBER)
+        package static let triggerDepth = Limit(rawValue: SQLITE_LIMIT_TRIGGER_DEPTH)
+        package static let workerThreads = Limit(rawValue: SQLITE_LIMIT_WORKER_THREADS)
+    }
+
+    /// Sets a limit and returns the one before. SQLite lowers a value above the library's hard limit silently.
+    @discardableResult
+    package func setLimit(_ limit: Limit, _ value: Int) -> Int {
+        Int(sqlite3_limit(handle, limit.rawValue, Int32(clamping: value)))
+    }
+
+    package func limit(_ limit: Limit) -> Int { Int(sqlite3_limit(handle, limit.rawValue, -1)) }
+
+    /// A switch of the connection; see [Database Connection Configuration](https://sqlite.org/c3ref/c_dbconfig_defensive.html).
+    package struct ConfigurationFlag: RawRepresentable, Sendable, Hashable {
+        package let rawValue: Int32
+        package init(rawValue: Int32) { self.rawValue = rawValue }
+
+        package static let defensive = ConfigurationFlag(rawValue: SQLITE_DBCONFIG_DEFENSIVE)
+        package static let trustedSchema = ConfigurationFlag(rawValue: SQLITE_DBCONFIG_TRUSTED_SCHEMA)
+        package static let writableSchema = ConfigurationFlag(rawValue: SQLITE_DBCONFIG_WRITABLE_SCHEMA)
+        package static let loadExtension = ConfigurationFlag(rawValue: SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION)
+        package static let fts3Tokenizer = ConfigurationFlag(rawValue: SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER)
+        package static let foreignKeys = ConfigurationFlag(rawValue: SQLITE_DBCONFIG_ENABLE_FKEY)
+        package static let triggers = ConfigurationFlag(rawValue: SQLITE_DBCONFIG_ENABLE_TRIGGER)
+        package static let views = ConfigurationFlag(rawValue: SQLITE_DBCONFIG_ENABLE_VIEW)
+        package static let doubleQuotedStringsInDML = ConfigurationFlag(rawValue: SQLITE_DBCONFIG_DQS_DML)
+        package static let doubleQuotedStringsInDDL = ConfigurationFlag(rawValue: SQLITE_DBCONFIG_DQS_DDL)
+        /// Keeps the log and its index when the last connection closes.
+        package static let noCheckpointOnClose = ConfigurationFlag(rawValue: SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
+    }
+
+    package func configure(_ flag: ConfigurationFlag, _ isOn: Bool) throws(SQLiteError) {
+        try check(csqlite_db_config_flag(handle, flag.rawValue, isOn ? 1 : 0, nil))
+    }
+}
+
+/// What the closure of a progress handler decides.
+package enum ProgressDecision: Sendable {
+    case proceed
+    /// The running statement fails with `SQLITE_INTERRUPT`; a write within a transaction rolls the whole of it back.
+    case interrupt
+}
+
+extension Connection {
+    /// Sets what is called about every `everySteps` steps of the virtual machine; nil removes it.
+    ///
+    /// Called on the connection's thread, within `step` (since SQLite 3.41 also while preparing). The closure must not use
+    /// the connection. Source: [sqlite3_progress_handler](https://sqlite.org/c3ref/progress_handler.html).
+    package func setProgressHandler(everySteps steps: Int, _ handler: (() -> ProgressDecision)?) {
+        hooks.progress = handler
+        guard handler != nil else {
+            sqlite3_progress_handler(handle, 0, nil, nil)
+            return
+        }
+        sqlite3_progress_handler(
+            handle,
+            Int32(clamping: steps),
+            { Hooks.from($0)?.progress?() == .interrupt ? 1 : 0 },
+            hooks.context
+        )
+    }
+
+    /// Waits for other connections' locks up to a time, then fails with `SQLITE_BUSY`. Replaces the busy handler.
+    package func setBusyTimeout(_ timeout: Duration) {
+        hooks.busy = nil
+        let (seconds, attoseconds) = timeout.components
+        sqlite3_busy_timeout(handle, Int32(clamping: seconds * 1_000 + attoseconds / 1_000_000_000_000_000))
+    }
+
+    /// Sets what decides whether to try again for a lock that another connection holds: true tries again, after whatever
+    /// wait the closure makes; nil fails with `SQLITE_BUSY` at once. `attempt` counts from 0 for each lock.
+    ///
+    /// SQLite does not ask where waiting could deadlock. Source:
+    /// [sqlite3_busy_handler](https://sqlite.org/c3ref/busy_handler.html).
+    package func setBusyHandler(_ handler: ((_ attempt: Int) -> Bool)?) {
+        hooks.busy = handler
+        guard handler != nil else {
+            sqlite3_busy_handler(handle, nil, nil)
+            return
+        }
+        sqlite3_busy_handler(
+            handle,
+            { Hooks.from($0)?.busy?(Int($1)) == true ? 1 : 0 },
+            hooks.context
+        )
+    }
+}

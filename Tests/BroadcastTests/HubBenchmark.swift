@@ -44,9 +44,9 @@ struct HubBenchmark {
     private static func cpuSeconds() -> Double { Double(clock()) / Double(CLOCKS_PER_SEC) }
 }
 
-private final class CountingOutlet: Outlet {
+private final class CountingOutlet: OutboundConnection {
     let eventLoop: any EventLoop
-    let representation = Representation.webSocket
+    let frameEncoding = FrameEncoding.webSocket
     let queuedBytes = 0
     private var writtenBytes = 0
 

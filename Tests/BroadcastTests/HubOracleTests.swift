@@ -36,7 +36,7 @@ private struct OracleRun {
     private let hub: Hub
     private var model = HubModel(kept: kept)
     private var outlets: [ClientID: TestOutlet] = [:]
-    private var holds: [(hold: Hub.Hold, replaced: String?, at: UInt64)] = []
+    private var holds: [(hold: Hub.SnapshotHold, replaced: String?, at: UInt64)] = []
     private(set) var counts: [String: Int] = [:]
     private var number = 0
 
@@ -91,7 +91,7 @@ private struct OracleRun {
         number += 1
         let text = "m\(number)"
         let message = EncodedMessage(text)
-        let channel: WireProtocol.Channel =
+        let channel: MessageChannel =
             [.queries, .notifications, .collaboration].randomElement(using: &random) ?? .queries
         let client = anyClient(&random)
         switch Int.random(in: 0..<3, using: &random) {
@@ -110,9 +110,9 @@ private struct OracleRun {
 
     private mutating func connect() {
         guard model.clients.count < 25, let loop = loops.randomElement(using: &random) else { return }
-        let outlet = TestOutlet(loop, Bool.random(using: &random) ? .lines : .otherLines)
-        let client = hub.connect(outlet)
-        outlets[client] = outlet
+        let connection = TestOutlet(loop, Bool.random(using: &random) ? .lines : .otherLines)
+        let client = hub.connect(connection)
+        outlets[client] = connection
         model.clients[client] = HubModel.Client()
     }
 
@@ -124,7 +124,7 @@ private struct OracleRun {
     }
 
     private mutating func subscribeToChannel() {
-        let channel: WireProtocol.Channel =
+        let channel: MessageChannel =
             [.queries, .notifications, .collaboration].randomElement(using: &random) ?? .queries
         guard let client = anyClient(&random) else { return }
         hub.subscribe(client, to: channel)
@@ -157,7 +157,7 @@ private struct OracleRun {
     }
 
     private mutating func unsubscribe() throws {
-        guard let client = anyClient(&random), let channel = WireProtocol.Channel.allCases.randomElement(using: &random)
+        guard let client = anyClient(&random), let channel = MessageChannel.allCases.randomElement(using: &random)
         else { return }
         guard channel == .tables else {
             hub.unsubscribeAll(client, from: channel)
@@ -238,23 +238,23 @@ private struct OracleRun {
     }
 
     private mutating func read() {
-        guard let client = anyClient(&random), let outlet = outlets[client] else { return }
-        read(client, outlet)
+        guard let client = anyClient(&random), let connection = outlets[client] else { return }
+        read(client, connection)
     }
 
-    private func read(_ client: ClientID, _ outlet: TestOutlet) {
-        outlet.isStalled = false
-        guard outlet.queuedBytes > 0 else { return }
-        outlet.read()
+    private func read(_ client: ClientID, _ connection: TestOutlet) {
+        connection.isStalled = false
+        guard connection.queuedBytes > 0 else { return }
+        connection.read()
         hub.drained(client)
     }
 
     /// Lets everybody read and everything arrive.
     mutating func settle() {
         loops.forEach { $0.run() }
-        for (client, outlet) in outlets where outlet.closed == nil { read(client, outlet) }
+        for (client, connection) in outlets where connection.closed == nil { read(client, connection) }
         loops.forEach { $0.run() }
-        for (client, outlet) in outlets where outlet.closed != nil {
+        for (client, connection) in outlets where connection.closed != nil {
             if model.clients[client] != nil { check(client, isComplete: false) }
             model.clients[client] = nil
             outlets[client] = nil
@@ -273,8 +273,8 @@ private struct OracleRun {
     }
 
     private func check(_ id: ClientID, isComplete: Bool) {
-        guard let client = model.clients[id], let outlet = outlets[id] else { return }
-        let received = outlet.received.map { gist($0, withIDs: true) }
+        guard let client = model.clients[id], let connection = outlets[id] else { return }
+        let received = connection.received.map { gist($0, withIDs: true) }
         guard let expected = client.resolved(by: received) else {
             Issue.record("seed \(seed), \(id): a recovery ended wrongly: \(received)")
             return
@@ -296,8 +296,8 @@ private func isAboutTables(_ text: String) -> Bool {
     text.hasPrefix("e") || text.contains("subscribed tables") || text == "snapshot end"
 }
 
-extension Representation {
-    fileprivate static let otherLines = Representation(name: "other lines") { message in
+extension FrameEncoding {
+    fileprivate static let otherLines = FrameEncoding(name: "other lines") { message in
         ByteBuffer(string: "\n" + String(buffer: message.json) + "\n")
     }
 }

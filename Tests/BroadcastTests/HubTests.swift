@@ -18,7 +18,7 @@ import WireProtocol
     @Test func `whether a channel may have listeners is known before they are told`() throws {
         let test = TestHub()
         #expect(!test.hub.hasListeners(.queries))
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         let (other, _) = test.connect()
         #expect(test.hub.hasListeners(.notifications))
         #expect(!test.hub.hasListeners(.queries))
@@ -27,7 +27,7 @@ import WireProtocol
         #expect(test.hub.hasListeners(.queries))
         test.hub.send(EncodedMessage("a"), to: .queries)
         test.run()
-        #expect(outlet.take() == ["subscribed queries", "a"])
+        #expect(connection.take() == ["subscribed queries", "a"])
         test.hub.disconnect(client)
         test.hub.disconnect(other)
         #expect(!test.hub.hasListeners(.queries))
@@ -35,7 +35,7 @@ import WireProtocol
 
     @Test func `a message to a topic comes to those who have joined it, in its place`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         let (_, other) = test.connect()
         test.hub.send(EncodedMessage("before"), to: Topic(1))
         test.hub.join(client, Topic(1))
@@ -45,11 +45,11 @@ import WireProtocol
         test.hub.send(EncodedMessage("second"), to: Topic(1))
         test.hub.send(EncodedMessage("elsewhere"), to: Topic(2))
         test.run()
-        #expect(outlet.take() == ["first", "second"])
+        #expect(connection.take() == ["first", "second"])
         test.hub.leave(client, Topic(1))
         test.hub.send(EncodedMessage("after"), to: Topic(1))
         test.run()
-        #expect(outlet.take() == [])
+        #expect(connection.take() == [])
         #expect(other.take() == [])
     }
 
@@ -57,27 +57,27 @@ import WireProtocol
         var limits = HubLimits()
         limits.maxPendingBytes = 150
         let test = TestHub(limits: limits)
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         test.run()
         // More than may be pending, if it were.
         for _ in 0..<3 { test.publish("t") }
         test.run()
-        #expect(outlet.closed == nil)
+        #expect(connection.closed == nil)
         test.subscribeToTables(client)
         test.publish("t")
         test.run()
-        #expect(outlet.take() == ["subscribed tables e:3", "e:4 t none"])
+        #expect(connection.take() == ["subscribed tables e:3", "e:4 t none"])
     }
 
     @Test func `a new client hears notifications, its greeting first`() {
         let test = TestHub()
-        let outlet = TestOutlet(test.loop)
+        let connection = TestOutlet(test.loop)
         test.hub.sendToEveryone(EncodedMessage("before"))
-        _ = test.hub.connect(outlet) { id in [EncodedMessage("hello \(id)")] }
+        _ = test.hub.connect(connection) { id in [EncodedMessage("hello \(id)")] }
         test.hub.send(EncodedMessage("a"), to: .notifications)
         test.run()
-        #expect(outlet.received.first?.hasPrefix("hello client") == true)
-        #expect(outlet.received.dropFirst() == ["a"])
+        #expect(connection.received.first?.hasPrefix("hello client") == true)
+        #expect(connection.received.dropFirst() == ["a"])
     }
 
     @Test func `what is published in one turn is one write for each client`() throws {
@@ -86,21 +86,21 @@ import WireProtocol
         test.run()
         for number in 0..<10 { test.hub.send(EncodedMessage("\(number)"), to: .notifications) }
         test.run()
-        for (_, outlet) in clients {
-            #expect(outlet.take() == (0..<10).map(String.init))
-            #expect(outlet.writes == 1)
+        for (_, connection) in clients {
+            #expect(connection.take() == (0..<10).map(String.init))
+            #expect(connection.writes == 1)
         }
     }
 
-    @Test func `a message is framed once for all clients of a representation`() {
+    @Test func `a message is framed once for all clients of a frameEncoding`() {
         let test = TestHub()
         let framed = Counter()
-        let representation = Representation(name: "counting") { message in
+        let frameEncoding = FrameEncoding(name: "counting") { message in
             framed.increment()
             return message.json
         }
-        let outlets = (0..<5).map { _ in TestOutlet(test.loop, representation) }
-        for outlet in outlets { _ = test.hub.connect(outlet) }
+        let outlets = (0..<5).map { _ in TestOutlet(test.loop, frameEncoding) }
+        for connection in outlets { _ = test.hub.connect(connection) }
         let (_, plain) = test.connect()
         test.hub.send(EncodedMessage("a"), to: .notifications)
         test.run()
@@ -134,53 +134,53 @@ import WireProtocol
 
     @Test func `a message to one client keeps its place among those to all`() {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         let (_, other) = test.connect()
         test.hub.send(EncodedMessage("1"), to: .notifications)
         test.hub.send(EncodedMessage("2"), to: client)
         test.hub.send(EncodedMessage("3"), to: .notifications)
         test.run()
-        #expect(outlet.take() == ["1", "2", "3"])
+        #expect(connection.take() == ["1", "2", "3"])
         #expect(other.take() == ["1", "3"])
     }
 
     @Test func `channels of one client keep their order among each other`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         test.hub.subscribe(client, to: .queries)
         test.subscribeToTables(client)
         test.run()
-        _ = outlet.take()
+        _ = connection.take()
         test.hub.send(EncodedMessage("started"), to: .queries)
         test.publish("t")
         test.hub.send(EncodedMessage("complete"), to: .queries)
         test.run()
-        #expect(outlet.take() == ["started", "e:1 t none", "complete"])
-        #expect(outlet.writes == 2)
+        #expect(connection.take() == ["started", "e:1 t none", "complete"])
+        #expect(connection.writes == 2)
     }
 
     @Test func `unsubscribing ends a channel at its place`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         test.hub.send(EncodedMessage("1"), to: .notifications)
         test.hub.unsubscribeAll(client, from: .notifications)
         test.hub.send(EncodedMessage("2"), to: .notifications)
         test.hub.unsubscribeAll(client, from: .tables)
         test.publish("t")
         test.run()
-        #expect(outlet.take() == ["1", "unsubscribed notifications", "unsubscribed tables"])
+        #expect(connection.take() == ["1", "unsubscribed notifications", "unsubscribed tables"])
     }
 
     @Test func `closing comes after what was sent before`() {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         let (_, other) = test.connect()
         test.hub.send(EncodedMessage("1"), to: .notifications)
         test.hub.close(client, .goingAway, reason: "")
         test.hub.send(EncodedMessage("2"), to: .notifications)
         test.run()
-        #expect(outlet.take() == ["1"])
-        #expect(outlet.closed == .goingAway)
+        #expect(connection.take() == ["1"])
+        #expect(connection.closed == .goingAway)
         #expect(other.take() == ["1", "2"])
         test.hub.closeEveryone(.goingAway, reason: "")
         test.run()
@@ -208,7 +208,7 @@ import WireProtocol
 
     @Test func `what was meant for a client that is gone is given back`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         test.run()
         let answers = Answers()
         test.hub.send(EncodedMessage("a"), to: client) { answers.add($0) }
@@ -218,7 +218,7 @@ import WireProtocol
         test.hub.disconnect(client)
         test.hub.disconnect(client)
         test.run()
-        #expect(outlet.take() == [])
+        #expect(connection.take() == [])
         #expect(answers.all == [false])
         #expect(test.hub.filters == [])
         #expect(test.hub.statistics.clients == 0)

@@ -137,9 +137,9 @@ private final class Follower {
     }
 }
 
-private final class Connection: Outlet {
+private final class Connection: OutboundConnection {
     let eventLoop: any EventLoop
-    let representation = Representation.lines
+    let frameEncoding = FrameEncoding.lines
     private(set) var queuedBytes = 0
     var client: ClientID?
     private let follower: Follower

@@ -11,14 +11,14 @@ import WireProtocol
 
     @Test func `what was committed since is replayed between acknowledgement and live`() {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         for _ in 0..<3 { test.publish("t") }
         test.subscribeToTables(client, since: 1)
         test.publish("t")
         test.run()
         test.publish("t")
         test.run()
-        #expect(outlet.take() == ["subscribed tables e:1 true"] + Self.texts(2...5))
+        #expect(connection.take() == ["subscribed tables e:1 true"] + Self.texts(2...5))
     }
 
     @Test(arguments: [("e", 3), ("e", 0), ("old", 2)] as [(String, UInt64)])
@@ -26,12 +26,12 @@ import WireProtocol
         var limits = HubLimits()
         limits.history.maxTransactions = 1
         let test = TestHub(limits: limits)
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         for _ in 0..<2 { test.publish("t") }
         test.subscribeToTables(client, since: since, epoch: epoch)
         test.publish("t")
         test.run()
-        #expect(outlet.take() == ["subscribed tables e:2 false", "e:3 t none"])
+        #expect(connection.take() == ["subscribed tables e:2 false", "e:3 t none"])
     }
 
     @Test func `what is too old is not replayed, even if nothing was published since`() {
@@ -39,7 +39,7 @@ import WireProtocol
         limits.history.maxAge = .seconds(60)
         let now = Mutex(NIODeadline.uptimeNanoseconds(0))
         let test = TestHub(limits: limits) { now.withLock { $0 } }
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         for _ in 0..<2 { test.publish("t") }
         now.withLock { $0 = $0 + .seconds(59) }
         test.subscribeToTables(client, since: 1)
@@ -47,21 +47,21 @@ import WireProtocol
         now.withLock { $0 = $0 + .seconds(2) }
         test.subscribeToTables(client, since: 1)
         test.run()
-        #expect(outlet.take() == ["subscribed tables e:1 true", "e:2 t none", "subscribed tables e:2 false"])
+        #expect(connection.take() == ["subscribed tables e:1 true", "e:2 t none", "subscribed tables e:2 false"])
     }
 
     @Test func `a client that is up to date is recovered with nothing`() {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         test.publish("t")
         test.subscribeToTables(client, since: 1)
         test.run()
-        #expect(outlet.take() == ["subscribed tables e:1 true"])
+        #expect(connection.take() == ["subscribed tables e:1 true"])
     }
 
     @Test func `a second subscription replaces the first between two transactions`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         test.subscribeToTables(client)
         test.publish("t")
         test.subscribeToTables(client, try TableFilter(rowLevel: .keys), replacing: .everything)
@@ -70,7 +70,7 @@ import WireProtocol
         test.subscribeToTables(client, since: 1, replacing: try TableFilter(rowLevel: .keys))
         test.run()
         #expect(
-            outlet.take() == [
+            connection.take() == [
                 "subscribed tables e:0", "e:1 t none", "subscribed tables e:1", "e:2 t keys",
                 "subscribed tables e:1 true", "e:2 t none",
             ]
@@ -82,22 +82,22 @@ import WireProtocol
         limits.replayChunkBytes = 1000
         limits.resumeQueuedBytes = 0
         let test = TestHub(limits: limits)
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         let (other, hearing) = test.connect()
         test.subscribeToTables(other)
         for _ in 0..<100 { test.publish("t") }
-        outlet.isStalled = true
+        connection.isStalled = true
         test.subscribeToTables(client, since: 0)
         test.run()
-        #expect(outlet.received.count <= 11)
+        #expect(connection.received.count <= 11)
         for _ in 0..<30 {
             test.publish("t")
-            outlet.read()
+            connection.read()
             test.hub.drained(client)
             test.run()
-            #expect(outlet.queuedBytes < 500)
+            #expect(connection.queuedBytes < 500)
         }
-        #expect(outlet.take() == ["subscribed tables e:0 true"] + Self.texts(1...130))
+        #expect(connection.take() == ["subscribed tables e:0 true"] + Self.texts(1...130))
         #expect(hearing.take() == ["subscribed tables e:0"] + Self.texts(1...130))
     }
 
@@ -106,22 +106,22 @@ import WireProtocol
         limits.replayChunkBytes = 300
         limits.resumeQueuedBytes = 0
         let test = TestHub(limits: limits)
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         for _ in 0..<9 { test.publish("t") }
-        outlet.isStalled = true
+        connection.isStalled = true
         test.subscribeToTables(client, since: 0)
         test.run()
-        outlet.read()
+        connection.read()
         test.hub.drained(client)
         test.subscribeToTables(client, try TableFilter(rowLevel: .keys), replacing: .everything)
         test.run()
-        outlet.isStalled = false
-        outlet.read()
+        connection.isStalled = false
+        connection.read()
         test.hub.drained(client)
         test.run()
         test.publish("t")
         test.run()
-        let texts = outlet.take()
+        let texts = connection.take()
         let split = try #require(texts.lastIndex { $0.hasPrefix("subscribed") })
         #expect(split == 4)
         #expect(Array(texts[1..<split]) == Self.texts(1...(split - 1)))
@@ -136,28 +136,28 @@ import WireProtocol
         limits.history.maxBytes = 1000
         limits.history.maxPinnedBytes = 1000
         let test = TestHub(limits: limits)
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         for _ in 0..<10 { test.publish("t") }
-        outlet.isStalled = true
+        connection.isStalled = true
         test.subscribeToTables(client, since: 0)
         test.run()
-        outlet.read()
+        connection.read()
         test.hub.drained(client)
         for _ in 0..<10 { test.publish("t") }
         test.run()
         #expect(test.hub.statistics.historyTransactions == 19)
         for _ in 0..<10 { test.publish("t") }
-        outlet.read()
+        connection.read()
         test.hub.drained(client)
         test.run()
-        #expect(outlet.closed == .tooSlow)
+        #expect(connection.closed == .tooSlow)
         test.publish("t")
         #expect(test.hub.statistics.historyTransactions == 10)
     }
 
     @Test func `a new epoch is told to whoever listens to tables, and only to them`() {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         let (_, other) = test.connect()
         test.subscribeToTables(client)
         test.publish("t")
@@ -165,12 +165,12 @@ import WireProtocol
         test.publish("t")
         test.run()
         #expect(
-            outlet.take() == ["subscribed tables e:0", "e:1 t none", "subscribed tables f:0 false", "f:1 t none"]
+            connection.take() == ["subscribed tables e:0", "e:1 t none", "subscribed tables f:0 false", "f:1 t none"]
         )
         #expect(other.take() == [])
         test.subscribeToTables(client, since: 1, epoch: "e")
         test.run()
-        #expect(outlet.take() == ["subscribed tables f:1 false"])
+        #expect(connection.take() == ["subscribed tables f:1 false"])
     }
 
     @Test func `a new epoch ends replays and snapshots`() throws {
@@ -178,25 +178,27 @@ import WireProtocol
         limits.replayChunkBytes = 100
         limits.resumeQueuedBytes = 0
         let test = TestHub(limits: limits)
-        let (replaying, outlet) = test.connect()
+        let (replaying, connection) = test.connect()
         let (held, holding) = test.connect()
         for _ in 0..<5 { test.publish("t") }
-        outlet.isStalled = true
+        connection.isStalled = true
         test.subscribeToTables(replaying, since: 0)
         test.run()
-        outlet.read()
+        connection.read()
         test.hub.drained(replaying)
         let hold = try test.hub.hold(held, .everything)
         test.run()
         test.reset(epoch: "f")
         #expect(!test.hub.isHeld(hold))
-        outlet.read()
+        connection.read()
         test.hub.drained(replaying)
         test.publish("t")
         test.hub.release(hold, after: Position(epoch: "e", sequence: 5))
         test.run()
         #expect(
-            outlet.take() == ["subscribed tables e:0 true", "e:1 t none", "subscribed tables f:0 false", "f:1 t none"]
+            connection.take() == [
+                "subscribed tables e:0 true", "e:1 t none", "subscribed tables f:0 false", "f:1 t none",
+            ]
         )
         #expect(holding.take() == ["subscribed tables f:0 false", "f:1 t none"])
     }
@@ -205,7 +207,7 @@ import WireProtocol
 @Suite struct SnapshotTests {
     @Test func `what was committed after the snapshot follows it`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         test.publish("t")
         let hold = try test.hub.hold(client, .everything)
         #expect(test.hub.filters == [.everything])
@@ -219,13 +221,13 @@ import WireProtocol
         test.run()
         test.publish("t")
         test.run()
-        #expect(outlet.take() == ["rows as of 2", "snapshot end", "e:3 t none", "e:4 t none", "e:5 t none"])
+        #expect(connection.take() == ["rows as of 2", "snapshot end", "e:3 t none", "e:4 t none", "e:5 t none"])
         #expect(!test.hub.isHeld(hold))
     }
 
     @Test func `a snapshot may be ahead of what was published`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         test.publish("t")
         let hold = try test.hub.hold(client, .everything)
         test.hub.send(EncodedMessage("rows as of 3"), to: client)
@@ -233,12 +235,12 @@ import WireProtocol
         test.run()
         for _ in 0..<4 { test.publish("t") }
         test.run()
-        #expect(outlet.take() == ["rows as of 3", "snapshot end", "e:4 t none", "e:5 t none"])
+        #expect(connection.take() == ["rows as of 3", "snapshot end", "e:4 t none", "e:5 t none"])
     }
 
     @Test func `a transaction without events leaves no gap behind a snapshot`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         let hold = try test.hub.hold(client, .everything)
         test.hub.release(hold, after: Position(epoch: "e", sequence: 2))
         test.run()
@@ -246,7 +248,7 @@ import WireProtocol
         test.skip(1)
         test.publish("t")
         test.run()
-        #expect(outlet.take() == ["snapshot end", "e:3 t none"])
+        #expect(connection.take() == ["snapshot end", "e:3 t none"])
     }
 
     @Test func `what a snapshot will need is kept beyond the limits of the history`() throws {
@@ -254,19 +256,19 @@ import WireProtocol
         limits.history.maxTransactions = 2
         limits.replayChunkBytes = 250
         let test = TestHub(limits: limits)
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         let hold = try test.hub.hold(client, .everything)
         for _ in 0..<10 { test.publish("t") }
         test.hub.release(hold, after: Position(epoch: "e", sequence: 1))
         test.run()
-        #expect(outlet.take() == ["snapshot end"] + (2...10).map { "e:\($0) t none" })
+        #expect(connection.take() == ["snapshot end"] + (2...10).map { "e:\($0) t none" })
         test.publish("t")
         #expect(test.hub.statistics.historyTransactions == 2)
     }
 
     @Test func `a subscription that replaces a held one ends the hold`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         let hold = try test.hub.hold(client, .everything)
         test.run()
         test.publish("t")
@@ -276,13 +278,13 @@ import WireProtocol
         test.hub.release(hold, after: Position(epoch: "e", sequence: 0))
         test.publish("t")
         test.run()
-        #expect(outlet.take() == ["subscribed tables e:1", "e:2 t none"])
+        #expect(connection.take() == ["subscribed tables e:1", "e:2 t none"])
     }
 
     @Test func `nothing of a snapshot comes after what ended its subscription`() throws {
         for endings in [[ClientChange.unsubscribe], [.subscribe], [.hold], [.unsubscribe, .hold]] {
             let test = TestHub()
-            let (client, outlet) = test.connect()
+            let (client, connection) = test.connect()
             let hold = try test.hub.hold(client, .everything)
             let answers = Answers()
             test.hub.send(EncodedMessage("acknowledged"), under: hold) { answers.add($0) }
@@ -298,7 +300,7 @@ import WireProtocol
             test.run()
             test.hub.send(EncodedMessage("more rows"), under: hold) { answers.add($0) }
             test.run()
-            let received = outlet.take()
+            let received = connection.take()
             #expect(received.first == "acknowledged")
             #expect(!received.contains { $0.hasSuffix("rows") })
             #expect(answers.all == [false, true, false])
@@ -311,12 +313,12 @@ import WireProtocol
 
     @Test func `a snapshot that failed ends its own subscription and no other`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         let failed = try test.hub.hold(client, .everything)
         test.hub.abandon(failed)
         test.publish("t")
         test.run()
-        #expect(outlet.take() == ["unsubscribed tables"])
+        #expect(connection.take() == ["unsubscribed tables"])
         #expect(!test.hub.isHeld(failed))
         #expect(test.hub.filters == [])
         let replaced = try test.hub.hold(client, .everything)
@@ -324,7 +326,7 @@ import WireProtocol
         test.hub.abandon(replaced)
         test.publish("t")
         test.run()
-        #expect(outlet.take() == ["subscribed tables e:1", "e:2 t none"])
+        #expect(connection.take() == ["subscribed tables e:1", "e:2 t none"])
     }
 
     @Test func `a client that goes while it is held leaves nothing behind`() throws {

@@ -32,22 +32,22 @@ import WireProtocol
         limits.replayChunkBytes = 100
         limits.resumeQueuedBytes = 1 << 20
         let test = TestHub(limits: limits)
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         for _ in 0..<5 { test.publish("t") }
         test.subscribeToTables(client, since: 0)
-        outlet.isStalled = true
-        outlet.onWrite = { outlet.queuedBytes = 2 << 20 }
+        connection.isStalled = true
+        connection.onWrite = { connection.queuedBytes = 2 << 20 }
         test.run()
-        #expect(outlet.closed == .tooSlow)
+        #expect(connection.closed == .tooSlow)
         #expect(test.hub.statistics.closedAsTooSlow == 1)
     }
 
     @Test func `a closed client is let go`() {
         let test = TestHub(limits: limits(queuedBytes: 10))
-        weak var outlet: TestOutlet?
+        weak var connection: TestOutlet?
         do {
             let slow = TestOutlet(test.loop)
-            outlet = slow
+            connection = slow
             slow.isStalled = true
             _ = test.hub.connect(slow)
             for _ in 0..<3 {
@@ -55,33 +55,33 @@ import WireProtocol
                 test.run()
             }
         }
-        #expect(outlet == nil)
+        #expect(connection == nil)
     }
 
     @Test func `a message beyond the limit comes to a client for which nothing waits`() {
         let test = TestHub(limits: limits(queuedBytes: 10))
-        let (_, outlet) = test.connect()
-        outlet.isStalled = true
+        let (_, connection) = test.connect()
+        connection.isStalled = true
         test.hub.send(EncodedMessage("much longer than ten bytes"), to: .notifications)
         test.run()
-        #expect(outlet.received.count == 1)
-        #expect(outlet.closed == nil)
+        #expect(connection.received.count == 1)
+        #expect(connection.closed == nil)
     }
 
     @Test func `when too much is pending the connections of the event loop are closed`() {
         var limits = HubLimits()
         limits.maxPendingBytes = 1000
         let test = TestHub(limits: limits)
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         test.subscribeToTables(client)
         test.run()
-        outlet.forget()
+        connection.forget()
         let answers = Answers()
         test.hub.send(EncodedMessage("x"), to: client) { answers.add($0) }
         for _ in 0..<20 { test.publish("t") }
         test.run()
-        #expect(outlet.closed == .tooSlow)
-        #expect(outlet.received == [])
+        #expect(connection.closed == .tooSlow)
+        #expect(connection.received == [])
         #expect(answers.all == [false])
         let (_, next) = test.connect()
         test.hub.send(EncodedMessage("a"), to: .notifications)
@@ -91,16 +91,16 @@ import WireProtocol
 
     @Test func `whoever sends much hears when the client can take more`() {
         let test = TestHub(limits: limits(queuedBytes: 1000))
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         let answers = Answers()
         test.hub.send(EncodedMessage("a longer message"), to: client) { answers.add($0) }
         test.run()
         #expect(answers.all == [true])
-        outlet.isStalled = true
+        connection.isStalled = true
         test.hub.send(EncodedMessage("a longer message"), to: client) { answers.add($0) }
         test.run()
         #expect(answers.all == [true])
-        outlet.read()
+        connection.read()
         test.hub.drained(client)
         #expect(answers.all == [true, true])
         test.hub.send(EncodedMessage("a longer message"), to: client) { answers.add($0) }
@@ -114,8 +114,8 @@ import WireProtocol
         let clients = (0..<6).map { _ in test.connect() }
         test.run()
         let answers = Answers()
-        for (index, (client, outlet)) in clients.enumerated() {
-            outlet.onWrite = {
+        for (index, (client, connection)) in clients.enumerated() {
+            connection.onWrite = {
                 if index % 2 == 0 { test.hub.disconnect(client) } else { test.hub.drained(client) }
             }
             test.hub.send(EncodedMessage("direct"), to: client) { answers.add($0) }
@@ -125,8 +125,8 @@ import WireProtocol
         test.run()
         test.hub.send(EncodedMessage("2"), to: .notifications)
         test.run()
-        for (index, (_, outlet)) in clients.enumerated() {
-            #expect(outlet.received.last == (index % 2 == 0 ? "1" : "2"))
+        for (index, (_, connection)) in clients.enumerated() {
+            #expect(connection.received.last == (index % 2 == 0 ? "1" : "2"))
         }
         #expect(answers.all.count { $0 } == 3)
         #expect(answers.all.count { !$0 } == 3)
@@ -137,9 +137,9 @@ import WireProtocol
         let test = TestHub()
         let clients = (0..<5).map { _ in test.connect() }
         test.run()
-        for (index, (client, outlet)) in clients.enumerated() {
+        for (index, (client, connection)) in clients.enumerated() {
             let next = clients[(index + 1) % clients.count].0
-            outlet.onWrite = {
+            connection.onWrite = {
                 if index == 1 {
                     test.hub.disconnect(next)
                     test.hub.disconnect(client)

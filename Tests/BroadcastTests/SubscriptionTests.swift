@@ -39,35 +39,35 @@ import WireProtocol
     @Test func `a transaction ends for clients with several subscriptions alone, and only if it concerned them`() throws
     {
         let test = TestHub()
-        let (several, outlet) = test.connect()
+        let (several, connection) = test.connect()
         let (one, other) = test.connect()
         test.subscribeToTables(one)
         try test.hub.subscribe(several, to: [keys])
         try test.hub.subscribe(several, to: [u])
         test.run()
-        outlet.forget()
+        connection.forget()
         other.forget()
         test.publish("u")
         test.run()
         let texts = ordered([keys, u]) { "e:1 u \($0.filter.rowLevel)" }
-        #expect(outlet.take() == texts + ["end e:1"])
+        #expect(connection.take() == texts + ["end e:1"])
         #expect(other.take() == ["e:1 u none"])
         try test.hub.unsubscribe(several, from: keys.id)
         test.publish("t")
         test.publish("u")
         test.run()
-        #expect(outlet.take() == ["unsubscribed tables", "e:3 u values"])
+        #expect(connection.take() == ["unsubscribed tables", "e:3 u values"])
     }
 
     @Test func `the end of a transaction is encoded once for all clients`() throws {
         let test = TestHub()
         let framed = Counter()
-        let representation = Representation(name: "counting") { message in
+        let frameEncoding = FrameEncoding(name: "counting") { message in
             if message.type == .transactionEnd { framed.increment() }
             return message.json
         }
         for level in [RowLevel.none, .keys, .values] {
-            let client = test.hub.connect(TestOutlet(test.loop, representation))
+            let client = test.hub.connect(TestOutlet(test.loop, frameEncoding))
             test.subscribeToTables(client, try TableFilter(rowLevel: level))
             test.subscribeToTables(client, try TableFilter(tables: ["u"], rowLevel: level))
         }
@@ -78,26 +78,26 @@ import WireProtocol
 
     @Test func `one that resumes comes up with the others before they go on`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         try test.hub.subscribe(client, to: [t])
         for table in ["t", "u", "t"] { test.publish(table) }
         test.run()
-        outlet.forget()
+        connection.forget()
         try test.hub.subscribe(client, to: [u], since: Position(epoch: "e", sequence: 0))
         test.publish("u")
         test.run()
         let live = ordered([t, u]) { "e:4 u \($0.filter.rowLevel)" }
-        #expect(outlet.take() == ["subscribed tables e:0 true", "e:2 u values", "end e:3"] + live + ["end e:4"])
+        #expect(connection.take() == ["subscribed tables e:0 true", "e:2 u values", "end e:3"] + live + ["end e:4"])
     }
 
     @Test func `several resume together, each transaction with its end`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         for table in ["t", "u"] { test.publish(table) }
         let start = Position(epoch: "e", sequence: 0)
         try test.hub.subscribe(client, to: [t, u, t], since: start, isList: true)
         test.run()
-        let received = outlet.received.map { gist($0, withIDs: true) }
+        let received = connection.received.map { gist($0, withIDs: true) }
         let second = ordered([t, u]) { "e:2 u \($0.filter.rowLevel)" }
         #expect(
             received == ["subscribed tables \(t.id),\(u.id),\(t.id) e:0 true", "e:1 t none", "end e:1"] + second
@@ -107,7 +107,7 @@ import WireProtocol
 
     @Test func `an equal one begins again`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         test.publish("t")
         test.subscribeToTables(client)
         test.publish("t")
@@ -115,7 +115,7 @@ import WireProtocol
         test.publish("t")
         test.run()
         #expect(
-            outlet.take() == [
+            connection.take() == [
                 "subscribed tables e:1", "e:2 t none", "subscribed tables e:0 true", "e:1 t none", "e:2 t none",
                 "e:3 t none",
             ]
@@ -125,7 +125,7 @@ import WireProtocol
 
     @Test func `what a snapshot replaces goes on until it is acknowledged`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         try test.hub.subscribe(client, to: [t])
         let failed = try test.hub.hold(client, u, replacing: t.id)
         test.publish("t")
@@ -138,7 +138,7 @@ import WireProtocol
         test.hub.release(hold, after: Position(epoch: "e", sequence: 2))
         test.run()
         #expect(
-            outlet.take() == [
+            connection.take() == [
                 "subscribed tables e:0", "e:1 t none", "end e:1", "unsubscribed tables", "e:2 t none", "e:3 t none",
                 "end e:3",
                 "rows as of 2", "snapshot end", "e:4 u values",
@@ -149,7 +149,7 @@ import WireProtocol
 
     @Test func `an unknown subscription is refused, and nothing has changed`() throws {
         let test = TestHub()
-        let (client, outlet) = test.connect()
+        let (client, connection) = test.connect()
         try test.hub.subscribe(client, to: [t])
         let refusals = [
             #expect(throws: ProtocolError.self) { try test.hub.subscribe(client, to: [keys], replacing: u.id) },
@@ -161,7 +161,7 @@ import WireProtocol
         }
         test.publish("t")
         test.run()
-        #expect(outlet.take() == ["subscribed tables e:0", "e:1 t none"])
+        #expect(connection.take() == ["subscribed tables e:0", "e:1 t none"])
         #expect(test.hub.subscriptions == [t])
     }
 

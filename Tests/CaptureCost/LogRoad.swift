@@ -36,7 +36,7 @@ final class LogRoad {
         watcher = try DatabaseWatcher(path: path, sink: Sink(), limits: limits)
         watcher.captureLevel = level
         try watcher.start()
-        let own = watcher.ownCommits
+        let own = watcher.localCommits
         connection.setCommitHook {
             own.willCommit()
             return .commit
@@ -46,15 +46,15 @@ final class LogRoad {
 
     private func committed() {
         token += 1
-        watcher.ownCommits.didCommit(
-            OwnCommits.Commit(token: token, frameCount: UInt32(clamping: log.frames), changes: nil)
+        watcher.localCommits.didCommit(
+            LocalCommitLedger.Commit(token: token, frameCount: UInt32(clamping: log.frames), changes: nil)
         )
         // As far ahead as the service lets its writer be.
         wait(for: token - min(token, 64))
     }
 
     private func wait(for token: UInt64) {
-        precondition(watcher.ownCommits.waitUntilDelivered(token, atMost: .seconds(60)), "not delivered")
+        precondition(watcher.localCommits.waitUntilDelivered(token, atMost: .seconds(60)), "not delivered")
     }
 
     static func measure(_ workload: Workload, rows: Int, level: CaptureLevel) throws -> Times {

@@ -3,7 +3,7 @@ import ChangeCapture
 import Foundation
 import HTTPTypes
 import NIOCore
-import QueryService
+import QueryEngine
 import SQLiteConnection
 import Testing
 import WebSocketTransport

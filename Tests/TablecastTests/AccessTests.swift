@@ -1,5 +1,5 @@
 import NIOCore
-import QueryService
+import QueryEngine
 import Testing
 import WireProtocol
 

@@ -31,13 +31,13 @@ import WireProtocol
         let output = ClientQueryOutput(
             hub: service.server.hub,
             client: ClientID(shard: 0, number: 1),
-            untakenRows: UntakenRows()
+            rowBackpressure: RowBackpressure()
         )
         weak var kept: Output?
         do {
             let probe = Output()
             kept = probe
-            let request = WireProtocol.QueryRequest(sql: "SELECT 1")
+            let request = QueryRequest(sql: "SELECT 1")
             let query = service.run(request, for: .request(of: .anonymous), output: probe)
             for await _ in probe.ended {}
             output.finish()

@@ -4,7 +4,7 @@ import WireProtocol
 /// The latest transactions, for clients that resume: bounded in bytes, count and age. A value without locks or clocks.
 struct History {
     /// Says who needs transactions to stay.
-    typealias Pin = UInt64
+    typealias Retention = UInt64
 
     private struct Entry {
         let publication: any Publication
@@ -20,7 +20,7 @@ struct History {
     /// The newest transaction that is not kept any more, or the position at the start.
     private var evictedThrough: UInt64
     /// Who needs everything after which transaction.
-    private var pins: [Pin: UInt64] = [:]
+    private var pins: [Retention: UInt64] = [:]
     /// The lowest of ``pins``.
     private var lowestPin = UInt64.max
 
@@ -101,17 +101,17 @@ struct History {
     // MARK: Pins
 
     /// Keeps what comes after `sequence`, until ``unpin(_:)``. Pinning again moves the pin.
-    mutating func pin(_ pin: Pin, after sequence: UInt64) {
+    mutating func pin(_ pin: Retention, after sequence: UInt64) {
         pins[pin] = sequence
         lowestPin = pins.values.min() ?? .max
     }
 
-    mutating func unpin(_ pin: Pin) {
+    mutating func unpin(_ pin: Retention) {
         guard pins.removeValue(forKey: pin) != nil else { return }
         lowestPin = pins.values.min() ?? .max
     }
 
-    func isPinned(_ pin: Pin) -> Bool { pins[pin] != nil }
+    func isPinned(_ pin: Retention) -> Bool { pins[pin] != nil }
 
     /// Begins a new epoch without transactions; pins of the old one are gone.
     mutating func reset(to start: Position) {

@@ -11,7 +11,7 @@ package import WireProtocol
 /// Each event loop has a shard of the clients. Publishing appends to each shard's queue under one lock and schedules one
 /// drain where none is scheduled; a drain joins what is pending once for all clients that hear the same and writes once
 /// to each connection. So an idle hub delivers in the next turn of the event loop, and a busy one in batches, which grow
-/// with the number of clients: see ``Gathering``.
+/// with the number of clients: see ``WriteCoalescer``.
 package final class Hub: Sendable {
     private struct Shards {
         var list: [ShardHandle] = []
@@ -39,28 +39,28 @@ package final class Hub: Sendable {
 
     // MARK: Clients
 
-    /// Takes a connection in. On the outlet's event loop.
+    /// Takes a connection in. On the connection's event loop.
     ///
     /// - Parameters:
-    ///   - outlet: Held until ``disconnect(_:)``, or until the hub closes it.
+    ///   - connection: Held until ``disconnect(_:)``, or until the hub closes it.
     ///   - owner: The identity whose limit of distinct filters the client's subscriptions count towards.
     ///   - channels: What it gets from the start, without an acknowledgement; tables is not among them.
     ///   - restriction: What limits its view; nil for nothing.
     ///   - greeting: Makes the first messages it gets, before anything else.
     package func connect(
-        _ outlet: any Outlet,
+        _ connection: any OutboundConnection,
         owner: String = "",
         channels: Channels = .notifications,
         restriction: Restriction? = nil,
         greeting: (ClientID) -> [EncodedMessage] = { _ in [] }
     ) -> ClientID {
-        let shard = shard(on: outlet.eventLoop).value
+        let shard = shard(on: connection.eventLoop).value
         let id = sequencer.withLock { sequencer in
             let id = ClientID(shard: shard.index, number: sequencer.nextNumber())
             sequencer.clientCame(id, owner: owner)
             return id
         }
-        shard.add(Client(id, outlet, restriction))
+        shard.add(Client(id, connection, restriction))
         append(.change(.open(channels, greeting: greeting(id)), of: id), for: id)
         return id
     }
@@ -79,7 +79,7 @@ package final class Hub: Sendable {
         shard.drained(client)
     }
 
-    /// Closes a connection after everything that was sent to it before. Its outlet need not call ``disconnect(_:)``.
+    /// Closes a connection after everything that was sent to it before. Its connection need not call ``disconnect(_:)``.
     package func close(_ client: ClientID, _ code: CloseCode, reason: String) {
         append(.change(.close(code, reason: reason), of: client), for: client)
     }
@@ -96,7 +96,7 @@ package final class Hub: Sendable {
     /// - Parameter restricted: what a client with a ``Restriction`` gets instead; nil where it gets the same.
     package func send(
         _ message: EncodedMessage,
-        to channel: WireProtocol.Channel,
+        to channel: MessageChannel,
         except excluded: ClientID? = nil,
         restricted: RestrictedMessage? = nil
     ) {
@@ -104,7 +104,7 @@ package final class Hub: Sendable {
     }
 
     /// Whether a message to the channel may have a receiver: spares making one that has not.
-    package func hasListeners(_ channel: WireProtocol.Channel) -> Bool {
+    package func hasListeners(_ channel: MessageChannel) -> Bool {
         sequencer.withLock { $0.hasListeners(channel) }
     }
 
@@ -133,7 +133,7 @@ package final class Hub: Sendable {
     ///     not written.
     package func send(
         _ message: EncodedMessage,
-        under hold: Hold,
+        under hold: SnapshotHold,
         isAcknowledgement: Bool = false,
         whenTaken: @escaping WhenTaken
     ) {
@@ -160,7 +160,7 @@ package final class Hub: Sendable {
     /// Subscribes a client to a channel other than tables. It gets `subscribed` and `then`, then what comes.
     package func subscribe(
         _ client: ClientID,
-        to channel: WireProtocol.Channel,
+        to channel: MessageChannel,
         replyTo: String? = nil,
         then: [EncodedMessage] = []
     ) {
@@ -202,7 +202,7 @@ package final class Hub: Sendable {
     }
 
     /// Ends a client's subscription to a channel, for tables all of them; it gets `unsubscribed`.
-    package func unsubscribeAll(_ client: ClientID, from channel: WireProtocol.Channel, replyTo: String? = nil) {
+    package func unsubscribeAll(_ client: ClientID, from channel: MessageChannel, replyTo: String? = nil) {
         wake(sequencer.withLock { $0.unsubscribeAll(client, from: channel, replyTo: replyTo) })
     }
 
@@ -225,7 +225,7 @@ package final class Hub: Sendable {
     /// Subscribes a client to tables, and holds everything back from this subscription until ``release(_:_:after:)``: what
     /// a snapshot needs.
     ///
-    /// Hold first, then begin the read transaction of the snapshot, then send
+    /// SnapshotHold first, then begin the read transaction of the snapshot, then send
     /// ``EncodedMessage/subscribed(_:replyTo:)`` and the rows with their position under the hold, then release. Nothing is
     /// buffered for the client meanwhile: the history keeps what it will need, up to ``HistoryLimits/maxPinnedBytes``.
     ///
@@ -235,7 +235,7 @@ package final class Hub: Sendable {
         _ client: ClientID,
         _ subscription: TableSubscription,
         replacing replaced: String? = nil
-    ) throws(ProtocolError) -> Hold {
+    ) throws(ProtocolError) -> SnapshotHold {
         // An equal one begins again at once.
         let replaced = replaced == subscription.id ? nil : replaced
         let result = sequencer.withLock { sequencer in
@@ -243,34 +243,34 @@ package final class Hub: Sendable {
         }
         let (pin, woken) = try result.get()
         wake(woken)
-        return Hold(client: client, subscription: subscription, replaced: replaced, pin: pin)
+        return SnapshotHold(client: client, subscription: subscription, replaced: replaced, pin: pin)
     }
 
     /// Sends what ends a snapshot, and lets follow what was committed after its position, which may not have been published
     /// yet. Nothing of the client's other subscriptions comes between the two: the next `transaction:end` is for this one too.
     /// Does nothing when the hold is over.
-    package func release(_ hold: Hold, _ end: EncodedMessage, after position: Position) {
+    package func release(_ hold: SnapshotHold, _ end: EncodedMessage, after position: Position) {
         wake(sequencer.withLock { $0.release(hold.pin, of: hold.client, end, after: position) })
     }
 
     /// Ends the subscription of a snapshot that failed. Does nothing when the hold is over: what the client has subscribed
     /// to since stays.
-    package func abandon(_ hold: Hold, replyTo: String? = nil) {
+    package func abandon(_ hold: SnapshotHold, replyTo: String? = nil) {
         wake(sequencer.withLock { $0.abandon(hold.pin, of: hold.client, replyTo: replyTo) })
     }
 
     /// Whether a snapshot still has a reader: not when the client is gone, subscribed again or unsubscribed, and not after
     /// ``reset(to:)``, which has notified the client that it must begin again.
-    package func isHeld(_ hold: Hold) -> Bool {
+    package func isHeld(_ hold: SnapshotHold) -> Bool {
         sequencer.withLock { $0.history.isPinned(hold.pin) }
     }
 
     /// A subscription that waits for its snapshot.
-    package struct Hold: Sendable, Hashable {
+    package struct SnapshotHold: Sendable, Hashable {
         package let client: ClientID
         package let subscription: TableSubscription
         let replaced: String?
-        let pin: History.Pin
+        let pin: History.Retention
     }
 
     // MARK: Transactions

@@ -1,5 +1,5 @@
-import NIOCore
-import WireProtocol
+package import NIOCore
+package import WireProtocol
 
 /// Something that happens to the clients of a shard, in the hub's one order.
 enum QueueItem: Sendable {
@@ -15,7 +15,7 @@ enum QueueItem: Sendable {
     enum Audience: Sendable {
         case everyone(except: ClientID?)
         /// With what restricted clients get instead; nil where they get the same.
-        case channel(WireProtocol.Channel, except: ClientID?, restricted: RestrictedMessage?)
+        case channel(MessageChannel, except: ClientID?, restricted: RestrictedMessage?)
         case topic(Topic)
     }
 
@@ -47,7 +47,7 @@ enum QueueItem: Sendable {
 struct DirectMessage: Sendable {
     var message: EncodedMessage
     /// Only while a subscription of the client waits for this snapshot.
-    var hold: History.Pin?
+    var hold: History.Retention?
     /// The subscription that ends with the message.
     var ended: String?
     var whenTaken: WhenTaken?
@@ -60,21 +60,55 @@ package typealias WhenTaken = @Sendable (Bool) -> Void
 /// A change of one client, at its place in the order of everything that is published.
 enum ClientChange: Sendable {
     case open(Channels, greeting: [EncodedMessage])
-    case subscribe(WireProtocol.Channel, replyTo: String?, then: [EncodedMessage])
+    case subscribe(MessageChannel, replyTo: String?, then: [EncodedMessage])
     case subscribeToTables(SubscriptionChange)
-    case unsubscribe(WireProtocol.Channel, replyTo: String?)
+    case unsubscribe(MessageChannel, replyTo: String?)
     /// From one subscription, by its id.
     case unsubscribeFromTables(String, replyTo: String?)
     case join(Topic)
     case leave(Topic)
     /// What a replay waited for was published.
-    case goOn(History.Pin)
+    case goOn(History.Retention)
     /// A replay is complete up to here.
-    case goLive(History.Pin)
+    case goLive(History.Retention)
     /// A snapshot is complete, which the message says; what came after it follows. With the newest transaction at this place
     /// in the order.
-    case release(History.Pin, EncodedMessage, after: Position, head: Position)
+    case release(History.Retention, EncodedMessage, after: Position, head: Position)
     /// A snapshot failed.
-    case abandon(History.Pin, replyTo: String?)
+    case abandon(History.Retention, replyTo: String?)
     case close(CloseCode, reason: String)
+}
+
+/// A connection of a hub; never used twice in one process.
+package struct ClientID: Sendable, Hashable {
+    /// The shard that the connection belongs to.
+    let shard: Int
+    package let number: UInt64
+}
+
+extension ClientID: CustomStringConvertible {
+    package var description: String { "client \(number)" }
+}
+
+/// One connection, as the hub sees it: somewhere to put bytes.
+///
+/// Confined to its event loop: the hub calls it there and nowhere else. It may call ``Hub/disconnect(_:)`` and
+/// ``Hub/drained(_:)`` from within these calls.
+package protocol OutboundConnection: AnyObject {
+    var eventLoop: any EventLoop { get }
+
+    /// How messages are framed for this connection; never changes.
+    var frameEncoding: FrameEncoding { get }
+
+    /// What was written and has not been taken by the kernel, in bytes.
+    var queuedBytes: Int { get }
+
+    /// Sends whole frames, ready-made, and flushes. The buffer is shared with other connections. Returns ``queuedBytes``
+    /// as they are afterwards. Whoever implements this calls ``Hub/drained(_:)`` when all was taken after some of it had
+    /// to wait.
+    func write(_ frames: ByteBuffer) -> Int
+
+    /// Ends the connection, and drops what waits when the code is ``CloseCode/tooSlow``. Whoever implements this calls
+    /// ``Hub/disconnect(_:)`` at the end, then or later; the hub writes nothing after it.
+    func close(_ code: CloseCode, reason: String)
 }

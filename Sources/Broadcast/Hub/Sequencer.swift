@@ -24,7 +24,7 @@ struct Sequencer {
     private struct Waiter {
         let sequence: UInt64
         let client: ClientID
-        let pin: History.Pin
+        let pin: History.Retention
     }
 
     private let limits: HubLimits
@@ -74,7 +74,7 @@ struct Sequencer {
 
     /// What nobody there listens to would wake the shard's event loop for nothing.
     private func concerns(_ item: QueueItem, _ shard: Int) -> Bool {
-        let channel: WireProtocol.Channel
+        let channel: MessageChannel
         switch item {
         case .message(_, .channel(let named, _, _)): channel = named
         case .message(_, .topic(let topic)): return queues[shard].topics.contains(topic)
@@ -85,7 +85,7 @@ struct Sequencer {
     }
 
     /// Whether a message on the channel may have a receiver.
-    func hasListeners(_ channel: WireProtocol.Channel) -> Bool {
+    func hasListeners(_ channel: MessageChannel) -> Bool {
         queues.contains { $0.clients > 0 && $0.interests.contains(Channels(channel)) }
     }
 
@@ -109,8 +109,8 @@ struct Sequencer {
         return !queues[shard].isScheduled
     }
 
-    func pending(for shard: Int) -> Gathering.Pending {
-        Gathering.Pending(items: queues[shard].items.count, bytes: queues[shard].byteCount)
+    func pending(for shard: Int) -> WriteCoalescer.Pending {
+        WriteCoalescer.Pending(items: queues[shard].items.count, bytes: queues[shard].byteCount)
     }
 
     /// What a shard has to do, in order.
@@ -161,7 +161,7 @@ struct Sequencer {
         _ client: ClientID,
         _ new: TableSubscription,
         replacing replaced: String?
-    ) throws(ProtocolError) -> (pin: History.Pin, woken: [Int]) {
+    ) throws(ProtocolError) -> (pin: History.Retention, woken: [Int]) {
         let pin = nextNumber()
         guard try subscriptions.add([new], of: client, replacing: replaced, hold: pin) else { return (pin, []) }
         history.pin(pin, after: history.head.sequence)
@@ -175,7 +175,7 @@ struct Sequencer {
     }
 
     mutating func release(
-        _ pin: History.Pin,
+        _ pin: History.Retention,
         of client: ClientID,
         _ end: EncodedMessage,
         after position: Position
@@ -184,14 +184,14 @@ struct Sequencer {
         return append(.change(.release(pin, end, after: position, head: history.head), of: client), for: client)
     }
 
-    mutating func abandon(_ pin: History.Pin, of client: ClientID, replyTo: String?) -> [Int] {
+    mutating func abandon(_ pin: History.Retention, of client: ClientID, replyTo: String?) -> [Int] {
         subscriptions.abandon(pin, of: client)
         return append(.change(.abandon(pin, replyTo: replyTo), of: client), for: client)
     }
 
     mutating func unsubscribeAll(
         _ client: ClientID,
-        from channel: WireProtocol.Channel,
+        from channel: MessageChannel,
         replyTo: String?
     ) -> [Int] {
         if channel == .tables { subscriptions.removeAll(of: client) }
@@ -208,7 +208,7 @@ struct Sequencer {
     }
 
     /// No client has any use for these pins.
-    mutating func unpin(_ pins: [History.Pin]) {
+    mutating func unpin(_ pins: [History.Retention]) {
         for pin in pins { history.unpin(pin) }
         if !waiters.isEmpty { waiters.removeAll { pins.contains($0.pin) } }
     }
@@ -241,7 +241,7 @@ struct Sequencer {
     ///   - subscriptionCount: how many there are for which messages are made of each transaction.
     mutating func replay(
         _ client: ClientID,
-        _ pin: History.Pin,
+        _ pin: History.Retention,
         after position: Position,
         furthest: UInt64,
         subscriptionCount: Int

@@ -10,7 +10,7 @@ package final class EncodedMessage: Sendable {
     /// Where a client that has got this message can resume: set on the last message of a transaction alone, since after
     /// an earlier one the rest would be lost. An event stream sends it as `id`.
     package let resumePosition: Position?
-    private let frames = Mutex<[(representation: Representation, bytes: ByteBuffer)]>([])
+    private let frames = Mutex<[(frameEncoding: FrameEncoding, bytes: ByteBuffer)]>([])
 
     package init(json: ByteBuffer, type: MessageType, resumePosition: Position? = nil) {
         self.json = json
@@ -31,12 +31,112 @@ package final class EncodedMessage: Sendable {
     }
 
     /// The message framed for a kind of connection; made by whoever asks first, while others who want the same wait.
-    func framed(for representation: Representation) -> ByteBuffer {
+    func framed(for frameEncoding: FrameEncoding) -> ByteBuffer {
         frames.withLock { frames in
-            if let known = frames.first(where: { $0.representation === representation }) { return known.bytes }
-            let bytes = representation.frame(self)
-            frames.append((representation, bytes))
+            if let known = frames.first(where: { $0.frameEncoding === frameEncoding }) { return known.bytes }
+            let bytes = frameEncoding.frame(self)
+            frames.append((frameEncoding, bytes))
             return bytes
         }
     }
+}
+
+/// The messages about subscriptions that the hub makes by itself.
+extension EncodedMessage {
+    /// The acknowledgement of a subscription. Its position is that after which everything follows: a client that remembers
+    /// it loses nothing, whether it sees the replay to its end or not.
+    package static func subscribed(_ payload: SubscribedPayload, replyTo: String?) -> EncodedMessage {
+        let header = EnvelopeHeader(
+            .subscribed,
+            channel: payload.channel,
+            position: payload.position,
+            replyTo: replyTo
+        )
+        return EncodedMessage(header, payload, resumePosition: payload.position)
+    }
+
+    static func unsubscribed(
+        _ channel: MessageChannel,
+        subscription: String? = nil,
+        replyTo: String?
+    ) -> EncodedMessage {
+        let header = EnvelopeHeader(.unsubscribed, channel: channel, replyTo: replyTo)
+        return EncodedMessage(header, UnsubscribedPayload(channel: channel, subscription: subscription))
+    }
+
+    /// The end of a transaction for a connection with several subscriptions: the same for all.
+    static func transactionEnd(of publication: any Publication) -> EncodedMessage {
+        let position = publication.position
+        return transactionEnd(position, id: "\(position)/end", timestamp: publication.timestamp)
+    }
+
+    /// All subscriptions of one connection are up with each other.
+    static func transactionEnd(
+        _ position: Position,
+        id: String = MessageID.next(),
+        timestamp: Int64 = UnixTime.milliseconds
+    ) -> EncodedMessage {
+        let header = EnvelopeHeader(
+            id: id,
+            timestamp: timestamp,
+            type: .transactionEnd,
+            channel: .tables,
+            position: position
+        )
+        return EncodedMessage(header, TransactionEndPayload(position: position), resumePosition: position)
+    }
+}
+
+/// One way of putting messages on a connection: frames of a WebSocket, compressed or not, or lines of an event stream.
+///
+/// Compared by identity: a transport makes one for each kind of connection, not one for each connection, because messages
+/// are framed once for each.
+package final class FrameEncoding: Sendable {
+    package let name: String
+    /// Makes the whole frame of a message. Called at most once for each message, on any thread.
+    let frame: @Sendable (EncodedMessage) -> ByteBuffer
+
+    package init(name: String, frame: @escaping @Sendable (EncodedMessage) -> ByteBuffer) {
+        self.name = name
+        self.frame = frame
+    }
+
+    /// A text message of a server in one frame of its own, uncompressed.
+    package static let webSocket = FrameEncoding(name: "websocket") { message in
+        TextFrame.encode(message.json)
+    }
+}
+
+extension FrameEncoding: Hashable {
+    package static func == (lhs: FrameEncoding, rhs: FrameEncoding) -> Bool { lhs === rhs }
+    package func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
+}
+
+/// Unmasked text frames. Source: [RFC 6455 section 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2).
+enum TextFrame {
+    static func encode(_ payload: ByteBuffer) -> ByteBuffer {
+        let count = payload.readableBytes
+        // Final fragment, opcode text.
+        let firstByte: UInt8 = 0x81
+        var frame = ByteBufferAllocator().buffer(capacity: count + 10)
+        switch count {
+        case ..<126:
+            frame.writeMultipleIntegers(firstByte, UInt8(count))
+        case ..<65536:
+            frame.writeMultipleIntegers(firstByte, 126 as UInt8, UInt16(count))
+        default:
+            frame.writeMultipleIntegers(firstByte, 127 as UInt8, UInt64(count))
+        }
+        frame.writeImmutableBuffer(payload)
+        return frame
+    }
+}
+
+/// What several clients follow besides the channels, such as one query: each message to it is encoded once for all of them.
+package struct Topic: Hashable, Sendable, Comparable {
+    package let number: UInt64
+
+    package init(_ number: UInt64) { self.number = number }
+
+    package static func < (left: Topic, right: Topic) -> Bool { left.number < right.number }
 }

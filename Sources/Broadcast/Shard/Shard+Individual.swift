@@ -5,7 +5,7 @@ import WireProtocol
 extension Shard {
     /// Walks one client through everything that is pending, and writes what it gets in one buffer.
     func writeIndividually(_ items: [QueueItem], to client: Client) {
-        var frames = FrameSequence(representation: client.outlet.representation)
+        var frames = FrameSequence(frameEncoding: client.connection.frameEncoding)
         for item in items {
             let isNamed = item.client == client.id
             if client.isGone {
@@ -96,16 +96,16 @@ extension Shard {
         if let whenTaken = direct.whenTaken { client.waiting.append(whenTaken) }
     }
 
-    private func unpin(_ pins: [History.Pin]) {
+    private func unpin(_ pins: [History.Retention]) {
         if !pins.isEmpty { sequencer.withLock { $0.unpin(pins) } }
     }
 
     private func close(_ client: Client, _ code: CloseCode, _ reason: String, after frames: inout FrameSequence) {
         if let bytes = frames.joined { write(bytes, to: client) }
-        frames = FrameSequence(representation: client.outlet.representation)
+        frames = FrameSequence(frameEncoding: client.connection.frameEncoding)
         guard !client.isGone else { return }
         remove(client)
-        client.outlet.close(code, reason: reason)
+        client.connection.close(code, reason: reason)
     }
 }
 

@@ -17,7 +17,7 @@ final class Shard {
     private var groups: [SubscriberGroup.Key: SubscriberGroup] = [:]
     /// Clients with a subscription to tables that is not live: a reset concerns each by itself.
     private var notLive: [UInt64: Client] = [:]
-    private var gathering: Gathering
+    private var gathering: WriteCoalescer
     var done = ShardStatistics()
     /// Groups are being walked: who leaves them now, leaves afterwards.
     private var isDraining = false
@@ -30,7 +30,7 @@ final class Shard {
         self.eventLoop = eventLoop
         self.sequencer = sequencer
         self.limits = limits
-        gathering = Gathering(limits: limits)
+        gathering = WriteCoalescer(limits: limits)
     }
 
     // MARK: Coming and going
@@ -70,7 +70,7 @@ final class Shard {
         guard !client.isGone else { return }
         done.closedAsTooSlow += 1
         remove(client)
-        client.outlet.close(.tooSlow, reason: reason)
+        client.connection.close(.tooSlow, reason: reason)
     }
 
     // MARK: Draining
@@ -84,7 +84,7 @@ final class Shard {
         }
     }
 
-    private var pending: Gathering.Pending { sequencer.withLock { [index] in $0.pending(for: index) } }
+    private var pending: WriteCoalescer.Pending { sequencer.withLock { [index] in $0.pending(for: index) } }
 
     /// Writes everything that is pending: once to each connection.
     private func drain() {
@@ -135,9 +135,9 @@ final class Shard {
         // Nobody comes or leaves while a drain lasts.
         for index in group.members.indices {
             group.prefetchAfter(index)
-            guard let outlet = group.members[index].outlet else { continue }
+            guard let connection = group.members[index].connection else { continue }
             writes += 1
-            let waiting = outlet.write(frames)
+            let waiting = connection.write(frames)
             if waiting > limits.maxQueuedBytes { written(frames, to: group.members[index].client, waiting) }
         }
         done.writes += writes
@@ -149,7 +149,7 @@ final class Shard {
         guard !client.isGone else { return }
         done.writes += 1
         done.writtenBytes += UInt64(frames.readableBytes)
-        let waiting = client.outlet.write(frames)
+        let waiting = client.connection.write(frames)
         if waiting > limits.maxQueuedBytes { written(frames, to: client, waiting) }
     }
 
@@ -165,7 +165,7 @@ final class Shard {
         guard !client.isGone else { return }
         let key = SubscriberGroup.Key(
             subscriptions: client.subscriptions,
-            representation: client.outlet.representation
+            frameEncoding: client.connection.frameEncoding
         )
         if let group = client.group, group.key == key {
             group.unmute(client)
@@ -208,5 +208,60 @@ final class Shard {
             if let pin = change.start.pin { sequencer.withLock { $0.unpin([pin]) } }
         default: break
         }
+    }
+}
+
+/// What a client gets at its own pace: replays, and what is made for it alone.
+extension Shard {
+    /// Goes on with what waits for a client to read: notifies those that wait to send more, and sends the next part of a replay.
+    func canTakeMore(_ client: Client) {
+        guard !client.isGone, client.connection.queuedBytes <= limits.resumeQueuedBytes else { return }
+        let waiting = client.waiting
+        client.waiting = []
+        for whenTaken in waiting { whenTaken(true) }
+        replay(to: client)
+    }
+
+    /// Sends the next part of the history, one in each turn of the event loop, so that others are served in between.
+    private func replay(to client: Client) {
+        guard let catchUp = client.tables.catchUp, catchUp.progress == .running, !client.isReplaying else { return }
+        let furthest = client.tables.furthest
+        let count = client.tables.entries.count
+        let (step, woken) = sequencer.withLock { sequencer in
+            sequencer.replay(
+                client.id,
+                catchUp.pin,
+                after: catchUp.after,
+                furthest: furthest,
+                subscriptionCount: count
+            )
+        }
+        if !woken.isEmpty { wakeLater() }
+        switch step {
+        case .send(let publications, let reached, let end):
+            client.isReplaying = true
+            let messages = client.tables.replay(publications, reached: reached, end)
+            var frames = FrameSequence(frameEncoding: client.connection.frameEncoding)
+            for message in messages { frames.append(message) }
+            if let bytes = frames.joined { write(bytes, to: client) }
+            if case .more = end, !client.isGone { continueLater(client) } else { client.isReplaying = false }
+        case .otherEpoch:
+            // A reset is in the queue and makes the client live.
+            break
+        case .lost:
+            closeAsTooSlow(client, "more was committed than is kept for a client that catches up")
+        }
+    }
+
+    private func continueLater(_ client: Client) {
+        eventLoop.assumeIsolated().execute {
+            client.isReplaying = false
+            self.canTakeMore(client)
+        }
+    }
+
+    /// Other event loops are never woken from here: only the client's own change to live was queued.
+    private func wakeLater() {
+        eventLoop.assumeIsolated().execute { self.wake() }
     }
 }

@@ -17,7 +17,7 @@ struct Subscriptions: Hashable {
     var restriction: Restriction?
     var topics: Set<Topic> = []
 
-    func includes(_ channel: WireProtocol.Channel) -> Bool {
+    func includes(_ channel: MessageChannel) -> Bool {
         channel == .tables ? !tables.isEmpty : channels.contains(Channels(channel))
     }
 
@@ -60,25 +60,25 @@ extension Subscriptions {
     }
 }
 
-/// The clients of one shard that hear the same in the same representation. Confined to the shard's event loop.
+/// The clients of one shard that hear the same in the same frameEncoding. Confined to the shard's event loop.
 final class SubscriberGroup {
     struct Key: Hashable {
         var subscriptions: Subscriptions
-        var representation: Representation
+        var frameEncoding: FrameEncoding
     }
 
     struct Member {
         let client: Client
         /// Here too, so that writing to everybody touches one array and the outlets, and nothing else of ten thousand
         /// clients. Nil while the member is muted.
-        var outlet: (any Outlet)?
-        /// Where the outlet is, for ``SubscriberGroup/prefetchAfter(_:)``. Never read from.
+        var connection: (any OutboundConnection)?
+        /// Where the connection is, for ``SubscriberGroup/prefetchAfter(_:)``. Never read from.
         let address: UnsafeRawPointer
 
         init(_ client: Client) {
             self.client = client
-            outlet = client.outlet
-            address = UnsafeRawPointer(Unmanaged.passUnretained(client.outlet as AnyObject).toOpaque())
+            connection = client.connection
+            address = UnsafeRawPointer(Unmanaged.passUnretained(client.connection as AnyObject).toOpaque())
         }
     }
 
@@ -95,11 +95,11 @@ final class SubscriberGroup {
     }
 
     /// For the rest of a drain the member gets nothing with the others. Its place stays: somebody may be walking through.
-    func mute(_ client: Client) { members[client.indexInGroup].outlet = nil }
+    func mute(_ client: Client) { members[client.indexInGroup].connection = nil }
 
-    func unmute(_ client: Client) { members[client.indexInGroup].outlet = client.outlet }
+    func unmute(_ client: Client) { members[client.indexInGroup].connection = client.connection }
 
-    /// Has the processor fetch the outlet of a member a few behind this one, while the kernel is busy with this one's:
+    /// Has the processor fetch the connection of a member a few behind this one, while the kernel is busy with this one's:
     /// waiting for its memory is half of what a delivery costs outside the kernel.
     func prefetchAfter(_ index: Int) {
         let ahead = index + 4
@@ -119,7 +119,7 @@ final class SubscriberGroup {
 
     /// What everybody here gets of the items, in one buffer; nil when it is nothing.
     func frames(of items: [QueueItem]) -> ByteBuffer? {
-        var frames = FrameSequence(representation: key.representation)
+        var frames = FrameSequence(frameEncoding: key.frameEncoding)
         for item in items {
             key.subscriptions.forEachMessage(of: item) { frames.append($0) }
         }
@@ -129,14 +129,14 @@ final class SubscriberGroup {
 
 /// Messages that go out together.
 struct FrameSequence {
-    let representation: Representation
+    let frameEncoding: FrameEncoding
     private var frames: [ByteBuffer] = []
     private var byteCount = 0
 
-    init(representation: Representation) { self.representation = representation }
+    init(frameEncoding: FrameEncoding) { self.frameEncoding = frameEncoding }
 
     mutating func append(_ message: EncodedMessage) {
-        let frame = message.framed(for: representation)
+        let frame = message.framed(for: frameEncoding)
         frames.append(frame)
         byteCount += frame.readableBytes
     }

@@ -6,7 +6,7 @@ struct SubscriptionRegistry {
     private struct Entry {
         let subscription: TableSubscription
         /// The snapshot that the subscription waits for.
-        var hold: History.Pin?
+        var hold: History.Retention?
     }
 
     private struct Client {
@@ -58,7 +58,7 @@ struct SubscriptionRegistry {
         _ subscriptions: [TableSubscription],
         of client: ClientID,
         replacing replaced: String? = nil,
-        hold: History.Pin? = nil
+        hold: History.Retention? = nil
     ) throws(ProtocolError) -> Bool {
         guard let entries = clients[client]?.entries, let owner = clients[client]?.owner else { return false }
         if let replaced { try require(replaced, in: entries) }
@@ -130,19 +130,19 @@ struct SubscriptionRegistry {
     // MARK: Snapshots
 
     /// The snapshot's subscription is acknowledged: the one that it replaces ends. Does nothing when the hold is over.
-    mutating func acknowledge(_ hold: History.Pin, of client: ClientID, ending replaced: String?) {
+    mutating func acknowledge(_ hold: History.Retention, of client: ClientID, ending replaced: String?) {
         guard let replaced, holds(hold, client) else { return }
         _ = remove(of: client) { $0.subscription.id == replaced && $0.hold != hold }
     }
 
     /// The snapshot is complete.
-    mutating func release(_ hold: History.Pin, of client: ClientID) {
+    mutating func release(_ hold: History.Retention, of client: ClientID) {
         guard let index = clients[client]?.entries.firstIndex(where: { $0.hold == hold }) else { return }
         clients[client]?.entries[index].hold = nil
     }
 
     /// The snapshot failed: its subscription ends. Does nothing when the hold is over.
-    mutating func abandon(_ hold: History.Pin, of client: ClientID) {
+    mutating func abandon(_ hold: History.Retention, of client: ClientID) {
         _ = remove(of: client) { $0.hold == hold }
     }
 
@@ -153,7 +153,7 @@ struct SubscriptionRegistry {
         }
     }
 
-    private func holds(_ hold: History.Pin, _ client: ClientID) -> Bool {
+    private func holds(_ hold: History.Retention, _ client: ClientID) -> Bool {
         clients[client]?.entries.contains { $0.hold == hold } ?? false
     }
 
@@ -186,4 +186,52 @@ struct SubscriptionRegistry {
             uses[last]?.index = use.index
         }
     }
+}
+
+/// A client subscribes to `tables`, at its place in the hub's order.
+struct SubscriptionChange: Sendable {
+    /// One, or several that resume together.
+    var subscriptions: [TableSubscription]
+    var start: Start
+    /// The subscription that ends with this, by its id.
+    var replaced: String?
+    /// The newest transaction at this place in the order.
+    var head: Position
+    /// How the request is answered; nil for a snapshot, which is acknowledged when its position is known.
+    var reply: SubscriptionReply?
+
+    /// Where the subscriptions begin.
+    enum Start: Sendable, Equatable {
+        /// With what comes next; `recovered` is false when the client asked for more than there is.
+        case live(recovered: Bool?)
+        /// With a replay of what came after the position.
+        case replay(History.Retention, after: Position)
+        /// When a snapshot has been sent.
+        case held(History.Retention)
+
+        var pin: History.Retention? {
+            switch self {
+            case .live: nil
+            case .replay(let pin, _), .held(let pin): pin
+            }
+        }
+
+        var hold: History.Retention? { if case .held(let pin) = self { pin } else { nil } }
+
+        /// What the acknowledgement says of `since`.
+        var recovered: Bool? {
+            switch self {
+            case .live(let recovered): recovered
+            case .replay: true
+            case .held: nil
+            }
+        }
+    }
+}
+
+/// How a `subscribe` is answered.
+struct SubscriptionReply: Sendable {
+    var replyTo: String?
+    /// The ids of a list, in the order of the request; nil where it had none.
+    var list: [String]?
 }

@@ -12,7 +12,7 @@ struct TablesFeed {
         /// comes is after it.
         case active(after: UInt64)
         /// Its snapshot is being sent.
-        case held(History.Pin)
+        case held(History.Retention)
     }
 
     struct Entry {
@@ -31,7 +31,7 @@ struct TablesFeed {
         }
 
         /// Keeps what comes next in the history.
-        var pin: History.Pin
+        var pin: History.Retention
         /// Everything up to here was sent to those that get it.
         var after: Position
         var progress = Progress.running
@@ -62,19 +62,19 @@ struct TablesFeed {
     }
 
     /// What the history keeps for this feed.
-    var pins: [History.Pin] {
+    var pins: [History.Retention] {
         entries.compactMap { if case .held(let pin) = $0.state { pin } else { nil } } + (catchUp.map { [$0.pin] } ?? [])
     }
 
-    func isHeld(_ pin: History.Pin) -> Bool { entries.contains { $0.state == .held(pin) } }
+    func isHeld(_ pin: History.Retention) -> Bool { entries.contains { $0.state == .held(pin) } }
 
     // MARK: Changes. Each returns the pins that are not needed any more.
 
     /// Adds subscriptions, equal ones begin again, and ends the one that they replace.
     ///
     /// - Returns: the position after which they begin; nil for a snapshot, which has not been read yet.
-    mutating func subscribe(_ change: SubscriptionChange) -> (position: Position?, released: [History.Pin]) {
-        var released: [History.Pin] = []
+    mutating func subscribe(_ change: SubscriptionChange) -> (position: Position?, released: [History.Retention]) {
+        var released: [History.Retention] = []
         let begin = position(of: change)
         if change.start.hold == nil { released += remove { $0.subscription.id == change.replaced } }
         for subscription in change.subscriptions { released += remove { $0.subscription == subscription } }
@@ -107,18 +107,18 @@ struct TablesFeed {
         return isAhead ? catchUp.after : change.head
     }
 
-    mutating func unsubscribe(_ id: String) -> [History.Pin] {
+    mutating func unsubscribe(_ id: String) -> [History.Retention] {
         let released = remove { $0.subscription.id == id }
         return released + settle()
     }
 
-    mutating func unsubscribeAll() -> [History.Pin] {
+    mutating func unsubscribeAll() -> [History.Retention] {
         let released = remove { _ in true }
         return released + settle()
     }
 
     /// A snapshot is complete: its subscription goes on after `position`.
-    mutating func release(_ pin: History.Pin, after position: Position, head: Position) -> [History.Pin] {
+    mutating func release(_ pin: History.Retention, after position: Position, head: Position) -> [History.Retention] {
         guard let index = entries.firstIndex(where: { $0.state == .held(pin) }) else { return [] }
         let hasOthers = !active.isEmpty
         let begin = hasOthers && head.sequence < position.sequence ? head : position
@@ -130,7 +130,7 @@ struct TablesFeed {
     /// A snapshot failed.
     ///
     /// - Returns: the subscription that ended with it; nil when the hold was over.
-    mutating func abandon(_ pin: History.Pin) -> (ended: TableSubscription, released: [History.Pin])? {
+    mutating func abandon(_ pin: History.Retention) -> (ended: TableSubscription, released: [History.Retention])? {
         guard let entry = entries.first(where: { $0.state == .held(pin) }) else { return nil }
         return (entry.subscription, unsubscribe(entry.subscription.id))
     }
@@ -149,7 +149,7 @@ struct TablesFeed {
         }
     }
 
-    private mutating func remove(where isMeant: (Entry) -> Bool) -> [History.Pin] {
+    private mutating func remove(where isMeant: (Entry) -> Bool) -> [History.Retention] {
         let removed = entries.filter(isMeant)
         entries.removeAll(where: isMeant)
         return removed.compactMap { if case .held(let pin) = $0.state { pin } else { nil } }
@@ -158,7 +158,7 @@ struct TablesFeed {
     // MARK: Catching up
 
     /// Goes through the history from `position` on; those that are further ahead wait where they are.
-    private mutating func join(_ pin: History.Pin, _ position: Position, head: Position) -> [History.Pin] {
+    private mutating func join(_ pin: History.Retention, _ position: Position, head: Position) -> [History.Retention] {
         guard let current = catchUp else {
             pause(at: head.sequence)
             catchUp = CatchUp(pin: pin, after: position)
@@ -186,7 +186,7 @@ struct TablesFeed {
     }
 
     /// After a change: what there is to wait for, and whether there is anything to catch up with.
-    private mutating func settle() -> [History.Pin] {
+    private mutating func settle() -> [History.Retention] {
         guard let current = catchUp else { return [] }
         var afters: [UInt64] = []
         for entry in entries {
@@ -210,12 +210,12 @@ struct TablesFeed {
     }
 
     /// What the feed waited for was published.
-    mutating func goOn(_ pin: History.Pin) {
+    mutating func goOn(_ pin: History.Retention) {
         if catchUp?.pin == pin, catchUp?.progress == .waiting { catchUp?.progress = .running }
     }
 
     /// The change to live has come.
-    mutating func goLive(_ pin: History.Pin) {
+    mutating func goLive(_ pin: History.Retention) {
         if catchUp?.pin == pin, catchUp?.progress == .complete { catchUp = nil }
     }
 

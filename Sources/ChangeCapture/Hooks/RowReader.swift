@@ -68,3 +68,106 @@ enum RowKey {
     /// The same, but a number can be of the other type.
     case equalKey(Row)
 }
+
+/// One row that is about to change, as the pre-update hook reports it.
+///
+/// The values count in the hook's own order, and are borrowed for as long as the event.
+protocol RowEvent: ~Copyable {
+    /// Stands for the table: the same for all of its rows within one statement.
+    var tableIdentity: UInt { get }
+    var operation: UpdateOperation { get }
+    var oldRowid: Int64 { get }
+    var newRowid: Int64 { get }
+    /// An incremental blob write, which the hook calls a delete.
+    var isBlobWrite: Bool { get }
+    func oldValue(_ column: Int) -> BorrowedValue
+    func newValue(_ column: Int) -> BorrowedValue
+}
+
+extension PreUpdate: RowEvent {
+    var isBlobWrite: Bool { blobWriteColumn != nil }
+}
+
+/// What a ``TransactionLog`` cannot know and has to be read, as it is in the transaction that is open.
+protocol RowSource {
+    /// Encodes the row of that key as it is now; false when there is none. Nil when the table's rows cannot be asked for one
+    /// by one: columns hide all names of the rowid.
+    func readRow(_ key: RowKey, of shape: TableShape, into encoder: inout RecordEncoder) throws(SQLiteError) -> Bool?
+
+    /// All rows of a table that is new in the transaction; nil when there are none.
+    func allRows(
+        of table: SchemaSnapshot.Table,
+        level: CaptureLevel,
+        limits: CaptureLimits
+    ) throws(SQLiteError) -> TableRows?
+
+    /// Whether a virtual table holds anything.
+    func hasRows(_ table: SQLName) throws(SQLiteError) -> Bool
+
+    /// What tells how a row of before an `ALTER TABLE` reads after it.
+    func recordReader() throws(SQLiteError) -> RecordReader
+}
+
+/// Reads all rows of a table as inserted, as far as the limits allow.
+struct TableScan {
+    private let shape: TableShape
+    private let level: CaptureLevel
+    private let limits: CaptureLimits
+
+    init(_ shape: TableShape, level: CaptureLevel, limits: CaptureLimits) {
+        self.shape = shape
+        self.level = level
+        self.limits = limits
+    }
+
+    /// Nil when there are none.
+    func rows(from connection: Connection) throws(SQLiteError) -> TableRows? {
+        let name = SQLName(shape.table.name).quoted
+        let answer = try connection.query("SELECT count(*) FROM main.\(name)").first?.first
+        guard case .integer(let count)? = answer, count > 0 else { return nil }
+        var result = TableRows(
+            table: shape.table,
+            inserted: Int(count),
+            updated: 0,
+            deleted: 0,
+            detail: .counts,
+            rows: [],
+            rowsOmitted: level > .counts
+        )
+        guard level > .counts, count <= limits.maxRows else { return result }
+        guard let rows = try read(from: connection, name) else { return result }
+        result.detail = level
+        result.rows = rows
+        result.rowsOmitted = false
+        return result
+    }
+
+    /// Nil when the values are too large.
+    private func read(from connection: Connection, _ name: String) throws(SQLiteError) -> [RowChange]? {
+        let keys = shape.table.hasRowid ? shape.namedKey : shape.identity
+        let columns = level == .values ? Array(0..<shape.columnCount) : keys
+        let rowid = shape.table.hasRowid ? shape.rowidName : nil
+        guard rowid != nil || !shape.table.hasRowid else { return nil }
+        var statement = try connection.prepare("SELECT *, \(rowid ?? "NULL") FROM main.\(name)")
+        var encoder = RecordEncoder()
+        var arena = ByteArena()
+        var found: [(rowid: Int64, offset: Int)] = []
+        while try statement.step() {
+            encoder.begin()
+            for column in columns {
+                statement.withColumn(column) { encoder.append($0) }
+            }
+            found.append((statement.integer(shape.columnCount), encoder.finish { arena.append($0, $1) }))
+            if arena.count > limits.maxValueBytes { return nil }
+        }
+        return found.map { row in
+            RowChange(
+                operation: .insert,
+                rowid: shape.table.hasRowid ? row.rowid : nil,
+                before: nil,
+                after: columns.isEmpty
+                    ? nil : Row(sharing: arena.bytes, bytes: arena.range(at: row.offset), count: columns.count)
+            )
+        }
+    }
+}

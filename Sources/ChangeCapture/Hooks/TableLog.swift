@@ -67,8 +67,8 @@ struct TableLog {
 
     // Past the limits: sets of keys in place of entries.
     private(set) var isCounting = false
-    private(set) var rowidCounter: NetCounter<RowidSet>?
-    private(set) var fingerprintCounter: NetCounter<FingerprintSet>?
+    private(set) var rowidCounter: CoalescingCounter<RowidSet>?
+    private(set) var fingerprintCounter: CoalescingCounter<FingerprintSet>?
     /// Something of what was netted by sets alone was undone, or they grew too large.
     private(set) var countsAreLost = false
     private var lastTouchOfAny: UInt32 = 0
@@ -375,8 +375,8 @@ struct TableLog {
     /// Drops the entries and keeps sets of keys.
     mutating func dropEntries(suspects: OrdinalRanges) {
         guard !isCounting else { return }
-        var rowids = NetCounter<RowidSet>()
-        var fingerprints = NetCounter<FingerprintSet>()
+        var rowids = CoalescingCounter<RowidSet>()
+        var fingerprints = CoalescingCounter<FingerprintSet>()
         for entry in entries.indices {
             if suspects.contains(entries[entry].lastTouch) { countsAreLost = true }
             let (before, now) = (entries[entry].before, entries[entry].now)
@@ -431,8 +431,8 @@ struct TableLog {
     /// Gives up on telling what happens to the table's rows.
     mutating func loseCounts() {
         countsAreLost = true
-        if rowidCounter != nil { rowidCounter = NetCounter() }
-        if fingerprintCounter != nil { fingerprintCounter = NetCounter() }
+        if rowidCounter != nil { rowidCounter = CoalescingCounter() }
+        if fingerprintCounter != nil { fingerprintCounter = CoalescingCounter() }
     }
 
     /// Forgets the rows that were first touched by that statement or a later one.
@@ -479,7 +479,7 @@ struct TableLog {
     }
 }
 
-extension NetCounter {
+extension CoalescingCounter {
     fileprivate mutating func record(_ operation: UpdateOperation, _ key: Keys.Key) {
         switch operation {
         case .insert: insert(key)

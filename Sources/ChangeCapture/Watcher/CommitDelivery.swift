@@ -16,7 +16,7 @@ final class CommitDelivery: Sendable {
         var level = CaptureLevel.values
     }
 
-    let own: OwnCommits
+    let own: LocalCommitLedger
     let hold: LogHold
     let heartbeat = Heartbeat()
     private let sink: any DatabaseEventSink
@@ -24,7 +24,7 @@ final class CommitDelivery: Sendable {
     private let control = Monitor(Control())
     private let limits: WatcherLimits
 
-    init(sink: any DatabaseEventSink, own: OwnCommits, hold: LogHold, wake: WakeSignal, limits: WatcherLimits) {
+    init(sink: any DatabaseEventSink, own: LocalCommitLedger, hold: LogHold, wake: WakeSignal, limits: WatcherLimits) {
         self.sink = sink
         self.own = own
         self.hold = hold
@@ -137,8 +137,8 @@ final class CommitDelivery: Sendable {
     }
 
     /// The commits of this process's writer that have ended, after waiting for one that is under way.
-    func announcedCommits() -> [OwnCommits.Commit] {
-        let patience = limits.ownCommitPatience
+    func announcedCommits() -> [LocalCommitLedger.Commit] {
+        let patience = limits.localCommitPatience
         if let commits = own.announced(atMost: patience) { return commits }
         send(.notice("a commit of this process did not end within \(patience); it may be reported as external"))
         return []
@@ -207,7 +207,7 @@ final class CommitDelivery: Sendable {
         for commit in own.announced(atMost: .zero) ?? [] { deliverOwn(commit, changes: commit.changes) }
     }
 
-    private func deliverOwn(_ commit: OwnCommits.Commit, changes: ChangeSet?) {
+    private func deliverOwn(_ commit: LocalCommitLedger.Commit, changes: ChangeSet?) {
         var changes = changes ?? ChangeSet(origin: .service, events: [])
         changes.origin = .service
         send(.transaction(CapturedTransaction(changes: changes, token: commit.token)))

@@ -32,3 +32,61 @@ public struct CapturedTransaction: Sendable {
 public protocol DatabaseEventSink: AnyObject, Sendable {
     func receive(_ event: DatabaseEvent)
 }
+
+/// Why the sequence of transactions was broken: what was seen, as a code for programs and a sentence for people.
+public struct EpochReason: Sendable, Hashable, CustomStringConvertible {
+    /// Codes are strings on the wire; more may be added.
+    public struct Code: RawRepresentable, Sendable, Hashable {
+        public let rawValue: String
+        public init(rawValue: String) { self.rawValue = rawValue }
+
+        /// The path names another file than before: a file was renamed over it, or a link or a directory on the way changed.
+        public static let replaced = Code(rawValue: "replaced")
+        /// The file was deleted or moved away, and is there again.
+        public static let removed = Code(rawValue: "removed")
+        /// Something other than SQLite wrote into the file or cut it off.
+        public static let overwritten = Code(rawValue: "overwritten")
+        /// The write-ahead log or its index was deleted, cut off or written over while it was in use.
+        public static let logLost = Code(rawValue: "log-lost")
+        /// SQLite recovered the write-ahead log to an earlier commit than the last one published.
+        public static let logRecovered = Code(rawValue: "log-recovered")
+        /// The journal mode changed.
+        public static let journalMode = Code(rawValue: "journal-mode")
+        /// A change was found that could not be decoded.
+        public static let undecodable = Code(rawValue: "undecodable")
+        /// The database was not watched for a while, or not closely enough to know what changed.
+        public static let stateLost = Code(rawValue: "state-lost")
+        /// The system could not read or write.
+        public static let ioError = Code(rawValue: "io-error")
+    }
+
+    public var code: Code
+    /// One sentence without a full stop.
+    public var message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String { message }
+}
+
+extension EpochReason {
+    package static let replaced = EpochReason(.replaced, "the path names another file than before")
+    static let removed = EpochReason(.removed, "the database file was deleted or moved away, and is there again")
+    static let overwritten = EpochReason(.overwritten, "something other than SQLite wrote over the database file")
+    static let logDeleted = EpochReason(.logLost, "the -wal or the -shm file was deleted while it was in use")
+    static let shrunk = EpochReason(
+        .stateLost,
+        "the database has become small enough to be compared row by row; earlier changes were reported without rows"
+    )
+
+    static func journalMode(_ mode: String) -> EpochReason {
+        EpochReason(.journalMode, "the journal mode changed to \(mode)")
+    }
+
+    static func stateLost(_ why: String) -> EpochReason {
+        EpochReason(.stateLost, "the database was not watched for a while: \(why)")
+    }
+}

@@ -7,7 +7,7 @@ package import SQLiteConnection
 /// time a new epoch begins.
 package final class DatabaseWatcher: Sendable {
     /// For the writer of this process to say which commits are its own.
-    package let ownCommits: OwnCommits
+    package let localCommits: LocalCommitLedger
     /// For ``CommitViews`` of the same file.
     package let logHold = LogHold()
 
@@ -24,8 +24,8 @@ package final class DatabaseWatcher: Sendable {
         self.path = path
         self.limits = limits
         wake = try WakeSignal()
-        ownCommits = OwnCommits(wake: wake)
-        delivery = CommitDelivery(sink: sink, own: ownCommits, hold: logHold, wake: wake, limits: limits)
+        localCommits = LocalCommitLedger(wake: wake)
+        delivery = CommitDelivery(sink: sink, own: localCommits, hold: logHold, wake: wake, limits: limits)
         thread = Monitor(nil)
     }
 
@@ -74,7 +74,7 @@ package final class DatabaseWatcher: Sendable {
     /// Stops capturing without waiting for it; for places that must not block.
     package func requestStop() {
         delivery.stop()
-        ownCommits.close()
+        localCommits.close()
     }
 
     /// Begins a read transaction that sees the database exactly as of the last transaction delivered, and lasts as long as
@@ -124,4 +124,32 @@ package final class DatabaseWatcher: Sendable {
         }
         return try result.get()
     }
+}
+
+/// One opening of the file: captures until the file is another one or the watcher is stopped.
+protocol WatchSession: AnyObject {
+    func run() throws(WatchError) -> SessionEnd
+    func close()
+}
+
+/// Why a session came to its end in an orderly way.
+enum SessionEnd: Equatable {
+    case stopped
+    /// What was captured and what will be do not join.
+    case broken(EpochReason)
+
+    var reason: EpochReason? {
+        switch self {
+        case .stopped: nil
+        case .broken(let reason): reason
+        }
+    }
+}
+
+/// Somebody who wants to read the database as of a transaction that has been delivered, and after which nothing has.
+struct ReadRequest: Sendable {
+    /// How often a session of a database with a rollback journal tried to grant it.
+    var attempts = 0
+    /// Called once, on the watcher's thread, at that very moment; or with why it will not come.
+    let answer: @Sendable (Result<ReadTransaction, WatchError>) -> Void
 }

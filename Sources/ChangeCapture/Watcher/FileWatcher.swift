@@ -1,3 +1,5 @@
+import SQLiteConnection
+
 /// Reports every committed transaction of a SQLite file, whichever process made it, row by row with old and new values.
 ///
 /// ```swift
@@ -136,5 +138,98 @@ private final class StreamSink: DatabaseEventSink {
         if case .dropped = continuation.yield(event) {
             continuation.finish(throwing: WatchError.bufferOverflow(maxTransactions: maxTransactions))
         }
+    }
+}
+
+/// What of a file's first page tells that it changed.
+struct FileState: Equatable {
+    var header: DatabaseHeader
+    /// Goes up by one with each commit, unless somebody used the file exclusively for several.
+    var changeCounter: UInt32
+    var isWAL: Bool
+    var pageCount: UInt32
+
+    init(_ file: DatabaseFile) throws(SQLiteError) {
+        self = try withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) { buffer in
+            Result { () throws(SQLiteError) in
+                try file.read(into: buffer, at: 0)
+                let bytes = UnsafeRawBufferPointer(buffer)
+                // Nothing was ever written, or page 1 is still to come in a first commit that is under way.
+                guard bytes.contains(where: { $0 != 0 }) else { return .empty }
+                return try Self(bytes, file)
+            }
+        }.get()
+    }
+
+    /// A file without a byte is a database without a page.
+    private static let empty = FileState(header: .empty, changeCounter: 0, isWAL: false, pageCount: 0)
+
+    private init(header: DatabaseHeader, changeCounter: UInt32, isWAL: Bool, pageCount: UInt32) {
+        self.header = header
+        self.changeCounter = changeCounter
+        self.isWAL = isWAL
+        self.pageCount = pageCount
+    }
+
+    /// Whether pages of the two cannot be compared.
+    func isOfAnotherLayout(than other: FileState) -> Bool {
+        header.pageSize != other.header.pageSize || header.usableSize != other.header.usableSize
+            || header.encoding != other.header.encoding
+    }
+
+    private init(_ bytes: UnsafeRawBufferPointer, _ file: DatabaseFile) throws(SQLiteError) {
+        do { header = try DatabaseHeader(bytes) } catch {
+            throw SQLiteError(code: .notADatabase, message: "\(error)")
+        }
+        changeCounter = bytes.bigEndian32(at: 24)
+        // The version that a reader must understand.
+        isWAL = bytes[19] == 2
+        let inFile = UInt32(clamping: try file.byteCount() / Int64(header.pageSize))
+        // "The in-header database size is only considered to be valid if it is non-zero and when the 4-byte change counter
+        // exactly matches the 4-byte version-valid-for number": sqlite.org/fileformat2.html
+        let isValid = header.pageCount > 0 && bytes.bigEndian32(at: 92) == changeCounter
+        pageCount = isValid ? min(header.pageCount, inFile) : inFile
+    }
+}
+
+/// Decides whether something other than SQLite wrote over the database file of a log.
+///
+/// In WAL mode nothing but a checkpoint writes that file; a commit does not. A checkpoint that has frames to copy says how far
+/// it means to get before its first write, and how far it got after its last one. So between two looks with nothing under way
+/// that find the same number of frames copied, SQLite did not write the file, however many commits there were. The frames
+/// are counted over all generations of the log: one that starts again has copied everything before. A program that sets the
+/// file's time, as `touch` does, cannot be told from one that wrote it.
+///
+/// Source: [WAL-Index Checkpoint Information](https://sqlite.org/walformat.html).
+struct OverwriteDetector {
+    /// What was seen at one moment.
+    struct Look: Equatable {
+        /// Of this generation of the log.
+        var copiedFrameCount: UInt32
+        var stamp: FileStamp
+    }
+
+    private var last: (copiedFrameCount: UInt64, stamp: FileStamp)?
+    /// Of the generations of the log before this one.
+    private var earlierFrameCount: UInt64 = 0
+
+    /// A writer began the log again, after this frame and all before it had been copied.
+    mutating func logRestarted(afterFrame count: UInt32) { earlierFrameCount += UInt64(count) }
+
+    /// Whether the file was written without a checkpoint since the last look.
+    ///
+    /// - Parameters:
+    ///   - look: taken while no checkpoint was under way.
+    ///   - isCheckpointing: asked when the file was written: whether a checkpoint is under way after all.
+    mutating func isOverwritten(_ look: Look, isCheckpointing: () -> Bool) -> Bool {
+        let copied = earlierFrameCount + UInt64(look.copiedFrameCount)
+        guard let last, last.stamp != look.stamp else {
+            // A checkpoint can have written within the tick of the file system's clock.
+            self.last = (copied, look.stamp)
+            return false
+        }
+        if isCheckpointing() { return false }
+        self.last = (copied, look.stamp)
+        return last.copiedFrameCount == copied
     }
 }

@@ -1,4 +1,5 @@
 import SQLiteConnection
+import Synchronization
 
 /// The life of a watcher's thread: opens the file, captures until something ends that, says so, and opens it again.
 final class WatchSupervisor: Sendable {
@@ -106,5 +107,38 @@ final class WatchSupervisor: Sendable {
             )
         )
         return session
+    }
+}
+
+/// A file that was opened to be watched, and where what is found in it goes.
+struct WatchedFile {
+    let path: String
+    let file: DatabaseFile
+    /// Of what the path named when it was opened.
+    let identity: FileIdentity
+    let events: FileEvents
+    let delivery: CommitDelivery
+    let limits: WatcherLimits
+
+    /// The file is in WAL mode, or it has a rollback journal.
+    func session(journalMode: String) throws(WatchError) -> any WatchSession {
+        journalMode == "wal" ? try WALSession(self) : try RollbackSession(self)
+    }
+}
+
+/// When the watcher's thread was last seen moving, for other threads to read without waiting for it.
+final class Heartbeat: Sendable {
+    private let start = ContinuousClock.now
+    private let milliseconds = Atomic<Int64>(0)
+
+    /// On the watcher's thread.
+    func beat() { milliseconds.store(elapsed, ordering: .relaxed) }
+
+    /// How long ago the last beat was, to the millisecond.
+    var age: Duration { .milliseconds(max(0, elapsed - milliseconds.load(ordering: .relaxed))) }
+
+    private var elapsed: Int64 {
+        let (seconds, attoseconds) = start.duration(to: .now).components
+        return seconds * 1_000 + attoseconds / 1_000_000_000_000_000
     }
 }

@@ -1,3 +1,6 @@
+import CSQLite
+import Synchronization
+
 /// The one way to make a connection safe to evaluate what a schema or a client says: generated columns, expression
 /// indexes, CHECK constraints, views, triggers, and the SQL of queries.
 ///
@@ -107,4 +110,55 @@ extension Library {
             return false
         }
     }()
+}
+
+extension Connection {
+    /// How many steps of the virtual machine lie between two looks at the clock: some ten microseconds.
+    private static let stepsPerLook = 1_000
+
+    /// Runs `body`, whose statements fail with `SQLITE_INTERRUPT` once `limit` has passed, and when they need more memory or
+    /// temporary files than ``ResourceBudget/Limits/evaluation``. Replaces the progress handler, and on a thread without a
+    /// query its budget.
+    ///
+    /// The deadline holds for a single call of a function too, as far as ``EvaluationPolicy`` says: the functions it replaces
+    /// look at the clock by themselves, and the limits bound the others.
+    package func withDeadline<R>(_ limit: Duration, _ body: () throws(SQLiteError) -> R) throws(SQLiteError) -> R {
+        let end = ContinuousClock.now + limit
+        setProgressHandler(everySteps: Self.stepsPerLook) { ContinuousClock.now < end ? .proceed : .interrupt }
+        defer { setProgressHandler(everySteps: 0, nil) }
+        return try ResourceBudget.ofThisThread().bounding(.evaluation, body)
+    }
+}
+
+/// Interrupts what a connection runs, from any thread, at any time.
+///
+/// `sqlite3_interrupt` must not race with `sqlite3_close`: the handle's own lock is held during both, so a cancel never
+/// waits for a query and never touches a closed connection.
+///
+/// Source: [sqlite3_interrupt](https://sqlite.org/c3ref/interrupt.html).
+package final class InterruptHandle: Sendable {
+    // The pointer is only ever passed to sqlite3_interrupt, which is safe from other threads, and only under the lock
+    // that clears it before the connection closes. Stored as an address because a pointer is not Sendable.
+    private let address: Mutex<UInt>
+
+    init(_ handle: OpaquePointer) {
+        address = Mutex(UInt(bitPattern: handle))
+    }
+
+    /// Makes every statement that runs on the connection now return `SQLITE_INTERRUPT`.
+    ///
+    /// A statement that starts while others still run is interrupted too; with none running it does nothing.
+    package func interrupt() {
+        address.withLock { address in
+            if let handle = OpaquePointer(bitPattern: address) { sqlite3_interrupt(handle) }
+        }
+    }
+
+    /// Runs the closing of the connection; afterwards ``interrupt()`` does nothing.
+    func invalidate(closing close: () -> Void) {
+        address.withLock { address in
+            close()
+            address = 0
+        }
+    }
 }

@@ -1,3 +1,4 @@
+package import NIOCore
 public import WireProtocol
 
 /// Who a client is, and what it may do.
@@ -18,7 +19,7 @@ public struct Identity: Sendable, Hashable {
     public var tables: [String]?
     /// The only channels that it may subscribe to, besides `notifications`. Nil for all, or, where ``tables`` has a list, all
     /// but `queries`, which tells everybody's SQL.
-    public var channels: Set<Channel>?
+    public var channels: Set<MessageChannel>?
     /// When the identity ends, in milliseconds since 1970; its connections are closed then. Nil for never.
     public var expiresAt: Int64?
     /// Nobody asked who it is: a server without an ``Authenticator``.
@@ -31,7 +32,7 @@ public struct Identity: Sendable, Hashable {
         username: String? = nil,
         role: Role,
         tables: [String]? = nil,
-        channels: Set<Channel>? = nil,
+        channels: Set<MessageChannel>? = nil,
         expiresAt: Int64? = nil
     ) {
         self.id = id
@@ -70,8 +71,8 @@ extension Identity {
         }
         if let names = try Self.strings(fields["channels"], "channels") {
             do throws(ProtocolError) {
-                var channels: Set<Channel> = []
-                for name in names { channels.insert(try Channel(parsing: name)) }
+                var channels: Set<MessageChannel> = []
+                for name in names { channels.insert(try MessageChannel(parsing: name)) }
                 self.channels = channels
             } catch {
                 throw AuthenticationError("channels: \(error.message)")
@@ -108,5 +109,40 @@ extension Identity {
             strings.append(text)
         }
         return strings
+    }
+}
+
+/// What a client may do. Each role may do what those before it may.
+public enum Role: String, Sendable, Hashable, CaseIterable, Comparable {
+    /// Listen, and run queries that only read.
+    case readOnly = "read-only"
+    /// Also change rows and schema.
+    case readWrite = "read-write"
+    /// Also broadcast, cancel everybody's queries, and change settings of the database file.
+    case admin
+
+    public static func < (left: Role, right: Role) -> Bool { left.rank < right.rank }
+
+    private var rank: Int {
+        switch self {
+        case .readOnly: 0
+        case .readWrite: 1
+        case .admin: 2
+        }
+    }
+}
+
+extension Identity {
+    /// Whether it is over, by the wall clock.
+    func hasExpired(at milliseconds: Int64) -> Bool { expiresAt.map { $0 <= milliseconds } ?? false }
+
+    /// After what time to look again whether it is over: the wall clock may be set meanwhile. Zero when it is, nil when it
+    /// never will be.
+    package var timeUntilExpiryCheck: TimeAmount? {
+        guard let expiresAt else { return nil }
+        let now = UnixTime.milliseconds
+        // Compared first: a time far in the past or in the future would overflow.
+        guard expiresAt > now else { return .zero }
+        return expiresAt > now + 60_000 ? .minutes(1) : .milliseconds(expiresAt - now)
     }
 }

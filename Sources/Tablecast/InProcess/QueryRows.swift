@@ -1,4 +1,4 @@
-import QueryService
+import QueryEngine
 public import SQLiteConnection
 import Synchronization
 public import WireProtocol
@@ -158,7 +158,7 @@ extension TablecastService {
         for requester: QueryRequester,
         sink: (QueryEvents) -> any QuerySink
     ) -> RunningQuery {
-        var query = WireProtocol.QueryRequest(sql: rows.sql)
+        var query = QueryRequest(sql: rows.sql)
         query.parameters = rows.parameters.isEmpty ? .none : .positional(rows.parameters.map { WireValue($0) })
         return run(query, for: requester, sink: sink)
     }

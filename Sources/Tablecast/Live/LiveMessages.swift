@@ -204,7 +204,7 @@ extension ProtocolError {
 }
 
 extension LiveParameters {
-    init(_ parameters: WireProtocol.QueryRequest.Parameters) {
+    init(_ parameters: QueryRequest.Parameters) {
         self =
             switch parameters {
             case .none: .none

@@ -1,7 +1,7 @@
-import Broadcast
+package import Broadcast
 import ChangeCapture
 package import LiveQueries
-import QueryService
+import QueryEngine
 public import SQLiteConnection
 import Synchronization
 public import WireProtocol
@@ -194,5 +194,17 @@ extension TablecastService {
             // Nothing may be left out.
             continuation.finish(throwing: QueryError(.tooBig, "the reader of a live query has fallen behind"))
         }
+    }
+}
+
+/// A connection that follows one query, and nothing else.
+package struct LiveClient: Sendable {
+    /// In the hub.
+    package var id: ClientID
+    package var identity: Identity
+
+    package init(id: ClientID, identity: Identity) {
+        self.id = id
+        self.identity = identity
     }
 }

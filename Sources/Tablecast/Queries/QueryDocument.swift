@@ -1,4 +1,4 @@
-import QueryService
+import QueryEngine
 import SQLiteConnection
 import WireProtocol
 
@@ -15,7 +15,7 @@ final class QueryDocument: QuerySink, @unchecked Sendable {
     static let maxRows = 1_000_000
 
     private let events: QueryEvents
-    private let rowFormat: WireProtocol.QueryRequest.RowFormat
+    private let rowFormat: QueryRequest.RowFormat
     private let onEnd: @Sendable (QueryEnding, [UInt8]) -> Void
 
     private var writer = JSONWriter(capacityBytes: 16 << 10)
@@ -25,7 +25,7 @@ final class QueryDocument: QuerySink, @unchecked Sendable {
     /// - Parameter onEnd: called once, on the query's thread, with the document.
     init(
         _ events: QueryEvents,
-        rowFormat: WireProtocol.QueryRequest.RowFormat,
+        rowFormat: QueryRequest.RowFormat,
         onEnd: @escaping @Sendable (QueryEnding, [UInt8]) -> Void
     ) {
         self.events = events

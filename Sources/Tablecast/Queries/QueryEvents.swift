@@ -1,5 +1,5 @@
 import Broadcast
-import QueryService
+import QueryEngine
 import WireProtocol
 
 /// What one query lets be known: its messages for the subscribers of `queries`, and the same ones as replies for its
@@ -78,5 +78,16 @@ struct QueryEvents: Sendable {
         var reply = JSONWriter()
         reply.envelope(header, data)
         return reply.bytes
+    }
+}
+
+/// Tells a client on the WebSocket that its transaction was rolled back without its doing. Thread-safe.
+struct TransactionNotices: QueryServiceEvents {
+    let server: WebSocketServer
+
+    func transactionRolledBack(_ client: ClientKey, _ failure: QueryFailure) {
+        guard let client = server.clients[client.rawValue] else { return }
+        let payload = ErrorPayload(message: failure.message, code: ErrorCode(rawValue: failure.code.rawValue))
+        server.hub.send(EncodedMessage(EnvelopeHeader(.error, channel: .notifications), payload), to: client.id)
     }
 }

@@ -1,4 +1,4 @@
-import QueryService
+import QueryEngine
 import SQLiteConnection
 import WireProtocol
 
@@ -8,7 +8,7 @@ import WireProtocol
 /// own; a lock for every row would cost more than its encoding.
 final class QueryMessages: QuerySink, @unchecked Sendable {
     private let events: QueryEvents
-    private let rowFormat: WireProtocol.QueryRequest.RowFormat
+    private let rowFormat: QueryRequest.RowFormat
     private let output: any QueryOutput
 
     /// Grows to the size of a batch when there are so many rows; most queries have one.
@@ -21,7 +21,7 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
     /// Where the last row begins in the message.
     private var rowStart = 0
 
-    init(_ events: QueryEvents, rowFormat: WireProtocol.QueryRequest.RowFormat, output: any QueryOutput) {
+    init(_ events: QueryEvents, rowFormat: QueryRequest.RowFormat, output: any QueryOutput) {
         self.events = events
         self.rowFormat = rowFormat
         self.output = output
@@ -109,4 +109,117 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
         sentRows += rowsInMessage
         rowsInMessage = 0
     }
+}
+
+// What the query service says, in the words of the wire.
+
+extension QueryCompletePayload {
+    init(queryID: String, _ outcome: QueryOutcome) {
+        self.init(
+            queryID: queryID,
+            rowCount: outcome.rowCount,
+            duration: outcome.duration.milliseconds,
+            changes: Int(clamping: outcome.changes),
+            lastInsertRowID: outcome.lastInsertRowid,
+            isTruncated: outcome.truncated ? true : nil,
+            position: Position(receipt: outcome.receipt),
+            isInTransaction: outcome.inTransaction ? true : nil
+        )
+    }
+}
+
+extension Position {
+    /// What the feed promised for a commit; nil where there was none.
+    init?(receipt: String?) {
+        // The feed wrote it, so that it always parses.
+        guard let receipt, let position = try? Position(parsing: receipt) else { return nil }
+        self = position
+    }
+}
+
+extension QueryErrorPayload {
+    init(queryID: String, _ failure: QueryFailure) {
+        self.init(
+            queryID: queryID,
+            error: failure.message,
+            code: ErrorCode(rawValue: failure.code.rawValue),
+            sqliteCode: failure.sqliteCode.map { Int($0) },
+            sqlOffset: failure.offset,
+            statementIndex: failure.statementIndex,
+            isInTransaction: failure.inTransaction
+        )
+    }
+}
+
+extension QueryCancelledPayload.Reason {
+    init(_ reason: CancelReason) {
+        self =
+            switch reason {
+            case .client: .client
+            case .timeout: .timeout
+            case .disconnect: .disconnect
+            case .shutdown: .shutdown
+            }
+    }
+}
+
+extension QueryParameters {
+    init(_ parameters: QueryRequest.Parameters) {
+        self =
+            switch parameters {
+            case .none: .none
+            case .positional(let values): .positional(values.map { SQLiteValue($0) })
+            case .named(let values): .named(values.map { (name: $0.key, value: SQLiteValue($0.value)) })
+            }
+    }
+}
+
+/// Writes the rows of one statement as JSON in the form that was asked for.
+struct RowEncoder: Sendable {
+    /// As the message names them: as SQLite does, or each once where they are the keys of objects.
+    let columns: [String]
+    private let keys: [JSONKey]
+    private let format: QueryRequest.RowFormat
+    private let count: Int
+
+    init(columns: [String], format: QueryRequest.RowFormat) {
+        self.columns = format == .objects ? ResultColumns.uniqueNames(columns) : columns
+        self.keys = format == .objects ? self.columns.map { JSONKey($0) } : []
+        self.format = format
+        self.count = columns.count
+    }
+
+    /// Writes the current row of the statement, its values borrowed.
+    @inline(__always)
+    func write(_ statement: borrowing Statement, to writer: inout JSONWriter) {
+        switch format {
+        case .objects:
+            writer.beginObject()
+            for column in 0..<count {
+                writer.key(keys[column])
+                statement.withColumn(column) { writer.value($0) }
+            }
+            writer.endObject()
+        case .arrays:
+            writer.beginArray()
+            for column in 0..<count {
+                statement.withColumn(column) { writer.value($0) }
+            }
+            writer.endArray()
+        }
+    }
+}
+
+/// Where the messages of one query go to its requester: a WebSocket connection, or the response to a request.
+///
+/// Called on the query's thread, in order; never blocks.
+package protocol QueryOutput: AnyObject, Sendable {
+    /// A `query:*` message without rows.
+    func send(event json: [UInt8])
+    /// A message with result rows; the bytes are valid within the call alone.
+    func send(rows json: UnsafeRawBufferPointer)
+    /// Whether the requester takes more rows now. After a no, the query's handle must be resumed in time.
+    var isWritable: Bool { get }
+    /// The query is over: no call follows.
+    func finish()
 }

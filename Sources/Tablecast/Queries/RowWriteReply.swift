@@ -1,5 +1,5 @@
 import Broadcast
-import QueryService
+import QueryEngine
 import SQLiteConnection
 package import WireProtocol
 

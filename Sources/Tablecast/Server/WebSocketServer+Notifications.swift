@@ -43,7 +43,7 @@ extension WebSocketServer {
     ///   - excludedClientID: a client that does not get it, such as the one that caused it.
     public func broadcast(
         _ payload: ServerPayload,
-        channel: Channel = .notifications,
+        channel: MessageChannel = .notifications,
         excluding excludedClientID: String? = nil
     ) {
         hub.sendToEveryone(message(payload, channel), except: excludedClientID.flatMap { clients[$0]?.id })
@@ -52,7 +52,7 @@ extension WebSocketServer {
     /// Sends a message to the subscribers of a channel.
     public func broadcast(
         _ payload: ServerPayload,
-        to channel: Channel,
+        to channel: MessageChannel,
         excluding excludedClientID: String? = nil
     ) {
         hub.send(message(payload, channel), to: channel, except: excludedClientID.flatMap { clients[$0]?.id })
@@ -60,7 +60,9 @@ extension WebSocketServer {
 
     /// Sends a message to one client; false when there is none of that name.
     @discardableResult
-    public func send(_ payload: ServerPayload, channel: Channel = .notifications, toClient clientID: String) -> Bool {
+    public func send(_ payload: ServerPayload, channel: MessageChannel = .notifications, toClient clientID: String)
+        -> Bool
+    {
         guard let client = clients[clientID] else { return false }
         hub.send(message(payload, channel), to: client.id)
         return true
@@ -76,7 +78,7 @@ extension WebSocketServer {
         hub.send(message, to: .tables) { $0.includes(table: table) ? message : nil }
     }
 
-    private func message(_ payload: ServerPayload, _ channel: Channel) -> EncodedMessage {
+    private func message(_ payload: ServerPayload, _ channel: MessageChannel) -> EncodedMessage {
         EncodedMessage(EnvelopeHeader(payload.type, channel: channel), payload)
     }
 
@@ -91,7 +93,7 @@ extension WebSocketServer {
     @discardableResult
     public func subscribe(
         _ clientID: String,
-        to channel: Channel,
+        to channel: MessageChannel,
         filter: TableFilter = .everything
     ) throws(ProtocolError) -> Bool {
         guard let client = clients[clientID] else { return false }
@@ -130,7 +132,7 @@ extension WebSocketServer {
     /// Ends a client's subscription to a channel, for `tables` all of them; it gets `unsubscribed`. False when there is no
     /// client of that name.
     @discardableResult
-    public func unsubscribe(_ clientID: String, from channel: Channel) -> Bool {
+    public func unsubscribe(_ clientID: String, from channel: MessageChannel) -> Bool {
         guard let client = clients[clientID] else { return false }
         hub.unsubscribeAll(client.id, from: channel)
         return true

@@ -1,7 +1,7 @@
 import Broadcast
 import ChangeCapture
 public import Logging
-import QueryService
+import QueryEngine
 import SQLiteConnection
 import Synchronization
 package import WireProtocol
@@ -27,7 +27,7 @@ public final class TablecastService: Sendable {
     let live: LiveFeed
     private let startedAt = ContinuousClock.now
     private let queriesEnd = Mutex<Task<Void, Never>?>(nil)
-    private let untakenRows = Mutex<[ClientID: UntakenRows]>([:])
+    private let rowBackpressure = Mutex<[ClientID: RowBackpressure]>([:])
 
     /// Opens the database and begins to watch it.
     ///
@@ -96,7 +96,7 @@ public final class TablecastService: Sendable {
 
     /// Runs a query for an HTTP request; its messages go to `output`.
     package func run(
-        _ query: WireProtocol.QueryRequest,
+        _ query: QueryRequest,
         for requester: QueryRequester,
         replyTo: String? = nil,
         output: any QueryOutput
@@ -108,7 +108,7 @@ public final class TablecastService: Sendable {
 
     /// Runs a query whose results go to the sink that `sink` makes.
     func run(
-        _ query: WireProtocol.QueryRequest,
+        _ query: QueryRequest,
         for requester: QueryRequester,
         replyTo: String? = nil,
         sink: (QueryEvents) -> any QuerySink
@@ -120,7 +120,7 @@ public final class TablecastService: Sendable {
 
     /// Runs a query to one JSON document. `onEnd` is called once, on a thread of the service's.
     package func runToDocument(
-        _ query: WireProtocol.QueryRequest,
+        _ query: QueryRequest,
         for requester: QueryRequester,
         onEnd: @escaping @Sendable (QueryEnding, [UInt8]) -> Void
     ) {
@@ -139,7 +139,7 @@ public final class TablecastService: Sendable {
     ) {
         let write = RowWrite(row)
         var request = request(
-            WireProtocol.QueryRequest(sql: write.sql, queryID: row.queryID, timeout: row.timeout),
+            QueryRequest(sql: write.sql, queryID: row.queryID, timeout: row.timeout),
             for: requester
         )
         request.rowWrite = write
@@ -168,10 +168,10 @@ public final class TablecastService: Sendable {
     }
 
     private func request(
-        _ query: WireProtocol.QueryRequest,
+        _ query: QueryRequest,
         for requester: QueryRequester
-    ) -> ServiceQuery {
-        ServiceQuery(
+    ) -> SQLRequest {
+        SQLRequest(
             queryId: query.queryID ?? MessageID.next(),
             sql: query.sql,
             parameters: QueryParameters(query.parameters),
@@ -189,7 +189,7 @@ public final class TablecastService: Sendable {
     }
 
     private func events(
-        _ request: ServiceQuery,
+        _ request: SQLRequest,
         for requester: QueryRequester,
         replyTo: String?
     ) -> QueryEvents {
@@ -222,13 +222,13 @@ extension TablecastService: DatabaseRequests {
         }
     }
 
-    func execute(_ query: WireProtocol.QueryRequest, replyTo: String?, for client: ConnectedClient) {
-        let untakenRows = untakenRows.withLock { clients in
-            let rows = clients[client.id] ?? UntakenRows()
+    func execute(_ query: QueryRequest, replyTo: String?, for client: ConnectedClient) {
+        let rowBackpressure = rowBackpressure.withLock { clients in
+            let rows = clients[client.id] ?? RowBackpressure()
             clients[client.id] = rows
             return rows
         }
-        let output = ClientQueryOutput(hub: server.hub, client: client.id, untakenRows: untakenRows)
+        let output = ClientQueryOutput(hub: server.hub, client: client.id, rowBackpressure: rowBackpressure)
         output.connect(run(query, for: QueryRequester(client), replyTo: replyTo, output: output))
     }
 
@@ -280,7 +280,7 @@ extension TablecastService: DatabaseRequests {
 
     func left(_ client: ConnectedClient) {
         live.left(client.id)
-        untakenRows.withLock { $0[client.id] = nil }
+        rowBackpressure.withLock { $0[client.id] = nil }
         requesterLeft(QueryRequester(client))
     }
 }
@@ -300,5 +300,30 @@ private final class Reopening: Sendable {
 extension ProtocolError {
     fileprivate static func queryNotFound(_ queryID: String) -> ProtocolError {
         ProtocolError(.queryNotFound, "no query \"\(queryID)\" waits or runs")
+    }
+}
+
+/// Whether the watcher moves, from what is known without asking SQLite: cheap enough for anyone to ask.
+package struct WatcherStatus: Sendable, Hashable {
+    /// How long ago its thread was last seen moving; an idle one moves every 50 ms. Nil where there is none.
+    package var heartbeatAge: Duration?
+    /// Commits of the service's own writer that it has not delivered.
+    package var commitsBehind: Int
+    /// Why the file cannot be read now; nil while it is watched.
+    package var goneBecause: String?
+
+    /// A watcher that reads a transaction of millions of rows does not move for seconds.
+    static let maxHeartbeatAge = Duration.seconds(30)
+
+    package var isMoving: Bool { heartbeatAge.map { $0 <= Self.maxHeartbeatAge } ?? false }
+}
+
+extension TablecastService {
+    package var watcherStatus: WatcherStatus {
+        var status = feed.status
+        if status.goneBecause == nil, FileIdentity(path: configuration.path) == nil {
+            status.goneBecause = "there is no file \(configuration.path)"
+        }
+        return status
     }
 }

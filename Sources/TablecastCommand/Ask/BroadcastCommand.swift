@@ -64,8 +64,9 @@ struct BroadcastCommand: AsyncParsableCommand {
             }
             var message: [String: JSONValue] = ["type": .string(type), "data": data]
             if let channel {
-                do throws(ProtocolError) { message["channel"] = .string(try Channel(parsing: channel).rawValue) } catch
-                {
+                do throws(ProtocolError) {
+                    message["channel"] = .string(try MessageChannel(parsing: channel).rawValue)
+                } catch {
                     throw ValidationError("--channel: \(error.message)")
                 }
             }

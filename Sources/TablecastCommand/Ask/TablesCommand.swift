@@ -46,7 +46,7 @@ struct TablesCommand: AsyncParsableCommand {
             throw JSONDocument.unexpected
         }
         let terminal = Terminal.output
-        var layout = TableLayout(
+        var layout = ColumnLayout(
             titles: ["name", "kind", "rows"],
             lineWidth: terminal.isInteractive ? terminal.columnCount : .max,
             palette: terminal.palette

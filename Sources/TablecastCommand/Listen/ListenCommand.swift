@@ -96,12 +96,12 @@ private func asValidationError<Value>(_ body: () throws(ProtocolError) -> Value)
 
 /// Channels, separated by commas.
 struct ChannelList: Sendable {
-    var channels: [Channel]
+    var channels: [MessageChannel]
 
-    init(_ channels: [Channel]) { self.channels = channels }
+    init(_ channels: [MessageChannel]) { self.channels = channels }
 
     init(_ text: String) throws {
-        channels = try asValidationError { () throws(ProtocolError) in try Channel.parseList(text) }
+        channels = try asValidationError { () throws(ProtocolError) in try MessageChannel.parseList(text) }
     }
 }
 

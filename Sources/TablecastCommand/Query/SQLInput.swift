@@ -1,3 +1,6 @@
+import ArgumentParser
+import WireProtocol
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Darwin)
@@ -47,4 +50,101 @@ enum SQLInput {
 /// `read(2)`, under a name that no method of this file has.
 private func readBytes(_ descriptor: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int) -> Int {
     read(descriptor, buffer, count)
+}
+
+/// A parameter on the command line: `5`, `1.5`, `NULL`, `x'00ff'`, `'5'`, or text as it is; `:name=5` where it has a name.
+struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
+    /// With its `:`, `@` or `$`; nil for a positional one.
+    var name: String?
+    var value: JSONValue
+
+    init?(argument: String) {
+        if let first = argument.first, ":@$".contains(first), let equals = argument.firstIndex(of: "=") {
+            name = String(argument[..<equals])
+            guard argument.index(after: argument.startIndex) < equals else { return nil }
+            value = Self.value(argument[argument.index(after: equals)...])
+        } else {
+            value = Self.value(argument[...])
+        }
+    }
+
+    private static func value(_ text: Substring) -> JSONValue {
+        if text.uppercased() == "NULL" { return .null }
+        if let integer = Int64(text) {
+            // Beyond what every JSON reader keeps exact, the protocol has a form of its own.
+            return integer.magnitude < 1 << 53 ? .integer(integer) : ["$int64": .string(String(integer))]
+        }
+        if let first = text.first, first.isNumber || "+-.".contains(first), let real = Double(text), real.isFinite {
+            return .number(real)
+        }
+        if text.count >= 2, text.first == "'", text.last == "'" {
+            let content = text.dropFirst().dropLast()
+            return .string(content.split(separator: "''", omittingEmptySubsequences: false).joined(separator: "'"))
+        }
+        if let bytes = blob(text) { return ["$base64": .string(Base64.encode(bytes))] }
+        return .string(String(text))
+    }
+
+    private static func blob(_ text: Substring) -> [UInt8]? {
+        guard text.count >= 3, text.first == "x" || text.first == "X", text.last == "'" else { return nil }
+        let digits = Array(text.dropFirst())
+        guard digits.first == "'", digits.count % 2 == 0 else { return nil }
+        var bytes: [UInt8] = []
+        for index in stride(from: 1, to: digits.count - 1, by: 2) {
+            guard let high = digits[index].hexDigitValue, let low = digits[index + 1].hexDigitValue else { return nil }
+            bytes.append(UInt8(high * 16 + low))
+        }
+        return bytes
+    }
+
+    /// The `params` of a request: an array or an object, nil where there are none.
+    static func json(_ parameters: [ParameterArgument]) throws(ValidationError) -> JSONValue? {
+        guard !parameters.isEmpty else { return nil }
+        let named = parameters.compactMap { parameter in parameter.name.map { ($0, parameter.value) } }
+        if named.isEmpty { return .array(parameters.map(\.value)) }
+        guard named.count == parameters.count else {
+            throw ValidationError("--param: either all parameters have a name (:name=value) or none has.")
+        }
+        return .object(Dictionary(named) { _, last in last })
+    }
+}
+
+/// The line of a script where an error is, with a caret under the place.
+struct SQLExcerpt: Sendable, Hashable {
+    /// The line, fit to be printed, cut down around the place where it is long.
+    var line: String
+    /// Cells of the terminal before the caret.
+    var caretColumn: Int
+    /// From one.
+    var lineNumber: Int
+    /// Whether the script has more than this line.
+    var isPartOfMore: Bool
+
+    /// - Parameter offset: In bytes of UTF-8, as SQLite counts.
+    /// - Returns: nil where the offset lies outside of the script.
+    init?(sql: String, offset: Int, width: Int) {
+        let bytes = Array(sql.utf8)
+        guard offset >= 0, offset <= bytes.count else { return nil }
+        let lineFeed = UInt8(ascii: "\n")
+        let start = bytes[..<offset].lastIndex(of: lineFeed).map { $0 + 1 } ?? 0
+        let end = bytes[offset...].firstIndex(of: lineFeed) ?? bytes.count
+        lineNumber = bytes[..<start].count { $0 == lineFeed } + 1
+        isPartOfMore = start > 0 || end < bytes.count
+        let before = String(decoding: bytes[start..<offset], as: UTF8.self).printable
+        let after = String(decoding: bytes[offset..<end], as: UTF8.self).printable
+        let visible = Self.suffix(before, width: max(width / 2, 10))
+        caretColumn = visible.displayWidth
+        line = visible + after.truncated(toWidth: max(width - visible.displayWidth, 10))
+    }
+
+    private static func suffix(_ text: String, width: Int) -> String {
+        guard text.displayWidth > width else { return text }
+        return "…" + String(String(text.reversed()).prefix(width - 1).reversed())
+    }
+
+    func rendered(_ palette: Palette) -> String {
+        let prefix = isPartOfMore ? "line \(lineNumber): " : "  "
+        let indent = String(repeating: " ", count: prefix.count + caretColumn)
+        return palette(.dim, prefix) + line + "\n" + indent + palette(.boldRed, "^")
+    }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ChangeCapture
+import Foundation
 import Hummingbird
 import Logging
 import NIOCore
@@ -7,6 +8,14 @@ import ServiceLifecycle
 import Tablecast
 import TablecastHummingbird
 import UnixSignals
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 extension ServeCommand {
     func run() async throws {
@@ -200,6 +209,46 @@ private struct Stopping: Service {
         Task.detached {
             try? await Task.sleep(for: Self.requestPatience)
             ServeCommand.exit()
+        }
+    }
+}
+
+/// Ends the process a fixed time after it was told to stop, whatever still runs: a function of SQLite's that nothing
+/// interrupts must not keep a supervisor waiting. What is open then is rolled back by the process that opens the file next.
+enum ExitDeadline {
+    /// Everything that stops in an orderly way has stopped well before.
+    static let limit = Duration.milliseconds(4_500)
+
+    /// Starts to count, on a thread of its own: no other has to be free.
+    static func start() {
+        let thread = Thread {
+            Thread.sleep(forTimeInterval: limit / .seconds(1))
+            Terminal.error.note("stopped while something was still running; it is rolled back")
+            _exit(EXIT_SUCCESS)
+        }
+        thread.start()
+    }
+}
+
+/// Reads tokens and the certificate again at SIGHUP. What cannot be used is logged, and what was in use before stays.
+struct Reloading: Service {
+    /// What is read again: its name in the plural, and how.
+    let sources: [(name: String, reload: @Sendable () async throws -> Void)]
+    let logger: Logger
+
+    func run() async throws {
+        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+            if sources.isEmpty { logger.notice("SIGHUP: there are no tokens and no certificate to read again") }
+            for source in sources { await reload(source.name, source.reload) }
+        }
+    }
+
+    private func reload(_ name: String, _ reload: () async throws -> Void) async {
+        do {
+            try await reload()
+            logger.notice("SIGHUP: read the \(name) again")
+        } catch {
+            logger.error("SIGHUP: the \(name) stay as they were: \(error)")
         }
     }
 }

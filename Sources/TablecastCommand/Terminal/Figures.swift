@@ -1,5 +1,11 @@
 import WireProtocol
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// Numbers as people read them.
 enum Figures {
     /// `1234567` as `1,234,567`.
@@ -41,5 +47,16 @@ enum Figures {
         let seconds = sinceMidnight / 1000
         let clock = "\(padded(seconds / 3600)):\(padded(seconds / 60 % 60)):\(padded(seconds % 60))"
         return clock + (milliseconds < 100 ? ".0" : ".") + padded(milliseconds)
+    }
+}
+
+/// The time zone of the person at the terminal.
+enum LocalClock {
+    /// What to add to UTC at that moment.
+    static func utcOffset(atUnixMilliseconds milliseconds: Int64) -> Duration {
+        var time = time_t(milliseconds / 1000)
+        var parts = tm()
+        guard localtime_r(&time, &parts) != nil else { return .zero }
+        return .seconds(Int64(parts.tm_gmtoff))
     }
 }

@@ -34,7 +34,7 @@ struct BroadcastRoute {
 
 /// The body of `POST /broadcast`.
 struct Announcement {
-    let channel: WireProtocol.Channel?
+    let channel: MessageChannel?
     let type: MessageType
     let data: JSONValue
 
@@ -50,7 +50,7 @@ struct Announcement {
         }
         switch fields["channel"] {
         case nil, .null: channel = nil
-        case .string(let name): channel = try WireProtocol.Channel(parsing: name)
+        case .string(let name): channel = try MessageChannel(parsing: name)
         default: throw ProtocolError(.invalidMessage, "channel: expected a string")
         }
         switch fields["type"] {

@@ -7,18 +7,18 @@ import WireProtocol
 /// One client of `GET /events`: the hub's messages as Server-Sent Events. Confined to its event loop.
 ///
 /// Source: [Server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html).
-final class EventStream: Outlet {
-    static let serverSentEvents = Representation(name: "server-sent-events") { message in
+final class EventStream: OutboundConnection {
+    static let serverSentEvents = FrameEncoding(name: "server-sent-events") { message in
         lines(message, id: message.resumePosition)
     }
 
     /// For a stream with several subscriptions: after the last message of one of them those of another may be missing.
-    static let serverSentEventsOfSeveral = Representation(name: "server-sent-events of several") { message in
+    static let serverSentEventsOfSeveral = FrameEncoding(name: "server-sent-events of several") { message in
         lines(message, id: [.transactionEnd, .subscribed].contains(message.type) ? message.resumePosition : nil)
     }
 
     /// One message a line, as JSON.
-    static let lines = Representation(name: "lines") { message in
+    static let lines = FrameEncoding(name: "lines") { message in
         var line = ByteBuffer()
         line.writeImmutableBuffer(message.json)
         line.writeString("\n")
@@ -39,7 +39,7 @@ final class EventStream: Outlet {
     }
 
     let eventLoop: any EventLoop
-    let representation: Representation
+    let frameEncoding: FrameEncoding
     private let server: WebSocketServer
     private var hub: Hub { server.hub }
     private let pipe: ResponsePipe
@@ -54,10 +54,10 @@ final class EventStream: Outlet {
         server: WebSocketServer,
         pipe: ResponsePipe,
         identity: Identity,
-        representation: Representation,
+        frameEncoding: FrameEncoding,
         eventLoop: any EventLoop
     ) {
-        self.representation = representation
+        self.frameEncoding = frameEncoding
         self.server = server
         self.pipe = pipe
         self.identity = identity

@@ -26,7 +26,7 @@ struct EventsRoute {
             let channels = try query.value("channels")
             let since = try query.value("since")
             requests = try SubscribeRequest.parse(
-                channels: channels ?? Channel.tables.rawValue,
+                channels: channels ?? MessageChannel.tables.rawValue,
                 tables: query.value("tables"),
                 operations: query.value("operations"),
                 rows: query.value("rows"),
@@ -58,7 +58,7 @@ struct EventsRoute {
                     server: server,
                     pipe: pipe,
                     identity: identity,
-                    representation: requests.contains { Set($0.filters).count > 1 }
+                    frameEncoding: requests.contains { Set($0.filters).count > 1 }
                         ? EventStream.serverSentEventsOfSeveral : EventStream.serverSentEvents,
                     eventLoop: eventLoop
                 )

@@ -58,7 +58,7 @@ struct LiveRoute {
                     server: server,
                     pipe: pipe,
                     identity: identity,
-                    representation: isStream ? EventStream.serverSentEvents : EventStream.lines,
+                    frameEncoding: isStream ? EventStream.serverSentEvents : EventStream.lines,
                     eventLoop: eventLoop
                 )
                 stream.open(query, of: service, keepAliveInterval: isStream ? EventsRoute.keepAliveInterval : nil) {

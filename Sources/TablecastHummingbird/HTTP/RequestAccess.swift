@@ -49,3 +49,45 @@ extension Response {
         return response
     }
 }
+
+/// Keeps the requests of foreign web pages out, as the WebSocket does: a page of any site could otherwise run SQL on its
+/// visitor's machine with a plain form.
+struct RequestGuard<Context: RequestContext>: RouterMiddleware {
+    let server: WebSocketServer
+
+    func handle(
+        _ request: Request,
+        context: Context,
+        next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        do throws(UpgradeRefusal) {
+            try server.admit(request, origin: request.headers[.origin])
+        } catch {
+            return .failure(.forbidden, .forbidden, error.reason)
+        }
+        return try await next(request, context)
+    }
+}
+
+extension Request {
+    /// Runs `operation` and calls `handler`, once, if the client goes away meanwhile.
+    ///
+    /// On a server that does not report that (see ``ClientConnection``), the connection is read to its end and takes no further
+    /// request: the response has to carry ``connectionHeaders``.
+    func whileConnected<Result: Sendable>(
+        onEnd handler: @escaping @Sendable () -> Void,
+        _ operation: () async throws -> Result
+    ) async throws -> Result {
+        if let connection = ClientConnection.current {
+            return try await connection.notifying(onEnd: handler, operation)
+        }
+        return try await body.consumeWithInboundCloseHandler { _ in
+            try await operation()
+        } onInboundClosed: {
+            handler()
+        }
+    }
+
+    /// What a response says of the connection after ``whileConnected(onEnd:_:)``.
+    static var connectionHeaders: HTTPFields { ClientConnection.current == nil ? [.connection: "close"] : [:] }
+}

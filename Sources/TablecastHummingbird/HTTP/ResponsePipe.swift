@@ -1,5 +1,6 @@
 import NIOCore
 import Synchronization
+import Tablecast
 
 /// Carries bytes from threads that must not wait on the network, an event loop or a query's thread, to the task that
 /// writes one HTTP response.
@@ -124,5 +125,26 @@ final class ResponsePipe: Sendable {
                 if isReady { continuation.resume() }
             }
         }
+    }
+}
+
+/// Writes a query's messages as lines of an HTTP response (NDJSON).
+final class LineOutput: QueryOutput {
+    let pipe = ResponsePipe()
+    private let maxQueuedBytes: Int
+
+    init(maxQueuedBytes: Int) { self.maxQueuedBytes = maxQueuedBytes }
+
+    func send(event json: [UInt8]) { json.withUnsafeBytes { send($0) } }
+    func send(rows json: UnsafeRawBufferPointer) { send(json) }
+    var isWritable: Bool { pipe.queuedBytes < maxQueuedBytes }
+    func finish() { pipe.finish() }
+
+    private func send(_ json: UnsafeRawBufferPointer) {
+        var line = ByteBuffer()
+        line.reserveCapacity(json.count + 1)
+        line.writeBytes(json)
+        line.writeInteger(UInt8(ascii: "\n"))
+        pipe.write(line)
     }
 }

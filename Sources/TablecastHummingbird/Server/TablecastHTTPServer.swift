@@ -10,6 +10,14 @@ import Synchronization
 package import Tablecast
 import WebSocketTransport
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// An HTTP server with the WebSocket of a Tablecast server, on a listener of its own: what Hummingbird's `Application` is, without
 /// the ways in which NIO's server channel ends (see ``WebSocketTransport/SocketListener``), and with a certificate that can be
 /// read again.
@@ -145,4 +153,33 @@ private final class OpenChannels: Sendable {
     private static func quiesce(_ channel: any NIOCore.Channel) {
         channel.eventLoop.execute { channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
     }
+}
+
+/// The time of day as the header `Date` has it (RFC 9110 section 5.6.7), written once a second. Thread-safe.
+final class HTTPDate: Sendable {
+    private let last = Mutex<(second: Int, text: String)>((0, ""))
+
+    var now: String {
+        let second = time(nil)
+        return last.withLock { last in
+            if last.second != second { last = (second, Self.text(of: second)) }
+            return last.text
+        }
+    }
+
+    static func text(of second: Int) -> String {
+        var second = second
+        var parts = tm()
+        gmtime_r(&second, &parts)
+        func two(_ number: CInt) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        let day = days[Int(parts.tm_wday)]
+        let month = months[Int(parts.tm_mon)]
+        let time = [parts.tm_hour, parts.tm_min, parts.tm_sec].map(two).joined(separator: ":")
+        return "\(day), \(two(parts.tm_mday)) \(month) \(1900 + parts.tm_year) \(time) GMT"
+    }
+
+    private static let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+    private static let months = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ]
 }

@@ -1,4 +1,4 @@
-import NIOCore
+package import NIOCore
 package import WireProtocol
 
 /// An open connection of a ``WebSocketClient``. May be used from any task.
@@ -9,14 +9,14 @@ package final class WebSocketConnection: Sendable {
     /// no more than about a hundred messages wait. When the reader goes away, the connection is closed.
     package let messages: ClientMessages
     private let handler: NIOLoopBound<WebSocketHandler>
-    private let session: NIOLoopBound<ClientSession>
+    private let session: NIOLoopBound<WebSocketClientSession>
     private let closed: EventLoopFuture<CloseStatus>
     private let channel: any NIOCore.Channel
 
     init(
         messages: ClientMessages,
         handler: WebSocketHandler,
-        session: ClientSession,
+        session: WebSocketClientSession,
         closed: EventLoopFuture<CloseStatus>,
         channel: any NIOCore.Channel
     ) {
@@ -56,5 +56,99 @@ package final class WebSocketConnection: Sendable {
     /// How the connection ended; waits for it.
     package var status: CloseStatus {
         get async { (try? await closed.get()) ?? .lost }
+    }
+}
+
+/// The server's text messages in order; see ``WebSocketConnection/messages``.
+package typealias ClientMessages = NIOAsyncSequenceProducer<
+    String, NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark, ClientDemand
+>
+
+/// Carries the reader's demand back to the connection's event loop.
+package struct ClientDemand: NIOAsyncSequenceProducerDelegate {
+    let handler: NIOLoopBound<WebSocketHandler>
+    let eventLoop: any EventLoop
+
+    package func produceMore() {
+        eventLoop.execute { handler.value.isReading = true }
+    }
+
+    package func didTerminate() {
+        eventLoop.execute {
+            handler.value.isReading = true
+            handler.value.close(.normal)
+        }
+    }
+}
+
+/// Joins a connection's events to the sequence that a task reads. Confined to the event loop.
+final class WebSocketClientSession: WebSocketSession {
+    private var source: ClientMessages.Source?
+    private var closed: EventLoopPromise<CloseStatus>?
+    private var handler: WebSocketHandler?
+    private var status: CloseStatus?
+    private var waitingSenders: [EventLoopPromise<Void>] = []
+    /// Senders wait beyond this.
+    private let maxUnsentBytes = 1 << 20
+
+    /// Joins this session to its connection, before anything can arrive.
+    func connection(_ handler: WebSocketHandler, _ channel: any NIOCore.Channel) -> WebSocketConnection {
+        let eventLoop = channel.eventLoop
+        let made = NIOAsyncSequenceProducer.makeSequence(
+            elementType: String.self,
+            backPressureStrategy: NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark(
+                lowWatermark: 20,
+                highWatermark: 100
+            ),
+            finishOnDeinit: true,
+            delegate: ClientDemand(handler: NIOLoopBound(handler, eventLoop: eventLoop), eventLoop: eventLoop)
+        )
+        let closed = eventLoop.makePromise(of: CloseStatus.self)
+        source = made.source
+        self.closed = closed
+        self.handler = handler
+        return WebSocketConnection(
+            messages: made.sequence,
+            handler: handler,
+            session: self,
+            closed: closed.futureResult,
+            channel: channel
+        )
+    }
+
+    /// Succeeds when the connection takes more, and fails once it is over.
+    func whenWritable(_ handler: WebSocketHandler) -> EventLoopFuture<Void> {
+        if let status {
+            return handler.eventLoop.makeFailedFuture(WebSocketClientError.closed(status))
+        }
+        if handler.queuedBytes <= maxUnsentBytes { return handler.eventLoop.makeSucceededVoidFuture() }
+        let promise = handler.eventLoop.makePromise(of: Void.self)
+        waitingSenders.append(promise)
+        return promise.futureResult
+    }
+
+    func opened(_ connection: WebSocketHandler) {}
+
+    func received(text: ByteBuffer) {
+        if source?.yield(String(buffer: text)) == .stopProducing {
+            handler?.isReading = false
+        }
+    }
+
+    func drained() {
+        let senders = waitingSenders
+        waitingSenders = []
+        for sender in senders { sender.succeed() }
+    }
+
+    func closed(_ status: CloseStatus) {
+        self.status = status
+        source?.finish()
+        source = nil
+        handler = nil
+        closed?.succeed(status)
+        let senders = waitingSenders
+        waitingSenders = []
+        for sender in senders { sender.fail(WebSocketClientError.closed(status)) }
     }
 }

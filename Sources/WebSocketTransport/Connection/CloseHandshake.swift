@@ -1,6 +1,14 @@
 package import NIOCore
 package import WireProtocol
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// The end of a connection, RFC 6455 section 7: who says what, how long to wait, and when the socket may go.
 ///
 /// After our last byte the sending half is shut and what still comes is thrown away until the peer's end arrives. To
@@ -112,5 +120,45 @@ package struct CloseHandshake: Sendable, Hashable {
         default:
             return nil
         }
+    }
+}
+
+/// How a connection ended, for the session.
+package struct CloseStatus: Sendable, Hashable {
+    /// Who ended it.
+    package enum Initiator: Sendable, Hashable {
+        case local
+        case peer
+        /// The connection broke, or the peer left without a close frame.
+        case lost
+    }
+
+    package var initiator: Initiator
+    /// The code of the close frame that decided it; 1005 when it had none and 1006 when there was none (RFC 6455
+    /// section 7.1.5; neither is ever on the wire).
+    package var code: UInt16
+    package var reason: String
+
+    package init(initiator: Initiator, code: UInt16, reason: String = "") {
+        self.initiator = initiator
+        self.code = code
+        self.reason = reason
+    }
+
+    static let lost = CloseStatus(initiator: .lost, code: 1006)
+}
+
+/// Ends a connection at once and without a goodbye: for a peer that has had its time.
+enum ConnectionReset {
+    /// The reset (SO_LINGER with 0 s) makes the kernel forget what it still holds for the peer, which could be
+    /// megabytes for many minutes otherwise.
+    static func reset(_ channel: any Channel) {
+        if let options = channel as? any SocketOptionProvider {
+            options.setSoLinger(linger(l_onoff: 1, l_linger: 0)).whenFailure { _ in
+                // The socket is gone already, which is what is wanted.
+            }
+        }
+        // Below the pipeline: TLS would wait for the answer of a peer that does not answer.
+        channel._channelCore.close0(error: ChannelError.ioOnClosedChannel, mode: .all, promise: nil)
     }
 }

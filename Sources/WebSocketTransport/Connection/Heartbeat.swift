@@ -33,3 +33,60 @@ package struct Heartbeat: Sendable, Hashable {
         return .ping
     }
 }
+
+/// One timer for all connections of an event loop, instead of one or more for each.
+///
+/// The limits it serves are in seconds; a look at every connection once a second costs less than ten thousand entries
+/// in the loop's list of timers, and nothing at all in memory. Confined to its event loop.
+final class Ticker {
+    protocol Member: AnyObject {
+        /// Where it stands in the ticker's list; kept by the ticker.
+        var tickerIndex: Int { get set }
+        func tick(now: NIODeadline)
+    }
+
+    private let eventLoop: any EventLoop
+    private let period: TimeAmount
+    private var members: [any Member] = []
+    private var isScheduled = false
+
+    init(eventLoop: any EventLoop, period: TimeAmount) {
+        self.eventLoop = eventLoop
+        self.period = period
+    }
+
+    func add(_ member: any Member) {
+        member.tickerIndex = members.count
+        members.append(member)
+        if !isScheduled { schedule() }
+    }
+
+    /// Does nothing for one that is not a member.
+    func remove(_ member: any Member) {
+        let index = member.tickerIndex
+        guard members.indices.contains(index), members[index] === member else { return }
+        member.tickerIndex = -1
+        let last = members.removeLast()
+        if last !== member {
+            members[index] = last
+            last.tickerIndex = index
+        }
+    }
+
+    private func schedule() {
+        isScheduled = true
+        eventLoop.assumeIsolated().scheduleTask(in: period) { self.tick() }
+    }
+
+    private func tick() {
+        let now = eventLoop.now
+        // Backwards: a member that leaves is replaced by the last one, which has had its turn.
+        var index = members.count - 1
+        while index >= 0 {
+            if index < members.count { members[index].tick(now: now) }
+            index -= 1
+        }
+        isScheduled = false
+        if !members.isEmpty { schedule() }
+    }
+}

@@ -1,13 +1,13 @@
 package import Broadcast
 package import NIOCore
-import WireProtocol
+package import WireProtocol
 
 /// One WebSocket connection: the only handler of its pipeline, or the one behind TLS.
 ///
 /// It moves bytes and acts on what the state machines decide: ``FrameDecoder`` and ``MessageAssembler`` for what comes
 /// in, ``OutboundQueue`` for what goes out, ``CloseHandshake`` and ``Heartbeat`` for the end. All of it, and every method,
 /// belongs to the channel's event loop. Sending, receiving and the end are in files of their own.
-package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHandler, Outlet {
+package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHandler, OutboundConnection {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundIn = Never
     package typealias OutboundOut = ByteBuffer
@@ -19,9 +19,9 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
     package internal(set) var queuedBytes = 0
     package let eventLoop: any EventLoop
     /// How the hub frames messages for this connection; a client's are not for sharing.
-    package let representation: Representation
+    package let frameEncoding: FrameEncoding
     let deflate: DeflateAgreement?
-    let role: Role
+    let role: EndpointRole
     private let isPlain: Bool
     let resources: EventLoopResources
 
@@ -50,7 +50,7 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
 
     /// `isPlain` says that nothing stands between this handler and the socket, so that frames may go straight to it.
     package init(
-        role: Role,
+        role: EndpointRole,
         session: any WebSocketSession,
         deflate: DeflateAgreement? = nil,
         isPlain: Bool,
@@ -62,7 +62,7 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
         self.deflate = deflate
         self.isPlain = isPlain
         self.eventLoop = eventLoop
-        representation = deflate.map { resources.compressed[$0] } ?? .webSocket
+        frameEncoding = deflate.map { resources.compressed[$0] } ?? .webSocket
         let limits = resources.limits
         let resources = resources.on(eventLoop)
         self.resources = resources
@@ -184,5 +184,118 @@ extension WebSocketHandler: Ticker.Member {
         case nil:
             break
         }
+    }
+}
+
+/// What comes in.
+extension WebSocketHandler {
+    /// Takes bytes that arrived before this handler stood in the pipeline.
+    package func receive(_ bytes: ByteBuffer) {
+        heartbeat?.heard()
+        var input = bytes
+        do throws(ProtocolViolation) {
+            while closing.isReading, let event = try decoder.next(&input) {
+                if let message = try assembler.take(event) { handle(message) }
+            }
+        } catch {
+            perform(closing.fail(error, now: eventLoop.now))
+            reportClose()
+        }
+    }
+
+    /// Asks the channel for more, after a handler that stood here before has held back a read.
+    func readAgain() {
+        holdsRead = true
+        readIfWanted()
+    }
+
+    /// Passes on a held read unless the session or the peer is behind. A connection that closes reads in any case:
+    /// what is held back then would hold back the peer's end of the handshake.
+    func readIfWanted() {
+        let mayRead = isReading && queue.bytes <= resources.limits.maxUnsentBytesWhileReading
+        guard holdsRead, mayRead || !closing.isOpen else { return }
+        holdsRead = false
+        context?.read()
+    }
+
+    private func handle(_ message: InboundMessage) {
+        switch message {
+        case .text(let text):
+            if closing.isOpen { session?.received(text: text) }
+        case .binary(let binary):
+            if closing.isOpen { session?.received(binary: binary) }
+        case .ping(let payload):
+            write(FrameEncoder.frame(.pong, payload, mask: mask()))
+        case .pong:
+            // Any byte from the peer has told the heartbeat already; section 5.5.3 allows unasked ones.
+            break
+        case .close(let frame):
+            perform(closing.received(frame, now: eventLoop.now))
+            reportClose()
+        }
+    }
+}
+
+/// The end of the connection, from the first word of it to the report to the session.
+extension WebSocketHandler {
+    /// Starts the close handshake. Closing twice does nothing.
+    ///
+    /// A client that is too slow (4413) or silent (4408) gets the close frame if it takes it within
+    /// ``WebSocketLimits/lingerTimeout``; what waited for it is dropped at once.
+    package func close(_ code: CloseCode, reason: String = "") {
+        let isUrgent = code == .tooSlow || code == .heartbeatTimeout
+        guard let action = closing.close(code, reason: reason, isUrgent: isUrgent, now: eventLoop.now) else { return }
+        if isUrgent { queue.dropWaiting() }
+        perform(action)
+        // Not from within this call: whoever closes a connection may be in the middle of a list of them.
+        eventLoop.assumeIsolated().execute { self.reportClose() }
+    }
+
+    func perform(_ action: CloseHandshake.Action?) {
+        noteQueue()
+        switch action {
+        case .send(let frame):
+            enqueue(encoded(frame))
+        case .sendAndFinish(let frame):
+            shutsWhenDrained = true
+            enqueue(encoded(frame))
+            if queue.isEmpty { shutOutput() }
+        case .finish:
+            shutsWhenDrained = true
+            if queue.isEmpty { shutOutput() }
+        case .abort:
+            abort()
+        case nil:
+            break
+        }
+        readIfWanted()
+    }
+
+    private func encoded(_ frame: CloseFrame) -> ByteBuffer {
+        FrameEncoder.frame(.close, frame.payload, mask: mask())
+    }
+
+    func shutOutput() {
+        guard shutsWhenDrained else { return }
+        shutsWhenDrained = false
+        context?.close(mode: .output, promise: nil)
+    }
+
+    private func abort() {
+        guard let channel else { return }
+        leaveSocket()
+        ConnectionReset.reset(channel)
+    }
+
+    /// The channel is about to be closed, or has been: nothing may be sent on its descriptor any more.
+    func leaveSocket() {
+        direct = nil
+        express = nil
+    }
+
+    func reportClose() {
+        guard let status = closing.status, let session else { return }
+        self.session = nil
+        session.closed(status)
     }
 }

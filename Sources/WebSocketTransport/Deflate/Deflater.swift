@@ -1,5 +1,7 @@
+import Broadcast
 internal import CZlib
 package import NIOCore
+import Synchronization
 
 /// Compresses whole messages for permessage-deflate, RFC 7692 section 7.2.1, each on its own.
 ///
@@ -67,5 +69,62 @@ package final class Deflater {
         // Section 7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end".
         output.moveWriterIndex(to: max(output.writerIndex - 4, output.readerIndex))
         return isWhole ? output : nil
+    }
+}
+
+/// Frames messages for connections with compression: compressed where that is worth it. Not thread-safe.
+final class MessageCompressor {
+    private let windowBits: Int
+    private let minBytes: Int
+    /// Made with the first message that is large enough.
+    private lazy var deflater = Deflater(windowBits: windowBits)
+
+    /// `minBytes` is ``WebSocketLimits/minCompressedBytes``.
+    init(windowBits: Int, minBytes: Int) {
+        self.windowBits = windowBits
+        self.minBytes = minBytes
+    }
+
+    func frame(_ opcode: Opcode, _ message: ByteBuffer, mask: MaskingKey? = nil) -> ByteBuffer {
+        let compressed = compress(message)
+        return FrameEncoder.frame(opcode, compressed ?? message, isCompressed: compressed != nil, mask: mask)
+    }
+
+    private func compress(_ message: ByteBuffer) -> ByteBuffer? {
+        guard message.readableBytes >= minBytes, let compressed = deflater?.deflate(message) else { return nil }
+        return minBytes == 0 || compressed.readableBytes < message.readableBytes ? compressed : nil
+    }
+}
+
+/// How the hub frames a message for connections with compression: once for each of two windows, however many connections
+/// there are. Thread-safe.
+final class CompressedFrameEncodings: Sendable {
+    private let large: FrameEncoding
+    private let small: FrameEncoding
+
+    init(limits: WebSocketLimits) {
+        large = SharedCompressor(windowBits: 15, limits).frameEncoding
+        small = SharedCompressor(windowBits: 9, limits).frameEncoding
+    }
+
+    subscript(agreement: DeflateAgreement) -> FrameEncoding {
+        agreement.sharedWindowBits == 15 ? large : small
+    }
+}
+
+private final class SharedCompressor: Sendable {
+    private let windowBits: Int
+    /// The lock is held while a message is compressed; the hub asks once for each message.
+    private let compressor: Mutex<MessageCompressor>
+
+    init(windowBits: Int, _ limits: WebSocketLimits) {
+        self.windowBits = windowBits
+        compressor = Mutex(MessageCompressor(windowBits: windowBits, minBytes: limits.minCompressedBytes))
+    }
+
+    var frameEncoding: FrameEncoding {
+        FrameEncoding(name: "websocket, deflate \(windowBits)") { message in
+            self.compressor.withLock { $0.frame(.text, message.json) }
+        }
     }
 }

@@ -22,7 +22,7 @@ package struct FrameDecoder: Sendable {
         package var endsFrame: Bool
     }
 
-    private let role: Role
+    private let role: EndpointRole
     /// Whether RSV1 has been given a meaning by permessage-deflate.
     private let allowsCompression: Bool
     /// The bytes of an unfinished header, in place: a connection at rest owns no buffer.
@@ -32,7 +32,7 @@ package struct FrameDecoder: Sendable {
     private var remaining: Int?
     private var mask: MaskingKey?
 
-    package init(role: Role, allowsCompression: Bool = false) {
+    package init(role: EndpointRole, allowsCompression: Bool = false) {
         self.role = role
         self.allowsCompression = allowsCompression
     }

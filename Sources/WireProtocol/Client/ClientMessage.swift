@@ -7,7 +7,7 @@ public struct ClientMessage: Sendable, Hashable {
     public enum Body: Sendable, Hashable {
         case subscribe(SubscribeRequest)
         /// From a channel; from tables, with the id of a subscription, from that alone.
-        case unsubscribe(Channel, subscription: String? = nil)
+        case unsubscribe(MessageChannel, subscription: String? = nil)
         case executeQuery(QueryRequest)
         case cancelQuery(id: String)
         case subscribeQuery(LiveQueryRequest)
@@ -84,14 +84,14 @@ public struct ClientMessage: Sendable, Hashable {
         }
     }
 
-    private static func channel(_ envelope: JSONFields) throws(ProtocolError) -> Channel {
-        let known = Channel.allCases.map(\.rawValue).joined(separator: ", ")
+    private static func channel(_ envelope: JSONFields) throws(ProtocolError) -> MessageChannel {
+        let known = MessageChannel.allCases.map(\.rawValue).joined(separator: ", ")
         let name = try envelope.required(
             envelope.string("channel", maxBytes: maxIdentifierBytes),
             "channel",
             "one of \(known)"
         )
-        return try Channel(parsing: name)
+        return try MessageChannel(parsing: name)
     }
 
     private static func identifier(_ name: String, _ text: String?, _ data: JSONFields) throws(ProtocolError) -> String

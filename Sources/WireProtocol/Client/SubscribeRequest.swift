@@ -3,7 +3,7 @@ public struct SubscribeRequest: Sendable, Hashable {
     /// The longest list of ``subscriptions``.
     public static let maxSubscriptions = 100
 
-    public var channel: Channel
+    public var channel: MessageChannel
     /// What of `tables`; ``TableFilter/everything`` for other channels. Not looked at where there are ``subscriptions``.
     public var filter: TableFilter
     /// Several subscriptions to `tables` that begin together, instead of ``filter``.
@@ -16,7 +16,7 @@ public struct SubscribeRequest: Sendable, Hashable {
     public var replaces: String?
 
     public init(
-        channel: Channel,
+        channel: MessageChannel,
         filter: TableFilter = .everything,
         subscriptions: [TableFilter]? = nil,
         since: Position? = nil,
@@ -34,7 +34,7 @@ public struct SubscribeRequest: Sendable, Hashable {
     /// One for each subscription to `tables` that is asked for.
     public var filters: [TableFilter] { subscriptions ?? [filter] }
 
-    init(channel: Channel, _ data: JSONFields) throws(ProtocolError) {
+    init(channel: MessageChannel, _ data: JSONFields) throws(ProtocolError) {
         self.init(channel: channel)
         guard channel == .tables else { return }
         if let list = try data.objects("subscriptions") {
@@ -108,7 +108,7 @@ public struct SubscribeRequest: Sendable, Hashable {
             }
         }
         let position = try since.map { text throws(ProtocolError) in try Position(parsing: text) }
-        return try Channel.parseList(channels).map { channel in
+        return try MessageChannel.parseList(channels).map { channel in
             channel == .tables
                 ? SubscribeRequest(channel: channel, filter: filter, subscriptions: filters, since: position)
                 : SubscribeRequest(channel: channel)

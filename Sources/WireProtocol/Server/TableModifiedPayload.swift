@@ -144,3 +144,156 @@ extension TableModifiedPayload: Codable {
         try context.encode(to: encoder)
     }
 }
+
+extension TableModifiedPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        switch change {
+        case .schema(let schema):
+            beginWriting(to: &writer, change: "schema")
+            writer.field("previousName", schema.previousName)
+            writer.field("sql", schema.sql)
+            writer.field("columns", schema.columns)
+            if let sources = schema.columnSources {
+                writer.key("columnSources")
+                writer.beginArray()
+                for source in sources {
+                    if let source { writer.number(source) } else { writer.null() }
+                }
+                writer.endArray()
+            }
+            writer.field("objects", schema.objects)
+            endWriting(to: &writer)
+        case .rows(let rows):
+            writeRows(rows, to: &writer) { writer in
+                writer.field("rows", rows.rows)
+            }
+        }
+    }
+
+    /// Writes a change of rows whose `rows` the caller writes from bytes of its own: the elements of the array, or nil for
+    /// level `none`. Those in `counts` are not looked at.
+    package func write(
+        to writer: inout JSONWriter,
+        counts: RowsModification,
+        rows: ((inout JSONWriter) -> Void)?
+    ) {
+        writeRows(counts, to: &writer) { writer in
+            guard let rows else { return }
+            writer.key("rows")
+            writer.beginArray()
+            rows(&writer)
+            writer.endArray()
+        }
+    }
+
+    private func writeRows(
+        _ counts: RowsModification,
+        to writer: inout JSONWriter,
+        _ rows: (inout JSONWriter) -> Void
+    ) {
+        beginWriting(to: &writer, change: "rows")
+        writer.field("inserted", counts.inserted)
+        writer.field("updated", counts.updated)
+        writer.field("deleted", counts.deleted)
+        rows(&writer)
+        writer.field("rowsOmitted", counts.rowsOmitted)
+        writer.field("columnsOmitted", counts.columnsOmitted)
+        endWriting(to: &writer)
+    }
+
+    private func beginWriting(to writer: inout JSONWriter, change: StaticString) {
+        writer.beginObject()
+        writer.field("tableName", tableName)
+        writer.field("timestamp", timestamp)
+        writer.key("change")
+        writer.string(change)
+    }
+
+    private func endWriting(to writer: inout JSONWriter) {
+        writer.fields(context)
+        writer.endObject()
+    }
+}
+
+extension SchemaObjectPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("action", action.rawValue)
+        writer.field("kind", kind.rawValue)
+        writer.field("name", name)
+        writer.field("sql", sql)
+        writer.endObject()
+    }
+}
+
+/// One row that a transaction changed: an entry of `rows` in `table:modified`.
+public struct RowChangePayload: Sendable, Hashable, Codable {
+    public enum Operation: String, Sendable, Hashable, Codable {
+        case insert
+        case update
+        case delete
+    }
+
+    /// How a row crossed the subscription's condition.
+    public enum Crossing: String, Sendable, Hashable, Codable {
+        /// It did not match before: the operation is an insert, whatever the transaction did.
+        case entered
+        /// It does not match any more: the operation is a delete.
+        case left
+    }
+
+    public var operation: Operation
+    /// The primary key's columns, or `rowid` where there is none; the new key of an update that changed it.
+    public var key: [String: WireValue]
+    /// Nil for a table without one.
+    public var rowid: Int64? {
+        get { wireRowid?.value }
+        set { wireRowid = newValue.map(WireInteger.init) }
+    }
+    /// The row before the transaction; nil for an insert, and below level `values`.
+    public var before: [String: WireValue]?
+    /// The row after the transaction; nil for a delete, and below level `values`.
+    public var after: [String: WireValue]?
+    /// Where an update changed whether the row matches the subscription's condition.
+    public var crossing: Crossing?
+
+    private var wireRowid: WireInteger?
+
+    public init(
+        operation: Operation,
+        key: [String: WireValue],
+        rowid: Int64? = nil,
+        before: [String: WireValue]? = nil,
+        after: [String: WireValue]? = nil,
+        crossing: Crossing? = nil
+    ) {
+        self.operation = operation
+        self.key = key
+        self.rowid = rowid
+        self.before = before
+        self.after = after
+        self.crossing = crossing
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case operation = "op"
+        case key
+        case wireRowid = "rowid"
+        case before
+        case after
+        case crossing = "filter"
+    }
+}
+
+extension RowChangePayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("op", operation.rawValue)
+        writer.field("filter", crossing?.rawValue)
+        writer.field("key", object: key)
+        writer.field("rowid", integer: rowid)
+        writer.field("before", object: before)
+        writer.field("after", object: after)
+        writer.endObject()
+    }
+}

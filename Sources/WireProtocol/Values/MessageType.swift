@@ -79,3 +79,32 @@ extension MessageType {
 extension MessageType: CustomStringConvertible {
     public var description: String { rawValue }
 }
+
+/// A stream of messages that a client can subscribe to.
+public enum MessageChannel: String, Sendable, Hashable, Codable, CaseIterable {
+    case queries
+    case tables
+    case notifications
+    case collaboration
+}
+
+extension MessageChannel {
+    /// The channel of that name; the error lists the known ones.
+    public init(parsing name: String) throws(ProtocolError) {
+        guard let channel = MessageChannel(rawValue: name) else {
+            let known = MessageChannel.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ProtocolError(.unknownChannel, "unknown channel \(quoted(name)): expected one of \(known)")
+        }
+        self = channel
+    }
+
+    /// Parses the `channels=tables,queries` of an address. Empty text is no channel.
+    public static func parseList(_ text: String) throws(ProtocolError) -> [MessageChannel] {
+        var channels: [MessageChannel] = []
+        for name in text.split(separator: ",") {
+            let channel = try MessageChannel(parsing: String(name))
+            if !channels.contains(channel) { channels.append(channel) }
+        }
+        return channels
+    }
+}

@@ -93,3 +93,109 @@ public struct TableFilter: Sendable, Hashable {
         patterns.isEmpty || patterns.contains { $0.matches(name) }
     }
 }
+
+/// Which rows of a table a subscriber asks for: an SQL expression over the table's columns.
+public struct RowCondition: Sendable, Hashable {
+    public static let maxSQLBytes = 10_000
+
+    public var sql: String
+    /// The values of its `?` and `:name`.
+    public var parameters: QueryRequest.Parameters
+
+    public init(sql: String, parameters: QueryRequest.Parameters = .none) {
+        self.sql = sql
+        self.parameters = parameters
+    }
+
+    /// Reads the values of an address; nil where there is no `where`.
+    ///
+    /// - Parameters:
+    ///   - sql: an expression over the table's columns.
+    ///   - params: JSON, an array or an object.
+    public init?(where sql: String?, params: String?) throws(ProtocolError) {
+        var fields: [String: JSONValue] = [:]
+        fields["where"] = sql.map { .string($0) }
+        fields["params"] = try params.map { text throws(ProtocolError) in try JSONFields.value(text, of: "params") }
+        try self.init(JSONFields(fields, path: ""))
+    }
+
+    /// Reads `where` and `params`; nil where there is no `where`.
+    init?(_ data: JSONFields) throws(ProtocolError) {
+        guard let sql = try data.string("where", maxBytes: Self.maxSQLBytes) else {
+            if data.value("params") != nil { throw data.failure("params", "expected none without where, found some") }
+            return nil
+        }
+        self.init(sql: sql, parameters: try QueryRequest.parameters(data))
+    }
+}
+
+extension QueryRequest.Parameters: JSONWritable {
+    /// The same text for equal parameters.
+    package func write(to writer: inout JSONWriter) {
+        switch self {
+        case .none:
+            writer.null()
+        case .positional(let values):
+            writer.beginArray()
+            for value in values { writer.value(value) }
+            writer.endArray()
+        case .named(let values):
+            writer.beginObject()
+            for name in values.keys.sorted() {
+                writer.key(escaping: name)
+                writer.value(values[name] ?? .null)
+            }
+            writer.endObject()
+        }
+    }
+}
+
+/// How much of each changed row a subscriber of `tables` is told.
+public enum RowLevel: String, Sendable, Hashable, Codable, CaseIterable, Comparable {
+    /// Counts alone.
+    case none
+    /// The operation and the key.
+    case keys
+    /// The key, and the values before and after.
+    case values
+
+    private var rank: Int {
+        switch self {
+        case .none: 0
+        case .keys: 1
+        case .values: 2
+        }
+    }
+
+    public static func < (lhs: Self, rhs: Self) -> Bool { lhs.rank < rhs.rank }
+}
+
+/// The kinds of changes that a subscriber of `tables` wants to hear about.
+public struct TableOperations: OptionSet, Sendable, Hashable {
+    public let rawValue: UInt8
+
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    public static let insert = Self(rawValue: 1)
+    public static let update = Self(rawValue: 2)
+    public static let delete = Self(rawValue: 4)
+    /// Tables created, altered and dropped.
+    public static let schema = Self(rawValue: 8)
+
+    public static let rows: Self = [.insert, .update, .delete]
+    public static let all: Self = [.insert, .update, .delete, .schema]
+
+    /// The names on the wire.
+    public static let names: [(name: String, operation: TableOperations)] = [
+        ("insert", .insert), ("update", .update), ("delete", .delete), ("schema", .schema),
+    ]
+
+    /// The operation of that name; the error lists the known ones.
+    public init(parsing name: String) throws(ProtocolError) {
+        guard let known = Self.names.first(where: { $0.name == name }) else {
+            let names = Self.names.map(\.name).joined(separator: ", ")
+            throw ProtocolError(.invalidMessage, "unknown operation \(quoted(name)): expected one of \(names)")
+        }
+        self = known.operation
+    }
+}

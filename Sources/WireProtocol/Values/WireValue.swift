@@ -119,3 +119,92 @@ extension JSONWriter {
         endObject()
     }
 }
+
+/// A row of a result or of a snapshot, in either of the forms a client can ask for.
+public enum WireRow: Sendable, Hashable {
+    /// `rowFormat` `objects`: values by the name of their column. The order of columns is in the message's `columns`.
+    case object([String: WireValue])
+    /// `rowFormat` `arrays`: values in the order of the message's `columns`.
+    case array([WireValue])
+
+    /// The values in the order of `columns`; NULL where an object lacks one.
+    public func values(columns: [String]) -> [WireValue] {
+        switch self {
+        case .object(let fields): columns.map { fields[$0] ?? .null }
+        case .array(let values): values
+        }
+    }
+}
+
+extension WireRow: Codable {
+    public init(from decoder: any Decoder) throws {
+        if let values = try? [WireValue](from: decoder) {
+            self = .array(values)
+        } else {
+            self = .object(try [String: WireValue](from: decoder))
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        switch self {
+        case .object(let fields): try fields.encode(to: encoder)
+        case .array(let values): try values.encode(to: encoder)
+        }
+    }
+}
+
+extension JSONWriter {
+    package mutating func row(_ row: WireRow) {
+        switch row {
+        case .object(let fields): object(fields)
+        case .array(let values):
+            beginArray()
+            for value in values { self.value(value) }
+            endArray()
+        }
+    }
+}
+
+/// A rowid, which can lie beyond ±2^53 like any other INTEGER.
+struct WireInteger: Sendable, Hashable, Codable {
+    let value: Int64
+
+    init(_ value: Int64) { self.value = value }
+
+    init(from decoder: any Decoder) throws {
+        guard case .integer(let value) = try WireValue(from: decoder) else {
+            let context = DecodingError.Context(
+                codingPath: decoder.codingPath,
+                debugDescription: "expected a whole number or {\"$int64\": \"…\"}"
+            )
+            throw DecodingError.dataCorrupted(context)
+        }
+        self.value = value
+    }
+
+    func encode(to encoder: any Encoder) throws { try WireValue.integer(value).encode(to: encoder) }
+}
+
+/// The columns of a result as the fields of an object.
+public enum ResultColumns {
+    /// The names, each of them once: of several columns with one name the first keeps it, the next become `n:1`, `n:2` and so
+    /// on, as SQLite itself calls the columns of a subquery. What another column is called is left out.
+    public static func uniqueNames(_ names: [String]) -> [String] {
+        var taken = Set(names)
+        guard taken.count < names.count else { return names }
+        var seen: Set<String> = []
+        var lastNumbers: [String: Int] = [:]
+        return names.map { name in
+            if seen.insert(name).inserted { return name }
+            var number = lastNumbers[name] ?? 0
+            // It is taken, by the first of its name.
+            var unique = name
+            while !taken.insert(unique).inserted {
+                number += 1
+                unique = "\(name):\(number)"
+            }
+            lastNumbers[name] = number
+            return unique
+        }
+    }
+}

@@ -29,7 +29,7 @@ struct HubModel {
         var hasReplayed = false
         var expected: [Expectation] = []
 
-        func listens(to channel: WireProtocol.Channel) -> Bool { channels.contains(Channels(channel)) }
+        func listens(to channel: MessageChannel) -> Bool { channels.contains(Channels(channel)) }
 
         func isAhead(of sequence: UInt64) -> Bool { subscriptions.contains { !$0.isHeld && $0.after > sequence } }
 
@@ -91,7 +91,7 @@ struct HubModel {
         for (id, client) in clients where listens(id, client) { expect([text], id) }
     }
 
-    mutating func subscribe(_ id: ClientID, to channel: WireProtocol.Channel) {
+    mutating func subscribe(_ id: ClientID, to channel: MessageChannel) {
         clients[id]?.channels.insert(Channels(channel))
         expect(["subscribed \(channel)"], id)
     }
@@ -135,7 +135,7 @@ struct HubModel {
         expect(["unsubscribed tables\(subscription.map { " \($0)" } ?? "")"], id)
     }
 
-    mutating func unsubscribe(_ id: ClientID, from channel: WireProtocol.Channel) {
+    mutating func unsubscribe(_ id: ClientID, from channel: MessageChannel) {
         clients[id]?.channels.remove(Channels(channel))
         expect(["unsubscribed \(channel)"], id)
     }

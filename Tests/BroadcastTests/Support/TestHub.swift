@@ -18,9 +18,9 @@ final class TestHub {
     deinit { try? loop.syncShutdownGracefully() }
 
     func connect(channels: Channels = .notifications) -> (ClientID, TestOutlet) {
-        let outlet = TestOutlet(loop)
-        let client = hub.connect(outlet, channels: channels)
-        return (client, outlet)
+        let connection = TestOutlet(loop)
+        let client = hub.connect(connection, channels: channels)
+        return (client, connection)
     }
 
     func subscribeToTables(
@@ -62,11 +62,11 @@ final class TestHub {
 extension Hub {
     var filters: [TableFilter] { subscriptions.map(\.filter) }
 
-    func hold(_ client: ClientID, _ filter: TableFilter) throws(ProtocolError) -> Hold {
+    func hold(_ client: ClientID, _ filter: TableFilter) throws(ProtocolError) -> SnapshotHold {
         try hold(client, TableSubscription(filter))
     }
 
-    func release(_ hold: Hold, after position: Position) {
+    func release(_ hold: SnapshotHold, after position: Position) {
         release(hold, EncodedMessage("snapshot end"), after: position)
     }
 }

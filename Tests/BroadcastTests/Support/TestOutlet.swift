@@ -3,9 +3,9 @@ import NIOCore
 import WireProtocol
 
 /// Keeps what it is given; takes it at once, or when it is told to.
-final class TestOutlet: Outlet {
+final class TestOutlet: OutboundConnection {
     let eventLoop: any EventLoop
-    let representation: Representation
+    let frameEncoding: FrameEncoding
     private(set) var received: [String] = []
     private(set) var writes = 0
     private(set) var closed: CloseCode?
@@ -15,9 +15,9 @@ final class TestOutlet: Outlet {
     /// Called at the end of each write, as by a channel that fails or drains while it writes.
     var onWrite: (() -> Void)?
 
-    init(_ eventLoop: any EventLoop, _ representation: Representation = .lines) {
+    init(_ eventLoop: any EventLoop, _ frameEncoding: FrameEncoding = .lines) {
         self.eventLoop = eventLoop
-        self.representation = representation
+        self.frameEncoding = frameEncoding
     }
 
     func write(_ frames: ByteBuffer) -> Int {
@@ -36,9 +36,9 @@ final class TestOutlet: Outlet {
     func forget() { received = [] }
 }
 
-extension Representation {
+extension FrameEncoding {
     /// One message a line.
-    static let lines = Representation(name: "lines") { message in
+    static let lines = FrameEncoding(name: "lines") { message in
         var line = message.json
         line.writeString("\n")
         return line

@@ -9,13 +9,13 @@ import Testing
     /// A writer as the service has one: announces what it commits.
     private final class OwnWriter {
         let connection: Connection
-        private let own: OwnCommits
+        private let own: LocalCommitLedger
         private let frames = Frames()
         private var token: UInt64 = 0
 
         private final class Frames { var last: Int? }
 
-        init(_ path: String, _ own: OwnCommits) throws {
+        init(_ path: String, _ own: LocalCommitLedger) throws {
             self.own = own
             connection = try Connection(path: path, mode: .readWrite)
             connection.setBusyTimeout(.seconds(30))
@@ -48,7 +48,7 @@ import Testing
         let log = EventLog()
         let watcher = try DatabaseWatcher(path: database.path, sink: log)
         try watcher.start()
-        let writer = try OwnWriter(database.path, watcher.ownCommits)
+        let writer = try OwnWriter(database.path, watcher.localCommits)
         for value in 0..<20 {
             let token = try writer.commit("INSERT INTO t VALUES(\(value))")
             #expect(token == UInt64(value + 1))
@@ -87,7 +87,7 @@ import Testing
                 ["mode=random", "seed=\(OracleSettings.seed)", "writer=\(writer)", "transactions=60", "ddl=0"]
             )
         }
-        let writer = try OwnWriter(database.path, watcher.ownCommits)
+        let writer = try OwnWriter(database.path, watcher.localCommits)
         for sequence in 1...150 {
             let sql = "BEGIN IMMEDIATE; INSERT INTO ledger(writer, seq) VALUES(99, \(sequence)); COMMIT"
             #expect(try writer.commit(sql, ahead: ahead) != nil)
@@ -109,7 +109,7 @@ import Testing
         let log = EventLog()
         let watcher = try DatabaseWatcher(path: database.path, sink: log)
         try watcher.start()
-        let writer = try OwnWriter(database.path, watcher.ownCommits)
+        let writer = try OwnWriter(database.path, watcher.localCommits)
         let hooksSawNothing = ChangeSet(origin: .service, events: [])
         #expect(try writer.commit("INSERT INTO t VALUES(1), (2), (3)", changes: hooksSawNothing) == 1)
         #expect(try writer.commit("DELETE FROM t WHERE a < 3") == 2)
@@ -125,7 +125,7 @@ import Testing
         let log = EventLog()
         let watcher = try DatabaseWatcher(path: database.path, sink: log)
         try watcher.start()
-        let writer = try OwnWriter(database.path, watcher.ownCommits)
+        let writer = try OwnWriter(database.path, watcher.localCommits)
         #expect(try writer.commit("BEGIN IMMEDIATE; COMMIT") == 1)
         #expect(throws: SQLiteError.self) { _ = try writer.commit("INSERT INTO none VALUES(1)") }
         #expect(try writer.commit("INSERT INTO t VALUES(1)") == 2)
@@ -141,8 +141,8 @@ import Testing
         let writer = try Connection(path: database.path, mode: .readWrite)
         try writer.execute("INSERT INTO t VALUES(1)")
         #expect(log.wait { $0.inserted(1) })
-        watcher.ownCommits.didCommit(.init(token: 5, frameCount: 3, changes: nil))
-        #expect(watcher.ownCommits.waitUntilDelivered(5, atMost: .seconds(30)))
+        watcher.localCommits.didCommit(.init(token: 5, frameCount: 3, changes: nil))
+        #expect(watcher.localCommits.waitUntilDelivered(5, atMost: .seconds(30)))
         watcher.stop()
         #expect(log.transactions.map(\.changes.insertedIntegers) == [[1], []])
         #expect(log.transactions.map(\.token) == [nil, 5])
@@ -153,7 +153,7 @@ import Testing
         let log = EventLog()
         let watcher = try DatabaseWatcher(path: database.path, sink: log)
         try watcher.start()
-        watcher.ownCommits.willCommit()
+        watcher.localCommits.willCommit()
         let writer = try Connection(path: database.path, mode: .readWrite)
         try writer.execute("INSERT INTO t VALUES(1)")
         // As long as our writer has not said how its commit ended, this one could be it.
@@ -173,11 +173,11 @@ import Testing
         let writer = try Connection(path: database.path, mode: .readWrite)
         var frameCount: UInt32?
         writer.setWALHook { _, count in frameCount = UInt32(count) }
-        watcher.ownCommits.willCommit()
+        watcher.localCommits.willCommit()
         try writer.execute("INSERT INTO t VALUES(1)")
         #expect(!log.waitForTransactions(1, atMost: .milliseconds(900)))
-        watcher.ownCommits.didCommit(.init(token: 1, frameCount: frameCount, changes: nil))
-        #expect(watcher.ownCommits.waitUntilDelivered(1, atMost: .seconds(30)))
+        watcher.localCommits.didCommit(.init(token: 1, frameCount: frameCount, changes: nil))
+        #expect(watcher.localCommits.waitUntilDelivered(1, atMost: .seconds(30)))
         watcher.stop()
         #expect(log.transactions.map(\.token) == [1])
     }
@@ -187,8 +187,8 @@ import Testing
         let watcher = try DatabaseWatcher(path: database.path, sink: EventLog())
         try watcher.start()
         watcher.stop()
-        watcher.ownCommits.didCommit(.init(token: 1, frameCount: 9, changes: nil))
-        #expect(!watcher.ownCommits.waitUntilDelivered(1, atMost: .seconds(60)))
+        watcher.localCommits.didCommit(.init(token: 1, frameCount: 9, changes: nil))
+        #expect(!watcher.localCommits.waitUntilDelivered(1, atMost: .seconds(60)))
     }
 
     @Test func `own commits are told from others' with a rollback journal too`() throws {
@@ -196,7 +196,7 @@ import Testing
         let log = EventLog()
         let watcher = try DatabaseWatcher(path: database.path, sink: log)
         try watcher.start()
-        let writer = try OwnWriter(database.path, watcher.ownCommits)
+        let writer = try OwnWriter(database.path, watcher.localCommits)
         let foreign = try Connection(path: database.path, mode: .readWrite)
         foreign.setBusyTimeout(.seconds(10))
         for value in 0..<10 {
@@ -218,7 +218,7 @@ import Testing
         let log = EventLog()
         let watcher = try DatabaseWatcher(path: database.path, sink: log)
         try watcher.start()
-        let writer = try OwnWriter(database.path, watcher.ownCommits)
+        let writer = try OwnWriter(database.path, watcher.localCommits)
         #expect(try writer.commit("VACUUM", changes: ChangeSet(origin: .service, events: [])) == 1)
         watcher.stop()
         #expect(log.transactions.map(\.token) == [1])

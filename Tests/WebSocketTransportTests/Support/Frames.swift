@@ -38,7 +38,7 @@ struct MessageReader {
     private var assembler: MessageAssembler
 
     init(
-        role: Role = .server,
+        role: EndpointRole = .server,
         maxMessageBytes: Int = 1 << 20,
         acceptsBinary: Bool = true,
         isCompressed: Bool = false

@@ -1,0 +1,168 @@
+/// The pages of one commit, sorted by what they were and what they became.
+struct CommitPages {
+    /// A page that the commit wrote, or that it cut off the end of the database.
+    struct Page {
+        var number: UInt32
+        /// Places in ``TreeCatalog/trees``; -1 for a page of no tree.
+        var oldTree: Int32
+        var newTree: Int32
+        /// The page is in no tree before or after the commit, and it is not known yet what it is. Only such a page can be part
+        /// of an overflow chain under a leaf that did not change.
+        var isUnexplained = false
+    }
+
+    /// A page that left its tree without having been written: its cells are gone nevertheless.
+    struct Freed {
+        var number: UInt32
+        var oldTree: Int32
+    }
+
+    var pages: [Page] = []
+    var freed: [Freed] = []
+    /// Trees after the commit of which pages that were not written belonged to another table before it: both tables need to
+    /// be compared whole.
+    var rebuiltTrees: Set<Int> = []
+    var unexplainedCount = 0
+    /// For each page: 1 + the place in `pages`, or the place in `detached` with `detachedFlag`, or `freedMark`; else 0.
+    private var marks = PageTable()
+    /// Pages whose link was cut, and the tree that they were part of.
+    private(set) var detached: [Freed] = []
+
+    private static let detachedFlag: UInt32 = 1 << 31
+    private static let freedMark = UInt32.max
+
+    /// Takes the numbers of a commit's pages, in any order and with repeats. Clears what was left of the last commit.
+    mutating func begin(_ numbers: [UInt32], pageCount: UInt32) {
+        for page in pages { marks[page.number] = 0 }
+        for page in detached { marks[page.number] = 0 }
+        pages.removeAll(keepingCapacity: true)
+        freed.removeAll(keepingCapacity: true)
+        detached.removeAll(keepingCapacity: true)
+        rebuiltTrees.removeAll(keepingCapacity: true)
+        unexplainedCount = 0
+        for number in numbers where number > 0 && number <= pageCount { add(number) }
+    }
+
+    mutating func add(_ number: UInt32) {
+        guard marks[number] == 0 else { return }
+        pages.append(Page(number: number, oldTree: -1, newTree: -1))
+        marks[number] = UInt32(pages.count)
+    }
+
+    /// Adds a page of which only its new place tells that it was written: its bytes are those that it had.
+    mutating func addUnseen(_ number: UInt32, oldTree: Int32) {
+        pages.append(Page(number: number, oldTree: oldTree, newTree: -1))
+        marks[number] = UInt32(pages.count)
+    }
+
+    @inline(__always)
+    func isWritten(_ number: UInt32) -> Bool { index(of: number) != nil }
+
+    /// The place in `pages` of a page of the commit.
+    @inline(__always)
+    func index(of number: UInt32) -> Int? {
+        let mark = marks[number]
+        return mark == 0 || mark & Self.detachedFlag != 0 ? nil : Int(mark) - 1
+    }
+
+    mutating func detach(_ number: UInt32, oldTree: Int32) {
+        detached.append(Freed(number: number, oldTree: oldTree))
+        if marks[number] == 0 { marks[number] = Self.detachedFlag | UInt32(detached.count - 1) }
+    }
+
+    /// The tree that a page was cut from which the commit did not write.
+    func treeCutFrom(_ number: UInt32) -> Int32? {
+        let mark = marks[number]
+        return mark & Self.detachedFlag == 0 || mark == Self.freedMark
+            ? nil : detached[Int(mark & ~Self.detachedFlag)].oldTree
+    }
+
+    /// Notes a page as freed, once.
+    mutating func free(_ page: Freed) -> Bool {
+        guard marks[page.number] != Self.freedMark else { return false }
+        marks[page.number] = Self.freedMark
+        freed.append(page)
+        return true
+    }
+
+    /// Notes that a page's change is accounted for.
+    @inline(__always)
+    mutating func explain(_ number: UInt32) {
+        guard unexplainedCount > 0, let index = index(of: number), pages[index].isUnexplained else { return }
+        pages[index].isUnexplained = false
+        unexplainedCount -= 1
+    }
+}
+
+/// A number for each page of a database, 0 unless it was set: memory by the pages that have one, not by the pages that a
+/// header claims.
+///
+/// A file or a log can claim 2^31 pages and hold three, by damage or by malice. So pages are grouped. A group with many numbers
+/// is an array, found by two array accesses; one with few keeps them in a dictionary, at a cost for each.
+struct PageTable: Sendable {
+    private static let groupBits = 10
+    private static let groupSize = 1 << groupBits
+    /// From so many numbers on a group is an array: then it takes no more memory than the dictionary would.
+    private static let maxSparse: Int32 = 64
+
+    /// For each group the place of its array, or the count of its numbers in `sparse` as a negative number; 0 for none.
+    private var groups: [Int32] = []
+    /// The arrays, one after the other; the first is never used, so that no place is 0.
+    private var dense: [UInt32] = []
+    private var sparse: [UInt32: UInt32] = [:]
+
+    init() {}
+
+    subscript(_ page: UInt32) -> UInt32 {
+        @inline(__always)
+        get {
+            let group = Int(page >> Self.groupBits)
+            guard group < groups.count else { return 0 }
+            let place = groups[group]
+            if place > 0 { return dense[Int(place) << Self.groupBits | Int(page) & (Self.groupSize - 1)] }
+            return place == 0 ? 0 : sparse[page] ?? 0
+        }
+        @inline(__always)
+        set {
+            let group = Int(page >> Self.groupBits)
+            if group < groups.count, groups[group] > 0 {
+                dense[Int(groups[group]) << Self.groupBits | Int(page) & (Self.groupSize - 1)] = newValue
+            } else {
+                setSparse(page, newValue)
+            }
+        }
+    }
+
+    private mutating func setSparse(_ page: UInt32, _ value: UInt32) {
+        let group = Int(page >> Self.groupBits)
+        guard value != 0 else {
+            if group < groups.count, sparse.removeValue(forKey: page) != nil { groups[group] += 1 }
+            return
+        }
+        if group >= groups.count { groups.append(contentsOf: repeatElement(0, count: group + 1 - groups.count)) }
+        guard sparse.updateValue(value, forKey: page) == nil else { return }
+        groups[group] -= 1
+        if groups[group] < -Self.maxSparse { makeDense(group) }
+    }
+
+    private mutating func makeDense(_ group: Int) {
+        if dense.isEmpty { dense = [UInt32](repeating: 0, count: Self.groupSize) }
+        let start = dense.count
+        dense.append(contentsOf: repeatElement(0, count: Self.groupSize))
+        for index in 0..<Self.groupSize {
+            guard let value = sparse.removeValue(forKey: UInt32(group << Self.groupBits | index)) else { continue }
+            dense[start + index] = value
+        }
+        groups[group] = Int32(start >> Self.groupBits)
+    }
+
+    /// Calls `body` with every page that has a number, in no particular order.
+    func forEach(_ body: (_ page: UInt32, _ number: UInt32) -> Void) {
+        for (page, number) in sparse { body(page, number) }
+        for (group, place) in groups.enumerated() where place > 0 {
+            for index in 0..<Self.groupSize where dense[Int(place) << Self.groupBits | index] != 0 {
+                body(UInt32(group << Self.groupBits | index), dense[Int(place) << Self.groupBits | index])
+            }
+        }
+    }
+}

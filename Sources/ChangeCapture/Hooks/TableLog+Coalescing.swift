@@ -1,0 +1,148 @@
+import SQLiteConnection
+
+extension TableLog {
+    /// What the transaction did to the rows on the whole; nil when they are as they were.
+    ///
+    /// - Parameters:
+    ///   - table: the table at the end of the transaction.
+    ///   - level: what was asked for; limits can have taken some of it away.
+    ///   - converted: rows before the transaction where the table had other columns.
+    func net(as table: TableDescription, level: CaptureLevel, converted: ConvertedRows) -> TableRows? {
+        var result = TableRows(
+            table: table,
+            inserted: 0,
+            updated: 0,
+            deleted: 0,
+            detail: .counts,
+            rows: [],
+            rowsOmitted: false
+        )
+        // An interrupt can have kept the content of a row from being read before it changed.
+        let isBeforeLost = entries.indices.contains { entries[$0].before == .unread && converted[$0] == nil }
+        guard !countsAreLost, !isBeforeLost else { return TableRows(changedTable: table) }
+        if let counter = rowidCounter { counter.fill(&result) }
+        if let counter = fingerprintCounter { counter.fill(&result) }
+        if isCounting {
+            result.rowsOmitted = level > .counts
+            return result.inserted + result.updated + result.deleted > 0 ? result : nil
+        }
+        // What a row holds could not be read, or what it held was in other columns and could not be brought into these.
+        var isReportable = true
+        func isBeforeKnown(_ entry: Int) -> Bool {
+            entries[entry].before != .unread && (detail < .values || converted[entry] != .some(nil))
+        }
+        for entry in entries.indices {
+            switch netOperation(entry, converted: converted) {
+            case nil: continue
+            case .insert:
+                result.inserted += 1
+                isReportable = isReportable && entries[entry].now != .unread
+            case .update:
+                result.updated += 1
+                isReportable = isReportable && isBeforeKnown(entry) && entries[entry].now != .unread
+            case .delete:
+                result.deleted += 1
+                isReportable = isReportable && isBeforeKnown(entry)
+            }
+        }
+        guard result.inserted + result.updated + result.deleted > 0 else { return nil }
+        guard level > .counts, detail > .counts else { return result }
+        guard isReportable else {
+            result.rowsOmitted = true
+            return result
+        }
+        result.detail = min(level, detail)
+        result.rowsOmitted = detail < level
+        result.rows.reserveCapacity(result.inserted + result.updated + result.deleted)
+        let kinds: [(RowChange.Operation, Int)] = [
+            (.delete, result.deleted), (.update, result.updated), (.insert, result.inserted),
+        ]
+        for (kind, count) in kinds where count > 0 {
+            for entry in entries.indices where netOperation(entry, converted: converted) == kind {
+                result.rows.append(change(entry, kind, converted))
+            }
+        }
+        return result
+    }
+
+    private func change(
+        _ entry: Int,
+        _ operation: RowChange.Operation,
+        _ converted: ConvertedRows
+    ) -> RowChange {
+        let state = entries[entry]
+        return RowChange(
+            operation: operation,
+            rowid: shape.table.hasRowid ? state.key : nil,
+            before: operation == .insert ? nil : (converted[entry] ?? nil) ?? row(state, state.before),
+            after: operation == .delete ? nil : row(state, state.now)
+        )
+    }
+
+    private func row(_ entry: Entry, _ image: Image) -> Row? {
+        if detail == .keys, !shape.table.hasRowid {
+            return row(at: Int(entry.key), count: shape.identity.count)
+        }
+        return image.record.map { record in
+            row(at: record, count: detail == .values ? shape.columnCount : shape.namedKey.count)
+        }
+    }
+
+    private func row(at offset: Int, count: Int) -> Row {
+        Row(sharing: arena.bytes, bytes: arena.range(at: offset), count: count)
+    }
+}
+
+extension CoalescingCounter {
+    fileprivate func fill(_ rows: inout TableRows) {
+        rows.inserted = inserted.count
+        rows.updated = updated.count
+        rows.deleted = deleted.count
+    }
+}
+
+/// A set of the keys of one table.
+protocol KeySet {
+    associatedtype Key
+    init()
+    var count: Int { get }
+    var isEmpty: Bool { get }
+    /// About what the set occupies.
+    var byteCount: Int { get }
+    mutating func contains(_ key: Key) -> Bool
+    @discardableResult mutating func insert(_ key: Key) -> Bool
+    @discardableResult mutating func remove(_ key: Key) -> Bool
+}
+
+extension RowidSet: KeySet {}
+extension FingerprintSet: KeySet {}
+
+/// Nets what happened to the rows of one table by sets of keys alone, where a transaction is too large for more.
+///
+/// A key in none of the sets is as it was before the transaction. Exact but for one thing: a row whose content changed and
+/// came back to what it was within the transaction still counts as updated, since no content is kept.
+struct CoalescingCounter<Keys: KeySet> {
+    private(set) var inserted = Keys()
+    private(set) var updated = Keys()
+    private(set) var deleted = Keys()
+
+    var byteCount: Int { inserted.byteCount + updated.byteCount + deleted.byteCount }
+
+    mutating func insert(_ key: Keys.Key) {
+        if !deleted.isEmpty, deleted.remove(key) {
+            updated.insert(key)
+        } else {
+            inserted.insert(key)
+        }
+    }
+
+    mutating func update(_ key: Keys.Key) {
+        if inserted.isEmpty || !inserted.contains(key) { updated.insert(key) }
+    }
+
+    mutating func delete(_ key: Keys.Key) {
+        if !inserted.isEmpty, inserted.remove(key) { return }
+        if !updated.isEmpty { updated.remove(key) }
+        deleted.insert(key)
+    }
+}

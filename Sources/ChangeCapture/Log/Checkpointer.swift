@@ -1,0 +1,160 @@
+import SQLiteConnection
+
+/// Runs PASSIVE checkpoints on a thread and a connection of its own, so that capturing does not wait for the disk.
+final class Checkpointer: Sendable {
+    private struct State {
+        var isRequested = false
+        var isStopped = false
+    }
+
+    private let state: Monitor<State>
+    private let thread: BackgroundThread
+
+    init(path: String) throws(WatchError) {
+        let state = Monitor(State())
+        self.state = state
+        thread = try BackgroundThread(name: "tablecast-ckpt") { Self.run(path: path, state: state) }
+    }
+
+    /// Asks for a checkpoint; one that runs already counts.
+    func request() {
+        state.update { $0.isRequested = true }
+    }
+
+    /// Waits for a running checkpoint to end, and closes the connection.
+    func stop() {
+        state.update { $0.isStopped = true }
+        thread.join()
+    }
+
+    private static func run(path: String, state: Monitor<State>) {
+        var connection: Connection?
+        while true {
+            // The time only bounds the wait; nothing happens when it is over.
+            let next: Bool? = state.wait(atMost: .seconds(3_600)) { state in
+                if state.isStopped { return false }
+                guard state.isRequested else { return nil }
+                state.isRequested = false
+                return true
+            }
+            guard next != false else { break }
+            guard next == true else { continue }
+            if connection == nil { connection = try? open(path) }
+            // Busy means that somebody else is doing it.
+            _ = try? connection?.checkpoint(.passive)
+        }
+        connection?.close()
+    }
+
+    static func open(_ path: String) throws(SQLiteError) -> Connection {
+        let connection = try Connection(path: path, mode: .readWrite)
+        try connection.execute("PRAGMA wal_autocheckpoint=0; PRAGMA mmap_size=0; SELECT 1 FROM sqlite_schema")
+        return connection
+    }
+}
+
+/// Decides when the watcher shortens the log by its own work.
+///
+/// Watching makes the log longer: a checkpoint goes no further than the oldest pin, and the log restarts only in a moment
+/// without readers. Whoever causes that has to clean up.
+struct CheckpointPolicy {
+    private let limits: WatcherLimits
+    private var nextCheckpoint: ContinuousClock.Instant?
+    private var nextRestart: ContinuousClock.Instant?
+
+    init(limits: WatcherLimits) { self.limits = limits }
+
+    /// Whether to copy frames into the database file, in the background and without waiting for anybody.
+    mutating func shouldCheckpoint(_ status: LogStatus, at now: ContinuousClock.Instant) -> Bool {
+        guard status.frameCount >= UInt32(clamping: limits.checkpointFrameCount), !status.isBackfilled else {
+            return false
+        }
+        if let nextCheckpoint, now < nextCheckpoint { return false }
+        nextCheckpoint = now + limits.checkpointInterval
+        return true
+    }
+
+    /// Whether to make the writers pause for a restart of the log. Asked right after a capture.
+    mutating func shouldForceRestart(_ status: LogStatus, at now: ContinuousClock.Instant) -> Bool {
+        guard let threshold = limits.forcedRestartFrameCount, status.frameCount >= UInt32(clamping: threshold) else {
+            return false
+        }
+        if let nextRestart, now < nextRestart { return false }
+        return true
+    }
+
+    /// A forced restart was tried.
+    mutating func forcedRestart(succeeded: Bool, at now: ContinuousClock.Instant) {
+        nextRestart = now + (succeeded ? limits.forcedRestartInterval : limits.forcedRestartRetryInterval)
+    }
+}
+
+/// Makes the writers pause for some milliseconds so that the log can start from its beginning.
+///
+/// A log restarts when a writer finds every frame copied and no reader on a mark. Under a writer that never pauses that
+/// moment does not come, because there is always one commit that a pin of ours has not passed. With the write lock held it
+/// does.
+final class WALRestarter {
+    private let limits: WatcherLimits
+    /// Holds the write lock.
+    private let locker: Connection
+    /// Copies the frames.
+    private let copier: Connection
+
+    init(path: String, limits: WatcherLimits) throws(SQLiteError) {
+        self.limits = limits
+        locker = try Checkpointer.open(path)
+        copier = try Checkpointer.open(path)
+    }
+
+    func close() {
+        locker.close()
+        copier.close()
+    }
+
+    /// Copies what can be copied, without the lock; most of the work.
+    func prepare() {
+        // Busy means that somebody else is doing it.
+        _ = try? copier.checkpoint(.passive)
+    }
+
+    /// Runs `body` with the write lock held, if it can be had; false when it could not.
+    ///
+    /// Tries without pause: SQLite's own waiting sleeps, and never gets the lock from a writer that does not.
+    func withWriteLock(_ body: () throws(WatchError) -> Void) throws(WatchError) -> Bool {
+        let deadline = ContinuousClock.now + limits.forcedRestartLockWait
+        while (try? locker.execute("BEGIN IMMEDIATE")) == nil {
+            if ContinuousClock.now > deadline { return false }
+        }
+        defer { try? locker.execute("ROLLBACK") }
+        try body()
+        return true
+    }
+
+    /// Copies the rest of the frames while the lock is held.
+    func finish() {
+        let deadline = ContinuousClock.now + limits.forcedRestartMaxHold
+        while true {
+            do {
+                try copier.checkpoint(.passive)
+                return
+            } catch {
+                // The automatic checkpoint of another process is running.
+                guard error.code.primary == .busy, ContinuousClock.now < deadline else { return }
+                nap(.microseconds(50))
+            }
+        }
+    }
+}
+
+/// What the decisions about the log look at.
+struct LogStatus: Equatable {
+    /// Committed frames in the log.
+    var frameCount: UInt32
+    /// Those of them that are in the database file already.
+    var backfilledFrameCount: UInt32
+    /// Our pin holds the lock of readers who need no frame, so that the log can be restarted.
+    var isPinnedToDatabaseOnly: Bool
+
+    var isBackfilled: Bool { backfilledFrameCount == frameCount }
+}

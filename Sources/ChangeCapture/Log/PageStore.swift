@@ -1,0 +1,251 @@
+import SQLiteConnection
+
+/// The pages of a database in WAL mode as of any commit that is still pinned: from the log, else from the database file.
+///
+/// One thread at a time.
+final class PageStore {
+    let pageSize: Int
+    /// ``pageSize`` less the bytes reserved at each page's end.
+    let usableSize: Int
+    private let file: DatabaseFile
+    /// Of the file itself: see ``DatabaseFile/path``.
+    private let path: String
+    private var wal: WALFile?
+    /// What the system said when a page could not be read: no fault of the bytes.
+    private(set) var readFailure: SQLiteError?
+    private var frames = FrameIndex()
+    private let cache: PageCache
+
+    init(file: DatabaseFile, maxCacheBytes: Int) throws(WatchError) {
+        let path = file.path
+        self.path = path
+        self.file = file
+        // Page 1 of the file is never without its header: WAL mode itself is noted there. Neither size can change while
+        // the file is in WAL mode.
+        let header = try withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) { bytes in
+            Result { () throws(WatchError) in
+                try WatchError.wrap { () throws(SQLiteError) in try file.read(into: bytes, at: 0) }
+                do {
+                    return try DatabaseHeader(UnsafeRawBufferPointer(bytes))
+                } catch {
+                    throw .notADatabase(path: path, reason: "\(error)")
+                }
+            }
+        }.get()
+        pageSize = header.pageSize
+        usableSize = header.usableSize
+        cache = PageCache(pageSize: pageSize, maxBytes: maxCacheBytes)
+        // Now, while it has no frame yet: SQLite's connections have it open as well, and it may be deleted before the first.
+        wal = WALFile(databasePath: path)
+    }
+
+    /// The size of the database file in pages.
+    func filePageCount() throws(WatchError) -> UInt32 {
+        let bytes = try WatchError.wrap { () throws(SQLiteError) in try file.byteCount() }
+        return UInt32(clamping: bytes / Int64(pageSize))
+    }
+
+    /// Whether the database file is still one that SQLite keeps in WAL mode, whoever else wrote to it, and not shorter than
+    /// `pageCount`.
+    func isDatabaseInPlace(pageCount: UInt32) -> Bool {
+        let hasHeader = withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) { bytes in
+            guard (try? file.read(into: bytes, at: 0)) != nil else { return false }
+            return (try? DatabaseHeader(UnsafeRawBufferPointer(bytes)))?.pageSize == pageSize
+        }
+        guard hasHeader, let found = try? filePageCount() else { return false }
+        return found >= pageCount
+    }
+
+    /// False when the log that was opened is not the one of that name any more.
+    var isLogInPlace: Bool {
+        guard let identity = wal?.identity else { return true }
+        return identity == FileIdentity(path: path + "-wal")
+    }
+
+    /// The number of the first frame that is not indexed yet.
+    var nextFrame: UInt32 { frames.nextFrame }
+
+    /// Reads and indexes the header of the next frame. `salt` names the generation of the log that it must belong to.
+    func indexNextFrame(salt: WALSalt) throws(WatchError) -> WALFrameHeader {
+        if wal == nil { wal = WALFile(databasePath: path) }
+        let number = frames.nextFrame
+        let header = try withUnsafeTemporaryAllocation(byteCount: WALFrameHeader.byteCount, alignment: 8) { bytes in
+            WatchError.result { () throws(SQLiteError) in
+                try wal?.read(into: bytes, at: offset(ofFrame: number)) == bytes.count
+                    ? WALFrameHeader(UnsafeRawBufferPointer(bytes)) : nil
+            }
+        }.get()
+        guard let header else {
+            throw .discontinuity(EpochReason(.logLost, "the write-ahead log was cut off at frame \(number)"))
+        }
+        // SQLite 3.40 can leave committed frames whose salt and checksum are zero (a page that was spilled and written
+        // again after ROLLBACK TO): only another generation's salt is wrong.
+        guard header.salt == salt || header.salt == .zero, header.pageNumber > 0, header.pageNumber < 1 << 31 else {
+            throw .discontinuity(EpochReason(.logLost, "frame \(number) of the log does not belong to it"))
+        }
+        frames.append(page: header.pageNumber)
+        return header
+    }
+
+    /// Throws when a commit gave the pages another layout: `VACUUM` can reserve other bytes at their ends.
+    func checkHeader(upTo limit: UInt32) throws(WatchError) {
+        do {
+            try withPage(1, upTo: limit) { (page) throws(WALDecodeError) in
+                guard try DatabaseHeader(page).usableSize == usableSize else {
+                    throw WALDecodeError(page: 1, .badHeader("the same usable size as before"))
+                }
+            }
+        } catch {
+            throw .undecodable("\(error)")
+        }
+    }
+
+    /// Throws when a commit claims more pages than there can be: each is in the file, in the log, or free and listed on a page
+    /// of the freelist, of which one that is new is in the log.
+    ///
+    /// - Parameters:
+    ///   - pageCount: what the commit claims.
+    ///   - known: pages that there were before the frames.
+    ///   - frameCount: frames that can have added to them.
+    func check(pageCount: UInt32, known: UInt32, frameCount: Int) throws(WatchError) {
+        let pagesPerFrame = usableSize / 4
+        let most = Int(known) + frameCount * pagesPerFrame + 1
+        guard Int(pageCount) <= most else {
+            throw .undecodable(
+                "the log claims that the database has \(pageCount) pages, and there can be no more than \(most)"
+            )
+        }
+    }
+
+    /// Forgets the log's frames: everything before frame `next` is in the database file.
+    func forgetFrames(next: UInt32) {
+        frames.removeAll(next: next)
+        cache.removeAll()
+    }
+
+    /// Lends a page as of the commit whose last frame is `limit`.
+    @inline(__always)
+    func withPage<Result>(
+        _ number: UInt32,
+        upTo limit: UInt32,
+        _ body: (UnsafeRawBufferPointer) throws(WALDecodeError) -> Result
+    ) throws(WALDecodeError) -> Result {
+        let frame = frames.frame(of: number, upTo: limit)
+        let key = frame.map { 1 << 63 | UInt64($0) } ?? UInt64(number)
+        return try cache.withPage(
+            key,
+            fill: { buffer throws(WALDecodeError) in try self.read(number, frame, into: buffer) },
+            body: body
+        )
+    }
+
+    private func read(
+        _ number: UInt32,
+        _ frame: UInt32?,
+        into buffer: UnsafeMutableRawBufferPointer
+    ) throws(WALDecodeError) {
+        if let frame {
+            let position = offset(ofFrame: frame) + Int64(WALFrameHeader.byteCount)
+            do throws(SQLiteError) {
+                if try wal?.read(into: buffer, at: position) == buffer.count { return }
+            } catch {
+                readFailure = error
+                throw WALDecodeError(page: number, .unreadable("\(error)"))
+            }
+            throw WALDecodeError(page: number, .unreadable("frame \(frame) of the log is cut off"))
+        }
+        do {
+            try file.read(into: buffer, at: Int64(number - 1) * Int64(pageSize))
+        } catch {
+            readFailure = error
+            throw WALDecodeError(page: number, .unreadable("\(error)"))
+        }
+    }
+
+    private func offset(ofFrame frame: UInt32) -> Int64 {
+        Int64(WALHeader.byteCount) + Int64(frame - 1) * Int64(pageSize + WALFrameHeader.byteCount)
+    }
+}
+
+extension WALSalt {
+    fileprivate static let zero = WALSalt(first: 0, second: 0)
+}
+
+/// Pages that were read lately, in a bounded number of buffers that are used again.
+///
+/// A page that is lent to a caller is never recycled. Not `Sendable`: one thread at a time.
+final class PageCache {
+    private struct Slot {
+        var key: UInt64
+        var buffer: UnsafeMutableRawPointer
+        var loans = 0
+        /// Used since the clock's hand passed it.
+        var wasUsed = true
+    }
+
+    private let pageSize: Int
+    private let capacity: Int
+    private var slots: [Slot] = []
+    private var slotOfKey: [UInt64: Int] = [:]
+    private var hand = 0
+
+    /// - Parameter maxBytes: the bound for all buffers together; at least sixteen pages are kept.
+    init(pageSize: Int, maxBytes: Int) {
+        self.pageSize = pageSize
+        capacity = max(16, maxBytes / pageSize)
+    }
+
+    deinit {
+        for slot in slots { slot.buffer.deallocate() }
+    }
+
+    /// Lends the page of `key` to `body`; `fill` reads it when it is not here.
+    @inline(__always)
+    func withPage<Result, Failure>(
+        _ key: UInt64,
+        fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void,
+        body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let index: Int
+        if let found = slotOfKey[key] {
+            index = found
+        } else {
+            index = takeSlot()
+            try fill(UnsafeMutableRawBufferPointer(start: slots[index].buffer, count: pageSize))
+            slots[index].key = key
+            slotOfKey[key] = index
+        }
+        slots[index].wasUsed = true
+        slots[index].loans += 1
+        defer { slots[index].loans -= 1 }
+        return try body(UnsafeRawBufferPointer(start: slots[index].buffer, count: pageSize))
+    }
+
+    /// Forgets every page; none may be lent.
+    func removeAll() {
+        slotOfKey.removeAll(keepingCapacity: true)
+        for index in slots.indices {
+            slots[index].key = 0
+            slots[index].wasUsed = false
+        }
+    }
+
+    /// A slot without a key, by the clock algorithm; grows past the capacity only when everything is lent.
+    private func takeSlot() -> Int {
+        if slots.count >= capacity {
+            for _ in 0..<2 * slots.count {
+                hand = hand + 1 < slots.count ? hand + 1 : 0
+                guard slots[hand].loans == 0 else { continue }
+                guard !slots[hand].wasUsed else {
+                    slots[hand].wasUsed = false
+                    continue
+                }
+                if slots[hand].key != 0 { slotOfKey[slots[hand].key] = nil }
+                slots[hand].key = 0
+                return hand
+            }
+        }
+        slots.append(Slot(key: 0, buffer: .allocate(byteCount: pageSize, alignment: 16)))
+        return slots.count - 1
+    }
+}

@@ -1,0 +1,179 @@
+import SQLiteConnection
+
+/// Two connections whose read transactions take turns: at every moment one of them keeps the commit that was reported
+/// last readable, while the other one goes on to the newest.
+///
+/// One thread at a time.
+final class SnapshotPins {
+    /// What a read transaction keeps readable.
+    struct Pin: Equatable {
+        var header: WALIndexHeader
+        /// Every frame of the snapshot is in the database file, and nothing newer can get there while the pin lasts.
+        var isDatabaseComplete: Bool
+        /// The pin holds the lock of readers who need no frame, so that writers can restart the log.
+        var isDatabaseOnly: Bool
+    }
+
+    private let file: DatabaseFile
+    private let index: WALIndex
+    private let limits: WatcherLimits
+    /// The one that holds the pin, and the other.
+    private var holder: PinConnection
+    private var other: PinConnection
+    /// The read mark that the next steering leaves free.
+    private var turn = 1
+
+    init(path: String, file: DatabaseFile, index: WALIndex, limits: WatcherLimits) throws(WatchError) {
+        self.file = file
+        self.index = index
+        self.limits = limits
+        do {
+            holder = try PinConnection(path: path, limits: limits)
+            other = try PinConnection(path: path, limits: limits)
+        } catch {
+            throw .sqlite(error)
+        }
+    }
+
+    func close() {
+        holder.close()
+        other.close()
+    }
+
+    /// The header as it is now; nil while a writer is at work on it, or died there.
+    func header() -> WALIndexHeader? {
+        index.withHeader { bytes in bytes.flatMap { WALIndexHeader($0) } }.flatMap { $0.isInitialized ? $0 : nil }
+    }
+
+    /// How many frames of the log a checkpoint has already copied into the database file.
+    var backfilledFrameCount: UInt32 { index.backfilledFrameCount }
+
+    /// Whether a checkpoint may be copying frames into the database file, or died over it.
+    var isBeingBackfilled: Bool { index.attemptedFrameCount != index.backfilledFrameCount }
+
+    /// Pins the newest commit, besides the one that is pinned. Follow it with ``advance()`` or ``abandonNext()``.
+    ///
+    /// The snapshot of a read transaction cannot be asked for, so the header is read before and after its start and must
+    /// be the same. Starting one also makes SQLite recover an index that a killed writer left torn.
+    func pinNext() throws(WatchError) -> Pin {
+        let deadline = ContinuousClock.now + limits.busyTimeout
+        while true {
+            let before = header()
+            let wasBackfilled = before.map { $0.maxFrame == index.backfilledFrameCount } ?? false
+            let steered = steer(toDatabaseOnly: wasBackfilled)
+            let started = Result { () throws(SQLiteError) in try other.start() }
+            for lock in steered { file.unlockShared(lock) }
+            switch started {
+            case .success:
+                if let before, let after = header(), before == after {
+                    return Pin(
+                        header: after,
+                        isDatabaseComplete: index.backfilledFrameCount == after.maxFrame,
+                        isDatabaseOnly: wasBackfilled && !steered.isEmpty
+                    )
+                }
+                other.end()
+            case .failure(let error):
+                guard error.code.primary == .busy else { throw .sqlite(error) }
+                nap(.microseconds(200))
+            }
+            if ContinuousClock.now > deadline {
+                throw .sqlite(
+                    SQLiteError(code: .busy, message: "no stable snapshot of the log within \(limits.busyTimeout)")
+                )
+            }
+        }
+    }
+
+    /// Lets go of the pin before the last, if there is one.
+    func advance() {
+        holder.end()
+        swap(&holder, &other)
+    }
+
+    func abandonNext() { other.end() }
+
+    /// Lets go of the pin for as long as `body` runs; then pins the newest commit.
+    ///
+    /// Leaves no gap when the caller holds ``WALLock/readDatabaseOnly`` meanwhile: nothing gets into the database file then,
+    /// so the log cannot be restarted.
+    func withoutPin(_ body: () -> Void) throws(WatchError) -> Pin {
+        holder.end()
+        body()
+        defer { advance() }
+        return try pinNext()
+    }
+
+    /// Makes the read transaction that starts next take the lock that suits everybody else: locks held for reading at that
+    /// moment cannot be claimed, so SQLite takes the one left.
+    ///
+    /// Without this, two pins alternate between the first two marks, and a FULL checkpoint of another process, which asks
+    /// for one after the other, never gets through. Where no frame is needed, the lock of such readers is taken in
+    /// advance: a checkpointer that still holds it makes this fail, and then it is known that the pin did not get it.
+    private func steer(toDatabaseOnly: Bool) -> [WALLock] {
+        if toDatabaseOnly {
+            return file.tryLockShared(.readDatabaseOnly) ? [.readDatabaseOnly] : []
+        }
+        turn = turn % 4 + 1
+        return (1...4).lazy.filter { $0 != self.turn }.map { WALLock.read($0) }.filter { self.file.tryLockShared($0) }
+    }
+}
+
+extension WALIndexHeader {
+    /// Whether both describe the same commit of the same generation of the log.
+    func isSameCommit(as other: WALIndexHeader) -> Bool { salt == other.salt && maxFrame == other.maxFrame }
+}
+
+/// A connection that does nothing but hold a read transaction.
+final class PinConnection {
+    private let connection: Connection
+    private var statement: Statement?
+
+    init(path: String, limits: WatcherLimits) throws(SQLiteError) {
+        connection = try Connection(path: path, mode: .readWrite)
+        connection.setBusyTimeout(limits.busyTimeout)
+        try connection.execute("PRAGMA wal_autocheckpoint=0; PRAGMA mmap_size=0; PRAGMA cache_size=-64")
+        // A statement that has given a row and was not reset keeps its transaction open. This one reads page 1 alone and
+        // is indifferent to the schema, which SQLite would otherwise parse again after each change of it.
+        statement = try connection.prepare("PRAGMA schema_version", persistent: true)
+    }
+
+    func start() throws(SQLiteError) { _ = try statement?.step() }
+
+    func end() { statement?.reset() }
+
+    func close() {
+        // The connection is closed only once its last statement is gone.
+        statement = nil
+        connection.close()
+    }
+}
+
+/// Decides when to pin the same snapshot once more, only to move to another lock.
+///
+/// A pin on one of the read marks 1 to 4 keeps writers from restarting the log. Once all frames are in the database file
+/// a pin can hold read lock 0 instead, which does not. A checkpointer holds that lock for a moment after it has published
+/// that it is done, so an attempt may fail and is repeated after 2, 4, 8… ms.
+struct RepinPolicy {
+    private static let firstGap: Duration = .milliseconds(2)
+    private static let longestGap: Duration = .milliseconds(100)
+
+    private var nextAttempt: ContinuousClock.Instant?
+    private var gap = firstGap
+
+    /// Whether to pin again now. Says so only once for each attempt.
+    mutating func shouldRepin(_ status: LogStatus, at now: ContinuousClock.Instant) -> Bool {
+        guard status.frameCount > 0, status.isBackfilled, !status.isPinnedToDatabaseOnly else {
+            nextAttempt = nil
+            gap = Self.firstGap
+            return false
+        }
+        if let nextAttempt, now < nextAttempt { return false }
+        nextAttempt = now + gap
+        gap = min(gap * 2, Self.longestGap)
+        return true
+    }
+
+    /// When an attempt is due that was put off.
+    var deadline: ContinuousClock.Instant? { nextAttempt }
+}

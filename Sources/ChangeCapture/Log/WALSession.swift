@@ -1,0 +1,341 @@
+import SQLiteConnection
+
+/// Captures the commits of one database file in WAL mode, from its opening until it is closed, replaced or lost.
+///
+/// Runs on the watcher's thread alone. See the article "Commits of other processes" for why it works.
+final class WALSession: WatchSession {
+    private let watched: WatchedFile
+    private let pins: SnapshotPins
+    private let store: PageStore
+    private let capture: CommitCapture
+    private let checkpointer: Checkpointer
+    private var restarter: WALRestarter?
+    private let probe: LockProbe?
+    /// Of the `-shm` file; nil where it has another name than usual.
+    private let indexIdentity: FileIdentity?
+
+    private var pin: SnapshotPins.Pin
+    /// The commit captured last. The pin can be ahead of it.
+    private var captured: WALIndexHeader
+    private var position: SnapshotReader
+
+    private var reads = PendingSnapshotReads()
+    private var pacing: WakePacing
+    private var repin = RepinPolicy()
+    private var checkpoints: CheckpointPolicy
+    private var stall: StallDetector
+    private var overwriting = OverwriteDetector()
+    private var nextIdentityCheck: ContinuousClock.Instant
+
+    /// Opens the file and pins its newest commit, from which on everything is reported.
+    init(_ watched: WatchedFile) throws(WatchError) {
+        self.watched = watched
+        let (path, file, limits) = (watched.path, watched.file, watched.limits)
+        guard let index = try WatchError.wrap({ () throws(SQLiteError) in try file.walIndex() }) else {
+            throw .discontinuity(.stateLost("the write-ahead log has no index"))
+        }
+        indexIdentity = file.indexIdentity
+        pins = try SnapshotPins(path: path, file: file, index: index, limits: limits)
+        store = try PageStore(file: file, maxCacheBytes: limits.maxPageCacheBytes)
+        pin = try pins.pinNext()
+        pins.advance()
+        captured = pin.header
+        if pin.isDatabaseComplete {
+            store.forgetFrames(next: captured.maxFrame + 1)
+        } else {
+            while store.nextFrame <= captured.maxFrame { _ = try store.indexNextFrame(salt: captured.salt) }
+        }
+        let filePageCount = try store.filePageCount()
+        let pageCount = captured.maxFrame > 0 ? captured.pageCount : filePageCount
+        try store.check(pageCount: pageCount, known: filePageCount, frameCount: Int(captured.maxFrame))
+        position = SnapshotReader(
+            store: store,
+            salt: captured.salt,
+            lastFrame: captured.maxFrame,
+            pageCount: pageCount
+        )
+        capture = try CommitCapture(position, limits: limits)
+        checkpointer = try Checkpointer(path: path)
+        probe = LockProbe(databasePath: file.path)
+        pacing = WakePacing(limits: limits)
+        checkpoints = CheckpointPolicy(limits: limits)
+        stall = StallDetector(limits: limits)
+        nextIdentityCheck = .now + limits.identityInterval
+        // The first look finds nothing to compare with, and keeps what it found.
+        _ = try checkFile()
+        // After a recovery it is not known what a checkpoint copied before it; after another one it is.
+        if pins.isBeingBackfilled { checkpointer.request() }
+    }
+
+    /// Lets go of everything.
+    func close() {
+        watched.delivery.putBack(reads.abandon())
+        checkpointer.stop()
+        restarter?.close()
+        pins.close()
+        watched.file.close()
+    }
+
+    /// Captures until the watcher is stopped or the file is another one.
+    func run() throws(WatchError) -> SessionEnd {
+        while true {
+            if watched.delivery.isStopped { return .stopped }
+            if let end = try step() { return end }
+        }
+    }
+
+    /// One look at the log, and what follows from it.
+    private func step() throws(WatchError) -> SessionEnd? {
+        // Before anything is read from the file, so that nothing is published of one that was written over.
+        if let end = try checkFile() { return end }
+        watched.delivery.runJobs(at: position)
+        beginReads()
+        reads.delivered(salt: captured.salt, lastFrame: captured.maxFrame)
+        guard let header = pins.header() else {
+            try recoverTornHeader()
+            return nil
+        }
+        if !header.isSameCommit(as: captured) {
+            try captureNew()
+            pacing.captured(at: .now)
+            try forceRestartIfNeeded()
+            return nil
+        }
+        watched.delivery.deliverLateCommits { pins.header()?.isSameCommit(as: captured) ?? false }
+        let now = ContinuousClock.now
+        let status = status(header)
+        if repin.shouldRepin(status, at: now) {
+            try captureNew()
+            return nil
+        }
+        if checkpoints.shouldCheckpoint(status, at: now) { checkpointer.request() }
+        if let probe, stall.shouldProbe(status, at: now),
+            stall.shouldStepAside(isLockHeld: probe.isHeldByOthers(.checkpoint), status, at: now)
+        {
+            try stepAside()
+            return nil
+        }
+        if now >= nextIdentityCheck, let end = try checkCompanions(at: now) { return end }
+        rest(status, at: now)
+        return nil
+    }
+
+    private func rest(_ status: LogStatus, at now: ContinuousClock.Instant) {
+        switch pacing.next(at: now) {
+        case .nap(let duration):
+            nap(duration)
+            if watched.events.drain() { noteEvent() }
+        case .wait(var duration):
+            if let deadline = repin.deadline { duration = min(duration, max(.zero, deadline - now)) }
+            if stall.isSuspicious { duration = min(duration, watched.limits.stallProbeInterval) }
+            if watched.events.wait(atMost: duration) { noteEvent() }
+        }
+    }
+
+    private func status(_ header: WALIndexHeader) -> LogStatus {
+        LogStatus(
+            frameCount: header.maxFrame,
+            backfilledFrameCount: pins.backfilledFrameCount,
+            isPinnedToDatabaseOnly: pin.isDatabaseOnly
+        )
+    }
+
+    private func noteEvent() {
+        let now = ContinuousClock.now
+        pacing.woke(at: now)
+        if watched.events.takeFilesChanged() { nextIdentityCheck = now }
+    }
+
+    // MARK: Capturing
+
+    /// Pins the newest commit, reports every one up to it, and lets go of the pin before.
+    private func captureNew() throws(WatchError) {
+        let next = try pins.pinNext()
+        do {
+            if !next.header.isSameCommit(as: captured) { try report(upTo: next.header) }
+        } catch {
+            pins.abandonNext()
+            throw error
+        }
+        pins.advance()
+        pin = next
+        if next.isDatabaseComplete {
+            // The log may be written from its beginning now: no frame of it must be read any more.
+            store.forgetFrames(next: captured.maxFrame + 1)
+        }
+    }
+
+    private func report(upTo header: WALIndexHeader) throws(WatchError) {
+        if header.salt != captured.salt {
+            // The log was restarted, at most once since the last pin, and only after every frame that is captured had
+            // been copied into the database file, which nobody could write since.
+            store.forgetFrames(next: 1)
+            overwriting.logRestarted(afterFrame: captured.maxFrame)
+            position = SnapshotReader(store: store, salt: header.salt, lastFrame: 0, pageCount: position.pageCount)
+            // A writer that restarts the log publishes it empty, ahead of its commit, and a read may have begun then.
+            reads.delivered(salt: header.salt, lastFrame: 0)
+        } else if header.maxFrame < captured.maxFrame {
+            throw .discontinuity(
+                EpochReason(
+                    .logRecovered,
+                    """
+                    the write-ahead log was recovered to an earlier commit: it went back from frame \(captured.maxFrame) to \
+                    \(header.maxFrame)
+                    """
+                )
+            )
+        }
+        // Looked at after the header was read: see LocalCommitLedger.
+        let own = watched.delivery.announcedCommits()
+        var pages: [UInt32] = []
+        var writesHeader = false
+        while store.nextFrame <= header.maxFrame {
+            let frame = try store.indexNextFrame(salt: header.salt)
+            pages.append(frame.pageNumber)
+            writesHeader = writesHeader || frame.pageNumber == 1
+            guard frame.isCommit else { continue }
+            let after = SnapshotReader(
+                store: store,
+                salt: header.salt,
+                lastFrame: store.nextFrame - 1,
+                pageCount: frame.pageCountAfterCommit
+            )
+            try store.check(pageCount: after.pageCount, known: position.pageCount, frameCount: pages.count)
+            if writesHeader { try store.checkHeader(upTo: after.lastFrame) }
+            writesHeader = false
+            let changes = try decode(pages, to: after)
+            position = after
+            watched.delivery.deliver(changes, token: own.first { $0.frameCount == after.lastFrame }?.token, at: after)
+            beginReads()
+            reads.delivered(salt: header.salt, lastFrame: after.lastFrame)
+            pages.removeAll(keepingCapacity: true)
+        }
+        guard pages.isEmpty else { throw .undecodable("the last \(pages.count) frames of the log end no commit") }
+        captured = header
+    }
+
+    private func decode(_ pages: [UInt32], to after: SnapshotReader) throws(WatchError) -> ChangeSet {
+        do throws(WatchError) {
+            return try capture.changes(
+                pages: pages,
+                evidence: .frames,
+                from: position,
+                to: after,
+                level: watched.delivery.captureLevel
+            )
+        } catch {
+            // A page that the system could not read is no page that could not be decoded.
+            throw store.readFailure.map { .sqlite($0) } ?? error
+        }
+    }
+
+    private func beginReads() {
+        for request in watched.delivery.takeReads() { reads.add(request, path: watched.path) }
+        reads.begin(header: pins.header)
+    }
+
+    private func recoverTornHeader() throws(WatchError) {
+        let deadline = ContinuousClock.now + watched.limits.tornHeaderPatience
+        while pins.header() == nil {
+            if ContinuousClock.now > deadline {
+                // Starting a read transaction makes SQLite recover the index.
+                try captureNew()
+                return
+            }
+            nap(watched.limits.eagerPollInterval)
+        }
+    }
+
+    // MARK: Keeping the log short
+
+    private func forceRestartIfNeeded() throws(WatchError) {
+        guard checkpoints.shouldForceRestart(status(captured), at: .now) else { return }
+        let restarter: WALRestarter
+        do {
+            restarter = try self.restarter ?? WALRestarter(path: watched.path, limits: watched.limits)
+        } catch {
+            checkpoints.forcedRestart(succeeded: false, at: .now)
+            return
+        }
+        self.restarter = restarter
+        restarter.prepare()
+        try captureNew()
+        _ = try restarter.withWriteLock { () throws(WatchError) in
+            try captureNew()
+            restarter.finish()
+            waitForViews { restarter.finish() }
+            try captureNew()
+        }
+        let isRestarted = pin.isDatabaseOnly && !watched.delivery.hold.isInTheWay(of: captured)
+        checkpoints.forcedRestart(succeeded: isRestarted, at: .now)
+    }
+
+    /// Gives those who follow this watcher time to come to the commit that is captured, and to keep no frame of the log. What they
+    /// evaluate may take longer, and goes on while writers do.
+    private func waitForViews(_ copyRest: () -> Void) {
+        let deadline = ContinuousClock.now + watched.limits.forcedRestartViewWait
+        while watched.delivery.hold.isInTheWay(of: captured), ContinuousClock.now < deadline {
+            nap(.microseconds(100))
+            if pins.backfilledFrameCount < captured.maxFrame { copyRest() }
+        }
+    }
+
+    /// Leaves the read mark that another process's checkpoint waits for, without a gap.
+    private func stepAside() throws(WatchError) {
+        // While this is held nothing gets into the database file, so the log cannot be restarted.
+        guard watched.file.tryLockShared(.readDatabaseOnly) else { return }
+        defer { watched.file.unlockShared(.readDatabaseOnly) }
+        let deadline = ContinuousClock.now + watched.limits.stallMaxAside
+        pin = try pins.withoutPin {
+            while ContinuousClock.now < deadline, probe?.isHeldByOthers(.checkpoint) == true {
+                guard let header = pins.header(), header.isSameCommit(as: captured) else { return }
+                nap(.milliseconds(1))
+            }
+        }
+        // Commits made meanwhile are reported before the lock is released: until then the file is as it was at `captured`.
+        if !pin.header.isSameCommit(as: captured) { try report(upTo: pin.header) }
+    }
+
+    // MARK: The file
+
+    /// Whether the path still names the file, and nothing but SQLite wrote it.
+    private func checkFile() throws(WatchError) -> SessionEnd? {
+        let copied = copiedFrameCount()
+        guard let stamp = FileStamp(path: watched.path), stamp.identity == watched.identity else {
+            // What was committed to the old file before it went is still readable.
+            try captureNew()
+            return .broken(FileIdentity(path: watched.path) == nil ? .removed : .replaced)
+        }
+        // Otherwise a checkpoint may have been at work meanwhile.
+        guard let copied, copied == copiedFrameCount() else { return nil }
+        let isOverwritten = overwriting.isOverwritten(.init(copiedFrameCount: copied, stamp: stamp)) {
+            probe?.isHeldByOthers(.checkpoint) == true || copiedFrameCount() != copied
+        }
+        return isOverwritten ? .broken(.overwritten) : nil
+    }
+
+    /// Whether what belongs to the file is in its place.
+    private func checkCompanions(at now: ContinuousClock.Instant) throws(WatchError) -> SessionEnd? {
+        nextIdentityCheck = now + watched.limits.identityInterval
+        // While we are connected nothing that uses SQLite deletes the log or its index.
+        let isIndexInPlace = indexIdentity == nil || indexIdentity == watched.file.indexIdentity
+        guard isIndexInPlace, store.isLogInPlace else {
+            if !isIndexInPlace { watched.file.loseIndex() }
+            try captureNew()
+            return .broken(.logDeleted)
+        }
+        // A program that does not use SQLite can write over it, or cut it off, in place. Its length is known only as long as
+        // all of the log is copied into it.
+        let isComplete = pin.isDatabaseComplete && pins.header()?.isSameCommit(as: captured) == true
+        guard store.isDatabaseInPlace(pageCount: isComplete ? max(1, position.pageCount) : 1) else {
+            throw .notADatabase(path: watched.path, reason: "it was written over or cut off while it was watched")
+        }
+        return nil
+    }
+
+    /// How many frames of the generation that is captured were copied into the file; nil where a checkpoint may be at work.
+    private func copiedFrameCount() -> UInt32? {
+        guard let header = pins.header(), header.salt == captured.salt, !pins.isBeingBackfilled else { return nil }
+        return pins.backfilledFrameCount
+    }
+}

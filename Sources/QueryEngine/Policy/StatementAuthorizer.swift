@@ -1,0 +1,309 @@
+import SQLiteConnection
+
+/// The authorizer of one connection: enforces the policy of the query that is being compiled, says why it refused, and
+/// takes note of what the statement is.
+///
+/// Belongs to the connection's thread.
+final class StatementAuthorizer {
+    /// What was noted of the statements compiled since ``begin(_:access:)`` or ``forgetStatement()``.
+    struct Statement {
+        enum Transaction: Equatable {
+            case begin
+            case commit
+            case rollback
+            case savepoint
+            case release
+            case rollbackTo
+        }
+
+        var transaction: Transaction?
+        var isPragma = false
+        /// It creates a table, or SQLite declares the columns of a virtual table while it compiles.
+        var declaresTable = false
+        var inserts = false
+        var changesSchema = false
+        /// What it leaves on the connection, where that is gone with the request or the transaction: `a temporary table`.
+        var connectionState: String?
+        /// It compares texts with patterns, be it in a view or a trigger.
+        var comparesPatterns = false
+    }
+
+    struct Denial {
+        var code: QueryFailure.Code
+        var reason: String
+        /// It is about a table, which the statement may not even name.
+        var isOfTable = false
+    }
+
+    private(set) var statement = Statement()
+    private(set) var denial: Denial?
+    /// On a reader: the statement has to be run by the writer.
+    private(set) var needsWriter = false
+    /// The connection's settings or its temporary objects are no longer what they were when it was opened.
+    private(set) var isTainted = false
+    /// VACUUM attaches a file without a name to itself while it runs.
+    var isVacuuming = false
+    /// Whether the statement that is compiled next would run within a transaction.
+    var isInTransaction = false
+
+    private var policy: SQLPolicy?
+    private var access = Ticket.Access.writer
+    /// What a name can stand for besides a common table expression; known where the policy has a list of tables.
+    private var tables = TableNames([])
+
+    /// From now on the statements of a query are compiled.
+    ///
+    /// - Parameter tables: the tables, views and modules that there are, where the policy has a list of readable ones.
+    func begin(_ policy: SQLPolicy, access: Ticket.Access, tables: TableNames) {
+        self.policy = policy
+        self.access = access
+        self.tables = tables
+        needsWriter = false
+        forgetStatement()
+    }
+
+    /// From now on the service's own statements are compiled, which may do anything.
+    func end() { policy = nil }
+
+    /// Lets the service's own SQL pass, then goes on as before.
+    func unguarded<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
+        let policy = policy
+        self.policy = nil
+        defer { self.policy = policy }
+        return try body()
+    }
+
+    func forgetStatement() {
+        statement = Statement()
+        denial = nil
+    }
+
+    // MARK: The authorizer
+
+    func authorize(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict {
+        guard let policy else { return .allow }
+        switch request.action {
+        case .select, .recursive:
+            return .allow
+        case .read:
+            return read(request, policy)
+        case .function:
+            return function(request)
+        case .insert, .update, .delete:
+            return write(request, policy)
+        case .transaction, .savepoint:
+            return transaction(request, policy)
+        case .pragma:
+            return pragma(request, policy)
+        case .attach:
+            // Its name is empty for VACUUM itself and the target's for VACUUM INTO.
+            if isVacuuming { return request.first == "" ? .allow : deny("VACUUM INTO is not allowed") }
+            return deny("ATTACH is not allowed")
+        case .detach:
+            return deny("DETACH is not allowed")
+        case .createVirtualTable:
+            let module = request.second ?? ""
+            guard Self.modules.contains(module.lowercased()) else {
+                return deny("virtual tables of the module \(module) are not allowed")
+            }
+            return request.database == "temp" ? createTemporary(request.action, policy) : changeSchema(policy)
+        case .createTempIndex, .createTempTable, .createTempTrigger, .createTempView:
+            return createTemporary(request.action, policy)
+        case .createTable where request.first == "x":
+            // A virtual table that is used for the first time declares its columns as a table of this name, also for a
+            // SELECT. ``check(_:)`` finds the others out.
+            statement.declaresTable = true
+            return .allow
+        default:
+            // CREATE, DROP, ALTER, REINDEX, ANALYZE, and whatever a later SQLite invents.
+            return changeSchema(policy)
+        }
+    }
+
+    /// What has to be decided before a statement is compiled: with a list of tables, `DROP TABLE IF EXISTS` and its like would
+    /// tell by their success whether there is another.
+    func check(_ script: borrowing Script) throws(QueryFailure) {
+        guard let policy, policy.restrictsTables, policy.level > .readOnly else { return }
+        guard ScriptOutline.changesSchema(script.sql, from: script.tail) else { return }
+        throw QueryFailure(.notAuthorized, "changing the schema is not allowed with a list of tables")
+    }
+
+    /// What cannot be decided before a statement is compiled.
+    func check(_ compiled: borrowing SQLiteConnection.Statement) throws(QueryFailure) {
+        guard let policy, compiled.writes else { return }
+        if policy.level == .readOnly {
+            throw QueryFailure(.readOnly, "the access is read-only, and the statement writes")
+        }
+        if policy.restrictsTables, statement.declaresTable, ScriptOutline.verb(of: compiled.sql) == .create {
+            throw QueryFailure(.notAuthorized, "changing the schema is not allowed with a list of tables")
+        }
+    }
+
+    private func read(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        if let table = request.first?.lowercased(), table.hasPrefix("pragma_"),
+            PragmaRule.named(String(table.dropFirst(7)))?.acts != nil
+        {
+            // It would act while a SELECT runs, which nothing expects of one.
+            return deny("the table-valued function \(table) is not allowed; run the PRAGMA itself")
+        }
+        guard let readable = policy.readableTables, let table = request.first, !readable.contains(table) else {
+            return .allow
+        }
+        // What SQLite reads when it declares the columns of a virtual table that is used for the first time.
+        if table == "sqlite_master", request.second == "ROWID" { return .allow }
+        let folded = table.lowercased()
+        let isTable = tables.contains(table) || folded.hasPrefix("sqlite_") || folded.hasPrefix("pragma_")
+        // Without a column it can be a common table expression, of which SQLite asks as if it were a table.
+        if !isTable, request.second == "" || Self.tableFunctions.contains(folded) { return .allow }
+        return denyTable("reading the table \(table) is not allowed")
+    }
+
+    private func write(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        let table = request.first ?? ""
+        // Comes with every change of the schema, which is decided on by its own action, and with virtual tables that are
+        // used for the first time. Nobody may write it directly; SQLite sees to that.
+        if table == "sqlite_master" || table == "sqlite_temp_master" { return .allow }
+        // An R-tree compiles its writes when it is first read: ``check(_:)`` sees what really writes.
+        if policy.level == .readOnly { return .allow }
+        if let writable = policy.writableTables, !writable.contains(table), request.database != "temp" {
+            return denyTable("writing to the table \(table) is not allowed")
+        }
+        if request.action == .insert, request.triggerOrView == nil { statement.inserts = true }
+        // "The truncate optimization is disabled and all rows are deleted individually"
+        // (https://sqlite.org/c3ref/c_deny.html): truncating a large table takes long, shows no progress and cannot be
+        // interrupted. Where a table is dropped the same request means another thing.
+        if request.action == .delete, !statement.changesSchema { return .ignore }
+        return .allow
+    }
+
+    private func changeSchema(_ policy: SQLPolicy) -> AuthorizerVerdict {
+        statement.changesSchema = true
+        if policy.level == .readOnly { return denyWriting("changing the schema") }
+        if policy.restrictsTables { return deny("changing the schema is not allowed with a list of tables") }
+        return .allow
+    }
+
+    private func createTemporary(_ action: AuthorizerAction, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        let verdict = changeSchema(policy)
+        guard verdict == .allow else { return verdict }
+        isTainted = true
+        let kind =
+            switch action {
+            case .createTempIndex: "index"
+            case .createTempTrigger: "trigger"
+            case .createTempView: "view"
+            default: "table"
+            }
+        // The outermost: a temporary table comes with the indexes of its constraints.
+        statement.connectionState = statement.connectionState ?? "a temporary \(kind)"
+        return .allow
+    }
+
+    private func function(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict {
+        guard let name = request.second else { return .allow }
+        let folded = name.lowercased()
+        if folded == "like" || folded == "glob" { statement.comparesPatterns = true }
+        guard Self.refusedFunctions.contains(folded) else { return .allow }
+        return deny("the function \(name) is not allowed")
+    }
+
+    private func transaction(
+        _ request: borrowing AuthorizerRequest,
+        _ policy: SQLPolicy
+    ) -> AuthorizerVerdict {
+        let isSavepoint = request.action == .savepoint
+        statement.transaction =
+            switch request.first {
+            case "BEGIN": isSavepoint ? .savepoint : .begin
+            case "COMMIT": .commit
+            case "RELEASE": .release
+            default: isSavepoint ? .rollbackTo : .rollback
+            }
+        if policy.level == .readOnly {
+            return deny(
+                .readOnly,
+                "the access is read-only: a transaction would hold the writer; what one request reads is one state anyway"
+            )
+        }
+        return access == .writer ? .allow : handOn()
+    }
+
+    private func pragma(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        statement.isPragma = true
+        let name = request.first ?? ""
+        guard let rule = PragmaRule.named(name) else { return deny("PRAGMA \(name) is not allowed") }
+        if rule.revealsSchema, policy.restrictsTables {
+            return deny("PRAGMA \(name) is not allowed with a list of tables")
+        }
+        guard let argument = request.second else {
+            guard let level = rule.acts else { return .allow }
+            return act("PRAGMA \(name)", level, policy)
+        }
+        switch rule.argument {
+        case .refused:
+            return deny("PRAGMA \(name) may be read and not set")
+        case .harmless:
+            return .allow
+        case .table:
+            guard let readable = policy.readableTables, !readable.contains(argument) else { return .allow }
+            return deny("reading the table \(argument) is not allowed")
+        case .session(let level):
+            let verdict = act("setting PRAGMA \(name)", level, policy)
+            guard verdict == .allow else { return verdict }
+            isTainted = true
+            statement.connectionState = "PRAGMA \(name)"
+            guard isInTransaction, rule.isIgnoredInTransaction else { return .allow }
+            return deny(
+                "PRAGMA \(name) has no effect within a transaction, and a script of several statements is one unless it is "
+                    + "sent with atomic: false"
+            )
+        case .file(let level):
+            guard rule.values.map({ $0.contains(argument.lowercased()) }) ?? true else {
+                let values = (rule.values ?? []).sorted().joined(separator: " and ")
+                return deny("PRAGMA \(name) = \(argument) would not last in the file; \(values) do")
+            }
+            return act("PRAGMA \(name) with a value", level, policy)
+        }
+    }
+
+    /// A PRAGMA that does something does it while it is compiled, so a reader must not even compile it.
+    private func act(_ what: String, _ level: SQLPolicy.Level, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        if policy.level == .readOnly { return denyWriting(what) }
+        if policy.level < level { return deny("\(what) is for administrators") }
+        return access == .writer ? .allow : handOn()
+    }
+
+    private func handOn() -> AuthorizerVerdict {
+        needsWriter = true
+        return .deny
+    }
+
+    private func denyWriting(_ what: String) -> AuthorizerVerdict {
+        deny(.readOnly, "the access is read-only: \(what) is not allowed")
+    }
+
+    private func denyTable(_ reason: String) -> AuthorizerVerdict {
+        denial = denial ?? Denial(code: .notAuthorized, reason: reason, isOfTable: true)
+        return .deny
+    }
+
+    private func deny(_ reason: String) -> AuthorizerVerdict { deny(.notAuthorized, reason) }
+
+    private func deny(_ code: QueryFailure.Code, _ reason: String) -> AuthorizerVerdict {
+        denial = denial ?? Denial(code: code, reason: reason)
+        return .deny
+    }
+
+    /// Those of the library and its usual extensions that reach outside of the database.
+    private static let refusedFunctions: Set<String> = [
+        "edit", "fts3_tokenizer", "load_extension", "readfile", "sqlite_log", "writefile",
+    ]
+
+    /// Tables that are made of an argument.
+    static let tableFunctions: Set<String> = ["json_each", "json_tree"]
+
+    /// Modules that keep their rows in this database.
+    private static let modules: Set<String> = [
+        "fts3", "fts4", "fts4aux", "fts5", "fts5vocab", "geopoly", "rtree", "rtree_i32",
+    ]
+}

@@ -1,0 +1,150 @@
+package import SQLiteConnection
+
+/// What a query that ran to its end says.
+package struct QueryOutcome: Sendable {
+    /// Rows delivered, over all statements.
+    package var rowCount: Int
+    /// From submission to the end.
+    package var duration: Duration
+    /// Rows that its INSERT, UPDATE and DELETE statements changed by themselves, not through triggers or foreign keys.
+    package var changes: Int64
+    /// The rowid of the last row inserted, when a statement inserted one.
+    package var lastInsertRowid: Int64?
+    /// Rows beyond the limits were left out.
+    package var truncated: Bool
+    /// What the ``CommitSink`` promised for the last commit the query made; nil when it made none.
+    package var receipt: String?
+    /// The client has a transaction open.
+    package var inTransaction: Bool
+}
+
+/// Why a query failed.
+package struct QueryFailure: Error, Sendable, Hashable {
+    /// The protocol's error codes; the raw values go over the wire.
+    package enum Code: String, Sendable, Hashable {
+        case invalidMessage = "INVALID_MESSAGE"
+        case queryIdInUse = "QUERY_ID_IN_USE"
+        case tooManyQueries = "TOO_MANY_QUERIES"
+        case sqlError = "SQL_ERROR"
+        case constraint = "CONSTRAINT"
+        /// The row is something else by now than its writer has seen.
+        case conflict = "CONFLICT"
+        case busy = "BUSY"
+        case readOnly = "READ_ONLY"
+        case notAuthorized = "NOT_AUTHORIZED"
+        case interrupted = "INTERRUPTED"
+        case tooBig = "TOO_BIG"
+        case transactionLeftOpen = "TRANSACTION_LEFT_OPEN"
+        case transactionTimedOut = "TRANSACTION_TIMED_OUT"
+        case transactionRolledBack = "TRANSACTION_ROLLED_BACK"
+        case databaseGone = "DATABASE_GONE"
+        case databaseError = "DB_ERROR"
+        case `internal` = "INTERNAL"
+    }
+
+    package var code: Code
+    package var message: String
+    /// SQLite's extended result code, when SQLite reported the failure.
+    package var sqliteCode: Int32?
+    /// Where in the request's SQL the error is, in UTF-8 bytes, where that is known.
+    package var offset: Int?
+    /// Which statement of the script failed, from 0.
+    package var statementIndex: Int?
+    /// Rows delivered before it failed.
+    package var rowCount = 0
+    /// Whether the client's transaction is open still; false when it was open and SQLite rolled it back. Nil where there was
+    /// none.
+    package var inTransaction: Bool?
+
+    package init(
+        _ code: Code,
+        _ message: String,
+        sqliteCode: Int32? = nil,
+        offset: Int? = nil,
+        statementIndex: Int? = nil
+    ) {
+        self.code = code
+        self.message = message
+        self.sqliteCode = sqliteCode
+        self.offset = offset
+        self.statementIndex = statementIndex
+    }
+
+    /// The same of a statement of a script.
+    func located(_ statementIndex: Int, _ offset: Int?) -> QueryFailure {
+        var failure = self
+        failure.statementIndex = statementIndex
+        failure.offset = offset
+        return failure
+    }
+
+    package init(_ error: SQLiteError, statementIndex: Int? = nil) {
+        self.init(
+            Code(error.code),
+            error.message,
+            sqliteCode: error.code.rawValue,
+            offset: error.offset,
+            statementIndex: statementIndex
+        )
+    }
+}
+
+extension QueryFailure.Code {
+    init(_ code: ResultCode) {
+        self =
+            switch code {
+            case .readOnlyDatabaseMoved: .databaseGone
+            default:
+                switch code.primary {
+                case .constraint: .constraint
+                case .busy, .locked: .busy
+                case .readOnly: .readOnly
+                case .auth: .notAuthorized
+                case .interrupt: .interrupted
+                case .tooBig: .tooBig
+                case .cantOpen, .notADatabase: .databaseGone
+                case .error, .mismatch, .range, .schema, .misuse: .sqlError
+                default: .databaseError
+                }
+            }
+    }
+}
+
+/// Why a query was cancelled; the raw values are the protocol's.
+package enum CancelReason: String, Sendable, Hashable {
+    case client
+    case timeout
+    case disconnect
+    case shutdown
+}
+
+/// How a query ended; said to its sink once the scheduler knows.
+enum Conclusion {
+    case completed(QueryOutcome)
+    case failed(QueryFailure)
+    case cancelled(CancelReason, rowCount: Int, inTransaction: Bool? = nil)
+    /// Its sink heard that it was cancelled, before everything was cleaned up behind it.
+    case told
+    /// A reader found that it writes.
+    case handOn
+
+    /// - Parameter receipt: the position of what the query committed.
+    func tell(_ control: QueryControl, receipt: String? = nil) {
+        switch self {
+        case .completed(var outcome):
+            outcome.receipt = receipt
+            // With the time that it waited for that.
+            outcome.duration = control.elapsed
+            control.sink.completed(outcome)
+        case .failed(let failure): control.sink.failed(failure)
+        case .cancelled(let reason, let rowCount, let inTransaction):
+            control.sink.cancelled(
+                reason,
+                rowCount: rowCount,
+                duration: control.elapsed,
+                inTransaction: inTransaction
+            )
+        case .told, .handOn: break
+        }
+    }
+}

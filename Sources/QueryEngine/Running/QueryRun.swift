@@ -1,0 +1,310 @@
+import SQLiteConnection
+import Synchronization
+
+/// What one query has done so far on its thread: steps its statements, delivers their rows in batches, sleeps while the
+/// receiver does not take them, and reports progress.
+///
+/// Belongs to the thread that runs the query.
+final class QueryRun {
+    let control: QueryControl
+    var changes: Int64 = 0
+    var lastInsertRowid: Int64?
+    /// Of the last commit.
+    var receipt: CommitReceipt?
+    /// The transaction over several requests that the query is part of, as far as its client can know of it.
+    var transaction = ClientTransaction.none
+    /// The statement that runs, counted from 0.
+    var statementIndex = 0
+    private(set) var rowCount = 0
+    private(set) var isTruncated = false
+    private(set) var hasStarted = false
+    /// Reads what the commit needs to know, which can take long after a large transaction.
+    var isCommitting = false
+    /// What the statement did is done: no cancel ends it before its last row.
+    private var isBeyondCancel = false
+
+    /// Told once, when the query begins.
+    var onStart: (() -> Void)?
+    /// Told when the query begins and ends to sleep for its receiver.
+    var onPause: ((Bool) -> Void)?
+    /// Where set, told that the query was cancelled ahead of what SQLite has to clean up: to delete the temporary file of a
+    /// long sort takes longer than everything else.
+    var onCancel: ((Conclusion) -> Void)?
+    /// ``onCancel`` was called, or somebody else ended the query for this thread: nothing more may be said.
+    private(set) var hasTold = false
+    /// Within SQLite, and its callbacks.
+    private var isStepping = false
+    private let limits: QueryLimits
+    var maxRowBytes: Int { limits.maxRowBytes }
+    private let maxRows: Int
+    private let maxPause: Duration
+    let progressInterval: Duration
+    let beganAt = ContinuousClock.now
+    private var resultBytes = 0
+    private var batchRows = 0
+    private var batchBytes = 0
+    private var batchEndsAt: ContinuousClock.Instant
+    private var reportsAt: ContinuousClock.Instant
+    private var progress: ProgressTracker
+    /// A script's statements are each estimated, and the script as a whole cannot be.
+    private let isEstimated: Bool
+
+    init(
+        _ control: QueryControl,
+        limits: QueryLimits,
+        access: Ticket.Access,
+        planner: Planner,
+        capture: CaptureWork = CaptureWork()
+    ) {
+        self.control = control
+        self.limits = limits
+        maxRows = min(control.request.maxRows ?? limits.maxRows, limits.maxRows)
+        maxPause = access == .reader ? limits.maxPause : limits.maxWriterPause
+        progressInterval = max(
+            control.request.progressInterval ?? limits.progressInterval,
+            limits.minProgressInterval
+        )
+        progress = ProgressTracker(planner, capture: capture)
+        isEstimated = control.outline.statementCount <= 1
+        batchEndsAt = beganAt + limits.batchTime
+        reportsAt = beganAt + progressInterval
+    }
+
+    func start(readOnly: Bool) {
+        guard !hasStarted else { return }
+        hasStarted = true
+        onStart?()
+        control.sink.started(readOnly: readOnly)
+    }
+
+    // MARK: Rows
+
+    /// Runs a statement to its end and delivers its rows.
+    func step(_ statement: inout Statement, index: Int, mustFinish: Bool) throws(StepError) {
+        progress.begin(statement.counters)
+        defer {
+            progress.end()
+            isBeyondCancel = false
+        }
+        guard statement.columnCount > 0 else {
+            do { while try statement.step() {} } catch { throw .sqlite(error) }
+            return
+        }
+        if maxRows == 0 || isTruncated, !mustFinish {
+            isTruncated = true
+            nameColumns(of: statement, index)
+            return
+        }
+        do {
+            // While the statement still holds what it has.
+            defer { if control.isCancelled { tellOfCancel() } }
+            var hasRow = try stepOnce(&statement)
+            // Not before: where another process has changed the schema, the first step compiles the statement anew.
+            nameColumns(of: statement, index)
+            while hasRow {
+                if !isTruncated { try deliver(statement) }
+                // A statement that writes has to run to its end; one that reads can stop.
+                if isTruncated, !mustFinish { return }
+                hasRow = try stepOnce(&statement)
+            }
+        } catch let error as SQLiteError {
+            throw .sqlite(error)
+        } catch let error as StepError {
+            throw error
+        } catch {
+            throw .ended(.failed(QueryFailure(.internal, "\(error)")))
+        }
+    }
+
+    private func nameColumns(of statement: borrowing Statement, _ index: Int) {
+        var names: [String] = []
+        for column in 0..<statement.columnCount { names.append(statement.columnName(column)) }
+        control.sink.columns(statementIndex: index, names: names)
+    }
+
+    /// Passes a row on, unless there are enough.
+    private func deliver(_ statement: borrowing Statement) throws(StepError) {
+        if rowCount >= maxRows || resultBytes >= limits.maxResultBytes {
+            isTruncated = true
+            return
+        }
+        let bytes = control.sink.row(statement)
+        if bytes > limits.maxRowBytes {
+            control.sink.takeBackRow()
+            throw tooLong(bytes)
+        }
+        rowCount += 1
+        control.rowCount.store(rowCount, ordering: .relaxed)
+        batchRows += 1
+        batchBytes += bytes
+        resultBytes += bytes
+        if batchBytes >= limits.batchBytes || batchRows >= limits.batchRows {
+            try endBatch()
+        } else if control.isCancelled, !isBeyondCancel {
+            throw .ended(.cancelled(control.cancelReason ?? .client))
+        }
+    }
+
+    private func stepOnce(_ statement: inout Statement) throws -> Bool {
+        control.turn.letGo()
+        isStepping = true
+        defer { isStepping = false }
+        let hasRow: Bool
+        do { hasRow = try statement.step() } catch {
+            _ = takeTurn()
+            throw error
+        }
+        guard takeTurn() else { throw StepError.ended(.cancelled(control.cancelReason ?? .client)) }
+        return hasRow
+    }
+
+    private func takeTurn() -> Bool {
+        if control.turn.takeBack() { return true }
+        hasTold = true
+        return false
+    }
+
+    /// The last moment in which a cancel of the statement that comes wins.
+    func endCancel() throws(Ended) {
+        if let reason = control.detach() { throw .cancelled(reason) }
+        isBeyondCancel = true
+    }
+
+    private func tooLong(_ bytes: Int) -> StepError {
+        .ended(
+            .failed(
+                QueryFailure(.tooBig, "row \(rowCount + 1) has \(bytes) bytes; a row may have \(limits.maxRowBytes)")
+            )
+        )
+    }
+
+    /// Passes on what is left of the last batch.
+    func flush() {
+        guard batchRows > 0, !hasTold else { return }
+        batchRows = 0
+        batchBytes = 0
+        batchEndsAt = .now + limits.batchTime
+        control.sink.endOfBatch()
+    }
+
+    private func endBatch() throws(StepError) {
+        flush()
+        if control.isCancelled { throw .ended(.cancelled(control.cancelReason ?? .client)) }
+        if !control.sink.isWritable {
+            do { try control.withoutDeadline { () throws(Ended) in try sleepUntilWritable() } } catch {
+                throw .ended(error)
+            }
+        }
+    }
+
+    private func sleepUntilWritable() throws(Ended) {
+        let start = ContinuousClock.now
+        onPause?(true)
+        defer { onPause?(false) }
+        while true {
+            // In this order: a wake between the look and the sleep is kept.
+            control.parker.forgetWake()
+            if let reason = control.cancelReason { throw .cancelled(reason) }
+            if control.sink.isWritable { return }
+            let paused = start.duration(to: .now)
+            let held = beganAt.duration(to: .now)
+            guard paused < maxPause else {
+                throw .failed(
+                    QueryFailure(
+                        .interrupted,
+                        "the receiver took no rows for \(maxPause), and a query that waits keeps the write-ahead log from "
+                            + "being recycled"
+                    )
+                )
+            }
+            guard held < limits.maxSnapshotTime else {
+                throw .failed(
+                    QueryFailure(
+                        .interrupted,
+                        "the query held its snapshot for \(limits.maxSnapshotTime), which keeps the write-ahead log from "
+                            + "being recycled"
+                    )
+                )
+            }
+            control.parker.sleep(atMost: min(maxPause - paused, limits.maxSnapshotTime - held))
+        }
+    }
+
+    // MARK: Within SQLite's callbacks
+
+    /// Called every so many steps of the virtual machine.
+    func tick() -> ProgressDecision {
+        guard takeTurn() else { return .interrupt }
+        defer { if isStepping { control.turn.letGo() } }
+        return decide()
+    }
+
+    private func decide() -> ProgressDecision {
+        if control.isCancelled, !isBeyondCancel {
+            tellOfCancel()
+            return .interrupt
+        }
+        let now = ContinuousClock.now
+        progress.tick(rows: rowCount, at: now)
+        // What a receiver does not take waits until the batch is full, and then the query with it.
+        if batchRows > 0, now >= batchEndsAt, control.sink.isWritable { flush() }
+        if now >= reportsAt { tell(isCommitting ? "committing" : progress.message, at: now) }
+        return .proceed
+    }
+
+    private func tellOfCancel() {
+        guard let onCancel, !hasTold, let reason = control.cancelReason else { return }
+        flush()
+        hasTold = true
+        onCancel(.cancelled(reason, rowCount: rowCount))
+    }
+
+    /// Called while it waits for a lock.
+    func tickWaiting() {
+        guard takeTurn() else { return }
+        defer { if isStepping { control.turn.letGo() } }
+        let now = ContinuousClock.now
+        if now >= reportsAt { tell("waiting for a lock that another process holds", at: now) }
+    }
+
+    private func tell(_ message: String, at now: ContinuousClock.Instant) {
+        reportsAt = now + progressInterval
+        control.sink.progress(report(message, at: now))
+    }
+
+    /// How far it is.
+    func report(_ message: String, at now: ContinuousClock.Instant) -> QueryProgress {
+        let rowShare = maxRows < Int.max ? Double(rowCount) / Double(max(maxRows, 1)) : nil
+        let estimate = isEstimated ? progress.estimate(rowShare: rowShare) : nil
+        return QueryProgress(
+            fraction: estimate?.fraction,
+            message: isEstimated ? message : "statement \(statementIndex + 1): \(message)",
+            rowCount: rowCount,
+            elapsed: control.submittedAt.duration(to: now),
+            estimatedTotal: estimate?.total
+        )
+    }
+}
+
+/// What became of a client's transaction.
+enum ClientTransaction {
+    case none
+    case open
+    /// SQLite has rolled it back by itself, which it does after some errors and when a write is interrupted.
+    case lost
+
+    /// For the wire.
+    var isOpen: Bool? {
+        switch self {
+        case .none: nil
+        case .open: true
+        case .lost: false
+        }
+    }
+}
+
+/// How stepping a statement failed.
+enum StepError: Error {
+    case sqlite(SQLiteError)
+    case ended(Ended)
+}

@@ -1,0 +1,186 @@
+import SQLiteConnection
+
+/// Runs queries that only read, one after the other, on a connection that cannot write. Finds out which do not.
+///
+/// Belongs to one worker's thread.
+final class ReadExecutor {
+    private let configuration: ServiceConfiguration
+    private let planner: Planner
+    private var guarded: GuardedConnection?
+    private var generation = 0
+
+    init(_ configuration: ServiceConfiguration, planner: Planner) {
+        self.configuration = configuration
+        self.planner = planner
+    }
+
+    /// Opens the connection ahead of the first query; a failure is found again by that query.
+    func prepare() { _ = try? open(generation: generation) }
+
+    func close() { guarded = nil }
+
+    /// How long a cancelled query may take to find out by itself: twice as long as SQLite sorts without asking anybody. Some
+    /// never do, such as `SELECT count(*)`.
+    private static let patience = Duration.milliseconds(25)
+
+    /// - Parameters:
+    ///   - onSettle: told when it is known that the query only reads.
+    ///   - onPause: told when the query begins and ends to sleep for its receiver.
+    ///   - onCancel: given the conclusion of a cancelled query as soon as it is known, within SQLite's callbacks.
+    func run(
+        _ control: QueryControl,
+        generation: Int,
+        onSettle: @escaping () -> Void,
+        onPause: @escaping (Bool) -> Void,
+        onCancel: @escaping (Conclusion) -> Void
+    ) -> Conclusion {
+        let run = QueryRun(control, limits: configuration.limits, access: .reader, planner: planner)
+        run.onStart = onSettle
+        run.onPause = onPause
+        run.onCancel = onCancel
+        do throws(Ended) {
+            let guarded: GuardedConnection
+            do { guarded = try open(generation: generation) } catch { throw Ended.failed(QueryFailure(error)) }
+            try execute(run, on: guarded)
+            if run.hasTold { return .told }
+            run.flush()
+            return .completed(
+                QueryOutcome(
+                    rowCount: run.rowCount,
+                    duration: control.elapsed,
+                    changes: 0,
+                    truncated: run.isTruncated,
+                    inTransaction: false
+                )
+            )
+        } catch {
+            if run.hasTold { return .told }
+            switch error {
+            case .needsWriter: return .handOn
+            case .cancelled(let reason):
+                run.flush()
+                return .cancelled(reason, rowCount: run.rowCount)
+            case .failed(var failure):
+                run.flush()
+                // The next query finds the file that has the name then.
+                if failure.code == .databaseGone { guarded = nil }
+                failure.rowCount = run.rowCount
+                return .failed(failure)
+            }
+        }
+    }
+
+    private func open(generation: Int) throws(SQLiteError) -> GuardedConnection {
+        if generation != self.generation { guarded = nil }
+        if let guarded, guarded.connection.isFileInPlace { return guarded }
+        guarded = nil
+        let opened = try GuardedConnection(configuration, access: .reader)
+        guarded = opened
+        self.generation = generation
+        return opened
+    }
+
+    private func execute(_ run: QueryRun, on guarded: GuardedConnection) throws(Ended) {
+        let control = run.control
+        try control.attach(guarded, patience: Self.patience)
+        do { try guarded.begin(control.request.policy, access: .reader) } catch {
+            control.detach()
+            throw guarded.explain(error, control, statementIndex: 0)
+        }
+        guarded.handlers.run = run
+        defer {
+            control.detach()
+            guarded.end()
+        }
+        if control.outline.statementCount > 1 {
+            try classify(control, on: guarded)
+            try runScript(run, on: guarded)
+        } else {
+            var binder = ParameterBinder(control.request.parameters)
+            var script = Script(control.request.sql)
+            guard try runNext(of: &script, index: 0, &binder, run, on: guarded) else {
+                throw .failed(.noStatement)
+            }
+        }
+    }
+
+    /// Throws `needsWriter` when any statement does. One that does not compile ends the look: what comes before it only
+    /// reads, and so does not create what it misses.
+    private func classify(_ control: QueryControl, on guarded: GuardedConnection) throws(Ended) {
+        var script = Script(control.request.sql)
+        var index = 0
+        do {
+            while let statement = try guarded.compileNext(of: &script) {
+                try guarded.authorizer.check(statement)
+                if statement.writes { throw Ended.needsWriter }
+                index += 1
+            }
+        } catch {
+            if guarded.authorizer.needsWriter { throw .needsWriter }
+            guard error is SQLiteError else {
+                throw guarded.explain(error, control, statementIndex: index, offset: offset(of: script, control))
+            }
+        }
+        guarded.authorizer.forgetStatement()
+    }
+
+    /// An atomic script sees one state of the database.
+    private func runScript(_ run: QueryRun, on guarded: GuardedConnection) throws(Ended) {
+        let control = run.control
+        let isAtomic = control.request.atomic
+        do { if isAtomic { try guarded.executeUnguarded("BEGIN") } } catch {
+            throw guarded.explain(error, control, statementIndex: 0)
+        }
+        defer {
+            control.detach()
+            if !guarded.connection.isInAutocommit { try? guarded.executeUnguarded("ROLLBACK") }
+        }
+        var binder = ParameterBinder(control.request.parameters)
+        var script = Script(control.request.sql)
+        var index = 0
+        while try runNext(of: &script, index: index, &binder, run, on: guarded) { index += 1 }
+        if index == 0 { throw .failed(.noStatement) }
+    }
+
+    private func runNext(
+        of script: inout Script,
+        index: Int,
+        _ binder: inout ParameterBinder,
+        _ run: QueryRun,
+        on guarded: GuardedConnection
+    ) throws(Ended) -> Bool {
+        let control = run.control
+        run.statementIndex = index
+        do {
+            guard var statement = try guarded.compileNext(of: &script) else { return false }
+            try guarded.authorizer.check(statement)
+            if statement.writes { throw Ended.needsWriter }
+            guarded.boundValues()
+            try binder.bind(to: statement, isLast: script.isAtEnd)
+            run.start(readOnly: true)
+            try run.step(&statement, index: index, mustFinish: false)
+            return true
+        } catch {
+            throw guarded.explain(error, control, statementIndex: index, offset: offset(of: script, control))
+        }
+    }
+
+    private func offset(of script: Script, _ control: QueryControl) -> Int? {
+        control.outline.statementCount > 1 ? script.statementOffset : nil
+    }
+}
+
+extension QueryFailure {
+    static let noStatement = QueryFailure(
+        .sqlError,
+        "there is no statement in the SQL: it is empty or holds only comments and semicolons"
+    )
+}
+
+extension Script {
+    /// Where the statement itself begins, behind white space and comments.
+    var statementOffset: Int { ScriptOutline.firstSignificantByte(of: sql, from: offset) }
+
+    /// Whether there is nothing left but white space, comments and semicolons.
+    var isAtEnd: Bool { ScriptOutline.firstSignificantByte(of: sql, from: tail) >= sql.utf8.count }
+}

@@ -1,0 +1,271 @@
+import ChangeCapture
+import SQLiteConnection
+
+/// Runs the statements of one query on the writer, in the transaction that the request asks for.
+struct ScriptRunner {
+    /// What surrounds the statements.
+    private enum Wrap {
+        /// Each statement has a transaction of its own, or the script handles transactions itself.
+        case none
+        case transaction
+        /// The client's transaction goes on around the script.
+        case savepoint
+    }
+
+    private let run: QueryRun
+    private let session: WriterSession
+    private let control: QueryControl
+    private let guarded: GuardedConnection
+    private let wrap: Wrap
+
+    init(_ run: QueryRun, on session: WriterSession) {
+        self.run = run
+        self.session = session
+        control = run.control
+        guarded = session.guarded
+        let outline = run.control.outline
+        let isScript = outline.statementCount > 1 && run.control.request.atomic && !outline.controlsTransactions
+        let isWrapped = isScript || run.control.request.rowWrite != nil
+        wrap = !isWrapped ? .none : session.isInTransaction ? .savepoint : .transaction
+    }
+
+    func execute() throws(Ended) {
+        let outline = control.outline
+        guard outline.statementCount > 0 else { throw .failed(.noStatement) }
+        let wasOpen = session.isInTransaction
+        if wasOpen {
+            run.transaction = .open
+        } else {
+            // That of another client is no concern of this one's.
+            guarded.connection.lastInsertRowid = 0
+        }
+        try control.attach(guarded)
+        do { try guarded.begin(control.request.policy, access: .writer) } catch {
+            control.detach()
+            throw guarded.explain(error, control, statementIndex: 0)
+        }
+        guarded.handlers.run = run
+        defer {
+            control.detach()
+            guarded.end()
+        }
+        do {
+            try begin()
+            if let rowWrite = control.request.rowWrite { try runRowWrite(rowWrite) } else { try runStatements() }
+            try end()
+        } catch {
+            // From here on nothing may be interrupted.
+            control.detach()
+            undo(wasOpen: wasOpen)
+            throw error
+        }
+    }
+
+    private func begin() throws(Ended) {
+        if wrap != .none { run.start(readOnly: false) }
+        do {
+            switch wrap {
+            case .none: break
+            case .transaction: try session.begin(run)
+            case .savepoint: try session.beginSavepoint()
+            }
+        } catch { throw guarded.explain(error, control, statementIndex: 0) }
+    }
+
+    private func end() throws(Ended) {
+        switch wrap {
+        case .none: break
+        case .transaction: try session.commit(run)
+        case .savepoint:
+            do { try session.releaseSavepoint() } catch {
+                throw guarded.explain(error, control, statementIndex: run.statementIndex)
+            }
+        }
+    }
+
+    private func undo(wasOpen: Bool) {
+        guard session.isInTransaction else {
+            // SQLite has rolled back by itself, which it does after some errors and when a write is interrupted.
+            session.capture?.transactionDidRollBack()
+            return
+        }
+        switch wrap {
+        case .transaction: session.rollBack()
+        case .savepoint: session.rollBackToSavepoint()
+        case .none: if !wasOpen, control.request.atomic { session.rollBack() }
+        }
+    }
+
+    private func runStatements() throws(Ended) {
+        var binder = ParameterBinder(control.request.parameters)
+        var script = Script(control.request.sql)
+        var index = 0
+        // The end is looked for first: once the last statement has committed, no cancel may have the query say otherwise.
+        while !script.isAtEnd {
+            run.statementIndex = index
+            // Detached by the commit of the statement before.
+            try control.attach(guarded)
+            guard try runNext(of: &script, &binder) else { break }
+            index += 1
+        }
+        if index == 0 { throw .failed(.noStatement) }
+    }
+
+    private func runRowWrite(_ write: RowWrite) throws(Ended) {
+        do {
+            try RowWriter(write, run: run, session: session).execute()
+        } catch { throw guarded.explain(error, control, statementIndex: 0) }
+    }
+
+    private func runNext(
+        of script: inout Script,
+        _ binder: inout ParameterBinder
+    ) throws(Ended) -> Bool {
+        guarded.authorizer.forgetStatement()
+        guarded.authorizer.isInTransaction = session.isInTransaction
+        do {
+            guard var statement = try guarded.compileNext(of: &script) else { return false }
+            try guarded.authorizer.check(statement)
+            try checkConnectionState(statement, isLast: script.isAtEnd)
+            guarded.boundValues()
+            try binder.bind(to: statement, isLast: script.isAtEnd)
+            try runOne(&statement)
+            return true
+        } catch {
+            throw guarded.explain(error, control, statementIndex: run.statementIndex, offset: offset(of: script))
+        }
+    }
+
+    /// Refuses what would be undone before anything could make use of it. A PRAGMA has acted by now: the connection is opened
+    /// again before the next request.
+    private func checkConnectionState(_ statement: borrowing Statement, isLast: Bool) throws(QueryFailure) {
+        guard let state = guarded.authorizer.statement.connectionState, statement.explainLevel == 0 else { return }
+        let isInTransactionOfClient = session.isInTransaction && wrap != .transaction
+        guard isLast, !isInTransactionOfClient else { return }
+        throw .withoutLastingEffect(state)
+    }
+
+    /// Where the statement at fault begins, when there are others.
+    private func offset(of script: Script) -> Int? {
+        control.outline.statementCount > 1 ? script.statementOffset : nil
+    }
+
+    private func runOne(_ statement: inout Statement) throws {
+        let kind = guarded.authorizer.statement
+        let writes = statement.writes
+        let isControl = kind.transaction != nil && statement.explainLevel == 0
+        run.start(readOnly: !writes && !isControl && control.outline.statementCount == 1)
+        if isControl { return try runControl(&statement, kind.transaction) }
+        guard writes else { return try run.step(&statement, index: run.statementIndex, mustFinish: false) }
+
+        let isVacuum = ScriptOutline.verb(of: statement.sql) == .vacuum
+        // These two cannot run, or have no effect, within a transaction.
+        let needsTransaction = !session.isInTransaction && !kind.isPragma && !isVacuum
+        if needsTransaction { try session.begin(run) }
+        // A PRAGMA that answers with rows has acted by then, for good.
+        if kind.isPragma, statement.columnCount > 0 { try run.endCancel() }
+        do {
+            if session.isInTransaction, !needsTransaction, !kind.isPragma, statement.columnCount > 0 {
+                try runReturning(&statement)
+            } else {
+                try runWrite(&statement, isVacuum: isVacuum, isAlone: needsTransaction)
+            }
+            if needsTransaction {
+                try session.commit(run)
+            } else if !session.isInTransaction {
+                // A PRAGMA or a VACUUM, which may have committed by itself.
+                session.committed(run)
+            }
+        } catch {
+            control.detach()
+            if needsTransaction { try end(error) } else if !session.isInTransaction { session.settle() }
+            throw error
+        }
+    }
+
+    /// Ends the transaction around a statement that failed. What OR FAIL has kept stays, where the client takes the parts
+    /// for the whole.
+    private func end(_ error: any Error) throws(Ended) {
+        if case StepError.sqlite(let error) = error, error.code.primary == .constraint, !control.request.atomic,
+            session.isInTransaction
+        {
+            do { return try session.commit(run) } catch {
+                session.rollBack()
+                throw error
+            }
+        }
+        session.rollBack()
+    }
+
+    /// Within a client's transaction: a statement with RETURNING has written everything before its first row, which nothing
+    /// but a savepoint undoes when the query ends between two rows.
+    private func runReturning(_ statement: inout Statement) throws {
+        try session.beginSavepoint()
+        do {
+            try runWrite(&statement, isVacuum: false, isAlone: false)
+            try session.releaseSavepoint()
+        } catch {
+            control.detach()
+            if case StepError.ended = error {
+                statement.reset()
+                session.rollBackToSavepoint()
+            } else if session.isInTransaction {
+                // As SQLite leaves it.
+                try? session.releaseSavepoint()
+            }
+            throw error
+        }
+    }
+
+    private func runWrite(_ statement: inout Statement, isVacuum: Bool, isAlone: Bool) throws {
+        let connection = guarded.connection
+        let before = connection.totalChanges
+        try session.capture?.statementWillRun(isVacuum: isVacuum, isAlone: isAlone)
+        guarded.authorizer.isVacuuming = isVacuum
+        defer { guarded.authorizer.isVacuuming = false }
+        if isVacuum { try session.vacuumWillRun() }
+        do {
+            try run.step(&statement, index: run.statementIndex, mustFinish: true)
+            session.capture?.statementDidRun(failed: false)
+        } catch {
+            session.capture?.statementDidRun(failed: true)
+            throw error
+        }
+        guard connection.totalChanges != before else { return }
+        run.changes += connection.changes
+        if guarded.authorizer.statement.inserts { run.lastInsertRowid = connection.lastInsertRowid }
+    }
+
+    /// BEGIN, COMMIT, SAVEPOINT and their like, as the client says them.
+    private func runControl(_ statement: inout Statement, _ kind: StatementAuthorizer.Statement.Transaction?) throws {
+        let wasOpen = session.isInTransaction
+        let mayCommit = wasOpen && (kind == .commit || kind == .release && session.isBegunBySavepoint)
+        if mayCommit {
+            try session.prepareToCommit(run)
+            guarded.handlers.isInterruptible = false
+        }
+        defer { guarded.handlers.isInterruptible = true }
+        try run.step(&statement, index: run.statementIndex, mustFinish: true)
+        if !wasOpen { session.isBegunBySavepoint = kind == .savepoint }
+        if kind == .rollbackTo { session.capture?.statementDidRun(failed: true) }
+        guard wasOpen, !session.isInTransaction else { return }
+        // As the client said.
+        run.transaction = .none
+        if mayCommit {
+            session.committed(run)
+        } else {
+            session.capture?.transactionDidRollBack()
+        }
+    }
+}
+
+extension QueryFailure {
+    /// - Parameter state: what the statement would leave on the connection.
+    fileprivate static func withoutLastingEffect(_ state: String) -> QueryFailure {
+        QueryFailure(
+            .notAuthorized,
+            "\(state) lasts until the end of the request or transaction that it is part of, and nothing follows it here: send "
+                + "it in one script with the statements that need it, or within a transaction on a WebSocket"
+        )
+    }
+}

@@ -1,0 +1,175 @@
+import ChangeCapture
+import SQLiteConnection
+
+/// The writer's connection, with its capture where it needs one: how transactions begin and end, so that every commit is
+/// recorded and told, once and in order.
+///
+/// Belongs to the writer's thread.
+final class WriterSession {
+    let guarded: GuardedConnection
+    /// Nil where the commit sink reads from the log what a commit changed: then no hook takes any of the writer's time.
+    ///
+    /// It stays so for as long as the session lives: while this connection is open, nobody can take the database out of WAL
+    /// mode.
+    let capture: HookCapture?
+    /// Whether the transaction that is open was begun by SAVEPOINT, so that a RELEASE can commit it.
+    var isBegunBySavepoint = false
+    private let commitSink: (any CommitSink)?
+    private let log = LogState()
+
+    /// What the log's hook said since the last look.
+    private final class LogState {
+        /// After the last commit; nil when there was none since it was told.
+        var committedFrames: Int?
+        var frames = 0
+        /// The commit hook was called, and what became of it has not been told.
+        var isCommitting = false
+    }
+
+    /// The authorizer exists before the capture does.
+    private final class Relay {
+        weak var capture: HookCapture?
+    }
+
+    init(_ configuration: ServiceConfiguration, commitSink: (any CommitSink)?) throws(SQLiteError) {
+        let relay = Relay()
+        guarded = try GuardedConnection(configuration, access: .writer) { relay.capture?.observe($0) ?? false }
+        self.commitSink = commitSink
+        let connection = guarded.connection
+        let mode = try guarded.authorizer.unguarded { () throws(SQLiteError) in
+            try connection.query("PRAGMA journal_mode").first?.first
+        }
+        if mode == .text("wal"), commitSink?.readsLog == true {
+            capture = nil
+        } else {
+            capture = try HookCapture(
+                connection,
+                level: commitSink?.captureLevel ?? .counts,
+                limits: configuration.captureLimits
+            )
+        }
+        relay.capture = capture
+        guarded.connection.setCommitHook { [log, unowned connection] in
+            // The last moment in which a commit can be kept out of a file that nobody will find by its name again.
+            guard connection.isFileInPlace else { return .rollback }
+            guard let commitSink else { return .commit }
+            log.isCommitting = true
+            commitSink.willCommit()
+            return .commit
+        }
+        guarded.connection.setWALHook { [log] database, frames in
+            guard database == "main" else { return }
+            log.committedFrames = frames
+            log.frames = frames
+        }
+    }
+
+    var isInTransaction: Bool { !guarded.connection.isInAutocommit }
+
+    // MARK: Transactions
+
+    /// Begins the service's own transaction around a statement or a script; may wait for another process's lock.
+    func begin(_ run: QueryRun) throws(SQLiteError) {
+        try guarded.authorizer.unguarded { () throws(SQLiteError) in
+            try guarded.connection.execute("BEGIN IMMEDIATE")
+        }
+    }
+
+    func commit(_ run: QueryRun) throws(Ended) {
+        do {
+            try prepareToCommit(run)
+            try guarded.executeUnguarded("COMMIT")
+        } catch {
+            if error is SQLiteError { settle() }
+            throw guarded.explain(error, run.control, statementIndex: run.statementIndex)
+        }
+        committed(run)
+    }
+
+    /// The last moment in which a cancel wins.
+    func prepareToCommit(_ run: QueryRun) throws {
+        run.isCommitting = true
+        defer { run.isCommitting = false }
+        try capture?.transactionWillCommit()
+        if let reason = run.control.detach() { throw Ended.cancelled(reason) }
+    }
+
+    /// A commit became durable: tells it.
+    func committed(_ run: QueryRun) {
+        let changes = capture?.transactionDidCommit() ?? ChangeSet(origin: .service, events: [])
+        let frames = log.committedFrames
+        log.committedFrames = nil
+        guard frames != nil || !changes.isEmpty, let commitSink else {
+            settle()
+            return
+        }
+        log.isCommitting = false
+        let request = run.control.request
+        run.receipt = commitSink.committed(
+            ServiceCommit(
+                changes: changes,
+                walFrameCount: frames,
+                queryId: request.queryId,
+                client: run.control.client,
+                userId: request.userId,
+                username: request.username
+            )
+        )
+    }
+
+    /// Tells of a commit that had begun and came to nothing.
+    func settle() {
+        guard log.isCommitting else { return }
+        log.isCommitting = false
+        commitSink?.didNotCommit()
+    }
+
+    /// `VACUUM` commits without calling the hook; a watcher must know even so whose commit it is.
+    func vacuumWillRun() throws {
+        guard guarded.connection.isFileInPlace else { throw QueryFailure.fileMoved }
+        guard let commitSink, !isInTransaction else { return }
+        log.isCommitting = true
+        commitSink.willCommit()
+    }
+
+    func rollBack() {
+        guard isInTransaction else { return }
+        // Fails only when the transaction is gone already.
+        try? guarded.executeUnguarded("ROLLBACK")
+        settle()
+        capture?.transactionDidRollBack()
+    }
+
+    // MARK: Savepoint around a script within a client's transaction
+
+    private static let savepoint = "\"tablecast script\""
+
+    func beginSavepoint() throws(SQLiteError) { try guarded.executeUnguarded("SAVEPOINT \(Self.savepoint)") }
+    func releaseSavepoint() throws(SQLiteError) { try guarded.executeUnguarded("RELEASE \(Self.savepoint)") }
+
+    func rollBackToSavepoint() {
+        guard isInTransaction else { return }
+        try? guarded.executeUnguarded("ROLLBACK TO \(Self.savepoint); RELEASE \(Self.savepoint)")
+        capture?.statementDidRun(failed: true)
+    }
+
+    // MARK: Log
+
+    /// Copies the log's frames into the database once there are enough; never waits for anybody.
+    func checkpoint(atFrames threshold: Int?) {
+        guard let threshold, log.frames >= threshold else { return }
+        // A checkpoint that finds the database locked is made after the next commit.
+        _ = try? guarded.connection.checkpoint(.passive)
+        log.frames = 0
+    }
+}
+
+extension QueryFailure {
+    static let fileMoved = QueryFailure(
+        .databaseGone,
+        """
+        the path names another file than the one that was opened, or none: nothing was committed; run it again, and it runs in \
+        the file that has the name then
+        """
+    )
+}

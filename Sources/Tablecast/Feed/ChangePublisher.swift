@@ -1,0 +1,133 @@
+import Broadcast
+import ChangeCapture
+import QueryEngine
+import Synchronization
+import WireProtocol
+
+/// Gives committed transactions their positions and publishes them. Thread-safe: the lock is what makes the order of
+/// positions the order of publication.
+final class ChangePublisher: Sendable {
+    private let hub: Hub
+    private let databaseName: String
+    private let position: Mutex<Position>
+    /// Receive the transactions in this process.
+    let observers = TransactionObservers()
+    /// For the conditions of subscriptions.
+    let rowFilters = RowFilters()
+
+    init(hub: Hub, databaseName: String) {
+        self.hub = hub
+        self.databaseName = databaseName
+        position = Mutex(hub.position)
+    }
+
+    /// Of the last transaction that was published.
+    var lastPosition: Position { position.withLock { $0 } }
+
+    /// Publishes a transaction and returns its position; nil for one that changed nothing.
+    ///
+    /// Must be called in the order of commits.
+    func publish(_ changes: ChangeSet, by author: ServiceCommit? = nil) -> Position? {
+        if changes.isEmpty { return nil }
+        return position.withLock { position in
+            position = position.next
+            rowFilters.note(changes)
+            let context = TableEventContext(
+                userID: author?.userId,
+                username: author?.username,
+                queryID: author?.queryId,
+                database: databaseName,
+                origin: changes.origin == .service ? .service : .external
+            )
+            hub.publish(
+                TransactionPublication(
+                    TransactionMessages(
+                        changes: changes,
+                        position: position,
+                        timestamp: UnixTime.milliseconds,
+                        context: context,
+                        rowFilters: rowFilters
+                    )
+                )
+            )
+            observers.publish(
+                CommittedTransaction(
+                    position: position,
+                    changes: changes,
+                    userID: author?.userId,
+                    username: author?.username,
+                    queryID: author?.queryId
+                )
+            )
+            return position
+        }
+    }
+
+    /// Continuity is broken: clients must begin anew.
+    func beginEpoch() {
+        position.withLock { position in
+            position = Position(epoch: Epoch.make(), sequence: 0)
+            hub.reset(to: position)
+            observers.finish(.newEpoch)
+        }
+    }
+}
+
+/// A committed transaction as the hub keeps and sends it.
+struct TransactionPublication: Publication {
+    let transaction: TransactionMessages
+
+    var position: Position { transaction.position }
+
+    let byteCount: Int
+
+    init(_ transaction: TransactionMessages) {
+        self.transaction = transaction
+        byteCount = Self.byteCount(of: transaction.changes)
+    }
+
+    var timestamp: Int64 { transaction.timestamp }
+
+    func encoder() -> any PublicationEncoder { Encoder(transaction: transaction) }
+
+    private struct Encoder: PublicationEncoder {
+        let transaction: TransactionMessages
+        var rows = TransactionRows()
+
+        mutating func messages(for subscription: TableSubscription) -> [EncodedMessage] {
+            let messages = transaction.messages(for: subscription, &rows)
+            return messages.enumerated().map { index, message in
+                EncodedMessage(
+                    message.writer,
+                    type: message.type,
+                    resumePosition: index == messages.count - 1 ? transaction.position : nil
+                )
+            }
+        }
+    }
+
+    /// About what the change set takes in memory.
+    private static func byteCount(of changes: ChangeSet) -> Int {
+        changes.events.reduce(256) { sum, event in
+            switch event {
+            case .schema(let change): sum + change.byteCount
+            case .rows(let rows):
+                rows.rows.reduce(sum + 256) { $0 + 96 + ($1.before?.byteCount ?? 0) + ($1.after?.byteCount ?? 0) }
+            }
+        }
+    }
+}
+
+extension SchemaChange {
+    fileprivate var byteCount: Int {
+        switch self {
+        case .created(let table), .dropped(let table): table.byteCount
+        case .modified(let modification):
+            modification.objects.reduce(modification.table.byteCount) { $0 + 128 + ($1.sql?.utf8.count ?? 0) }
+        }
+    }
+}
+
+extension TableDescription {
+    fileprivate var byteCount: Int { 256 + sql.utf8.count + columns.count * 96 }
+}

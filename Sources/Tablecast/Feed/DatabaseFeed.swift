@@ -1,0 +1,247 @@
+import Broadcast
+import ChangeCapture
+import LiveQueries
+import Logging
+import QueryEngine
+import Synchronization
+import WireProtocol
+
+/// The one order of commits: brings those of the service's own writer and those of other processes to the publisher, each
+/// exactly once.
+///
+/// With a watcher everything comes through it: the writer announces its commits, the watcher finds them among everybody's
+/// and delivers them at their place, and only then the queries that made them end, so that they can say at what position.
+/// Without one, for a database that nobody else can write, the writer publishes at once.
+final class DatabaseFeed: Sendable {
+    /// How many commits the writer may be ahead of the watcher. The watcher reads several at a time for little more than
+    /// one; but the log cannot begin anew as long as it has not read it.
+    static let maxUndelivered: UInt64 = 64
+    /// How long the writer waits for its commits to be delivered before it goes on. Ten million rows take seconds to read from
+    /// the log.
+    static let deliveryTimeout: Duration = .seconds(60)
+    /// The same for a file without a log, of which each commit has to be compared before the next one, and which others can
+    /// lock. The query ends without a position then.
+    static let comparisonTimeout: Duration = .seconds(5)
+
+    /// A commit of the writer that the watcher has not delivered.
+    private struct Announced {
+        var commit: ServiceCommit
+        var receipt: CommitReceipt
+    }
+
+    private struct State {
+        var watcher: DatabaseWatcher?
+        var lastToken: UInt64 = 0
+        var announced: [UInt64: Announced] = [:]
+        var level = CaptureLevel.counts
+        /// Why the file is not watched at the moment.
+        var goneBecause: String?
+        var liveQueries: LiveQueryEngine?
+        /// Of the file that is watched.
+        var path: String?
+    }
+
+    let publisher: ChangePublisher
+    private let hub: Hub
+    private let logger: Logger
+    private let onReopened: @Sendable () -> Void
+    private let state = Mutex(State())
+
+    /// - Parameter onReopened: called when the path does not name the file that it did: whoever has it open must open it
+    ///   anew.
+    init(
+        publisher: ChangePublisher,
+        hub: Hub,
+        logger: Logger,
+        onReopened: @escaping @Sendable () -> Void
+    ) {
+        self.publisher = publisher
+        self.hub = hub
+        self.logger = logger
+        self.onReopened = onReopened
+    }
+
+    /// Begins to watch the file for other processes' commits.
+    func watch(path: String) throws(WatchError) {
+        let watcher = try DatabaseWatcher(path: path, sink: self)
+        watcher.captureLevel = captureLevel
+        try watcher.start()
+        state.withLock { state in
+            state.watcher = watcher
+            state.path = path
+        }
+    }
+
+    func stop() {
+        // Outside of the lock: stopping waits for the watcher's thread, which may be delivering.
+        let watcher = state.withLock { state in
+            defer { state.watcher = nil }
+            return state.watcher
+        }
+        watcher?.stop()
+        // What the watcher did not get to.
+        let left = state.withLock { state in
+            defer { state.announced = [:] }
+            return state.announced.values
+        }
+        for announced in left { announced.receipt.fulfil(nil) }
+    }
+
+    var status: WatcherStatus {
+        state.withLock { state in
+            WatcherStatus(
+                heartbeatAge: state.watcher?.heartbeatAge,
+                commitsBehind: state.announced.count,
+                goneBecause: state.goneBecause
+            )
+        }
+    }
+
+    var watcher: DatabaseWatcher? { state.withLock { $0.watcher } }
+
+    var liveQueries: LiveQueryEngine? { state.withLock { $0.liveQueries } }
+
+    /// Has commits evaluated for live queries from now on. Again does nothing.
+    func startLiveQueries(path: String, sink: LiveFeed) throws(WatchError) {
+        // Under the lock: a transaction that is published now comes either before the position or to the engine.
+        let engine: LiveQueryEngine? = state.withLock { state in
+            guard state.liveQueries == nil, let watcher = state.watcher else { return nil }
+            let engine = LiveQueryEngine(
+                path: path,
+                watcher: watcher,
+                sink: sink,
+                position: LivePosition(publisher.lastPosition)
+            )
+            state.liveQueries = engine
+            return engine
+        }
+        guard let engine else { return }
+        try engine.start()
+        sink.connect(engine)
+    }
+
+    func stopLiveQueries() {
+        let engine = state.withLock { state in
+            defer { state.liveQueries = nil }
+            return state.liveQueries
+        }
+        engine?.stop()
+    }
+
+    /// Keeps at least this much of each row from the next transaction on. Never goes back: clients that leave come back,
+    /// and want what happened meanwhile as they had asked for it.
+    func capture(atLeast level: CaptureLevel) {
+        let watcher: DatabaseWatcher? = state.withLock { state in
+            guard level > state.level else { return nil }
+            state.level = level
+            return state.watcher
+        }
+        watcher?.captureLevel = level
+    }
+}
+
+// MARK: - The writer's side
+
+extension DatabaseFeed: CommitSink {
+    var captureLevel: CaptureLevel { state.withLock { $0.level } }
+
+    var readsLog: Bool { true }
+
+    func willCommit() { watcher?.localCommits.willCommit() }
+
+    func didNotCommit() { watcher?.localCommits.didNotCommit() }
+
+    func committed(_ commit: ServiceCommit) -> CommitReceipt {
+        let receipt = CommitReceipt()
+        let (watcher, token) = state.withLock { state in
+            state.lastToken += 1
+            if state.watcher != nil { state.announced[state.lastToken] = Announced(commit: commit, receipt: receipt) }
+            return (state.watcher, state.lastToken)
+        }
+        guard let watcher else {
+            receipt.fulfil(publisher.publish(commit.changes, by: commit)?.description)
+            return receipt
+        }
+        watcher.localCommits.didCommit(
+            LocalCommitLedger.Commit(
+                token: token,
+                frameCount: commit.walFrameCount.map { UInt32(clamping: $0) },
+                changes: commit.changes
+            )
+        )
+        if commit.walFrameCount == nil {
+            wait(for: token, of: watcher, atMost: Self.comparisonTimeout)
+            receipt.fulfil(nil)
+        } else if token > Self.maxUndelivered {
+            wait(for: token - Self.maxUndelivered, of: watcher, atMost: Self.deliveryTimeout)
+        }
+        return receipt
+    }
+
+    private func wait(for token: UInt64, of watcher: DatabaseWatcher, atMost timeout: Duration) {
+        guard !watcher.localCommits.waitUntilDelivered(token, atMost: timeout) else { return }
+        logger.warning("a commit of the service was not delivered in time", metadata: ["token": "\(token)"])
+    }
+}
+
+// MARK: - The watcher's side
+
+extension DatabaseFeed: DatabaseEventSink {
+    func receive(_ event: DatabaseEvent) {
+        switch event {
+        case .transaction(let transaction):
+            let announced = transaction.token.flatMap { token in
+                state.withLock { $0.announced.removeValue(forKey: token) }
+            }
+            let published = publisher.publish(transaction.changes, by: announced?.commit)
+            let position = published ?? announced.flatMap { mergedPosition(of: $0.commit) }
+            if let published { liveQueries?.receive(transaction, at: LivePosition(published)) }
+            announced?.receipt.fulfil(position?.description)
+        case .epochChanged(let reason):
+            logger.warning(
+                "a new epoch begins",
+                metadata: ["reason": "\(reason.code.rawValue)", "message": "\(reason)"]
+            )
+            publisher.beginEpoch()
+            if let path = state.withLock({ $0.path }) { publisher.rowFilters.load(from: path) }
+            liveQueries?.epochChanged(to: LivePosition(publisher.lastPosition))
+            // The path may name another file now.
+            onReopened()
+            notify("database:epoch", message: "\(reason)", reason: reason.code)
+        case .databaseGone(let reason):
+            state.withLock { $0.goneBecause = reason }
+            // Who has the old file open would go on reading it; opened anew, queries fail and say why.
+            onReopened()
+            logger.error("the database is gone", metadata: ["reason": "\(reason)"])
+            notify("database:gone", message: reason)
+        case .databaseBack:
+            state.withLock { $0.goneBecause = nil }
+            logger.notice("the database is back")
+            notify("database:back", message: "the database is there again")
+        case .notice(let message):
+            logger.notice("\(message)")
+            notify("database:notice", message: message)
+        }
+    }
+
+    /// Where a commit of the writer was published that is delivered without its changes: with a rollback journal it can be
+    /// seen together with commits of other processes, as one transaction, and follows that. Nil for a commit that changed
+    /// nothing.
+    private func mergedPosition(of commit: ServiceCommit) -> Position? {
+        commit.changes.isEmpty ? nil : publisher.lastPosition
+    }
+
+    /// Sends to every subscriber of `notifications`.
+    private func notify(_ type: String, message: String, reason: EpochReason.Code? = nil) {
+        let type = MessageType(type)
+        let header = EnvelopeHeader(type, channel: .notifications)
+        func encoded(_ message: String) -> EncodedMessage {
+            var data = ["message": JSONValue.string(message)]
+            if let reason { data["reason"] = .string(reason.rawValue) }
+            return EncodedMessage(header, ServerPayload.custom(type, .object(data)))
+        }
+        // What SQLite says of a file can name any table of it.
+        let restricted = encoded("the details are not for a token with a list of tables")
+        hub.send(encoded(message), to: .notifications) { _ in restricted }
+    }
+}

@@ -1,0 +1,113 @@
+import Broadcast
+import Logging
+import NIOCore
+import NIOHTTP1
+import QueryEngine
+import WebSocketTransport
+import WireProtocol
+
+extension WebSocketServer {
+    /// Finds out who sent a request.
+    ///
+    /// - Parameters:
+    ///   - authorization: the values of its header `Authorization`.
+    ///   - uri: its target, with the query.
+    package func identity(authorization: [String], uri: String) async throws(AccessRefusal) -> Identity {
+        guard let authenticator = configuration.authenticator else { return .anonymous }
+        guard let token = try BearerToken.find(authorization: authorization, uri: uri) else { throw .missing }
+        var identity: Identity
+        // Before the token is checked: one that is replaced meanwhile is checked again.
+        let credential = Credential(token: token, generation: tokenSessions.generation)
+        do {
+            identity = try await authenticator.identity(of: token)
+        } catch let error as AuthenticationError {
+            throw .invalid(error.reason)
+        } catch {
+            logger.error("a token could not be checked: \(error)")
+            throw .unavailable
+        }
+        guard !identity.hasExpired(at: UnixTime.milliseconds) else { throw .expired }
+        identity.credential = credential
+        return identity
+    }
+
+    /// Decides on a connection before it becomes a WebSocket.
+    func authorize(_ request: HTTPRequestHead) async -> WebSocketMount.Authorization {
+        do throws(AccessRefusal) {
+            let identity = try await identity(authorization: request.headers["Authorization"], uri: request.uri)
+            return .open { [weak self] request, connection throws(UpgradeRefusal) in
+                guard let self else { throw .stopping }
+                return try session(for: request, of: identity, on: connection)
+            }
+        } catch {
+            let refusal = UpgradeRefusal(error)
+            guard let session = Self.refusedSession(request, refusal) else { return .refuse(refusal) }
+            return .open { _, _ throws(UpgradeRefusal) in RefusedSession(session.code, reason: session.reason) }
+        }
+    }
+
+    /// What stands above a new connection.
+    func session(
+        for request: HTTPRequestHead,
+        of identity: Identity,
+        on connection: ClientConnection
+    ) throws(UpgradeRefusal) -> any WebSocketSession {
+        do throws(UpgradeRefusal) {
+            return try ClientSession(self, request, identity, from: connection.address)
+        } catch {
+            guard let session = Self.refusedSession(request, error) else { throw error }
+            return RefusedSession(session.code, reason: session.reason)
+        }
+    }
+
+    /// Nil where the handshake itself says it: programs, unlike pages, send no `Origin` and see the status.
+    private static func refusedSession(
+        _ request: HTTPRequestHead,
+        _ refusal: UpgradeRefusal
+    ) -> (code: CloseCode, reason: String)? {
+        guard request.headers.contains(name: "Origin"), let code = refusal.closeCode else { return nil }
+        return (code, refusal.reason)
+    }
+}
+
+extension UpgradeRefusal {
+    static let stopping = UpgradeRefusal(.serviceUnavailable, "The server is stopping.")
+}
+
+/// What clients can ask of a database. A server that only broadcasts has nobody to ask.
+protocol DatabaseRequests: AnyObject, Sendable {
+    /// The database's name in messages.
+    var databaseName: String { get }
+
+    /// Throws what is wrong with the conditions of subscriptions to tables.
+    func check(_ request: SubscribeRequest) throws(ProtocolError)
+    /// A client is about to subscribe.
+    func subscribes(_ request: SubscribeRequest)
+    func execute(_ query: QueryRequest, replyTo: String?, for client: ConnectedClient)
+    /// Whether an identity may change rows at all; which ones is for each statement to say.
+    func mayWrite(_ identity: Identity) -> Bool
+    /// Sends the rows of a query, then what every commit changes in them.
+    func subscribe(_ request: LiveQueryRequest, replyTo: String?, for client: ConnectedClient) throws(ProtocolError)
+    func unsubscribe(query: String, replyTo: String?, for client: ConnectedClient) throws(ProtocolError)
+    func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient)
+    func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError)
+    /// Sends the rows as of one position, then every change after it.
+    func sendSnapshot(_ request: SubscribeRequest, replyTo: String?, to client: ConnectedClient) throws(ProtocolError)
+    /// Cancels all queries and rolls back what is open; returns when they have ended, or after two seconds.
+    func endQueries() async
+    /// Cancels the client's queries and rolls back what it began.
+    func left(_ client: ConnectedClient)
+}
+
+/// A client as the service knows it.
+struct ConnectedClient: Sendable {
+    /// In the hub.
+    let id: ClientID
+    /// On the wire, as `clientId` and `userId`.
+    let name: String
+    let username: String
+    /// Who it is, and what it may do.
+    let identity: Identity
+    /// Whose share of the limits it takes: see ``Identity/share(from:)``.
+    var share: String?
+}

@@ -1,0 +1,139 @@
+import Broadcast
+import ChangeCapture
+import NIOCore
+import NIOPosix
+import SQLiteConnection
+import Synchronization
+import WireProtocol
+
+/// Sends a client the rows of the tables it subscribes to as of one position, and then lets every change after it follow.
+/// What comes to the client's other subscriptions goes on meanwhile.
+///
+/// A read transaction is begun at exactly the position of the last published transaction, so writers go on; what they
+/// commit meanwhile waits in the history. The next rows are read when the client has taken those before.
+struct SnapshotSender: Sendable {
+    /// Snapshots that are sent at the same time: each keeps the log from shrinking.
+    static let maxConcurrent = 16
+    /// How long one may take: a client that reads slowly must not keep the log for ever.
+    static let maxDuration = Duration.seconds(600)
+
+    private static let running = Atomic<Int>(0)
+    /// Rows are read here, and never on an event loop.
+    private static let threads: NIOThreadPool = {
+        let pool = NIOThreadPool(numberOfThreads: 2)
+        pool.start()
+        return pool
+    }()
+
+    let hub: Hub
+    let watcher: DatabaseWatcher
+    let publisher: ChangePublisher
+
+    /// Begins; what becomes of it reaches the client as messages.
+    func send(_ request: SubscribeRequest, replyTo: String?, to client: ClientID) throws(ProtocolError) {
+        guard Self.running.add(1, ordering: .relaxed).newValue <= Self.maxConcurrent else {
+            Self.running.subtract(1, ordering: .relaxed)
+            throw ProtocolError(.tooManyQueries, "\(Self.maxConcurrent) snapshots are being sent already; try again")
+        }
+        let hold: Hub.SnapshotHold
+        do throws(ProtocolError) {
+            hold = try hub.hold(client, TableSubscription(request.filter), replacing: request.replaces)
+        } catch {
+            Self.running.subtract(1, ordering: .relaxed)
+            throw error
+        }
+        Task {
+            defer { Self.running.subtract(1, ordering: .relaxed) }
+            do {
+                try await run(replyTo: replyTo, hold)
+            } catch {
+                fail(error, replyTo: replyTo, hold)
+            }
+        }
+    }
+
+    private func run(replyTo: String?, _ hold: Hub.SnapshotHold) async throws {
+        guard hub.isHeld(hold) else { throw Self.replaced }
+        let deadline = ContinuousClock.now + Self.maxDuration
+        let publisher = publisher
+        let (transaction, position) = try await watcher.beginRead { publisher.lastPosition }
+        let rows = try await Self.threads.runIfActive {
+            try SnapshotRows(transaction, of: hold.subscription, position: position)
+        }
+        let payload = SubscribedPayload(
+            channel: .tables,
+            subscription: hold.subscription.id,
+            position: position,
+            tables: rows.tableNames
+        )
+        let acknowledgement = EncodedMessage.subscribed(payload, replyTo: replyTo)
+        guard await send(acknowledgement, under: hold, isAcknowledgement: true) else { throw Self.replaced }
+        while let message = try await Self.threads.runIfActive({ try rows.next() }) {
+            guard await send(message, under: hold) else { return }
+            if ContinuousClock.now > deadline {
+                throw ProtocolError(
+                    .tooBig,
+                    "the snapshot took longer than \(Self.maxDuration); read faster or ask for fewer tables"
+                )
+            }
+        }
+        transaction.end()
+        hub.release(hold, rows.end, after: position)
+    }
+
+    /// False when the client is gone or has no use for the snapshot any more.
+    private func send(
+        _ message: EncodedMessage,
+        under hold: Hub.SnapshotHold,
+        isAcknowledgement: Bool = false
+    ) async -> Bool {
+        await withCheckedContinuation { continuation in
+            hub.send(message, under: hold, isAcknowledgement: isAcknowledgement) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// Answers a request that is not acknowledged, or not to its end.
+    private func fail(_ error: any Error, replyTo: String?, _ hold: Hub.SnapshotHold) {
+        let header = EnvelopeHeader(.error, channel: .notifications, replyTo: replyTo)
+        let reason = (error as? ProtocolError)?.message ?? "\(error)"
+        let payload = ErrorPayload(message: "the snapshot failed: \(reason)", code: ErrorCode(of: error))
+        hub.send(EncodedMessage(header, payload), to: hold.client)
+        hub.abandon(hold, replyTo: replyTo)
+    }
+
+    private static let replaced = ProtocolError(
+        .interrupted,
+        "the subscription was ended, or replaced by another one, before it began"
+    )
+}
+
+/// Bytes of rows that one client was sent and has not been able to take, over all the queries it runs. Thread-safe.
+final class RowBackpressure: Sendable {
+    /// Beyond it all of them wait. Each can add the batch that it is making, and all of that is far below what a connection
+    /// may have waiting before it is closed as too slow.
+    static let maxBytes = 512 << 10
+
+    private struct State {
+        var bytes = 0
+        /// Those that are not over.
+        var outputs: [ObjectIdentifier: ClientQueryOutput] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    var isBelowLimit: Bool { state.withLock { $0.bytes < Self.maxBytes } }
+
+    func add(_ output: ClientQueryOutput) { state.withLock { $0.outputs[ObjectIdentifier(output)] = output } }
+    func remove(_ output: ClientQueryOutput) { state.withLock { $0.outputs[ObjectIdentifier(output)] = nil } }
+
+    func sent(byteCount: Int) { state.withLock { $0.bytes += byteCount } }
+
+    /// The client took them or is gone: queries that wait go on once there is room, whichever of them sent the rows.
+    func taken(byteCount: Int) {
+        let waiting = state.withLock { state in
+            state.bytes -= byteCount
+            return state.bytes < Self.maxBytes ? Array(state.outputs.values) : []
+        }
+        for output in waiting { output.resume() }
+    }
+}

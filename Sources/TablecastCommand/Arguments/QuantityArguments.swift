@@ -1,0 +1,60 @@
+import ArgumentParser
+import WireProtocol
+
+/// A number of bytes on the command line: `65536`, `64k`, `16M`, `1G`, the units being powers of 1,024.
+struct ByteCountArgument: ExpressibleByArgument, Sendable, Hashable {
+    var bytes: Int
+
+    init(_ bytes: Int) { self.bytes = bytes }
+
+    init?(argument: String) {
+        let digits = argument.prefix { $0.isASCII && $0.isNumber }
+        guard let number = Int(digits) else { return nil }
+        let unit: Int
+        switch argument[digits.endIndex...].lowercased() {
+        case "", "b": unit = 1
+        case "k", "kb", "kib": unit = 1 << 10
+        case "m", "mb", "mib": unit = 1 << 20
+        case "g", "gb", "gib": unit = 1 << 30
+        default: return nil
+        }
+        let (bytes, overflow) = number.multipliedReportingOverflow(by: unit)
+        guard !overflow, bytes > 0 else { return nil }
+        self.bytes = bytes
+    }
+
+    var defaultValueDescription: String {
+        for (unit, name) in [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "k")] where bytes >= unit && bytes % unit == 0 {
+            return "\(bytes / unit)\(name)"
+        }
+        return "\(bytes)"
+    }
+}
+
+/// A duration on the command line: `30s`, `500ms`, `5m`, `1h`, or a plain number of seconds.
+struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
+    var duration: Duration
+
+    init(_ duration: Duration) { self.duration = duration }
+
+    init?(argument: String) {
+        let digits = argument.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+        // A day is beyond any sense here, and far below what a Duration holds.
+        guard let number = Double(digits), number.isFinite, number >= 0 else { return nil }
+        let seconds: Double
+        switch argument[digits.endIndex...] {
+        case "ms": seconds = number / 1000
+        case "", "s": seconds = number
+        case "m": seconds = number * 60
+        case "h": seconds = number * 3600
+        default: return nil
+        }
+        guard seconds <= 86_400 else { return nil }
+        duration = .seconds(seconds)
+    }
+
+    var defaultValueDescription: String {
+        let (seconds, attoseconds) = duration.components
+        return attoseconds == 0 ? "\(seconds)s" : "\(duration.milliseconds)ms"
+    }
+}

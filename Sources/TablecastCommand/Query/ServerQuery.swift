@@ -1,0 +1,211 @@
+import Synchronization
+import WebSocketTransport
+import WireProtocol
+
+/// Carries out what a ``QuerySession`` decides, over one connection.
+///
+/// Two tasks share it: one reads the server's messages, the other waits for Ctrl-C. Decisions are made under the lock,
+/// their effects happen outside of it: a reader of stdout that is slow, such as a pager, does not hold up a cancel.
+final class ServerQuery<Connection: QueryConnection>: Sendable {
+    private let session: Mutex<QuerySession>
+    private let connection: Connection
+    private let status = StatusLine()
+
+    init(_ session: QuerySession, _ connection: Connection) {
+        self.session = Mutex(session)
+        self.connection = connection
+    }
+
+    /// Reads until the query is over.
+    func converse() async throws -> QuerySession.Outcome {
+        defer { status.clear() }
+        for await text in connection.messages {
+            let message: Envelope
+            do {
+                message = try Envelope(parsing: text.utf8)
+            } catch {
+                throw CommandFailure(.protocolError, "the server sent what this version does not understand: \(error)")
+            }
+            if let outcome = try await perform(session.withLock { $0.received(message) }) { return outcome }
+        }
+        throw CommandFailure(
+            .unavailable,
+            "the connection was lost before the query ended (\(await connection.end))",
+            advice: "The server rolls back what a lost client had not committed."
+        )
+    }
+
+    /// Ctrl-C: asks the server to cancel, and at the second time gives up.
+    func interrupt() async throws -> QuerySession.Outcome? {
+        try await perform(session.withLock { $0.interrupt() })
+    }
+
+    private func perform(_ actions: [QuerySession.Action]) async throws -> QuerySession.Outcome? {
+        for action in actions {
+            switch action {
+            case .send(let json):
+                try await connection.send(String(decoding: json, as: UTF8.self))
+            case .print(let text):
+                status.clear()
+                guard try Terminal.output.write(text) else {
+                    // The reader is gone, as after `| head`.
+                    return .complete(summary: "")
+                }
+            case .progress(let bar):
+                status.show { bar.line(width: $0, palette: $1) }
+            case .finish(let outcome):
+                return outcome
+            }
+        }
+        return nil
+    }
+}
+
+/// What `query` makes of the messages of its connection: decides, and leaves the doing to its caller.
+struct QuerySession: Sendable {
+    enum Action: Sendable, Hashable {
+        case send([UInt8])
+        /// Result rows, for stdout.
+        case print(String)
+        /// The present state, for the line on stderr.
+        case progress(ProgressBar)
+        case finish(Outcome)
+    }
+
+    enum Outcome: Sendable, Hashable {
+        case complete(summary: String)
+        case failed(message: String, status: ExitReason)
+        case cancelled(message: String)
+    }
+
+    let queryID: String
+    private let sql: String
+    private let request: [UInt8]
+    private var printer: ResultPrinter
+    private let errorWidth: Int
+    private let palette: Palette
+    private var hasAsked = false
+    private var wasInterrupted = false
+
+    /// - Parameters:
+    ///   - data: The `data` of `query:execute` apart from its `queryId`.
+    ///   - palette: Of stderr, where errors go.
+    init(
+        queryID: String,
+        sql: String,
+        data: [String: JSONValue],
+        printer: ResultPrinter,
+        palette: Palette,
+        errorWidth: Int
+    ) {
+        self.queryID = queryID
+        self.sql = sql
+        self.printer = printer
+        self.palette = palette
+        self.errorWidth = errorWidth
+        request = ClientRequest.execute(queryID: queryID, data)
+    }
+
+    mutating func received(_ message: Envelope) -> [Action] {
+        switch message.payload {
+        case .connectionAck where !hasAsked:
+            hasAsked = true
+            return [.send(request)]
+        case .queryRows(let batch) where batch.queryID == queryID:
+            return printing(printer.append(batch))
+        case .queryProgress(let progress) where progress.queryID == queryID:
+            let bar = ProgressBar(
+                percentage: progress.progress,
+                rowCount: progress.rowCount,
+                elapsed: .milliseconds(progress.elapsed),
+                message: progress.message
+            )
+            return printing(printer.flush()) + [.progress(bar)]
+        case .queryComplete(let complete) where complete.queryID == queryID:
+            return printing(printer.flush()) + [.finish(outcome(complete))]
+        case .queryError(let error) where error.queryID == queryID:
+            return printing(printer.flush()) + [.finish(failure(error))]
+        case .queryCancelled(let cancelled) where cancelled.queryID == queryID:
+            return printing(printer.flush()) + [.finish(outcome(cancelled))]
+        case .error(let error) where message.header.replyTo == queryID:
+            return [.finish(.failed(message: "\(error.message) (\(error.code))", status: .failure))]
+        default:
+            return []
+        }
+    }
+
+    /// Ctrl-C.
+    mutating func interrupt() -> [Action] {
+        guard hasAsked, !wasInterrupted else { return [.finish(.cancelled(message: "interrupted"))] }
+        wasInterrupted = true
+        return [.send(ClientRequest.cancel(queryID: queryID))]
+    }
+
+    private func printing(_ text: String) -> [Action] { text.isEmpty ? [] : [.print(text)] }
+
+    private func outcome(_ complete: QueryCompletePayload) -> Outcome {
+        guard complete.isInTransaction == true else { return .complete(summary: summary(complete)) }
+        // It ends with the connection, and so with the command.
+        return .failed(
+            message: """
+                the SQL left a transaction open, which is rolled back: nothing of it is committed; end it with COMMIT, or leave \
+                BEGIN out (\(ErrorCode.transactionLeftOpen))
+                """,
+            status: .failure
+        )
+    }
+
+    private func summary(_ complete: QueryCompletePayload) -> String {
+        var text = complete.summary
+        if complete.isTruncated == true { text += ", cut off at the limit" }
+        if let position = complete.position { text += ", committed as \(position)" }
+        return text
+    }
+
+    private func failure(_ error: QueryErrorPayload) -> Outcome {
+        var message = "\(error.error) (\(error.code))"
+        if let offset = error.sqlOffset, let place = SQLExcerpt(sql: sql, offset: offset, width: errorWidth - 10) {
+            message += "\n" + place.rendered(palette)
+        }
+        return .failed(message: message, status: error.code == .notAuthorized ? .noPermission : .failure)
+    }
+
+    private func outcome(_ cancelled: QueryCancelledPayload) -> Outcome {
+        let what = """
+            cancelled after \(Figures.seconds(.milliseconds(cancelled.duration))) \
+            and \(Figures.counted(cancelled.rowCount, "row"))
+            """
+        if wasInterrupted { return .cancelled(message: what) }
+        let reason =
+            switch cancelled.reason {
+            case .client: "another client asked for it"
+            case .timeout: "its time is over"
+            case .disconnect: "the connection was lost"
+            case .shutdown: "the server shuts down"
+            }
+        return .failed(message: "\(what): \(reason)", status: .failure)
+    }
+}
+
+/// What a query runs through: the protocol's messages in both directions. May be used from any task.
+protocol QueryConnection: Sendable {
+    associatedtype Messages: AsyncSequence<String, Never> & Sendable
+
+    /// For one reader, up to the end of the connection.
+    var messages: Messages { get }
+    func send(_ text: String) async throws
+    /// Why there are no more messages.
+    var end: String { get async }
+    func close() async
+}
+
+extension WebSocketConnection: QueryConnection {
+    var end: String {
+        get async {
+            let status = await status
+            return "code \(status.code)\(status.reason.isEmpty ? "" : ", \(status.reason)")"
+        }
+    }
+
+    func close() async { await close(.normal) }
+}

@@ -1,0 +1,113 @@
+/// `connection:ack`: the first message on every connection.
+public struct ConnectionAckPayload: Sendable, Hashable, Codable {
+    public var clientID: String
+    /// Unix milliseconds.
+    public var connectedAt: Int64
+    public var serverInfo: ServerInfo
+    /// Milliseconds.
+    public var heartbeatInterval: Int64
+    /// The name of the watched database; nil for a broadcaster without one.
+    public var database: String?
+    /// The last committed transaction; nil without a database.
+    public var position: Position?
+
+    public init(
+        clientID: String,
+        connectedAt: Int64,
+        serverInfo: ServerInfo,
+        heartbeatInterval: Int64,
+        database: String? = nil,
+        position: Position? = nil
+    ) {
+        self.clientID = clientID
+        self.connectedAt = connectedAt
+        self.serverInfo = serverInfo
+        self.heartbeatInterval = heartbeatInterval
+        self.database = database
+        self.position = position
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case clientID = "clientId"
+        case connectedAt
+        case serverInfo
+        case heartbeatInterval
+        case database
+        case position
+    }
+}
+
+extension ConnectionAckPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("clientId", clientID)
+        writer.field("connectedAt", connectedAt)
+        writer.field("serverInfo", serverInfo)
+        writer.field("heartbeatInterval", heartbeatInterval)
+        writer.field("database", database)
+        writer.field("position", position)
+        writer.endObject()
+    }
+}
+
+/// The service that a client is connected to.
+public struct ServerInfo: Sendable, Hashable, Codable {
+    public var version: String
+    public var capabilities: [String]
+
+    public init(version: String, capabilities: [String]) {
+        self.version = version
+        self.capabilities = capabilities
+    }
+}
+
+extension ServerInfo: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("version", version)
+        writer.field("capabilities", capabilities)
+        writer.endObject()
+    }
+}
+
+/// `heartbeat`: the answer to a client's own.
+public struct HeartbeatPayload: Sendable, Hashable, Codable {
+    /// Unix milliseconds.
+    public var timestamp: Int64
+
+    public init(timestamp: Int64) {
+        self.timestamp = timestamp
+    }
+}
+
+extension HeartbeatPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("timestamp", timestamp)
+        writer.endObject()
+    }
+}
+
+/// `error`: a request that was refused, or a failure that concerns the client.
+public struct ErrorPayload: Sendable, Hashable, Codable {
+    /// What was wrong, and what was expected.
+    public var message: String
+    public var code: ErrorCode
+    public var details: JSONValue?
+
+    public init(message: String, code: ErrorCode, details: JSONValue? = nil) {
+        self.message = message
+        self.code = code
+        self.details = details
+    }
+}
+
+extension ErrorPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("message", message)
+        writer.field("code", code.rawValue)
+        writer.field("details", details)
+        writer.endObject()
+    }
+}

@@ -1,0 +1,343 @@
+/// `query:started`.
+public struct QueryStartedPayload: Sendable, Hashable, Codable {
+    public var queryID: String
+    public var sql: String
+    public var userID: String
+    public var username: String?
+    public var database: String?
+    /// Whether no statement of the query can write.
+    public var isReadOnly: Bool?
+
+    public init(
+        queryID: String,
+        sql: String,
+        userID: String,
+        username: String? = nil,
+        database: String? = nil,
+        isReadOnly: Bool? = nil
+    ) {
+        self.queryID = queryID
+        self.sql = sql
+        self.userID = userID
+        self.username = username
+        self.database = database
+        self.isReadOnly = isReadOnly
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case queryID = "queryId"
+        case sql
+        case userID = "userId"
+        case username
+        case database
+        case isReadOnly = "readOnly"
+    }
+}
+
+extension QueryStartedPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("queryId", queryID)
+        writer.field("sql", sql)
+        writer.field("userId", userID)
+        writer.field("username", username)
+        writer.field("database", database)
+        writer.field("readOnly", isReadOnly)
+        writer.endObject()
+    }
+}
+
+/// `query:progress`: how far a running query is.
+public struct QueryProgressPayload: Sendable, Hashable, Codable {
+    public var queryID: String
+    /// 0 to 100; nil when there is no honest estimate.
+    public var progress: Double?
+    public var message: String
+    /// Rows so far.
+    public var rowCount: Int
+    /// Milliseconds.
+    public var elapsed: Int64
+    /// Rows that a scan is expected to visit.
+    public var estimatedTotal: Int?
+
+    public init(
+        queryID: String,
+        progress: Double? = nil,
+        message: String,
+        rowCount: Int,
+        elapsed: Int64,
+        estimatedTotal: Int? = nil
+    ) {
+        self.queryID = queryID
+        self.progress = progress
+        self.message = message
+        self.rowCount = rowCount
+        self.elapsed = elapsed
+        self.estimatedTotal = estimatedTotal
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case queryID = "queryId"
+        case progress
+        case message
+        case rowCount
+        case elapsed
+        case estimatedTotal
+    }
+}
+
+extension QueryProgressPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("queryId", queryID)
+        writer.field("progress", progress)
+        writer.field("message", message)
+        writer.field("rowCount", rowCount)
+        writer.field("elapsed", elapsed)
+        writer.field("estimatedTotal", estimatedTotal)
+        writer.endObject()
+    }
+}
+
+/// `query:rows`: some rows of a query's result, to the client that asked for them alone.
+public struct QueryRowsPayload: Sendable, Hashable, Codable {
+    public var queryID: String
+    /// Which statement of the query, counted from zero.
+    public var statementIndex: Int
+    /// The names of the columns. With rows that are arrays two can be the same; with objects they are those of
+    /// ``ResultColumns/uniqueNames(_:)``.
+    public var columns: [String]
+    public var rows: [WireRow]
+    /// How many rows of the statement came before.
+    public var offset: Int
+
+    public init(queryID: String, statementIndex: Int, columns: [String], rows: [WireRow], offset: Int) {
+        self.queryID = queryID
+        self.statementIndex = statementIndex
+        self.columns = columns
+        self.rows = rows
+        self.offset = offset
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case queryID = "queryId"
+        case statementIndex
+        case columns
+        case rows
+        case offset
+    }
+
+    /// Writes everything up to the elements of `rows`, which come next; then ``endWriting(to:)``.
+    package static func beginWriting(
+        to writer: inout JSONWriter,
+        queryID: String,
+        statementIndex: Int,
+        columns: [String],
+        offset: Int
+    ) {
+        writer.beginObject()
+        writer.field("queryId", queryID)
+        writer.field("statementIndex", statementIndex)
+        writer.field("columns", columns)
+        writer.field("offset", offset)
+        writer.key("rows")
+        writer.beginArray()
+    }
+
+    package static func endWriting(to writer: inout JSONWriter) {
+        writer.endArray()
+        writer.endObject()
+    }
+}
+
+extension QueryRowsPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        Self.beginWriting(
+            to: &writer,
+            queryID: queryID,
+            statementIndex: statementIndex,
+            columns: columns,
+            offset: offset
+        )
+        for row in rows { writer.row(row) }
+        Self.endWriting(to: &writer)
+    }
+}
+
+/// `query:complete`.
+public struct QueryCompletePayload: Sendable, Hashable, Codable {
+    public var queryID: String
+    public var rowCount: Int
+    /// Milliseconds.
+    public var duration: Int64
+    /// Rows inserted, updated and deleted by the statements themselves.
+    public var changes: Int
+    public var lastInsertRowID: Int64? {
+        get { lastRowid?.value }
+        set { lastRowid = newValue.map(WireInteger.init) }
+    }
+    /// Rows were left out because of a limit.
+    public var isTruncated: Bool?
+    /// The transaction that the query committed.
+    public var position: Position?
+    /// The connection has a transaction open after the query.
+    public var isInTransaction: Bool?
+
+    private var lastRowid: WireInteger?
+
+    public init(
+        queryID: String,
+        rowCount: Int,
+        duration: Int64,
+        changes: Int,
+        lastInsertRowID: Int64? = nil,
+        isTruncated: Bool? = nil,
+        position: Position? = nil,
+        isInTransaction: Bool? = nil
+    ) {
+        self.queryID = queryID
+        self.rowCount = rowCount
+        self.duration = duration
+        self.changes = changes
+        self.lastInsertRowID = lastInsertRowID
+        self.isTruncated = isTruncated
+        self.position = position
+        self.isInTransaction = isInTransaction
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case queryID = "queryId"
+        case rowCount
+        case duration
+        case changes
+        case lastRowid = "lastInsertRowid"
+        case isTruncated = "truncated"
+        case position
+        case isInTransaction = "inTransaction"
+    }
+}
+
+extension QueryCompletePayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("queryId", queryID)
+        writeFields(to: &writer)
+        writer.endObject()
+    }
+
+    /// All but the query's id, within an object that is open.
+    package func writeFields(to writer: inout JSONWriter) {
+        writer.field("rowCount", rowCount)
+        writer.field("duration", duration)
+        writer.field("changes", changes)
+        writer.field("lastInsertRowid", integer: lastInsertRowID)
+        writer.field("truncated", isTruncated)
+        writer.field("position", position)
+        writer.field("inTransaction", isInTransaction)
+    }
+}
+
+/// `query:error`: the query failed.
+public struct QueryErrorPayload: Sendable, Hashable, Codable {
+    public var queryID: String
+    public var error: String
+    public var code: ErrorCode
+    /// SQLite's [extended result code](https://sqlite.org/rescode.html).
+    public var sqliteCode: Int?
+    /// The byte of the SQL at which the error is.
+    public var sqlOffset: Int?
+    /// Which statement of the SQL failed, counted from zero.
+    public var statementIndex: Int?
+    /// Whether the connection's transaction is open still; nil where it had none.
+    public var isInTransaction: Bool?
+
+    public init(
+        queryID: String,
+        error: String,
+        code: ErrorCode,
+        sqliteCode: Int? = nil,
+        sqlOffset: Int? = nil,
+        statementIndex: Int? = nil,
+        isInTransaction: Bool? = nil
+    ) {
+        self.queryID = queryID
+        self.error = error
+        self.code = code
+        self.sqliteCode = sqliteCode
+        self.sqlOffset = sqlOffset
+        self.statementIndex = statementIndex
+        self.isInTransaction = isInTransaction
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case queryID = "queryId"
+        case error
+        case code
+        case sqliteCode
+        case sqlOffset
+        case statementIndex
+        case isInTransaction = "inTransaction"
+    }
+}
+
+extension QueryErrorPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("queryId", queryID)
+        writer.field("error", error)
+        writer.field("code", code.rawValue)
+        writer.field("sqliteCode", sqliteCode)
+        writer.field("sqlOffset", sqlOffset)
+        writer.field("statementIndex", statementIndex)
+        writer.field("inTransaction", isInTransaction)
+        writer.endObject()
+    }
+}
+
+/// `query:cancelled`: the query was stopped before its end.
+public struct QueryCancelledPayload: Sendable, Hashable, Codable {
+    public enum Reason: String, Sendable, Hashable, Codable {
+        case client
+        case timeout
+        /// The client that asked for it went away.
+        case disconnect
+        case shutdown
+    }
+
+    public var queryID: String
+    public var reason: Reason
+    /// Rows that were sent before.
+    public var rowCount: Int
+    /// Milliseconds.
+    public var duration: Int64
+    /// Whether the connection's transaction is open still; nil where it had none.
+    public var isInTransaction: Bool?
+
+    public init(queryID: String, reason: Reason, rowCount: Int, duration: Int64, isInTransaction: Bool? = nil) {
+        self.queryID = queryID
+        self.reason = reason
+        self.rowCount = rowCount
+        self.duration = duration
+        self.isInTransaction = isInTransaction
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case queryID = "queryId"
+        case reason
+        case rowCount
+        case duration
+        case isInTransaction = "inTransaction"
+    }
+}
+
+extension QueryCancelledPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("queryId", queryID)
+        writer.field("reason", reason.rawValue)
+        writer.field("rowCount", rowCount)
+        writer.field("duration", duration)
+        writer.field("inTransaction", isInTransaction)
+        writer.endObject()
+    }
+}

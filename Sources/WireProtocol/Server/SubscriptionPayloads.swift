@@ -1,0 +1,205 @@
+/// `subscribed`: from here on the client gets the channel's messages.
+public struct SubscribedPayload: Sendable, Hashable, Codable {
+    public var channel: MessageChannel
+    /// The id of the subscription to `tables`, which its messages name.
+    public var subscription: String?
+    /// The ids of several that were asked for together, in their order.
+    public var subscriptions: [String]?
+    /// The transaction that the subscription begins after, before any that are replayed.
+    public var position: Position?
+    /// With `since`: whether everything after it follows. If not, the client needs a new snapshot.
+    public var recovered: Bool?
+    /// With `snapshot`: the tables whose rows come, until `snapshot:end`.
+    public var tables: [String]?
+
+    public init(
+        channel: MessageChannel,
+        subscription: String? = nil,
+        subscriptions: [String]? = nil,
+        position: Position? = nil,
+        recovered: Bool? = nil,
+        tables: [String]? = nil
+    ) {
+        self.channel = channel
+        self.subscription = subscription
+        self.subscriptions = subscriptions
+        self.position = position
+        self.recovered = recovered
+        self.tables = tables
+    }
+}
+
+extension SubscribedPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("channel", channel.rawValue)
+        writer.field("subscription", subscription)
+        writer.field("subscriptions", subscriptions)
+        writer.field("position", position)
+        writer.field("recovered", recovered)
+        writer.field("tables", tables)
+        writer.endObject()
+    }
+}
+
+/// `unsubscribed`: the client gets no more messages of the channel, or of one subscription to `tables`.
+public struct UnsubscribedPayload: Sendable, Hashable, Codable {
+    public var channel: MessageChannel
+    /// The one that ended; nil when all of the channel did.
+    public var subscription: String?
+
+    public init(channel: MessageChannel, subscription: String? = nil) {
+        self.channel = channel
+        self.subscription = subscription
+    }
+}
+
+extension UnsubscribedPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("channel", channel.rawValue)
+        writer.field("subscription", subscription)
+        writer.endObject()
+    }
+}
+
+/// `table:snapshot`: some of a table's rows as of the message's position.
+public struct TableSnapshotPayload: Sendable, Hashable, Codable {
+    /// The id of the subscription that the snapshot is for.
+    public var subscription: String?
+    public var tableName: String
+    /// The names of the columns.
+    public var columns: [String]
+    /// The columns that identify a row, by which changes name it; nil where `rowids` do.
+    public var key: [String]?
+    public var rows: [WireRow]
+    /// The table has no more rows.
+    public var isLast: Bool
+    /// The rowid of each row, in a table that has one: the name of the row in changes, where no other key identifies it.
+    public var rowids: [Int64]? {
+        get { wireRowids?.map(\.value) }
+        set { wireRowids = newValue?.map(WireInteger.init) }
+    }
+
+    private var wireRowids: [WireInteger]?
+
+    public init(
+        subscription: String? = nil,
+        tableName: String,
+        columns: [String],
+        key: [String]? = nil,
+        rows: [WireRow],
+        isLast: Bool,
+        rowids: [Int64]? = nil
+    ) {
+        self.subscription = subscription
+        self.tableName = tableName
+        self.columns = columns
+        self.key = key
+        self.rows = rows
+        self.isLast = isLast
+        self.rowids = rowids
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case subscription
+        case tableName
+        case columns
+        case key
+        case rows
+        case isLast = "last"
+        case wireRowids = "rowids"
+    }
+
+    /// Writes everything up to the elements of `rows`, which come next; then ``endWriting(to:isLast:)``.
+    package static func beginWriting(
+        to writer: inout JSONWriter,
+        subscription: String?,
+        tableName: String,
+        columns: [String],
+        key: [String]?
+    ) {
+        writer.beginObject()
+        writer.field("subscription", subscription)
+        writer.field("tableName", tableName)
+        writer.field("columns", columns)
+        writer.field("key", key)
+        writer.key("rows")
+        writer.beginArray()
+    }
+
+    package static func endWriting(to writer: inout JSONWriter, isLast: Bool, rowids: [Int64]? = nil) {
+        writer.endArray()
+        if let rowids {
+            writer.key("rowids")
+            writer.beginArray()
+            for rowid in rowids { writer.integer(rowid) }
+            writer.endArray()
+        }
+        writer.field("last", isLast)
+        writer.endObject()
+    }
+}
+
+extension TableSnapshotPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        Self.beginWriting(to: &writer, subscription: subscription, tableName: tableName, columns: columns, key: key)
+        for row in rows { writer.row(row) }
+        Self.endWriting(to: &writer, isLast: isLast, rowids: rowids)
+    }
+}
+
+/// `snapshot:end`: every table of a snapshot has come. Only from here on may the position be used as `since`.
+public struct SnapshotEndPayload: Sendable, Hashable, Codable {
+    /// A table that the service cannot read.
+    public struct UnreadableTable: Sendable, Hashable, Codable {
+        public var table: String
+        /// What SQLite says, such as `no such collation sequence: unicase`.
+        public var error: String
+
+        public init(table: String, error: String) {
+            self.table = table
+            self.error = error
+        }
+    }
+
+    public var subscription: String?
+    /// Those that have come whole.
+    public var tables: [String]
+    /// Those whose rows are missing. Their changes follow all the same.
+    public var unreadable: [UnreadableTable]
+    /// Of the rows; what was committed after it follows.
+    public var position: Position
+
+    public init(
+        subscription: String?,
+        tables: [String],
+        unreadable: [UnreadableTable] = [],
+        position: Position
+    ) {
+        self.subscription = subscription
+        self.tables = tables
+        self.unreadable = unreadable
+        self.position = position
+    }
+}
+
+extension SnapshotEndPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("subscription", subscription)
+        writer.field("tables", tables)
+        writer.field("unreadable", unreadable)
+        writer.field("position", position)
+        writer.endObject()
+    }
+}
+
+extension SnapshotEndPayload.UnreadableTable: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("table", table)
+        writer.field("error", error)
+        writer.endObject()
+    }
+}

@@ -1,0 +1,125 @@
+/// `user:joined` and `user:left`.
+public struct UserPresencePayload: Sendable, Hashable, Codable {
+    public var userID: String
+    public var username: String
+    /// After the user came or went.
+    public var connectedUsers: Int
+
+    public init(userID: String, username: String, connectedUsers: Int) {
+        self.userID = userID
+        self.username = username
+        self.connectedUsers = connectedUsers
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case userID = "userId"
+        case username
+        case connectedUsers
+    }
+}
+
+extension UserPresencePayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("userId", userID)
+        writer.field("username", username)
+        writer.field("connectedUsers", connectedUsers)
+        writer.endObject()
+    }
+}
+
+/// `user:list`: who is there, to a new subscriber of `collaboration`.
+public struct UserListPayload: Sendable, Hashable, Codable {
+    public var users: [ConnectedUser]
+
+    public init(users: [ConnectedUser]) {
+        self.users = users
+    }
+}
+
+extension UserListPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("users", users)
+        writer.endObject()
+    }
+}
+
+/// A user in ``UserListPayload``.
+public struct ConnectedUser: Sendable, Hashable, Codable {
+    public var userID: String
+    public var username: String
+    /// Unix milliseconds.
+    public var joinedAt: Int64
+    /// Where the cursor was last.
+    public var cursor: CursorLocation?
+
+    public init(userID: String, username: String, joinedAt: Int64, cursor: CursorLocation? = nil) {
+        self.userID = userID
+        self.username = username
+        self.joinedAt = joinedAt
+        self.cursor = cursor
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case userID = "userId"
+        case username
+        case joinedAt
+        case cursor
+    }
+}
+
+extension ConnectedUser: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("userId", userID)
+        writer.field("username", username)
+        writer.field("joinedAt", joinedAt)
+        writer.field("cursor", cursor)
+        writer.endObject()
+    }
+}
+
+/// `user:cursor`: where a user's cursor is now. The service says whose it is.
+public struct UserCursorPayload: Sendable, Hashable {
+    public var userID: String
+    public var username: String
+    public var location: CursorLocation
+
+    public init(userID: String, username: String, location: CursorLocation) {
+        self.userID = userID
+        self.username = username
+        self.location = location
+    }
+}
+
+extension UserCursorPayload: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case userID = "userId"
+        case username
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        userID = try container.decode(String.self, forKey: .userID)
+        username = try container.decode(String.self, forKey: .username)
+        location = try CursorLocation(from: decoder)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(userID, forKey: .userID)
+        try container.encode(username, forKey: .username)
+        try location.encode(to: encoder)
+    }
+}
+
+extension UserCursorPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("userId", userID)
+        writer.field("username", username)
+        writer.fields(location)
+        writer.endObject()
+    }
+}
