@@ -5,12 +5,12 @@ import Synchronization
 extension QueryService {
     /// The bodies of the service's threads.
     func startThreads(_ commitSink: (any CommitSink)?) throws(SQLiteError) {
-        var isStarted = start { [self] in runWriter(commitSink) }
+        var isStarted = start("query-writer") { [self] in runWriter(commitSink) }
         for index in readers.indices {
-            isStarted = isStarted && start { [self] in runReader(index) }
+            isStarted = isStarted && start("query-reader-\(index)") { [self] in runReader(index) }
         }
-        isStarted = isStarted && start { [planner] in planner.run() }
-        isStarted = isStarted && ServiceThread.start { [self] in runDeadlineLoop() }
+        isStarted = isStarted && start("query-planner") { [planner] in planner.run() }
+        isStarted = isStarted && startDetached("query-deadlines") { [self] in runDeadlineLoop() }
         guard isStarted else {
             planner.stop()
             for worker in readers + [writer] { worker.give(.stop) }
@@ -18,15 +18,25 @@ extension QueryService {
         }
     }
 
-    private func start(_ body: @escaping @Sendable () -> Void) -> Bool {
+    private func start(_ name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
         state.withLock { $0.threadCount += 1 }
-        let isStarted = ServiceThread.start { [self] in
+        let isStarted = startDetached(name) { [self] in
             body()
             state.withLock { $0.threadCount -= 1 }
             deadlineLoop.wake()
         }
         if !isStarted { state.withLock { $0.threadCount -= 1 } }
         return isStarted
+    }
+
+    /// False when the system refuses one more thread.
+    private func startDetached(_ name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
+        do {
+            try NamedThread(name: name, body).detach()
+            return true
+        } catch {
+            return false
+        }
     }
 
     private func runReader(_ index: Int) {

@@ -8,12 +8,12 @@ final class Checkpointer: Sendable {
     }
 
     private let state: Monitor<State>
-    private let thread: BackgroundThread
+    private let thread: NamedThread
 
     init(path: String) throws(WatchError) {
         let state = Monitor(State())
         self.state = state
-        thread = try BackgroundThread(name: "tablecast-ckpt") { Self.run(path: path, state: state) }
+        thread = try WatchError.startThread("checkpointer") { Self.run(path: path, state: state) }
     }
 
     /// Asks for a checkpoint; one that runs already counts.

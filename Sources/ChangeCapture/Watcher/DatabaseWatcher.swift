@@ -15,7 +15,7 @@ package final class DatabaseWatcher: Sendable {
     private let limits: WatcherLimits
     private let delivery: CommitDelivery
     private let wake: WakeSignal
-    private let thread: Monitor<BackgroundThread?>
+    private let thread: Monitor<NamedThread?>
 
     /// Prepares to watch the file at `path`. Nothing is opened before ``start()``.
     package init(path: String, sink: any DatabaseEventSink, limits: WatcherLimits = WatcherLimits()) throws(WatchError)
@@ -38,7 +38,7 @@ package final class DatabaseWatcher: Sendable {
     package func start() throws(WatchError) {
         let outcome = Monitor<Result<Void, WatchError>?>(nil)
         let supervisor = WatchSupervisor(path: path, limits: limits, delivery: delivery, wake: wake)
-        let started = try BackgroundThread(name: "tablecast-watch") {
+        let started = try WatchError.startThread("watcher") {
             supervisor.run { result in outcome.update { $0 = $0 ?? result } }
         }
         thread.update { $0 = started }

@@ -106,6 +106,14 @@ extension WatchError {
         do { return try body() } catch { throw .sqlite(error) }
     }
 
+    /// Starts a thread.
+    package static func startThread(
+        _ name: String,
+        _ body: @escaping @Sendable () -> Void
+    ) throws(WatchError) -> NamedThread {
+        do { return try NamedThread(name: name, body) } catch { throw .noThread(code: error.errno) }
+    }
+
     static func result<Success>(_ body: () throws(SQLiteError) -> Success) -> Result<Success, WatchError> {
         do { return .success(try body()) } catch { return .failure(.sqlite(error)) }
     }

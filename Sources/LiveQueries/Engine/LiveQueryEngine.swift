@@ -49,7 +49,7 @@ package final class LiveQueryEngine: Sendable {
     let mailbox: Monitor<Mailbox>
     let limits: LiveLimits
     private let lastSubscriber = Atomic<UInt64>(0)
-    private let thread: Monitor<BackgroundThread?>
+    private let thread: Monitor<NamedThread?>
     private let makeCoordinator: @Sendable (LiveQueryEngine) -> Coordinator
 
     /// - Parameters:
@@ -104,7 +104,7 @@ package final class LiveQueryEngine: Sendable {
 
     /// Begins to work.
     package func start() throws(WatchError) {
-        let started = try BackgroundThread(name: "tablecast-live") { [self] in makeCoordinator(self).run() }
+        let started = try WatchError.startThread("live-queries") { [self] in makeCoordinator(self).run() }
         thread.update { $0 = started }
     }
 

@@ -38,7 +38,7 @@ final class Reader: Sendable {
     private let watcher: DatabaseWatcher
     private let engine: LiveQueryEngine
     private let state = Monitor(State())
-    private let thread: Monitor<BackgroundThread?> = Monitor(nil)
+    private let thread: Monitor<NamedThread?> = Monitor(nil)
 
     init(watcher: DatabaseWatcher, engine: LiveQueryEngine) {
         self.watcher = watcher
@@ -46,7 +46,7 @@ final class Reader: Sendable {
     }
 
     func start() throws(WatchError) {
-        let started = try BackgroundThread(name: "tablecast-live-read") { [self] in work() }
+        let started = try WatchError.startThread("live-reader") { [self] in work() }
         thread.update { $0 = started }
     }
 

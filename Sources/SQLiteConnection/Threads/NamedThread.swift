@@ -1,0 +1,91 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A thread of the operating system, for work that blocks: that is forbidden on an event loop and on the threads of Swift's
+/// cooperative pool.
+package final class NamedThread: Sendable {
+    /// SQLite's parser and its expression walkers recurse, and some systems give secondary threads only 512 kB.
+    private static let stackBytes = 8 << 20
+    /// What Linux keeps of a name (`TASK_COMM_LEN`, without the terminator).
+    private static let maxNameBytes = 15
+
+    private let handle: Handle
+
+    /// Starts at once.
+    ///
+    /// - Parameters:
+    ///   - name: for debuggers, `top -H` and `/proc`; Linux keeps 15 bytes of it.
+    ///   - body: runs on the new thread.
+    /// - Throws: ``StartError`` when the system refuses one more thread.
+    package init(name: String, _ body: @escaping @Sendable () -> Void) throws(StartError) {
+        let context = Unmanaged.passRetained(Start(name: name, body: body))
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        pthread_attr_setstacksize(&attributes, Self.stackBytes)
+        defer { pthread_attr_destroy(&attributes) }
+        #if canImport(Darwin)
+            var started: pthread_t?
+            let code = pthread_create(&started, &attributes, { Start.run($0) }, context.toOpaque())
+        #else
+            var thread = pthread_t()
+            let code = pthread_create(&thread, &attributes, { Start.run($0) }, context.toOpaque())
+            let started: pthread_t? = thread
+        #endif
+        guard code == 0, let started else {
+            context.release()
+            throw StartError(errno: code)
+        }
+        handle = Handle(thread: started)
+    }
+
+    /// Waits until the body has returned. Call either this or ``detach()``, exactly once, from another thread.
+    package func join() { pthread_join(handle.thread, nil) }
+
+    /// Lets the thread end by itself.
+    package func detach() { pthread_detach(handle.thread) }
+
+    /// The system refused to start a thread.
+    package struct StartError: Error {
+        package let errno: Int32
+    }
+
+    /// `@unchecked Sendable`: on Darwin a thread is a pointer; it is only ever passed to `pthread_join` or `pthread_detach`, once.
+    private struct Handle: @unchecked Sendable {
+        let thread: pthread_t
+    }
+
+    private final class Start {
+        let name: String
+        let body: @Sendable () -> Void
+
+        init(name: String, body: @escaping @Sendable () -> Void) {
+            self.name = name
+            self.body = body
+        }
+
+        static func run(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+            guard let context else { return nil }
+            let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
+            NamedThread.nameCurrentThread(start.name)
+            start.body()
+            return nil
+        }
+    }
+
+    private static func nameCurrentThread(_ name: String) {
+        #if canImport(Darwin)
+            pthread_setname_np(name)
+        #else
+            // Glibc's Swift module lacks `pthread_setname_np`. A thread without its name works as well.
+            let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+            guard file >= 0 else { return }
+            defer { close(file) }
+            _ = Array(name.utf8.prefix(maxNameBytes)).withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+        #endif
+    }
+}
