@@ -203,6 +203,9 @@ package final class QueryService: Sendable {
         }
     }
 
+    /// Queries that wait or run.
+    package var activeCount: Int { state.withLock { $0.queries.count } }
+
     // MARK: Threads
 
     /// Work that can start now, with all that its worker needs, so that nobody has to ask again under the lock.

@@ -24,14 +24,24 @@ struct TablecastCommand: AsyncParsableCommand {
     static func main() async {
         // A reader that goes away is seen by the write that fails.
         signal(SIGPIPE, SIG_IGN)
+        var settings: ServeSettings?
         do {
-            var command = try parseAsRoot()
+            let (arguments, applied) = try await ServeSettings.apply(to: Array(CommandLine.arguments.dropFirst()))
+            settings = applied
+            var command = try parseAsRoot(arguments)
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
                 try command.run()
             }
+        } catch let failure as CommandFailure {
+            exit(report(failure))
         } catch {
+            if let settings, !settings.options.isEmpty, exitCode(for: error) == .validationFailure {
+                Terminal.error.note(
+                    "note: \(settings.sources.joined(separator: " and ")) said \(settings.options.joined(separator: " "))"
+                )
+            }
             end(error)
         }
     }

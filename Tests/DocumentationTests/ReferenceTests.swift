@@ -28,6 +28,12 @@ struct ReferenceTests {
         #expect(documented == options(in: ServeCommand.helpMessage(columns: 500)).subtracting(["--help", "--version"]))
     }
 
+    @Test func `every option of serve is a setting of the file and of the environment`() {
+        let settings = ServeSettings.keys.map { "--" + ServeSettings.kebab($0.name) }
+        let options = options(in: ServeCommand.helpMessage(columns: 500))
+        #expect(Set(settings) == options.subtracting(["--config", "--help", "--version"]))
+    }
+
     @Test func `the README and the pages name options that there are`() throws {
         let commands = TablecastCommand.configuration.subcommands
         let known = Set(commands.flatMap { options(in: $0.helpMessage(columns: 500)) }).union(["--version"])
@@ -36,6 +42,12 @@ struct ReferenceTests {
                 #expect(options(in: String(match.0)).isSubset(of: known), "\(page.path): \(match.0)")
             }
         }
+    }
+
+    @Test func `every metric has its row, and every row its metric`() throws {
+        let page = try Page("Sources/Tablecast/Tablecast.docc/Observability.md")
+        let names = ServiceMetrics.definitions.map(\.label)
+        #expect(Set(page.terms.filter { $0.hasPrefix("tablecast_") }) == Set(names))
     }
 
     @Test func `every command has its row, and every row its command`() {
@@ -48,14 +60,18 @@ struct ReferenceTests {
         let serve = try ServeCommand.parse(["my.db"])
         let server = serve.serverConfiguration
         let database = serve.databaseConfiguration
-        let defaults = [
+        let slowQuery = try #require(database.slowQueryThreshold)
+        let defaults: [String: String] = [
             "--port": "\(server.port)", "--host": server.host, "--path": server.path,
             "--max-connections": "\(server.maxConnections)",
             "--heartbeat-interval": DurationArgument(server.heartbeatInterval).defaultValueDescription,
             "--max-message-bytes": ByteCountArgument(server.limits.maxMessageBytes).defaultValueDescription,
             "--max-queued-bytes": ByteCountArgument(server.limits.maxQueuedBytes).defaultValueDescription,
             "--query-timeout": DurationArgument(database.limits.statementTime).defaultValueDescription,
-            "--readers": "\(database.limits.readers)", "--log-level": "\(serve.logLevel)",
+            "--readers": "\(database.limits.readers)",
+            "--log-level": "\(serve.logging.logLevel)",
+            "--log-format": serve.logging.logFormat.rawValue,
+            "--slow-query": DurationArgument(slowQuery).defaultValueDescription,
         ]
         for (option, value) in defaults {
             #expect(

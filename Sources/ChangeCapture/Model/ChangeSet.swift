@@ -23,6 +23,14 @@ public struct ChangeSet: Sendable {
 
     /// The transaction left nothing behind that differs from before.
     public var isEmpty: Bool { events.isEmpty }
+
+    /// Rows that differ, over all tables; those of a table whose counts are not known are not among them.
+    public var rowCount: Int {
+        events.reduce(0) { sum, event in
+            guard case .rows(let rows) = event else { return sum }
+            return sum + rows.inserted + rows.updated + rows.deleted
+        }
+    }
 }
 
 /// One step of a ``ChangeSet``.

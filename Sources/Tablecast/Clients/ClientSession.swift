@@ -1,4 +1,5 @@
 import Broadcast
+import Logging
 import NIOCore
 import NIOHTTP1
 import WebSocketTransport
@@ -10,6 +11,7 @@ final class ClientSession: WebSocketSession {
     private let parameters: ConnectionParameters
     private let identity: Identity
     private let share: String?
+    private let address: ClientAddress?
     private var rateLimit: RateLimit
     private var connection: WebSocketHandler?
     private var client: ConnectedClient?
@@ -24,6 +26,7 @@ final class ClientSession: WebSocketSession {
     ) throws(UpgradeRefusal) {
         self.server = server
         self.identity = identity
+        self.address = address
         share = identity.share(from: address)
         do throws(ProtocolError) {
             parameters = try ConnectionParameters(uri: request.uri)
@@ -53,6 +56,7 @@ final class ClientSession: WebSocketSession {
         guard let client else { return }
         self.client = client
         if let share { server.messageRates.enter(share, now: .now()) }
+        logConnected(client)
         for channel in parameters.channels {
             attempt(client, replyTo: nil) { () throws(ProtocolError) in
                 try subscribe(client, SubscribeRequest(channel: channel), replyTo: nil)
@@ -65,6 +69,7 @@ final class ClientSession: WebSocketSession {
 
     func received(text: ByteBuffer) {
         guard let client, let connection else { return }
+        server.metrics.messageReceived()
         let now = NIODeadline.now()
         guard rateLimit.take(now: now) else {
             return closeForMessages(
@@ -97,6 +102,11 @@ final class ClientSession: WebSocketSession {
 
     func closed(_ status: CloseStatus) {
         guard let client, let connection else { return }
+        server.metrics.connectionClosed(code: status.code)
+        server.logger.info(
+            "client disconnected",
+            metadata: ["client": "\(client.name)", "code": "\(status.code)", "reason": "\(status.reason)"]
+        )
         self.client = nil
         self.connection = nil
         expiry?.cancel()
@@ -105,6 +115,16 @@ final class ClientSession: WebSocketSession {
         server.hub.disconnect(client.id)
         server.clients.leave(client, on: connection.eventLoop)
         server.databaseRequests?.left(client)
+    }
+
+    private func logConnected(_ client: ConnectedClient) {
+        server.metrics.connectionOpened(.webSocket)
+        guard server.logger.logLevel <= .info else { return }
+        var metadata: Logger.Metadata = [
+            "client": "\(client.name)", "address": "\(address.map(\.description) ?? "none")",
+        ]
+        if !identity.id.isEmpty { metadata["identity"] = "\(identity.id)" }
+        server.logger.info("client connected", metadata: metadata)
     }
 
     /// Closes the connection when its token's time is over, by the wall clock, which may be set meanwhile.
@@ -207,6 +227,12 @@ final class ClientSession: WebSocketSession {
         do throws(ProtocolError) {
             try body()
         } catch {
+            server.logger.debug(
+                "request refused",
+                metadata: [
+                    "client": "\(client.name)", "code": "\(error.code.rawValue)", "error": "\(error.message)",
+                ]
+            )
             let header = EnvelopeHeader(.error, channel: .notifications, replyTo: error.requestID ?? replyTo)
             let payload = ErrorPayload(message: error.message, code: error.code)
             server.hub.send(EncodedMessage(header, payload), to: client.id)

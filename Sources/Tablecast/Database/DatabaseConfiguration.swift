@@ -13,6 +13,8 @@ public struct DatabaseConfiguration: Sendable {
     /// Enforce foreign keys in every query, as `PRAGMA foreign_keys = ON` does. Off, as in SQLite itself: a client that
     /// wants them says so in its script, ahead of BEGIN.
     public var enforcesForeignKeys = false
+    /// Queries that take at least this long are logged at `notice` with their SQL; nil for none. A second.
+    public var slowQueryThreshold: Duration? = .seconds(1)
     /// Every bound of its clients' queries.
     public var limits = DatabaseLimits()
 

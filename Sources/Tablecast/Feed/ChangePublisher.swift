@@ -2,6 +2,7 @@ import Broadcast
 import ChangeCapture
 import QueryEngine
 import Synchronization
+import Tracing
 import WireProtocol
 
 /// Gives committed transactions their positions and publishes them. Thread-safe: the lock is what makes the order of
@@ -9,15 +10,17 @@ import WireProtocol
 final class ChangePublisher: Sendable {
     private let hub: Hub
     private let databaseName: String
+    private let metrics: ServiceMetrics
     private let position: Mutex<Position>
     /// Receive the transactions in this process.
     let observers = TransactionObservers()
     /// For the conditions of subscriptions.
     let rowFilters = RowFilters()
 
-    init(hub: Hub, databaseName: String) {
+    init(hub: Hub, databaseName: String, metrics: ServiceMetrics) {
         self.hub = hub
         self.databaseName = databaseName
+        self.metrics = metrics
         position = Mutex(hub.position)
     }
 
@@ -29,7 +32,22 @@ final class ChangePublisher: Sendable {
     /// Must be called in the order of commits.
     func publish(_ changes: ChangeSet, by author: ServiceCommit? = nil) -> Position? {
         if changes.isEmpty { return nil }
-        return position.withLock { position in
+        let start = ContinuousClock.now
+        let published = withSpan("tablecast.publish", ofKind: .producer) { span in
+            let published = number(changes, by: author)
+            span.attributes["tablecast.position"] = published.description
+            return published
+        }
+        metrics.published(
+            origin: changes.origin == .service ? "service" : "external",
+            rowChanges: changes.rowCount,
+            in: ContinuousClock.now - start
+        )
+        return published
+    }
+
+    private func number(_ changes: ChangeSet, by author: ServiceCommit?) -> Position {
+        position.withLock { position in
             position = position.next
             rowFilters.note(changes)
             let context = TableEventContext(

@@ -44,6 +44,7 @@ final class DatabaseFeed: Sendable {
     let publisher: ChangePublisher
     private let hub: Hub
     private let logger: Logger
+    private let metrics: ServiceMetrics
     private let onReopened: @Sendable () -> Void
     private let state = Mutex(State())
 
@@ -53,11 +54,13 @@ final class DatabaseFeed: Sendable {
         publisher: ChangePublisher,
         hub: Hub,
         logger: Logger,
+        metrics: ServiceMetrics,
         onReopened: @escaping @Sendable () -> Void
     ) {
         self.publisher = publisher
         self.hub = hub
         self.logger = logger
+        self.metrics = metrics
         self.onReopened = onReopened
     }
 
@@ -194,6 +197,9 @@ extension DatabaseFeed: DatabaseEventSink {
                 state.withLock { $0.announced.removeValue(forKey: token) }
             }
             let published = publisher.publish(transaction.changes, by: announced?.commit)
+            if let published {
+                logger.trace("transaction published", metadata: Self.metadata(published, transaction, announced))
+            }
             let position = published ?? announced.flatMap { mergedPosition(of: $0.commit) }
             if let published { liveQueries?.receive(transaction, at: LivePosition(published)) }
             announced?.receipt.fulfil(position?.description)
@@ -202,6 +208,7 @@ extension DatabaseFeed: DatabaseEventSink {
                 "a new epoch begins",
                 metadata: ["reason": "\(reason.code.rawValue)", "message": "\(reason)"]
             )
+            metrics.epochBegan(reason: reason.code.rawValue)
             publisher.beginEpoch()
             if let path = state.withLock({ $0.path }) { publisher.rowFilters.load(from: path) }
             liveQueries?.epochChanged(to: LivePosition(publisher.lastPosition))
@@ -222,6 +229,16 @@ extension DatabaseFeed: DatabaseEventSink {
             logger.notice("\(message)")
             notify("database:notice", message: message)
         }
+    }
+
+    private static func metadata(
+        _ position: Position,
+        _ transaction: CapturedTransaction,
+        _ announced: Announced?
+    ) -> Logger.Metadata {
+        var metadata: Logger.Metadata = ["position": "\(position)", "rows": "\(transaction.changes.rowCount)"]
+        if let query = announced?.commit.queryId { metadata["query"] = "\(query)" }
+        return metadata
     }
 
     /// Where a commit of the writer was published that is delivered without its changes: with a rollback journal it can be

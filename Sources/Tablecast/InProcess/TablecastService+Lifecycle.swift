@@ -10,8 +10,21 @@ extension TablecastService: Service {
     /// (`query:cancelled`, `shutdown`), closes each WebSocket with 1001 and ends each event stream as soon as that server
     /// begins to stop, so that it can finish.
     public func run() async throws {
-        await untilShutdown()
+        await withTaskGroup { group in
+            group.addTask { [self] in await reportLevels() }
+            await untilShutdown()
+            group.cancelAll()
+        }
         await shutDown()
+    }
+
+    /// For a metrics backend of the application, which does not ask before it reads.
+    private func reportLevels() async {
+        while !Task.isCancelled {
+            updateLevels()
+            // Cancellation ends the sleep, and the loop with it.
+            try? await Task.sleep(for: .seconds(10))
+        }
     }
 }
 

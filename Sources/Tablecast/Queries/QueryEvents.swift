@@ -12,11 +12,14 @@ struct QueryEvents: Sendable {
     let database: String?
     /// The `id` of the request, which means nothing to others.
     let requestID: String?
+    /// Nil for a query that no service runs.
+    var observation: QueryObservation?
     /// Passes a message to everybody else who listens to `queries`; makes it only if there is anybody.
     let publish: @Sendable (_ message: () -> EncodedMessage) -> Void
 
     func started(readOnly: Bool) -> [UInt8] {
-        send(
+        observation?.started(readOnly: readOnly)
+        return send(
             .queryStarted,
             QueryStartedPayload(
                 queryID: queryID,
@@ -45,11 +48,13 @@ struct QueryEvents: Sendable {
     }
 
     func completed(_ outcome: QueryOutcome) -> [UInt8] {
-        send(.queryComplete, QueryCompletePayload(queryID: queryID, outcome))
+        observation?.completed(outcome)
+        return send(.queryComplete, QueryCompletePayload(queryID: queryID, outcome))
     }
 
     func failed(_ failure: QueryFailure) -> [UInt8] {
-        send(.queryError, QueryErrorPayload(queryID: queryID, failure))
+        observation?.failed(failure)
+        return send(.queryError, QueryErrorPayload(queryID: queryID, failure))
     }
 
     func cancelled(
@@ -58,7 +63,8 @@ struct QueryEvents: Sendable {
         duration: Duration,
         inTransaction: Bool?
     ) -> [UInt8] {
-        send(
+        observation?.cancelled(reason, rows: rowCount)
+        return send(
             .queryCancelled,
             QueryCancelledPayload(
                 queryID: queryID,

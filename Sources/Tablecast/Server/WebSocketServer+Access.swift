@@ -23,6 +23,7 @@ extension WebSocketServer {
         } catch let error as AuthenticationError {
             throw .invalid(error.reason)
         } catch {
+            metrics.internalErrorOccurred()
             logger.error("a token could not be checked: \(error)")
             throw .unavailable
         }
@@ -41,6 +42,7 @@ extension WebSocketServer {
             }
         } catch {
             let refusal = UpgradeRefusal(error)
+            logger.debug("token refused", metadata: ["reason": "\(refusal.reason)"])
             guard let session = Self.refusedSession(request, refusal) else { return .refuse(refusal) }
             return .open { _, _ throws(UpgradeRefusal) in RefusedSession(session.code, reason: session.reason) }
         }

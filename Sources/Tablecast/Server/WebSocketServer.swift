@@ -29,6 +29,7 @@ public final class WebSocketServer: Sendable {
     let tokenSessions = TokenSessions()
     let messageRates: IdentityRates
     let logger: Logger
+    package let metrics: ServiceMetrics
     let listener = ListenerState()
     private let database = Mutex<(any DatabaseRequests)?>(nil)
     private let isQuiescing = Atomic<Bool>(false)
@@ -46,6 +47,8 @@ public final class WebSocketServer: Sendable {
     init(configuration: ServerConfiguration, start: Position, logger: Logger) {
         self.configuration = configuration
         self.logger = logger
+        let metrics = ServiceMetrics()
+        self.metrics = metrics
         hub = Hub(start: start, limits: configuration.hubLimits)
         clients = ClientDirectory(hub: hub)
         messageRates = IdentityRates(
@@ -66,6 +69,7 @@ public final class WebSocketServer: Sendable {
             limits: configuration.webSocketLimits,
             admission: configuration.admission,
             authorize: authorize,
+            observer: ConnectionLog(logger: logger, metrics: metrics),
             onQuiesce: { reference.server?.quiesce() }
         ) { request, connection throws(UpgradeRefusal) in
             guard let server = reference.server else { throw .stopping }

@@ -49,9 +49,10 @@ public final class TablecastService: Sendable {
         server = WebSocketServer(configuration: configuration, logger: logger)
         let reopening = Reopening()
         feed = DatabaseFeed(
-            publisher: ChangePublisher(hub: server.hub, databaseName: databaseName),
+            publisher: ChangePublisher(hub: server.hub, databaseName: databaseName, metrics: server.metrics),
             hub: server.hub,
-            logger: logger
+            logger: logger,
+            metrics: server.metrics
         ) { reopening.reopen() }
         queries = try QueryService(
             database.serviceConfiguration,
@@ -195,13 +196,21 @@ public final class TablecastService: Sendable {
     ) -> QueryEvents {
         let hub = server.hub
         let owner = requester.identity.id
+        let observation = QueryObservation(
+            request,
+            client: requester.key.rawValue,
+            logger: server.logger,
+            metrics: server.metrics,
+            slowThreshold: configuration.slowQueryThreshold
+        )
         return QueryEvents(
             queryID: request.queryId,
             sql: request.sql,
             userID: requester.userID,
             username: requester.username,
             database: databaseName,
-            requestID: replyTo
+            requestID: replyTo,
+            observation: observation
         ) { message in
             guard hub.hasListeners(.queries) else { return }
             let message = message()

@@ -41,7 +41,7 @@ extension ServeCommand {
                     // Stopped from the last to the first: clients are told before the port is closed.
                     services: [
                         .init(service: reloading), .init(service: HeapTrimming()), .init(service: server),
-                        .init(service: Stopping(service: service)),
+                        .init(service: Watchdog(service: service)), .init(service: Stopping(service: service)),
                     ],
                     gracefulShutdownSignals: [.sigterm, .sigint],
                     logger: logger
@@ -56,11 +56,15 @@ extension ServeCommand {
     }
 
     private func makeLogger() -> Logger {
-        let level = logLevel
+        let (level, format) = (logging.logLevel, logging.logFormat)
         LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = level
-            return handler
+            switch format {
+            case .json: return JSONLogHandler(label: label, level: level)
+            case .text:
+                var handler = StreamLogHandler.standardError(label: label)
+                handler.logLevel = level
+                return handler
+            }
         }
         return Logger(label: "tablecast")
     }
@@ -138,6 +142,7 @@ extension ServeCommand {
             port in
             Descriptors.closeAllOnExec()
             announce(port: port)
+            ServiceManager.notify("READY=1\nSTATUS=serving on port \(port)")
         }
     }
 
@@ -203,6 +208,7 @@ private struct Stopping: Service {
     func run() async throws {
         // Throws when the group is cancelled, which ends the service just as well.
         try? await gracefulShutdown()
+        ServiceManager.notify("STOPPING=1")
         ExitDeadline.start()
         await service.shutDown()
         // A client that sent half of a request holds its connection for as long as it likes. Nothing is lost with it.

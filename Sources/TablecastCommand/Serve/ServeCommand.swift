@@ -1,5 +1,4 @@
 import ArgumentParser
-import Logging
 import Tablecast
 
 struct ServeCommand: AsyncParsableCommand {
@@ -26,16 +25,22 @@ struct ServeCommand: AsyncParsableCommand {
     @Argument(help: "The SQLite database; :memory: for one that lasts as long as the server.", completion: .file())
     var file: String
 
+    @Option(
+        help: ArgumentHelp(
+            "A JSON or YAML file of these options in camel case, such as {\"maxConnections\": 500}.",
+            discussion: "The environment (TABLECAST_MAX_CONNECTIONS) prevails over it, and the command line over both.",
+            valueName: "file"
+        ),
+        completion: .file(extensions: ["json", "yaml", "yml"])
+    )
+    var config: String?
+
     @OptionGroup(title: "The file") var database: DatabaseOptions
     @OptionGroup(title: "The address") var address: ListeningOptions
     @OptionGroup(title: "The clients") var access: AccessOptions
     @OptionGroup(title: "The limits") var limits: LimitOptions
 
-    @Option(
-        help: "What is logged to stderr: trace, debug, info, notice, warning or error; notice if left out.",
-        transform: parseLogLevel
-    )
-    var logLevel = Logger.Level.notice
+    @OptionGroup(title: "The log") var logging: LoggingOptions
 
     func validate() throws {
         try address.validate()
@@ -63,13 +68,6 @@ extension ServeCommand {
     }
 }
 
-private func parseLogLevel(_ text: String) throws -> Logger.Level {
-    guard let level = Logger.Level(rawValue: text) else {
-        throw ValidationError("Expected one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")).")
-    }
-    return level
-}
-
 extension ServeCommand {
     /// How long a client has to answer a close frame: the whole of stopping has to fit into five seconds.
     static let closeTimeout = Duration.milliseconds(1500)
@@ -82,6 +80,7 @@ extension ServeCommand {
         configuration.isReadOnly = self.database.readOnly
         configuration.switchesToWAL = self.database.wal
         configuration.enforcesForeignKeys = self.database.foreignKeys
+        configuration.slowQueryThreshold = logging.slowQuery.duration > .zero ? logging.slowQuery.duration : nil
         if let readers = limits.readers { configuration.limits.readers = readers }
         if let timeout = limits.queryTimeout { configuration.limits.statementTime = timeout.duration }
         if let bytes = limits.maxValueBytes?.bytes { configuration.limits.maxValueBytes = bytes }

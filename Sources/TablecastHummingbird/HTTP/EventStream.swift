@@ -106,6 +106,7 @@ final class EventStream: OutboundConnection {
     }
 
     private func begin(keepAliveInterval: TimeAmount?) {
+        server.metrics.connectionOpened(.eventStream)
         let pipe = pipe
         if let keepAliveInterval {
             keepAlive = eventLoop.scheduleRepeatedTask(initialDelay: keepAliveInterval, delay: keepAliveInterval) { _ in

@@ -43,40 +43,12 @@ struct StatusRoutes {
 
     /// In the text format that Prometheus reads.
     func metrics(for identity: Identity) async -> Response {
-        let statistics = service.server.hub.statistics
-        var text = ""
+        service.updateLevels()
+        var text = service.server.metrics.registry.text()
         func add(_ name: String, _ kind: String, _ help: String, _ value: some Numeric) {
             text += "# HELP tablecast_\(name) \(help)\n# TYPE tablecast_\(name) \(kind)\ntablecast_\(name) \(value)\n"
         }
-        add("clients", "gauge", "Clients connected now.", statistics.clients)
-        add("transactions_total", "counter", "Transactions published.", Int64(clamping: statistics.publications))
-        add(
-            "history_transactions",
-            "gauge",
-            "Transactions kept for clients that resume.",
-            statistics.historyTransactions
-        )
-        add("history_bytes", "gauge", "Memory of those transactions.", statistics.historyBytes)
-        add(
-            "closed_too_slow_total",
-            "counter",
-            "Clients closed with 4413.",
-            Int64(clamping: statistics.closedAsTooSlow)
-        )
-        let watcher = service.watcherStatus
-        if let age = watcher.heartbeatAge {
-            add(
-                "watcher_heartbeat_age_seconds",
-                "gauge",
-                "Since the watcher's thread was last seen moving.",
-                age / .seconds(1)
-            )
-        }
-        add("watcher_commits_behind", "gauge", "Commits of the service not delivered yet.", watcher.commitsBehind)
         if let live = service.liveStatistics {
-            add("live_queries", "gauge", "Distinct queries that are followed.", live.queries)
-            add("live_subscribers", "gauge", "Clients that follow them, each query by itself.", live.subscribers)
-            add("live_pending_transactions", "gauge", "Commits not evaluated yet.", live.pendingTransactions)
             add("live_steps_total", "counter", "Commits evaluated by their changed rows.", live.incrementalSteps)
             add("live_skipped_steps_total", "counter", "Commits that changed no column read.", live.skippedSteps)
             add("live_step_seconds_total", "counter", "Time of those steps.", live.stepTime / .seconds(1))
@@ -87,7 +59,6 @@ struct StatusRoutes {
             add("live_resets_total", "counter", "Results that had to be sent again as a whole.", live.resets)
         }
         text += liveMetrics(await service.liveFigures(), withSQL: identity.seesSQLOfOthers)
-        add("uptime_seconds", "gauge", "Since the service began to watch.", service.uptime.components.seconds)
         return .text(text, contentType: "text/plain; version=0.0.4; charset=utf-8")
     }
 

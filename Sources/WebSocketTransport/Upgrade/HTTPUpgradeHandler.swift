@@ -113,6 +113,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
             return
         }
         connection.began(head.headers)
+        mount.observer?.requested(head, from: connection.address)
         guard let others, !isForWebSocket(head) else {
             state = .asked(head, isComplete: false)
             return
@@ -256,6 +257,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         guard let context else { return }
         state = .done
         deadline = nil
+        mount.observer?.refused(refusal, from: connection.address)
         var headers = refusal.headers
         let body = ByteBuffer(string: refusal.reason + "\n")
         headers.replaceOrAdd(name: "Content-Type", value: "text/plain; charset=utf-8")

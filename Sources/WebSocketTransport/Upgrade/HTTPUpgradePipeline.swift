@@ -68,6 +68,7 @@ package struct WebSocketMount: Sendable {
     package let clients = ClientCount()
     /// All connections, whatever becomes of them.
     package let admission: ConnectionAdmission
+    let observer: (any TransportObserver)?
     let resources: TransportResources
 
     /// - Parameter onQuiesce: called on an event loop, once for each connection, when the HTTP server that owns the
@@ -77,12 +78,14 @@ package struct WebSocketMount: Sendable {
         limits: WebSocketLimits = WebSocketLimits(),
         admission: ConnectionAdmission = ConnectionAdmission(maxPending: 256, maxUnknownPerAddress: 256),
         authorize: Authorize? = nil,
+        observer: (any TransportObserver)? = nil,
         onQuiesce: @escaping @Sendable () -> Void = {},
         makeSession: @escaping MakeSession
     ) {
         self.policy = policy
         self.admission = admission
         self.authorize = authorize
+        self.observer = observer
         self.makeSession = makeSession
         resources = TransportResources(limits: limits, onQuiesce: onQuiesce)
     }
@@ -92,7 +95,7 @@ package struct WebSocketMount: Sendable {
     ///
     /// `isSecure` says that a TLS handler stands in the pipeline already.
     package func configure(_ channel: any Channel, isSecure: Bool) throws {
-        guard let connection = admission.admit(channel) else { return channel.close(promise: nil) }
+        guard let connection = admit(channel) else { return channel.close(promise: nil) }
         let pipeline = try HTTPUpgradePipeline(channel: channel, isSecure: isSecure)
         try pipeline.add(HTTPUpgradeHandler(mount: self, pipeline: pipeline, others: nil, connection: connection))
     }
@@ -110,7 +113,7 @@ package struct WebSocketMount: Sendable {
         isSecure: Bool,
         others: @escaping (any Channel) throws -> Others
     ) throws -> EventLoopFuture<FirstRequest<Others>> {
-        guard let connection = admission.admit(channel) else {
+        guard let connection = admit(channel) else {
             channel.close(promise: nil)
             return channel.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
         }
@@ -125,6 +128,13 @@ package struct WebSocketMount: Sendable {
             HTTPUpgradeHandler(mount: self, pipeline: pipeline, others: otherRequests, connection: connection)
         )
         return promise.futureResult
+    }
+
+    private func admit(_ channel: any Channel) -> ClientConnection? {
+        let address = channel.remoteAddress.flatMap { ClientAddress($0) }
+        let connection = admission.admit(channel)
+        if connection == nil { observer?.turnedAway(from: address) } else { observer?.accepted(from: address) }
+        return connection
     }
 }
 

@@ -1,0 +1,81 @@
+import Logging
+import QueryEngine
+import Tracing
+
+/// Logs, counts and traces one query. Used by one thread at a time, as the query's sink is.
+struct QueryObservation: Sendable {
+    enum Outcome: String { case completed, failed, cancelled }
+
+    /// How much of a statement a log line shows.
+    private static let maxLoggedSQLBytes = 1_000
+
+    private let query: String
+    private let sql: String
+    private let client: String
+    private let logger: Logger
+    private let metrics: ServiceMetrics
+    private let slowThreshold: Duration?
+    private let span: any Span
+    private let start = ContinuousClock.now
+
+    /// The query is submitted.
+    init(_ request: SQLRequest, client: String, logger: Logger, metrics: ServiceMetrics, slowThreshold: Duration?) {
+        query = request.queryId
+        sql = request.sql
+        self.client = client
+        self.logger = logger
+        self.metrics = metrics
+        self.slowThreshold = slowThreshold
+        // Names of https://opentelemetry.io/docs/specs/semconv/database/
+        span = startSpan("tablecast.query", ofKind: .server)
+        span.attributes["db.system.name"] = "sqlite"
+        span.attributes["db.query.text"] = sql
+        span.attributes["tablecast.query.id"] = query
+        logger.trace("query submitted", metadata: metadata(sql: true))
+    }
+
+    func started(readOnly: Bool) {
+        span.addEvent(SpanEvent(name: "started"))
+        logger.trace("query started", metadata: metadata(["access": readOnly ? "read" : "write"]))
+    }
+
+    func completed(_ outcome: QueryOutcome) {
+        var figures: Logger.Metadata = ["rows": "\(outcome.rowCount)", "changes": "\(outcome.changes)"]
+        if let position = outcome.receipt { figures["position"] = "\(position)" }
+        end(.completed, rows: outcome.rowCount, figures)
+    }
+
+    func failed(_ failure: QueryFailure) {
+        span.setStatus(SpanStatus(code: .error, message: failure.message))
+        end(.failed, rows: 0, ["code": "\(failure.code.rawValue)", "error": "\(failure.message)"])
+    }
+
+    func cancelled(_ reason: CancelReason, rows: Int) {
+        span.setStatus(SpanStatus(code: .error, message: "cancelled: \(reason)"))
+        end(.cancelled, rows: rows, ["reason": "\(reason)", "rows": "\(rows)"])
+    }
+
+    private func end(_ outcome: Outcome, rows: Int, _ figures: Logger.Metadata) {
+        let duration = ContinuousClock.now - start
+        span.attributes["tablecast.query.outcome"] = outcome.rawValue
+        span.end()
+        let isSlow = slowThreshold.map { duration >= $0 } ?? false
+        metrics.queryEnded(outcome, after: duration, rows: rows, isSlow: isSlow)
+        let level: Logger.Level = isSlow ? .notice : .debug
+        guard logger.logLevel <= level else { return }
+        var all = metadata(figures, sql: true)
+        all["ms"] = "\((duration / .microseconds(1)).rounded() / 1_000)"
+        logger.log(level: level, "\(isSlow ? "slow query" : "query") \(outcome.rawValue)", metadata: all)
+    }
+
+    private func metadata(_ more: Logger.Metadata = [:], sql showsSQL: Bool = false) -> Logger.Metadata {
+        var metadata: Logger.Metadata = ["query": "\(query)", "client": "\(client)"]
+        if showsSQL { metadata["sql"] = "\(shownSQL)" }
+        return metadata.merging(more) { $1 }
+    }
+
+    private var shownSQL: String {
+        guard sql.utf8.count > Self.maxLoggedSQLBytes else { return sql }
+        return String(decoding: sql.utf8.prefix(Self.maxLoggedSQLBytes), as: UTF8.self) + "…"
+    }
+}

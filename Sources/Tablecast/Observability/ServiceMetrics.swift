@@ -1,0 +1,138 @@
+package import CoreMetrics
+import Metrics
+
+/// The instruments of a service. Thread-safe.
+///
+/// Every figure goes to the service's own ``PrometheusRegistry``, which `GET /metrics` shows, and to the backend that the
+/// application bootstrapped swift-metrics with.
+package struct ServiceMetrics: Sendable {
+    /// A metric as documentation and `# HELP` describe it.
+    package struct Definition: Sendable {
+        package let label: String
+        package let help: String
+    }
+
+    /// Every metric of the service. Names are those of swift-metrics; Prometheus has `_total` behind a counter.
+    package static let definitions: [Definition] = [
+        .init(label: "tablecast_connections_opened", help: "Clients that connected, by transport."),
+        .init(label: "tablecast_connections_closed", help: "WebSockets that ended, by close code."),
+        .init(label: "tablecast_connections_refused", help: "Handshakes that were refused, by HTTP status."),
+        .init(label: "tablecast_messages_received", help: "Messages that clients sent."),
+        .init(label: "tablecast_queries", help: "Queries that ended, by outcome: completed, failed, cancelled."),
+        .init(label: "tablecast_query_duration_seconds", help: "From the submission of a query to its end."),
+        .init(label: "tablecast_query_rows", help: "Rows that queries returned."),
+        .init(label: "tablecast_slow_queries", help: "Queries that took longer than the threshold."),
+        .init(label: "tablecast_queries_active", help: "Queries that wait or run now."),
+        .init(label: "tablecast_commits", help: "Transactions published, by origin: service, external."),
+        .init(label: "tablecast_row_changes", help: "Row changes in them."),
+        .init(
+            label: "tablecast_publish_duration_seconds",
+            help: "Encoding a transaction and handing it to connections."
+        ),
+        .init(label: "tablecast_epochs", help: "Times that positions began again, by reason."),
+        .init(label: "tablecast_internal_errors", help: "Errors that should not happen."),
+        .init(label: "tablecast_clients", help: "Clients connected now."),
+        .init(label: "tablecast_history_transactions", help: "Transactions kept for clients that resume."),
+        .init(label: "tablecast_history_bytes", help: "Memory of those transactions."),
+        .init(label: "tablecast_watcher_heartbeat_age_seconds", help: "Since the watcher's thread last moved."),
+        .init(label: "tablecast_watcher_commits_behind", help: "Commits of the service that are not published yet."),
+        .init(label: "tablecast_database_bytes", help: "Size of the database file."),
+        .init(label: "tablecast_log_bytes", help: "Size of the write-ahead log."),
+        .init(label: "tablecast_live_queries", help: "Distinct live queries."),
+        .init(label: "tablecast_live_subscribers", help: "Subscriptions to live queries."),
+        .init(label: "tablecast_live_pending_transactions", help: "Commits that live queries have not evaluated."),
+        .init(label: "tablecast_uptime_seconds", help: "Since the service began to watch."),
+    ]
+
+    package let registry: PrometheusRegistry
+    private let factory: any MetricsFactory
+    private let completed: Counter
+    private let failed: Counter
+    private let cancelled: Counter
+    private let queryDuration: Metrics.Timer
+    private let queryRows: Counter
+    private let slowQueries: Counter
+    private let publishDuration: Metrics.Timer
+    private let rowChanges: Counter
+    private let messagesReceived: Counter
+    private let internalErrors: Counter
+
+    /// - Parameter backend: the application's; by default what it bootstrapped `MetricsSystem` with.
+    package init(backend: any MetricsFactory = MetricsSystem.factory) {
+        let help = Self.definitions.map { ($0.label, $0.help) }
+        registry = PrometheusRegistry(help: Dictionary(uniqueKeysWithValues: help))
+        let factory: any MetricsFactory =
+            backend is NOOPMetricsHandler ? registry : MultiplexMetricsHandler(factories: [registry, backend])
+        self.factory = factory
+        func counter(_ label: String, _ dimensions: [(String, String)] = []) -> Counter {
+            Counter(label: label, dimensions: dimensions, factory: factory)
+        }
+        completed = counter("tablecast_queries", [("outcome", "completed")])
+        failed = counter("tablecast_queries", [("outcome", "failed")])
+        cancelled = counter("tablecast_queries", [("outcome", "cancelled")])
+        queryDuration = Metrics.Timer(label: "tablecast_query_duration", dimensions: [], factory: factory)
+        queryRows = counter("tablecast_query_rows")
+        slowQueries = counter("tablecast_slow_queries")
+        publishDuration = Metrics.Timer(label: "tablecast_publish_duration", dimensions: [], factory: factory)
+        rowChanges = counter("tablecast_row_changes")
+        messagesReceived = counter("tablecast_messages_received")
+        internalErrors = counter("tablecast_internal_errors")
+    }
+
+    // MARK: Events
+
+    package enum Transport: String { case webSocket = "websocket", eventStream = "event_stream" }
+
+    package func connectionOpened(_ transport: Transport) {
+        increment("tablecast_connections_opened", "transport", transport.rawValue)
+    }
+
+    /// - Parameter code: of the close frame; 1005 for one without, 1006 for a connection that broke.
+    func connectionClosed(code: UInt16) { increment("tablecast_connections_closed", "code", String(code)) }
+
+    /// - Parameter status: of HTTP; 0 where the connection was closed without an answer.
+    func connectionRefused(status: Int) { increment("tablecast_connections_refused", "status", String(status)) }
+
+    func messageReceived() { messagesReceived.increment() }
+
+    func internalErrorOccurred() { internalErrors.increment() }
+
+    func epochBegan(reason: String) { increment("tablecast_epochs", "reason", reason) }
+
+    func queryEnded(_ outcome: QueryObservation.Outcome, after duration: Duration, rows: Int, isSlow: Bool) {
+        switch outcome {
+        case .completed: completed.increment()
+        case .failed: failed.increment()
+        case .cancelled: cancelled.increment()
+        }
+        queryDuration.recordNanoseconds(duration.nanoseconds)
+        queryRows.increment(by: rows)
+        if isSlow { slowQueries.increment() }
+    }
+
+    func published(origin: String, rowChanges count: Int, in duration: Duration) {
+        increment("tablecast_commits", "origin", origin)
+        rowChanges.increment(by: count)
+        publishDuration.recordNanoseconds(duration.nanoseconds)
+    }
+
+    private func increment(_ label: String, _ dimension: String, _ value: String) {
+        Counter(label: label, dimensions: [(dimension, value)], factory: factory).increment()
+    }
+
+    // MARK: Levels
+
+    /// Sets a figure that has a present value, rather than counting events.
+    func set(_ label: String, to value: Double) {
+        Gauge(label: label, dimensions: [], factory: factory).record(value)
+    }
+}
+
+extension Duration {
+    /// Saturates after 292 years.
+    fileprivate var nanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (product, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        return overflows ? .max : product + attoseconds / 1_000_000_000
+    }
+}
