@@ -1,10 +1,10 @@
 import Foundation
 import Testing
 
-/// Promises that name the test which proves them.
+/// Guarantees that name the test which proves them.
 struct PromiseTests {
-    @Test func `every test that the promises name is there`() throws {
-        let page = try Page("Sources/Tablecast/Tablecast.docc/WhatAChangeMessagePromises.md").text
+    @Test func `every test that the guarantees name exists`() throws {
+        let page = try Page("Sources/Tablecast/Tablecast.docc/ChangeMessages.md").text
             .replacing(/\n\s*/, with: " ").replacing(/`[^`]*`/, with: "").replacing("**", with: "")
         let names = page.matches(of: /\*([^*]+)\*/).map { $0.1.lowercased() }
             .filter { $0.contains(" ") }
@@ -16,8 +16,8 @@ struct PromiseTests {
         }
     }
 
-    @Test func `every test that the page of faults names is there, and every fault names one`() throws {
-        let page = try Page("Sources/Tablecast/Tablecast.docc/WhatTheServiceSurvives.md").text
+    @Test func `every failure mode names a test that exists`() throws {
+        let page = try Page("Sources/Tablecast/Tablecast.docc/FailureModes.md").text
         let tests = try Page.all(in: "Tests/EndToEnd", ending: ".py").map { $0.text }.joined()
         let lines = page.split(separator: "\n").filter { $0.hasPrefix("| ") && !$0.hasPrefix("| ---") }
             .filter { !$0.hasPrefix("| what happens") }

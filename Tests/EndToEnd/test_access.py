@@ -1,4 +1,4 @@
-"""Who may do what, with the real binary: tokens, roles, tables, channels."""
+"""Access control, with the real binary: tokens, roles, tables, channels."""
 
 import json
 import signal
