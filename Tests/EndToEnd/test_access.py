@@ -291,7 +291,7 @@ def test_tokens_and_everyone_contradict(run, music, tokens):
 
 def test_everyone_at_an_open_address_is_said(serve, music, tokens):
     server = serve(music, "--host", "0.0.0.0", "--allow-anonymous")
-    assert "everyone who can reach" in server.error_line("warning")
+    assert "any client that can reach" in server.error_line("warning")
     # With tokens it needs no leave.
     server = serve(music, "--host", "0.0.0.0", "--tokens", tokens)
     assert any("with a token" in line for line in [*server.seen, server.line("access")])

@@ -167,30 +167,30 @@ extension ServeCommand {
         if !access.isConfigured, !ServerAddress.isLoopback(address.host) {
             Terminal.error.note(
                 """
-                warning: everyone who can reach \(host) may \(database.readOnly ? "read" : "read and change") the database; \
-                --tokens asks for tokens
+                warning: any client that can reach \(host) may \(database.readOnly ? "read" : "read and change") the database; \
+                --tokens requires a token
                 """
             )
         }
     }
 
     private var accessSummary: String {
-        if access.isConfigured { return "with a token" }
-        let who = ServerAddress.isLoopback(address.host) ? "everyone on this machine" : "everyone who can reach it"
-        return "\(who), without a token"
+        if access.isConfigured { return "token required" }
+        let clients = ServerAddress.isLoopback(address.host) ? "local clients" : "any client"
+        return "\(clients), no token required"
     }
 
     private func failure(_ error: any Error) -> CommandFailure {
         switch error {
         case let error as TLSFilesError:
-            CommandFailure(.noInput, "\(error)", advice: "Both have to be PEM files that this user may read.")
+            CommandFailure(.noInput, "\(error)", advice: "Expected PEM files that this user can read.")
         case let error as IOError:
             .binding(host: address.host, port: address.port, errno: error.errnoCode)
         case is SocketAddressError.UnknownHost:
             CommandFailure(
                 .osError,
-                "the host '\(address.host)' is unknown",
-                advice: "Choose an address of this machine."
+                "unknown host '\(address.host)'",
+                advice: "Choose an address of this machine with --host."
             )
         default:
             CommandFailure(.software, "the server failed: \(error)")
