@@ -95,18 +95,18 @@ extension CommandFailure {
             CommandFailure(
                 .unavailable,
                 "port \(port) of \(host) is in use",
-                advice: "Another server may be running. Choose a port with --port, or 0 for any that is free."
+                advice: "Another server may be running. Choose another port with --port, or 0 for any free port."
             )
         case EACCES:
             CommandFailure(
                 .noPermission,
-                "port \(port) of \(host) may not be used by this user",
-                advice: "Ports below 1024 are for root. Choose another with --port."
+                "this user is not permitted to use port \(port) of \(host)",
+                advice: "Ports below 1024 normally require root. Choose another with --port."
             )
         case EADDRNOTAVAIL:
             CommandFailure(.osError, "\(host) is not an address of this machine", advice: "Choose one with --host.")
         default:
-            CommandFailure(.osError, "\(host):\(port) cannot be listened on: \(SystemError.message(code))")
+            CommandFailure(.osError, "\(host):\(port) cannot be bound: \(SystemError.message(code))")
         }
     }
 }
@@ -142,8 +142,8 @@ enum ExitReason: Int32, Sendable, CaseIterable {
     case interrupted = 130
 
     static let helpText = """
-        Exit codes: 0 success, 1 the SQL failed, 64 wrong usage, 65 not a database, 66 no such file, 69 server not \
-        reachable or port in use, 73 file cannot be made, 74 output cannot be written, 75 file locked by another process, 76 not a Tablecast server, \
+        Exit codes: 0 success, 1 the SQL failed, 64 invalid usage, 65 not a database, 66 no such file, 69 server not \
+        reachable or port in use, 73 file cannot be created, 74 output cannot be written, 75 file locked by another process, 76 not a Tablecast server, \
         77 no permission, 130 interrupted.
         """
 

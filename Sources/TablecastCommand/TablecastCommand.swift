@@ -39,7 +39,7 @@ struct TablecastCommand: AsyncParsableCommand {
         } catch {
             if let settings, !settings.options.isEmpty, exitCode(for: error) == .validationFailure {
                 Terminal.error.note(
-                    "note: \(settings.sources.joined(separator: " and ")) said \(settings.options.joined(separator: " "))"
+                    "note: from \(settings.sources.joined(separator: " and ")): \(settings.options.joined(separator: " "))"
                 )
             }
             end(error)

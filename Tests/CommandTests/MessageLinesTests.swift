@@ -40,7 +40,7 @@ struct MessageLinesTests {
         )
     }
 
-    @Test(arguments: [(7, "t  +7  too many rows to list"), (0, "t  which rows is not known")])
+    @Test(arguments: [(7, "t  +7  too many rows to list"), (0, "t  rows unknown")])
     func `rows that are not listed are said to be too many, or unknown`(inserted: Int, line: String) throws {
         let change = RowsModification(inserted: inserted, updated: 0, deleted: 0, rowsOmitted: true)
         let payload = TableModifiedPayload(tableName: "t", timestamp: 0, change: .rows(change))

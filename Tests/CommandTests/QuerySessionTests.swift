@@ -69,7 +69,7 @@ struct QuerySessionTests {
     @Test func `a query that somebody else cancelled failed`() {
         var session = session
         let cancelled = QueryCancelledPayload(queryID: "q", reason: .client, rowCount: 0, duration: 5)
-        let expected = "cancelled after 5 ms and 0 rows: another client asked for it"
+        let expected = "cancelled after 5 ms and 0 rows: requested by another client"
         #expect(
             session.received(message(.queryCancelled(cancelled))) == [
                 .finish(.failed(message: expected, status: .failure))

@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (#"{"prot": 8080}"#, "there is no setting 'prot'"), ("[1]", "is no JSON object"), ("{", "not JSON"),
+        (#"{"prot": 8080}"#, "unknown setting 'prot'"), ("[1]", "is not a JSON object"), ("{", "not JSON"),
     ])
     func `a file that cannot be meant is refused with the reason`(text: String, reason: String) async {
         let error = await #expect(throws: CommandFailure.self) { try await settings(text) }

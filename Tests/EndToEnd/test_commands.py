@@ -84,7 +84,7 @@ def test_progress_and_cancel_on_a_file(binary, music):
 
 def test_a_time_limit_on_a_file(run, music):
     result = run("query", music, ENDLESS, "--timeout", "100ms")
-    assert result.returncode == 1 and "its time is over" in result.stderr
+    assert result.returncode == 1 and "its timeout expired" in result.stderr
 
 
 def test_a_reader_of_a_file_that_goes_away_is_no_error(binary, music):
@@ -116,12 +116,12 @@ def test_what_is_given_in_the_wrong_place_is_explained(run, music, tmp_path):
     script = tmp_path / "report.sql"
     script.write_text("SELECT 1")
     for arguments, words in (
-        (["query", script], f"-f {script} runs what is in it"), (["query", music, "report.sql"], "-f report.sql runs what is in it"),
-        (["query", music], "the SQL is missing"), (["query", "SELECT", "1"], "neither the address of a server nor a file"),
-        (["query", music, "SELECT 1", "-f", script], "no other SQL is expected"), (["query"], "Expected the SQL"),
+        (["query", script], f"run the file with -f {script}"), (["query", music, "report.sql"], "run the file with -f report.sql"),
+        (["query", music], "the SQL is missing"), (["query", "SELECT", "1"], "neither a server address nor a file"),
+        (["query", music, "SELECT 1", "-f", script], "cannot be combined with SQL in an argument"), (["query"], "Expected the SQL"),
         (["schema", music], "the table is missing"), (["broadcast", "hi"], "The data is not JSON"), (["broadcast", "[1]"], "must be a JSON object"),
         (["broadcast", "{}", "--channel", "nonsense"], "--channel"), (["cancel"], "query-id"), (["completions", "csh"], "csh"),
-        (["cancel", "nonsense", "id"], "not the address of a server"),
+        (["cancel", "nonsense", "id"], "not a server address"),
     ):  # fmt: skip
         result = run(*arguments)
         assert result.returncode == 64, result
@@ -191,7 +191,7 @@ def test_cancel(server, run, start):
     identifier = json.loads(listener.line("query:started"))["data"]["queryId"]
     assert run("cancel", server.ws, identifier).returncode == 0
     assert query.wait() == 1
-    assert "another client asked for it" in query.error_line("cancelled")
+    assert "requested by another client" in query.error_line("cancelled")
     result = run("cancel", server.ws, "no such query/?")
     assert result.returncode == 1 and 'no query "no such query/?" waits or runs' in result.stderr
 
@@ -230,7 +230,7 @@ def test_a_server_that_is_none(run, tmp_path):
     threading.Thread(target=other.serve_forever, daemon=True).start()
     result = run("tables", f"127.0.0.1:{other.server_port}")
     other.shutdown()
-    assert result.returncode == 1 and "the server answered with status 404" in result.stderr
+    assert result.returncode == 1 and "the server responded with status 404" in result.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

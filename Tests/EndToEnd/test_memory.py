@@ -67,4 +67,4 @@ def test_what_a_killed_server_left_in_memory_is_removed_by_the_next(serve):
 
 def test_a_database_in_memory_cannot_be_followed_from_outside(run):
     result = run("listen", ":memory:")
-    assert result.returncode == 64 and "through the server" in result.stderr
+    assert result.returncode == 64 and "through its server" in result.stderr

@@ -21,7 +21,7 @@ def refused(result, code, *words):
 
 
 def test_a_file_that_is_not_there(run, tmp_path):
-    refused(run("serve", tmp_path / "none.db"), 66, "there is no file", "none.db")
+    refused(run("serve", tmp_path / "none.db"), 66, "no such file", "none.db")
 
 
 def test_a_directory_that_is_not_there(run, tmp_path):

@@ -4,13 +4,13 @@ import WireProtocol
 struct BroadcastCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "broadcast",
-        abstract: "Send a message of your own to the clients of a server.",
+        abstract: "Send an application message to the clients of a server.",
         usage: """
             tablecast broadcast '{"text": "back in five minutes"}'
             tablecast broadcast ws://db.example.com:3001 --type chat:message --channel collaboration '{"text": "hi"}'
             """,
         discussion: """
-            For administrators. Every client receives the message, or with --channel the subscribers of one channel.
+            Requires the admin role. All clients receive the message, or with --channel the subscribers of one channel.
 
             \(ExitReason.helpText)
             """
@@ -18,25 +18,26 @@ struct BroadcastCommand: AsyncParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The server, \(ServerAddress.preferredText) unless told otherwise, and the message's data: a JSON object.",
+            "The server, by default \(ServerAddress.preferredText), and the data of the message: a JSON object.",
             valueName: "[server] data"
         )
     )
     var arguments: [String]
 
     @Option(
-        help: "Only to the subscribers of tables, queries, notifications or collaboration; to all clients if left out."
+        help:
+            "Send only to the subscribers of tables, queries, notifications or collaboration; by default to all clients."
     )
     var channel: String?
 
-    @Option(help: "The message's type, a name of your own.")
+    @Option(help: "The type of the message, an application-defined name.")
     var type = "notification"
 
-    @OptionGroup(title: "The connection") var connection: ConnectionOptions
+    @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
     func validate() throws {
         guard arguments.count == 1 || arguments.count == 2 else {
-            throw ValidationError("Expected the data of the message, or a server and the data.")
+            throw ValidationError("Expected the data of the message, or a server and the data of the message.")
         }
         _ = try message
     }

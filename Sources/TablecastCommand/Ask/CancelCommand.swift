@@ -3,11 +3,11 @@ import ArgumentParser
 struct CancelCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cancel",
-        abstract: "Cancel a query that waits or runs on a server.",
+        abstract: "Cancel a queued or running query on a server.",
         usage: "tablecast cancel ws://db.example.com:3001 cli-1x2y3z",
         discussion: """
-            tablecast listen --channels queries shows the ids of queries. One's own may be cancelled, and those of others by \
-            administrators.
+            tablecast listen --channels queries shows the ids of queries. With tokens, a client can cancel its own queries; the \
+            admin role can cancel all.
 
             \(ExitReason.helpText)
             """
@@ -15,13 +15,13 @@ struct CancelCommand: AsyncParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The server, \(ServerAddress.preferredText) unless told otherwise, and the query's id.",
+            "The server, by default \(ServerAddress.preferredText), and the id of the query.",
             valueName: "[server] query-id"
         )
     )
     var arguments: [String]
 
-    @OptionGroup(title: "The connection") var connection: ConnectionOptions
+    @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
     func validate() throws {
         guard arguments.count == 1 || arguments.count == 2 else {

@@ -3,7 +3,7 @@ import ArgumentParser
 struct CompletionsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "completions",
-        abstract: "Print a script that lets a shell complete tablecast's commands and options.",
+        abstract: "Print a shell completion script for commands and options.",
         usage: """
             tablecast completions bash > ~/.local/share/bash-completion/completions/tablecast
             tablecast completions zsh > "${fpath[1]}/_tablecast"

@@ -15,7 +15,7 @@ struct SchemaCommand: AsyncParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The server or SQLite file, \(ServerAddress.preferredText) unless told otherwise, and the table's name.",
+            "The server or SQLite file, by default \(ServerAddress.preferredText), and the name of the table.",
             valueName: "[server or file] table"
         ),
         completion: .file()
@@ -25,7 +25,7 @@ struct SchemaCommand: AsyncParsableCommand {
     @Flag(help: "Print everything about the table as one JSON document.")
     var json = false
 
-    @OptionGroup(title: "The connection") var connection: ConnectionOptions
+    @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
     func validate() throws {
         guard arguments.count == 1 || arguments.count == 2 else {
@@ -33,7 +33,7 @@ struct SchemaCommand: AsyncParsableCommand {
         }
         if arguments.count == 1, Source.isFile(arguments[0]) {
             throw ValidationError(
-                "'\(arguments[0])' is a file, and the table is missing: tablecast tables \(arguments[0]) lists them."
+                "'\(arguments[0])' is a file, and the table is missing: list the tables with tablecast tables \(arguments[0])."
             )
         }
     }
@@ -72,7 +72,7 @@ struct SchemaCommand: AsyncParsableCommand {
     /// For a token to which no SQL is told.
     private func columns(_ value: JSONValue?) -> String {
         guard case .array(let columns)? = value else { return "" }
-        return "-- columns; the SQL is not for this token\n"
+        return "-- columns; this token has no access to the SQL\n"
             + columns.map { column in
                 guard case .object(let fields) = column else { return "" }
                 return Self.printable(

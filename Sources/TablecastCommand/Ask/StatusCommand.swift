@@ -4,18 +4,18 @@ import WireProtocol
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Say how a server is.",
+        abstract: "Print the status of a server.",
         usage: "tablecast status ws://db.example.com:3001",
         discussion: ExitReason.helpText
     )
 
-    @Argument(help: "The server's address; \(ServerAddress.preferredText) if left out.")
+    @Argument(help: "The server's address; by default \(ServerAddress.preferredText).")
     var server: String?
 
     @Flag(help: "Print one JSON document.")
     var json = false
 
-    @OptionGroup(title: "The connection") var connection: ConnectionOptions
+    @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
     func run() async throws {
         try await reportingFailure {

@@ -11,14 +11,14 @@ struct TablesCommand: AsyncParsableCommand {
             tablecast tables ws://db.example.com:3001 --json
             """,
         discussion: """
-            Rows are estimated, without counting them: from what ANALYZE wrote, or else from the highest rowid.
+            Row counts are estimates, from the statistics of ANALYZE or else from the highest rowid.
 
             \(ExitReason.helpText)
             """
     )
 
     @Argument(
-        help: "A server's address or a SQLite file; the server is \(ServerAddress.preferredText) if left out.",
+        help: "A server's address or a SQLite file; by default \(ServerAddress.preferredText).",
         completion: .file()
     )
     var source: String?
@@ -26,7 +26,7 @@ struct TablesCommand: AsyncParsableCommand {
     @Flag(help: "Print the list as one JSON document.")
     var json = false
 
-    @OptionGroup(title: "The connection") var connection: ConnectionOptions
+    @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
     func run() async throws {
         try await reportingFailure {
@@ -64,11 +64,14 @@ struct TablesCommand: AsyncParsableCommand {
 
 /// What a server answers over HTTP, read without a type for each.
 enum JSONDocument {
-    static let unexpected = CommandFailure(.protocolError, "the server's answer is not what this version expects")
+    static let unexpected = CommandFailure(
+        .protocolError,
+        "unexpected response from the server; is it another version?"
+    )
 
     static func parse(_ bytes: [UInt8]) throws(CommandFailure) -> JSONValue {
         do { return try JSONValue(parsing: bytes) } catch {
-            throw CommandFailure(.protocolError, "the server's answer is \(error)")
+            throw CommandFailure(.protocolError, "the server's response is \(error)")
         }
     }
 

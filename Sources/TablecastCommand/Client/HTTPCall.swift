@@ -72,7 +72,7 @@ extension ServerConnection {
 
     /// What the server says against a request, in its own words where it has any.
     private func refusal(_ answer: HTTPAnswer) -> CommandFailure {
-        var message = "the server answered with status \(answer.status)"
+        var message = "the server responded with status \(answer.status)"
         if case .object(let fields)? = try? JSONValue(parsing: answer.body), case .string(let error)? = fields["error"]
         {
             // An answer that is no JSON is another server's, and has its status alone.
@@ -84,7 +84,7 @@ extension ServerConnection {
             return CommandFailure(
                 .noPermission,
                 "\(address): \(message)",
-                advice: "Give a token that the server knows, with TABLECAST_TOKEN or --token."
+                advice: "Set a valid token with TABLECAST_TOKEN or --token."
             )
         case 403: return CommandFailure(.noPermission, message)
         case 503: return CommandFailure(.unavailable, "\(address): \(message)")
@@ -114,9 +114,9 @@ private enum CallError: Error, CustomStringConvertible {
 
     var description: String {
         switch self {
-        case .timedOut: "there was no answer in time"
-        case .ended: "the connection ended before the answer"
-        case .tooLong: "the answer is longer than is taken"
+        case .timedOut: "the response timed out"
+        case .ended: "the connection closed before the response"
+        case .tooLong: "the response is too long"
         }
     }
 }

@@ -37,7 +37,7 @@ struct ServerAddress: Sendable, Hashable {
         let authority = rest[..<authorityEnd]
         let path = rest[authorityEnd...]
         guard !authority.contains("@") else {
-            throw Self.failure(text, "user and password do not belong in it")
+            throw Self.failure(text, "it must not contain a user or password")
         }
         let (host, port) = try Self.split(authority, of: text)
         self.isSecure = isSecure
@@ -88,8 +88,8 @@ struct ServerAddress: Sendable, Hashable {
     private static func failure(_ text: String, _ reason: String) -> CommandFailure {
         CommandFailure(
             .usage,
-            "'\(text)' is not the address of a server: \(reason)",
-            advice: "An address looks like ws://127.0.0.1:3001/ws, wss://db.example.com or 127.0.0.1:3001."
+            "'\(text)' is not a server address: \(reason)",
+            advice: "Expected an address such as ws://127.0.0.1:3001/ws, wss://db.example.com or 127.0.0.1:3001."
         )
     }
 }
@@ -104,19 +104,19 @@ extension ServerAddress: CustomStringConvertible {
 /// How `listen` and `query` reach a server.
 struct ConnectionOptions: ParsableArguments {
     @Option(
-        help: ArgumentHelp("The name under which others see this client; anonymous if left out.", valueName: "name")
+        help: ArgumentHelp("The name of this client for other clients; anonymous by default.", valueName: "name")
     )
     var username: String?
 
     @Option(
         help: ArgumentHelp(
-            "The token that the server asks for; that of TABLECAST_TOKEN if left out, which other users do not see.",
+            "The access token. Prefer TABLECAST_TOKEN: other users of this machine can see command line arguments.",
             valueName: "token"
         )
     )
     var token: String?
 
-    @Flag(help: "Take any TLS certificate. For tests with one that signed itself.")
+    @Flag(help: "Accept any TLS certificate, for tests with a self-signed one.")
     var insecure = false
 
     /// From the option, or else from the environment.
@@ -124,11 +124,11 @@ struct ConnectionOptions: ParsableArguments {
 
     func validate() throws {
         guard token?.isEmpty != true else {
-            throw ValidationError("--token is empty: leave it out where no token is asked for.")
+            throw ValidationError("--token is empty: omit it if the server requires no token.")
         }
         // Anything else would end the header, or begin another.
         guard bearerToken?.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) ?? true else {
-            throw ValidationError("The token has characters that no token has: expected visible ASCII without spaces.")
+            throw ValidationError("The token has invalid characters: expected visible ASCII without spaces.")
         }
     }
 }

@@ -72,7 +72,7 @@ struct ServerConnection: Sendable {
                 CommandFailure(
                     .noPermission,
                     "\(address): \(error)",
-                    advice: "Give a token that the server knows, with TABLECAST_TOKEN or --token."
+                    advice: "Set a valid token with TABLECAST_TOKEN or --token."
                 )
             case .refused(403, _): CommandFailure(.noPermission, "\(address): \(error)")
             case .refused(503, _): CommandFailure(.unavailable, "\(address): \(error)")
@@ -80,7 +80,7 @@ struct ServerConnection: Sendable {
                 CommandFailure(
                     .protocolError,
                     "\(address): \(error)",
-                    advice: "Is it a Tablecast server, and the path right?"
+                    advice: "Check that it is a Tablecast server and that the path is right."
                 )
             case .timedOut, .connectionLost, .closed, .tlsUnavailable:
                 CommandFailure(.unavailable, "\(address): \(error)")
@@ -90,14 +90,14 @@ struct ServerConnection: Sendable {
         case let error as IOError where error.errnoCode == ECONNRESET:
             CommandFailure(
                 .unavailable,
-                "\(address): the server ended the connection",
-                advice: address.isSecure ? nil : "Is it wss rather than ws?"
+                "\(address): the server closed the connection",
+                advice: address.isSecure ? nil : "The server may expect wss instead of ws."
             )
         default:
             CommandFailure(
                 .unavailable,
                 "\(address) cannot be reached: \(Self.reason(error))",
-                advice: "Is the server running? tablecast serve my.db starts one."
+                advice: "Check that the server is running. Start one with: tablecast serve my.db"
             )
         }
     }
@@ -107,18 +107,22 @@ struct ServerConnection: Sendable {
         if reason.contains("CERTIFICATE_VERIFY_FAILED") {
             return CommandFailure(
                 .unavailable,
-                "\(address): the certificate is not one that this machine trusts",
-                advice: "If the server is yours and this is a test, --insecure takes any certificate."
+                "\(address): the certificate is not trusted",
+                advice: "For a test server of your own, --insecure accepts any certificate."
             )
         }
-        return CommandFailure(.unavailable, "\(address): TLS failed: \(reason)", advice: "Is it ws rather than wss?")
+        return CommandFailure(
+            .unavailable,
+            "\(address): TLS failed: \(reason)",
+            advice: "The server may expect ws instead of wss."
+        )
     }
 
     private static func reason(_ error: any Error) -> String {
         if let error = error as? IOError { return SystemError.message(error.errnoCode) }
         guard let error = error as? NIOConnectionError else { return "\(error)" }
         if let failure = error.connectionErrors.first?.error { return reason(failure) }
-        return "the host '\(error.host)' is unknown"
+        return "unknown host '\(error.host)'"
     }
 }
 

@@ -24,7 +24,7 @@ enum Source: Sendable, Hashable {
 extension ServerAddress {
     static let variable = "TABLECAST_URL"
     /// For help: where a command goes that no server is given to.
-    static let preferredText = "that of \(variable), or else \(ServerAddress.default)"
+    static let preferredText = "the server in \(variable), or else \(ServerAddress.default)"
 
     /// The server of the environment, or else ``default``.
     static func preferred() throws(CommandFailure) -> ServerAddress {
@@ -44,8 +44,8 @@ extension ServerAddress {
         guard looksLikeAddress(arguments[0]) else {
             throw CommandFailure(
                 .usage,
-                "'\(arguments[0])' is not the address of a server",
-                advice: "An address looks like ws://127.0.0.1:3001/ws, wss://db.example.com or 127.0.0.1:3001."
+                "'\(arguments[0])' is not a server address",
+                advice: "Expected an address such as ws://127.0.0.1:3001/ws, wss://db.example.com or 127.0.0.1:3001."
             )
         }
         return (try ServerAddress(parsing: arguments[0]), arguments[1])

@@ -46,15 +46,15 @@ struct FileListener: Sendable {
         guard path != InMemoryDatabase.name else {
             throw CommandFailure(
                 .usage,
-                "a database in memory can be followed only through the server that has it",
-                advice: "Give the server's address, such as ws://127.0.0.1:3001."
+                "a database in memory can be watched only through its server",
+                advice: "Pass the server's address, such as ws://127.0.0.1:3001."
             )
         }
         guard try DatabasePath(path).inspect(writable: false) != .missing else {
             throw CommandFailure(
                 .noInput,
-                "there is no file '\(path)'",
-                advice: "For a server, write its address as ws://host:port."
+                "no such file: '\(path)'",
+                advice: "To connect to a server, pass its address as ws://host:port."
             )
         }
         do {

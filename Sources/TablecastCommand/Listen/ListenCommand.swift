@@ -4,43 +4,45 @@ import WireProtocol
 struct ListenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "listen",
-        abstract: "Print what happens to a database, as it happens.",
+        abstract: "Print the changes of a database as they are committed.",
         usage: """
             tablecast listen --rows values
             tablecast listen ws://db.example.com:3001 --channels tables,queries --tables 'invoice*'
             tablecast listen music.db --json | jq .data.tableName
             """,
         discussion: """
-            With a server's address, or none, prints the messages of its channels. A lost connection is made again, and \
-            what happened meanwhile is printed first; where that is not possible, it says so. With a file, watches it \
-            directly: no server is needed.
+            With a server, prints the messages of its channels. After a lost connection it reconnects and first prints the \
+            missed changes, or a warning if the server cannot resume. With a file, watches it directly, without a server.
 
             Runs until Ctrl-C. \(ExitReason.helpText)
             """
     )
 
     @Argument(
-        help: "A server's address or a SQLite file; the server is \(ServerAddress.preferredText) if left out.",
+        help: "A server's address or a SQLite file; by default \(ServerAddress.preferredText).",
         completion: .file()
     )
     var source: String?
 
     @Option(
-        help: "Of: tables, queries, notifications, collaboration; separated by commas; tables if left out.",
+        help: "The channels, separated by commas: tables, queries, notifications, collaboration; default tables.",
         transform: ChannelList.init
     )
     var channels = ChannelList([.tables])
 
-    @Option(help: "Only these tables; names or globs, separated by commas; all if left out.", transform: NameList.init)
+    @Option(help: "Only these tables: names or globs, separated by commas; default all.", transform: NameList.init)
     var tables: NameList?
 
-    @Option(help: "Of: insert, update, delete, schema; separated by commas; all if left out.", transform: NameList.init)
+    @Option(
+        help: "Only these operations, separated by commas: insert, update, delete, schema; default all.",
+        transform: NameList.init
+    )
     var operations: NameList?
 
     @Option(
         name: .customLong("where"),
         help: ArgumentHelp(
-            "Only rows that match this SQL expression over the columns of the one table in --tables; all rows if left out.",
+            "Only rows that match this SQL expression over the columns of the one table in --tables; all rows by default.",
             valueName: "expression"
         )
     )
@@ -48,31 +50,33 @@ struct ListenCommand: AsyncParsableCommand {
 
     @Option(
         name: [.customLong("param"), .customShort("p")],
-        help: ArgumentHelp("A parameter of --where, as for query.", valueName: "value")
+        help: ArgumentHelp("A parameter of --where, in the form of --param of query.", valueName: "value")
     )
     var parameters: [ParameterArgument] = []
 
-    @Option(help: "How much of each changed row: none, keys or values; keys if left out.", transform: rowLevel)
+    @Option(help: "The detail of changed rows: none, keys or values; default keys.", transform: rowLevel)
     var rows = RowLevel.keys
 
     @Option(
         help: ArgumentHelp(
-            "Begin after this position of the feed; with what comes next if left out.",
+            "Start after this position; by default with the next change.",
             valueName: "position"
         )
     )
     var since: String?
 
-    @Flag(help: "Print the messages as they are, one a line.")
+    @Flag(help: "Print the JSON messages unchanged, one per line.")
     var json = false
 
-    @OptionGroup(title: "The connection") var connection: ConnectionOptions
+    @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
     func validate() throws {
         _ = try ParameterArgument.json(parameters)
         _ = try filter
         if isFile, since != nil || channels.channels != [.tables] {
-            throw ValidationError("--since and --channels need a server: a file has no history and no other channels.")
+            throw ValidationError(
+                "--since and --channels require a server: a file has no history and no other channels."
+            )
         }
         if let since { try asValidationError { () throws(ProtocolError) in _ = try Position(parsing: since) } }
     }

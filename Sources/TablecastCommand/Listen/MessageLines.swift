@@ -148,9 +148,9 @@ struct ListenOutput: Sendable {
             let name = database.map { "connected to \($0)" } ?? "connected"
             note(name + (position.map { " at \($0)" } ?? ""))
         case .resumed:
-            note("connected again; nothing was missed")
+            note("reconnected; nothing was missed")
         case .missed:
-            warn("the server cannot tell what happened before this: changes may have been missed")
+            warn("the server cannot resume from the last position: changes may have been missed")
         }
     }
 

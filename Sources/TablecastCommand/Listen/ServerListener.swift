@@ -29,7 +29,7 @@ struct ServerListener: Sendable {
     private mutating func read(_ connection: WebSocketConnection) async throws -> Bool {
         for await text in connection.messages {
             guard let message = try? Envelope(parsing: text.utf8) else {
-                output.warn("the server sent a message that this version does not understand")
+                output.warn("the server sent a message that this version cannot parse")
                 continue
             }
             for action in session.received(message) {
@@ -63,7 +63,7 @@ struct ServerListener: Sendable {
     private mutating func reconnect() async throws -> WebSocketConnection {
         while true {
             let wait = backoff.next(spread: .random(in: 0...1))
-            output.warn("connection lost, trying again in \(Figures.seconds(wait))")
+            output.warn("connection lost, reconnecting in \(Figures.seconds(wait))")
             try await Task.sleep(for: wait)
             do {
                 return try await connection.open()

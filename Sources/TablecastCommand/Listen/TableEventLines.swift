@@ -55,7 +55,7 @@ struct TableEventLines: Sendable {
         if change.deleted > 0 { parts.append(("  -\(Figures.grouped(change.deleted))", .red)) }
         if change.rowsOmitted == true {
             let isCounted = change.inserted + change.updated + change.deleted > 0
-            parts.append((isCounted ? "  too many rows to list" : "  which rows is not known", .dim))
+            parts.append((isCounted ? "  too many rows to list" : "  rows unknown", .dim))
         }
         if let omitted = change.columnsOmitted, !omitted.isEmpty {
             parts.append(

@@ -34,7 +34,7 @@ struct LiveQueryRun: Sendable {
             do {
                 message = try Envelope(parsing: text.utf8)
             } catch {
-                throw CommandFailure(.protocolError, "the server sent what this version does not understand: \(error)")
+                throw CommandFailure(.protocolError, "unknown message from the server: \(error)")
             }
             for action in session.received(message) {
                 switch action {

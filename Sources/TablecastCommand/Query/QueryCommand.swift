@@ -6,7 +6,7 @@ import WireProtocol
 struct QueryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "query",
-        abstract: "Run SQL through a server, or on a file, and print the rows.",
+        abstract: "Run SQL on a server or a file and print the rows.",
         usage: """
             tablecast query music.db "SELECT count(*) FROM track"
             tablecast query "SELECT * FROM track WHERE title LIKE ?" --param '%rain%'
@@ -15,13 +15,12 @@ struct QueryCommand: AsyncParsableCommand {
             tablecast query --live "SELECT name, count(*) FROM genre JOIN track USING (genre_id) GROUP BY 1"
             """,
         discussion: """
-            Several statements are one transaction: all of them happen or none. Rows are printed as they arrive; a \
-            progress bar is drawn on stderr where that is a terminal. Ctrl-C cancels the query. With a file no server is \
-            needed; one that serves the file publishes what is written. On a terminal, rows that are too wide for a table \
-            are printed one value a line.
+            Several statements run as one transaction. Rows are printed as they arrive; if stderr is a terminal, it shows a \
+            progress bar. Ctrl-C cancels the query. A file needs no server; a server that watches the file publishes the \
+            changes. On a terminal, rows that are too wide for a table are printed one value per line.
 
-            With --live one SELECT is followed until Ctrl-C: its rows are printed again with every commit that changes \
-            them, on a terminal in the same place; with --json the messages are printed as they come.
+            --live subscribes to one SELECT until Ctrl-C: its rows are printed again after every commit that changes them, \
+            on a terminal in place; with --json the messages are printed as they arrive.
 
             \(ExitReason.helpText)
             """
@@ -29,7 +28,7 @@ struct QueryCommand: AsyncParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The server or SQLite file, \(ServerAddress.preferredText) unless told otherwise, and the SQL; - reads it from standard input.",
+            "The server or SQLite file, by default \(ServerAddress.preferredText), and the SQL; - reads the SQL from standard input.",
             valueName: "[server or file] sql"
         ),
         completion: .file()
@@ -46,34 +45,34 @@ struct QueryCommand: AsyncParsableCommand {
     @Option(
         name: [.customLong("param"), .customShort("p")],
         help: ArgumentHelp(
-            "A parameter, in order; :name=value for a named one. 5, 1.5, NULL and x'00ff' are what they look like, '5' is text.",
+            "A parameter, in order; :name=value for a named one. 5, 1.5, NULL and x'00ff' are SQL literals; '5' is text.",
             valueName: "value"
         )
     )
     var parameters: [ParameterArgument] = []
 
-    @Flag(exclusivity: .exclusive, help: "How rows are printed; in aligned columns otherwise.")
+    @Flag(exclusivity: .exclusive, help: "The output format; aligned columns by default.")
     var output: Output?
 
     @Option(
         help: ArgumentHelp(
-            "Cancel the query after this time: 500ms, 30s, 5m, 1h; seconds without a unit.",
-            discussion: "The server's own limit if left out, 30s unless it was started with another; none with a file.",
+            "Cancel the query after this time: 500ms, 30s, 5m, 1h; a number without a unit is in seconds.",
+            discussion: "The default is the server's --query-timeout, normally 30s; for a file there is no timeout.",
             valueName: "duration"
         )
     )
     var timeout: DurationArgument?
 
-    @Option(help: ArgumentHelp("Stop after so many rows; no limit if left out.", valueName: "count"))
+    @Option(help: ArgumentHelp("Stop after this number of rows; no limit by default.", valueName: "count"))
     var maxRows: Int?
 
-    @Flag(help: "Commit each statement of a script by itself.")
+    @Flag(help: "Commit each statement of a script separately.")
     var notAtomic = false
 
-    @Flag(help: "Follow a SELECT: print its rows again whenever a commit changes them.")
+    @Flag(help: "Subscribe to a SELECT and print its rows again after every commit that changes them.")
     var live = false
 
-    @OptionGroup(title: "The connection") var connection: ConnectionOptions
+    @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
     enum Output: EnumerableFlag {
         case json
@@ -82,9 +81,9 @@ struct QueryCommand: AsyncParsableCommand {
 
         static func help(for value: Output) -> ArgumentHelp? {
             switch value {
-            case .json: "Print one JSON object a line."
+            case .json: "Print one JSON object per line."
             case .csv: "Print comma-separated values."
-            case .vertical: "Print one value a line."
+            case .vertical: "Print one value per line."
             }
         }
     }
@@ -107,7 +106,9 @@ extension QueryCommand {
 
     private func validateArguments() throws {
         if let scriptFile {
-            guard arguments.count <= 1 else { throw ValidationError("With -f \(scriptFile) no other SQL is expected.") }
+            guard arguments.count <= 1 else {
+                throw ValidationError("-f \(scriptFile) cannot be combined with SQL in an argument.")
+            }
             try validateSource(arguments.first)
             return
         }
@@ -117,10 +118,10 @@ extension QueryCommand {
         let sql = arguments[arguments.count - 1]
         let isOneWord = !sql.contains { $0.isWhitespace }
         if isOneWord, sql.lowercased().hasSuffix(".sql") {
-            throw ValidationError("'\(sql)' is the name of a file and no SQL: -f \(sql) runs what is in it.")
+            throw ValidationError("'\(sql)' is a file name, not SQL: run the file with -f \(sql).")
         }
         if isOneWord, arguments.count == 1, Source.isFile(sql) {
-            throw ValidationError("'\(sql)' is a file, and the SQL is missing: tablecast query \(sql) \"SELECT …\".")
+            throw ValidationError("'\(sql)' is a file and the SQL is missing: tablecast query \(sql) \"SELECT …\".")
         }
         try validateSource(arguments.count == 2 ? arguments[0] : nil)
     }
@@ -129,7 +130,7 @@ extension QueryCommand {
         guard let text, !ServerAddress.looksLikeAddress(text) else { return }
         // What looks like a path is one, and whether there is such a file is said when it is opened.
         guard Source.isFile(text) || text.contains(where: { "./".contains($0) }) else {
-            throw ValidationError("'\(text)' is neither the address of a server nor a file. Put the SQL in quotes.")
+            throw ValidationError("'\(text)' is neither a server address nor a file. Put the SQL in quotes.")
         }
     }
 

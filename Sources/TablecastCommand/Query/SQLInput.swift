@@ -103,7 +103,7 @@ struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
         let named = parameters.compactMap { parameter in parameter.name.map { ($0, parameter.value) } }
         if named.isEmpty { return .array(parameters.map(\.value)) }
         guard named.count == parameters.count else {
-            throw ValidationError("--param: either all parameters have a name (:name=value) or none has.")
+            throw ValidationError("--param: name all parameters (:name=value) or none.")
         }
         return .object(Dictionary(named) { _, last in last })
     }

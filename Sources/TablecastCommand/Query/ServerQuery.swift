@@ -24,14 +24,14 @@ final class ServerQuery<Connection: QueryConnection>: Sendable {
             do {
                 message = try Envelope(parsing: text.utf8)
             } catch {
-                throw CommandFailure(.protocolError, "the server sent what this version does not understand: \(error)")
+                throw CommandFailure(.protocolError, "unknown message from the server: \(error)")
             }
             if let outcome = try await perform(session.withLock { $0.received(message) }) { return outcome }
         }
         throw CommandFailure(
             .unavailable,
             "the connection was lost before the query ended (\(await connection.end))",
-            advice: "The server rolls back what a lost client had not committed."
+            advice: "The server rolls back the uncommitted work of a lost client."
         )
     }
 
@@ -148,8 +148,8 @@ struct QuerySession: Sendable {
         // It ends with the connection, and so with the command.
         return .failed(
             message: """
-                the SQL left a transaction open, which is rolled back: nothing of it is committed; end it with COMMIT, or leave \
-                BEGIN out (\(ErrorCode.transactionLeftOpen))
+                the SQL left a transaction open, and it was rolled back: end it with COMMIT, or omit BEGIN \
+                (\(ErrorCode.transactionLeftOpen))
                 """,
             status: .failure
         )
@@ -157,7 +157,7 @@ struct QuerySession: Sendable {
 
     private func summary(_ complete: QueryCompletePayload) -> String {
         var text = complete.summary
-        if complete.isTruncated == true { text += ", cut off at the limit" }
+        if complete.isTruncated == true { text += ", truncated at the limit" }
         if let position = complete.position { text += ", committed as \(position)" }
         return text
     }
@@ -178,10 +178,10 @@ struct QuerySession: Sendable {
         if wasInterrupted { return .cancelled(message: what) }
         let reason =
             switch cancelled.reason {
-            case .client: "another client asked for it"
-            case .timeout: "its time is over"
+            case .client: "requested by another client"
+            case .timeout: "its timeout expired"
             case .disconnect: "the connection was lost"
-            case .shutdown: "the server shuts down"
+            case .shutdown: "the server is shutting down"
             }
         return .failed(message: "\(what): \(reason)", status: .failure)
     }

@@ -11,9 +11,9 @@ import Tablecast
 struct AccessOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Ask for a token: those in this JSON file, [{\"token\": …, \"role\": …, \"username\": …, \"tables\": […]}].",
+            "Require a token from this JSON file: [{\"token\": …, \"role\": …, \"username\": …, \"tables\": […]}].",
             discussion: """
-                Roles are read-only, read-write and admin. Instead of the file, or besides it, one token a role can be set \
+                Roles are read-only, read-write and admin. Instead of the file, or in addition to it, set one token per role \
                 in TABLECAST_READ_ONLY_TOKEN, TABLECAST_READ_WRITE_TOKEN and TABLECAST_ADMIN_TOKEN.
                 """,
             valueName: "json-file"
@@ -40,7 +40,7 @@ struct AccessOptions: ParsableArguments {
     func validate() throws {
         for role in Role.allCases where Environment.isEmpty(Self.variable(role)) {
             throw ValidationError(
-                "\(Self.variable(role)) is set and empty: give it a token, which openssl rand -hex 32 makes, or unset it."
+                "\(Self.variable(role)) is set and empty: set it to a token, such as the output of openssl rand -hex 32, or unset it."
             )
         }
     }
@@ -62,7 +62,7 @@ struct AccessOptions: ParsableArguments {
                 throw CommandFailure(
                     .usage,
                     "the token in \(name): \(error)",
-                    advice: "openssl rand -hex 32 makes one."
+                    advice: "Create one with openssl rand -hex 32."
                 )
             }
         }
@@ -80,7 +80,7 @@ struct AccessOptions: ParsableArguments {
             throw CommandFailure(
                 .usage,
                 "the token file '\(path)': \(error)",
-                advice: "It looks like [{\"token\": \"…\", \"role\": \"read-only\", \"username\": \"ada\"}]."
+                advice: "Expected a list such as [{\"token\": \"…\", \"role\": \"read-only\", \"username\": \"ada\"}]."
             )
         }
     }

@@ -13,20 +13,20 @@ struct DatabaseOptions: ParsableArguments {
     @Option(
         name: .customLong("init"),
         help: ArgumentHelp(
-            "Build the file from this SQL if it does not exist yet; fill the database in memory.",
+            "Create the file from this SQL if it does not exist; for :memory:, the initial content.",
             valueName: "sql-file"
         ),
         completion: .file(extensions: ["sql"])
     )
     var initialScript: String?
 
-    @Flag(help: "Switch the file to a write-ahead log first, which is the best way to watch it.")
+    @Flag(help: "Switch the file to WAL mode (recommended); the mode is stored in the file.")
     var wal = false
 
-    @Flag(help: "Refuse every query that would write.")
+    @Flag(help: "Reject every query that writes.")
     var readOnly = false
 
-    @Flag(help: "Enforce foreign keys in every query; SQLite itself leaves them to each connection.")
+    @Flag(help: "Enforce foreign keys in every query; SQLite's default is off.")
     var foreignKeys = false
 
     /// Fills the database in memory, or builds the file, if that is asked for; returns whether it did.
@@ -43,8 +43,8 @@ struct DatabaseOptions: ParsableArguments {
         guard let initialScript else {
             throw CommandFailure(
                 .noInput,
-                "there is no file '\(path)'",
-                advice: "Check the path, or build one: --init schema.sql."
+                "no such file: '\(path)'",
+                advice: "Check the path, or create the file with --init schema.sql."
             )
         }
         try DatabaseBuilder(path: path).build(fromScriptAt: initialScript)
@@ -69,7 +69,7 @@ struct DatabaseBuilder {
             // Closed, so the log is checkpointed and gone: one file is the database.
             try FileManager.default.moveItem(atPath: draft, toPath: path)
         } catch {
-            throw CommandFailure(.cannotCreate, "'\(path)' cannot be made: \(error)")
+            throw CommandFailure(.cannotCreate, "'\(path)' cannot be created: \(error)")
         }
     }
 
@@ -98,7 +98,7 @@ struct DatabaseBuilder {
         draft: String
     ) -> CommandFailure {
         if error.code.primary == .cantOpen {
-            return CommandFailure(.cannotCreate, "'\(draft)' cannot be made: \(error.message)")
+            return CommandFailure(.cannotCreate, "'\(draft)' cannot be created: \(error.message)")
         }
         // Not every error has a place of its own; the statement always has.
         let offset = error.offset ?? firstByte(ofStatementAt: script.offset, in: script.sql)

@@ -4,22 +4,22 @@ import WebSocketTransport
 
 /// Where `serve` listens, and to whom.
 struct ListeningOptions: ParsableArguments {
-    @Option(help: "The TCP port; 0 lets the system choose one.")
+    @Option(help: "The TCP port; 0 for any free port.")
     var port = ServerAddress.defaultPort
 
-    @Option(help: "The address to bind. Anything but loopback needs tokens, or --allow-anonymous.")
+    @Option(help: "The address to listen on. An address other than loopback requires tokens or --allow-anonymous.")
     var host = "127.0.0.1"
 
-    @Option(help: "The path of the WebSocket.")
+    @Option(help: "The path of the WebSocket endpoint.")
     var path = ServerAddress.defaultPath
 
-    @Flag(help: "Serve everyone who can reach the address without a token: read, and unless --read-only, write.")
+    @Flag(help: "Let any client read and, unless --read-only is set, write without a token.")
     var allowAnonymous = false
 
     @Option(
         name: .customLong("allowed-origin"),
         help: ArgumentHelp(
-            "A web origin whose pages may connect, besides the server's own; repeatable.",
+            "A web origin whose pages may connect, in addition to the server's own; repeatable.",
             valueName: "origin"
         )
     )
@@ -28,43 +28,50 @@ struct ListeningOptions: ParsableArguments {
     @Option(
         name: .customLong("trusted-proxy"),
         help: ArgumentHelp(
-            "A proxy, by address or network, whose X-Forwarded-For or Forwarded is believed; repeatable.",
+            "A proxy, by address or network, whose X-Forwarded-For or Forwarded header is trusted; repeatable.",
             valueName: "cidr"
         )
     )
     var trustedProxies: [String] = []
 
     @Option(
-        help: ArgumentHelp("A certificate chain in PEM, for wss and https.", valueName: "pem-file"),
+        help: ArgumentHelp("A PEM file with the certificate chain, for wss and https.", valueName: "pem-file"),
         completion: .file()
     )
     var tlsCertificate: String?
 
-    @Option(help: ArgumentHelp("The certificate's private key in PEM.", valueName: "pem-file"), completion: .file())
+    @Option(
+        help: ArgumentHelp("A PEM file with the certificate's private key.", valueName: "pem-file"),
+        completion: .file()
+    )
     var tlsKey: String?
 
     func validate() throws {
         guard (0...65535).contains(port) else { throw ValidationError("--port \(port) is not between 0 and 65535.") }
         try validatePath()
         for origin in allowedOrigins where WebOrigin(origin) == nil {
-            throw ValidationError("--allowed-origin '\(origin)' can be no page's: expected \(WebOrigin.expectation).")
+            throw ValidationError(
+                "--allowed-origin '\(origin)' is not a web origin: expected \(WebOrigin.expectation)."
+            )
         }
         for proxy in trustedProxies where AddressRange(proxy) == nil {
-            throw ValidationError("--trusted-proxy '\(proxy)' is no network: expected \(AddressRange.expectation).")
+            throw ValidationError(
+                "--trusted-proxy '\(proxy)' is not an address or network: expected \(AddressRange.expectation)."
+            )
         }
         guard (tlsCertificate == nil) == (tlsKey == nil) else {
-            throw ValidationError("--tls-certificate and --tls-key belong together.")
+            throw ValidationError("--tls-certificate and --tls-key require each other.")
         }
     }
 
     private func validatePath() throws {
         guard path.hasPrefix("/"), path != "/", path.utf8.allSatisfy(Self.isPathByte) else {
             throw ValidationError(
-                "--path '\(path)' must begin with a slash, name something, and hold only what a path of an address may."
+                "--path '\(path)' must start with a slash, have at least one more character, and contain only characters valid in a URL path."
             )
         }
         guard !ServiceRoute.isTaken(path) else {
-            throw ValidationError("--path '\(path)' is an address of the service's own; choose another, such as /ws.")
+            throw ValidationError("--path '\(path)' is reserved for another endpoint; choose another, such as /ws.")
         }
     }
 
@@ -81,39 +88,39 @@ struct ListeningOptions: ParsableArguments {
 
 /// The bounds of the service that an operator may want to move.
 struct LimitOptions: ParsableArguments {
-    @Option(help: "How many clients may be connected at a time; more are refused with 503.")
+    @Option(help: "The maximum number of connected clients; further ones are refused with 503.")
     var maxConnections = 100
 
-    @Option(help: "How often clients are pinged: a duration such as 500ms, 30s, 5m.")
+    @Option(help: "The interval between heartbeats: a duration such as 500ms, 30s, 5m.")
     var heartbeatInterval = DurationArgument(.seconds(30))
 
-    @Option(help: "The largest message taken from a client, in bytes or as 64k, 16M; 1M if left out.")
+    @Option(help: "The maximum size of a client's message, in bytes or as 64k, 16M; default 1M.")
     var maxMessageBytes: ByteCountArgument?
 
     @Option(
         help:
-            "What may wait for a client that does not read, in bytes or as 64k, 16M; past it the client is closed with 4413. 8M if left out."
+            "The maximum outbound queue of a client, in bytes or as 64k, 16M; beyond it the client is closed with 4413. Default 8M."
     )
     var maxQueuedBytes: ByteCountArgument?
 
     @Option(
         help:
-            "How long a query may wait and run that does not say how long: a duration such as 500ms, 30s, 5m; 30s if left out."
+            "The timeout of queries that set none, including their time in the queue: a duration such as 500ms, 30s, 5m; default 30s."
     )
     var queryTimeout: DurationArgument?
 
-    @Option(help: "How many queries may read at the same time, 1 to 64; 4 if left out.")
+    @Option(help: "The number of queries that can read at the same time, 1 to 64; default 4.")
     var readers: Int?
 
-    @Option(help: "The largest string, blob or row that a query may handle, in bytes or as 64k, 16M; 16M if left out.")
+    @Option(help: "The maximum size of a string, blob or row in a query, in bytes or as 64k, 16M; default 16M.")
     var maxValueBytes: ByteCountArgument?
 
-    @Option(help: "The memory that one query may take, in bytes or as 64M, 1G; 128M if left out.")
+    @Option(help: "The maximum memory of one query, in bytes or as 64M, 1G; default 128M.")
     var maxQueryMemory: ByteCountArgument?
 
     @Option(
         help:
-            "The temporary files that one query may take, in bytes or as 64M, 1G; all together four times as much. 1G if left out."
+            "The maximum size of one query's temporary files, in bytes or as 64M, 1G; four times as much for all queries. Default 1G."
     )
     var maxTemporaryBytes: ByteCountArgument?
 

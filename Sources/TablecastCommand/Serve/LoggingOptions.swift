@@ -10,17 +10,17 @@ struct LoggingOptions: ParsableArguments {
 
     @Option(
         help: """
-            What is logged to stderr: trace, debug, info, notice, warning or error. 'info' has each client and refusal, \
-            'debug' each request and query, 'trace' each step and transaction.
+            The minimum level of log entries on stderr: trace, debug, info, notice, warning or error. 'info' includes \
+            each client and refusal, 'debug' each request and query, 'trace' each step and transaction.
             """,
         transform: parseLogLevel
     )
     var logLevel = Logger.Level.notice
 
-    @Option(help: "How entries are written: text, or json with one object a line.")
+    @Option(help: "The format of log entries: text, or json with one object per line.")
     var logFormat = Format.text
 
-    @Option(help: "Queries that take this long are logged with their SQL: a duration such as 500ms, 1s; 0 for none.")
+    @Option(help: "Log queries that take at least this long with their SQL: a duration such as 500ms, 1s; 0 for none.")
     var slowQuery = DurationArgument(.seconds(1))
 }
 

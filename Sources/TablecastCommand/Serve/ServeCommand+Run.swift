@@ -81,7 +81,7 @@ extension ServeCommand {
         guard needed > limit else { return }
         throw CommandFailure(
             .usage,
-            "--max-connections \(limits.maxConnections) needs \(needed) file descriptors, and this process may have \(limit)",
+            "--max-connections \(limits.maxConnections) needs \(needed) file descriptors, and the limit of this process is \(limit)",
             advice: "Raise the limit (ulimit -n, LimitNOFILE= of systemd), or lower --max-connections."
         )
     }
@@ -229,7 +229,7 @@ enum ExitDeadline {
     static func start() {
         let thread = Thread {
             Thread.sleep(forTimeInterval: limit / .seconds(1))
-            Terminal.error.note("stopped while something was still running; it is rolled back")
+            Terminal.error.note("stopped while a query was still running; it is rolled back")
             _exit(EXIT_SUCCESS)
         }
         thread.start()
@@ -244,7 +244,7 @@ struct Reloading: Service {
 
     func run() async throws {
         for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
-            if sources.isEmpty { logger.notice("SIGHUP: there are no tokens and no certificate to read again") }
+            if sources.isEmpty { logger.notice("SIGHUP: no tokens and no certificate to reload") }
             for source in sources { await reload(source.name, source.reload) }
         }
     }
@@ -252,9 +252,9 @@ struct Reloading: Service {
     private func reload(_ name: String, _ reload: () async throws -> Void) async {
         do {
             try await reload()
-            logger.notice("SIGHUP: read the \(name) again")
+            logger.notice("SIGHUP: reloaded the \(name)")
         } catch {
-            logger.error("SIGHUP: the \(name) stay as they were: \(error)")
+            logger.error("SIGHUP: cannot reload the \(name), the previous ones stay in use: \(error)")
         }
     }
 }

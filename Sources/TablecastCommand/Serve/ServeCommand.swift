@@ -12,41 +12,45 @@ struct ServeCommand: AsyncParsableCommand {
             tablecast serve :memory: --init music.sql
             """,
         discussion: """
-            Every commit to the file is published to the subscribers of channel 'tables': those of queries that run \
-            through this server and those of any other process. GET / is a page that shows it all.
+            Publishes every commit to the file to the subscribers of channel 'tables', whether a query through this server \
+            or another process made it. GET / is a web page with the tables, changes and queries.
 
-            Stops at Ctrl-C and SIGTERM: what is open is rolled back, clients are told, and the process ends with 0 \
+            Ctrl-C and SIGTERM stop the server: it rolls back open transactions, closes clients with 1001 and exits with 0 \
             within five seconds.
 
             \(ExitReason.helpText)
             """
     )
 
-    @Argument(help: "The SQLite database; :memory: for one that lasts as long as the server.", completion: .file())
+    @Argument(
+        help: "The SQLite database file, or :memory: for a database that is deleted when the server stops.",
+        completion: .file()
+    )
     var file: String
 
     @Option(
         help: ArgumentHelp(
-            "A JSON or YAML file of these options in camel case, such as {\"maxConnections\": 500}.",
-            discussion: "The environment (TABLECAST_MAX_CONNECTIONS) prevails over it, and the command line over both.",
+            "A JSON or YAML file with these options in camel case, such as {\"maxConnections\": 500}.",
+            discussion:
+                "Environment variables (TABLECAST_MAX_CONNECTIONS) override the file; the command line overrides both.",
             valueName: "file"
         ),
         completion: .file(extensions: ["json", "yaml", "yml"])
     )
     var config: String?
 
-    @OptionGroup(title: "The file") var database: DatabaseOptions
-    @OptionGroup(title: "The address") var address: ListeningOptions
-    @OptionGroup(title: "The clients") var access: AccessOptions
-    @OptionGroup(title: "The limits") var limits: LimitOptions
+    @OptionGroup(title: "Database") var database: DatabaseOptions
+    @OptionGroup(title: "Listening") var address: ListeningOptions
+    @OptionGroup(title: "Access control") var access: AccessOptions
+    @OptionGroup(title: "Limits") var limits: LimitOptions
 
-    @OptionGroup(title: "The log") var logging: LoggingOptions
+    @OptionGroup(title: "Logging") var logging: LoggingOptions
 
     func validate() throws {
         try address.validate()
         try validateAccess()
         if database.readOnly, file != InMemoryDatabase.name, database.wal || database.initialScript != nil {
-            throw ValidationError("--read-only cannot be combined with --wal or --init, which write the file.")
+            throw ValidationError("--read-only cannot be combined with --wal or --init, which write to the file.")
         }
     }
 }
@@ -55,13 +59,13 @@ extension ServeCommand {
     private func validateAccess() throws {
         if access.isConfigured {
             guard !address.allowAnonymous else {
-                throw ValidationError("--allow-anonymous lets everyone in, and tokens do not: choose one.")
+                throw ValidationError("--allow-anonymous cannot be combined with tokens.")
             }
         } else if !address.allowAnonymous, !ServerAddress.isLoopback(address.host) {
             throw ValidationError(
                 """
-                --host \(address.host) would let everyone who can reach it read and change the database.
-                Ask for tokens with --tokens, or say --allow-anonymous if that is meant, or keep to 127.0.0.1.
+                --host \(address.host) would let any client that can reach it read and change the database.
+                Require tokens with --tokens, allow this with --allow-anonymous, or listen on 127.0.0.1.
                 """
             )
         }

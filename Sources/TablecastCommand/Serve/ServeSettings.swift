@@ -111,7 +111,7 @@ struct ServeSettings {
         for key in try isYAML(file) ? yamlKeys(text) : jsonKeys(text, file) where !known.contains(key) {
             throw CommandFailure(
                 .usage,
-                "'\(file)': there is no setting '\(key)'",
+                "'\(file)': unknown setting '\(key)'",
                 advice: "Expected one of \(known.sorted().joined(separator: ", "))."
             )
         }
@@ -119,7 +119,7 @@ struct ServeSettings {
 
     private static func jsonKeys(_ text: String, _ file: String) throws -> [String] {
         guard case .object(let object) = try JSONValue(parsing: Array(text.utf8)) else {
-            throw CommandFailure(.usage, "'\(file)' is no JSON object", advice: advice)
+            throw CommandFailure(.usage, "'\(file)' is not a JSON object", advice: advice)
         }
         return object.keys.sorted()
     }
