@@ -247,14 +247,14 @@ def test_tokens_are_read_again_at_sighup(serve, music, tmp_path):
     Client(server.ws, **bearer(old)).close()
     write(new)
     server.signal(signal.SIGHUP)
-    server.error_line("read the tokens again")
+    server.error_line("reloaded the tokens")
     Client(server.ws, **bearer(new)).close()
     with pytest.raises(InvalidStatus):
         connect(server.ws, open_timeout=LIMIT, **bearer(old))
     # What makes no sense changes nothing.
     tokens.write_text("[")
     server.signal(signal.SIGHUP)
-    server.error_line("the tokens stay as they were")
+    server.error_line("cannot reload the tokens")
     Client(server.ws, **bearer(new)).close()
     assert server.stop() == 0
 
@@ -316,12 +316,12 @@ def test_the_certificate_is_read_again_at_sighup_while_connections_go_on(serve, 
         for old, new in zip(used, certificate(tmp_path, "other")):
             shutil.copy(new, old)
         server.signal(signal.SIGHUP)
-        server.error_line("read the certificate and key again")
+        server.error_line("reloaded the certificate and key")
         assert seen() == used[0].read_text().strip() != first
         assert client.query("SELECT 1 AS x", "q")[0] == [{"x": 1}]
         used[1].write_text("no key")
         server.signal(signal.SIGHUP)
-        server.error_line("the certificate and key stay as they were")
+        server.error_line("cannot reload the certificate and key")
         assert seen() == used[0].read_text().strip()
     assert server.stop() == 0
 
