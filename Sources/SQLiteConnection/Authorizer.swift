@@ -1,8 +1,8 @@
 import CSQLite
 
-/// What a statement that is being compiled would do; asked of an authorizer's closure.
+/// An action of a statement that is being compiled, passed to the authorizer's closure.
 ///
-/// Valid within the closure alone: the names are borrowed from SQLite and copied on demand.
+/// Valid only within the closure: the names are borrowed from SQLite and copied on demand.
 ///
 /// Source: [Authorizer Action Codes](https://sqlite.org/c3ref/c_alter_table.html).
 package struct AuthorizerRequest: ~Copyable {
@@ -24,12 +24,12 @@ package struct AuthorizerRequest: ~Copyable {
         self.accessor = accessor
     }
 
-    /// Usually the table's name; what it is depends on the action.
+    /// Usually the table's name; its meaning depends on the action.
     package var first: String? { arguments.0.map { String(cString: $0) } }
     package var second: String? { arguments.1.map { String(cString: $0) } }
     /// `main`, `temp` or the name of an attached database, where the action concerns one.
     package var database: String? { databaseName.map { String(cString: $0) } }
-    /// The innermost trigger or view on whose behalf the access happens; nil when it is the statement itself.
+    /// The innermost trigger or view that causes the access; nil when the statement itself does.
     package var triggerOrView: String? { accessor.map { String(cString: $0) } }
 }
 
@@ -98,11 +98,11 @@ package struct AuthorizerAction: RawRepresentable, Sendable, Hashable {
 }
 
 extension Connection {
-    /// Sets what is asked about every action while a statement is compiled, or compiled again after a schema change; nil
-    /// removes it.
+    /// Sets the closure that SQLite calls for every action while it compiles a statement, or compiles it again after a
+    /// schema change; nil removes it.
     ///
     /// Called on the connection's thread, within `prepare` and `step`; the closure must not use the connection. Setting it
-    /// makes all statements of the connection compile again.
+    /// makes SQLite compile all statements of the connection again.
     /// Source: [sqlite3_set_authorizer](https://sqlite.org/c3ref/set_authorizer.html).
     package func setAuthorizer(_ authorizer: ((borrowing AuthorizerRequest) -> AuthorizerVerdict)?) {
         hooks.authorizer = authorizer

@@ -1,11 +1,11 @@
 import CSQLite
 
 extension Connection {
-    /// The bytes of the main database as the current transaction sees it: those of the file, with what the log has of them.
+    /// The bytes of the main database as the current transaction sees it, including the pages in the write-ahead log.
     ///
-    /// Takes as much memory twice while it runs. Source: [sqlite3_serialize](https://sqlite.org/c3ref/serialize.html).
+    /// Takes twice that memory while it runs. Source: [sqlite3_serialize](https://sqlite.org/c3ref/serialize.html).
     ///
-    /// - Parameter maxBytes: nil is the answer for a larger one.
+    /// - Parameter maxBytes: the result is nil for a larger database.
     package func serialized(maxBytes: Int) throws(SQLiteError) -> [UInt8]? {
         let size = try query("SELECT p.page_count * s.page_size FROM pragma_page_count p, pragma_page_size s")
         guard case .integer(let byteCount)? = size.first?.first, byteCount <= maxBytes else { return nil }

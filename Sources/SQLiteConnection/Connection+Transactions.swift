@@ -1,6 +1,6 @@
 import CSQLite
 
-/// What the closure of a commit hook decides.
+/// The decision of a commit hook.
 package enum CommitDecision: Sendable {
     case commit
     /// Turns the commit into a rollback; the statement fails with `SQLITE_CONSTRAINT_COMMITHOOK`.
@@ -8,7 +8,7 @@ package enum CommitDecision: Sendable {
 }
 
 extension Connection {
-    /// Sets what is called just before a transaction commits; nil removes it.
+    /// Sets the closure that is called just before a transaction commits; nil removes it.
     ///
     /// Called on the connection's thread, within `step`. The commit is not durable yet and can still fail. The closure must
     /// not use the connection. Source: [sqlite3_commit_hook](https://sqlite.org/c3ref/commit_hook.html).
@@ -25,8 +25,8 @@ extension Connection {
         )
     }
 
-    /// Sets what is called when a transaction rolls back, also one that only read; nil removes it. Not called for a
-    /// `ROLLBACK TO` nor for a statement that is undone by itself.
+    /// Sets the closure that is called when a transaction rolls back, including one that only read; nil removes it. Not
+    /// called for a `ROLLBACK TO`, nor when SQLite undoes a single statement.
     package func setRollbackHook(_ hook: (() -> Void)?) {
         hooks.rollback = hook
         guard hook != nil else {
@@ -36,11 +36,11 @@ extension Connection {
         sqlite3_rollback_hook(handle, { Hooks.from($0)?.rollback?() }, hooks.context)
     }
 
-    /// Sets what is called after a commit in WAL mode, with the database's name and the number of frames now in the log;
-    /// nil removes it.
+    /// Sets the closure that is called after a commit in WAL mode, with the database's name and the number of frames
+    /// now in the log; nil removes it.
     ///
-    /// The commit is durable by the database's settings. Replaces automatic checkpoints, which use the same callback.
-    /// Source: [sqlite3_wal_hook](https://sqlite.org/c3ref/wal_hook.html).
+    /// The commit is as durable as the database's settings make it. Replaces automatic checkpoints, which use the same
+    /// callback. Source: [sqlite3_wal_hook](https://sqlite.org/c3ref/wal_hook.html).
     package func setWALHook(_ hook: ((_ database: String, _ frameCount: Int) -> Void)?) {
         hooks.wal = hook
         guard hook != nil else {
@@ -59,7 +59,7 @@ extension Connection {
 
     /// How far a checkpoint goes; see [sqlite3_wal_checkpoint_v2](https://sqlite.org/c3ref/wal_checkpoint_v2.html).
     package enum CheckpointMode: Sendable, Hashable {
-        /// As many frames as can be copied without waiting for anybody.
+        /// Copies as many frames as possible without waiting for other connections.
         case passive
         case full
         case restart

@@ -10,7 +10,7 @@ package final class Connection {
     package enum Mode: Sendable, Hashable {
         case readOnly
         case readWrite
-        /// Creates the file when it is not there.
+        /// Creates the file if it does not exist.
         case readWriteCreate
 
         fileprivate var flags: Int32 {
@@ -22,24 +22,25 @@ package final class Connection {
         }
     }
 
-    /// What was opened, as it was given.
+    /// The path or URI as the caller gave it.
     package let path: String
-    /// Interrupts what this connection runs; may be kept longer than the connection.
+    /// Interrupts the running statements of this connection; may be kept longer than the connection.
     package let interruptHandle: InterruptHandle
 
     let handle: OpaquePointer
     let hooks = Hooks()
     private let isURI: Bool
     private var isOpen = true
-    /// Of the file that was opened; nil when there is none, or when it is no file of the system.
+    /// The file that was opened; nil when there is none, or when it is no file of the file system.
     let file: FileIdentity?
 
-    /// Opens a database. The file itself is first read when a statement needs it, so that a file which is not a database
-    /// is found out then, with `SQLITE_NOTADB`.
+    /// Opens a database. SQLite reads the file only when a statement needs it, so a file that is not a database fails
+    /// then, with `SQLITE_NOTADB`.
     ///
     /// - Parameters:
-    ///   - path: a file name, `:memory:`, an empty string for a private temporary file, or a URI if `isURI` says so.
-    ///   - mode: what may be done with it. SQLite silently falls back to reading when a file cannot be written.
+    ///   - path: a file name, `:memory:`, an empty string for a private temporary file, or a URI if `isURI` is true.
+    ///   - mode: the access that the connection asks for. SQLite silently falls back to read-only when a file cannot be
+    ///     written.
     ///   - isURI: whether `path` is a [URI](https://sqlite.org/uri.html), such as `file:app.db?mode=ro`.
     ///   - chargesTemporaryFiles: whether the ``ResourceBudget`` of the thread bounds its temporary files.
     package convenience init(
@@ -48,7 +49,7 @@ package final class Connection {
         isURI: Bool = false,
         chargesTemporaryFiles: Bool = false
     ) throws(SQLiteError) {
-        // Before the library is initialized, which the first connection does.
+        // Must precede the initialization of the library, which the first connection triggers.
         _ = HeapAccounting.isInstalled
         _ = Library.retriesUnlocks
         let vfs = chargesTemporaryFiles ? TemporaryFileVFS.name : nil
@@ -57,12 +58,12 @@ package final class Connection {
 
     /// - Parameters:
     ///   - vfs: the name of a registered VFS; nil for the default one.
-    ///   - isOnDisk: whether its main database is a file of the system.
+    ///   - isOnDisk: whether its main database is a file of the file system.
     init(path: String, mode: Mode, isURI: Bool, vfs: String?, isOnDisk: Bool) throws(SQLiteError) {
         var opened: OpaquePointer?
         var flags = mode.flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
         if isURI { flags |= SQLITE_OPEN_URI }
-        // A library can be built to take every name that begins so for a URI, and then opens another file.
+        // A library can be built to treat every name with this prefix as a URI, and would open another file.
         let name = !isURI && path.hasPrefix("file:") ? "./" + path : path
         let code = sqlite3_open_v2(name, &opened, flags, vfs)
         guard code == SQLITE_OK, let opened else {
@@ -92,8 +93,9 @@ package final class Connection {
 
     deinit { close() }
 
-    /// Removes the hooks and closes the handle; again does nothing. Statements that still exist keep the handle alive as a
-    /// zombie until they are gone ([`sqlite3_close_v2`](https://sqlite.org/c3ref/close.html)), but must not be used.
+    /// Removes the hooks and closes the handle; a second call does nothing. Statements that still exist keep the handle
+    /// alive as a zombie until they are gone ([`sqlite3_close_v2`](https://sqlite.org/c3ref/close.html)), but must not
+    /// be used.
     package func close() {
         guard isOpen else { return }
         isOpen = false
@@ -105,17 +107,17 @@ package final class Connection {
 
     // MARK: State
 
-    /// False within a transaction. A failed statement can have ended the transaction: ask again after every error.
+    /// False within a transaction. A failed statement can have ended the transaction: check again after every error.
     package var isInAutocommit: Bool { sqlite3_get_autocommit(handle) != 0 }
 
     /// Whether a transaction reads or writes the main database: false after a `BEGIN` by itself
     /// ([`sqlite3_txn_state`](https://sqlite.org/c3ref/txn_state.html)).
     package var hasSnapshot: Bool { sqlite3_txn_state(handle, "main") != SQLITE_TXN_NONE }
 
-    /// Rows that the last INSERT, UPDATE or DELETE changed by itself, not through triggers or foreign keys.
+    /// The rows that the last INSERT, UPDATE or DELETE changed itself, without those of triggers and foreign keys.
     package var changes: Int64 { sqlite3_changes64(handle) }
 
-    /// Rows changed since the connection was opened, triggers and foreign keys included.
+    /// The rows changed since the connection was opened, including those of triggers and foreign keys.
     package var totalChanges: Int64 { sqlite3_total_changes64(handle) }
 
     /// What `last_insert_rowid()` returns.
@@ -124,11 +126,12 @@ package final class Connection {
         set { sqlite3_set_last_insert_rowid(handle, newValue) }
     }
 
-    /// Whether the main database cannot be written, be it by mode or by the file's permissions.
+    /// Whether the main database cannot be written, because of the mode or of the file's permissions.
     package var isReadOnly: Bool { sqlite3_db_readonly(handle, "main") == 1 }
 
-    /// Whether the path still names the file that was opened. False when the file was replaced, moved or deleted, a link was
-    /// pointed elsewhere, or a directory on the way was renamed. One system call; true where no name leads to the database.
+    /// Whether the path still names the file that was opened. False when the file was replaced, moved or deleted, a
+    /// symbolic link was changed, or a directory of the path was renamed. One system call; true when the database has
+    /// no path.
     package var isFileInPlace: Bool {
         guard let file, !isURI else { return true }
         return FileIdentity(path: path) == file
@@ -136,7 +139,7 @@ package final class Connection {
 
     // MARK: Running SQL
 
-    /// Runs every statement of the string and drops the rows.
+    /// Runs every statement of the string and discards the rows.
     package func execute(_ sql: String) throws(SQLiteError) {
         var script = Script(sql)
         while var statement = try script.next(on: self) {
@@ -148,7 +151,8 @@ package final class Connection {
     ///
     /// - Parameters:
     ///   - sql: one statement; anything but white space and comments after it is an error.
-    ///   - persistent: whether it will be kept for long, so that its memory should not come from the lookaside pool.
+    ///   - persistent: whether the statement will be kept for long, so that its memory should not come from the
+    ///     lookaside pool.
     package func prepare(_ sql: String, persistent: Bool = false) throws(SQLiteError) -> Statement {
         var script = Script(sql)
         guard let statement = try script.next(on: self, persistent: persistent) else {
@@ -182,7 +186,7 @@ package final class Connection {
 }
 
 extension Connection {
-    /// The collation that comparisons with a column of a table use, in upper case for SQLite's own; nil where there is no such
+    /// The collation that comparisons with a column use, in upper case for SQLite's own; nil when there is no such
     /// table or column.
     ///
     /// Source: [sqlite3_table_column_metadata](https://sqlite.org/c3ref/table_column_metadata.html).
@@ -215,7 +219,7 @@ extension Connection {
         package static let workerThreads = Limit(rawValue: SQLITE_LIMIT_WORKER_THREADS)
     }
 
-    /// Sets a limit and returns the one before. SQLite lowers a value above the library's hard limit silently.
+    /// Sets a limit and returns the previous value. SQLite silently lowers a value above the library's hard limit.
     @discardableResult
     package func setLimit(_ limit: Limit, _ value: Int) -> Int {
         Int(sqlite3_limit(handle, limit.rawValue, Int32(clamping: value)))
@@ -223,7 +227,8 @@ extension Connection {
 
     package func limit(_ limit: Limit) -> Int { Int(sqlite3_limit(handle, limit.rawValue, -1)) }
 
-    /// A switch of the connection; see [Database Connection Configuration](https://sqlite.org/c3ref/c_dbconfig_defensive.html).
+    /// A boolean setting of the connection; see [Database Connection
+    /// Configuration](https://sqlite.org/c3ref/c_dbconfig_defensive.html).
     package struct ConfigurationFlag: RawRepresentable, Sendable, Hashable {
         package let rawValue: Int32
         package init(rawValue: Int32) { self.rawValue = rawValue }
@@ -247,15 +252,16 @@ extension Connection {
     }
 }
 
-/// What the closure of a progress handler decides.
+/// The decision of a progress handler.
 package enum ProgressDecision: Sendable {
     case proceed
-    /// The running statement fails with `SQLITE_INTERRUPT`; a write within a transaction rolls the whole of it back.
+    /// The running statement fails with `SQLITE_INTERRUPT`; an interrupted write within a transaction rolls the
+    /// transaction back.
     case interrupt
 }
 
 extension Connection {
-    /// Sets what is called about every `everySteps` steps of the virtual machine; nil removes it.
+    /// Sets the closure that is called about every `everySteps` steps of the virtual machine; nil removes it.
     ///
     /// Called on the connection's thread, within `step` (since SQLite 3.41 also while preparing). The closure must not use
     /// the connection. Source: [sqlite3_progress_handler](https://sqlite.org/c3ref/progress_handler.html).
@@ -273,17 +279,19 @@ extension Connection {
         )
     }
 
-    /// Waits for other connections' locks up to a time, then fails with `SQLITE_BUSY`. Replaces the busy handler.
+    /// Waits for locks of other connections for at most `timeout`, then fails with `SQLITE_BUSY`. Replaces the busy
+    /// handler.
     package func setBusyTimeout(_ timeout: Duration) {
         hooks.busy = nil
         let (seconds, attoseconds) = timeout.components
         sqlite3_busy_timeout(handle, Int32(clamping: seconds * 1_000 + attoseconds / 1_000_000_000_000_000))
     }
 
-    /// Sets what decides whether to try again for a lock that another connection holds: true tries again, after whatever
-    /// wait the closure makes; nil fails with `SQLITE_BUSY` at once. `attempt` counts from 0 for each lock.
+    /// Sets the closure that decides whether to try again for a lock that another connection holds: true tries again,
+    /// after any wait that the closure makes; nil fails with `SQLITE_BUSY` at once. `attempt` counts from 0 for each
+    /// lock.
     ///
-    /// SQLite does not ask where waiting could deadlock. Source:
+    /// SQLite does not call it where waiting could deadlock. Source:
     /// [sqlite3_busy_handler](https://sqlite.org/c3ref/busy_handler.html).
     package func setBusyHandler(_ handler: ((_ attempt: Int) -> Bool)?) {
         hooks.busy = handler

@@ -13,7 +13,7 @@ final class Hooks {
     var commit: (() -> CommitDecision)?
     var rollback: (() -> Void)?
     var wal: ((String, Int) -> Void)?
-    /// Made when a statement first calls the function.
+    /// Created when a statement first calls the function.
     var jsonPatch: JSONPatch?
 
     var context: UnsafeMutableRawPointer { Unmanaged.passUnretained(self).toOpaque() }
@@ -22,7 +22,7 @@ final class Hooks {
         context.map { Unmanaged<Hooks>.fromOpaque($0).takeUnretainedValue() }
     }
 
-    /// As ``from(_:)``, for a callback that runs once per row: counts no references.
+    /// Like ``from(_:)``, without reference counting, for a callback that runs once per row.
     @inline(__always)
     static func with(_ context: UnsafeMutableRawPointer?, _ body: (Hooks) -> Void) {
         guard let context else { return }
@@ -56,10 +56,10 @@ package enum UpdateOperation: Sendable, Hashable {
     }
 }
 
-/// One row that is about to change, with its values before and after: valid within the hook's closure alone.
+/// One row that is about to change, with its values before and after: valid only within the hook's closure.
 ///
-/// Facts of 3.40.1: the values come in storage order, which a virtual generated column shifts; a column added with a
-/// default reads NULL in rows older than it; a REAL may arrive as an integer.
+/// Behaviour of 3.40.1: the values come in storage order, which a virtual generated column shifts; a column added with
+/// a default reads NULL in rows older than it; a REAL may arrive as an integer.
 ///
 /// Source: [The pre-update hook](https://sqlite.org/c3ref/preupdate_blobwrite.html).
 package struct PreUpdate: ~Copyable {
@@ -113,7 +113,8 @@ package struct PreUpdate: ~Copyable {
         return column >= 0 ? Int(column) : nil
     }
 
-    /// A value before the change, counted in storage order; NULL when there is none (an insert, a column out of range).
+    /// A value before the change, by its index in storage order; NULL when there is none (an insert, a column out of
+    /// range).
     ///
     /// Its bytes are borrowed from SQLite until the hook's closure returns.
     package func oldValue(_ column: Int) -> BorrowedValue {
@@ -125,7 +126,8 @@ package struct PreUpdate: ~Copyable {
         return BorrowedValue(value)
     }
 
-    /// A value after the change, counted in storage order; NULL when there is none (a delete, a column out of range).
+    /// A value after the change, by its index in storage order; NULL when there is none (a delete, a column out of
+    /// range).
     ///
     /// Its bytes are borrowed from SQLite until the hook's closure returns.
     package func newValue(_ column: Int) -> BorrowedValue {
@@ -139,8 +141,9 @@ package struct PreUpdate: ~Copyable {
 }
 
 extension Connection {
-    /// Sets what is called before each row changes, of ordinary tables with or without rowid; nil removes it. While it is
-    /// set, `DELETE FROM t` deletes row by row. Does nothing where ``Library/hasPreUpdateHook`` is false.
+    /// Sets the closure that is called before each row of an ordinary table changes, with or without rowid; nil removes
+    /// it. While it is set, `DELETE FROM t` deletes row by row. Does nothing where ``Library/hasPreUpdateHook`` is
+    /// false.
     ///
     /// Called on the connection's thread, within `step`; the closure must not use the connection.
     package func setPreUpdateHook(_ hook: ((borrowing PreUpdate) -> Void)?) {
@@ -171,11 +174,11 @@ extension Connection {
         )
     }
 
-    /// Sets what is called after each row of a rowid table changed; nil removes it.
+    /// Sets the closure that is called after each row of a rowid table changed; nil removes it.
     ///
-    /// Misses WITHOUT ROWID tables, rows deleted by REPLACE, and `DELETE` without `WHERE`; gives only the new rowid. Only
-    /// the fallback for a library without the pre-update hook.
-    /// Source: [sqlite3_update_hook](https://sqlite.org/c3ref/update_hook.html).
+    /// Misses WITHOUT ROWID tables, rows deleted by REPLACE, and `DELETE` without `WHERE`; gives only the new rowid.
+    /// Use it only as the fallback for a library without the pre-update hook. Source:
+    /// [sqlite3_update_hook](https://sqlite.org/c3ref/update_hook.html).
     package func setUpdateHook(
         _ hook: ((_ operation: UpdateOperation, _ database: String, _ table: String, _ rowid: Int64) -> Void)?
     ) {

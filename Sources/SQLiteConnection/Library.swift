@@ -1,9 +1,10 @@
 import CSQLite
 import Synchronization
 
-/// The SQLite library that the program runs with, which need not be the one it was built against.
+/// The SQLite library at run time, which can differ from the one at build time.
 package enum Library {
-    /// The oldest version that has everything used here: `sqlite3_error_offset` and `RETURNING` with current fixes.
+    /// The oldest version that has every function used here: `sqlite3_error_offset`, and `RETURNING` with current
+    /// fixes.
     package static let minimumVersionNumber = 3_038_000
 
     package static var version: String { String(cString: sqlite3_libversion()) }
@@ -24,11 +25,12 @@ package enum Library {
         sqlite3_compileoption_used(option) != 0
     }
 
-    /// Whether an unlock that fails is tried again, on every connection of the process: SQLite ignores that it failed, and keeps
-    /// the lock. False where the library's VFS cannot be told.
+    /// Whether an unlock that fails is retried, on every connection of the process: SQLite ignores the failure and keeps the
+    /// lock. False if the VFS of the library cannot be changed.
     static let retriesUnlocks = csqlite_retry_unlocks() == SQLITE_OK
 
-    /// Fails, with what was found and what is needed, when the library cannot carry the service at all.
+    /// Throws an error with the found and the required version or option when the library cannot carry the service at
+    /// all.
     package static func requireUsable() throws(SQLiteError) {
         if versionNumber < minimumVersionNumber {
             throw SQLiteError(
@@ -46,12 +48,13 @@ package enum Library {
     }
 }
 
-/// Which database files this process has open, and whose wal-index was deleted meanwhile.
+/// The database files that this process has open, and whether their wal-index was deleted meanwhile.
 ///
-/// All connections of a process to one file share one mapping of its `-shm` file, and SQLite opens that file anew only when the
-/// last of them is closed. When somebody deletes it meanwhile, other processes make a new one, of which ours would know
-/// nothing: what they commit is not seen here, and overwritten in the log by our next commit. So from the moment that this is
-/// noticed on, connections are closed without copying or deleting the log, and none is opened until the last old one is gone.
+/// All connections of a process to one file share one mapping of its `-shm` file, and SQLite opens that file again only
+/// when the last of them is closed. When another process deletes it meanwhile, other processes create a new one that
+/// ours does not use: this process does not see their commits, and its next commit overwrites them in the log. So once
+/// the deletion is detected, connections are closed without copying or deleting the log, and none is opened until the
+/// last old one is closed.
 ///
 /// Thread-safe. Source: [WAL-mode file format](https://sqlite.org/walformat.html#shm).
 enum OpenDatabases {
@@ -62,7 +65,7 @@ enum OpenDatabases {
 
     private static let entries = Mutex<[FileIdentity: Entry]>([:])
 
-    /// Counts one more connection; false when none may be opened now.
+    /// Counts one more connection; false when no connection may be opened now.
     static func add(_ file: FileIdentity) -> Bool {
         entries.withLock { entries in
             guard entries[file]?.isIndexLost != true else { return false }
@@ -79,7 +82,7 @@ enum OpenDatabases {
         }
     }
 
-    /// Every connection that is open now is to be closed.
+    /// All connections that are open now must be closed.
     static func loseIndex(of file: FileIdentity) {
         entries.withLock { $0[file]?.isIndexLost = true }
     }

@@ -1,16 +1,16 @@
 import CSQLite
 
-/// Everything SQLite says about a failure.
+/// SQLite's report of a failure.
 ///
-/// The description never shows bound values, so that errors can be logged.
+/// The description never contains bound values, so errors can be logged.
 public struct SQLiteError: Error, Sendable, Hashable {
     /// The extended result code.
     public var code: ResultCode
     /// The message of [`sqlite3_errmsg`](https://sqlite.org/c3ref/errcode.html).
     public var message: String
-    /// The statement or script at fault, as it was given.
+    /// The statement or script that failed, as the caller gave it.
     public var sql: String?
-    /// Where in ``sql`` the error is, in UTF-8 bytes, where SQLite knows it
+    /// The position of the error in ``sql`` in UTF-8 bytes, where SQLite knows it
     /// ([`sqlite3_error_offset`](https://sqlite.org/c3ref/errcode.html)).
     public var offset: Int?
 
@@ -21,7 +21,8 @@ public struct SQLiteError: Error, Sendable, Hashable {
         self.offset = offset
     }
 
-    /// What the connection says about the call that just returned `code`. Must follow that call at once, on its thread.
+    /// The connection's report on the call that just returned `code`. Call it right after that call, on the same
+    /// thread.
     init(code: Int32, handle: OpaquePointer?, sql: String? = nil) {
         let code = ResultCode(rawValue: code)
         let isLast = handle.map { sqlite3_errcode($0) & 0xff == code.primary.rawValue } ?? false
@@ -77,7 +78,7 @@ public struct ResultCode: RawRepresentable, Sendable, Hashable {
     public static let row = ResultCode(rawValue: SQLITE_ROW)
     public static let done = ResultCode(rawValue: SQLITE_DONE)
 
-    // Extended codes that callers tell apart. Their macros are arithmetic, which Swift does not import.
+    // Extended codes that callers distinguish. Their macros are arithmetic, which Swift does not import.
     public static let busyRecovery = ResultCode(rawValue: SQLITE_BUSY | 1 << 8)
     public static let busySnapshot = ResultCode(rawValue: SQLITE_BUSY | 2 << 8)
     public static let busyTimeout = ResultCode(rawValue: SQLITE_BUSY | 3 << 8)
@@ -96,7 +97,7 @@ public struct ResultCode: RawRepresentable, Sendable, Hashable {
 }
 
 extension ResultCode: CustomStringConvertible {
-    /// SQLite's own words for the code, with its number: `database is locked (5)`.
+    /// SQLite's own text for the code, with its number: `database is locked (5)`.
     public var description: String {
         "\(String(cString: sqlite3_errstr(rawValue))) (\(rawValue))"
     }

@@ -9,7 +9,7 @@ public enum SQLiteValue: Hashable, Sendable {
     case real(Double)
     case text(String)
     case blob([UInt8])
-    /// TEXT whose bytes are not UTF-8. SQLite stores whatever it was given; a `String` would silently repair it.
+    /// TEXT whose bytes are not UTF-8. SQLite stores any bytes; a `String` would silently repair them.
     case malformedText([UInt8])
 
     /// TEXT from raw bytes: `text` when they are UTF-8, else `malformedText`.
@@ -22,12 +22,12 @@ public enum SQLiteValue: Hashable, Sendable {
     }
 }
 
-/// A value whose bytes still belong to SQLite: valid only within the call that passed it.
+/// A value whose bytes belong to SQLite: valid only within the call that passed it.
 package enum BorrowedValue {
     case null
     case integer(Int64)
     case real(Double)
-    /// UTF-8 as SQLite gives it, which need not be valid.
+    /// UTF-8 as SQLite provides it, which need not be valid.
     case text(UnsafeRawBufferPointer)
     case blob(UnsafeRawBufferPointer)
 
@@ -42,15 +42,15 @@ package enum BorrowedValue {
         }
     }
 
-    /// A protected `sqlite3_value`, as hooks and functions get it.
+    /// A protected `sqlite3_value`, as hooks and functions receive it.
     @inline(__always)
     init(_ value: OpaquePointer?) {
         switch sqlite3_value_type(value) {
         case SQLITE_INTEGER: self = .integer(sqlite3_value_int64(value))
         case SQLITE_FLOAT: self = .real(sqlite3_value_double(value))
         case SQLITE_TEXT:
-            // sqlite3_value_text would copy the bytes in order to end them with a zero. Where they have to be converted, the
-            // order matters: only then does the count hold.
+            // sqlite3_value_text would copy the bytes in order to end them with a zero. Where the bytes must be
+            // converted, the order of the two calls matters: only then is the count right.
             let bytes =
                 csqlite_value_is_utf8(value) != 0
                 ? sqlite3_value_blob(value) : UnsafeRawPointer(sqlite3_value_text(value))

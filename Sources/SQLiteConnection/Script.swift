@@ -3,11 +3,11 @@ import CSQLite
 /// The statements of one string, compiled one after the other, so that each can use what those before it created.
 package struct Script {
     package let sql: String
-    /// Where the statement that ``next(on:persistent:)`` returned last begins in ``sql``, in UTF-8 bytes. White space and
-    /// comments before the statement count to it.
+    /// Where the statement that ``next(on:persistent:)`` last returned begins in ``sql``, in UTF-8 bytes. White space
+    /// and comments before the statement belong to it.
     package private(set) var offset = 0
 
-    /// Where what has not been compiled yet begins, in UTF-8 bytes.
+    /// Where the text that has not been compiled yet begins, in UTF-8 bytes.
     package private(set) var tail = 0
 
     private let bytes: ContiguousArray<CChar>
@@ -19,8 +19,8 @@ package struct Script {
 
     /// Compiles the next statement; nil at the end. Empty statements and comments are skipped.
     ///
-    /// An error's ``SQLiteError/offset`` counts from the beginning of the whole string. A NUL character ends a statement
-    /// for SQLite, so one within the string is an error rather than a silently shortened script.
+    /// An error's ``SQLiteError/offset`` counts from the beginning of the whole string. For SQLite a NUL character ends
+    /// the text, so one within the string is an error rather than a silently shortened script.
     package mutating func next(
         on connection: Connection,
         persistent: Bool = false

@@ -1,8 +1,8 @@
 import CSQLite
 
-/// A compiled statement; finalised when it goes out of scope.
+/// A compiled statement; finalized when it goes out of scope.
 ///
-/// Not copyable, because it owns a C handle; keeps its connection alive.
+/// Not copyable, because it owns a C handle; it keeps its connection alive.
 ///
 /// Source: [Prepared Statement Object](https://sqlite.org/c3ref/stmt.html).
 package struct Statement: ~Copyable {
@@ -18,9 +18,9 @@ package struct Statement: ~Copyable {
 
     // MARK: Running
 
-    /// Runs up to the next row: true when there is one, false when the statement is done.
+    /// Runs to the next row: true when there is one, false when the statement is done.
     ///
-    /// After an error or the end the statement is reset, so that it holds no lock and a later call starts it anew.
+    /// After an error or at the end the statement is reset, so that it holds no lock and the next call starts it again.
     package mutating func step() throws(SQLiteError) -> Bool {
         let code = sqlite3_step(handle)
         if code == SQLITE_ROW { return true }
@@ -47,7 +47,8 @@ package struct Statement: ~Copyable {
         sqlite3_bind_parameter_name(handle, Int32(clamping: index)).map { String(cString: $0) }
     }
 
-    /// Binds a value; SQLite copies its bytes. Indexes begin at 1; one beyond the last is `SQLITE_RANGE`.
+    /// Binds a value; SQLite copies its bytes. Indexes begin at 1; an index beyond the last parameter fails with
+    /// `SQLITE_RANGE`.
     package func bind(_ value: SQLiteValue, at index: Int) throws(SQLiteError) {
         let index = Int32(clamping: index)
         let code =
@@ -85,7 +86,7 @@ package struct Statement: ~Copyable {
         sqlite3_column_name(handle, Int32(clamping: column)).map { String(cString: $0) } ?? ""
     }
 
-    /// The value of a column, counted from 0, without copying its bytes: they are valid within the call alone.
+    /// The value of a column, counted from 0, without copying its bytes: valid only within the call.
     @inline(__always)
     package func withColumn<R, E>(_ column: Int, _ body: (BorrowedValue) throws(E) -> R) throws(E) -> R {
         try body(BorrowedValue(handle, column: Int32(truncatingIfNeeded: column)))
@@ -106,13 +107,13 @@ package struct Statement: ~Copyable {
         return String(decoding: UnsafeBufferPointer(start: bytes, count: count), as: UTF8.self)
     }
 
-    // MARK: What it is
+    // MARK: Properties
 
-    /// Whether it cannot change the database file. True for `BEGIN` and `COMMIT`, and for a few that have side effects
-    /// elsewhere, such as `ATTACH` ([sqlite3_stmt_readonly](https://sqlite.org/c3ref/stmt_readonly.html)).
+    /// Whether the statement cannot change the database file. True for `BEGIN` and `COMMIT`, and for a few that have
+    /// side effects elsewhere, such as `ATTACH` ([sqlite3_stmt_readonly](https://sqlite.org/c3ref/stmt_readonly.html)).
     package var isReadOnly: Bool { sqlite3_stmt_readonly(handle) != 0 }
 
-    /// Whether running it can change the database file: that of `EXPLAIN DELETE` cannot.
+    /// Whether running the statement can change the database file: false for `EXPLAIN DELETE`.
     package var writes: Bool { !isReadOnly && explainLevel == 0 }
 
     /// 0 for an ordinary statement, 1 for `EXPLAIN`, 2 for `EXPLAIN QUERY PLAN`.
@@ -127,7 +128,7 @@ package struct Statement: ~Copyable {
     }
 }
 
-/// What ``Statement/status(_:reset:)`` counts.
+/// A counter of ``Statement/status(_:reset:)``.
 package struct StatementCounter: RawRepresentable, Sendable, Hashable {
     package let rawValue: Int32
     package init(rawValue: Int32) { self.rawValue = rawValue }
@@ -138,9 +139,10 @@ package struct StatementCounter: RawRepresentable, Sendable, Hashable {
     package static let runs = StatementCounter(rawValue: SQLITE_STMTSTATUS_RUN)
 }
 
-/// Reads a statement's counters while it runs, within a progress handler, when the statement itself is borrowed by `step`.
+/// Reads a statement's counters while it runs: within a progress handler `step` has exclusive access to the statement
+/// itself.
 ///
-/// Valid as long as the statement is; on the connection's thread alone.
+/// Valid as long as the statement; use it only on the connection's thread.
 package struct StatementCounters {
     private let handle: OpaquePointer
 

@@ -8,14 +8,14 @@ import CSQLite
     import Darwin
 #endif
 
-/// Finds the places of some bytes in others, in time linear in both, and asks on the way whether to go on.
+/// Finds a byte sequence in another one in linear time, and polls `shouldStop` on the way.
 struct ByteSearch {
-    /// Thrown when it was told not to go on.
+    /// Thrown when `shouldStop` returned true.
     struct Interrupted: Error {}
 
-    /// Bytes looked through between two questions: about a millisecond.
+    /// Bytes examined between two polls: about a millisecond.
     static let bytesPerLook = 1 << 20
-    /// Up to this length comparing at every place is the fastest way, and linear.
+    /// Up to this length, comparing at every position is the fastest method, and linear.
     private static let shortNeedle = 32
 
     let needle: UnsafeRawBufferPointer
@@ -28,7 +28,7 @@ struct ByteSearch {
         self.shouldStop = shouldStop
     }
 
-    /// The first place at `start` or behind it; nil when there is none.
+    /// The first occurrence at `start` or after it; nil when there is none.
     mutating func first(in haystack: UnsafeRawBufferPointer, from start: Int) throws(Interrupted) -> Int? {
         guard let hay = haystack.baseAddress, let needleBase = needle.baseAddress else { return nil }
         let last = haystack.count - needle.count
@@ -62,7 +62,7 @@ struct ByteSearch {
         return nil
     }
 
-    /// By windows, each at least as long as what is looked for, so that the overlap costs a constant factor.
+    /// Searches in windows, each at least as long as the needle, so that the overlap costs a constant factor.
     private mutating func firstOfLong(
         _ needleBase: UnsafeRawPointer,
         in hay: UnsafeRawPointer,
@@ -92,25 +92,25 @@ struct ByteSearch {
     }
 }
 
-/// The characters that `trim(X, Y)` removes, as SQLite divides Y: a byte from 0xC0 on takes every continuation byte behind it,
-/// every other byte stands by itself, and the first zero byte ends the set.
+/// The characters that `trim(X, Y)` removes, split as SQLite splits Y: a byte of 0xC0 or above takes every continuation
+/// byte after it, every other byte stands by itself, and the first zero byte ends the set.
 ///
-/// Where the text is removed one byte sequence at a time, the one that comes first in Y counts, as in SQLite.
+/// Where several sequences match, the one that comes first in Y is removed, as in SQLite.
 struct TrimSet {
     private struct Group {
         let byteCount: Int
-        /// The place in Y of each sequence of so many bytes.
+        /// The position in Y of each sequence of ``byteCount`` bytes.
         var places: [[UInt8]: Int]
     }
 
-    /// For each byte the place in Y where it stands by itself, or `absent`.
+    /// For each byte its position in Y as a sequence of one byte, or `absent`.
     private var single = [Int](repeating: TrimSet.absent, count: 256)
     private var groups: [Group] = []
     private static let absent = Int.max
 
     private(set) var isEmpty = true
 
-    /// What `trim(X)` removes.
+    /// The set of `trim(X)`.
     static let space = withUnsafeBytes(of: UInt8(ascii: " ")) { TrimSet($0) }
 
     init(_ bytes: UnsafeRawBufferPointer) {
@@ -135,15 +135,16 @@ struct TrimSet {
         groups = byLength.map { Group(byteCount: $0.key, places: $0.value) }.sorted { $0.byteCount < $1.byteCount }
     }
 
-    /// How many bytes go at the beginning or at the end of what is left; 0 when nothing of the set is there.
+    /// The number of bytes to remove at the beginning or at the end of the rest; 0 when no sequence of the set is
+    /// there.
     ///
-    /// - Parameter work: raised by the number of bytes looked at.
+    /// - Parameter work: raised by the number of bytes examined.
     func matchLength(in text: UnsafeRawBufferPointer, atEnd: Bool, work: inout Int) -> Int {
         guard let edge = atEnd ? text.last : text.first else { return 0 }
         var best = single[Int(edge)]
         var length = best == Self.absent ? 0 : 1
         work += 1
-        // A longer sequence begins with such a byte and has only continuation bytes behind it.
+        // A longer sequence begins with such a byte and otherwise has only continuation bytes.
         guard !groups.isEmpty, atEnd ? edge & 0xC0 == 0x80 : edge >= 0xC0 else { return length }
         for group in groups {
             guard group.byteCount <= text.count else { break }

@@ -1,13 +1,14 @@
 import CSQLite
 
 extension Connection {
-    /// Puts linear functions that can be interrupted in the place of `instr`, `replace`, `trim`, `ltrim` and `rtrim`, with
+    /// Replaces `instr`, `replace`, `trim`, `ltrim` and `rtrim` by linear functions that can be interrupted, with
     /// exactly SQLite's results, and bounds the arguments of `json_patch`.
     ///
-    /// SQLite's own take time with the product of their arguments' lengths, some hours for 16 MB, and look at no deadline.
-    /// These ask the progress handler about every millisecond. Deterministic and innocuous as the originals are, they can be
-    /// used wherever those can: an index or a generated column resolves a function by its name when the schema is loaded
-    /// ([sqlite3_create_function](https://sqlite.org/c3ref/create_function.html)), and holds the same values as before.
+    /// SQLite's own functions take time proportional to the product of their arguments' lengths, hours for 16 MB, and
+    /// do not check a deadline. These call the progress handler about every millisecond. They are deterministic and
+    /// innocuous like the originals, so they can be used in the same places: an index or a generated column resolves a
+    /// function by its name when the schema is loaded
+    /// ([sqlite3_create_function](https://sqlite.org/c3ref/create_function.html)), and keeps its values.
     func replaceQuadraticFunctions() throws(SQLiteError) {
         try register("instr", argumentCount: 2) { FunctionCall($0, $2)?.instr() }
         try register("replace", argumentCount: 3) { FunctionCall($0, $2)?.replace() }
@@ -41,7 +42,7 @@ extension Connection {
     }
 }
 
-/// One call of a function: valid within it alone.
+/// One call of a function: valid only during that call.
 private struct FunctionCall {
     fileprivate let context: OpaquePointer
     fileprivate let arguments: UnsafeMutablePointer<OpaquePointer?>
@@ -83,7 +84,7 @@ private struct FunctionCall {
             }
             return find(needle, in: haystack, isText: true)
         }
-        // A blob that is read as text stays a blob for whoever uses the value next.
+        // A blob that is read as text stays a blob for later uses of the value.
         let copies = (sqlite3_value_dup(arguments[0]), sqlite3_value_dup(arguments[1]))
         defer {
             sqlite3_value_free(copies.0)
@@ -100,12 +101,12 @@ private struct FunctionCall {
         return UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : Int(sqlite3_value_bytes(value)))
     }
 
-    /// Text is looked through from character to character: at its first byte, and at each that is no continuation byte.
+    /// Text is searched character by character: at its first byte, and at each byte that is not a continuation byte.
     private func find(_ needle: UnsafeRawBufferPointer, in haystack: UnsafeRawBufferPointer, isText: Bool) {
         guard let first = needle.first else { return sqlite3_result_int(context, 1) }
         var place: Int?
         if isText, first & 0xC0 == 0x80 {
-            // Such a byte begins a character at the very beginning alone.
+            // A continuation byte begins a character only at the very beginning of the text.
             if needle.count <= haystack.count, haystack.prefix(needle.count).elementsEqual(needle) { place = 0 }
         } else {
             var search = ByteSearch(for: needle) { shouldStop }
@@ -123,7 +124,7 @@ private struct FunctionCall {
     func replace() {
         guard let text = text(arguments[0]) else { return failWithoutMemory(unlessNull: arguments[0]) }
         guard let pattern = self.text(arguments[1]) else { return failWithoutMemory(unlessNull: arguments[1]) }
-        // Empty, or a text that SQLite takes for empty.
+        // The pattern is empty, or SQLite treats it as empty.
         if pattern.isEmpty || pattern[0] == 0 { return sqlite3_result_value(context, arguments[0]) }
         guard let replacement = self.text(arguments[2]) else { return failWithoutMemory(unlessNull: arguments[2]) }
         do {
@@ -196,7 +197,7 @@ private struct FunctionCall {
         csqlite_result_text_transient(context, rest.baseAddress, UInt64(rest.count))
     }
 
-    /// False when it was interrupted.
+    /// False when the search was interrupted.
     private func trim(_ rest: inout UnsafeRawBufferPointer, _ set: TrimSet, atEnd: Bool) -> Bool {
         var work = 0
         while true {
@@ -215,8 +216,8 @@ private struct FunctionCall {
 
 /// SQLite's own `json_patch`, on a connection that does not replace it.
 final class JSONPatch {
-    /// Bytes of one argument times bytes of the other: each key of the patch is looked for among all of the target's, which
-    /// takes about a second for so many.
+    /// Bytes of one argument times bytes of the other: each key of the patch is searched among all keys of the target,
+    /// which takes about a second at this size.
     static let maxByteProduct = 1 << 35
 
     private let connection: Connection
@@ -227,7 +228,7 @@ final class JSONPatch {
         statement = try connection.prepare("SELECT json_patch(?1, ?2)", persistent: true)
     }
 
-    /// Runs it and passes the result, or the error, to the call of `context`.
+    /// Runs the function and passes the result, or the error, to the call of `context`.
     fileprivate func call(_ context: OpaquePointer, _ target: OpaquePointer?, _ patch: OpaquePointer?) {
         defer {
             statement.reset()
@@ -240,7 +241,7 @@ final class JSONPatch {
             return
         }
         sqlite3_result_value(context, sqlite3_column_value(statement.handle, 0))
-        // What marks a text as JSON: sqlite.org/json1.html#interface_overview
+        // The subtype that marks a text as JSON: sqlite.org/json1.html#interface_overview
         sqlite3_result_subtype(context, UInt32(UInt8(ascii: "J")))
     }
 }

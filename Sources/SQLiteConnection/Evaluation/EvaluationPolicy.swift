@@ -1,11 +1,11 @@
 import CSQLite
 import Synchronization
 
-/// The one way to make a connection safe to evaluate what a schema or a client says: generated columns, expression
+/// Makes a connection safe for evaluating expressions that a schema or a client defines: generated columns, expression
 /// indexes, CHECK constraints, views, triggers, and the SQL of queries.
 ///
-/// Every such connection of the process applies it right after it was opened: queries, snapshots, the watcher, the table
-/// catalogue; those that only read are opened by ``openReader(path:isURI:)``. What differs between them is the deadline: see
+/// Every such connection of the process applies it right after opening: queries, snapshots, the watcher, the table
+/// catalogue; those that only read are opened by ``openReader(path:isURI:)``. Only the deadline differs between them: see
 /// ``Connection/withDeadline(_:_:)`` and ``Connection/setProgressHandler(everySteps:_:)``.
 ///
 /// Source: [Defense Against The Dark Arts](https://sqlite.org/security.html).
@@ -79,7 +79,7 @@ package struct EvaluationPolicy: Sendable, Hashable {
         connection.setLimit(.parameterNumber, maxParameters)
         connection.setLimit(.triggerDepth, maxTriggerDepth)
         connection.setLimit(.workerThreads, 0)
-        // One for VACUUM, which attaches its scratch file.
+        // VACUUM attaches its scratch file.
         connection.setLimit(.attachedDatabases, 1)
         try connection.replaceQuadraticFunctions()
         try connection.replaceTextSearchFunctions()
@@ -87,11 +87,12 @@ package struct EvaluationPolicy: Sendable, Hashable {
 }
 
 extension Library {
-    /// Whether a view of a schema that is not trusted may use FTS5 and `->>`; found out by trying.
+    /// Whether a view of an untrusted schema may use FTS5 and `->>`; determined by trying.
     ///
     /// SQLite 3.40 counts FTS5 and the JSON functions among the unsafe: with `trusted_schema` off, the usual triggers that
-    /// keep a full-text index fail, and so does every table with a JSON function in a generated column or an index. There it
-    /// stays on, and only an authorizer stands between a schema and a function with side effects.
+    /// keep a full-text index fail, and so does every table with a JSON function in a generated column or an index. On
+    /// such versions the flag stays on, and only an authorizer stands between a schema and a function with side
+    /// effects.
     ///
     /// Source: [PRAGMA trusted_schema](https://sqlite.org/pragma.html#pragma_trusted_schema).
     static let hasInnocuousTextSearch: Bool = {
@@ -113,15 +114,15 @@ extension Library {
 }
 
 extension Connection {
-    /// How many steps of the virtual machine lie between two looks at the clock: some ten microseconds.
+    /// Steps of the virtual machine between two checks of the clock: some ten microseconds.
     private static let stepsPerLook = 1_000
 
     /// Runs `body`, whose statements fail with `SQLITE_INTERRUPT` once `limit` has passed, and when they need more memory or
     /// temporary files than ``ResourceBudget/Limits/evaluation``. Replaces the progress handler, and on a thread without a
     /// query its budget.
     ///
-    /// The deadline holds for a single call of a function too, as far as ``EvaluationPolicy`` says: the functions it replaces
-    /// look at the clock by themselves, and the limits bound the others.
+    /// The deadline also holds within a single call of a function, as far as ``EvaluationPolicy`` covers it: the
+    /// functions that it replaces check the clock themselves, and its limits bound the others.
     package func withDeadline<R>(_ limit: Duration, _ body: () throws(SQLiteError) -> R) throws(SQLiteError) -> R {
         let end = ContinuousClock.now + limit
         setProgressHandler(everySteps: Self.stepsPerLook) { ContinuousClock.now < end ? .proceed : .interrupt }
@@ -130,7 +131,7 @@ extension Connection {
     }
 }
 
-/// Interrupts what a connection runs, from any thread, at any time.
+/// Interrupts the running statements of a connection, from any thread, at any time.
 ///
 /// `sqlite3_interrupt` must not race with `sqlite3_close`: the handle's own lock is held during both, so a cancel never
 /// waits for a query and never touches a closed connection.
@@ -145,9 +146,10 @@ package final class InterruptHandle: Sendable {
         address = Mutex(UInt(bitPattern: handle))
     }
 
-    /// Makes every statement that runs on the connection now return `SQLITE_INTERRUPT`.
+    /// Makes every statement that currently runs on the connection return `SQLITE_INTERRUPT`.
     ///
-    /// A statement that starts while others still run is interrupted too; with none running it does nothing.
+    /// A statement that starts while others still run is interrupted too; without a running statement the call does
+    /// nothing.
     package func interrupt() {
         address.withLock { address in
             if let handle = OpaquePointer(bitPattern: address) { sqlite3_interrupt(handle) }

@@ -3,9 +3,9 @@ import CSQLite
 /// The main database file, its wal-index and its lock slots, through SQLite's own handle.
 ///
 /// POSIX drops every lock that a process holds on a file as soon as it closes *any* descriptor of it, so a program that
-/// uses SQLite must never open the database or its `-shm` file by itself. This opens a connection of its own, never runs a
-/// transaction on it after opening, and uses the handle of its VFS: no second descriptor, and a lock identity apart from
-/// every other connection's.
+/// uses SQLite must never open the database or its `-shm` file by itself. This type opens a connection of its own, runs
+/// no transaction on it after opening, and uses the handle of its VFS: no second descriptor, and a lock identity
+/// separate from every other connection's.
 ///
 /// Not `Sendable`: one thread at a time.
 ///
@@ -17,12 +17,12 @@ package final class DatabaseFile {
     private let methods: sqlite3_io_methods
     private var isClosed = false
 
-    /// Opens the file at `path`. Throws what SQLite says when it cannot be opened or read: a file that is no database, or
-    /// one that another process holds exclusively.
+    /// Opens the file at `path`. Throws SQLite's error when the file cannot be opened or read: it is not a database, or
+    /// another process holds it exclusively.
     package init(path: String, mode: Connection.Mode, busyTimeout: Duration) throws(SQLiteError) {
         let connection = try Connection(path: path, mode: mode)
         connection.setBusyTimeout(busyTimeout)
-        // Without memory mapping: another process may truncate the file, and a mapping then faults.
+        // No memory mapping: another process may truncate the file, and an access to the mapping then faults.
         try connection.execute("PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0; SELECT 1 FROM sqlite_schema")
         var file: UnsafeMutablePointer<sqlite3_file>?
         let code = sqlite3_file_control(connection.handle, "main", SQLITE_FCNTL_FILE_POINTER, &file)
@@ -34,16 +34,17 @@ package final class DatabaseFile {
         self.methods = methods.pointee
     }
 
-    /// The absolute path of the file itself, behind any symbolic link: its log and its wal-index are beside it.
+    /// The absolute path of the file with symbolic links resolved: its log and its wal-index are beside it.
     ///
     /// Source: [`sqlite3_db_filename`](https://sqlite.org/c3ref/db_filename.html).
     package var path: String { sqlite3_db_filename(connection.handle, "main").map { String(cString: $0) } ?? "" }
 
-    /// Which file the wal-index is, by its name; nil where there is none of that name.
+    /// The identity of the wal-index file, by its name; nil when no file has that name.
     package var indexIdentity: FileIdentity? { FileIdentity(path: path + "-shm") }
 
-    /// Says that somebody deleted the wal-index, which other processes have made anew by now. All connections of this process
-    /// to the file have to be closed, and are closed without touching the log; none is opened before the last of them is gone.
+    /// Notes that another process deleted the wal-index, and that other processes have created a new one. All
+    /// connections of this process to the file must be closed; they close without touching the log, and none is opened
+    /// before the last of them is closed.
     package func loseIndex() {
         if let identity = connection.file { OpenDatabases.loseIndex(of: identity) }
     }
@@ -60,11 +61,12 @@ package final class DatabaseFile {
         return mode
     }
 
-    /// Whether the file, or the file system, lets us write.
+    /// Whether the file, or the file system, is read-only for this process.
     package var isReadOnly: Bool { sqlite3_db_readonly(connection.handle, "main") != 0 }
 
-    /// The rollback journal that a writer left behind who died, as far as can be told without a lock: there is one, and no
-    /// process is writing. Beginning to read rolls it back. Nil where there is none; the same value for the same journal.
+    /// The hot rollback journal of a writer that died, as far as can be determined without a lock: the journal exists,
+    /// and no process is writing. The next reader rolls it back. Nil when there is none; the same value for the same
+    /// journal.
     ///
     /// Source: [Hot Rollback Journals](https://sqlite.org/lockingv3.html#hot_journals).
     package var abandonedJournal: FileStamp? {
@@ -88,18 +90,18 @@ package final class DatabaseFile {
         try check(code, "read of \(buffer.count) bytes at \(offset)")
     }
 
-    /// The wal-index, or nil where there is none: the file is not in WAL mode, or somebody uses it exclusively.
+    /// The wal-index; nil when there is none: the file is not in WAL mode, or another process uses it exclusively.
     package func walIndex() throws(SQLiteError) -> WALIndex? {
         guard methods.iVersion >= 2, let map = methods.xShmMap else { return nil }
         var memory: UnsafeMutableRawPointer?
-        // The first 32 KiB page of the index; never extended by us.
+        // The first 32 KiB page of the index; this process never extends it.
         let code = map(file, 0, 32 * 1024, 0, &memory)
-        // What a process is told that may only read it; the mapping is as good.
+        // SQLite's result for a process that may only read the index; the mapping is valid.
         if code != SQLITE_READONLY || memory == nil { try check(code, "mapping of the wal-index") }
         return memory.map { WALIndex(memory: UnsafeRawPointer($0), owner: self) }
     }
 
-    /// Tries to take a lock for reading; false when somebody has it exclusively. Never waits.
+    /// Tries to take a shared lock; false when another connection holds the exclusive lock. Never waits.
     package func tryLockShared(_ lock: WALLock) -> Bool {
         steer(lock, SQLITE_SHM_LOCK | SQLITE_SHM_SHARED)
     }
@@ -120,7 +122,7 @@ package final class DatabaseFile {
 }
 
 extension Connection {
-    /// Keeps so many bytes at the end of each page out of use, in a database that is still empty.
+    /// Reserves `count` bytes at the end of each page, in a database that is still empty.
     ///
     /// Source: [`SQLITE_FCNTL_RESERVE_BYTES`](https://sqlite.org/c3ref/c_fcntl_begin_atomic_write.html).
     package func reserveBytes(_ count: Int) throws(SQLiteError) {

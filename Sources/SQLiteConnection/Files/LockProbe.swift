@@ -6,11 +6,11 @@ import Synchronization
     import Darwin
 #endif
 
-/// Asks whether *another process* holds one of the locks of a write-ahead log, without taking it.
+/// Tests whether *another process* holds one of the locks of a write-ahead log, without taking it.
 ///
-/// Needs a descriptor on the `-shm` file, and closing that would drop the locks of every SQLite connection of this process.
-/// So descriptors are kept for the life of the process, one for each `-shm` file, and closed only once the file has no name
-/// any more.
+/// This needs a descriptor on the `-shm` file, and closing that would drop the locks of every SQLite connection of this
+/// process. So descriptors are kept for the life of the process, one for each `-shm` file, and closed only when the
+/// file has no name any more.
 package struct LockProbe: Sendable {
     private static let descriptors = Mutex<[FileIdentity: Int32]>([:])
 
@@ -25,7 +25,7 @@ package struct LockProbe: Sendable {
             if let descriptor = descriptors[identity] { return descriptor }
             let descriptor = open(path, O_RDWR | O_CLOEXEC)
             guard descriptor >= 0 else { return nil }
-            // Keyed by what was opened: the name may have moved on since it was asked for.
+            // Keyed by the opened file: the name may belong to another file by now.
             var status = stat()
             guard fstat(descriptor, &status) == 0 else { return descriptor }
             descriptors[FileIdentity(status)] = descriptor
@@ -35,7 +35,7 @@ package struct LockProbe: Sendable {
         descriptor = found
     }
 
-    /// Whether another process holds `lock` exclusively at this moment.
+    /// Whether another process holds `lock` exclusively now.
     package func isHeldByOthers(_ lock: WALLock) -> Bool {
         var request = flock()
         request.l_type = Int16(F_RDLCK)
@@ -45,7 +45,7 @@ package struct LockProbe: Sendable {
         return fcntl(descriptor, F_GETLK, &request) == 0 && request.l_type != Int16(F_UNLCK)
     }
 
-    /// A file without a name is used by nobody who starts now; what its old users' locks guard is gone with it.
+    /// New connections cannot open a file without a name, and what the locks of its old users guard is gone with it.
     private static func closeUnlinked(_ descriptors: inout [FileIdentity: Int32]) {
         for (identity, descriptor) in descriptors {
             var status = stat()

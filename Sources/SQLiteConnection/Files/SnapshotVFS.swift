@@ -1,10 +1,10 @@
 import CSQLite
 import Synchronization
 
-/// A VFS with a single, read-only file: the pages that a ``SnapshotPages`` shows at this moment.
+/// A VFS with a single, read-only file: the pages that a ``SnapshotPages`` currently provides.
 ///
-/// Two bytes of the header are shown as a rollback-journal database has them (a file in WAL mode would make SQLite look for
-/// its log), and the change counter as ``version``, so that SQLite drops its cache when the moment changes.
+/// The header is shown with the format bytes of a rollback-journal database (a file in WAL mode would make SQLite look
+/// for its log), and with ``version`` as the change counter, so that SQLite drops its cache when the snapshot changes.
 ///
 /// Source: [The SQLite OS Interface or "VFS"](https://sqlite.org/vfs.html).
 final class SnapshotVFS {
@@ -67,7 +67,7 @@ final class SnapshotVFS {
         set(19, 1)
         for index in 0..<4 {
             let byte = UInt8(truncatingIfNeeded: version >> UInt32(24 - 8 * index))
-            // The change counter, and the counter for which the size in the header is valid.
+            // The change counter, and the version-valid-for number.
             set(24 + index, byte)
             set(92 + index, byte)
         }
@@ -160,9 +160,10 @@ extension SnapshotVFS {
     }
 }
 
-/// A connection on which SQLite reads a database as of a moment that its ``SnapshotPages`` choose: SQL at any commit.
+/// A connection on which SQLite reads a database as of the commit that its ``SnapshotPages`` provide.
 ///
-/// Reads only, takes no lock, and knows neither journal nor log. One thread at a time, the one its pages belong to.
+/// Reads only, takes no lock, and uses neither a journal nor a log. Use it on one thread at a time, the one that its
+/// pages belong to.
 package final class SnapshotConnection {
     package let connection: Connection
     private let vfs: SnapshotVFS
@@ -174,18 +175,18 @@ package final class SnapshotConnection {
         vfs = try SnapshotVFS(name: "tablecast-snapshot-\(number)", pages: pages)
         connection = try Connection(path: "snapshot", mode: .readOnly, isURI: false, vfs: vfs.name, isOnDisk: false)
         try EvaluationPolicy().apply(to: connection)
-        // The VFS has no files but the one, so that sorting must stay in memory.
+        // The VFS has only this one file, so sorting must stay in memory.
         try connection.execute("PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0")
     }
 
     deinit { connection.close() }
 
-    /// Says that the pages now show another moment: what is cached is read anew by the next statement. No statement may be
-    /// in the middle of a run.
+    /// Notes that the pages now show another commit: the next statement reads them again instead of using the cache.
+    /// Call it while no statement is running.
     package func pagesChanged() { vfs.version &+= 1 }
 }
 
-/// The pages of a database as of one moment, for a ``SnapshotConnection`` to read.
+/// The pages of a database as of one commit, for a ``SnapshotConnection`` to read.
 package protocol SnapshotPages: AnyObject {
     /// In bytes.
     var pageSize: Int { get }

@@ -8,8 +8,8 @@ import CSQLite
 
 /// The `-wal` file, opened for reading on a descriptor of our own.
 ///
-/// Allowed for this file alone, because SQLite takes no locks on it. Read with `pread`, never mapped: a `TRUNCATE`
-/// checkpoint would turn a mapping into a fault.
+/// A descriptor is allowed for this file alone, because SQLite takes no locks on it. Read with `pread`, never mapped:
+/// after a `TRUNCATE` checkpoint an access to a mapping faults.
 package struct WALFile: ~Copyable {
     private let descriptor: Int32
 
@@ -21,9 +21,9 @@ package struct WALFile: ~Copyable {
 
     deinit { close(descriptor) }
 
-    /// Reads at `offset`; the number of bytes that there were, less than asked for at the end of the file.
+    /// Reads at `offset` and returns the number of bytes read, fewer than asked for at the end of the file.
     ///
-    /// - Throws: `SQLITE_IOERR_READ` with the system's words when the system cannot read.
+    /// - Throws: `SQLITE_IOERR_READ` with the system's message when the system cannot read.
     package func read(
         into buffer: UnsafeMutableRawBufferPointer,
         at offset: Int64
@@ -42,7 +42,7 @@ package struct WALFile: ~Copyable {
         return done
     }
 
-    /// Which file the descriptor is on, whatever the name means by now.
+    /// The identity of the file behind the descriptor, whatever file has the name now.
     package var identity: FileIdentity? {
         var status = stat()
         return fstat(descriptor, &status) == 0 ? FileIdentity(status) : nil
@@ -67,8 +67,8 @@ package struct WALIndex {
         self.owner = owner
     }
 
-    /// Passes the header's ``headerByteCount`` bytes, in the byte order of this machine; nil while its two copies differ
-    /// because a writer is at work between them, or was killed there.
+    /// Passes the header's ``headerByteCount`` bytes, in the byte order of this machine; nil while its two copies
+    /// differ, because a writer is between them or was killed there.
     package func withHeader<Result>(_ body: (UnsafeRawBufferPointer?) -> Result) -> Result {
         withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Self.headerByteCount / 4) { words in
             guard let base = words.baseAddress, csqlite_wal_index_header(memory, base) != 0 else { return body(nil) }
@@ -79,8 +79,8 @@ package struct WALIndex {
     /// How many frames of the log a checkpoint has already copied into the database file (`nBackfill`).
     package var backfilledFrameCount: UInt32 { csqlite_wal_index_word(memory, 24) }
 
-    /// How many frames a checkpoint has meant to copy, successful or not (`nBackfillAttempted`): more than
-    /// ``backfilledFrameCount`` while one is at work. SQLite before 3.11 leaves it at 0.
+    /// How many frames a checkpoint set out to copy, successful or not (`nBackfillAttempted`): more than
+    /// ``backfilledFrameCount`` while a checkpoint runs. SQLite before 3.11 leaves it at 0.
     package var attemptedFrameCount: UInt32 { csqlite_wal_index_word(memory, 32) }
 }
 
@@ -92,7 +92,8 @@ package struct WALLock: Hashable, Sendable {
 
     package static let checkpoint = WALLock(slot: 1)
 
-    /// The lock of a reader that needs no frame of the log: while it is held, nothing can be copied into the database file.
+    /// The lock of a reader that needs no frame of the log: while it is held, no checkpoint can copy into the database
+    /// file.
     package static let readDatabaseOnly = WALLock.read(0)
 
     /// The lock behind `read-mark[index]`.

@@ -9,21 +9,22 @@ import Synchronization
     import Darwin
 #endif
 
-/// What SQLite may take on one thread for one query: heap, and bytes of temporary files.
+/// The memory and temporary files that SQLite may use on one thread for one query, in bytes.
 ///
-/// SQLite's own limits count the whole process, so that one greedy statement makes all others fail. A query runs on one
-/// thread from its beginning to its end, and so does everything that SQLite allocates for it: a budget belongs to a thread,
-/// is opened with ``begin(_:)`` and closed with ``end()``. Outside of that the thread takes what it wants.
+/// SQLite's own limits apply to the whole process, so one greedy statement makes all others fail. A query runs on one
+/// thread from beginning to end, and so does everything that SQLite allocates for it: a budget belongs to a thread, is
+/// opened with ``begin(_:)`` and closed with ``end()``. Outside of a budget the thread is not limited.
 ///
-/// `@unchecked Sendable`: everything belongs to the budget's thread but `isStarved`, which is atomic.
+/// `@unchecked Sendable`: everything belongs to the budget's thread except `isStarved`, which is atomic.
 package final class ResourceBudget: @unchecked Sendable {
-    /// The bounds of one query.
+    /// The limits of one query.
     package struct Limits: Sendable, Hashable {
-        /// Bytes of heap on top of what the thread's connection keeps between queries.
+        /// Bytes of heap in addition to what the thread's connection keeps between queries.
         package var maxHeapBytes: Int
-        /// Bytes of temporary files: what is sorted, grouped or made distinct and does not fit into the page cache.
+        /// Bytes of temporary files: data that is sorted, grouped or made distinct and does not fit into the page
+        /// cache.
         package var maxTemporaryBytes: Int
-        /// The same of all queries together.
+        /// Bytes of temporary files of all queries together.
         package var maxTotalTemporaryBytes: Int
 
         package init(maxHeapBytes: Int, maxTemporaryBytes: Int, maxTotalTemporaryBytes: Int) {
@@ -40,7 +41,7 @@ package final class ResourceBudget: @unchecked Sendable {
         )
     }
 
-    /// Why something was refused.
+    /// Why an allocation or a write was refused.
     package enum Exhaustion: Sendable, Hashable {
         case heap
         case temporaryFiles
@@ -52,14 +53,14 @@ package final class ResourceBudget: @unchecked Sendable {
     private static let key: pthread_key_t = {
         var key = pthread_key_t()
         pthread_key_create(&key) { context in
-            // Optional on one platform and not on the other.
+            // This is optional on one platform and not on the other.
             let context: UnsafeMutableRawPointer? = context
             if let context { Unmanaged<ResourceBudget>.fromOpaque(context).release() }
         }
         return key
     }()
 
-    /// Of temporary files of all threads.
+    /// Bytes of temporary files of all threads.
     private static let totalTemporaryBytes = Atomic<Int>(0)
 
     private var heapBytes = 0
@@ -68,12 +69,12 @@ package final class ResourceBudget: @unchecked Sendable {
     private var temporaryLimit = Int.max
     private var totalTemporaryLimit = Int.max
     private let isStarved = Atomic<Bool>(false)
-    /// What was refused first since ``begin(_:)``.
+    /// The first refusal since ``begin(_:)``.
     package private(set) var exhaustion: Exhaustion?
 
     private init() {}
 
-    /// The budget of the calling thread, made when it is first asked for; it lives as long as the thread.
+    /// The budget of the calling thread, created on first use; it lives as long as the thread.
     package static func ofThisThread() -> ResourceBudget {
         if let current { return current }
         let budget = ResourceBudget()
@@ -88,7 +89,7 @@ package final class ResourceBudget: @unchecked Sendable {
 
     // MARK: A query
 
-    /// From now on the bounds hold, for what is taken on top of what the thread has.
+    /// Applies the limits from now on, to what the thread allocates in addition to what it already holds.
     package func begin(_ limits: Limits) {
         exhaustion = nil
         isStarved.store(false, ordering: .relaxed)
@@ -99,7 +100,7 @@ package final class ResourceBudget: @unchecked Sendable {
         totalTemporaryLimit = limits.maxTotalTemporaryBytes
     }
 
-    /// The bounds hold no longer; ``exhaustion`` stays.
+    /// Lifts the limits; ``exhaustion`` stays.
     package func end() {
         heapLimit = .max
         temporaryLimit = .max
@@ -109,7 +110,7 @@ package final class ResourceBudget: @unchecked Sendable {
 
     package var isBounding: Bool { heapLimit != .max }
 
-    /// Runs `body` within the bounds; within those that hold already, if any do.
+    /// Runs `body` within the bounds, or within those that are in force already.
     func bounding<R>(_ limits: Limits, _ body: () throws(SQLiteError) -> R) throws(SQLiteError) -> R {
         guard !isBounding else { return try body() }
         begin(limits)
@@ -117,13 +118,13 @@ package final class ResourceBudget: @unchecked Sendable {
         return try body()
     }
 
-    /// Has every allocation on the budget's thread fail from now on, until ``relent()``: SQLite then ends the statement with
-    /// `SQLITE_NOMEM`, also where it does not look whether it is interrupted, as when it compiles or parses.
+    /// Makes every allocation on the budget's thread fail until ``relent()``: SQLite then ends the statement with
+    /// `SQLITE_NOMEM`, even in code that does not check for interrupts, such as the compiler and the parser.
     ///
-    /// From any thread.
+    /// Call it from any thread.
     package func starve() { isStarved.store(true, ordering: .relaxed) }
 
-    /// Ends ``starve()``. From any thread.
+    /// Ends ``starve()``. Call it from any thread.
     package func relent() { isStarved.store(false, ordering: .relaxed) }
 
     // MARK: Within SQLite's callbacks
@@ -162,12 +163,13 @@ package final class ResourceBudget: @unchecked Sendable {
     }
 }
 
-/// Puts a layer over SQLite's allocator that charges each allocation to the ``ResourceBudget`` of the thread, if it has one.
+/// Adds a layer over SQLite's allocator that charges each allocation to the ``ResourceBudget`` of the thread, if it has
+/// one.
 ///
 /// Source: [sqlite3_mem_methods](https://sqlite.org/c3ref/mem_methods.html).
 enum HeapAccounting {
-    /// Whether the layer is in place. Installed before the first connection is opened; false where another part of the
-    /// program has used SQLite before, which then counts nothing for a single query.
+    /// Whether the layer is in place. Installed before the first connection is opened; false when another part of the
+    /// program used SQLite before: then memory is not counted for single queries.
     static let isInstalled: Bool = {
         var methods = sqlite3_mem_methods()
         guard csqlite_config_get_malloc(&methods) == SQLITE_OK else { return false }
@@ -194,7 +196,7 @@ enum HeapAccounting {
         return csqlite_config_malloc(&methods) == SQLITE_OK
     }()
 
-    /// SQLite's own allocator. Written once, before the layer above it is installed, and only read from then on.
+    /// SQLite's own allocator. Written once, before the layer above it is installed, and only read afterwards.
     nonisolated(unsafe) private static var inner = sqlite3_mem_methods()
 
     private static func size(of bytes: UnsafeMutableRawPointer?) -> Int { Int(inner.xSize?(bytes) ?? 0) }

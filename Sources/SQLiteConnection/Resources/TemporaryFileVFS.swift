@@ -8,9 +8,9 @@ import CSQLite
     import Darwin
 #endif
 
-/// A VFS that is the system's but for temporary files, whose bytes are charged to the ``ResourceBudget`` of the thread.
+/// The system's VFS, except that the bytes of temporary files are charged to the ``ResourceBudget`` of the thread.
 ///
-/// Where they are is SQLite's choice: `SQLITE_TMPDIR`, else `TMPDIR`, else `/var/tmp`, `/usr/tmp`, `/tmp`.
+/// SQLite chooses their directory: `SQLITE_TMPDIR`, else `TMPDIR`, else `/var/tmp`, `/usr/tmp`, `/tmp`.
 ///
 /// Source: [Temporary Files Used By SQLite](https://sqlite.org/tempfiles.html).
 enum TemporaryFileVFS {
@@ -19,11 +19,11 @@ enum TemporaryFileVFS {
 
     private static let registeredName = "tablecast-temporary"
 
-    /// These live as long as the process, are written before the VFS is registered, and only read by SQLite from then on.
+    /// These live as long as the process, are written before the VFS is registered, and only read by SQLite afterwards.
     nonisolated(unsafe) private static let vfs = UnsafeMutablePointer<sqlite3_vfs>.allocate(capacity: 1)
     nonisolated(unsafe) private static let methods = UnsafeMutablePointer<sqlite3_io_methods>.allocate(capacity: 1)
 
-    /// What is in front of the system's file in the memory that SQLite gives for one.
+    /// The header in front of the system's file object, in the memory that SQLite provides for one file.
     private struct Header {
         var base: sqlite3_file
         /// The highest byte written.
@@ -37,8 +37,8 @@ enum TemporaryFileVFS {
     private static func register() -> Bool {
         guard let system = sqlite3_vfs_find(nil) else { return false }
         methods.initialize(to: fileMethods())
-        // Everything but the opening of files is the system's own, which looks at its own fields through the pointer it gets:
-        // they are copied with it.
+        // Everything except opening files is the system's own code, which reads its own fields through the pointer that
+        // it gets: so they are copied too.
         vfs.initialize(to: system.pointee)
         vfs.pointee.pNext = nil
         vfs.pointee.zName = UnsafePointer(registeredName.withCString { strdup($0) })
@@ -109,7 +109,7 @@ enum TemporaryFileVFS {
 
     private static func fileMethods() -> sqlite3_io_methods {
         var methods = sqlite3_io_methods()
-        // Of the first version: no shared memory and no mapping, which a temporary file needs neither of.
+        // Version 1: no shared memory and no mapping; a temporary file needs neither.
         methods.iVersion = 1
         methods.xClose = { file in
             if let file { TemporaryFileVFS.release(file, shrinksTo: 0) }

@@ -8,14 +8,14 @@ import Synchronization
     import Darwin
 #endif
 
-/// State under a lock, on whose changes other threads can wait.
+/// State under a lock; threads can wait for its changes.
 ///
-/// What `Mutex` of the standard library is without waiting. For threads of our own only: waiting blocks the thread. Waits
-/// are measured by a clock that nobody sets.
+/// The standard library's `Mutex` with waiting. Only for threads that this package starts: waiting blocks the thread.
+/// Waits use a monotonic clock.
 package final class Monitor<State: Sendable>: Sendable {
     private struct Guarded: Sendable {
         var state: State
-        /// Of the threads that wait.
+        /// The parkers of the waiting threads.
         var waiting: [Parker] = []
     }
 
@@ -27,14 +27,14 @@ package final class Monitor<State: Sendable>: Sendable {
         guarded.withLock { body(&$0.state) }
     }
 
-    /// Changes the state and wakes every thread that waits for it.
+    /// Changes the state and wakes every waiting thread.
     package func update<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
         let (result, waiting) = guarded.withLock { guarded in (body(&guarded.state), guarded.waiting) }
         for parker in waiting { parker.wake() }
         return result
     }
 
-    /// Waits until `body` gives a result; nil when it does not within `timeout`.
+    /// Waits until `body` returns a result; nil when it does not within `timeout`.
     package func wait<Result: Sendable>(atMost timeout: Duration, _ body: (inout State) -> Result?) -> Result? {
         if let result = withLock(body) { return result }
         let deadline = ContinuousClock.now + timeout
@@ -42,14 +42,14 @@ package final class Monitor<State: Sendable>: Sendable {
         guarded.withLock { $0.waiting.append(parker) }
         defer { guarded.withLock { $0.waiting.removeAll { $0 === parker } } }
         while true {
-            // A change after this look wakes the parker, even before it sleeps.
+            // A change after this check wakes the parker, even before it sleeps.
             if let result = withLock(body) { return result }
             guard parker.sleep(atMost: ContinuousClock.now.duration(to: deadline)) else { return withLock(body) }
         }
     }
 }
 
-/// The one thing about condition variables that differs between platforms: waiting by a clock that nobody sets.
+/// The platform-dependent part of condition variables: waiting by a monotonic clock.
 enum ConditionClock {
     static func initialize(_ condition: UnsafeMutablePointer<pthread_cond_t>) {
         #if canImport(Darwin)
@@ -69,7 +69,7 @@ enum ConditionClock {
         _ mutex: UnsafeMutablePointer<pthread_mutex_t>,
         atMost limit: Duration
     ) {
-        // Far enough for "never", near enough for every time type.
+        // Far enough for "never", small enough for every time type.
         let (seconds, attoseconds) = min(limit, .seconds(1_000_000)).components
         let nanoseconds = Int(attoseconds / 1_000_000_000)
         #if canImport(Darwin)

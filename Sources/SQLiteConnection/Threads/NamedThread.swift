@@ -6,22 +6,22 @@
     import Darwin
 #endif
 
-/// A thread of the operating system, for work that blocks: that is forbidden on an event loop and on the threads of Swift's
+/// An operating-system thread for blocking work, which is forbidden on an event loop and on the threads of Swift's
 /// cooperative pool.
 package final class NamedThread: Sendable {
     /// SQLite's parser and its expression walkers recurse, and some systems give secondary threads only 512 kB.
     private static let stackBytes = 8 << 20
-    /// What Linux keeps of a name (`TASK_COMM_LEN`, without the terminator).
+    /// The length that Linux keeps of a name (`TASK_COMM_LEN` without the terminator).
     private static let maxNameBytes = 15
 
     private let handle: Handle
 
-    /// Starts at once.
+    /// Starts the thread at once.
     ///
     /// - Parameters:
     ///   - name: for debuggers, `top -H` and `/proc`; Linux keeps 15 bytes of it.
     ///   - body: runs on the new thread.
-    /// - Throws: ``StartError`` when the system refuses one more thread.
+    /// - Throws: ``StartError`` when the system refuses to start another thread.
     package init(name: String, _ body: @escaping @Sendable () -> Void) throws(StartError) {
         let context = Unmanaged.passRetained(Start(name: name, body: body))
         var attributes = pthread_attr_t()
@@ -46,7 +46,7 @@ package final class NamedThread: Sendable {
     /// Waits until the body has returned. Call either this or ``detach()``, exactly once, from another thread.
     package func join() { pthread_join(handle.thread, nil) }
 
-    /// Lets the thread end by itself.
+    /// Lets the thread end without being joined.
     package func detach() { pthread_detach(handle.thread) }
 
     /// The system refused to start a thread.
@@ -54,7 +54,8 @@ package final class NamedThread: Sendable {
         package let errno: Int32
     }
 
-    /// `@unchecked Sendable`: on Darwin a thread is a pointer; it is only ever passed to `pthread_join` or `pthread_detach`, once.
+    /// `@unchecked Sendable`: on Darwin a thread is a pointer; it is passed only to `pthread_join` or `pthread_detach`,
+    /// once.
     private struct Handle: @unchecked Sendable {
         let thread: pthread_t
     }
@@ -81,7 +82,7 @@ package final class NamedThread: Sendable {
         #if canImport(Darwin)
             pthread_setname_np(name)
         #else
-            // Glibc's Swift module lacks `pthread_setname_np`. A thread without its name works as well.
+            // Glibc's Swift module lacks `pthread_setname_np`. The thread works without a name as well.
             let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
             guard file >= 0 else { return }
             defer { close(file) }

@@ -6,13 +6,13 @@
     import Darwin
 #endif
 
-/// Lets one thread sleep until another one wakes it, or until a time.
+/// Lets one thread sleep until another thread wakes it, or until a timeout.
 ///
-/// The one way in which a thread of this package waits for another one; ``Monitor`` is made of it. A wake that comes before
-/// the sleep is kept, so none is lost; several count as one. A condition variable, because neither the standard library nor
-/// a dispatch semaphore can be waited on with a monotonic clock on every platform: a step of the wall clock changes no wait.
+/// All waits between threads of this package use it; ``Monitor`` is built on it. A wake before the sleep is kept, so
+/// none is lost; several count as one. It uses a condition variable, because neither the standard library nor a
+/// dispatch semaphore can wait on a monotonic clock on every platform: a step of the wall clock must not change a wait.
 ///
-/// `@unchecked`: the pointers are set once, and what they point to is made for use by several threads.
+/// `@unchecked`: the pointers are set once, and their targets are made for use by several threads.
 package final class Parker: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -31,7 +31,7 @@ package final class Parker: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Wakes the sleeper, or spares it the next sleep.
+    /// Wakes the sleeping thread, or makes its next sleep return at once.
     package func wake() {
         pthread_mutex_lock(mutex)
         isWoken = true
@@ -39,14 +39,14 @@ package final class Parker: @unchecked Sendable {
         pthread_cond_signal(condition)
     }
 
-    /// Forgets a wake that came before what the caller is about to look at.
+    /// Discards a wake that came before the state that the caller is about to check.
     package func forgetWake() {
         pthread_mutex_lock(mutex)
         isWoken = false
         pthread_mutex_unlock(mutex)
     }
 
-    /// Sleeps until woken, at most so long; nil for ever. True when it was woken.
+    /// Sleeps until woken, for at most `limit`; nil means no limit. True when it was woken.
     @discardableResult
     package func sleep(atMost limit: Duration? = nil) -> Bool {
         pthread_mutex_lock(mutex)
