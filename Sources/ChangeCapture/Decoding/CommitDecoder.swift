@@ -1,23 +1,24 @@
 /// Decodes commits one after the other: from the pages that a commit wrote to the rows that it changed.
 ///
-/// Needs nothing but a view of the database before the commit and one after it. The order of rows within a commit, and what
-/// a transaction did and undid again, cannot be seen: the result is its net effect. Not `Sendable`: one thread at a time.
+/// Needs only a view of the database before the commit and one after it. The order of the rows within a commit, and
+/// changes that a transaction made and undid, are not visible: the result is the net effect. Not `Sendable`: one thread
+/// at a time.
 ///
-/// After an error the decoder has lost track: make a new one at a later commit.
+/// After an error the decoder's state is invalid: make a new one at a later commit.
 package final class CommitDecoder {
-    /// What happened to the schema in a commit.
+    /// The effect of a commit on the schema.
     package enum SchemaTransition {
         case unchanged
-        /// The trees after the commit, and the changes as they are published: they say which table is which.
+        /// The trees after the commit, and the changes as they are published: these pair the tables of both sides.
         case changed(TreeCatalog, [SchemaChange])
     }
 
-    /// What is known of the pages that a commit is said to have changed.
+    /// How the list of a commit's changed pages was determined.
     package enum Evidence: Sendable {
-        /// They are those that it wrote: the frames of a log, or more.
+        /// They are the pages that it wrote: the frames of a log, or more.
         case frames
-        /// They are those whose bytes differ. A page can have been freed and used again for what it held before: it is in
-        /// another place of the database then, and nobody can see that it was written.
+        /// They are those whose bytes differ. A page can have been freed and used again for the same content: then it
+        /// is in another place of the database, and nothing shows that it was written.
         case differences
     }
 
@@ -25,32 +26,32 @@ package final class CommitDecoder {
         package var commits = 0
         /// Commits that wrote pages without changing any.
         package var emptyCommits = 0
-        /// Pages that left their trees without having been written.
+        /// Pages that left their trees without being written.
         package var freedPages = 0
-        /// Times that the whole database was walked to find the owners of overflow pages.
+        /// How often the whole database was walked to find the owners of overflow pages.
         package var overflowScans = 0
-        /// Written pages of which it was not found out what they are. Always 0 for a sound database.
+        /// Written pages whose role could not be determined. Always 0 for a sound database.
         package var unexplainedPages = 0
     }
 
     /// The trees as of the last commit decoded.
     package private(set) var catalog: TreeCatalog
-    /// As of the last commit decoded.
+    /// The map as of the last commit decoded.
     package private(set) var pageMap: PageMap
     package private(set) var statistics = Statistics()
-    /// Every table is itself: for the commits that leave the schema alone, which is nearly all.
+    /// Pairs every table with itself: for commits that leave the schema unchanged, which nearly all do.
     private var unchangedPairing: TablePairing
     private var emitter = RowEmitter()
     private var owners = OverflowOwners()
 
-    /// Builds the page map of the database as it is.
+    /// Builds the page map of the current database.
     package init(_ reader: some PageReader, catalog: TreeCatalog) throws(WALDecodeError) {
         self.catalog = catalog
         unchangedPairing = TablePairing(unchanged: catalog)
         pageMap = try PageMap.build(from: reader, catalog: catalog)
     }
 
-    /// Whether a commit changed the schema table: then its catalog needs to be read before the commit is decoded.
+    /// Whether a commit changed the schema table: then read its catalog before decoding the commit.
     package func touchesSchema(
         before: some PageReader,
         after: some PageReader,
@@ -63,7 +64,7 @@ package final class CommitDecoder {
             let isSame = try before.withPage(number) { (old) throws(WALDecodeError) in
                 try after.withPage(number) { (new) throws(WALDecodeError) in
                     guard number == 1 else { return bytesAreEqual(old, 0, new, 0, old.count) }
-                    // Of the header the schema cookie alone, which changes with every change of the schema.
+                    // Only the schema cookie matters in the header: it changes with every change of the schema.
                     let start = DatabaseHeader.byteCount
                     return bytesAreEqual(old, 40, new, 40, 4)
                         && bytesAreEqual(old, start, new, start, old.count - start)
@@ -74,7 +75,7 @@ package final class CommitDecoder {
         return false
     }
 
-    /// Decodes a commit, keeping of its rows what was asked for and what the limits allow.
+    /// Decodes a commit and keeps as much of its rows as `level` asks for and the limits allow.
     package func decode(
         before: some PageReader,
         after: some PageReader,
@@ -96,9 +97,9 @@ package final class CommitDecoder {
         return collector.finish()
     }
 
-    /// Decodes a commit, handing every row to the sink as it is found.
+    /// Decodes a commit and passes every row to the sink as it is found.
     ///
-    /// `changedPages` are the pages of the commit's frames, or those that differ, in any order; repeats do no harm.
+    /// `changedPages` are the pages of the commit's frames, or those that differ, in any order; duplicates are allowed.
     package func decode(
         before: some PageReader,
         after: some PageReader,
@@ -143,14 +144,14 @@ package final class CommitDecoder {
         try owners.update(emitter.commit, in: after)
     }
 
-    /// The pages whose place in the map is not what a fresh walk of the database finds: none, ever.
+    /// The pages whose position in the map differs from a fresh walk of the database: always empty.
     package func verify(against reader: some PageReader) throws(WALDecodeError) -> [UInt32] {
         pageMap.differences(from: try PageMap.build(from: reader, catalog: catalog))
     }
 
-    /// A commit of which every page is as it was. SQLite repeats frames to fill up a sector.
+    /// Whether every page of the commit is unchanged. SQLite repeats frames to fill up a sector.
     ///
-    /// A single page that is as it was counts: a page that left the freelist can look as it did when it went there.
+    /// A single unchanged page counts as a change: a page that left the freelist can look as it did when it was freed.
     private func isEmpty(
         before: some PageReader,
         after: some PageReader,
@@ -164,22 +165,22 @@ package final class CommitDecoder {
     }
 }
 
-/// Bytes of a database or of its write-ahead log that are not what the file format allows.
+/// The bytes of a database or of its write-ahead log violate the file format.
 ///
-/// Names the page and what was wrong with it; never carries a row's values.
+/// Names the page and the violation; never contains a row's values.
 package struct WALDecodeError: Error, Hashable, CustomStringConvertible {
     package enum Problem: Hashable, Sendable {
-        /// The page could not be read; the reason is for a log.
+        /// The page could not be read; the reason is for logs.
         case unreadable(String)
         /// The page's number is 0 or past the end of the database.
         case pageOutOfRange
-        /// A database header or a header of the log; what was expected.
+        /// An invalid database header or log header; the value is what was expected.
         case badHeader(String)
         /// The first byte of a b-tree page is none of 2, 5, 10, 13.
         case unknownPageType(UInt8)
-        /// A page of an index where a table's was expected, or the reverse.
+        /// A page of an index where a table's was expected, or vice versa.
         case wrongTreeKind(UInt8)
-        /// The page says that it has more cells than fit on it.
+        /// The page header claims more cells than fit on the page.
         case cellCountTooLarge(Int)
         /// The cell with this index runs past the page, or its lengths cannot be read.
         case badCell(Int)
@@ -187,17 +188,17 @@ package struct WALDecodeError: Error, Hashable, CustomStringConvertible {
         case rowidsOutOfOrder
         /// Rows of a `WITHOUT ROWID` table that have the same key.
         case duplicateKeys
-        /// An overflow chain that ends early, runs in a circle or leaves the database.
+        /// An overflow chain that ends early, is circular or leaves the database.
         case badOverflowChain
-        /// A record's header does not describe its body.
+        /// A record's header does not match its body.
         case badRecord
-        /// A b-tree deeper than any database can be: its pages refer to one another in a circle.
+        /// A b-tree deeper than any database can have: its pages form a cycle.
         case treeTooDeep
         /// Two places of the database claim the page.
         case pageInTwoPlaces
         /// A page joined a tree although the commit did not write it.
         case unwrittenPageJoinedTree
-        /// The list of free pages runs in a circle or leaves the database.
+        /// The freelist is circular or leaves the database.
         case badFreelist
         /// An entry of the pointer map with a type outside 1…5.
         case badPointerMapEntry(UInt8)
@@ -205,7 +206,7 @@ package struct WALDecodeError: Error, Hashable, CustomStringConvertible {
         case payloadTooLarge(UInt64)
     }
 
-    /// The page, or for a header of the log the frame; 0 where neither applies.
+    /// The page number, or for a header of the log the frame number; 0 where neither applies.
     package var page: UInt32
     package var problem: Problem
 
@@ -230,7 +231,7 @@ package struct WALDecodeError: Error, Hashable, CustomStringConvertible {
             case .badRecord: "a record's header does not describe its body"
             case .treeTooDeep: "b-tree is deeper than any database's can be"
             case .pageInTwoPlaces: "is claimed by two places of the database"
-            case .unwrittenPageJoinedTree: "joined a tree without having been written"
+            case .unwrittenPageJoinedTree: "joined a tree without being written"
             case .badFreelist: "list of free pages is broken"
             case .badPointerMapEntry(let type): "pointer map entry of type \(type), expected 1 to 5"
             case .payloadTooLarge(let size): "payload of \(size) bytes is larger than any row can be"

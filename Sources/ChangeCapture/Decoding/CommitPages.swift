@@ -1,4 +1,4 @@
-/// The pages of one commit, sorted by what they were and what they became.
+/// The pages of one commit, sorted by their role before and after it.
 struct CommitPages {
     /// A page that the commit wrote, or that it cut off the end of the database.
     struct Page {
@@ -6,12 +6,12 @@ struct CommitPages {
         /// Places in ``TreeCatalog/trees``; -1 for a page of no tree.
         var oldTree: Int32
         var newTree: Int32
-        /// The page is in no tree before or after the commit, and it is not known yet what it is. Only such a page can be part
-        /// of an overflow chain under a leaf that did not change.
+        /// The page is in no tree before or after the commit, and its role is not known yet. Only such a page can be
+        /// part of an overflow chain under a leaf that did not change.
         var isUnexplained = false
     }
 
-    /// A page that left its tree without having been written: its cells are gone nevertheless.
+    /// A page that left its tree without being written: its cells are gone nevertheless.
     struct Freed {
         var number: UInt32
         var oldTree: Int32
@@ -19,19 +19,19 @@ struct CommitPages {
 
     var pages: [Page] = []
     var freed: [Freed] = []
-    /// Trees after the commit of which pages that were not written belonged to another table before it: both tables need to
-    /// be compared whole.
+    /// Trees after the commit with pages that were not written and belonged to another table before it: both tables
+    /// must be compared as a whole.
     var rebuiltTrees: Set<Int> = []
     var unexplainedCount = 0
-    /// For each page: 1 + the place in `pages`, or the place in `detached` with `detachedFlag`, or `freedMark`; else 0.
+    /// For each page: 1 + the index in `pages`, or the index in `detached` with `detachedFlag`, or `freedMark`; else 0.
     private var marks = PageTable()
-    /// Pages whose link was cut, and the tree that they were part of.
+    /// Pages whose link was cut, and the tree that contained them.
     private(set) var detached: [Freed] = []
 
     private static let detachedFlag: UInt32 = 1 << 31
     private static let freedMark = UInt32.max
 
-    /// Takes the numbers of a commit's pages, in any order and with repeats. Clears what was left of the last commit.
+    /// Takes the numbers of a commit's pages, in any order and with repeats. Clears the state of the last commit.
     mutating func begin(_ numbers: [UInt32], pageCount: UInt32) {
         for page in pages { marks[page.number] = 0 }
         for page in detached { marks[page.number] = 0 }
@@ -49,7 +49,7 @@ struct CommitPages {
         marks[number] = UInt32(pages.count)
     }
 
-    /// Adds a page of which only its new place tells that it was written: its bytes are those that it had.
+    /// Adds a page whose bytes did not change: only its new place shows that it was written.
     mutating func addUnseen(_ number: UInt32, oldTree: Int32) {
         pages.append(Page(number: number, oldTree: oldTree, newTree: -1))
         marks[number] = UInt32(pages.count)
@@ -58,7 +58,7 @@ struct CommitPages {
     @inline(__always)
     func isWritten(_ number: UInt32) -> Bool { index(of: number) != nil }
 
-    /// The place in `pages` of a page of the commit.
+    /// The index in `pages` of a page of the commit.
     @inline(__always)
     func index(of number: UInt32) -> Int? {
         let mark = marks[number]
@@ -70,14 +70,14 @@ struct CommitPages {
         if marks[number] == 0 { marks[number] = Self.detachedFlag | UInt32(detached.count - 1) }
     }
 
-    /// The tree that a page was cut from which the commit did not write.
+    /// The tree from which a page that the commit did not write was cut.
     func treeCutFrom(_ number: UInt32) -> Int32? {
         let mark = marks[number]
         return mark & Self.detachedFlag == 0 || mark == Self.freedMark
             ? nil : detached[Int(mark & ~Self.detachedFlag)].oldTree
     }
 
-    /// Notes a page as freed, once.
+    /// Records a page as freed, once.
     mutating func free(_ page: Freed) -> Bool {
         guard marks[page.number] != Self.freedMark else { return false }
         marks[page.number] = Self.freedMark
@@ -85,7 +85,7 @@ struct CommitPages {
         return true
     }
 
-    /// Notes that a page's change is accounted for.
+    /// Records that a page's change is accounted for.
     @inline(__always)
     mutating func explain(_ number: UInt32) {
         guard unexplainedCount > 0, let index = index(of: number), pages[index].isUnexplained else { return }
@@ -94,20 +94,21 @@ struct CommitPages {
     }
 }
 
-/// A number for each page of a database, 0 unless it was set: memory by the pages that have one, not by the pages that a
-/// header claims.
+/// A number for each page of a database, 0 unless it was set: memory grows with the pages that have one, not with the
+/// page count that a header claims.
 ///
-/// A file or a log can claim 2^31 pages and hold three, by damage or by malice. So pages are grouped. A group with many numbers
-/// is an array, found by two array accesses; one with few keeps them in a dictionary, at a cost for each.
+/// A damaged or malicious file or log can claim 2^31 pages and contain three. So pages are grouped. A group with many
+/// numbers is an array, found by two array accesses; one with few keeps them in a dictionary, which costs more per
+/// number.
 struct PageTable: Sendable {
     private static let groupBits = 10
     private static let groupSize = 1 << groupBits
-    /// From so many numbers on a group is an array: then it takes no more memory than the dictionary would.
+    /// From this many numbers on a group is an array: then it takes no more memory than the dictionary would.
     private static let maxSparse: Int32 = 64
 
-    /// For each group the place of its array, or the count of its numbers in `sparse` as a negative number; 0 for none.
+    /// For each group the index of its array, or the count of its numbers in `sparse` as a negative number; 0 for none.
     private var groups: [Int32] = []
-    /// The arrays, one after the other; the first is never used, so that no place is 0.
+    /// The arrays, one after the other; the first is never used, so that no index is 0.
     private var dense: [UInt32] = []
     private var sparse: [UInt32: UInt32] = [:]
 

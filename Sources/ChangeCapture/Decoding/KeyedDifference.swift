@@ -1,11 +1,11 @@
-/// Compares the pages of a `WITHOUT ROWID` table on both sides of a commit, and emits what differs.
+/// Compares the pages of a `WITHOUT ROWID` table on both sides of a commit, and emits the differences.
 ///
-/// Deletions come before updates and insertions, so that a row whose key is equal under a collation to that of a row
-/// which went can be inserted by whoever replays the changes.
+/// Deletions come before updates and insertions: a replica can then insert a row whose key equals a deleted row's key
+/// under a collation.
 struct KeyedDifference<Before: PageReader, After: PageReader> {
-    /// Cells of one side kept at a time: 16 MB. More are compared in several turns over the same pages.
+    /// Cells of one side kept at a time: 16 MB. More cells are compared in several passes over the same pages.
     private static var maxEntries: Int { 1 << 20 }
-    /// More keys than this with one hash are no accident.
+    /// More keys than this with the same hash are no accident.
     private static var maxGroup: Int { 8 }
 
     let before: Before
@@ -31,7 +31,7 @@ struct KeyedDifference<Before: PageReader, After: PageReader> {
         for turn in 0..<turns {
             try collect((turn, turns), &emitter, &sink, notesSuspects: true)
             try emitOneSided(&emitter, &sink, deletions: true)
-            // With one turn the cells are all there still.
+            // With a single pass the cells are still in memory.
             guard turns == 1 else { continue }
             try emitPairs(&emitter, &sink)
             try emitOneSided(&emitter, &sink, deletions: false)
@@ -45,7 +45,7 @@ struct KeyedDifference<Before: PageReader, After: PageReader> {
     }
 
     private func turnCount() throws(WALDecodeError) -> UInt64 {
-        // A cell takes two bytes of pointer and at least four of content.
+        // A cell takes two bytes of pointer and at least four bytes of content.
         guard pages.count * (format.usableSize / 6) > Self.maxEntries else { return 1 }
         var oldCount = 0
         var newCount = 0
@@ -126,7 +126,7 @@ struct KeyedDifference<Before: PageReader, After: PageReader> {
         if page.kind.isTable { throw WALDecodeError(page: page.number, .wrongTreeKind(page.kind.rawValue)) }
     }
 
-    /// How many cells at the beginning and at the end of a page are the same on both sides, byte for byte.
+    /// How many cells at the beginning and at the end of a page are equal on both sides, byte for byte.
     private func sameCells(
         _ oldPage: BTreePage,
         _ newPage: BTreePage
@@ -178,7 +178,7 @@ struct KeyedDifference<Before: PageReader, After: PageReader> {
 
     // MARK: Matching
 
-    /// Rows whose key's hash is on one side only.
+    /// Emits rows whose key's hash is on one side only.
     private func emitOneSided(
         _ emitter: inout RowEmitter,
         _ sink: inout some RowSink,
@@ -197,7 +197,7 @@ struct KeyedDifference<Before: PageReader, After: PageReader> {
         }
     }
 
-    /// Rows whose key's hash is on both sides: the same keys, or by a rare accident others.
+    /// Emits rows whose key's hash is on both sides: the keys are equal, except for rare hash collisions.
     private func emitPairs(_ emitter: inout RowEmitter, _ sink: inout some RowSink) throws(WALDecodeError) {
         var oldIndex = 0
         var newIndex = 0
@@ -242,7 +242,7 @@ struct KeyedDifference<Before: PageReader, After: PageReader> {
         for entry in unpaired { try insert(entry, &emitter, &sink) }
     }
 
-    /// False when the keys are not the same after all.
+    /// False when the keys differ after all.
     private func comparePair(
         _ oldEntry: KeyedCells.Entry,
         _ newEntry: KeyedCells.Entry,
@@ -301,10 +301,10 @@ struct KeyedDifference<Before: PageReader, After: PageReader> {
     }
 }
 
-/// Cells of a `WITHOUT ROWID` table by the hash of their keys, in 16 bytes each.
+/// The cells of a `WITHOUT ROWID` table by the hash of their keys, in 16 bytes each.
 ///
-/// Such a table is ordered by its columns' collations, which may be an application's own: cells are paired by hash rather
-/// than by order. The hash is seeded by the process, so that no writer can aim for collisions.
+/// Such a table is ordered by its columns' collations, which an application can define: so cells are paired by hash
+/// rather than by order. The hash is seeded per process, so that no writer can construct collisions.
 struct KeyedCells {
     struct Entry {
         var hash: UInt64
@@ -312,7 +312,7 @@ struct KeyedCells {
         var cell: Int32
     }
 
-    /// A page that takes part, on one side or on both.
+    /// A page to compare, on one side or on both.
     struct Page {
         var number: UInt32
         var isOld: Bool
@@ -323,7 +323,7 @@ struct KeyedCells {
 
     mutating func removeAll() { entries.removeAll(keepingCapacity: true) }
 
-    /// Adds the cells of a range whose key's hash falls into the partition.
+    /// Adds the cells of a range whose key's hash belongs to the partition.
     mutating func add(
         _ cells: Range<Int>,
         of page: BTreePage,
@@ -346,7 +346,7 @@ struct KeyedCells {
 
     mutating func sort() { entries.sort { $0.hash < $1.hash } }
 
-    /// The key's bytes: on the page where they fit, which is nearly always, else in the buffer.
+    /// The key's bytes: on the page where they fit, as nearly always, else in the buffer.
     static func key(
         of cell: Cell,
         on page: BTreePage,

@@ -1,12 +1,12 @@
-/// To which b-tree every page of a database belongs: for each page the page that refers to it.
+/// Maps every page of a database to its b-tree: for each page the page that refers to it.
 ///
 /// Built once by reading interior pages only (a few milliseconds for a gigabyte), then kept up to date from the pages
 /// that each commit changed. Four bytes for each page of a tree.
 package struct PageMap: Sendable {
-    /// A tree's place in ``TreeCatalog/trees``.
+    /// An index in ``TreeCatalog/trees``.
     package typealias TreeIndex = Int
 
-    /// For each page: 0 for one of no tree, `rootFlag` and the tree for a root, else the parent.
+    /// For each page: 0 for a page of no tree, `rootFlag` plus the tree for a root, else the parent page.
     private var links = PageTable()
     static let rootFlag: UInt32 = 1 << 31
 
@@ -28,17 +28,17 @@ package struct PageMap: Sendable {
         return map
     }
 
-    /// The tree that a page belongs to; nil for a page of no tree, such as one of an overflow chain or a free one.
+    /// The tree that a page belongs to; nil for a page of no tree, such as an overflow page or a free page.
     @inline(__always)
     package func tree(of page: UInt32) -> TreeIndex? {
         let root = top(from: page)
         return root & Self.rootFlag != 0 ? TreeIndex(root & ~Self.rootFlag) : nil
     }
 
-    /// Whether the page is reached from a root.
+    /// Whether the page is reachable from a root.
     package func contains(_ page: UInt32) -> Bool { tree(of: page) != nil }
 
-    /// The pages whose link is not the same in `other`: empty when both describe the same database.
+    /// The pages whose link differs in `other`: empty when both describe the same database.
     package func differences(from other: PageMap) -> [UInt32] {
         var pages: [UInt32] = []
         links.forEach { page, link in if other.links[page] != link { pages.append(page) } }
@@ -60,15 +60,15 @@ package struct PageMap: Sendable {
     }
 }
 
-// What keeping the map up to date needs: see PageMapUpdate.
+// Support for updating the map: see PageMapUpdate.
 extension PageMap {
-    /// Whether a database of this size can be mapped.
+    /// Checks that a database of this size can be mapped.
     func check(pageCount: UInt32) throws(WALDecodeError) {
-        // The bit that marks a root; a database of 2^31 pages would be a terabyte at the smallest page size.
+        // The bit that marks a root; a database of 2^31 pages has at least a terabyte, at the smallest page size.
         guard pageCount < Self.rootFlag else { throw WALDecodeError(page: pageCount, .pageOutOfRange) }
     }
 
-    /// Calls `body` with every page of a tree from this number on.
+    /// Calls `body` with every page of a tree from this page number on.
     func forEachPage(from first: UInt32, _ body: (UInt32) -> Void) {
         links.forEach { page, _ in if page >= first { body(page) } }
     }
@@ -86,15 +86,17 @@ extension PageMap {
     }
 }
 
-/// Brings a ``PageMap`` from one commit to the next, and sorts the commit's pages by their trees on the way.
+/// Updates a ``PageMap`` from one commit to the next, and sorts the commit's pages by their trees.
 ///
-/// The order of the steps is what makes it right. Old owners are noted before any link changes. Then the children of every
-/// interior page that changed are cut off, and attached again only downwards from the roots, through pages that are
-/// themselves known to be attached: a page whose stale bytes look like a b-tree's attaches nothing. What was cut off and
-/// not attached again has been freed, even if the commit did not write it: pages on the freelist need not be in the log.
+/// The result is correct because of the order of the steps. First, the old owners are recorded before any link changes.
+/// Then the children of every changed interior page are cut off, and attached again only downwards from the roots,
+/// through pages that are themselves known to be attached: a page whose stale bytes look like a b-tree page attaches
+/// nothing. A page that was cut off and not attached again has been freed, even if the commit did not write it:
+/// freelist pages need not be in the log.
 ///
-/// Of a commit known by its differences alone, a page may also have joined a tree with the bytes that it had: freed and
-/// used again for the same, or the root of a table made anew. It is then taken for written, and its children with it.
+/// When only the differences of a commit are known, a page may also have joined a tree with unchanged bytes: freed and
+/// used again for the same content, or the root of a recreated table. Such a page is treated as written, and so are its
+/// children.
 extension PageMap {
     mutating func advance(
         _ commit: inout CommitPages,
@@ -164,7 +166,7 @@ extension PageMap {
         }
         for (index, tree) in schema.after.trees.enumerated() {
             let old = treeBefore(tree.rootPage, commit)
-            // A root that was another tree's inner page must have been written; its old link is of no use.
+            // A root that was an inner page of another tree must have been written; its old link is useless.
             if tree.rootPage <= after.pageCount, link(of: tree.rootPage) & Self.rootFlag == 0 {
                 setLink(of: tree.rootPage, to: 0)
             }
@@ -178,7 +180,7 @@ extension PageMap {
         }
     }
 
-    /// From the roots downwards: a page is attached once a chain of attached pages leads to it.
+    /// Goes from the roots downwards: a page is attached once a chain of attached pages leads to it.
     private mutating func attach(
         _ commit: inout CommitPages,
         before: some PageReader,
@@ -210,14 +212,14 @@ extension PageMap {
                     }
                 }
             }
-            // Pages that turned out on the way to have been used again.
+            // Pages that turned out to be reused during this pass.
             waiting = stillWaiting + (count..<commit.pages.count)
         }
         for index in waiting { setLink(of: commit.pages[index].number, to: 0) }
         for page in commit.pages where page.number > after.pageCount { setLink(of: page.number, to: 0) }
     }
 
-    /// The tree of a page whose whole way up to a root is known as of after the commit.
+    /// The tree of a page whose whole path to a root is known for the state after the commit.
     private func provenTree(of number: UInt32, commit: CommitPages) -> TreeIndex? {
         var link = link(of: number)
         for _ in 0...TreeWalk.maxHeight {
@@ -239,7 +241,8 @@ extension PageMap {
         _ evidence: CommitDecoder.Evidence
     ) throws(WALDecodeError) {
         let current = link(of: child)
-        // The links of written pages were cut, so whoever holds one now has just attached it; a root has no parent.
+        // The links of written pages were cut, so an existing link was attached just now by another parent; a root has
+        // no parent.
         guard current == 0 || current & Self.rootFlag == 0 && !commit.isWritten(current) else {
             throw WALDecodeError(page: child, .pageInTwoPlaces)
         }
@@ -258,7 +261,7 @@ extension PageMap {
         setLink(of: child, to: parent)
     }
 
-    /// A page with the bytes that it had is in a tree: takes it for written unless it was the same table's before.
+    /// A page with unchanged bytes is in a tree: treats it as written unless it belonged to the same table before.
     private mutating func noteReuse(
         of page: UInt32,
         from oldTree: Int32?,
@@ -273,7 +276,7 @@ extension PageMap {
         }
         let place = schema.map { $0.pairing.newTree[Int(oldTree)] } ?? TreeIndex(oldTree)
         if place == tree {
-            // Where it was is asked again when a page below it moves.
+            // Its previous tree is needed again when a page below it moves.
             commit.detach(page, oldTree: oldTree)
         } else {
             commit.addUnseen(page, oldTree: oldTree)
@@ -281,7 +284,7 @@ extension PageMap {
         }
     }
 
-    /// The tree that a page was part of before the commit, as far as the links that are left and those that were cut tell.
+    /// The tree that a page was part of before the commit, as far as the remaining and the cut links tell.
     private func treeBefore(_ page: UInt32, _ commit: CommitPages) -> Int32? {
         var number = page
         for _ in 0...TreeWalk.maxHeight {
@@ -298,8 +301,8 @@ extension PageMap {
         return nil
     }
 
-    /// A page that the commit did not write must have been the same table's before; otherwise the tables need to be compared
-    /// whole.
+    /// A page that the commit did not write must have belonged to the same table before; otherwise both tables must be
+    /// compared as a whole.
     private func checkContinuity(
         of page: UInt32,
         in tree: TreeIndex,

@@ -1,23 +1,23 @@
-/// Collects the rows of one commit into ``TableRows``, and keeps less of them once its limits are reached.
+/// Collects the rows of one commit into ``TableRows``, and reduces what it keeps once its limits are reached.
 package struct RowCollector: RowSink {
     private struct Table {
         var description: TableDescription
         var detail: CaptureLevel
         var isReduced = false
-        /// What changed is not known.
+        /// The changes are unknown.
         var isUnknown = false
-        /// What is kept of it.
+        /// The bytes kept.
         var byteCount = 0
         var inserted = 0
         var updated = 0
         var deleted = 0
-        // Separate, because they go out in this order.
+        // Separate lists, because this is the order of publication.
         var deletes: [RowChange] = []
         var updates: [RowChange] = []
         var inserts: [RowChange] = []
     }
 
-    /// What a row takes besides its values: the header of its allocation, and its place in the list.
+    /// The memory of a row besides its values: the header of its allocation, and its entry in the list.
     private static let bytesPerRow = 32 + MemoryLayout<RowChange>.stride / 2
 
     private var tables: [Table] = []
@@ -33,7 +33,7 @@ package struct RowCollector: RowSink {
 
     /// One entry for each table that changed.
     package consuming func finish() -> [TableRows] {
-        // A row that was looked at can have turned out to be the same.
+        // A row that was compared can have turned out to be unchanged.
         tables.filter { $0.isUnknown || $0.inserted + $0.updated + $0.deleted > 0 }.map { table in
             if table.isUnknown { return TableRows(changedTable: table.description) }
             return TableRows(
@@ -48,7 +48,7 @@ package struct RowCollector: RowSink {
         }
     }
 
-    /// Copies nothing where all rows are of one kind: then there can be very many.
+    /// Copies nothing when all rows are of one kind: then there can be very many.
     private static func joined(_ parts: [RowChange]...) -> [RowChange] {
         let filled = parts.filter { !$0.isEmpty }
         return filled.count == 1 ? filled[0] : filled.flatMap(\.self)
@@ -81,8 +81,8 @@ package struct RowCollector: RowSink {
 
     package mutating func noteChange(of table: TableDescription) { tables[entry(of: table)].isUnknown = true }
 
-    /// Keeps less of this table from now on, and of what is there, for part of a table is of no use to a replica. What that
-    /// frees is there for others.
+    /// Reduces the detail of this table, including the rows already kept, because part of a table is of no use to a
+    /// replica. Other tables can use the freed bytes.
     private mutating func reduce(_ index: Int, to detail: CaptureLevel) {
         tables[index].detail = detail
         tables[index].isReduced = true
@@ -119,7 +119,7 @@ package struct RowCollector: RowSink {
 
     @inline(__always)
     private mutating func entry(of table: TableDescription) -> Int {
-        // Rows of one table come together, so it is nearly always the last.
+        // The rows of one table come together, so the table is nearly always the last one.
         if let last = tables.last, last.description.name.isIdentical(to: table.name) { return tables.count - 1 }
         return addEntry(for: table)
     }
@@ -132,7 +132,7 @@ package struct RowCollector: RowSink {
 }
 
 extension RowChange {
-    /// Keeps of the rows the primary key alone, and nothing where that is the rowid.
+    /// Keeps only the primary key of the rows, and nothing where that is the rowid.
     mutating func reduceToKey(of table: TableDescription) {
         let isRowid = table.primaryKey.isEmpty || table.rowidAlias != nil
         before = isRowid ? nil : before?.selecting(table.primaryKey)

@@ -1,16 +1,17 @@
-/// Turns cells that were found to differ into rows for a sink; decides whether two cells with one key are a change.
+/// Turns cells that differ into rows for a sink; decides whether two cells with the same key are a change.
 ///
-/// Keeps the buffers that are reused from cell to cell, and the commit's pages, whose overflow pages it accounts for.
+/// Owns the buffers that are reused from cell to cell, and the commit's pages, and accounts for the overflow pages
+/// among them.
 struct RowEmitter {
-    /// A cell whose bytes on its page are the same on both sides, as is the first page of its overflow chain, while the
-    /// commit wrote pages of which it is not known yet what they are: they may be part of this very chain.
+    /// A cell whose bytes and first overflow page are equal on both sides, while the commit wrote pages of unknown
+    /// role: they may belong to this cell's overflow chain.
     struct Suspect {
         var page: UInt32
         var cell: Int32
         var tree: Int32
     }
 
-    /// Two records with more bytes than this together are not decoded only to see whether they are the same row.
+    /// Two records with more bytes than this together are not decoded only to check whether the rows are equal.
     private static let maxComparedBytes = 1 << 20
     private static let maxSuspects = 1 << 16
 
@@ -70,7 +71,7 @@ struct RowEmitter {
         sink.receive(change, of: step.after.table)
     }
 
-    /// Two cells with the same key: emits an update if the rows differ.
+    /// Handles two cells with the same key: emits an update if the rows differ.
     @inline(__always)
     mutating func compare(
         _ old: Cell,
@@ -83,7 +84,7 @@ struct RowEmitter {
         _ step: TableStep,
         _ sink: inout some RowSink
     ) throws(WALDecodeError) {
-        // The same length on both sides keeps the same number of bytes on the page.
+        // Payloads of the same length keep the same number of bytes on the page.
         if step.mapping == nil, old.payloadLength == new.payloadLength,
             bytesAreEqual(oldPage.bytes, old.payloadOffset, newPage.bytes, new.payloadOffset, new.localLength)
         {
@@ -104,7 +105,8 @@ struct RowEmitter {
         try update(old, on: oldPage, in: before, new, on: newPage, in: after, step, &sink)
     }
 
-    /// Two cells with the same key whose payloads differ. The rows can be equal nevertheless: one value has several encodings.
+    /// Handles two cells with the same key whose payloads differ. The rows can be equal nevertheless: a value has
+    /// several encodings.
     private mutating func update(
         _ old: Cell,
         on oldPage: BTreePage,
@@ -151,8 +153,8 @@ struct RowEmitter {
         emit(RowChange(operation: .update, rowid: rowid, before: oldRow, after: newRow), level, step, &sink)
     }
 
-    /// Whether two payloads that differ have fields of the same types and lengths: then so do the rows, and need not be
-    /// decoded to find that out.
+    /// Whether two payloads that differ have fields of the same types and lengths: then the rows differ as well, and
+    /// need not be decoded to find that out.
     private func areSurelyDifferent(
         _ old: Cell,
         on oldPage: BTreePage,
@@ -160,7 +162,7 @@ struct RowEmitter {
         on newPage: BTreePage,
         _ step: TableStep
     ) -> Bool {
-        // What is malformed in UTF-16 becomes the same in UTF-8; and overflow pages are accounted for by reading them.
+        // Different malformed UTF-16 can become the same UTF-8; and overflow pages are accounted for by reading them.
         guard step.mapping == nil, step.encoding == .utf8, old.payloadLength == new.payloadLength,
             new.overflowPage == 0
         else { return false }
@@ -174,7 +176,7 @@ struct RowEmitter {
 
     // MARK: Overflow chains under cells that did not change
 
-    /// Notes the cell to be looked at once all other changes are known, or looks at it now when too many are noted.
+    /// Keeps the cell for a check after all other changes are known, or checks it now when too many are kept.
     mutating func suspect(
         _ cell: Cell,
         at index: Int,
@@ -191,7 +193,7 @@ struct RowEmitter {
         }
     }
 
-    /// A cell that is the same on both sides: emits an update if the commit changed the bytes of its overflow chain.
+    /// Handles a cell that is equal on both sides: emits an update if the commit changed its overflow chain.
     mutating func compareChains(
         of cell: Cell,
         on page: BTreePage,
@@ -209,8 +211,8 @@ struct RowEmitter {
 
     /// Accounts for the pages of a chain after the commit. True when one of them was not accounted for before.
     ///
-    /// The first page of an unchanged cell's chain that the commit wrote is part of the chain on both sides, and so of no
-    /// other cell's: nothing but this cell accounts for it.
+    /// When the commit wrote the first page of an unchanged cell's chain, that page belongs to the chain on both sides,
+    /// and so to no other cell: only this cell accounts for it.
     mutating func explain(_ chain: OverflowChain, in after: some PageReader) throws(WALDecodeError) -> Bool {
         let count = commit.unexplainedCount
         guard count > 0 else { return false }
@@ -250,19 +252,19 @@ struct RowEmitter {
     }
 }
 
-/// Takes the rows of a commit one by one as they are decoded, so that a commit of any size needs little memory.
+/// Receives the rows of a commit one by one as they are decoded, so that a commit of any size needs little memory.
 ///
-/// All rows of one table come together, except for those of which overflow pages alone changed: they come at the end.
-/// Within a `WITHOUT ROWID` table deletions come first, so that a key which is equal under the column's collation can be
-/// inserted again.
+/// All rows of one table come together, except the rows of which only overflow pages changed: these come at the end.
+/// Within a `WITHOUT ROWID` table deletions come first, so that a key which is equal under the column's collation can
+/// be inserted again.
 package protocol RowSink {
-    /// How much of a change is wanted, whose records before and after have `byteCount` bytes together.
+    /// The detail that the sink wants of a change whose records before and after have `byteCount` bytes together.
     mutating func level(for table: TableDescription, byteCount: Int) -> CaptureLevel
 
-    /// A change with as much of its rows as was wanted, `keys` or `values`.
+    /// A change with the wanted detail, `keys` or `values`.
     mutating func receive(_ change: RowChange, of table: TableDescription)
 
-    /// A change of which no more than that was wanted.
+    /// A change of which the sink wants only the count.
     mutating func count(_ operation: RowChange.Operation, of table: TableDescription)
 
     /// Rows of a virtual table may have changed: only its module knows how to read them.
@@ -270,9 +272,9 @@ package protocol RowSink {
 }
 
 extension TableComparison {
-    /// The virtual tables whose content, which is in their shadow tables, is not what it was.
+    /// The virtual tables whose content, which is in their shadow tables, changed.
     ///
-    /// Of an overflow page alone nothing is said: no module writes one without a leaf.
+    /// Changed overflow pages are ignored: no module writes one without a leaf.
     func changedVirtualTables(_ commit: CommitPages) throws(WALDecodeError) -> [TableDescription] {
         var names: Set<SQLName> = []
         for page in commit.pages {

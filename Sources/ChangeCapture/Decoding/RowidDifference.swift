@@ -1,8 +1,8 @@
 extension RowEmitter {
-    /// Compares the leaves of a table that has rowids, merging both sides by rowid, and emits what differs.
+    /// Compares the leaves of a table that has rowids, merging both sides by rowid, and emits the differences.
     ///
-    /// Both sides hold the leaves that the commit wrote and, before it, those that it freed; the rows on them that only moved
-    /// are found on both sides and cancel out. Memory: 16 bytes a leaf.
+    /// The old side holds the leaves that the commit wrote or freed, the new side the leaves that it wrote; rows that
+    /// only moved between leaves are found on both sides and cancel out. Memory: 16 bytes per leaf.
     mutating func compareByRowid<Sink: RowSink>(
         _ old: LeafSequence,
         in before: some PageReader,
@@ -41,7 +41,7 @@ extension RowEmitter {
         }
     }
 
-    /// Merges two leaves until one of them is used up, and moves that cursor on.
+    /// Merges two leaves until one of them is exhausted, and advances that cursor.
     private mutating func merge<Sink: RowSink>(
         _ oldCursor: inout LeafCursor,
         _ oldPage: BTreePage,
@@ -86,7 +86,7 @@ extension RowEmitter {
     }
 }
 
-/// A place in a ``LeafSequence``: the next row to look at.
+/// A position in a ``LeafSequence``: the next row to compare.
 struct LeafCursor {
     private let leaves: [LeafSequence.Leaf]
     private var leafIndex = 0
@@ -105,7 +105,7 @@ struct LeafCursor {
         cellIndex = 0
     }
 
-    /// The cell at the cursor, whose page is given; nil behind the last one.
+    /// The cell at the cursor, on the given page; nil after the last one.
     @inline(__always)
     func cell(on page: BTreePage) throws(WALDecodeError) -> Cell? {
         guard cellIndex < page.cellCount else { return nil }
@@ -133,7 +133,7 @@ struct LeafSequence {
 
     private(set) var leaves: [Leaf] = []
 
-    /// Keeps of `pages` those that are leaves with at least one row.
+    /// Keeps those of `pages` that are leaves with at least one row.
     init(_ pages: some Sequence<UInt32>, in reader: some PageReader) throws(WALDecodeError) {
         let format = reader.format
         for number in pages {

@@ -1,4 +1,4 @@
-/// Compares, table by table, the pages of a commit whose places in the trees are known.
+/// Compares, table by table, the pages of a commit after the page map was updated.
 struct TableComparison<Before: PageReader, After: PageReader> {
     let before: Before
     let after: After
@@ -55,7 +55,7 @@ struct TableComparison<Before: PageReader, After: PageReader> {
         )
     }
 
-    /// Tables of which it is not enough to compare the pages that the commit wrote.
+    /// Tables for which comparing the pages that the commit wrote is not enough.
     private func wholeTrees(_ commit: CommitPages) -> Set<Int> {
         guard isSchemaChanged else { return [] }
         var whole = commit.rebuiltTrees.filter { newCatalog.trees[$0].layout != nil }
@@ -65,7 +65,7 @@ struct TableComparison<Before: PageReader, After: PageReader> {
         return whole
     }
 
-    /// The commit's pages by the table after it whose rows they hold or held.
+    /// The commit's pages, grouped by the table after the commit whose rows they hold or held.
     private func writtenPages(
         _ commit: CommitPages,
         except whole: Set<Int>
@@ -113,12 +113,12 @@ struct TableComparison<Before: PageReader, After: PageReader> {
         _ emitter: inout RowEmitter,
         _ sink: inout some RowSink
     ) throws(WALDecodeError) {
-        // Where it is not known what a missing field reads as, it is not known what changed either.
+        // Where the value of a missing field is unknown, the changes are unknown too.
         guard step.before.missingValues != nil, step.after.missingValues != nil else {
             return sink.noteChange(of: step.after.table)
         }
         guard step.before.table.hasRowid == step.after.table.hasRowid else {
-            // The table was made anew with another kind of key: nothing carries over.
+            // The table was recreated with another kind of key: no row carries over.
             let old = pages.filter(\.isOld).map { KeyedCells.Page(number: $0.number, isOld: true, isNew: false) }
             let new = pages.filter(\.isNew).map { KeyedCells.Page(number: $0.number, isOld: false, isNew: true) }
             try compare(step, hasRowid: step.before.table.hasRowid, old, &emitter, &sink)
@@ -146,17 +146,17 @@ struct TableComparison<Before: PageReader, After: PageReader> {
     }
 }
 
-/// Which table of the schema before a commit is which table after it.
+/// Pairs the tables of the schema before a commit with those after it.
 package struct TablePairing: Sendable {
-    /// Positions in ``TreeCatalog/trees`` before the commit, for each tree after it; nil for one that was created or is not
-    /// reported.
+    /// Positions in ``TreeCatalog/trees`` before the commit, for each tree after it; nil for a tree that was created or
+    /// is not reported.
     package let oldTree: [Int?]
-    /// The reverse.
+    /// The inverse.
     package let newTree: [Int?]
-    /// For each tree after the commit whose columns changed: where each column comes from.
+    /// For each tree after the commit whose columns changed: the source of each column.
     package let columnSources: [Int: [Int?]]
 
-    /// The schema did not change.
+    /// For a commit that did not change the schema.
     package init(unchanged catalog: TreeCatalog) {
         let pairs = catalog.trees.indices.map { catalog.trees[$0].layout == nil ? nil : Optional($0) }
         oldTree = pairs
@@ -164,7 +164,7 @@ package struct TablePairing: Sendable {
         columnSources = [:]
     }
 
-    /// Pairs the tables as the published schema changes say, so that a table is never both created and updated.
+    /// Pairs the tables according to the published schema changes, so that a table is never both created and updated.
     package init(before: TreeCatalog, after: TreeCatalog, changes: [SchemaChange]) {
         var created: Set<SQLName> = []
         var dropped: Set<SQLName> = []
@@ -174,7 +174,7 @@ package struct TablePairing: Sendable {
             case .created(let table): created.insert(SQLName(table.name))
             case .dropped(let table): dropped.insert(SQLName(table.name))
             case .modified(let modification):
-                // Objects that come later say nothing of the table itself.
+                // Objects after the first do not concern the table itself.
                 let name = SQLName(modification.table.name)
                 modified[name] = modified[name] ?? modification
             }
@@ -185,7 +185,7 @@ package struct TablePairing: Sendable {
         for (new, tree) in after.trees.enumerated() {
             guard let name = tree.layout.map({ SQLName($0.table.name) }), !created.contains(name) else { continue }
             let previousName = modified[name]?.previousName.map(SQLName.init)
-            // The name of a dropped table can be taken by another that was renamed, not by itself.
+            // A renamed table can take the name of a dropped one; a table that was not renamed cannot.
             guard previousName != nil || !dropped.contains(name) else { continue }
             guard let old = before.tree(ofTable: previousName ?? name) else { continue }
             oldTree[new] = old
@@ -198,24 +198,24 @@ package struct TablePairing: Sendable {
     }
 }
 
-/// One table on both sides of a commit: how its rows are read before and after, and how the old ones carry over.
+/// One table on both sides of a commit: how its rows are read before and after, and how the old rows carry over.
 struct TableStep {
-    /// The place in ``TreeCatalog/trees`` after the commit.
+    /// The index in ``TreeCatalog/trees`` after the commit.
     let tree: Int
     let before: TableLayout
     let after: TableLayout
     let encoding: TextEncoding
-    /// Nil where records of both sides mean the same, so that equal bytes are equal rows.
+    /// Nil when records of both sides read the same, so that equal bytes are equal rows.
     let mapping: ColumnMapping?
 
-    /// A row's key is its rowid alone.
+    /// A row's key is only its rowid.
     let keyIsRowid: Bool
 
     /// - Parameters:
-    ///   - tree: the place of the table's tree after the commit.
+    ///   - tree: the index of the table's tree after the commit.
     ///   - before: how its rows were read before the commit.
     ///   - after: how they are read after it.
-    ///   - sources: for each column after the commit its position before; nil where they are as they were.
+    ///   - sources: for each column after the commit its position before; nil when the columns did not change.
     ///   - encoding: the database's.
     init(tree: Int, before: TableLayout, after: TableLayout, sources: [Int?]?, encoding: TextEncoding) {
         self.tree = tree
@@ -226,7 +226,7 @@ struct TableStep {
         keyIsRowid = after.table.primaryKey.isEmpty || after.table.rowidAlias != nil
     }
 
-    /// The schema did not change.
+    /// For a commit that did not change the schema.
     init(tree: Int, unchanged layout: TableLayout, encoding: TextEncoding) {
         self.tree = tree
         before = layout

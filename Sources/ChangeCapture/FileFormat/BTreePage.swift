@@ -1,4 +1,4 @@
-/// A page of a b-tree, its bytes borrowed: valid only within the call that passed them.
+/// A page of a b-tree, with borrowed bytes: valid only within the call that passed them.
 ///
 /// Source: [B-tree Pages](https://sqlite.org/fileformat2.html#b_tree_pages).
 package struct BTreePage {
@@ -21,7 +21,8 @@ package struct BTreePage {
     private let headerStart: Int
     private let pointersStart: Int
 
-    /// Checks the header and that the array of cell pointers fits; the cells themselves are checked as they are read.
+    /// Checks the header, and that the array of cell pointers fits; the cells themselves are checked when they are
+    /// read.
     @inline(__always)
     package init(_ bytes: UnsafeRawBufferPointer, number: UInt32, format: PageFormat) throws(WALDecodeError) {
         // Page 1 starts with the database header.
@@ -43,7 +44,7 @@ package struct BTreePage {
         self.pointersStart = pointers
     }
 
-    /// The offset of a cell within the page: at least behind the cell pointers, and at least four bytes before the end.
+    /// The offset of a cell within the page: after the cell pointers, and at least four bytes before the end.
     @inline(__always)
     package func cellOffset(at index: Int) throws(WALDecodeError) -> Int {
         let offset = bytes.bigEndian16(at: pointersStart + 2 * index)
@@ -53,7 +54,7 @@ package struct BTreePage {
         return offset
     }
 
-    /// The children of an interior page, left to right; nothing for a leaf.
+    /// The children of an interior page, left to right; empty for a leaf.
     @inline(__always)
     package func forEachChild(_ body: (UInt32) throws(WALDecodeError) -> Void) throws(WALDecodeError) {
         guard kind.isInterior else { return }
@@ -74,7 +75,7 @@ extension PageReader {
     @inline(__always)
     package var format: PageFormat { PageFormat(usableSize: usableSize) }
 
-    /// Calls `body` with a page that must be a b-tree's.
+    /// Calls `body` with a page that must be a b-tree page.
     @inline(__always)
     package func withTreePage<R>(
         _ number: UInt32,
@@ -87,11 +88,11 @@ extension PageReader {
     }
 }
 
-/// Where a cell's payload is on its page.
+/// The location of a cell's payload on its page.
 ///
 /// Source: [B-tree Cell Format](https://sqlite.org/fileformat2.html#b_tree_pages).
 package struct Cell: Hashable, Sendable {
-    /// 0 in an index.
+    /// The rowid; 0 in an index.
     package var rowid: Int64
     /// The whole payload in bytes, overflow pages included.
     package var payloadLength: Int
@@ -99,7 +100,7 @@ package struct Cell: Hashable, Sendable {
     package var payloadOffset: Int
     /// The bytes of payload on the page itself.
     package var localLength: Int
-    /// The first page of the overflow chain; 0 where the payload is whole.
+    /// The first page of the overflow chain; 0 when the whole payload is on the page.
     package var overflowPage: UInt32
 }
 
@@ -118,7 +119,7 @@ extension BTreePage {
             }
             rowid = Int64(bitPattern: raw)
         }
-        // SQLite keeps a payload's length in 31 bits.
+        // SQLite stores a payload's length in 31 bits.
         guard length <= 0x7fff_ffff else { throw WALDecodeError(page: number, .payloadTooLarge(length)) }
         let local = format.localLength(of: Int(length), isTable: kind.isTable)
         let overflows = local < Int(length)
@@ -140,7 +141,7 @@ extension BTreePage {
         UnsafeRawBufferPointer(rebasing: bytes[cell.payloadOffset..<cell.payloadOffset + cell.localLength])
     }
 
-    /// The rowid alone, which is cheaper to read than the cell. For leaves of tables.
+    /// Only the rowid, which is cheaper to read than the cell. For leaves of tables.
     @inline(__always)
     package func rowid(at index: Int) throws(WALDecodeError) -> Int64 {
         var offset = try cellOffset(at: index)
@@ -151,14 +152,14 @@ extension BTreePage {
     }
 }
 
-/// The sizes from which a page's layout follows: how much of a payload is kept in its cell and how much overflows.
+/// The sizes that determine a page's layout: how much of a payload is kept in its cell and how much overflows.
 ///
 /// Source: [B-tree Cell Format](https://sqlite.org/fileformat2.html#b_tree_pages), where these are `U`, `X` and `M`.
 package struct PageFormat: Hashable, Sendable {
     package let usableSize: Int
-    /// Up to this size the payload of a table's leaf cell is kept whole.
+    /// Up to this size the payload of a table's leaf cell stays in the cell.
     package let maxLocalInTable: Int
-    /// Up to this size the payload of an index cell is kept whole.
+    /// Up to this size the payload of an index cell stays in the cell.
     package let maxLocalInIndex: Int
     /// A payload that overflows keeps at least this much in its cell.
     package let minLocal: Int
@@ -170,7 +171,7 @@ package struct PageFormat: Hashable, Sendable {
         minLocal = (usableSize - 12) * 32 / 255 - 23
     }
 
-    /// The bytes of payload that an overflow page holds after the number of the next one.
+    /// The payload bytes of an overflow page, after the number of the next page.
     package var overflowCapacity: Int { usableSize - 4 }
 
     /// The bytes that a payload of `length` keeps in its cell.

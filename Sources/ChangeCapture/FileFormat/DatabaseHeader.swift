@@ -1,4 +1,4 @@
-/// What the decoder needs of the 100 bytes at the start of a database file.
+/// The fields that the decoder needs from the 100 bytes at the start of a database file.
 ///
 /// Source: [The Database Header](https://sqlite.org/fileformat2.html#the_database_header).
 package struct DatabaseHeader: Hashable, Sendable {
@@ -9,7 +9,7 @@ package struct DatabaseHeader: Hashable, Sendable {
     package var pageSize: Int
     /// Bytes at the end of every page that the b-trees do not use.
     package var reservedByteCount: Int
-    /// The size of the database in pages, as the last writer noted it.
+    /// The size of the database in pages, as the last writer recorded it.
     package var pageCount: UInt32
     package var firstFreelistTrunk: UInt32
     package var freelistPageCount: UInt32
@@ -21,7 +21,7 @@ package struct DatabaseHeader: Hashable, Sendable {
 
     package var usableSize: Int { pageSize - reservedByteCount }
 
-    /// Of a file without any byte, as SQLite will write it unless it is told otherwise.
+    /// The header of an empty file, as SQLite writes it by default.
     package static let empty = DatabaseHeader()
 
     private init() {
@@ -35,7 +35,7 @@ package struct DatabaseHeader: Hashable, Sendable {
         encoding = .utf8
     }
 
-    /// Parses the first 100 bytes of a file or of page 1. An encrypted file fails here, by its magic.
+    /// Parses the first 100 bytes of a file or of page 1. An encrypted file fails here, because of the magic bytes.
     package init(_ bytes: UnsafeRawBufferPointer) throws(WALDecodeError) {
         guard bytes.count >= Self.byteCount else {
             throw WALDecodeError(page: 1, .badHeader("at least 100 bytes"))
@@ -58,7 +58,7 @@ package struct DatabaseHeader: Hashable, Sendable {
         freelistPageCount = bytes.bigEndian32(at: 36)
         schemaCookie = bytes.bigEndian32(at: 40)
         hasPointerMap = bytes.bigEndian32(at: 52) != 0
-        // 0 is a database in which nothing was ever created.
+        // The value is 0 in a database in which nothing was ever created.
         let rawEncoding = bytes.bigEndian32(at: 56)
         guard let encoding = TextEncoding(rawValue: rawEncoding == 0 ? 1 : rawEncoding) else {
             throw WALDecodeError(page: 1, .badHeader("a text encoding from 1 to 3"))
@@ -81,7 +81,7 @@ extension UnsafeRawBufferPointer {
     }
 }
 
-/// The pages that a database does not use.
+/// The free pages of a database.
 ///
 /// Source: [The Freelist](https://sqlite.org/fileformat2.html#the_freelist).
 package enum Freelist {
@@ -114,7 +114,7 @@ package enum Freelist {
     }
 }
 
-/// In a database with `auto_vacuum`, the table of every page's type and parent.
+/// In a database with `auto_vacuum`, the table with every page's type and parent.
 ///
 /// Source: [Pointer Map or Ptrmap Pages](https://sqlite.org/fileformat2.html#pointer_map_or_ptrmap_pages).
 package struct PointerMap: Hashable, Sendable {

@@ -6,11 +6,11 @@
     import Darwin
 #endif
 
-/// The pages that hold what does not fit into a cell.
+/// The pages with the part of a payload that does not fit into its cell.
 ///
 /// Source: [Cell Payload Overflow Pages](https://sqlite.org/fileformat2.html#cell_payload_overflow_pages).
 package struct OverflowChain: Hashable, Sendable {
-    /// The b-tree page with the cell, to name in errors.
+    /// The b-tree page with the cell; errors name it.
     package var owner: UInt32
     package var firstPage: UInt32
     /// The bytes of payload in the chain.
@@ -24,7 +24,7 @@ package struct OverflowChain: Hashable, Sendable {
 
     /// Calls `body` with the number and the payload of every page of the chain in order, until it returns false.
     ///
-    /// Ends on any bytes: a chain cannot have more pages than its payload needs, and none twice.
+    /// Ends on any bytes: a chain cannot have more pages than its payload needs, and no page twice.
     package func forEachPage(
         in reader: some PageReader,
         _ body: (UInt32, UnsafeRawBufferPointer) throws(WALDecodeError) -> Bool
@@ -47,7 +47,7 @@ package struct OverflowChain: Hashable, Sendable {
         }
     }
 
-    /// Whether two chains of the same length hold the same bytes; compares page by page and keeps nothing.
+    /// Whether two chains of the same length hold the same bytes; compares page by page and keeps no page.
     package static func haveEqualBytes(
         _ first: OverflowChain,
         in firstReader: some PageReader,
@@ -78,7 +78,7 @@ package struct OverflowChain: Hashable, Sendable {
         return true
     }
 
-    /// A length that the whole database could not hold is a broken cell; found out before any page is read.
+    /// A length that exceeds the whole database is a broken cell; detected before any page is read.
     private func check(capacity: Int, pageCount: UInt32) throws(WALDecodeError) {
         guard byteCount <= Int(pageCount) * capacity else {
             throw WALDecodeError(page: owner, .payloadTooLarge(UInt64(byteCount)))
@@ -111,13 +111,13 @@ func bytesAreEqual(
 /// Finds the b-tree page whose cell an overflow page belongs to.
 ///
 /// SQLite can overwrite a value in place: then the commit writes overflow pages and not the leaf above them. A database
-/// with `auto_vacuum` has a pointer map that tells the way up. For any other the way is noted here: made by walking the
-/// whole database the first time it is needed, then kept up to date with little effort. What is noted is a hint; whoever
-/// follows it makes sure that the page is part of the chain it leads to.
+/// with `auto_vacuum` has a pointer map that leads to the b-tree page. For any other database this type keeps the
+/// links: built by walking the whole database the first time it is needed, then updated with little effort. The links
+/// are hints; the caller verifies that the page is part of the chain that a link leads to.
 struct OverflowOwners {
     /// For each overflow page the one before it in the chain, or the b-tree page with the cell; else 0.
     private var previous = PageTable()
-    /// Of the database as it was looked at last.
+    /// The size of the database at the last update.
     private var pageCount: UInt32 = 0
     private(set) var isBuilt = false
 
@@ -147,7 +147,7 @@ struct OverflowOwners {
         }
     }
 
-    /// Brings what is noted up to a commit: from the cells of the b-tree pages it wrote, and from the overflow pages.
+    /// Updates the links to a commit: from the cells of the b-tree pages it wrote, and from the overflow pages.
     mutating func update(_ commit: CommitPages, in after: some PageReader) throws(WALDecodeError) {
         guard isBuilt else { return }
         pageCount = after.pageCount
@@ -168,7 +168,7 @@ struct OverflowOwners {
         }
     }
 
-    /// The b-tree page that the notes lead to.
+    /// The b-tree page that the links lead to.
     func treePage(above overflowPage: UInt32, map: PageMap) -> UInt32? {
         var number = overflowPage
         var cycle = CycleGuard(from: overflowPage)
@@ -213,7 +213,7 @@ extension BTreePage {
 }
 
 extension CommitPages {
-    /// Marks the pages that were in no tree before the commit and are in none after it, once it is known which are.
+    /// Marks the pages that were in no tree before the commit and are in none after it, once these are known.
     mutating func noteUnexplained(pageCount: UInt32, pointerMap: PointerMap?) {
         for index in pages.indices where pages[index].oldTree < 0 && pages[index].newTree < 0 {
             let number = pages[index].number
@@ -224,10 +224,10 @@ extension CommitPages {
     }
 }
 
-/// Finds the rows of which the commit changed overflow pages alone.
+/// Finds the rows of which the commit changed only overflow pages.
 ///
-/// Whatever is still unexplained after the tables were compared is a free page, or part of the chain of a cell that is the
-/// same on both sides: on a page that the commit wrote, or on one that it did not.
+/// A page that is still unexplained after the tables were compared is a free page, or part of the chain of a cell that
+/// is equal on both sides: on a page that the commit wrote, or on one that it did not.
 extension TableComparison {
     func explainRest(
         _ emitter: inout RowEmitter,
@@ -256,7 +256,7 @@ extension TableComparison {
                     owners.treePage(above: page, map: map)
                 }
             }
-            // What is noted can be out of date, or there is nothing noted yet.
+            // The links can be out of date or not built yet.
             if emitter.commit.unexplainedCount > 0 {
                 statistics.overflowScans += 1
                 try owners.build(from: after, catalog: newCatalog)
@@ -283,7 +283,7 @@ extension TableComparison {
         }
     }
 
-    /// Chains of trees that are not reported, and of rows whose values nobody wanted.
+    /// Handles chains of trees that are not reported, and of rows whose values the sink does not want.
     private func explainWrittenTrees(_ emitter: inout RowEmitter) throws(WALDecodeError) {
         let format = after.format
         for index in emitter.commit.pages.indices {
@@ -298,7 +298,7 @@ extension TableComparison {
         }
     }
 
-    /// Looks at the pages that own what is unexplained, as far as `owner` knows them.
+    /// Checks the pages that own the unexplained pages, as far as `owner` knows them.
     private func compareOwners(
         _ emitter: inout RowEmitter,
         _ map: PageMap,

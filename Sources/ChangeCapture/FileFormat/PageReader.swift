@@ -1,19 +1,19 @@
 /// A view of every page of a database as of one commit.
 ///
-/// A reader never changes while a commit is decoded: the same number gives the same bytes. It is used by one thread at a
-/// time and need not be `Sendable`.
+/// A reader never changes while a commit is decoded: the same number returns the same bytes. It is used by one thread
+/// at a time and need not be `Sendable`.
 package protocol PageReader {
     /// The size of a page in bytes, a power of two from 512 to 65,536.
     var pageSize: Int { get }
-    /// The bytes of a page that the b-trees use: ``pageSize`` less the bytes reserved at its end.
+    /// The bytes of a page that the b-trees use: ``pageSize`` minus the bytes reserved at its end.
     var usableSize: Int { get }
     /// The size of the database in pages; pages are numbered from 1.
     var pageCount: UInt32 { get }
 
     /// Calls `body` with the page's ``pageSize`` bytes, which are valid only within the call.
     ///
-    /// Calls nest: two pages of one reader can be borrowed at once, so a cache must not recycle a page that is lent.
-    /// Throws ``WALDecodeError/Problem/pageOutOfRange`` for a number outside `1...pageCount`, and
+    /// Calls nest: two pages of one reader can be borrowed at once, so a cache must not recycle a borrowed page. Throws
+    /// ``WALDecodeError/Problem/pageOutOfRange`` for a number outside `1...pageCount`, and
     /// ``WALDecodeError/Problem/unreadable(_:)`` when the bytes cannot be read.
     func withPage<R>(
         _ number: UInt32,
@@ -22,7 +22,7 @@ package protocol PageReader {
 }
 
 extension PageReader {
-    /// Whether a page is as it is for another reader. A page that one of them does not have is not.
+    /// Whether a page is equal in another reader. A page that only one of them has is not equal.
     func isPage(_ number: UInt32, equalIn other: some PageReader) throws(WALDecodeError) -> Bool {
         guard number <= pageCount, number <= other.pageCount else { return false }
         return try withPage(number) { (mine) throws(WALDecodeError) in
@@ -45,7 +45,7 @@ package struct DatabaseImage: PageReader {
     package var pageSize: Int { header.pageSize }
     package var usableSize: Int { header.usableSize }
 
-    /// The file's bytes; a last page that is not whole is left out.
+    /// The file's bytes; an incomplete last page is ignored.
     package init(_ bytes: [UInt8]) throws(WALDecodeError) {
         // withUnsafeBytes rethrows untyped errors.
         let header = bytes.withUnsafeBytes { bytes in
@@ -71,9 +71,9 @@ package struct DatabaseImage: PageReader {
     }
 }
 
-/// Memory in which a payload that overflows its page is put together; reused from cell to cell.
+/// The memory in which a payload that overflows its page is assembled; reused from cell to cell.
 package final class PayloadBuffer {
-    /// A buffer that had to grow past this many bytes is let go after use.
+    /// A buffer that had to grow past this many bytes is released after use.
     private static let maxKeptBytes = 1 << 20
 
     private var storage: UnsafeMutableRawBufferPointer
@@ -82,8 +82,8 @@ package final class PayloadBuffer {
 
     deinit { storage.deallocate() }
 
-    /// The whole payload of `cell`: on the page itself where it fits, else copied into this buffer, to be used before the
-    /// next call and while the page is lent.
+    /// The whole payload of `cell`: on the page itself where it fits, else copied into this buffer; valid until the
+    /// next call and while the page is borrowed.
     ///
     /// Calls `visit` with the number of every overflow page.
     @inline(__always)
@@ -103,7 +103,8 @@ package final class PayloadBuffer {
         in reader: some PageReader,
         visit: (UInt32) -> Void
     ) throws(WALDecodeError) -> UnsafeRawBufferPointer {
-        // A broken length is found out by the chain before this grows: first only what is certain is copied.
+        // The chain reveals a broken length before this buffer grows: at first only the bytes that certainly exist are
+        // copied.
         var filled = 0
         func append(_ bytes: UnsafeRawBufferPointer) {
             reserve(filled + bytes.count, keeping: filled, total: cell.payloadLength)

@@ -1,10 +1,10 @@
 package import SQLiteConnection
 
-/// Walks a b-tree from its root, on any bytes without end or crash.
+/// Walks a b-tree from its root; terminates without a crash on any bytes.
 ///
-/// A b-tree is balanced, so that its height tells which pages are leaves: they are named without being read.
+/// A b-tree is balanced, so its height tells which pages are leaves: they are listed without being read.
 package struct TreeWalk {
-    /// SQLite's own bound on the depth of a b-tree, with room.
+    /// SQLite's own bound on the depth of a b-tree, with a margin.
     package static let maxHeight = 40
 
     package let root: UInt32
@@ -36,7 +36,7 @@ package struct TreeWalk {
         _ body: (_ page: UInt32, _ parent: UInt32, _ level: Int) throws(WALDecodeError) -> Void
     ) throws(WALDecodeError) {
         let format = reader.format
-        // No more pages than the database has: a circle in the tree ends with an error.
+        // No more pages than the database has: a cycle in the tree ends with an error.
         var remaining = Int(reader.pageCount)
         var stack: [(page: UInt32, parent: UInt32, level: Int)] = [(root, 0, height)]
         while let next = stack.popLast() {
@@ -61,8 +61,8 @@ package struct TreeWalk {
     }
 }
 
-/// Notices that a chain of pages runs in a circle, without remembering its pages: by Brent's method, after at most three
-/// times as many steps as the chain has different pages. A chain as long as a file claims to be could take hours.
+/// Detects a cycle in a chain of pages without storing its pages: by Brent's method, after at most three times as many
+/// steps as the chain has distinct pages. A chain as long as a file claims could take hours.
 struct CycleGuard {
     private var anchor: UInt32
     private var steps: UInt64 = 0
@@ -71,7 +71,7 @@ struct CycleGuard {
     /// - Parameter page: the first of the chain.
     init(from page: UInt32) { anchor = page }
 
-    /// Whether the chain has been at this page before. Call with every page after the first.
+    /// Whether the chain has visited this page before. Call with every page after the first.
     mutating func isRepeated(_ page: UInt32) -> Bool {
         if page == anchor { return true }
         steps += 1
@@ -83,7 +83,7 @@ struct CycleGuard {
     }
 }
 
-/// Every b-tree of a database as of one commit: where its root is and how its cells are to be read.
+/// Every b-tree of a database as of one commit: its root and how to read its cells.
 ///
 /// Immutable, and compared by identity: two commits with the same schema share one catalog.
 package final class TreeCatalog: Sendable {
@@ -100,7 +100,7 @@ package final class TreeCatalog: Sendable {
         package var kind: Kind
         /// How to read the rows; nil for a tree whose rows are not reported: indexes, `sqlite_…` tables, shadow tables.
         package var layout: TableLayout?
-        /// The virtual table whose content a shadow table is part of.
+        /// The virtual table that a shadow table belongs to.
         package var owner: TableDescription?
 
         package init(rootPage: UInt32, kind: Kind, layout: TableLayout?, owner: TableDescription? = nil) {
@@ -131,12 +131,12 @@ package final class TreeCatalog: Sendable {
     package func tree(ofTable name: SQLName) -> Int? { treeOfTable[name] }
 }
 
-/// The rowids of a table in their order, read from its b-tree: for a table whose columns have taken every name of the rowid.
+/// The rowids of a table in order, read from its b-tree: for a table whose columns use every name of the rowid.
 ///
-/// No SQL reaches them then, and nothing but the whole database's bytes has them, so this is for databases up to
-/// ``maxDatabaseBytes``.
+/// SQL cannot reach these rowids, and reading them needs the bytes of the whole database, so this is for databases up
+/// to ``maxDatabaseBytes``.
 package struct TreeRowids {
-    /// The largest database that is copied for it. 256 MiB.
+    /// The largest database that is copied for this purpose. 256 MiB.
     package static let maxDatabaseBytes = 256 << 20
 
     private let image: DatabaseImage
@@ -146,7 +146,7 @@ package struct TreeRowids {
 
     /// - Parameters:
     ///   - root: the first page of the table's b-tree.
-    ///   - connection: in the transaction in which the rows are read.
+    ///   - connection: a connection in the transaction in which the rows are read.
     /// - Returns: nil for a database that is too large.
     package init?(root: UInt32, of connection: Connection) throws {
         guard let bytes = try connection.serialized(maxBytes: Self.maxDatabaseBytes) else { return nil }

@@ -1,56 +1,57 @@
 package import SQLiteConnection
 
-/// Captures what the statements of one connection commit: owns its pre-update hook, and nets what that reports, transaction
-/// by transaction, into a ``ChangeSet``.
+/// Captures the changes of one connection's transactions: owns its pre-update hook, and coalesces the reported changes
+/// of each transaction into a ``ChangeSet``.
 ///
-/// The one who runs the statements owns the connection, its authorizer and its transactions, and keeps to this order, all on
-/// the connection's thread:
+/// The owner of the connection runs its statements, its authorizer and its transactions, and keeps to this order, all
+/// on the connection's thread:
 ///
-/// 1. The authorizer first asks ``observe(_:)`` about every request. Where that says that the request is the capture's own,
-///    it is to be allowed.
-/// 2. ``statementWillRun()`` before the first step of every statement that can write, with a transaction open: one of the
-///    client's, or one that was begun around the statement (`BEGIN IMMEDIATE`), so that rows can be read again before they
-///    are committed. A statement that cannot run in a transaction (`VACUUM`, some pragmas) is announced all the same.
-/// 3. ``statementDidRun(failed:)`` after its last. Also, with `failed`, after a `ROLLBACK TO`.
-/// 4. ``transactionWillCommit()`` before every `COMMIT`, and every `RELEASE` that may be one. When it throws, the transaction
-///    must not be committed.
+/// 1. The authorizer first calls ``observe(_:)`` for every request. When it returns true, the request belongs to the
+///    capture itself and must be allowed.
+/// 2. ``statementWillRun()`` before the first step of every statement that can write, with a transaction open: the
+///    client's, or one that was begun around the statement (`BEGIN IMMEDIATE`), so that rows can be read again before
+///    they are committed. Call it also for a statement that cannot run in a transaction (`VACUUM`, some pragmas).
+/// 3. ``statementDidRun(failed:)`` after its last step. Call it also, with `failed`, after a `ROLLBACK TO`.
+/// 4. ``transactionWillCommit()`` before every `COMMIT`, and every `RELEASE` that may commit. When it throws, the
+///    transaction must not be committed.
 /// 5. ``transactionDidCommit()`` when the connection is back in autocommit without an error: the change set is durable and
-///    may be published. Where the commit failed and the transaction stays open, go on with 2.
+///    may be published. When the commit failed and the transaction stays open, continue with 2.
 /// 6. ``transactionDidRollBack()`` when it is back in autocommit for any other reason.
 package final class HookCapture {
-    /// What the next transaction keeps of each row; the one that is open goes on as it began.
+    /// The detail that the next transaction keeps of each row; it does not affect the open transaction.
     package var level: CaptureLevel
-    /// What the next transaction may hold in memory.
+    /// The memory limits of the next transaction.
     package var limits: CaptureLimits
 
     let connection: Connection
     var log: TransactionLog
     var trail: SchemaTrail
-    // By name in the schema of the moment.
+    // By name in the current schema.
     var shapes: [SQLName: TableShape] = [:]
     var readers: [SQLName: RowReader?] = [:]
-    /// Nil until a table is altered that has rows. For a database that has tables, whose encoding stays.
+    /// Nil until a table with rows is altered. Valid while the database has tables, because its encoding is fixed then.
     var records: RecordReader?
 
     private var isRunningOwnStatement = false
     private(set) var observed = StatementTraits()
     private var isOpen = false
     private var isBaseVerified = false
-    /// The statement after which the schema has to be looked at again.
+    /// The statement after which the schema must be checked again.
     private var schemaMovedAt: UInt32?
     private var prepared: ChangeSet?
-    /// Tables whose rowids a `VACUUM` that runs can change.
+    /// Tables whose rowids the running `VACUUM` can change.
     private var sparseTables: [TableDescription] = []
     private let versionStatement: ReusableStatement
 
-    /// Takes over the connection's pre-update hook, until the capture goes. The connection must be outside of a
-    /// transaction, and this the only capture on it. Fails where the library has no such hook.
+    /// Installs the connection's pre-update hook, until the capture is deinitialized. The connection must be outside of
+    /// a transaction, and this the only capture on it. Fails when the library has no such hook.
     package init(
         _ connection: Connection,
         level: CaptureLevel = .values,
         limits: CaptureLimits = CaptureLimits()
     ) throws(SQLiteError) {
-        // Without it nothing would be told, and nobody would know: the update hook misses too much to stand in for it.
+        // Without the pre-update hook changes would be missed silently: the update hook reports too little to replace
+        // it.
         guard Library.hasPreUpdateHook else {
             throw SQLiteError(
                 code: .misuse,
@@ -66,24 +67,25 @@ package final class HookCapture {
         log = TransactionLog(level: level, limits: limits)
         trail = SchemaTrail(base: try SchemaSnapshot.load(from: connection))
         versionStatement = try ReusableStatement("PRAGMA main.schema_version", on: connection)
-        // Removed before self goes: counting references would cost more per row than recording one.
+        // The hook is removed before self is deinitialized: counting references would cost more per row than recording
+        // one.
         connection.setPreUpdateHook { [unowned(unsafe) self] event in record(event) }
     }
 
     deinit { connection.setPreUpdateHook(nil) }
 
-    /// The schema as of the last commit that the capture knows; that of the open transaction within one.
+    /// The schema as of the last commit that the capture knows; within a transaction, that transaction's schema.
     package var schema: SchemaSnapshot { trail.current }
 
-    /// Looks at a request of the connection's authorizer; true when the statement is the capture's own, which no policy
-    /// concerns.
+    /// Examines a request of the connection's authorizer; true when the statement is the capture's own, which no policy
+    /// restricts.
     package func observe(_ request: borrowing AuthorizerRequest) -> Bool {
         if isRunningOwnStatement { return true }
         observed.observe(request)
         return false
     }
 
-    /// Runs statements of the capture's own.
+    /// Runs the capture's own statements.
     func internally<R>(_ body: () throws(SQLiteError) -> R) throws(SQLiteError) -> R {
         let wasRunning = isRunningOwnStatement
         isRunningOwnStatement = true
@@ -93,17 +95,18 @@ package final class HookCapture {
 
     // MARK: Statements
 
-    /// A statement is about to run. Reads the schema where it may have changed.
+    /// Call before a statement runs. Reads the schema where it may have changed.
     ///
     /// - Parameters:
     ///   - isVacuum: the statement is a `VACUUM`.
-    ///   - isAlone: it is the only statement of its transaction, which is rolled back when it fails: then less needs to be
-    ///     kept of the rows that it changes. The statement must have been compiled since the last one ended.
+    ///   - isAlone: it is the only statement of its transaction, which is rolled back when it fails: then less of the
+    ///     changed rows must be kept. The statement must have been compiled since the last one ended.
     package func statementWillRun(isVacuum: Bool = false, isAlone: Bool = false) throws(SQLiteError) {
         prepared = nil
         if !isOpen { open() }
         sparseTables = isVacuum ? try findSparseTables() : []
-        // Outside of a transaction another process can change the schema at any time; such statements touch no rows.
+        // Outside of a transaction another process can change the schema at any time; statements that run there touch
+        // no rows.
         if !connection.isInAutocommit { try followSchema() }
         log.statementBegins(isAlone: isAlone)
     }
@@ -115,9 +118,9 @@ package final class HookCapture {
         isOpen = true
     }
 
-    /// A statement ended.
+    /// Call after a statement ended.
     ///
-    /// - Parameter failed: it ended with an error, or it was a `ROLLBACK TO`. No hook tells what was undone by it.
+    /// - Parameter failed: it ended with an error, or it was a `ROLLBACK TO`. No hook reports what it undid.
     package func statementDidRun(failed: Bool) {
         guard isOpen else { return }
         log.statementEnds(failed: failed, isRollbackTo: observed.isRollbackTo)
@@ -128,7 +131,7 @@ package final class HookCapture {
 
     // MARK: Transactions
 
-    /// The transaction is about to be committed: reads again what may have been undone, and makes the change set.
+    /// Call before the transaction commits: reads again the rows that may have been undone, and makes the change set.
     package func transactionWillCommit() throws(SQLiteError) {
         prepared = nil
         guard isOpen, !connection.isInAutocommit else { return }
@@ -136,7 +139,7 @@ package final class HookCapture {
         prepared = try internally { () throws(SQLiteError) in try log.changeSet(trail, from: self) }
     }
 
-    /// The transaction is durable. Returns what it changed, which can be nothing.
+    /// Call when the transaction is durable. Returns its changes, which can be empty.
     package func transactionDidCommit() -> ChangeSet {
         defer { close() }
         followColumnsOfOtherTables()
@@ -144,10 +147,10 @@ package final class HookCapture {
         return prepared ?? ChangeSet(origin: .service, events: [])
     }
 
-    /// Describes virtual tables as a new connection does: one that stays connected to its module keeps the columns that it
-    /// read of another table, such as FTS4 with `content=`, which is gone or another one now.
+    /// Describes virtual tables as a new connection does: a virtual table that stays connected to its module keeps the columns
+    /// that it read from another table, such as FTS4 with `content=`, although that table has been dropped or altered.
     ///
-    /// Only after the commit: within a transaction a module that is connected again would not see what it keeps in memory.
+    /// Call it only after the commit: a module that reconnects within a transaction loses what it keeps in memory.
     private func followColumnsOfOtherTables() {
         guard trail.hasSteps, trail.current.tables.values.contains(where: { $0.description.kind == .virtual }) else {
             return
@@ -166,7 +169,7 @@ package final class HookCapture {
         }
     }
 
-    /// The transaction is undone, all of it.
+    /// Call when the whole transaction was rolled back.
     package func transactionDidRollBack() {
         if trail.hasSteps { forgetShapes() }
         trail.rollBack()
@@ -183,7 +186,7 @@ package final class HookCapture {
     // MARK: Vacuum
 
     /// "If a table has no explicit INTEGER PRIMARY KEY, VACUUM can change its rowids"
-    /// ([sqlite.org](https://sqlite.org/lang_vacuum.html)): it counts them through from 1, unless an index keeps it from that.
+    /// ([sqlite.org](https://sqlite.org/lang_vacuum.html)): it renumbers them from 1, unless an index prevents that.
     private func findSparseTables() throws(SQLiteError) -> [TableDescription] {
         try internally { () throws(SQLiteError) in
             var found: [TableDescription] = []
@@ -204,10 +207,10 @@ package final class HookCapture {
         return row != [.integer(1)]
     }
 
-    /// Of which rows moved where nothing is kept: a client has to take the table anew.
+    /// VACUUM may renumber rowids: reports the table as changed, so that clients read it again.
     private func noteRenumberedTables() {
         let renumbered = sparseTables.filter { table in
-            // Where it cannot be read, or no name reaches the rowid, it counts as changed.
+            // A table counts as changed when it cannot be read, or when no name reaches its rowid.
             table.rowidName == nil
                 || (try? internally { () throws(SQLiteError) in try !isSparse(table) }) ?? true
         }
@@ -221,14 +224,14 @@ package final class HookCapture {
 
     // MARK: Schema
 
-    /// Sees to it that the trail ends with the schema of the open transaction.
+    /// Ensures that the trail ends with the schema of the open transaction.
     private func followSchema() throws(SQLiteError) {
         guard !isBaseVerified || schemaMovedAt != nil else { return }
         try internally { () throws(SQLiteError) in
             let version = try versionStatement.integer()
             let connection = connection
             if !isBaseVerified {
-                // Another process can have changed the schema since the last transaction; from here on none can.
+                // Another process can have changed the schema since the last transaction; from now on none can.
                 if version != trail.base.version {
                     trail.rebase(try SchemaSnapshot.load(from: connection, reusing: trail.base))
                     forgetShapes()
@@ -270,7 +273,7 @@ extension HookCapture {
         log.record(event) { shape, key, encoder in readBefore(shape, key, &encoder) }
     }
 
-    /// Finds out what table an event is about.
+    /// Determines the table of an event.
     @inline(never)
     private func learn(_ event: borrowing PreUpdate) {
         guard event.isInMain else { return log.ignore(event.tableIdentity) }
@@ -293,12 +296,13 @@ extension HookCapture {
         return shape
     }
 
-    /// The content of a row that the hook cannot report without loss, read while it is still there.
+    /// The content of a row that the hook cannot report without loss, read before the change.
     ///
-    /// SQL within the pre-update hook is what SQLite's own session extension does too: the hook runs before the b-tree is
-    /// touched, and the query nests in the running statement like one of a user-defined function.
+    /// SQLite's own session extension runs SQL within the pre-update hook too: the hook runs before the b-tree is
+    /// changed, and the query nests in the running statement like that of a user-defined function.
     private func readBefore(_ shape: TableShape, _ key: RowKey, _ encoder: inout RecordEncoder) -> Bool {
-        // A progress handler that interrupts the running statement is asked during this one too, and not at once again.
+        // A progress handler that interrupts the running statement also runs during this one, and not again
+        // immediately.
         for _ in 0..<3 {
             let found = try? internally { () throws(SQLiteError) in
                 try reader(of: shape)?.read(key, into: &encoder) ?? false

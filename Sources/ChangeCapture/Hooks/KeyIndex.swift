@@ -1,10 +1,10 @@
 import SQLiteConnection
 
-/// Finds the entry of a key: open addressing over entry numbers, eight bytes a slot.
+/// A hash index from keys to entries: open addressing over entry numbers, eight bytes a slot.
 ///
-/// Knows hashes only; whether an entry really has the key is for the caller to say, through `matches`.
+/// It knows only hashes; the caller decides through `matches` whether an entry really has the key.
 struct KeyIndex {
-    /// The upper half holds the upper half of the hash, the lower one the entry's number plus one; 0 is free.
+    /// The upper half holds the upper half of the hash, the lower half the entry's number plus one; 0 is free.
     private var slots: [UInt64] = []
     private var mask = 0
     private(set) var count = 0
@@ -27,7 +27,7 @@ struct KeyIndex {
         return nil
     }
 
-    /// Adds an entry that is not there yet. `hashOf` gives the hash of an earlier entry, for growing.
+    /// Adds an entry that is not in the index yet. `hashOf` returns the hash of an earlier entry, for growing.
     @inline(__always)
     mutating func insert(_ entry: Int, hash: UInt64, hashOf: (Int) -> UInt64) {
         if (count + 1) * 3 > slots.count * 2 { grow(hashOf) }
@@ -70,7 +70,7 @@ struct FingerprintSet {
 
     func contains(_ fingerprint: UInt64) -> Bool { slot(of: Self.normal(fingerprint)) != nil }
 
-    /// False when the fingerprint was there already.
+    /// False when the fingerprint was already in the set.
     @discardableResult
     mutating func insert(_ fingerprint: UInt64) -> Bool {
         let value = Self.normal(fingerprint)
@@ -81,7 +81,7 @@ struct FingerprintSet {
         return true
     }
 
-    /// False when the fingerprint was not there.
+    /// False when the fingerprint was not in the set.
     @discardableResult
     mutating func remove(_ fingerprint: UInt64) -> Bool {
         guard let slot = slot(of: Self.normal(fingerprint)) else { return false }
@@ -90,7 +90,7 @@ struct FingerprintSet {
         return true
     }
 
-    /// Two values mark slots.
+    /// Two values are reserved as slot marks.
     private static func normal(_ fingerprint: UInt64) -> UInt64 { fingerprint < 2 ? fingerprint + 2 : fingerprint }
 
     private func slot(of value: UInt64) -> Int? {
@@ -120,11 +120,11 @@ struct FingerprintSet {
     }
 }
 
-/// A 64-bit hash of a row's content, where the content itself is not kept.
+/// A 64-bit hash of a row's content, for rows whose content itself is not kept.
 ///
-/// The hash of a row is the sum of the hashes of its columns, so that a change of one column changes it by a difference and
-/// the others need not be read. Two different contents of one row have the same hash once in 2⁶⁴; only then would an update
-/// be taken for none. Not seeded: it is compared within one transaction only.
+/// The hash of a row is the sum of the hashes of its columns: a change of one column changes it by a difference, and
+/// the other columns need not be read. Two different contents of one row have the same hash once in 2⁶⁴; only then
+/// would an update be missed. Not seeded: hashes are compared only within one transaction.
 enum ContentHash {
     private static let multiplier: UInt64 = 0x9e37_79b9_7f4a_7c15
 
@@ -132,7 +132,7 @@ enum ContentHash {
     static func hash(_ value: BorrowedValue, column: Int) -> UInt64 {
         let seed = UInt64(truncatingIfNeeded: column &+ 1) &* multiplier
         return switch value {
-        // The types are told apart by constants that no two small numbers differ by.
+        // The types are distinguished by constants that no two small numbers differ by.
         case .null: mix(seed, 0xa076_1d64_78bd_642f)
         case .integer(let value): mix(seed ^ 0xe703_7ed1_a0b4_28db, UInt64(bitPattern: value))
         case .real(let value): mix(seed ^ 0x8ebc_6af0_9c88_c6e3, value.bitPattern)
@@ -167,7 +167,7 @@ enum ContentHash {
         return sum
     }
 
-    /// One to one in each argument: two values of at most eight bytes never collide.
+    /// Injective in each argument: two values of at most eight bytes never collide.
     @inline(__always)
     static func mix(_ state: UInt64, _ word: UInt64) -> UInt64 {
         var hash = (state ^ word) &* multiplier
@@ -177,10 +177,10 @@ enum ContentHash {
     }
 }
 
-/// Bytes that only ever grow, until all of them are dropped at once: the records of one table in one transaction.
+/// Bytes that only grow until all of them are dropped at once: the records of one table in one transaction.
 ///
-/// A block is a length followed by that many bytes, and is known by its offset. One allocation for all blocks keeps the
-/// capture of a row free of the allocator.
+/// A block is a length followed by that many bytes, and is identified by its offset. One allocation for all blocks
+/// avoids an allocation per captured row.
 struct ByteArena {
     private(set) var bytes: [UInt8] = []
 
@@ -197,8 +197,8 @@ struct ByteArena {
         return offset
     }
 
-    /// Puts a block in the place of another one where it fits, else adds it: a row that one transaction updates again and
-    /// again should not fill the arena.
+    /// Replaces a block by another one where it fits, else adds it: a row that one transaction updates repeatedly
+    /// should not fill the arena.
     mutating func replace(_ offset: Int, _ head: UnsafeRawBufferPointer, _ tail: UnsafeRawBufferPointer) -> Int {
         let range = range(at: offset)
         guard head.count + tail.count <= range.count else { return append(head, tail) }

@@ -1,8 +1,8 @@
 import SQLiteConnection
 
-/// Writes one record after the other without allocating: its buffers stay.
+/// Writes one record after the other without allocating: it keeps its buffers.
 ///
-/// The same format as ``RowBuilder`` makes, for the path that runs once per row.
+/// It writes the same format as ``RowBuilder``, for the path that runs once per row.
 struct RecordEncoder: ~Copyable {
     private var header: UnsafeMutableRawPointer
     private var headerCount = 0
@@ -21,7 +21,7 @@ struct RecordEncoder: ~Copyable {
         body.deallocate()
     }
 
-    /// Bytes beyond which a buffer that one huge value grew is given back.
+    /// A buffer that one huge value grew beyond this many bytes is released.
     private static let keptCapacity = 1 << 20
 
     /// Begins a record. The first byte of the header is for its own size.
@@ -77,7 +77,7 @@ struct RecordEncoder: ~Copyable {
                 .elementsEqual(UnsafeRawBufferPointer(start: other.body, count: bodyCount))
     }
 
-    /// The size of the header counts its own varint, which takes more than one byte here.
+    /// The size of the header includes its own varint, which takes more than one byte here.
     private mutating func prependLongSize() -> Int {
         let types = headerCount - 1
         var size = types + 2
@@ -172,10 +172,10 @@ struct RecordEncoder: ~Copyable {
     }
 }
 
-/// Brings a row into the columns that its table has later, as `ALTER TABLE` did with the rows that were there: kept columns
-/// keep their value, new ones read what a row reads that is older than they, generated ones are computed.
+/// Converts a row to the columns that its table has later, as `ALTER TABLE` did with the existing rows: kept columns
+/// keep their value, new ones get the value that an older row reads, generated ones are computed.
 ///
-/// SQLite itself says what these are: see ``RecordReader``.
+/// SQLite itself computes these values: see ``RecordReader``.
 final class RowConverter {
     private let table: SchemaSnapshot.Table
     /// For each column of the table, its position in the old row; nil for a new one.

@@ -1,6 +1,6 @@
 import SQLiteConnection
 
-/// Reads single rows of a table through SQL, as they are in the connection's own transaction.
+/// Reads single rows of a table through SQL, in the connection's own transaction.
 final class RowReader {
     private var statement: Statement
     private let identity: [Int]
@@ -23,9 +23,10 @@ final class RowReader {
         statement = try connection.prepare("SELECT * FROM main.\(table) WHERE \(condition)", persistent: true)
     }
 
-    /// Encodes the row of that key; false when there is none.
+    /// Encodes the row with that key; false when there is none.
     ///
-    /// Two primary keys can be equal for their collation or as numbers and not byte for byte: then the row is another one.
+    /// Two primary keys can be equal under their collation or as numbers and differ in their bytes: then the row is
+    /// another one.
     func read(_ key: RowKey, into encoder: inout RecordEncoder) throws(SQLiteError) -> Bool {
         switch key {
         case .rowid(let rowid):
@@ -60,20 +61,20 @@ final class RowReader {
     }
 }
 
-/// By what one row of a table is found.
+/// The key that identifies one row of a table.
 enum RowKey {
     case rowid(Int64)
     /// The values of the primary key's columns, in key order.
     case primaryKey(Row)
-    /// The same, but a number can be of the other type.
+    /// The values of the primary key's columns, where a number can have the other numeric type.
     case equalKey(Row)
 }
 
 /// One row that is about to change, as the pre-update hook reports it.
 ///
-/// The values count in the hook's own order, and are borrowed for as long as the event.
+/// The values are indexed in the hook's own order, and are valid as long as the event.
 protocol RowEvent: ~Copyable {
-    /// Stands for the table: the same for all of its rows within one statement.
+    /// Identifies the table: the same value for all of its rows within one statement.
     var tableIdentity: UInt { get }
     var operation: UpdateOperation { get }
     var oldRowid: Int64 { get }
@@ -88,10 +89,10 @@ extension PreUpdate: RowEvent {
     var isBlobWrite: Bool { blobWriteColumn != nil }
 }
 
-/// What a ``TransactionLog`` cannot know and has to be read, as it is in the transaction that is open.
+/// Reads what a ``TransactionLog`` does not know, in the open transaction.
 protocol RowSource {
-    /// Encodes the row of that key as it is now; false when there is none. Nil when the table's rows cannot be asked for one
-    /// by one: columns hide all names of the rowid.
+    /// Encodes the current row with that key; false when there is none. Nil when the table's rows cannot be read one by
+    /// one: its columns hide all names of the rowid.
     func readRow(_ key: RowKey, of shape: TableShape, into encoder: inout RecordEncoder) throws(SQLiteError) -> Bool?
 
     /// All rows of a table that is new in the transaction; nil when there are none.
@@ -101,10 +102,10 @@ protocol RowSource {
         limits: CaptureLimits
     ) throws(SQLiteError) -> TableRows?
 
-    /// Whether a virtual table holds anything.
+    /// Whether a virtual table has rows.
     func hasRows(_ table: SQLName) throws(SQLiteError) -> Bool
 
-    /// What tells how a row of before an `ALTER TABLE` reads after it.
+    /// The reader that converts a row from before an `ALTER TABLE` to the columns after it.
     func recordReader() throws(SQLiteError) -> RecordReader
 }
 

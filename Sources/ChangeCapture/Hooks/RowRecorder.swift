@@ -1,21 +1,21 @@
 import SQLiteConnection
 
-/// Takes row events into ``TouchedRows``: reads of each event what the log's table wants, and no more.
+/// Records row events in ``TouchedRows``: reads of each event only what the log's table needs.
 ///
-/// Runs within the hook's callback, once per row, and allocates nothing but the log's own growth.
+/// Runs within the hook's callback, once per row, and allocates only when the log grows.
 struct RowRecorder: ~Copyable {
-    /// What a table's events mean in the statement that runs.
+    /// What is known of a table's events in the running statement.
     struct Expectation {
-        /// The log's table; nil for one that is not captured.
+        /// The log's table; nil when the table is not captured.
         var table: Int?
-        /// The columns that the statement can change; all of them where that is not known.
+        /// The columns that the statement can change; all columns when that is not known.
         var changeable: [Int] = []
-        /// No row of the table that this transaction deletes or moves can come back in it, and none of its changes can be
-        /// undone without all of them: what a row held before need not be kept to be compared with later.
+        /// No row of the table that this transaction deletes or moves can come back in it, and its changes can only be
+        /// undone all together: so the previous content of a row need not be kept for a later comparison.
         var isFinal = false
     }
 
-    /// The hook's name of a table, and what it stands for.
+    /// The hook's name of a table, and the table it refers to.
     private struct KnownTable {
         var identity: UInt = 0
         var expectation = Expectation()
@@ -23,7 +23,7 @@ struct RowRecorder: ~Copyable {
         var isChangeable: [Bool] = []
     }
 
-    /// Reads the row that is about to change through SQL into the encoder; false when that was not possible.
+    /// Reads the row that is about to change through SQL into the encoder; false when that was impossible.
     typealias ReadBefore = (_ shape: TableShape, _ key: RowKey, _ encoder: inout RecordEncoder) -> Bool
 
     private var encoder = RecordEncoder()
@@ -56,7 +56,8 @@ struct RowRecorder: ~Copyable {
 
     // MARK: One event
 
-    /// False when the event's table is not known in this statement: ``learn(_:_:columnCount:)`` it, and come again.
+    /// False when the event's table is not known in this statement: call ``learn(_:_:columnCount:)`` and then this
+    /// again.
     @inline(__always)
     mutating func record<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
@@ -86,7 +87,7 @@ struct RowRecorder: ~Copyable {
         _ suspects: OrdinalRanges?,
         _ readBefore: ReadBefore
     ) -> (rows: Int, bytes: Int) {
-        // Most rows of large transactions, and all that there is to them.
+        // Covers most rows of large transactions completely.
         switch event.operation {
         case .insert: if table.take(rowid: event.newRowid, isDeleted: false, ordinal: ordinal) { return (1, 0) }
         case .delete where current.expectation.isFinal && !event.isBlobWrite:
@@ -182,11 +183,11 @@ struct RowRecorder: ~Copyable {
         }
     }
 
-    /// Replaces the old key by the one that is really there, which is equal as a number at least.
+    /// Replaces the old key by the stored one, which is at least equal as a number.
     @inline(never)
     private mutating func encodeKeyThroughSQL(_ shape: TableShape, _ readBefore: ReadBefore) {
         let key = Row(record: keyEncoder.finish { [UInt8]($0) + [UInt8]($1) }, count: shape.identity.count)
-        // Beyond 2⁵³ the conversion loses digits, and a row that is found need not be the one.
+        // Beyond 2⁵³ the conversion loses digits, and the row that is found can be another one.
         let isExact = shape.doubtfulKeyPositions.allSatisfy { position in
             if case .real(let value) = key[position] { abs(value) < 0x1p53 } else { true }
         }
@@ -209,7 +210,7 @@ struct RowRecorder: ~Copyable {
 
     // MARK: Contents
 
-    /// The row is there now and was not just before.
+    /// The row exists now and did not exist just before.
     @inline(__always)
     private mutating func appear<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
@@ -231,7 +232,7 @@ struct RowRecorder: ~Copyable {
         }
     }
 
-    /// The row is there before and now, under the same identity.
+    /// The row exists before and after the event, with the same identity.
     @inline(__always)
     private mutating func change<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
@@ -286,7 +287,7 @@ struct RowRecorder: ~Copyable {
         if isBlobWrite { table.setUnread(touch.entry) } else { table.setAbsent(touch.entry) }
     }
 
-    /// Keeps what the row holds before the transaction touches it.
+    /// Keeps the content of the row before the transaction touches it.
     @inline(__always)
     private mutating func keepBefore<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
@@ -317,7 +318,7 @@ struct RowRecorder: ~Copyable {
         _ entry: Int,
         _ readBefore: ReadBefore
     ) {
-        // Left unread where SQL fails too: the messages then omit the rows.
+        // The row stays unread when SQL fails too: the messages then omit the rows.
         guard readBefore(log.shape, log.key(of: entry), &encoder) else { return }
         log.keep(&encoder, entry, .before)
     }
@@ -332,7 +333,7 @@ struct RowRecorder: ~Copyable {
         }
     }
 
-    /// False when a NULL at the end may stand for a default.
+    /// False when a NULL at the end may represent a default.
     @inline(__always)
     private mutating func encodeOld<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
@@ -357,7 +358,7 @@ struct RowRecorder: ~Copyable {
         return hash
     }
 
-    /// Nil when a NULL at the end may stand for a default.
+    /// Nil when a NULL at the end may represent a default.
     @inline(__always)
     private func hashOld<Event: RowEvent & ~Copyable>(_ event: borrowing Event, _ shape: TableShape) -> UInt64? {
         var hash: UInt64 = 0
@@ -370,8 +371,8 @@ struct RowRecorder: ~Copyable {
         return lastValue >= shape.lastAddedDefault ? hash : nil
     }
 
-    /// The row after an update: what no part of the statement sets is as it was, and reading it again from where it is
-    /// spares SQLite a copy.
+    /// The row after an update: columns that no part of the statement sets keep their value, and reading them from the
+    /// old row spares SQLite a copy.
     @inline(__always)
     private mutating func encodeChanged<Event: RowEvent & ~Copyable>(_ event: borrowing Event, _ shape: TableShape) {
         encoder.begin()
@@ -387,8 +388,8 @@ struct RowRecorder: ~Copyable {
         }
     }
 
-    /// By how much the change changes the hash: the columns that no part of the statement sets need not be read. Nil when a
-    /// NULL may stand for a default.
+    /// The difference that the change makes to the hash: the columns that no part of the statement sets need not be
+    /// read. Nil when a NULL may represent a default.
     @inline(__always)
     private func difference<Event: RowEvent & ~Copyable>(_ event: borrowing Event, _ shape: TableShape) -> UInt64? {
         var difference: UInt64 = 0
@@ -429,7 +430,7 @@ struct RowRecorder: ~Copyable {
         let shape = log.tables[table].shape
         let operation = event.isBlobWrite ? .update : event.operation
         if operation == .update {
-            // Whether anything changed at all would have to be read, before and after.
+            // Both states would have to be read to determine whether anything changed.
             if event.isBlobWrite || shape.isReadThroughSQL { return log.tables[table].loseCounts() }
             let isMove = shape.table.hasRowid && event.oldRowid != event.newRowid
             if !isMove, difference(event, shape) == 0 { return }

@@ -1,13 +1,13 @@
 import SQLiteConnection
 
-/// The schemas that one transaction passes through, so that a table is known to be the same one whatever it is called, and
-/// a `ROLLBACK TO` finds the schema it goes back to.
+/// The schemas that one transaction passes through: they identify a table across renames, and `ROLLBACK TO` finds the
+/// schema to return to.
 ///
-/// The schema cookie only counts up within a transaction, and a rollback sets it back: it names the steps.
+/// The schema cookie only increases within a transaction, and a rollback sets it back: it identifies the steps.
 struct SchemaTrail {
     struct Step {
         var snapshot: SchemaSnapshot
-        /// Which table of the beginning each table is.
+        /// Maps each table to a table at the beginning of the transaction.
         var identities: SchemaIdentities
         /// The statement that made this schema.
         var ordinal: UInt32
@@ -27,27 +27,27 @@ struct SchemaTrail {
         return step.identities.previousNames[name]
     }
 
-    /// The tables whose columns changed since the beginning, by the name they have now.
+    /// The tables whose columns changed since the beginning, by their current name.
     var columnSources: [SQLName: [Int?]] { steps.last?.identities.columnSources ?? [:] }
 
-    /// The name that a table of the beginning has now; nil for one that is gone.
+    /// The current name of a table of the beginning; nil for one that was dropped.
     func currentName(ofBase name: SQLName) -> SQLName? {
         guard let step = steps.last else { return base.tables[name] == nil ? nil : name }
         return step.identities.previousNames.first { $0.value == name }?.key
     }
 
-    /// What happened to the schema since the beginning.
+    /// The schema changes since the beginning.
     var changes: [SchemaChange] {
         guard let step = steps.last else { return [] }
         return SchemaDiff.changes(from: base, to: step.snapshot, identities: step.identities)
     }
 
-    /// For each column of a table now, its position in the schema in which a statement ran; nil where the columns are the
-    /// same ones.
+    /// For each current column of a table, its position in the schema in which a statement ran; nil when the columns
+    /// did not change.
     func columnSources(of name: SQLName, since ordinal: UInt32) -> [Int?]? {
         var result = SchemaIdentities(unchanged: current)
         var index = steps.count - 1
-        // A statement's own change of the schema comes after the rows that it touched.
+        // A statement changes the schema after it touched its rows.
         while index >= 0, steps[index].ordinal >= ordinal {
             let before = index > 0 ? steps[index - 1].snapshot : base
             result = SchemaIdentities(from: before, to: steps[index].snapshot, inStatement: true)
@@ -60,11 +60,11 @@ struct SchemaTrail {
     enum Movement: Equatable {
         case none
         case forward
-        /// Everything from that statement on was undone.
+        /// Everything since that statement was undone.
         case back(firstUndone: UInt32)
     }
 
-    /// Takes in the schema after a statement. `load` reads it when it is one that was not seen yet.
+    /// Records the schema after a statement. `load` reads it when it is a new one.
     mutating func move(
         to version: Int64,
         ordinal: UInt32,
@@ -85,13 +85,13 @@ struct SchemaTrail {
         return .forward
     }
 
-    /// Describes the schema that is there now better.
+    /// Replaces the description of the current schema.
     mutating func replaceCurrent(_ snapshot: SchemaSnapshot) {
         guard let step = steps.indices.last else { return }
         steps[step].snapshot = snapshot
     }
 
-    /// What is there now is what the next transaction begins with.
+    /// The current schema becomes the base of the next transaction.
     mutating func commit() {
         base = current
         steps = []

@@ -1,11 +1,10 @@
 import SQLiteConnection
 
-/// What a statement would do, as far as the capture must know: what the authorizer saw while it was compiled.
+/// The effects of a statement that matter to the capture: what the authorizer reported while it was compiled.
 ///
-/// More than one statement may be compiled before one runs; then this says what any of them would do, which is on the safe
-/// side.
+/// Several statements may be compiled before one runs; then this is the union of their effects, which is safe.
 struct StatementTraits {
-    /// It may create, alter or drop something of the main schema.
+    /// The statement may create, alter or drop something in the main schema.
     private(set) var mayChangeSchema = false
     private(set) var isRollbackTo = false
     /// The columns that UPDATEs set, those of triggers and cascades included, by table.
@@ -34,8 +33,8 @@ struct StatementTraits {
         }
     }
 
-    /// Whether a row that the statement deletes or moves may be there again at its end. On the safe side: a statement of
-    /// which nothing was observed may do anything.
+    /// Whether a row that the statement deletes or moves may exist again at its end. Conservative: a statement without
+    /// observed effects may do anything.
     func canBringBackRows(of table: SQLName, _ shape: TableShape) -> Bool {
         if insertedTables.contains(table) { return true }
         guard let updated = updatedColumns[table] else { return !deletedTables.contains(table) }
@@ -43,7 +42,7 @@ struct StatementTraits {
     }
 }
 
-/// How the library's pre-update hook counts columns, found out once by asking it.
+/// How the library's pre-update hook numbers columns, determined once by a test.
 enum HookDialect {
     /// The hook maps column numbers to where the values are stored. 3.40.1 does not: there, a virtual column, which is not
     /// stored, shifts the ones after it.
@@ -59,7 +58,7 @@ enum HookDialect {
     }()
 }
 
-/// A statement of the capture's own that runs once per transaction.
+/// A statement of the capture itself that runs once per transaction.
 final class ReusableStatement {
     private var statement: Statement
 

@@ -1,12 +1,12 @@
 import SQLiteConnection
 
 extension TableLog {
-    /// What the transaction did to the rows on the whole; nil when they are as they were.
+    /// The net effect of the transaction on the rows; nil when nothing changed.
     ///
     /// - Parameters:
     ///   - table: the table at the end of the transaction.
-    ///   - level: what was asked for; limits can have taken some of it away.
-    ///   - converted: rows before the transaction where the table had other columns.
+    ///   - level: the requested detail; limits can have reduced it.
+    ///   - converted: rows from before the transaction, where the table had other columns then.
     func net(as table: TableDescription, level: CaptureLevel, converted: ConvertedRows) -> TableRows? {
         var result = TableRows(
             table: table,
@@ -17,7 +17,7 @@ extension TableLog {
             rows: [],
             rowsOmitted: false
         )
-        // An interrupt can have kept the content of a row from being read before it changed.
+        // An interrupt can have prevented reading the content of a row before it changed.
         let isBeforeLost = entries.indices.contains { entries[$0].before == .unread && converted[$0] == nil }
         guard !countsAreLost, !isBeforeLost else { return TableRows(changedTable: table) }
         if let counter = rowidCounter { counter.fill(&result) }
@@ -26,7 +26,7 @@ extension TableLog {
             result.rowsOmitted = level > .counts
             return result.inserted + result.updated + result.deleted > 0 ? result : nil
         }
-        // What a row holds could not be read, or what it held was in other columns and could not be brought into these.
+        // False when a row could not be read, or its earlier content could not be converted to the table's columns.
         var isReportable = true
         func isBeforeKnown(_ entry: Int) -> Bool {
             entries[entry].before != .unread && (detail < .values || converted[entry] != .some(nil))
@@ -107,7 +107,7 @@ protocol KeySet {
     init()
     var count: Int { get }
     var isEmpty: Bool { get }
-    /// About what the set occupies.
+    /// The approximate memory of the set.
     var byteCount: Int { get }
     mutating func contains(_ key: Key) -> Bool
     @discardableResult mutating func insert(_ key: Key) -> Bool
@@ -117,10 +117,10 @@ protocol KeySet {
 extension RowidSet: KeySet {}
 extension FingerprintSet: KeySet {}
 
-/// Nets what happened to the rows of one table by sets of keys alone, where a transaction is too large for more.
+/// Coalesces the changes of one table by sets of keys only, when a transaction is too large for entries.
 ///
-/// A key in none of the sets is as it was before the transaction. Exact but for one thing: a row whose content changed and
-/// came back to what it was within the transaction still counts as updated, since no content is kept.
+/// A key in none of the sets is as it was before the transaction. Exact with one exception: a row whose content changed
+/// and returned to its old value within the transaction still counts as updated, since no content is kept.
 struct CoalescingCounter<Keys: KeySet> {
     private(set) var inserted = Keys()
     private(set) var updated = Keys()

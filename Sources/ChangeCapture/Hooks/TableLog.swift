@@ -1,10 +1,11 @@
 import SQLiteConnection
 
-/// What one transaction did to the rows of one table so far: for each row that it touched, the content before the
-/// transaction and the content now. Pure: it is told what the hook saw.
+/// The effect of one transaction on the rows of one table so far: for each touched row, its content before the
+/// transaction and now. Pure: the caller passes what the hook reported.
 ///
-/// The content before is noted when a row is touched for the first time, which is right whatever is undone later. The
-/// content now is right as long as nothing was undone; where something may have been, the driver reads the row again.
+/// The content before is recorded when a row is touched for the first time, which stays right whatever is undone later.
+/// The content now is right as long as nothing was undone; where something may have been, the owner reads the row
+/// again.
 struct TableLog {
     /// A touched row.
     struct Entry {
@@ -12,64 +13,64 @@ struct TableLog {
         var key: Int64
         var before: Image
         var now: Image
-        /// The ordinals of the statements that touched the row first and last; 0 for one that is as if never touched.
+        /// The ordinals of the statements that touched the row first and last; 0 for a row that counts as untouched.
         var firstTouch: UInt32
         var lastTouch: UInt32
     }
 
-    /// A row's content at one moment.
+    /// A row's content at one point of the transaction.
     struct Image: Equatable {
         /// The offset of its record, or one of the constants below.
         var reference: Int
 
         static let absent = Image(reference: -1)
-        /// The row is there; what it holds must be read before the commit.
+        /// The row exists; its content must be read before the commit.
         static let unread = Image(reference: -2)
-        /// The row is there, and its hash is all that is kept of it.
+        /// The row exists, and only its hash is kept.
         static let hashed = Image(reference: -3)
 
         var exists: Bool { self != .absent }
         var record: Int? { reference >= 0 ? reference : nil }
     }
 
-    /// Compared with each other alone: where rows cannot come back, ``before`` is 0 and ``now`` the difference to it.
+    /// Compared only with each other: where rows cannot come back, ``before`` is 0 and ``now`` is the difference to it.
     struct Hashes {
         var before: UInt64 = 0
         var now: UInt64 = 0
     }
 
-    /// What became of the entry of a row that is touched.
+    /// The result of touching a row.
     struct Touch {
         var entry: Int
         /// The row is touched for the first time.
         var isFirst: Bool
-        /// The statement that touched it before; 0 when none did.
+        /// The previous statement that touched the row; 0 when there is none.
         var previous: UInt32
     }
 
-    /// The table as it is at the moment.
+    /// The current shape of the table.
     private(set) var shape: TableShape
-    /// What is kept of each row: what the transaction asked for, less once it grew past a limit.
+    /// What is kept of each row: what the transaction asked for, or less after it exceeded a limit.
     private(set) var detail: CaptureLevel { didSet { isPlain = Self.isPlain(shape, detail) } }
-    /// Nothing is kept of a row but its rowid, and a hash where it is needed.
+    /// Only the rowid is kept of each row, and a hash where it is needed.
     private(set) var isPlain: Bool
     private(set) var entries: [Entry] = []
-    /// Of the rows' contents, beside ``entries`` as far as it was needed: what is missing at the end is zero. Empty with the
-    /// detail `values`.
+    /// Hashes of the rows' contents, parallel to ``entries`` as far as needed: missing elements at the end are zero.
+    /// Empty with the detail `values`.
     private(set) var hashes: [Hashes] = []
     private(set) var arena = ByteArena()
     private var index = KeyIndex()
-    /// The keys are rowids in ascending order, and no index is needed.
+    /// The keys are rowids in ascending order, so no index is needed.
     private var isAscending: Bool
-    /// Of the last entry while they ascend.
+    /// The key of the last entry while they ascend.
     private var lastKey: Int64 = 0
     private var cursor = 0
 
-    // Past the limits: sets of keys in place of entries.
+    // The limits are exceeded: sets of keys replace the entries.
     private(set) var isCounting = false
     private(set) var rowidCounter: CoalescingCounter<RowidSet>?
     private(set) var fingerprintCounter: CoalescingCounter<FingerprintSet>?
-    /// Something of what was netted by sets alone was undone, or they grew too large.
+    /// Changes that were coalesced by sets only were undone, or the sets grew too large.
     private(set) var countsAreLost = false
     private var lastTouchOfAny: UInt32 = 0
 
@@ -84,7 +85,7 @@ struct TableLog {
     var hasValues: Bool { detail == .values }
     let isIdentifiedByRowid: Bool
 
-    /// The table's columns are others from here on.
+    /// The table has other columns from here on.
     mutating func reshape(_ shape: TableShape) {
         self.shape = shape
         isPlain = Self.isPlain(shape, detail)
@@ -97,12 +98,12 @@ struct TableLog {
 
     // MARK: Touching
 
-    /// The entry of the row, made when there is none.
+    /// The entry of the row, created when there is none.
     ///
-    /// - Parameter existed: whether the row is there just before this touch.
+    /// - Parameter existed: whether the row exists just before this touch.
     @inline(__always)
     mutating func touch(rowid: Int64, existed: Bool, ordinal: UInt32) -> Touch {
-        // Statements visit rows in the order of their rowids: most are new at the end.
+        // Statements visit rows in the order of their rowids: most new entries go to the end.
         if isAscending, rowid > lastKey || entries.isEmpty {
             lastKey = rowid
             return Touch(entry: append(key: rowid, existed, ordinal), isFirst: true, previous: 0)
@@ -110,8 +111,8 @@ struct TableLog {
         return touchElsewhere(rowid: rowid, existed, ordinal)
     }
 
-    /// Takes a row that is new at the end and of which only that it is there before or now is kept. False when it is another
-    /// kind of row.
+    /// Records a row with a new highest key of which only its existence before or now is kept. False when the row is of
+    /// another kind.
     @inline(__always)
     mutating func take(rowid: Int64, isDeleted: Bool, ordinal: UInt32) -> Bool {
         guard isPlain, isAscending, rowid > lastKey || entries.isEmpty else { return false }
@@ -138,7 +139,7 @@ struct TableLog {
         return Touch(entry: entry, isFirst: true, previous: 0)
     }
 
-    /// As ``touch(rowid:existed:ordinal:)``, for a table that is identified by its primary key.
+    /// Like ``touch(rowid:existed:ordinal:)``, for a table that is identified by its primary key.
     mutating func touch(
         key header: UnsafeRawBufferPointer,
         _ body: UnsafeRawBufferPointer,
@@ -196,7 +197,7 @@ struct TableLog {
             return index.find(KeyIndex.hash(rowid)) { entries[$0].key == rowid }
         }
         guard !entries.isEmpty, rowid <= lastKey else { return nil }
-        // Statements come back to rows in the order in which earlier ones visited them.
+        // Statements return to rows in the order in which earlier ones visited them.
         if entries[cursor].key == rowid { return cursor }
         if cursor + 1 < entries.count, entries[cursor + 1].key == rowid { return cursor + 1 }
         var start = 0
@@ -236,7 +237,7 @@ struct TableLog {
 
     // MARK: Contents
 
-    /// Which of the two contents of an entry is meant.
+    /// One of the two contents of an entry.
     enum Moment {
         case before
         case now
@@ -244,7 +245,7 @@ struct TableLog {
 
     mutating func setAbsent(_ entry: Int) { entries[entry].now = .absent }
 
-    /// The row is there, and what it holds is to be read through SQL.
+    /// The row exists, and its content must be read through SQL.
     mutating func setUnread(_ entry: Int) { entries[entry].now = .unread }
 
     /// Keeps a whole row, with the detail `values`.
@@ -264,7 +265,8 @@ struct TableLog {
         }
     }
 
-    /// Keeps the hash of a row, with less than the detail `values`; and the record of the columns that name it in messages.
+    /// Keeps the hash of a row, when the detail is less than `values`, and the record of the columns that name it in
+    /// messages.
     @inline(__always)
     mutating func setHash(_ entry: Int, _ moment: Moment, _ hash: UInt64) {
         if entry >= hashes.count { growHashes(entry) }
@@ -287,13 +289,13 @@ struct TableLog {
 
     func hashes(of entry: Int) -> Hashes { entry < hashes.count ? hashes[entry] : Hashes() }
 
-    /// The row was there before, and what it held does not matter: it is gone for good.
+    /// The row existed before, and its old content does not matter: it is deleted for good.
     @inline(__always)
     mutating func setPresentBefore(_ entry: Int) {
         if entries[entry].before.record == nil { entries[entry].before = .hashed }
     }
 
-    /// Keeps a whole row that was read through SQL, or as much of it as the detail asks for.
+    /// Keeps a whole row that was read through SQL, or the part that the detail asks for.
     mutating func keep(_ encoder: inout RecordEncoder, _ entry: Int, _ moment: Moment) {
         if hasValues {
             encoder.finish { setRecord(entry, moment, $0, $1) }
@@ -309,27 +311,27 @@ struct TableLog {
         setHash(entry, moment, row.withRecord(ContentHash.hash(record:)))
     }
 
-    /// The whole row before the transaction, in the columns that the table had when it was first touched; nil where that is
-    /// not kept. A copy.
+    /// The whole row before the transaction, in the columns that the table had when the row was first touched; nil when
+    /// that is not kept. A copy.
     func rowBefore(_ entry: Int) -> Row? {
         guard hasValues, let record = entries[entry].before.record else { return nil }
         return Row(record: arena.withBlock(at: record) { [UInt8]($0) }, count: shape.columnCount)
     }
 
-    /// By what the row of an entry is found.
+    /// The key of an entry's row.
     func key(of entry: Int) -> RowKey {
         let key = entries[entry].key
         if shape.table.hasRowid { return .rowid(key) }
-        // A copy: a row that shared the arena would make its next growth copy all of it.
+        // A copy: a row that shared the arena would make the arena copy everything at its next growth.
         return .primaryKey(Row(record: arena.withBlock(at: Int(key)) { [UInt8]($0) }, count: shape.identity.count))
     }
 
-    /// The row is new, or was not there before: its content does not matter.
+    /// The row is new, or did not exist before: its content does not matter.
     mutating func setPresent(_ entry: Int) {
         if entries[entry].now.record == nil { entries[entry].now = .hashed }
     }
 
-    /// Whether messages name rows by columns that are kept beside the hash.
+    /// Whether messages name rows by columns that are kept in addition to the hash.
     var keepsNamedKey: Bool { detail == .keys && !shape.namedKey.isEmpty }
 
     // MARK: Limits
@@ -398,7 +400,7 @@ struct TableLog {
         index = KeyIndex()
     }
 
-    /// The entries whose content now is not known for sure.
+    /// The entries whose current content is not certain.
     func entriesToRead(suspects: OrdinalRanges, all: Bool) -> [Int] {
         entries.indices.filter { entry in
             let state = entries[entry]
@@ -415,7 +417,7 @@ struct TableLog {
         if rowidCounter.map({ $0.byteCount > maxBytes }) == true { loseCounts() }
     }
 
-    /// As ``count(_:rowid:ordinal:maxBytes:)``, for a table that is identified by its primary key.
+    /// Like ``count(_:rowid:ordinal:maxBytes:)``, for a table that is identified by its primary key.
     mutating func count(_ operation: UpdateOperation, fingerprint: UInt64, ordinal: UInt32, maxBytes: Int) {
         lastTouchOfAny = ordinal
         if countsAreLost { return }
@@ -423,19 +425,19 @@ struct TableLog {
         if fingerprintCounter.map({ $0.byteCount > maxBytes }) == true { loseCounts() }
     }
 
-    /// Something of what was counted is undone, and nothing tells what.
+    /// Some of the counted changes were undone, and it is unknown which.
     mutating func noteUndone(since ordinal: UInt32) {
         if isCounting, lastTouchOfAny >= ordinal { loseCounts() }
     }
 
-    /// Gives up on telling what happens to the table's rows.
+    /// Stops tracking what happens to the table's rows.
     mutating func loseCounts() {
         countsAreLost = true
         if rowidCounter != nil { rowidCounter = CoalescingCounter() }
         if fingerprintCounter != nil { fingerprintCounter = CoalescingCounter() }
     }
 
-    /// Forgets the rows that were first touched by that statement or a later one.
+    /// Drops the rows that were first touched by that statement or a later one.
     mutating func forget(touchedFirstSince ordinal: UInt32) {
         for entry in entries.indices where entries[entry].firstTouch >= ordinal {
             entries[entry].firstTouch = 0
@@ -445,13 +447,13 @@ struct TableLog {
         }
     }
 
-    // MARK: Netting
+    // MARK: Coalescing
 
-    /// Rows before the transaction, by entry, that were brought into the columns of after it; nil where that is not possible,
-    /// or no values are kept.
+    /// Rows from before the transaction, by entry, converted to the columns after it; nil when that is impossible, or
+    /// no values are kept.
     typealias ConvertedRows = [Int: Row?]
 
-    /// What happened to the row on the whole; nil when it is as it was.
+    /// The net effect on the row; nil when it did not change.
     func netOperation(_ entry: Int, converted: ConvertedRows = [:]) -> RowChange.Operation? {
         let (before, now) = (entries[entry].before, entries[entry].now)
         switch (before.exists, now.exists) {
@@ -465,7 +467,7 @@ struct TableLog {
     private func isSame(_ entry: Int, _ converted: ConvertedRows) -> Bool {
         let (before, now) = (entries[entry].before, entries[entry].now)
         if let row = converted[entry] {
-            // Hashes of other columns cannot be compared: the row counts as changed.
+            // Hashes over other columns cannot be compared: the row counts as changed.
             guard let row, let new = now.record else { return false }
             return row.withRecord { old in arena.withBlock(at: new) { old.elementsEqual($0) } }
         }

@@ -1,38 +1,39 @@
 import SQLiteConnection
 
-/// What the capture of a table's rows needs to know of it, worked out once for each version of the schema.
+/// The facts about a table that capturing its rows needs, computed once for each version of the schema.
 ///
-/// A class, so that the callback that runs once per row takes one reference and not a copy of every list.
+/// A class, so that the callback that runs once per row takes one reference instead of copying every list.
 final class TableShape: Sendable {
     let table: TableDescription
-    /// REAL affinity: SQLite stores a whole number as an integer, and the hook may report it so.
+    /// Columns with REAL affinity: SQLite stores a whole number as an integer, and the hook may report it as one.
     let readsIntegersAsReal: [Bool]
-    /// The columns by which a row is identified; empty where it is the rowid.
+    /// The columns that identify a row; empty when the rowid does.
     let identity: [Int]
-    /// The columns that messages name a row by, where these are neither the rowid nor ``identity``.
+    /// The columns by which messages name a row, when these are neither the rowid nor ``identity``.
     let namedKey: [Int]
     /// The hook's values cannot be mapped to columns without loss: the row is read through SQL instead.
     ///
     /// On 3.40.1 the values come in storage order, which leaves out virtual columns, but the rowid's alias and the conversion
     /// to REAL are looked up by column number; the same happens where the key of a `WITHOUT ROWID` table does not lead. Where
-    /// that key names a column twice, the hook counts as many fields as the table has columns, and misses the last ones.
+    /// that key names a column twice, the hook reports as many fields as the table has columns, and misses the last
+    /// ones.
     let isReadThroughSQL: Bool
-    /// The last column that can have been added with a default. Where it and all after it are NULL, the row can be older
-    /// than the column, and 3.40.1 does not report the default; -1 where there is none.
+    /// The last column that can have been added with a default. Where it and all columns after it are NULL, the row can
+    /// be older than the column, and 3.40.1 does not report the default; -1 when there is none.
     let lastAddedDefault: Int
-    /// Where the hook has the columns of ``identity``, and where it has their new values in an update: the two differ on
+    /// The hook's indexes of the columns of ``identity``, and of their new values in an update: the two differ on
     /// 3.40.1 in tables with virtual columns.
     let hookColumnsOfIdentity: [Int]
     let updateColumnsOfIdentity: [Int]
-    /// The positions in ``identity`` whose old value 3.40.1 can report as a REAL that is an INTEGER: the conversion is looked
-    /// up by the position in the key and not by the column.
+    /// The positions in ``identity`` whose old value 3.40.1 can report as a REAL although it is an INTEGER: it looks
+    /// the conversion up by the position in the key instead of the column.
     let doubtfulKeyPositions: [Int]
     let columnCount: Int
-    /// The hook misses columns of ``identity``: it does not tell which row it is about.
+    /// The hook misses columns of ``identity``: it does not identify the row.
     let isIdentityHidden: Bool
     /// Some column has REAL affinity.
     private let hasRealColumn: Bool
-    /// The name by which SQL reaches the rowid; nil where columns hide all of its names.
+    /// The name by which SQL reaches the rowid; nil when columns hide all of its names.
     let rowidName: String?
 
     convenience init(_ table: SchemaSnapshot.Table) { self.init(table.description, table.fields) }
@@ -78,9 +79,9 @@ final class TableShape: Sendable {
         return .real(Double(integer))
     }
 
-    /// Whether UPDATEs of these columns can give a row another identity.
+    /// Whether an UPDATE of these columns can give a row another identity.
     func isMoved(byUpdating updated: Set<SQLName>) -> Bool {
-        // What a rowid table without an alias calls it: the authorizer's name for it, whichever name the SQL used.
+        // The authorizer's name for the rowid of a table without an alias, whichever name the SQL used.
         if table.hasRowid, updated.contains(SQLName("ROWID")) { return true }
         let key = table.hasRowid ? table.rowidAlias.map { [$0] } ?? [] : identity
         return key.contains { updated.contains(SQLName(table.columns[$0].name)) }
@@ -93,7 +94,8 @@ final class TableShape: Sendable {
         return real == real.rounded() && abs(real) <= 0x1p47
     }
 
-    /// The columns that UPDATEs of these columns can change, generated ones included; all where that is not known.
+    /// The columns that an UPDATE of these columns can change, including generated ones; all columns when that is not
+    /// known.
     func changeableColumns(_ updated: Set<SQLName>?) -> [Int] {
         let columns = table.columns
         guard let updated, !columns.contains(where: { $0.visibility == .generatedStored }) else {

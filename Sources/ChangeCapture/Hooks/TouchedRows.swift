@@ -1,8 +1,8 @@
 import SQLiteConnection
 
-/// The rows that the open transaction touched, of all tables, and which of them may have been undone.
+/// The rows that the open transaction touched, in all tables, and which of them may have been undone.
 struct TouchedRows {
-    /// A table that the transaction touched rows of, by its name before the transaction.
+    /// A table with touched rows, by its name before the transaction.
     struct Source {
         var baseName: SQLName
         var isShadow: Bool
@@ -11,12 +11,12 @@ struct TouchedRows {
     let level: CaptureLevel
     let limits: CaptureLimits
     var tables: [TableLog] = []
-    /// Beside ``tables``.
+    /// Parallel to ``tables``.
     private(set) var sources: [Source] = []
-    /// The ordinal of the statement that runs, or of the last one.
+    /// The ordinal of the running statement, or of the last one.
     private(set) var ordinal: UInt32 = 0
     private(set) var suspects = OrdinalRanges()
-    /// Nil where there are none, for the sake of what runs once per row.
+    /// Nil when there are none: a cheap check for the code that runs once per row.
     var suspectsIfAny: OrdinalRanges? { suspects.isEmpty ? nil : suspects }
     private var eventCount = 0
     private var eventCountAtStatement = 0
@@ -33,12 +33,12 @@ struct TouchedRows {
         eventCountAtStatement = eventCount
     }
 
-    /// What a statement that ended means for the rows recorded so far.
+    /// Updates the recorded rows after a statement ended.
     ///
     /// - Parameters:
-    ///   - failed: it ended with an error, or is a `ROLLBACK TO`. SQLite does not tell whether the rows of a failed statement
-    ///     were kept (FAIL) or undone (ABORT).
-    ///   - isRollbackTo: it goes back to some savepoint: all rows so far may be concerned.
+    ///   - failed: it ended with an error, or is a `ROLLBACK TO`. SQLite does not report whether the rows of a failed
+    ///     statement were kept (FAIL) or undone (ABORT).
+    ///   - isRollbackTo: it returns to an unknown savepoint: all rows so far may be affected.
     mutating func statementEnds(failed: Bool, isRollbackTo: Bool) {
         guard failed, eventCount > 0 else { return }
         if isRollbackTo {
@@ -48,33 +48,33 @@ struct TouchedRows {
         }
     }
 
-    /// Rows touched last by a statement since `first` have to be read again.
+    /// Rows that a statement since `first` touched last must be read again.
     private mutating func suspect(since first: UInt32) {
         suspects.insert(first...ordinal)
         for table in tables.indices { tables[table].noteUndone(since: first) }
     }
 
-    /// Drops the rows that were first touched by that statement or a later one, all of which are undone: their content
-    /// before was noted in columns that the table no longer has.
+    /// Drops the rows that were first touched by that statement or a later one; all of these are undone, and their
+    /// content was recorded in columns that the table no longer has.
     mutating func forget(touchedFirstSince ordinal: UInt32) {
         for table in tables.indices { tables[table].forget(touchedFirstSince: ordinal) }
     }
 
-    /// Gives up on telling what happened to any row.
+    /// Stops tracking what happened to the rows.
     mutating func loseCounts() {
         for table in tables.indices { tables[table].loseCounts() }
     }
 
     // MARK: Rows
 
-    /// The log of a table, made when there is none.
+    /// The log of a table, created when there is none.
     mutating func table(_ baseName: SQLName, _ shape: TableShape, isShadow: Bool) -> Int {
         if let known = sources.firstIndex(where: { $0.baseName == baseName }) {
             tables[known].reshape(shape)
             return known
         }
         sources.append(Source(baseName: baseName, isShadow: isShadow))
-        // Of a shadow table it matters only whether it changed.
+        // For a shadow table it only matters whether it changed.
         tables.append(TableLog(shape, detail: isShadow ? .counts : level))
         return tables.count - 1
     }
@@ -97,8 +97,8 @@ struct TouchedRows {
 
     var isEmpty: Bool { eventCount == 0 }
 
-    /// Keeps what is recorded within the limits: the table that holds most gives way first. Cheap enough to be asked after
-    /// every event.
+    /// Keeps the recorded rows within the limits: reduces the detail of the largest table first. Cheap enough to call
+    /// after every event.
     @inline(__always)
     mutating func enforceLimits(rowsAdded: Int, bytesAdded: Int) {
         rowCount += rowsAdded
@@ -135,8 +135,8 @@ struct TouchedRows {
     }
 }
 
-/// A set of rowids that stays small where they are dense: blocks of 65,536 neighbours, each a sorted list of offsets while
-/// it holds few of them and a bitmap when it holds many.
+/// A set of rowids that is compact where they are dense: blocks of 65,536 neighbours, each a sorted list of offsets
+/// while it holds few of them and a bitmap when it holds many.
 ///
 /// Five million consecutive rowids take 0.7 MB. Rowids scattered over all 64 bits take about 100 bytes each.
 struct RowidSet {
@@ -152,12 +152,12 @@ struct RowidSet {
     private var current = Block.list([])
     private var currentNumber = Int64.min
     private(set) var count = 0
-    /// About what the set occupies.
+    /// The approximate memory of the set.
     private(set) var byteCount = 0
 
     var isEmpty: Bool { count == 0 }
 
-    /// What a block costs by itself in the dictionary.
+    /// The cost of a block in the dictionary.
     private static let blockOverhead = 96
 
     mutating func contains(_ rowid: Int64) -> Bool {
@@ -173,7 +173,7 @@ struct RowidSet {
         }
     }
 
-    /// False when the rowid was there already.
+    /// False when the rowid was already in the set.
     @discardableResult
     mutating func insert(_ rowid: Int64) -> Bool {
         select(rowid >> 16, creating: true)
@@ -197,7 +197,7 @@ struct RowidSet {
         return isNew
     }
 
-    /// False when the rowid was not there.
+    /// False when the rowid was not in the set.
     @discardableResult
     mutating func remove(_ rowid: Int64) -> Bool {
         guard contains(rowid) else { return false }
@@ -217,7 +217,8 @@ struct RowidSet {
         return true
     }
 
-    /// Makes the block of that number the current one, which is kept out of the dictionary: neighbours come together.
+    /// Makes the block of that number the current one, which is kept outside the dictionary: neighbouring rowids arrive
+    /// together.
     private mutating func select(_ number: Int64, creating: Bool) {
         if number == currentNumber, count > 0 || creating, hasCurrent { return }
         guard creating || blocks[number] != nil else { return }
@@ -262,7 +263,7 @@ struct RowidSet {
 struct OrdinalRanges {
     private(set) var ranges: [ClosedRange<UInt32>] = []
 
-    /// More ranges than these are merged: reading a row once too often is only slow.
+    /// When there are more ranges than these, they are merged: reading a row unnecessarily is only slow.
     private static let maxRanges = 64
 
     var isEmpty: Bool { ranges.isEmpty }

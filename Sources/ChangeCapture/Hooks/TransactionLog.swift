@@ -1,26 +1,27 @@
 import SQLiteConnection
 
-/// Everything the capture knows of the transaction that is open on its connection: a pure state machine from what the hooks
-/// report, and how statements end, to one net ``ChangeSet``.
+/// The state of the connection's open transaction: a pure state machine from the events of the hooks, and the ends of
+/// statements, to one net ``ChangeSet``.
 ///
-/// It decides what may have been undone, what has to be read again before the commit, and what was changed on the whole.
-/// It runs nothing: what it needs to read it asks a ``RowSource`` for.
+/// It decides what may have been undone, which rows must be read again before the commit, and what the net effect is.
+/// It runs no SQL: a ``RowSource`` reads for it.
 ///
-/// Savepoints need not be told, however they are nested and named: what a row held before the transaction is noted once
-/// and right whatever is undone, and what it holds at the end is read again where something may have been.
+/// It need not know savepoints, however they are nested and named: the content of a row before the transaction is
+/// recorded once and stays right whatever is undone, and its content at the end is read again where something may have
+/// been undone.
 struct TransactionLog: ~Copyable {
     var rows: TouchedRows
     private var recorder = RowRecorder()
-    /// By the name of the table in the schema of the moment; nil for one that is not captured row by row.
+    /// By the name of the table in the current schema; nil for a table that is not captured row by row.
     private var tablesByName: [SQLName: Int?] = [:]
-    /// The statement that runs is the whole transaction.
+    /// The running statement is the whole transaction.
     private var isAlone = false
 
     init(level: CaptureLevel, limits: CaptureLimits) {
         rows = TouchedRows(level: level, limits: limits)
     }
 
-    /// Another transaction begins. Gives the memory of a large one back.
+    /// Begins another transaction. Releases the memory of a large one.
     mutating func begin(level: CaptureLevel, limits: CaptureLimits) {
         rows = TouchedRows(level: level, limits: limits)
         isAlone = false
@@ -37,13 +38,14 @@ struct TransactionLog: ~Copyable {
         recorder.statementBegins()
     }
 
-    /// What a statement that ended means for the rows recorded so far; see ``TouchedRows/statementEnds(failed:isRollbackTo:)``.
+    /// Updates the recorded rows after a statement ended; see ``TouchedRows/statementEnds(failed:isRollbackTo:)``.
     mutating func statementEnds(failed: Bool, isRollbackTo: Bool) {
         if failed { distrustAlone() }
         rows.statementEnds(failed: failed, isRollbackTo: isRollbackTo)
     }
 
-    /// The transaction goes on after a statement that was said to be all of it: what was left out for that reason is missing.
+    /// The transaction goes on after a statement that was announced as its only one: data that was not recorded for
+    /// that reason is missing.
     private mutating func distrustAlone() {
         if isAlone, !rows.isEmpty { rows.loseCounts() }
         isAlone = false
@@ -51,7 +53,8 @@ struct TransactionLog: ~Copyable {
 
     // MARK: Rows
 
-    /// Takes a row event; false when its table is not known in this statement: ``learn(_:_:_:)`` it, and come again.
+    /// Records a row event; false when its table is not known in this statement: call ``learn(_:_:_:)`` and then this
+    /// again.
     @inline(__always)
     mutating func record<Event: RowEvent & ~Copyable>(
         _ event: borrowing Event,
@@ -60,7 +63,7 @@ struct TransactionLog: ~Copyable {
         recorder.record(event, in: &rows, readBefore: readBefore)
     }
 
-    /// Says which table the events of an identity are about; `makeTable` is asked when that is not known by name.
+    /// Sets the table of an event identity; `makeTable` is called when the table is not known by name.
     mutating func learn(
         _ identity: UInt,
         _ name: SQLName,
@@ -84,27 +87,27 @@ struct TransactionLog: ~Copyable {
         recorder.learn(identity, expectation, columnCount: shape.columnCount)
     }
 
-    /// The events of an identity are of no interest: they come from another database.
+    /// Ignores the events of an identity: they come from another database.
     mutating func ignore(_ identity: UInt) {
         recorder.learn(identity, RowRecorder.Expectation(), columnCount: 0)
     }
 
     // MARK: Schema
 
-    /// The schema is another one: names and addresses stand for other tables.
+    /// Forgets the tables after a schema change: names and addresses refer to other tables now.
     mutating func forgetTables() {
         tablesByName = [:]
         recorder.statementBegins()
     }
 
-    /// Drops the rows that were first touched by that statement or a later one, all of which are undone: their content
-    /// before was noted in columns that the table no longer has.
+    /// Drops the rows that were first touched by that statement or a later one; all of these are undone, and their
+    /// content was recorded in columns that the table no longer has.
     mutating func forget(touchedFirstSince ordinal: UInt32) { rows.forget(touchedFirstSince: ordinal) }
 }
 
 /// From the log to the change set, while the transaction is still open.
 extension TransactionLog {
-    /// What the transaction did on the whole, in the schemas that it passed through.
+    /// The net effect of the transaction, in the schemas that it passed through.
     mutating func changeSet(_ trail: SchemaTrail, from source: some RowSource) throws(SQLiteError) -> ChangeSet {
         var events: [ChangeEvent] = []
         if trail.hasSteps { events = trail.changes.map(ChangeEvent.schema) }
@@ -131,8 +134,8 @@ extension TransactionLog {
         return ChangeSet(origin: .service, events: events)
     }
 
-    /// Reads again what may have been undone and what no hook told, and brings what is known of the rows before into the
-    /// columns that the table has at the end.
+    /// Reads again the rows that may have been undone or that no hook reported, and converts the rows from before to
+    /// the columns that the table has at the end.
     private mutating func settle(
         _ table: Int,
         _ name: SQLName,
@@ -150,7 +153,7 @@ extension TransactionLog {
         for entry in entries {
             let key = rows.tables[table].key(of: entry)
             guard let isThere = try source.readRow(key, of: shape, into: &encoder) else {
-                // What may have been undone cannot be looked at.
+                // The rows that may have been undone cannot be read.
                 if rows.hasSuspects(of: table) { rows.tables[table].loseCounts() }
                 break
             }
@@ -170,7 +173,7 @@ extension TransactionLog {
         _ source: some RowSource
     ) -> TableLog.ConvertedRows {
         guard let current = trail.current.tables[name] else { return [:] }
-        /// By the statement that touched a row first; nil where the columns are the same since then.
+        /// By the statement that touched a row first; nil when the columns did not change since then.
         var converters: [UInt32: Result<RowConverter, SQLiteError>?] = [:]
         var converted: TableLog.ConvertedRows = [:]
         let log = rows.tables[table]
@@ -199,7 +202,7 @@ extension TransactionLog {
         }
     }
 
-    /// Nil where SQLite cannot say what the row became: then the rows of the table are omitted.
+    /// Nil when SQLite cannot compute the converted row: then the rows of the table are omitted.
     private static func convert(
         _ row: Row,
         rowid: Int64?,

@@ -1,31 +1,31 @@
 import SQLiteConnection
 
-/// Follows a database file with a rollback journal.
+/// Watches a database file with a rollback journal.
 ///
-/// Such a file keeps no old images that a reader could look at after the commit, so a small database is compared with a
-/// private copy, and of a larger one is said only that it changed. A file that grows past the limit loses its copy; one that
-/// has shrunk well below it begins a new session, with a copy. What is reported is right at each moment that was seen; commits
-/// that follow one another quickly are seen as one. A file that was written without a commit was written by something other
-/// than SQLite, which ends the session.
+/// Such a file keeps no old pages that a reader could use after the commit: a small database is compared with a private
+/// copy, and a larger one is only reported as changed. A file that grows past the limit loses its copy; a file that has
+/// shrunk well below it begins a new session, with a copy. Every state that was seen is reported correctly; commits in
+/// quick succession are seen as one. A file that changed without a commit was written by something other than SQLite,
+/// which ends the session.
 final class RollbackSession: WatchSession {
     private let watched: WatchedFile
     /// Holds the lock that keeps writers out while pages are read.
     private let reader: PinConnection
 
-    /// As of what was reported last.
+    /// The state that was reported last.
     private var state: FileState
-    /// When the file was written that the copy was compared with last; nil where it may have been written since without
-    /// another time. Something other than SQLite writes without counting up what ``state`` holds.
+    /// When the file that was last compared with the copy was written; nil when it may have been written since without
+    /// a new modification time. A program other than SQLite writes without incrementing the counter in ``state``.
     private var comparedStamp: FileStamp?
-    /// A journal that was asked about already: no writer was at work, and SQLite decided what to do with it.
+    /// A journal that was already examined: no writer was active, and SQLite decided what to do with it.
     private var examinedJournal: FileStamp?
     private var shadow: (copy: ShadowCopy, capture: CommitCapture)?
     private let limit: ShadowLimit
     private var failedScans = 0
     private static let maxFailedScans = 3
-    /// A writer keeps the file to itself, and that was said.
+    /// Another process holds the file exclusively, and a notice was sent.
     private var isLockedOut = false
-    /// For a file above the limit.
+    /// The schema of a file above the limit.
     private var schema = SchemaSnapshot()
     private let schemaConnection: Connection
 
@@ -87,8 +87,8 @@ final class RollbackSession: WatchSession {
 
     private static let maxReadAttempts = 1_000
 
-    /// Begins to read for somebody, while nothing new is in the file; gives the request back when there is, for after it was
-    /// reported. Its lock keeps writers out from then on.
+    /// Begins a read for the request while the file has no new state; returns the request when it has, to be granted
+    /// after the report. The read's lock keeps writers out from then on.
     private func grant(_ request: ReadRequest) -> ReadRequest? {
         do throws(SQLiteError) {
             let transaction = try ReadTransaction(path: watched.path)
@@ -100,7 +100,7 @@ final class RollbackSession: WatchSession {
             }
             transaction.end()
         } catch {
-            // Or else a writer is at work, or died and left what this session rolls back next.
+            // Otherwise a writer is active, or it died and left a journal that this session rolls back next.
             guard error.code.primary == .busy || error.code == .readOnlyRollback else {
                 request.answer(.failure(.sqlite(error)))
                 return nil
@@ -119,7 +119,7 @@ final class RollbackSession: WatchSession {
         let found = FileIdentity(path: watched.path)
         guard found == watched.identity else { return .broken(found == nil ? .removed : .replaced) }
         try rollBackAbandonedJournal()
-        // Looking costs no lock.
+        // This check takes no lock.
         let isNewState = try readState() != state
         guard let shadow else {
             if isNewState { return try reportUnknown() }
@@ -133,12 +133,12 @@ final class RollbackSession: WatchSession {
         return try report(shadow.copy, shadow.capture)
     }
 
-    /// A writer that died leaves a journal, and no connection that may only read can read the file until it is rolled back.
+    /// A writer that died leaves a journal, and a read-only connection cannot read the file until it is rolled back.
     private func rollBackAbandonedJournal() throws(WatchError) {
         let journal = watched.file.abandonedJournal
         guard journal != examinedJournal else { return }
         examinedJournal = journal
-        // Beginning to read rolls it back.
+        // The next reader rolls it back.
         if journal != nil, try lock() { reader.end() }
     }
 
@@ -148,7 +148,7 @@ final class RollbackSession: WatchSession {
         guard let (now, changes) = try compare(with: copy) else { return nil }
         if let end = try breach(now) { return end }
         if limit.isExceeded(by: now) { return try outgrow(copy) }
-        // What writes without SQLite's locks may have been at work while pages were read.
+        // A program that ignores SQLite's locks may have written while pages were read.
         guard stamp == FileStamp(path: watched.path) else { return nil }
         comparedStamp = stamp?.isRecent == false ? stamp : nil
         if now == state { return changes.pages.isEmpty ? nil : .broken(.overwritten) }
@@ -168,11 +168,11 @@ final class RollbackSession: WatchSession {
         return nil
     }
 
-    /// The pages that differ from the copy as of one commit; nil when a writer got in between, to try again.
+    /// The pages that differ from the copy as of one commit; nil when a writer got in between: try again.
     ///
-    /// The lock is held for one part of the file at a time, so that no writer waits for long, and in each part the file must
-    /// be as of the same commit. Without the lock nothing may be read: the file can hold pages of a transaction that is
-    /// rolled back later, and nothing in it would tell. After a few failures the lock is held for all of it.
+    /// The lock is held for one part of the file at a time, so that no writer waits for long; every part must be as of
+    /// the same commit. Nothing may be read without the lock: the file can hold pages of a transaction that is rolled
+    /// back later, with no sign of it. After a few failures the lock is held for all of it.
     private func compare(with copy: ShadowCopy) throws(WatchError) -> (FileState, ShadowChanges)? {
         var found: (now: FileState, changes: ShadowChanges)?
         var isComplete = false
@@ -187,7 +187,7 @@ final class RollbackSession: WatchSession {
                     return nil
                 }
             } else if now.isOfAnotherLayout(than: state) || limit.isExceeded(by: now) {
-                // Nothing that could be compared, or should be.
+                // Nothing can or should be compared.
                 return (now, changes)
             }
             let isPatient = failedScans < Self.maxFailedScans
@@ -204,9 +204,9 @@ final class RollbackSession: WatchSession {
         return found.map { ($0.now, $0.changes) }
     }
 
-    /// Lets go of the copy of a file that has become too large for one.
+    /// Releases the copy of a file that has become too large for one.
     private func outgrow(_ copy: ShadowCopy) throws(WatchError) -> SessionEnd? {
-        // As of what was reported last: the one that was read at the start is not any more.
+        // The schema as of the last report: the one that was read at the start is out of date.
         schema = try WatchError.wrap { () throws(SQLiteError) in
             let cursor = try SnapshotCursor(ShadowReader(copy: copy, changes: nil))
             return try SchemaSnapshot.load(from: cursor.connection)
@@ -223,7 +223,7 @@ final class RollbackSession: WatchSession {
         return try reportUnknown()
     }
 
-    /// Of a file above the limit: the schema is compared, and of rows is said that any may have changed.
+    /// For a file above the limit: compares the schema, and reports that any row may have changed.
     private func reportUnknown() throws(WatchError) -> SessionEnd? {
         guard let (now, next) = try readSchema() else { return nil }
         if let end = try breach(now) { return end }
@@ -241,7 +241,7 @@ final class RollbackSession: WatchSession {
         return limit.allowsCopyAgain(of: now) ? .broken(.shrunk) : nil
     }
 
-    /// The schema as of one commit; nil while a writer is at work, or when it took back what it had begun.
+    /// The schema as of one commit; nil while a writer is active, or when it undid what it had begun.
     private func readSchema() throws(WatchError) -> (FileState, SchemaSnapshot)? {
         guard try lock() else { return nil }
         defer { reader.end() }
@@ -252,9 +252,9 @@ final class RollbackSession: WatchSession {
         }
     }
 
-    /// Whether the file has become one that this session cannot follow.
+    /// Whether the file has become one that this session cannot watch.
     private func breach(_ now: FileState) throws(WatchError) -> SessionEnd? {
-        // SQLite leaves at least one page of a database that had any.
+        // SQLite keeps at least one page of a database that had any.
         if now.pageCount == 0, state.pageCount > 0 { return .broken(.overwritten) }
         if now.isWAL { return .broken(.journalMode("wal")) }
         if now.isOfAnotherLayout(than: state) {
@@ -274,14 +274,14 @@ final class RollbackSession: WatchSession {
             return true
         } catch {
             guard error.code.primary == .busy else { throw .sqlite(error) }
-            // A writer is at work: look again later.
+            // A writer is active: check again later.
             if !isLockedOut {
                 isLockedOut = true
                 let path = watched.path
                 let patience = watched.limits.busyTimeout
                 watched.delivery.send(
                     .notice(
-                        "\(path) is locked for more than \(patience): what is committed is reported once it is let go of"
+                        "\(path) has been locked for more than \(patience): commits are reported when the lock is released"
                     )
                 )
             }

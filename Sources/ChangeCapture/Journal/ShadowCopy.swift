@@ -1,10 +1,10 @@
 import SQLiteConnection
 
-/// A private copy of a small database, against which its present state is compared.
+/// A private copy of a small database, with which its current state is compared.
 ///
 /// For files with a rollback journal, which keep no old page images. One thread at a time.
 final class ShadowCopy {
-    /// What is read at a time.
+    /// The bytes read at a time.
     static let chunkByteCount = 1 << 20
 
     let pageSize: Int
@@ -26,8 +26,8 @@ final class ShadowCopy {
         }
     }
 
-    /// Goes on comparing with the file where `changes` were left, for at most so many bytes, and adds the pages that differ.
-    /// True when the end of the file is reached. The caller holds a lock that keeps writers out.
+    /// Continues the comparison with the file at the position of `changes`, for at most so many bytes, and adds the
+    /// pages that differ. True when the end of the file is reached. The caller holds a lock that keeps writers out.
     func compare(
         with file: DatabaseFile,
         into changes: inout ShadowChanges,
@@ -98,12 +98,12 @@ final class ShadowCopy {
 /// The pages in which a database differs from its ``ShadowCopy``.
 struct ShadowChanges {
     var pageCount: UInt32
-    /// How far the comparison has got.
+    /// The progress of the comparison, in pages.
     var comparedPageCount = 0
     var pages: [UInt32: [UInt8]] = [:]
 }
 
-/// A ``ShadowCopy`` as it is, or with changes laid over it.
+/// A ``ShadowCopy``, optionally with changes laid over it.
 struct ShadowReader: PageReader {
     let copy: ShadowCopy
     let changes: ShadowChanges?
@@ -125,7 +125,7 @@ struct ShadowReader: PageReader {
     }
 }
 
-/// Decides of how large a file a ``ShadowCopy`` is kept.
+/// Decides up to which file size a ``ShadowCopy`` is kept.
 struct ShadowLimit {
     let maxBytes: Int
 
@@ -133,7 +133,7 @@ struct ShadowLimit {
 
     func isExceeded(by state: FileState) -> Bool { byteCount(of: state) > maxBytes }
 
-    /// Well below the limit, so that a file about as large as it does not begin a new epoch again and again.
+    /// Well below the limit, so that a file whose size varies around it does not begin a new epoch repeatedly.
     func allowsCopyAgain(of state: FileState) -> Bool { byteCount(of: state) <= maxBytes / 4 * 3 }
 
     private func byteCount(of state: FileState) -> Int { Int(state.pageCount) * state.header.pageSize }

@@ -1,6 +1,6 @@
 import SQLiteConnection
 
-/// Runs PASSIVE checkpoints on a thread and a connection of its own, so that capturing does not wait for the disk.
+/// Runs PASSIVE checkpoints on its own thread and connection, so that capturing does not wait for the disk.
 final class Checkpointer: Sendable {
     private struct State {
         var isRequested = false
@@ -16,7 +16,7 @@ final class Checkpointer: Sendable {
         thread = try WatchError.startThread("checkpointer") { Self.run(path: path, state: state) }
     }
 
-    /// Asks for a checkpoint; one that runs already counts.
+    /// Requests a checkpoint; does nothing if one is already requested.
     func request() {
         state.update { $0.isRequested = true }
     }
@@ -30,7 +30,7 @@ final class Checkpointer: Sendable {
     private static func run(path: String, state: Monitor<State>) {
         var connection: Connection?
         while true {
-            // The time only bounds the wait; nothing happens when it is over.
+            // The timeout only bounds the wait; its end has no effect.
             let next: Bool? = state.wait(atMost: .seconds(3_600)) { state in
                 if state.isStopped { return false }
                 guard state.isRequested else { return nil }
@@ -40,7 +40,7 @@ final class Checkpointer: Sendable {
             guard next != false else { break }
             guard next == true else { continue }
             if connection == nil { connection = try? open(path) }
-            // Busy means that somebody else is doing it.
+            // Busy means that another connection is running a checkpoint.
             _ = try? connection?.checkpoint(.passive)
         }
         connection?.close()
@@ -53,10 +53,10 @@ final class Checkpointer: Sendable {
     }
 }
 
-/// Decides when the watcher shortens the log by its own work.
+/// Decides when the watcher shortens the log itself.
 ///
-/// Watching makes the log longer: a checkpoint goes no further than the oldest pin, and the log restarts only in a moment
-/// without readers. Whoever causes that has to clean up.
+/// Watching makes the log longer: a checkpoint copies no further than the oldest pin, and the log restarts only while
+/// there are no readers. So the watcher has to compensate.
 struct CheckpointPolicy {
     private let limits: WatcherLimits
     private var nextCheckpoint: ContinuousClock.Instant?
@@ -64,7 +64,7 @@ struct CheckpointPolicy {
 
     init(limits: WatcherLimits) { self.limits = limits }
 
-    /// Whether to copy frames into the database file, in the background and without waiting for anybody.
+    /// Whether to copy frames into the database file, in the background and without waiting for other connections.
     mutating func shouldCheckpoint(_ status: LogStatus, at now: ContinuousClock.Instant) -> Bool {
         guard status.frameCount >= UInt32(clamping: limits.checkpointFrameCount), !status.isBackfilled else {
             return false
@@ -74,7 +74,7 @@ struct CheckpointPolicy {
         return true
     }
 
-    /// Whether to make the writers pause for a restart of the log. Asked right after a capture.
+    /// Whether to pause the writers for a restart of the log. Call it right after a capture.
     mutating func shouldForceRestart(_ status: LogStatus, at now: ContinuousClock.Instant) -> Bool {
         guard let threshold = limits.forcedRestartFrameCount, status.frameCount >= UInt32(clamping: threshold) else {
             return false
@@ -83,17 +83,17 @@ struct CheckpointPolicy {
         return true
     }
 
-    /// A forced restart was tried.
+    /// Records the result of a forced restart.
     mutating func forcedRestart(succeeded: Bool, at now: ContinuousClock.Instant) {
         nextRestart = now + (succeeded ? limits.forcedRestartInterval : limits.forcedRestartRetryInterval)
     }
 }
 
-/// Makes the writers pause for some milliseconds so that the log can start from its beginning.
+/// Pauses the writers for some milliseconds so that the log can start from its beginning.
 ///
-/// A log restarts when a writer finds every frame copied and no reader on a mark. Under a writer that never pauses that
-/// moment does not come, because there is always one commit that a pin of ours has not passed. With the write lock held it
-/// does.
+/// The log restarts when a writer finds every frame copied and no reader on a mark. Under a writer that never pauses
+/// this does not happen, because there is always one commit that a pin of this process has not passed. It does happen
+/// while this process holds the write lock.
 final class WALRestarter {
     private let limits: WatcherLimits
     /// Holds the write lock.
@@ -112,15 +112,15 @@ final class WALRestarter {
         copier.close()
     }
 
-    /// Copies what can be copied, without the lock; most of the work.
+    /// Copies as much as possible without the lock; this is most of the work.
     func prepare() {
-        // Busy means that somebody else is doing it.
+        // Busy means that another connection is running a checkpoint.
         _ = try? copier.checkpoint(.passive)
     }
 
-    /// Runs `body` with the write lock held, if it can be had; false when it could not.
+    /// Runs `body` with the write lock held; false when the lock could not be taken.
     ///
-    /// Tries without pause: SQLite's own waiting sleeps, and never gets the lock from a writer that does not.
+    /// Tries without pause: SQLite's own busy handler sleeps, and never gets the lock from a writer without pauses.
     func withWriteLock(_ body: () throws(WatchError) -> Void) throws(WatchError) -> Bool {
         let deadline = ContinuousClock.now + limits.forcedRestartLockWait
         while (try? locker.execute("BEGIN IMMEDIATE")) == nil {
@@ -147,13 +147,13 @@ final class WALRestarter {
     }
 }
 
-/// What the decisions about the log look at.
+/// The input of the decisions about the log.
 struct LogStatus: Equatable {
     /// Committed frames in the log.
     var frameCount: UInt32
-    /// Those of them that are in the database file already.
+    /// Frames that are also in the database file.
     var backfilledFrameCount: UInt32
-    /// Our pin holds the lock of readers who need no frame, so that the log can be restarted.
+    /// The pin holds the lock of readers that need no frame, so that the log can be restarted.
     var isPinnedToDatabaseOnly: Bool
 
     var isBackfilled: Bool { backfilledFrameCount == frameCount }

@@ -1,6 +1,6 @@
 import SQLiteConnection
 
-/// Turns the pages of each commit into its ``ChangeSet``, with the schema that the database had at that very commit.
+/// Turns the pages of each commit into its ``ChangeSet``, with the schema as of that commit.
 package final class CommitCapture {
     private let limits: WatcherLimits
     private let decoder: CommitDecoder
@@ -20,14 +20,14 @@ package final class CommitCapture {
         do { decoder = try CommitDecoder(reader, catalog: catalog) } catch { throw .undecodable("\(error)") }
     }
 
-    /// What a commit changed; empty when it left every table as it was.
+    /// The changes of a commit; empty when it left every table unchanged.
     ///
     /// - Parameters:
-    ///   - pages: the pages of its frames, in any order, repeats included; or those that differ.
-    ///   - evidence: which of the two.
+    ///   - pages: the pages of its frames, in any order and possibly repeated; or those that differ.
+    ///   - evidence: which of the two `pages` are.
     ///   - before: the database as of the commit before.
     ///   - after: the database as of this one.
-    ///   - level: how much of each row is wanted.
+    ///   - level: the detail that is wanted of each row.
     package func changes(
         pages: [UInt32],
         evidence: CommitDecoder.Evidence,
@@ -75,7 +75,7 @@ package final class CommitCapture {
         return ChangeSet(origin: .external, events: events)
     }
 
-    /// A virtual table that is new has shadow tables that are not empty even when it is, or that were there before.
+    /// A new virtual table can have shadow tables with rows although it is empty, or shadow tables that existed before.
     private func askNewVirtualTables(
         _ tables: inout [TableRows],
         _ changes: [SchemaChange],
@@ -83,7 +83,7 @@ package final class CommitCapture {
     ) {
         for case .created(let table) in changes where table.kind == .virtual {
             cursor.move(to: after)
-            // A module that is not there cannot be asked: then the pages tell.
+            // A table of a missing module cannot be read; then the pages decide.
             guard let rows = try? cursor.connection.query("SELECT 1 FROM \(SQLName(table.name).quoted) LIMIT 1") else {
                 continue
             }
@@ -92,10 +92,10 @@ package final class CommitCapture {
         }
     }
 
-    /// Tables of which rows read differently that the commit did not write.
+    /// Tables with rows that read differently although the commit did not write them.
     private func redefinedTables(_ changes: [SchemaChange], in catalog: TreeCatalog) -> [TableDescription] {
         guard let records = catalogs.records else { return [] }
-        // New tables, and those looked at already: objects can come in a modification of their own.
+        // Skips new tables and those already examined: objects can come in a modification of their own.
         var seen: Set<SQLName> = []
         for case .created(let table) in changes { seen.insert(SQLName(table.name)) }
         func layout(_ name: String, in catalog: TreeCatalog) -> TableLayout? {
@@ -120,7 +120,7 @@ package final class CommitCapture {
     private func fillVirtualColumns(_ tables: inout [TableRows]) {
         guard let records = catalogs.records else { return }
         for place in tables.indices {
-            // With less detail a row holds its key alone.
+            // With less detail a row holds only its key.
             guard tables[place].detail == .values, !tables[place].rows.isEmpty,
                 let tree = decoder.catalog.tree(ofTable: SQLName(tables[place].table.name)),
                 let layout = decoder.catalog.trees[tree].layout, layout.hasVirtualColumns
@@ -130,11 +130,11 @@ package final class CommitCapture {
     }
 }
 
-/// The state of a database in WAL mode after one commit, by its place in the write-ahead log.
+/// The state of a database in WAL mode after one commit, identified by its position in the write-ahead log.
 package struct CommitMark: Hashable, Sendable {
     /// The generation of the log.
     package let salt: WALSalt
-    /// The last frame of the commit; 0 where nothing of the log counts.
+    /// The last frame of the commit; 0 when no frame of the log is valid.
     package let lastFrame: UInt32
     /// The size of the database in pages.
     package let pageCount: UInt32
@@ -149,6 +149,6 @@ package struct CommitMark: Hashable, Sendable {
         self.init(salt: reader.salt, lastFrame: reader.lastFrame, pageCount: reader.pageCount)
     }
 
-    /// Whether every frame of `header` is part of this state, so far as both are of one generation.
+    /// Whether every frame of `header` is part of this state, if both are of one generation.
     func includes(_ header: WALIndexHeader) -> Bool { salt == header.salt && lastFrame >= header.maxFrame }
 }

@@ -1,34 +1,34 @@
 package import SQLiteConnection
 import Synchronization
 
-/// SQL on the state before and after a commit, for a thread that follows the watcher at its own pace.
+/// SQL access to the state before and after a commit, for a thread that follows the watcher at its own pace.
 ///
-/// It has its own pins: a commit that the watcher has gone past stays readable here for as long as ``pinAge`` grows. Two
-/// connections take turns, so that the one that showed the state after a commit shows the state before the next one, with its
-/// cache still warm.
+/// It has its own pins: a commit that the watcher has passed stays readable here, while ``pinAge`` grows. Two
+/// connections alternate: the one that showed the state after a commit shows the state before the next one, with a warm
+/// cache.
 ///
-/// One thread at a time. Works as ``WALSession`` does; see the article "Commits of other processes".
+/// One thread at a time. It works like ``WALSession``; see the article "Commits of other processes".
 package final class CommitViews {
     private let hold: LogHold
     private let file: DatabaseFile
     private let pins: SnapshotPins
     private let store: PageStore
     private var cursors: (SnapshotCursor, SnapshotCursor)
-    /// What the first and the second cursor show.
+    /// The commits that the first and the second cursor show.
     private var shown: (CommitMark?, CommitMark?) = (nil, nil)
     /// Which cursor shows the state after the commit.
     package private(set) var isFirstAfter = false
 
     private var pin: SnapshotPins.Pin
-    /// A newer pin, which replaces ``pin`` once ``mark`` has come to it.
+    /// A newer pin, which replaces ``pin`` once ``mark`` has reached it.
     private var nextPin: SnapshotPins.Pin?
-    /// Since when ``nextPin`` waits.
+    /// When ``nextPin`` was taken.
     private var nextPinnedAt = ContinuousClock.now
-    /// Since when there is a commit after the one that is pinned; nil where there is none.
+    /// When the pinned commit was superseded; nil while it is the newest.
     private var outdatedSince: ContinuousClock.Instant?
     private var repin = RepinPolicy()
 
-    /// The commit that was reached last, and the one before it.
+    /// The commit reached last, and the one before it.
     package private(set) var mark: CommitMark
     private var previous: CommitMark
 
@@ -71,11 +71,11 @@ package final class CommitViews {
         file.close()
     }
 
-    /// Both connections, to be configured once.
+    /// Both connections, for one-time configuration.
     package var connections: [Connection] { [cursors.0.connection, cursors.1.connection] }
 
-    /// Starts from the watcher's own position. False while the watcher has not come to what is pinned here: ask again with a
-    /// later mark, after ``renewPin()`` where the log has begun again meanwhile.
+    /// Starts at the watcher's own position. False while the watcher has not reached the pinned commit: call again with
+    /// a later mark, after ``renewPin()`` when the log was restarted meanwhile.
     package func begin(at mark: CommitMark) throws(WatchError) -> Bool {
         guard mark.includes(pin.header) else { return false }
         store.forgetFrames(next: 1)
@@ -86,14 +86,14 @@ package final class CommitViews {
         return true
     }
 
-    /// Goes on to a later commit of the watcher's; ``before`` is then the one that was reached until now.
+    /// Advances to a later commit of the watcher; ``before`` is then the previous one.
     ///
     /// - Throws: when its frames cannot be read: continuity is lost.
     package func advance(to next: CommitMark) throws(WatchError) {
         previous = mark
         if next.salt != mark.salt {
-            // The log began again, after every frame that was reached had been copied into the database file; the pin keeps
-            // the file as it is.
+            // The log was restarted, after every frame reached had been copied into the database file; the pin keeps
+            // the file unchanged.
             store.forgetFrames(next: 1)
             previous = CommitMark(salt: next.salt, lastFrame: 0, pageCount: mark.pageCount)
         }
@@ -104,25 +104,25 @@ package final class CommitViews {
         takeOverNextPin()
     }
 
-    /// SQL as of the state that ``advance(to:)`` left.
+    /// SQL access to the previous state.
     package var before: Connection { connection(isFirstAfter ? 1 : 0, at: previous) }
 
-    /// SQL as of the state reached.
+    /// SQL access to the current state.
     package var after: Connection { connection(isFirstAfter ? 0 : 1, at: mark) }
 
     // MARK: The pin
 
-    /// For how long the state that is pinned has not been the newest one reached: the log cannot start from its beginning
+    /// How long the pinned state has not been the newest one reached: the log cannot start from its beginning
     /// meanwhile.
     package var pinAge: Duration { outdatedSince.map { .now - $0 } ?? .zero }
 
-    /// How many frames the log has grown by since.
+    /// How many frames the log has grown by since then.
     package var pinnedFrameCount: Int {
         mark.salt == pin.header.salt
             ? Int(mark.lastFrame) - Int(min(mark.lastFrame, pin.header.maxFrame)) : Int(mark.lastFrame)
     }
 
-    /// Pins the newest commit; the pin before is released once ``advance(to:)`` has come to it.
+    /// Pins the newest commit; the old pin is released once ``advance(to:)`` has reached it.
     package func renewPin() throws(WatchError) {
         guard nextPin == nil else { return }
         nextPin = try pins.pinNext()
@@ -130,10 +130,10 @@ package final class CommitViews {
         takeOverNextPin()
     }
 
-    /// For how long a newer pin has waited for ``advance(to:)``; nil where none does.
+    /// How long a newer pin has waited for ``advance(to:)``; nil when there is none.
     package var pendingPinAge: Duration? { nextPin == nil ? nil : .now - nextPinnedAt }
 
-    /// Starts again with the newest commit, where ``begin(at:)`` has not succeeded.
+    /// Starts again with the newest commit, when ``begin(at:)`` has not succeeded.
     package func restartPin() throws(WatchError) {
         if nextPin != nil { pins.abandonNext() }
         nextPin = nil
@@ -163,7 +163,7 @@ package final class CommitViews {
         outdatedSince = isPinned(mark) ? nil : .now
         hold.set(isResting ? .file(mark) : .frames)
         if next.isDatabaseComplete, mark.lastFrame == next.header.maxFrame {
-            // The log may be written from its beginning now: no frame of it must be read any more.
+            // The log may be written from its beginning now: no frame of it may be read any more.
             store.forgetFrames(next: next.header.maxFrame + 1)
         }
     }

@@ -5,13 +5,13 @@ import SQLiteConnection
 /// One thread at a time.
 final class PageStore {
     let pageSize: Int
-    /// ``pageSize`` less the bytes reserved at each page's end.
+    /// ``pageSize`` minus the bytes reserved at each page's end.
     let usableSize: Int
     private let file: DatabaseFile
-    /// Of the file itself: see ``DatabaseFile/path``.
+    /// The path of the file itself: see ``DatabaseFile/path``.
     private let path: String
     private var wal: WALFile?
-    /// What the system said when a page could not be read: no fault of the bytes.
+    /// The system's error when a page could not be read: not a fault of the bytes.
     private(set) var readFailure: SQLiteError?
     private var frames = FrameIndex()
     private let cache: PageCache
@@ -20,8 +20,8 @@ final class PageStore {
         let path = file.path
         self.path = path
         self.file = file
-        // Page 1 of the file is never without its header: WAL mode itself is noted there. Neither size can change while
-        // the file is in WAL mode.
+        // Page 1 of the file always has its header, because WAL mode itself is recorded there. Neither size can change
+        // while the file is in WAL mode.
         let header = try withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) { bytes in
             Result { () throws(WatchError) in
                 try WatchError.wrap { () throws(SQLiteError) in try file.read(into: bytes, at: 0) }
@@ -35,7 +35,8 @@ final class PageStore {
         pageSize = header.pageSize
         usableSize = header.usableSize
         cache = PageCache(pageSize: pageSize, maxBytes: maxCacheBytes)
-        // Now, while it has no frame yet: SQLite's connections have it open as well, and it may be deleted before the first.
+        // The log is opened now, while it has no frame yet: SQLite's connections have it open as well, and it may be
+        // deleted before its first frame.
         wal = WALFile(databasePath: path)
     }
 
@@ -45,7 +46,7 @@ final class PageStore {
         return UInt32(clamping: bytes / Int64(pageSize))
     }
 
-    /// Whether the database file is still one that SQLite keeps in WAL mode, whoever else wrote to it, and not shorter than
+    /// Whether the database file is still a SQLite database in WAL mode, whatever wrote to it, and not shorter than
     /// `pageCount`.
     func isDatabaseInPlace(pageCount: UInt32) -> Bool {
         let hasHeader = withUnsafeTemporaryAllocation(byteCount: DatabaseHeader.byteCount, alignment: 8) { bytes in
@@ -56,7 +57,7 @@ final class PageStore {
         return found >= pageCount
     }
 
-    /// False when the log that was opened is not the one of that name any more.
+    /// False when the name of the log no longer refers to the opened log.
     var isLogInPlace: Bool {
         guard let identity = wal?.identity else { return true }
         return identity == FileIdentity(path: path + "-wal")
@@ -65,7 +66,8 @@ final class PageStore {
     /// The number of the first frame that is not indexed yet.
     var nextFrame: UInt32 { frames.nextFrame }
 
-    /// Reads and indexes the header of the next frame. `salt` names the generation of the log that it must belong to.
+    /// Reads and indexes the header of the next frame. `salt` is the generation of the log that the frame must belong
+    /// to.
     func indexNextFrame(salt: WALSalt) throws(WatchError) -> WALFrameHeader {
         if wal == nil { wal = WALFile(databasePath: path) }
         let number = frames.nextFrame
@@ -79,7 +81,7 @@ final class PageStore {
             throw .discontinuity(EpochReason(.logLost, "the write-ahead log was cut off at frame \(number)"))
         }
         // SQLite 3.40 can leave committed frames whose salt and checksum are zero (a page that was spilled and written
-        // again after ROLLBACK TO): only another generation's salt is wrong.
+        // again after ROLLBACK TO): only the salt of another generation is invalid.
         guard header.salt == salt || header.salt == .zero, header.pageNumber > 0, header.pageNumber < 1 << 31 else {
             throw .discontinuity(EpochReason(.logLost, "frame \(number) of the log does not belong to it"))
         }
@@ -87,7 +89,8 @@ final class PageStore {
         return header
     }
 
-    /// Throws when a commit gave the pages another layout: `VACUUM` can reserve other bytes at their ends.
+    /// Throws when a commit changed the layout of the pages: `VACUUM` can change the number of bytes reserved at their
+    /// ends.
     func checkHeader(upTo limit: UInt32) throws(WatchError) {
         do {
             try withPage(1, upTo: limit) { (page) throws(WALDecodeError) in
@@ -100,13 +103,13 @@ final class PageStore {
         }
     }
 
-    /// Throws when a commit claims more pages than there can be: each is in the file, in the log, or free and listed on a page
-    /// of the freelist, of which one that is new is in the log.
+    /// Throws when a commit claims more pages than possible: each page is in the file, in the log, or free and listed
+    /// on a freelist page, and a new freelist page is in the log.
     ///
     /// - Parameters:
-    ///   - pageCount: what the commit claims.
-    ///   - known: pages that there were before the frames.
-    ///   - frameCount: frames that can have added to them.
+    ///   - pageCount: the number that the commit claims.
+    ///   - known: the number of pages before the frames.
+    ///   - frameCount: the number of frames that can have added pages.
     func check(pageCount: UInt32, known: UInt32, frameCount: Int) throws(WatchError) {
         let pagesPerFrame = usableSize / 4
         let most = Int(known) + frameCount * pagesPerFrame + 1
@@ -117,13 +120,13 @@ final class PageStore {
         }
     }
 
-    /// Forgets the log's frames: everything before frame `next` is in the database file.
+    /// Removes the log's frames from the index: everything before frame `next` is in the database file.
     func forgetFrames(next: UInt32) {
         frames.removeAll(next: next)
         cache.removeAll()
     }
 
-    /// Lends a page as of the commit whose last frame is `limit`.
+    /// Passes a page as of the commit whose last frame is `limit`.
     @inline(__always)
     func withPage<Result>(
         _ number: UInt32,
@@ -171,15 +174,15 @@ extension WALSalt {
     fileprivate static let zero = WALSalt(first: 0, second: 0)
 }
 
-/// Pages that were read lately, in a bounded number of buffers that are used again.
+/// Recently read pages, in a bounded number of reused buffers.
 ///
-/// A page that is lent to a caller is never recycled. Not `Sendable`: one thread at a time.
+/// A borrowed page is never recycled. Not `Sendable`: one thread at a time.
 final class PageCache {
     private struct Slot {
         var key: UInt64
         var buffer: UnsafeMutableRawPointer
         var loans = 0
-        /// Used since the clock's hand passed it.
+        /// Used since the clock hand passed it.
         var wasUsed = true
     }
 
@@ -189,7 +192,7 @@ final class PageCache {
     private var slotOfKey: [UInt64: Int] = [:]
     private var hand = 0
 
-    /// - Parameter maxBytes: the bound for all buffers together; at least sixteen pages are kept.
+    /// - Parameter maxBytes: the limit for all buffers together; at least sixteen pages are kept.
     init(pageSize: Int, maxBytes: Int) {
         self.pageSize = pageSize
         capacity = max(16, maxBytes / pageSize)
@@ -199,7 +202,7 @@ final class PageCache {
         for slot in slots { slot.buffer.deallocate() }
     }
 
-    /// Lends the page of `key` to `body`; `fill` reads it when it is not here.
+    /// Passes the page of `key` to `body`; `fill` reads it when it is not cached.
     @inline(__always)
     func withPage<Result, Failure>(
         _ key: UInt64,
@@ -221,7 +224,7 @@ final class PageCache {
         return try body(UnsafeRawBufferPointer(start: slots[index].buffer, count: pageSize))
     }
 
-    /// Forgets every page; none may be lent.
+    /// Removes every page; none may be borrowed.
     func removeAll() {
         slotOfKey.removeAll(keepingCapacity: true)
         for index in slots.indices {
@@ -230,7 +233,7 @@ final class PageCache {
         }
     }
 
-    /// A slot without a key, by the clock algorithm; grows past the capacity only when everything is lent.
+    /// A free slot, by the clock algorithm; exceeds the capacity only when every page is borrowed.
     private func takeSlot() -> Int {
         if slots.count >= capacity {
             for _ in 0..<2 * slots.count {

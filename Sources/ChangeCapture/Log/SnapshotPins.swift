@@ -1,23 +1,24 @@
 import SQLiteConnection
 
-/// Two connections whose read transactions take turns: at every moment one of them keeps the commit that was reported
-/// last readable, while the other one goes on to the newest.
+/// Two connections with alternating read transactions: at any time one of them keeps the last reported commit readable
+/// while the other one moves to the newest.
 ///
 /// One thread at a time.
 final class SnapshotPins {
-    /// What a read transaction keeps readable.
+    /// The state that a read transaction keeps readable.
     struct Pin: Equatable {
         var header: WALIndexHeader
-        /// Every frame of the snapshot is in the database file, and nothing newer can get there while the pin lasts.
+        /// Every frame of the snapshot is in the database file, and nothing newer can be copied there while the pin
+        /// lasts.
         var isDatabaseComplete: Bool
-        /// The pin holds the lock of readers who need no frame, so that writers can restart the log.
+        /// The pin holds the lock of readers that need no frame, so that writers can restart the log.
         var isDatabaseOnly: Bool
     }
 
     private let file: DatabaseFile
     private let index: WALIndex
     private let limits: WatcherLimits
-    /// The one that holds the pin, and the other.
+    /// The connection that holds the pin, and the other one.
     private var holder: PinConnection
     private var other: PinConnection
     /// The read mark that the next steering leaves free.
@@ -40,7 +41,7 @@ final class SnapshotPins {
         other.close()
     }
 
-    /// The header as it is now; nil while a writer is at work on it, or died there.
+    /// The current header; nil while a writer is changing it, or died there.
     func header() -> WALIndexHeader? {
         index.withHeader { bytes in bytes.flatMap { WALIndexHeader($0) } }.flatMap { $0.isInitialized ? $0 : nil }
     }
@@ -48,13 +49,13 @@ final class SnapshotPins {
     /// How many frames of the log a checkpoint has already copied into the database file.
     var backfilledFrameCount: UInt32 { index.backfilledFrameCount }
 
-    /// Whether a checkpoint may be copying frames into the database file, or died over it.
+    /// Whether a checkpoint may be copying frames into the database file, or died doing so.
     var isBeingBackfilled: Bool { index.attemptedFrameCount != index.backfilledFrameCount }
 
-    /// Pins the newest commit, besides the one that is pinned. Follow it with ``advance()`` or ``abandonNext()``.
+    /// Pins the newest commit, in addition to the pinned one. Follow it with ``advance()`` or ``abandonNext()``.
     ///
-    /// The snapshot of a read transaction cannot be asked for, so the header is read before and after its start and must
-    /// be the same. Starting one also makes SQLite recover an index that a killed writer left torn.
+    /// SQLite does not report the snapshot of a read transaction, so the header is read before and after its start and
+    /// must be the same. Starting one also makes SQLite recover an index that a killed writer left torn.
     func pinNext() throws(WatchError) -> Pin {
         let deadline = ContinuousClock.now + limits.busyTimeout
         while true {
@@ -85,7 +86,7 @@ final class SnapshotPins {
         }
     }
 
-    /// Lets go of the pin before the last, if there is one.
+    /// Releases the previous pin, if there is one.
     func advance() {
         holder.end()
         swap(&holder, &other)
@@ -93,10 +94,10 @@ final class SnapshotPins {
 
     func abandonNext() { other.end() }
 
-    /// Lets go of the pin for as long as `body` runs; then pins the newest commit.
+    /// Releases the pin while `body` runs; then pins the newest commit.
     ///
-    /// Leaves no gap when the caller holds ``WALLock/readDatabaseOnly`` meanwhile: nothing gets into the database file then,
-    /// so the log cannot be restarted.
+    /// Leaves no gap when the caller holds ``WALLock/readDatabaseOnly`` meanwhile: then nothing is copied into the
+    /// database file, so the log cannot be restarted.
     func withoutPin(_ body: () -> Void) throws(WatchError) -> Pin {
         holder.end()
         body()
@@ -104,12 +105,12 @@ final class SnapshotPins {
         return try pinNext()
     }
 
-    /// Makes the read transaction that starts next take the lock that suits everybody else: locks held for reading at that
-    /// moment cannot be claimed, so SQLite takes the one left.
+    /// Makes the next read transaction take a chosen lock: SQLite cannot take locks that are already held shared, so it
+    /// takes the one left.
     ///
-    /// Without this, two pins alternate between the first two marks, and a FULL checkpoint of another process, which asks
-    /// for one after the other, never gets through. Where no frame is needed, the lock of such readers is taken in
-    /// advance: a checkpointer that still holds it makes this fail, and then it is known that the pin did not get it.
+    /// Without this, two pins alternate between the first two marks, and a FULL checkpoint of another process, which
+    /// waits for one after the other, never finishes. When no frame is needed, the lock for that case is taken in
+    /// advance: this fails when a checkpointer still holds it, and then the pin did not get it.
     private func steer(toDatabaseOnly: Bool) -> [WALLock] {
         if toDatabaseOnly {
             return file.tryLockShared(.readDatabaseOnly) ? [.readDatabaseOnly] : []
@@ -124,7 +125,7 @@ extension WALIndexHeader {
     func isSameCommit(as other: WALIndexHeader) -> Bool { salt == other.salt && maxFrame == other.maxFrame }
 }
 
-/// A connection that does nothing but hold a read transaction.
+/// A connection that only holds a read transaction.
 final class PinConnection {
     private let connection: Connection
     private var statement: Statement?
@@ -133,8 +134,8 @@ final class PinConnection {
         connection = try Connection(path: path, mode: .readWrite)
         connection.setBusyTimeout(limits.busyTimeout)
         try connection.execute("PRAGMA wal_autocheckpoint=0; PRAGMA mmap_size=0; PRAGMA cache_size=-64")
-        // A statement that has given a row and was not reset keeps its transaction open. This one reads page 1 alone and
-        // is indifferent to the schema, which SQLite would otherwise parse again after each change of it.
+        // A statement that has returned a row and was not reset keeps its transaction open. This one reads only page 1
+        // and does not depend on the schema, which SQLite would otherwise parse again after each change of it.
         statement = try connection.prepare("PRAGMA schema_version", persistent: true)
     }
 
@@ -149,11 +150,11 @@ final class PinConnection {
     }
 }
 
-/// Decides when to pin the same snapshot once more, only to move to another lock.
+/// Decides when to pin the same snapshot again, only to move to another lock.
 ///
 /// A pin on one of the read marks 1 to 4 keeps writers from restarting the log. Once all frames are in the database file
-/// a pin can hold read lock 0 instead, which does not. A checkpointer holds that lock for a moment after it has published
-/// that it is done, so an attempt may fail and is repeated after 2, 4, 8… ms.
+/// a pin can hold read lock 0 instead, which does not. A checkpointer holds that lock briefly after it has published
+/// its result, so an attempt may fail and is repeated after 2, 4, 8… ms.
 struct RepinPolicy {
     private static let firstGap: Duration = .milliseconds(2)
     private static let longestGap: Duration = .milliseconds(100)
@@ -161,7 +162,7 @@ struct RepinPolicy {
     private var nextAttempt: ContinuousClock.Instant?
     private var gap = firstGap
 
-    /// Whether to pin again now. Says so only once for each attempt.
+    /// Whether to pin again now. True only once for each attempt.
     mutating func shouldRepin(_ status: LogStatus, at now: ContinuousClock.Instant) -> Bool {
         guard status.frameCount > 0, status.isBackfilled, !status.isPinnedToDatabaseOnly else {
             nextAttempt = nil
@@ -174,6 +175,6 @@ struct RepinPolicy {
         return true
     }
 
-    /// When an attempt is due that was put off.
+    /// When a postponed attempt is due.
     var deadline: ContinuousClock.Instant? { nextAttempt }
 }

@@ -1,13 +1,14 @@
 import SQLiteConnection
 
-/// Fills in the VIRTUAL generated columns of decoded rows: no page holds their values, SQLite computes them when it reads.
+/// Fills in the VIRTUAL generated columns of decoded rows: no page holds their values; SQLite computes them when it
+/// reads.
 enum VirtualColumns {
-    /// Replaces the NULLs that stand for these columns, in the rows before the commit and after it.
+    /// Replaces the NULLs of these columns, in the rows before and after the commit.
     ///
-    /// The rows are all in the table's columns after the commit, and so are computed as it defines them then: a row *before*
-    /// the commit is what it would be under the new schema. Columns that SQLite cannot compute, or not in time, stay NULL and
-    /// are named in ``TableRows/columnsOmitted``: their function or collation exists only in the writer's program, or fails for
-    /// a value, or takes so long that it would hold the watcher up.
+    /// All rows are in the table's columns after the commit, and are computed by that definition: a row *before* the
+    /// commit reads as it would under the new schema. Columns that SQLite cannot compute, or not in time, stay NULL and
+    /// are listed in ``TableRows/columnsOmitted``: their function or collation exists only in the writer's program, or
+    /// fails for a value, or is so slow that it would delay the watcher.
     static func fill(
         _ rows: inout TableRows,
         _ layout: TableLayout,
@@ -52,7 +53,7 @@ enum VirtualColumns {
         }
     }
 
-    /// Whether a column that was there before is computed otherwise now. Then rows that no commit wrote read differently.
+    /// Whether the definition of an existing column changed. Then rows that no commit wrote read differently.
     static func areRedefined(
         from before: TableLayout,
         to after: TableLayout,
@@ -64,7 +65,7 @@ enum VirtualColumns {
             guard after.columns[column].source == .virtual, let source = sources[column] else { return false }
             return before.columns[source].source == .virtual
         }
-        // All of one table first: to show another one costs more than a program.
+        // Handles one table after the other: loading another table costs more than a program.
         let old = kept.map { column in
             records.program(of: sources[column] ?? column, in: before.table, before.fields) {
                 sources.firstIndex(of: $0)
@@ -74,7 +75,7 @@ enum VirtualColumns {
         return old != new
     }
 
-    /// One column by itself, where not all can be computed; why it cannot, where it is this one.
+    /// Computes one column, when not all can be computed; returns the error when this one cannot.
     private static func compute(
         _ column: Int,
         _ layout: TableLayout,
@@ -95,15 +96,15 @@ enum VirtualColumns {
     }
 }
 
-/// Decides how long the VIRTUAL columns of a table may take in a commit, so that a slow expression never holds the watcher
-/// up for long: columns that took too long are left out of the next commits without a try.
+/// Limits the time that the VIRTUAL columns of a table may take in a commit, so that a slow expression never delays the
+/// watcher for long: columns that took too long are omitted from the next commits without a try.
 struct VirtualColumnPacing {
     private struct Pause {
         var until: ContinuousClock.Instant
         var columns: Set<Int>
     }
 
-    /// Tables with a pause; a schema that changes forever does not fill the memory.
+    /// The number of tables with a pause; a schema that changes constantly must not fill the memory.
     private static let maxPauses = 1_000
 
     private let limit: Duration
@@ -111,25 +112,25 @@ struct VirtualColumnPacing {
     private var pauses: [TableDescription: Pause] = [:]
 
     /// - Parameters:
-    ///   - limit: for the columns of one table in one commit.
-    ///   - pauseFactor: how many times as long as they took the columns are then left out.
+    ///   - limit: the time for the columns of one table in one commit.
+    ///   - pauseFactor: how many times that duration the columns are then omitted.
     init(limit: Duration, pauseFactor: Int) {
         self.limit = limit
         self.pauseFactor = pauseFactor
     }
 
-    /// The columns that are left out without a try.
+    /// The columns that are omitted without a try.
     func omitted(_ table: TableDescription, at now: ContinuousClock.Instant) -> Set<Int> {
         guard let pause = pauses[table], now < pause.until else { return [] }
         return pause.columns
     }
 
-    /// What all columns may take together, and what one may take by itself once they did not make it.
+    /// The time for all columns together, and the time for a single one after they exceeded it.
     func allowance(forColumns count: Int) -> (together: Duration, each: Duration) {
         (limit / 2, limit / (2 * max(count, 1)))
     }
 
-    /// These columns took too long.
+    /// Records that these columns took too long.
     mutating func pause(
         _ columns: Set<Int>,
         of table: TableDescription,

@@ -2,7 +2,7 @@ import SQLiteConnection
 
 /// Captures the commits of one database file in WAL mode, from its opening until it is closed, replaced or lost.
 ///
-/// Runs on the watcher's thread alone. See the article "Commits of other processes" for why it works.
+/// Runs only on the watcher's thread. The article "Commits of other processes" explains why it works.
 final class WALSession: WatchSession {
     private let watched: WatchedFile
     private let pins: SnapshotPins
@@ -11,11 +11,11 @@ final class WALSession: WatchSession {
     private let checkpointer: Checkpointer
     private var restarter: WALRestarter?
     private let probe: LockProbe?
-    /// Of the `-shm` file; nil where it has another name than usual.
+    /// The identity of the `-shm` file; nil when it does not have its usual name.
     private let indexIdentity: FileIdentity?
 
     private var pin: SnapshotPins.Pin
-    /// The commit captured last. The pin can be ahead of it.
+    /// The last captured commit. The pin can be ahead of it.
     private var captured: WALIndexHeader
     private var position: SnapshotReader
 
@@ -27,7 +27,7 @@ final class WALSession: WatchSession {
     private var overwriting = OverwriteDetector()
     private var nextIdentityCheck: ContinuousClock.Instant
 
-    /// Opens the file and pins its newest commit, from which on everything is reported.
+    /// Opens the file and pins its newest commit; everything after it is reported.
     init(_ watched: WatchedFile) throws(WatchError) {
         self.watched = watched
         let (path, file, limits) = (watched.path, watched.file, watched.limits)
@@ -61,13 +61,13 @@ final class WALSession: WatchSession {
         checkpoints = CheckpointPolicy(limits: limits)
         stall = StallDetector(limits: limits)
         nextIdentityCheck = .now + limits.identityInterval
-        // The first look finds nothing to compare with, and keeps what it found.
+        // The first check has nothing to compare with, and records what it finds.
         _ = try checkFile()
-        // After a recovery it is not known what a checkpoint copied before it; after another one it is.
+        // After a recovery it is unknown what an earlier checkpoint copied; after another checkpoint it is known.
         if pins.isBeingBackfilled { checkpointer.request() }
     }
 
-    /// Lets go of everything.
+    /// Releases everything.
     func close() {
         watched.delivery.putBack(reads.abandon())
         checkpointer.stop()
@@ -76,7 +76,7 @@ final class WALSession: WatchSession {
         watched.file.close()
     }
 
-    /// Captures until the watcher is stopped or the file is another one.
+    /// Captures until the watcher is stopped or the path names another file.
     func run() throws(WatchError) -> SessionEnd {
         while true {
             if watched.delivery.isStopped { return .stopped }
@@ -84,9 +84,9 @@ final class WALSession: WatchSession {
         }
     }
 
-    /// One look at the log, and what follows from it.
+    /// One check of the log, and the actions that follow from it.
     private func step() throws(WatchError) -> SessionEnd? {
-        // Before anything is read from the file, so that nothing is published of one that was written over.
+        // This precedes any read from the file, so that nothing is published from an overwritten file.
         if let end = try checkFile() { return end }
         watched.delivery.runJobs(at: position)
         beginReads()
@@ -148,7 +148,7 @@ final class WALSession: WatchSession {
 
     // MARK: Capturing
 
-    /// Pins the newest commit, reports every one up to it, and lets go of the pin before.
+    /// Pins the newest commit, reports every commit up to it, and releases the previous pin.
     private func captureNew() throws(WatchError) {
         let next = try pins.pinNext()
         do {
@@ -160,19 +160,20 @@ final class WALSession: WatchSession {
         pins.advance()
         pin = next
         if next.isDatabaseComplete {
-            // The log may be written from its beginning now: no frame of it must be read any more.
+            // The log may be written from its beginning now: no frame of it may be read any more.
             store.forgetFrames(next: captured.maxFrame + 1)
         }
     }
 
     private func report(upTo header: WALIndexHeader) throws(WatchError) {
         if header.salt != captured.salt {
-            // The log was restarted, at most once since the last pin, and only after every frame that is captured had
-            // been copied into the database file, which nobody could write since.
+            // The log was restarted, at most once since the last pin, and only after every captured frame had been
+            // copied into the database file, which no process could write since.
             store.forgetFrames(next: 1)
             overwriting.logRestarted(afterFrame: captured.maxFrame)
             position = SnapshotReader(store: store, salt: header.salt, lastFrame: 0, pageCount: position.pageCount)
-            // A writer that restarts the log publishes it empty, ahead of its commit, and a read may have begun then.
+            // A writer that restarts the log publishes it empty, before its commit, and a read may have begun in
+            // between.
             reads.delivered(salt: header.salt, lastFrame: 0)
         } else if header.maxFrame < captured.maxFrame {
             throw .discontinuity(
@@ -185,7 +186,7 @@ final class WALSession: WatchSession {
                 )
             )
         }
-        // Looked at after the header was read: see LocalCommitLedger.
+        // Read after the header: see LocalCommitLedger.
         let own = watched.delivery.announcedCommits()
         var pages: [UInt32] = []
         var writesHeader = false
@@ -210,7 +211,7 @@ final class WALSession: WatchSession {
             reads.delivered(salt: header.salt, lastFrame: after.lastFrame)
             pages.removeAll(keepingCapacity: true)
         }
-        guard pages.isEmpty else { throw .undecodable("the last \(pages.count) frames of the log end no commit") }
+        guard pages.isEmpty else { throw .undecodable("the log ends with \(pages.count) frames without a commit") }
         captured = header
     }
 
@@ -224,7 +225,7 @@ final class WALSession: WatchSession {
                 level: watched.delivery.captureLevel
             )
         } catch {
-            // A page that the system could not read is no page that could not be decoded.
+            // The system could not read the page: this is not a decoding error.
             throw store.readFailure.map { .sqlite($0) } ?? error
         }
     }
@@ -282,7 +283,7 @@ final class WALSession: WatchSession {
 
     /// Leaves the read mark that another process's checkpoint waits for, without a gap.
     private func stepAside() throws(WatchError) {
-        // While this is held nothing gets into the database file, so the log cannot be restarted.
+        // While this lock is held nothing is copied into the database file, so the log cannot be restarted.
         guard watched.file.tryLockShared(.readDatabaseOnly) else { return }
         defer { watched.file.unlockShared(.readDatabaseOnly) }
         let deadline = ContinuousClock.now + watched.limits.stallMaxAside
@@ -292,21 +293,21 @@ final class WALSession: WatchSession {
                 nap(.milliseconds(1))
             }
         }
-        // Commits made meanwhile are reported before the lock is released: until then the file is as it was at `captured`.
+        // Commits made meanwhile are reported before the lock is released: until then the file does not change.
         if !pin.header.isSameCommit(as: captured) { try report(upTo: pin.header) }
     }
 
     // MARK: The file
 
-    /// Whether the path still names the file, and nothing but SQLite wrote it.
+    /// Whether the path still names the file, and only SQLite wrote it.
     private func checkFile() throws(WatchError) -> SessionEnd? {
         let copied = copiedFrameCount()
         guard let stamp = FileStamp(path: watched.path), stamp.identity == watched.identity else {
-            // What was committed to the old file before it went is still readable.
+            // The last commits to the old file are still readable.
             try captureNew()
             return .broken(FileIdentity(path: watched.path) == nil ? .removed : .replaced)
         }
-        // Otherwise a checkpoint may have been at work meanwhile.
+        // Otherwise a checkpoint may have run meanwhile.
         guard let copied, copied == copiedFrameCount() else { return nil }
         let isOverwritten = overwriting.isOverwritten(.init(copiedFrameCount: copied, stamp: stamp)) {
             probe?.isHeldByOthers(.checkpoint) == true || copiedFrameCount() != copied
@@ -314,26 +315,26 @@ final class WALSession: WatchSession {
         return isOverwritten ? .broken(.overwritten) : nil
     }
 
-    /// Whether what belongs to the file is in its place.
+    /// Whether the log and its index are in their place.
     private func checkCompanions(at now: ContinuousClock.Instant) throws(WatchError) -> SessionEnd? {
         nextIdentityCheck = now + watched.limits.identityInterval
-        // While we are connected nothing that uses SQLite deletes the log or its index.
+        // While this process is connected, no program that uses SQLite deletes the log or its index.
         let isIndexInPlace = indexIdentity == nil || indexIdentity == watched.file.indexIdentity
         guard isIndexInPlace, store.isLogInPlace else {
             if !isIndexInPlace { watched.file.loseIndex() }
             try captureNew()
             return .broken(.logDeleted)
         }
-        // A program that does not use SQLite can write over it, or cut it off, in place. Its length is known only as long as
-        // all of the log is copied into it.
+        // A program that does not use SQLite can overwrite or truncate the file in place. Its length is only known
+        // while all of the log is copied into it.
         let isComplete = pin.isDatabaseComplete && pins.header()?.isSameCommit(as: captured) == true
         guard store.isDatabaseInPlace(pageCount: isComplete ? max(1, position.pageCount) : 1) else {
-            throw .notADatabase(path: watched.path, reason: "it was written over or cut off while it was watched")
+            throw .notADatabase(path: watched.path, reason: "it was overwritten or truncated while it was watched")
         }
         return nil
     }
 
-    /// How many frames of the generation that is captured were copied into the file; nil where a checkpoint may be at work.
+    /// How many frames of the captured generation were copied into the file; nil when a checkpoint may be running.
     private func copiedFrameCount() -> UInt32? {
         guard let header = pins.header(), header.salt == captured.salt, !pins.isBeingBackfilled else { return nil }
         return pins.backfilledFrameCount

@@ -1,9 +1,9 @@
-/// What one committed transaction changed in the main database: the one type that both sources of changes, the hooks
-/// of our own connection and the write-ahead log of everybody else's, produce.
+/// The changes of one committed transaction in the main database: the common type of both sources of changes, the hooks
+/// of this process's connection and the write-ahead log for other processes.
 ///
 /// Never made for a transaction that was rolled back, and never before the commit is durable.
 public struct ChangeSet: Sendable {
-    /// Who committed: a query that ran through the service, or another process.
+    /// The source of the commit: a query that ran through the service, or another process.
     public enum Origin: Sendable, Hashable {
         case service
         case external
@@ -12,8 +12,8 @@ public struct ChangeSet: Sendable {
     public var origin: Origin
     /// Schema events first, then rows: the order in which a replica can apply them.
     ///
-    /// Drops come before renames and alterations, those before creations, and rows are described in the schema as it is
-    /// after the commit.
+    /// Drops come before renames and alterations, those before creations, and rows are described in the schema after
+    /// the commit.
     public var events: [ChangeEvent]
 
     public init(origin: Origin, events: [ChangeEvent]) {
@@ -21,10 +21,10 @@ public struct ChangeSet: Sendable {
         self.events = events
     }
 
-    /// The transaction left nothing behind that differs from before.
+    /// Whether the transaction had no net effect.
     public var isEmpty: Bool { events.isEmpty }
 
-    /// Rows that differ, over all tables; those of a table whose counts are not known are not among them.
+    /// The number of changed rows, over all tables, without tables whose counts are not known.
     public var rowCount: Int {
         events.reduce(0) { sum, event in
             guard case .rows(let rows) = event else { return sum }
@@ -39,31 +39,31 @@ public enum ChangeEvent: Sendable {
     case rows(TableRows)
 }
 
-/// The rows of one table that a transaction changed, netted: one entry for each row that differs between the state
-/// before the transaction and the state after it, and nothing else.
+/// The rows of one table that a transaction changed, coalesced: one entry for each row that differs between the states
+/// before and after the transaction.
 ///
 /// A row is identified by its rowid, in a `WITHOUT ROWID` table by its primary key. A row that moved to another identity is
-/// a delete and an insert, whoever committed it.
+/// a delete and an insert, whichever process committed it.
 public struct TableRows: Sendable {
-    /// As it is after the commit.
+    /// The table after the commit.
     public var table: TableDescription
-    /// Rows that were not there before.
+    /// Rows that did not exist before.
     public var inserted: Int
-    /// Rows that were there before with other values.
+    /// Rows that existed before with other values.
     public var updated: Int
-    /// Rows that are not there any more.
+    /// Rows that no longer exist.
     public var deleted: Int
-    /// False where it is known only *that* rows changed: the counts are 0 then, and ``rowsOmitted`` is true.
+    /// False when it is only known *that* rows changed: the counts are 0 then, and ``rowsOmitted`` is true.
     public var countsAreKnown: Bool
-    /// What ``rows`` holds: nothing, identities, or identities and values.
+    /// What ``rows`` contains: nothing, identities, or identities and values.
     public var detail: CaptureLevel
     /// Deletes first, then updates, then inserts. Empty when ``detail`` is `counts`.
     public var rows: [RowChange]
-    /// The capture was asked for more than ``detail`` and could not keep it, for a limit or because SQLite does not tell.
-    /// The counts hold nevertheless, unless ``countsAreKnown`` is false.
+    /// The capture was asked for more than ``detail`` and could not keep it, because of a limit or because SQLite does
+    /// not report it. The counts are still correct, unless ``countsAreKnown`` is false.
     public var rowsOmitted: Bool
-    /// Columns of ``table`` whose values are not known in any of ``rows``, which have NULL there: VIRTUAL generated columns
-    /// that could not be computed, or not in time.
+    /// Columns of ``table`` whose values are unknown in all of ``rows``, which have NULL there: VIRTUAL generated
+    /// columns that could not be computed, or not in time.
     public var columnsOmitted: [String] = []
 
     public init(
@@ -88,8 +88,8 @@ public struct TableRows: Sendable {
 }
 
 extension TableRows {
-    /// Rows changed, and nothing tells which: the pre-update hook does not see virtual tables, nor what `VACUUM` does, and
-    /// of a large file with a rollback journal no old pages are kept.
+    /// For a table with unknown changes: the pre-update hook sees neither virtual tables nor the changes of `VACUUM`,
+    /// and no old pages are kept of a large file with a rollback journal.
     init(changedTable table: TableDescription) {
         self.init(
             table: table,
@@ -117,11 +117,11 @@ public struct RowChange: Sendable, Hashable {
     public var rowid: Int64?
     /// The row before the transaction; nil for an insert.
     ///
-    /// With ``TableRows/detail`` `values` it holds every column. With `keys` it holds the columns of
-    /// ``TableDescription/primaryKey`` alone, in that order, and is nil where the rowid is the key: no primary key, or one
-    /// that is another name for the rowid.
+    /// With the ``TableRows/detail`` `values` it holds every column. With `keys` it holds only the columns of
+    /// ``TableDescription/primaryKey``, in that order, and is nil when the rowid is the key: no primary key, or one
+    /// that is an alias of the rowid.
     public var before: Row?
-    /// The row after the transaction, as ``before``; nil for a delete.
+    /// The row after the transaction, like ``before``; nil for a delete.
     public var after: Row?
 
     public init(operation: Operation, rowid: Int64?, before: Row?, after: Row?) {

@@ -4,7 +4,7 @@ public import SQLiteConnection
 ///
 /// Kept in SQLite's record format (UTF-8, every column present, shortest integers), so that two rows are equal exactly when
 /// their bytes are. A row owns its bytes, or shares one allocation with the other rows of its transaction: keeping a single
-/// row of a large transaction keeps that allocation alive, so copy the ``values`` out for longer keeping.
+/// row of a large transaction keeps that allocation alive, so copy its ``values`` to keep them longer.
 ///
 /// Source: [Record Format](https://sqlite.org/fileformat2.html#record_format).
 public struct Row: Sendable {
@@ -18,7 +18,7 @@ public struct Row: Sendable {
         self.init(sharing: record, bytes: 0..<record.count, count: count)
     }
 
-    /// The record at `bytes` of an allocation that many rows share.
+    /// The record at `bytes` of an allocation that several rows share.
     package init(sharing storage: [UInt8], bytes: Range<Int>, count: Int) {
         precondition(bytes.lowerBound >= 0 && bytes.upperBound <= storage.count, "a record outside of its storage")
         self.storage = storage
@@ -41,7 +41,7 @@ public struct Row: Sendable {
         return values
     }
 
-    /// The value of one column. Walks the record's header: take ``values`` for all of them.
+    /// The value of one column. Walks the record's header: use ``values`` to read all of them.
     public subscript(column: Int) -> SQLiteValue {
         precondition(column >= 0 && column < count, "column \(column) of a row with \(count) columns")
         var index = 0
@@ -74,7 +74,7 @@ public struct Row: Sendable {
         try result.get()
     }
 
-    /// The row of these columns alone, in this order.
+    /// A row with only these columns, in this order.
     package func selecting(_ columns: [Int]) -> Row {
         withRecord { bytes in
             var fields: [BorrowedValue] = []
@@ -98,7 +98,7 @@ extension Row: Hashable {
     }
 }
 
-/// Collects values into a ``Row``. Reuse one builder for many rows: it keeps its buffers.
+/// Collects values into a ``Row``. Reuse a builder for many rows: it keeps its buffers.
 package struct RowBuilder {
     private var types: [UInt8] = []
     private var body: [UInt8] = []
@@ -143,7 +143,7 @@ package struct RowBuilder {
         withUnsafeBytes(of: value.bitPattern.bigEndian) { body.append(contentsOf: $0) }
     }
 
-    /// Appends TEXT that is UTF-8, or that SQLite would give as such.
+    /// Appends TEXT that is UTF-8, or that SQLite would return as UTF-8.
     package mutating func append(text bytes: UnsafeRawBufferPointer) {
         append(type: .text(byteCount: bytes.count))
         body.append(contentsOf: bytes)
@@ -154,9 +154,9 @@ package struct RowBuilder {
         body.append(contentsOf: bytes)
     }
 
-    /// The row of everything appended since the last call; the builder is empty again.
+    /// The row of everything appended since the last call; afterwards the builder is empty.
     package mutating func finish() -> Row {
-        // The header's size counts its own varint, which can grow by being counted.
+        // The header's size includes its own varint, which can grow because of that.
         var headerSize = types.count + 1
         while Varint.encodedLength(UInt64(headerSize)) + types.count > headerSize { headerSize += 1 }
         var record: [UInt8] = []

@@ -1,7 +1,8 @@
 /// The name of a table, column, index or trigger, compared by its bytes.
 ///
-/// SQLite keeps "é" as one scalar and "é" as two apart, so both can name a table of one database; Swift's `String` calls them
-/// equal. Names that SQLite reports are spelled as stored, so case is folded only where `ALTER TABLE` could have changed it.
+/// SQLite distinguishes "é" as one scalar from "é" as two, so both can name a table of one database; Swift's `String`
+/// treats them as equal. Names that SQLite reports are spelled as stored, so case is folded only where `ALTER TABLE`
+/// could have changed it.
 package struct SQLName: Sendable {
     package let string: String
 
@@ -20,15 +21,15 @@ package struct SQLName: Sendable {
 }
 
 extension SQLName {
-    /// Whether SQLite keeps the name for itself.
+    /// Whether SQLite reserves the name.
     package var isReserved: Bool { Self.areEqualIgnoringCase(string.utf8.prefix(7), "sqlite_".utf8) }
 
-    /// Equal as SQLite compares identifiers: the case of ASCII letters does not count.
+    /// Compares as SQLite compares identifiers: ignores the case of ASCII letters.
     package static func areEqualIgnoringCase(_ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>) -> Bool {
         left.elementsEqual(right) { folded($0) == folded($1) }
     }
 
-    /// The same for every name that SQLite takes for this one.
+    /// The same value for every name that SQLite treats as this one.
     package var caseFolded: SQLName {
         SQLName(String(decoding: string.utf8.map { Self.folded($0) }, as: UTF8.self))
     }
@@ -57,9 +58,9 @@ extension SQLName: Comparable {
 }
 
 extension String {
-    /// Equal byte for byte: what `==` is not.
+    /// Compares byte by byte, unlike `==`.
     package func isIdentical(to other: String) -> Bool {
-        // It is asked for every row: `elementsEqual` takes several times as long.
+        // This runs for every row:
         let isEqual = utf8.withContiguousStorageIfAvailable { left in
             other.utf8.withContiguousStorageIfAvailable { right in
                 left.count == right.count

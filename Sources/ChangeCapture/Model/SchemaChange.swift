@@ -1,21 +1,21 @@
-/// A schema object that a transaction created, modified or dropped; found by comparing the schema before and after, never
-/// by reading the SQL that ran.
+/// A schema object that a transaction created, modified or dropped; determined by comparing the schema before and
+/// after, never by parsing the SQL that ran.
 public enum SchemaChange: Sendable, Hashable {
     case created(TableDescription)
     case modified(Modification)
     case dropped(TableDescription)
 
-    /// A table or view that is still there under the same or another name.
+    /// A table or view that still exists under the same or another name.
     public struct Modification: Sendable, Hashable {
         /// The description after the commit.
         public var table: TableDescription
-        /// The name before the commit, where it was another one. The renames of one transaction happen at once: two tables
+        /// The name before the commit, if it was another one. The renames of one transaction happen at once: two tables
         /// can have swapped names.
         public var previousName: String?
-        /// For each column after the commit, the position that it had before; nil for a new one. Nil where the columns are
-        /// as they were, names included.
+        /// For each column after the commit, its position before; nil for a new one. Nil when the columns did not
+        /// change, including their names.
         public var columnSources: [Int?]?
-        /// Indexes and triggers of the table that came, went or changed.
+        /// Indexes and triggers of the table that were added, removed or changed.
         public var objects: [ObjectChange]
 
         public init(
@@ -31,7 +31,7 @@ public enum SchemaChange: Sendable, Hashable {
         }
     }
 
-    /// An index or trigger that came, went or changed with a ``Modification``.
+    /// An index or trigger that was added, removed or changed with a ``Modification``.
     public struct ObjectChange: Sendable, Hashable {
         public enum Kind: String, Sendable, Hashable {
             case index
@@ -47,7 +47,7 @@ public enum SchemaChange: Sendable, Hashable {
         public var action: Action
         public var kind: Kind
         public var name: String
-        /// The `CREATE` statement after the commit; the one before it for a removal; nil for an automatic index.
+        /// The `CREATE` statement after the commit; for a removal the one before it; nil for an automatic index.
         public var sql: String?
 
         public init(action: Action, kind: Kind, name: String, sql: String?) {

@@ -8,15 +8,15 @@ public struct TableDescription: Sendable {
 
     public var name: String
     public var kind: Kind
-    /// The `CREATE` statement as `sqlite_schema` keeps it.
+    /// The `CREATE` statement in `sqlite_schema`.
     public var sql: String
-    /// Every column in the order of `SELECT *`, hidden and generated ones included.
+    /// Every column in the order of `SELECT *`, including hidden and generated ones.
     public var columns: [ColumnDescription]
-    /// Positions in ``columns`` of the primary key, in key order; empty where the table declares none.
+    /// Positions in ``columns`` of the primary key, in key order; empty when the table declares none.
     public var primaryKey: [Int]
     /// True for an ordinary table that is not `WITHOUT ROWID`.
     public var hasRowid: Bool
-    /// The position in ``columns`` of the `INTEGER PRIMARY KEY`, which is another name for the rowid.
+    /// The position in ``columns`` of the `INTEGER PRIMARY KEY`, which is an alias of the rowid.
     public var rowidAlias: Int?
 
     public init(
@@ -53,8 +53,8 @@ extension TableDescription: Hashable {
 }
 
 extension TableDescription {
-    /// Whether the columns of the primary key tell every row from every other one. In a table with rowids a column of the
-    /// key may be NULL, in several rows, unless it is declared NOT NULL.
+    /// Whether the columns of the primary key distinguish all rows. In a table with rowids a column of the key may be
+    /// NULL, in several rows, unless it is declared NOT NULL.
     ///
     /// Source: [The PRIMARY KEY](https://sqlite.org/lang_createtable.html#the_primary_key).
     package var isIdentifiedByKey: Bool {
@@ -62,8 +62,8 @@ extension TableDescription {
         return !primaryKey.isEmpty && primaryKey.allSatisfy { columns[$0].isNotNull }
     }
 
-    /// What the rowid can be asked for by: `rowid`, or another of its names where a column has taken that; nil where columns
-    /// have taken all of them, and for a table without one.
+    /// The name by which SQL reads the rowid: `rowid`, or another of its names when a column has that name; nil when
+    /// columns have all of these names, and for a table without a rowid.
     ///
     /// Source: [ROWIDs and the INTEGER PRIMARY KEY](https://sqlite.org/lang_createtable.html#rowid).
     package var rowidName: String? {
@@ -87,12 +87,12 @@ public struct ColumnDescription: Sendable {
     }
 
     public var name: String
-    /// The declared type, empty where there is none.
+    /// The declared type, empty when there is none.
     public var type: String
     public var isNotNull: Bool
     /// The SQL text of the default, as declared.
     public var defaultSQL: String?
-    /// 1 for the first column of the primary key, 2 for the second, 0 for a column outside of it.
+    /// 1 for the first column of the primary key, 2 for the second, 0 for other columns.
     public var primaryKeyOrdinal: Int
     public var visibility: Visibility
 
@@ -121,7 +121,7 @@ extension ColumnDescription: Hashable {
 
     public func hash(into hasher: inout Hasher) { hasher.combine(SQLName(name)) }
 
-    /// Equal in everything but the name.
+    /// Whether everything except the name is equal.
     package func hasSameDefinition(as other: ColumnDescription) -> Bool {
         type.isIdentical(to: other.type) && isNotNull == other.isNotNull
             && defaultSQL.map(SQLName.init) == other.defaultSQL.map(SQLName.init)

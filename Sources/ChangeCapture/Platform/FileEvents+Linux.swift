@@ -1,16 +1,17 @@
 #if os(Linux)
     import Glibc
 
-    /// Tells that the database or its log was written, created, moved or deleted, by inotify.
+    /// Reports through inotify that the database or its log was written, created, moved or deleted.
     ///
-    /// An event says only that it is worth looking. Whoever gets none, as on a network file system, must look from time to time.
+    /// An event only means that a check is worthwhile. Where no events arrive, as on a network file system, the caller
+    /// must poll.
     ///
     /// Source: inotify(7).
     final class FileEvents {
         private let descriptor: Int32
         private let databasePath: String
         private let wake: WakeSignal
-        /// Names in the directory that concern us.
+        /// The file names of interest in the directory.
         private let names: Set<String>
         private var filesChanged = false
 
@@ -19,7 +20,7 @@
             self.wake = wake
             let name = databasePath.split(separator: "/").last.map(String.init) ?? databasePath
             names = [name, name + "-wal", name + "-shm", name + "-journal"]
-            // Without inotify, for instance past the system's limit of watches, the polling remains.
+            // Without inotify, for instance beyond the system's limit of watches, polling remains.
             descriptor = inotify_init1(Int32(IN_NONBLOCK) | Int32(IN_CLOEXEC))
             let directory = databasePath.hasPrefix("/") ? "/" : "."
             let parent = databasePath.split(separator: "/").dropLast().joined(separator: "/")
@@ -42,7 +43,7 @@
             return drain()
         }
 
-        /// Takes what has arrived, without waiting; true when something that concerns us has.
+        /// Reads the events that have arrived, without waiting; true when one is of interest.
         func drain() -> Bool {
             wake.clear()
             guard descriptor >= 0 else { return true }
@@ -72,11 +73,11 @@
             return isRelevant
         }
 
-        /// Whether a file was created, moved or deleted since this was asked last.
+        /// Whether a file was created, moved or deleted since the last call.
         func takeFilesChanged() -> Bool {
             guard filesChanged else { return false }
             filesChanged = false
-            // A file that was created anew is not the one that is watched.
+            // A newly created file is not the watched one.
             watchFiles()
             return true
         }

@@ -4,7 +4,7 @@
     import Darwin
 #endif
 
-/// Wakes a thread that waits in `poll`, from any other thread: a pipe of which one byte is enough.
+/// Wakes a thread that waits in `poll`, from any other thread: a pipe in which one byte is enough.
 final class WakeSignal: Sendable {
     /// Readable after ``signal()`` until ``clear()``.
     let descriptor: Int32
@@ -27,7 +27,7 @@ final class WakeSignal: Sendable {
     }
 
     func signal() {
-        // A full pipe means that the other side will wake anyway.
+        // A full pipe means that the other side will wake up anyway.
         var byte: UInt8 = 1
         _ = write(writeEnd, &byte, 1)
     }
@@ -39,7 +39,7 @@ final class WakeSignal: Sendable {
     }
 }
 
-/// Sleeps for a short time, not to be woken.
+/// Sleeps for a short time that cannot be interrupted.
 package func nap(_ duration: Duration) {
     let (seconds, attoseconds) = duration.components
     var time = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
@@ -47,7 +47,7 @@ package func nap(_ duration: Duration) {
 }
 
 extension Duration {
-    /// Whole milliseconds for `poll`, rounded up so that a wait never turns into spinning.
+    /// Whole milliseconds for `poll`, rounded up so that a wait never becomes a busy loop.
     var pollMilliseconds: Int32 {
         let (seconds, attoseconds) = components
         return Int32(clamping: seconds * 1_000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)

@@ -1,15 +1,16 @@
-/// Compares two schemas. Pure: what ran in between is not asked, so that `IF NOT EXISTS` on what exists, a rolled back
+/// Compares two schemas. Pure: it ignores which statements ran, so `IF NOT EXISTS` on an existing object, a rolled back
 /// `CREATE`, `ANALYZE`, `REINDEX` and `VACUUM` are no change.
 package enum SchemaDiff {
-    /// The changes in an order in which a replica can apply them: drops; renames, which happen at once, so that two tables
-    /// can swap names; other modifications; creations.
+    /// The changes in an order in which a replica can apply them: drops; renames, which are simultaneous, so that two
+    /// tables can swap names; other modifications; creations.
     ///
-    /// An index or trigger whose name was another table's is added in a modification of its own, after that table has lost it.
+    /// An index or trigger whose name belonged to another table is added in a modification of its own, after that table
+    /// has lost it.
     ///
     /// - Parameters:
     ///   - before: the schema at the beginning.
     ///   - after: the schema at the end.
-    ///   - identities: which table is which.
+    ///   - identities: pairs the tables of both schemas.
     package static func changes(
         from before: SchemaSnapshot,
         to after: SchemaSnapshot,
@@ -29,7 +30,7 @@ package enum SchemaDiff {
             survivors.insert(previousName)
             if let change = modification(of: previous, to: table, identities) { modified.append(change) }
         }
-        // The youngest first: a view goes before the tables that it reads.
+        // The newest first: a view is dropped before the tables that it reads.
         let dropped = before.visibleTables.reversed()
             .filter { !survivors.contains($0.name) }
             .map { SchemaChange.dropped($0.description) }
@@ -38,7 +39,7 @@ package enum SchemaDiff {
 
     private struct Alteration {
         var modification: SchemaChange.Modification
-        /// The table itself is what it was.
+        /// Whether only the table's objects changed.
         var isOfObjectsAlone: Bool
     }
 
@@ -50,7 +51,7 @@ package enum SchemaDiff {
         let isRenamed = before.name != after.name
         let objects = objectChanges(from: before.objects, to: after.objects)
         let isSameSQL = before.description.sql.isIdentical(to: after.description.sql)
-        // A column dropped and added again can leave the SQL as it was, with all its values gone.
+        // A column that was dropped and added again can leave the SQL unchanged although all its values are gone.
         let hasMovedColumns = identities.columnSources[after.name].map { $0 != Array(0..<$0.count) } ?? false
         // The columns of a view or virtual table can follow those of another table.
         let hasOtherColumns = hasMovedColumns || before.description.columns != after.description.columns
@@ -66,7 +67,7 @@ package enum SchemaDiff {
         )
     }
 
-    /// The indexes and triggers of a table that is new itself are told once it is there.
+    /// The indexes and triggers of a new table are reported after the table.
     private static func objectsOfNewTable(_ table: SchemaSnapshot.Table) -> [SchemaChange] {
         let objects = objectChanges(from: [], to: table.objects)
         return objects.isEmpty ? [] : [.modified(.init(table: table.description, objects: objects))]
@@ -98,9 +99,9 @@ package enum SchemaDiff {
         return changes
     }
 
-    /// Renames first, then other modifications, then objects whose names the ones before have freed.
+    /// Renames first, then other modifications, then objects whose names the preceding changes have freed.
     private static func inOrderOfApplication(_ alterations: [Alteration]) -> [SchemaChange.Modification] {
-        /// By the names of objects that are removed, the tables that had them.
+        /// The table that had each removed object, by the object's name.
         var freed: [SQLName: SQLName] = [:]
         for modification in alterations.lazy.map(\.modification) {
             for object in modification.objects where object.action == .removed {

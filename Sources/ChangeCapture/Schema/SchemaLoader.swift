@@ -1,23 +1,24 @@
 package import SQLiteConnection
 
 extension SchemaSnapshot {
-    /// Reads the main schema in the connection's current transaction, or in one of its own.
+    /// Reads the main schema in the connection's current transaction, or in a transaction of its own.
     ///
     /// - Parameters:
     ///   - connection: any connection of the database.
-    ///   - previous: an earlier snapshot of the same database. Tables whose entry is the same are taken over from it, so that
-    ///     a change costs by its own size and not by that of the schema.
+    ///   - previous: an earlier snapshot of the same database. Tables with an unchanged entry are taken over from it,
+    ///     so that the cost is proportional to the change and not to the schema.
     package static func load(
         from connection: Connection,
         reusing previous: SchemaSnapshot? = nil
     ) throws(SQLiteError) -> SchemaSnapshot {
-        // The table-valued pragmas below do not check by themselves whether another process changed the schema: reading
-        // the schema table first makes the connection load the new one.
+        // The table-valued pragmas below do not check whether another process changed the schema: reading the schema
+        // table first makes the connection load the new one.
         let entries = try readEntries(from: connection)
         var snapshot = SchemaSnapshot(version: try readVersion(from: connection))
         if let previous, previous.version == snapshot.version, entries.contains(where: { previous.isOutdated(by: $0) })
         {
-            // `PRAGMA writable_schema` lets a writer change the schema table and not the cookie by which that is noticed.
+            // With `PRAGMA writable_schema` a writer can change the schema table without changing the cookie that
+            // reveals it.
             try connection.execute("PRAGMA writable_schema = RESET")
         }
         let traits = try readTraits(from: connection)
@@ -35,7 +36,7 @@ extension SchemaSnapshot {
             }
         }
         snapshot.markShadows(named: Set(traits.lazy.filter(\.value.isShadow).map(\.key)))
-        // A trigger's entry spells the table as its CREATE TRIGGER did.
+        // A trigger's entry spells the table's name as its CREATE TRIGGER did.
         let names = Dictionary(snapshot.tables.keys.map { ($0.caseFolded, $0) }) { first, _ in first }
         for entry in entries {
             guard let kind = SchemaChange.ObjectChange.Kind(rawValue: entry.type), let sql = entry.sql,
@@ -62,7 +63,7 @@ extension SchemaSnapshot {
         var rootPage: Int64
         var sql: String?
 
-        /// An entry without SQL is one that SQLite made by itself.
+        /// SQLite creates entries without SQL itself.
         var isTable: Bool { (type == "table" || type == "view") && sql != nil }
     }
 
@@ -80,13 +81,13 @@ extension SchemaSnapshot {
                 rootPage: statement.integer(4),
                 sql: statement.text(5)
             )
-            // SQLite refuses such names to anybody else, whatever their case.
+            // Only SQLite can create such names, whatever their case.
             if !entry.name.isReserved { entries.append(entry) }
         }
         return entries
     }
 
-    /// What `PRAGMA table_list` knows and no other pragma says.
+    /// Facts that only `PRAGMA table_list` reports.
     private struct Traits {
         var isShadow: Bool
         var isVirtual: Bool
@@ -154,8 +155,8 @@ extension SchemaSnapshot {
         do throws(SQLiteError) {
             return try readColumns(of: name, from: connection)
         } catch {
-            // A view on a table that is gone and a virtual table of a module that is not there still exist; they have no
-            // columns. Every table has.
+            // A view on a dropped table and a virtual table of a missing module still exist; they have no columns.
+            // Every table has columns.
             guard kind != .table, error.code.primary == .error else { throw error }
             return []
         }
@@ -185,7 +186,8 @@ extension SchemaSnapshot {
         return columns
     }
 
-    /// `INTEGER PRIMARY KEY DESC` is, for the sake of old files, no other name for the rowid; only its index tells.
+    /// For compatibility with old files `INTEGER PRIMARY KEY DESC` is not an alias of the rowid; only its index reveals
+    /// that.
     private static func hasPrimaryKeyIndex(_ name: SQLName, _ connection: Connection) throws(SQLiteError) -> Bool {
         let rows = try connection.query(
             "SELECT 1 FROM pragma_index_list(?, 'main') WHERE origin = 'pk'",
@@ -194,7 +196,7 @@ extension SchemaSnapshot {
         return !rows.isEmpty
     }
 
-    /// The order in which a `WITHOUT ROWID` table keeps its columns: as the index of its primary key has them.
+    /// The order in which a `WITHOUT ROWID` table stores its columns: that of its primary key's index.
     private static func readFields(
         of name: SQLName,
         columnCount: Int,
@@ -220,7 +222,7 @@ extension SchemaSnapshot {
     private static func unknownLayout(of name: SQLName) -> SQLiteError {
         SQLiteError(
             code: .corrupt,
-            message: "the primary key of \(name.quoted) has no index that says how it is stored"
+            message: "the primary key of \(name.quoted) has no index that defines its storage order"
         )
     }
 }
@@ -243,9 +245,9 @@ extension ColumnDescription {
     }
 }
 
-/// Reads the schema, as it is published and as the decoder needs it.
+/// Reads the schema, in its published form and in the decoder's form.
 struct CatalogLoader {
-    /// The entry of a table that is stored, by which its layout is known.
+    /// The schema entry of a stored table, which determines its layout.
     private struct Stored: Hashable {
         var table: TableDescription
         var fields: RecordFields
@@ -254,18 +256,18 @@ struct CatalogLoader {
     private var schema = SchemaSnapshot()
     /// Nil before the first schema is loaded.
     private(set) var records: RecordReader?
-    /// Layouts by table, so that a change of one table costs no work for the others.
+    /// Layouts by table, so that a change of one table costs nothing for the others.
     private var layouts: [Stored: TableLayout] = [:]
 
-    /// The catalog as the connection sees it, and what changed since the last call.
+    /// The catalog as the connection sees it, and the changes since the last call.
     ///
     /// - Parameter keepsContent: whether the table that had its root on the first page has it on the second one now.
     mutating func load(
         from connection: Connection,
         keepsContent: @escaping RenameEvidence.ContentCheck = { _, _ in false }
     ) throws(SQLiteError) -> (TreeCatalog, [SchemaChange]) {
-        // First of all a statement that reads the schema table: the table-valued pragmas do not check by themselves whether
-        // the schema is still the one they know.
+        // The first statement must read the schema table: the table-valued pragmas do not check whether their schema is
+        // still current.
         let roots = try readRoots(from: connection)
         let encoding = try TextEncoding.read(from: connection)
         let records = try recordReader(encoding)
@@ -303,7 +305,7 @@ struct CatalogLoader {
     }
 
     private mutating func recordReader(_ encoding: TextEncoding) throws(SQLiteError) -> RecordReader {
-        // The encoding is chosen with the first table.
+        // The encoding is fixed when the first table is created.
         if let records, records.encoding == encoding { return records }
         let reader = try RecordReader(encoding: encoding)
         records = reader
@@ -315,7 +317,7 @@ struct CatalogLoader {
         do throws(SQLiteError) {
             missingValues = try records.missingValues(stored.table, stored.fields)
         } catch {
-            // Then rows of this table are reported as changed and omitted: see TableLayout.
+            // Rows of this table are then reported as changed and omitted: see TableLayout.
             missingValues = nil
         }
         return TableLayout(stored.table, fields: stored.fields, missingValues: missingValues)
@@ -325,7 +327,7 @@ struct CatalogLoader {
         var name: String
         var page: UInt32
         var isTable: Bool
-        /// Of a table that is not reported, such as SQLite's own.
+        /// The kind of a table that is not reported, such as SQLite's own.
         var kind: TreeCatalog.Kind { .rowidTable }
     }
 

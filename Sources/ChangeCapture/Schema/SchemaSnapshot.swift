@@ -1,18 +1,18 @@
-/// What the main schema of a database holds at one moment.
+/// The main schema of a database as of one commit.
 ///
-/// A pure value: ``load(from:reusing:)`` makes it, ``SchemaDiff`` compares two. Tables that SQLite keeps for itself
-/// (`sqlite_sequence`, `sqlite_stat1` …) are left out; temporary and attached schemas are never looked at.
+/// A pure value: ``load(from:reusing:)`` makes it, ``SchemaDiff`` compares two of them. SQLite's internal tables
+/// (`sqlite_sequence`, `sqlite_stat1` …) are left out; temporary and attached schemas are ignored.
 package struct SchemaSnapshot: Sendable {
     /// A table, view or virtual table.
     package struct Table: Sendable, Hashable {
         package var description: TableDescription
-        /// How the rows are stored; without any field for views and virtual tables.
+        /// How the rows are stored; no fields for views and virtual tables.
         package var fields: RecordFields
         /// The rowid in `sqlite_schema`, which `ALTER TABLE` keeps.
         package var schemaRowid: Int64
         /// The root page of the table's b-tree; 0 for views and virtual tables.
         package var rootPage: Int64
-        /// The virtual table whose content this table is part of.
+        /// The virtual table that owns this shadow table.
         package var shadowOwner: SQLName?
         /// The table's indexes and triggers in the order in which they were created; automatic indexes belong to the
         /// table's own definition.
@@ -28,7 +28,7 @@ package struct SchemaSnapshot: Sendable {
         package var sql: SQLName
     }
 
-    /// `PRAGMA schema_version` at that moment.
+    /// The `PRAGMA schema_version` of the snapshot.
     package var version: Int64
     package var tables: [SQLName: Table]
 
@@ -39,32 +39,33 @@ package struct SchemaSnapshot: Sendable {
 
     package subscript(name: String) -> Table? { tables[SQLName(name)] }
 
-    /// The tables that clients hear of, in the order in which they were created.
+    /// The tables that clients can see, in the order in which they were created.
     package var visibleTables: [Table] {
         tables.values.filter { !$0.isShadow }.sorted { $0.schemaRowid < $1.schemaRowid }
     }
 }
 
-/// Which table after a change of the schema is which table before it.
+/// Pairs the tables after a schema change with those before it.
 ///
-/// Names alone cannot tell: a table can be renamed, and another one can take its name.
+/// Names alone are not enough: a table can be renamed, and another one can take its name.
 package struct SchemaIdentities: Sendable, Hashable {
-    /// For each table after the change that was there before: its name before.
+    /// For each table after the change that existed before: its name before.
     package private(set) var previousNames: [SQLName: SQLName]
-    /// For each table of ``previousNames`` whose columns changed: where each column comes from, nil for a new one.
+    /// For each table of ``previousNames`` whose columns changed: the source of each column, nil for a new one.
     package private(set) var columnSources: [SQLName: [Int?]]
 
-    /// Every table is still the same.
+    /// For an unchanged schema.
     package init(unchanged snapshot: SchemaSnapshot) {
         previousNames = Dictionary(uniqueKeysWithValues: snapshot.tables.keys.map { ($0, $0) })
         columnSources = [:]
     }
 
-    /// What one statement did: it can create, drop, rename or alter, and not two of them to one name.
+    /// For the effect of one statement, which can create, drop, rename or alter, and cannot do two of these to the same
+    /// name.
     ///
-    /// With `inStatement` false, what a whole transaction did, of which only the outcome is known; ``RenameEvidence`` tells which
-    /// tables were renamed. Two tables can have swapped names. Else a table under its old name is the same one unless its rows
-    /// have another kind of key.
+    /// With `inStatement` false, for the effect of a whole transaction, of which only the outcome is known; ``RenameEvidence``
+    /// decides which tables were renamed, since two tables can have swapped names. Otherwise a table with the same name is the
+    /// same table unless its rows have another kind of key.
     ///
     /// - Parameter keepsContent: what the rows tell, of a whole transaction; nothing where it is left out.
     package init(
@@ -109,7 +110,7 @@ package struct SchemaIdentities: Sendable, Hashable {
         }
     }
 
-    /// What both changes did, one after the other.
+    /// The combination of two consecutive changes.
     package func followed(by next: SchemaIdentities) -> SchemaIdentities {
         var result = next
         result.previousNames = [:]
@@ -128,9 +129,9 @@ package struct SchemaIdentities: Sendable, Hashable {
 }
 
 extension TableDescription {
-    /// Whether rows are known by the same columns, however those are called now, or all by their rowids, and no STORED
-    /// generated column is new. No `ALTER TABLE` changes the one or adds the other; tables that are made anew can have it
-    /// otherwise, and then no row of one is a row of the other.
+    /// Whether rows are identified by the same columns, under whatever names, or all by their rowids, and no STORED
+    /// generated column is new. No `ALTER TABLE` changes the former or adds the latter; recreated tables can differ in
+    /// this, and then no row of one is a row of the other.
     func hasSameKey(as other: TableDescription) -> Bool {
         guard kind == .table, other.kind == .table else { return true }
         guard hasRowid == other.hasRowid, (rowidAlias == nil) == (other.rowidAlias == nil) else { return false }
@@ -144,14 +145,16 @@ extension TableDescription {
     }
 }
 
-/// Finds out what `ALTER TABLE` did to the columns of a table.
+/// Determines what `ALTER TABLE` did to the columns of a table.
 package enum ColumnSources {
-    /// For each column after: its position before, nil for a new one. Nil when all columns kept name and position.
+    /// For each column after the change: its position before, nil for a new one. Nil when all columns kept their name
+    /// and position.
     ///
     /// One `ALTER TABLE` adds a column at the end, drops one, or renames one in its place. Several of them that are seen as
-    /// one can look like something else: names decide first, which SQLite compares without regard to the case of ASCII
-    /// letters; but a VIRTUAL column keeps no values that another one could have. A column whose name is new is then taken for an old one whose name is gone, if that stood between the same
-    /// neighbours and has the same definition. Where that is a mistake, the rows are told as they are under it.
+    /// one change can be ambiguous: names decide first, compared like in SQLite without regard to the case of ASCII
+    /// letters, but a VIRTUAL column has no values that another column could keep. A column with a new name is then paired
+    /// with an old one whose name is gone, if both have the same neighbours and the same definition. If that is wrong, the
+    /// rows are still reported consistently with it.
     package static func infer(from before: [ColumnDescription], to after: [ColumnDescription]) -> [Int?]? {
         if before.elementsEqual(after, by: { $0.name.isIdentical(to: $1.name) && $0.isVirtual == $1.isVirtual }) {
             return nil
@@ -162,7 +165,7 @@ package enum ColumnSources {
             positions[SQLName(column.name).caseFolded].flatMap { before[$0].isVirtual == column.isVirtual ? $0 : nil }
         }
         let kept = sources.compactMap(\.self)
-        // Tables that were made anew can have their columns in any order.
+        // Recreated tables can have their columns in any order.
         guard zip(kept, kept.dropFirst()).allSatisfy({ $0 < $1 }) else { return sources }
         var next = 0
         for position in sources.indices {

@@ -1,19 +1,19 @@
 import SQLiteConnection
 import Synchronization
 
-/// Tells which tables a virtual table's module made to keep its content in.
+/// Determines the tables in which a virtual table's module stores its content.
 ///
-/// SQLite takes a table for a shadow table by its name alone. But `note_content` beside `CREATE VIRTUAL TABLE note USING
-/// fts5(t, content='note_content')` is a table of the user. Which tables a module makes depends on its arguments, so the
-/// module is asked: the same virtual table is created in an empty database in memory.
+/// SQLite recognizes shadow tables by their name alone. But `note_content` beside `CREATE VIRTUAL TABLE note USING
+/// fts5(t, content='note_content')` is a user table. A module's tables depend on its arguments, so the module itself
+/// decides: the same virtual table is created in an empty in-memory database.
 enum ShadowTables {
-    /// Of virtual tables; a schema that changes forever does not fill the memory.
+    /// The maximum number of cached virtual tables; a schema that changes constantly must not fill the memory.
     private static let maxCachedStatements = 1_000
 
-    /// By the `CREATE` statement of the virtual table and the names of the candidates.
+    /// Keyed by the `CREATE` statement of the virtual table and the names of the candidates.
     private static let cache = Mutex<[[SQLName]: Set<SQLName>]>([:])
 
-    /// The candidates, tables that SQLite takes for shadow tables of `virtual`, that its module makes itself.
+    /// The candidates that the module creates itself; SQLite treats all candidates as shadow tables of `virtual`.
     static func made(
         by virtual: SchemaSnapshot.Table,
         among candidates: [SchemaSnapshot.Table]
@@ -33,13 +33,13 @@ enum ShadowTables {
             let tables = Set(try names(after: [sql]).map(\.caseFolded))
             return candidates.map(\.name).filter { tables.contains($0.caseFolded) }
         } catch {
-            // FTS4 reads the columns of its content table when it is created without any.
+            // FTS4 reads the columns of its content table when it is created without columns.
             return candidates.filter { candidate in
                 do throws(SQLiteError) {
                     _ = try names(after: [candidate.description.sql, sql])
                     return false
                 } catch {
-                    // The module makes the table itself, or cannot be asked here: then the name decides, as for SQLite.
+                    // The module creates the table itself, or is missing here: then the name decides, as in SQLite.
                     return true
                 }
             }.map(\.name)
@@ -58,10 +58,10 @@ enum ShadowTables {
 }
 
 extension SchemaSnapshot {
-    /// Notes the owner of each shadow table.
+    /// Records the owner of each shadow table.
     ///
-    /// - Parameter names: the tables that SQLite takes for shadow tables. Such a table is named after its virtual table, an
-    ///   underscore and the module's own suffix.
+    /// - Parameter names: the tables that SQLite treats as shadow tables. Such a table is named after its virtual
+    ///   table, an underscore and the module's own suffix.
     mutating func markShadows(named names: Set<SQLName>) {
         for name in tables.keys { tables[name]?.shadowOwner = nil }
         if names.isEmpty { return }
@@ -76,7 +76,7 @@ extension SchemaSnapshot {
         }
     }
 
-    /// The longest name counts: `a_b_data` can be of `a_b`, and not of `a`.
+    /// The longest name wins: `a_b_data` can belong to `a_b`, and not to `a`.
     private func virtualTable(namedAtTheBeginningOf name: SQLName) -> SQLName? {
         let utf8 = name.string.utf8
         return tables.keys

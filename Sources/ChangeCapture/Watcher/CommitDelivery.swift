@@ -1,11 +1,11 @@
 import SQLiteConnection
 
-/// Brings what was captured to the sink, each commit once and by the right name, and jobs from other threads to the
-/// watcher's.
+/// Delivers captured commits to the sink, each commit once and with the right origin, and passes jobs from other
+/// threads to the watcher's thread.
 final class CommitDelivery: Sendable {
-    /// Work that another thread wants done at exactly the position reached.
+    /// Work for the watcher's thread at exactly the position reached.
     typealias Job = @Sendable (_ cursor: Result<SnapshotCursor, WatchError>) -> Void
-    /// The same for work that needs no SQL: passes the state reached, nil without a write-ahead log.
+    /// Work that needs no SQL: receives the state reached, nil without a write-ahead log.
     typealias MarkJob = @Sendable (_ mark: Result<CommitMark?, WatchError>) -> Void
 
     private struct Control {
@@ -41,13 +41,13 @@ final class CommitDelivery: Sendable {
         wake.signal()
     }
 
-    /// How much of each row is captured from the next commit on.
+    /// The detail that is captured of each row from the next commit on.
     var captureLevel: CaptureLevel {
         get { control.withLock { $0.level } }
         set { control.withLock { $0.level = newValue } }
     }
 
-    /// Has `job` run on the watcher's thread between two transactions. False when the watcher has stopped.
+    /// Enqueues `job` to run on the watcher's thread between two transactions. False when the watcher has stopped.
     func enqueue(_ job: @escaping Job) -> Bool {
         let isAccepted = control.update { control in
             if control.isStopped { return false }
@@ -58,7 +58,7 @@ final class CommitDelivery: Sendable {
         return isAccepted
     }
 
-    /// Has `job` run on the watcher's thread between two transactions. False when the watcher has stopped.
+    /// Enqueues `job` to run on the watcher's thread between two transactions. False when the watcher has stopped.
     func enqueue(mark job: @escaping MarkJob) -> Bool {
         let isAccepted = control.update { control in
             if control.isStopped { return false }
@@ -69,7 +69,7 @@ final class CommitDelivery: Sendable {
         return isAccepted
     }
 
-    /// Has a request answered by the watcher's thread. False when the watcher has stopped.
+    /// Enqueues a request that the watcher's thread answers. False when the watcher has stopped.
     func enqueue(_ request: ReadRequest) -> Bool {
         let isAccepted = control.update { control in
             if control.isStopped { return false }
@@ -80,7 +80,7 @@ final class CommitDelivery: Sendable {
         return isAccepted
     }
 
-    /// Waits until the watcher is stopped, at most so long; whether it is.
+    /// Waits for at most `timeout` until the watcher is stopped; true when it is.
     func waitForStop(atMost timeout: Duration) -> Bool {
         control.wait(atMost: timeout) { $0.isStopped ? true : nil } ?? false
     }
@@ -115,7 +115,7 @@ final class CommitDelivery: Sendable {
         }
     }
 
-    /// Keeps requests for later, whether the watcher has been stopped or not: somebody answers them.
+    /// Puts requests back, whether the watcher has been stopped or not: they are always answered.
     func putBack(_ requests: [ReadRequest]) {
         if !requests.isEmpty { control.update { $0.reads = requests + $0.reads } }
     }
@@ -136,7 +136,7 @@ final class CommitDelivery: Sendable {
         }
     }
 
-    /// The commits of this process's writer that have ended, after waiting for one that is under way.
+    /// The commits of this process's writer that have ended, after waiting for a running one.
     func announcedCommits() -> [LocalCommitLedger.Commit] {
         let patience = limits.localCommitPatience
         if let commits = own.announced(atMost: patience) { return commits }
@@ -144,7 +144,7 @@ final class CommitDelivery: Sendable {
         return []
     }
 
-    /// Delivers one commit, which is ours if it has a token.
+    /// Delivers one commit, which is this process's own if it has a token.
     func deliver(_ changes: ChangeSet, token: UInt64?, at position: some PageReader) {
         heartbeat.beat()
         if token == nil, changes.isEmpty { return }
@@ -160,10 +160,11 @@ final class CommitDelivery: Sendable {
         if let token { own.delivered(token) }
     }
 
-    /// Delivers what one or several commits did that cannot be told apart.
+    /// Delivers the changes of one or several commits that cannot be separated.
     ///
-    /// They are ours when exactly as many commits were made as our writer announced. When others' are among them, the changes
-    /// are reported as theirs, and our writer's commits follow without any: nothing is lost, and nothing comes twice.
+    /// They are this process's own when its writer announced exactly that many commits. When they include commits of
+    /// other processes, all changes are reported as external, and the writer's own commits follow without changes:
+    /// nothing is lost or reported twice.
     func deliverMerged(
         _ changes: ChangeSet,
         commits count: UInt32,
@@ -185,7 +186,7 @@ final class CommitDelivery: Sendable {
         for commit in own { deliverOwn(commit, changes: commit.changes) }
     }
 
-    /// Delivers commits of which only their number is known, and what our writer says of its own.
+    /// Delivers commits of which only the number is known, and the changes that this process's writer reported.
     func deliverUnknown(_ changes: ChangeSet, commits count: UInt32, isStillCaptured: () -> Bool) {
         let own = announcedCommits()
         let isOurs = own.count == Int(count) && isStillCaptured() && own.allSatisfy { $0.changes != nil }
@@ -193,16 +194,16 @@ final class CommitDelivery: Sendable {
         for commit in own { deliverOwn(commit, changes: commit.changes) }
     }
 
-    /// Delivers commits of our own that are a part of what was reported already: those that left no frame in the log, and
-    /// those that were reported as somebody else's because they could not be told apart.
+    /// Delivers own commits that are part of what was already reported: those that left no frame in the log, and those
+    /// that were reported as external because they could not be separated.
     ///
-    /// Call when nothing is published that is not captured; `isStillCaptured` is asked after the record was looked at.
+    /// Call it when every published commit is captured; `isStillCaptured` is called after the ledger was read.
     func deliverLateCommits(isStillCaptured: () -> Bool) {
         guard own.hasAnnounced, let commits = own.announced(atMost: .zero), isStillCaptured() else { return }
         for commit in commits { deliverOwn(commit, changes: nil) }
     }
 
-    /// At the beginning of a session: what was announced before is part of the state that it starts from.
+    /// Called at the beginning of a session: earlier announcements are part of the state that it starts from.
     func releaseOwnCommits() {
         for commit in own.announced(atMost: .zero) ?? [] { deliverOwn(commit, changes: commit.changes) }
     }
@@ -215,7 +216,7 @@ final class CommitDelivery: Sendable {
     }
 }
 
-/// A sink that wants to look at the database as of each commit.
+/// A sink that reads the database as of each commit.
 package protocol SnapshotSink: DatabaseEventSink {
     /// Called in place of ``DatabaseEventSink/receive(_:)`` for a transaction found in the log. The cursor is valid within
     /// the call.

@@ -1,24 +1,24 @@
-/// What a watcher reports, in the order in which it happened.
+/// An event of a watcher; events arrive in the order in which they happened.
 public enum DatabaseEvent: Sendable {
     /// A committed transaction: each exactly once, in commit order.
     case transaction(CapturedTransaction)
-    /// Continuity cannot be proved from here on: what was reported before and what will be do not join. Whoever keeps a copy
-    /// must take a new one.
+    /// Continuity is broken: transactions before and after this event do not join. A client that keeps a copy must take
+    /// a new one.
     case epochChanged(EpochReason)
-    /// The file is not there or cannot be used; the watcher keeps trying.
+    /// The file is missing or cannot be used; the watcher keeps trying.
     case databaseGone(String)
-    /// It is there again; an ``epochChanged(_:)`` follows.
+    /// The file is usable again; an ``epochChanged(_:)`` follows.
     case databaseBack
-    /// Something the operator should know, once.
+    /// A message for the operator, sent once.
     case notice(String)
 }
 
-/// A ``ChangeSet`` and how it is to be attributed.
+/// A ``ChangeSet`` and its attribution.
 public struct CapturedTransaction: Sendable {
     public var changes: ChangeSet
-    /// What the service's own writer gave to find its commit by; nil for everybody else's.
+    /// The token by which the service's own writer finds its commit; nil for commits of other processes.
     public var token: UInt64?
-    /// The state of the file after it; nil without a write-ahead log.
+    /// The state of the file after the transaction; nil without a write-ahead log.
     package var mark: CommitMark?
 
     public init(changes: ChangeSet, token: UInt64? = nil) {
@@ -27,34 +27,35 @@ public struct CapturedTransaction: Sendable {
     }
 }
 
-/// Where a watcher delivers. Called on the watcher's own thread, one event at a time; while it does not return nothing is
-/// captured, and nothing is lost either.
+/// Receives the events of a watcher. Called on the watcher's own thread, one event at a time; until it returns nothing
+/// is captured, and nothing is lost either.
 public protocol DatabaseEventSink: AnyObject, Sendable {
     func receive(_ event: DatabaseEvent)
 }
 
-/// Why the sequence of transactions was broken: what was seen, as a code for programs and a sentence for people.
+/// Why the sequence of transactions was broken: a code for programs and a sentence for people.
 public struct EpochReason: Sendable, Hashable, CustomStringConvertible {
     /// Codes are strings on the wire; more may be added.
     public struct Code: RawRepresentable, Sendable, Hashable {
         public let rawValue: String
         public init(rawValue: String) { self.rawValue = rawValue }
 
-        /// The path names another file than before: a file was renamed over it, or a link or a directory on the way changed.
+        /// The path names another file than before: a file was renamed over it, or a link or a directory of the path
+        /// changed.
         public static let replaced = Code(rawValue: "replaced")
-        /// The file was deleted or moved away, and is there again.
+        /// The file was deleted or moved away, and exists again.
         public static let removed = Code(rawValue: "removed")
-        /// Something other than SQLite wrote into the file or cut it off.
+        /// A program other than SQLite overwrote or truncated the file.
         public static let overwritten = Code(rawValue: "overwritten")
-        /// The write-ahead log or its index was deleted, cut off or written over while it was in use.
+        /// The write-ahead log or its index was deleted, truncated or overwritten while it was in use.
         public static let logLost = Code(rawValue: "log-lost")
         /// SQLite recovered the write-ahead log to an earlier commit than the last one published.
         public static let logRecovered = Code(rawValue: "log-recovered")
         /// The journal mode changed.
         public static let journalMode = Code(rawValue: "journal-mode")
-        /// A change was found that could not be decoded.
+        /// A change could not be decoded.
         public static let undecodable = Code(rawValue: "undecodable")
-        /// The database was not watched for a while, or not closely enough to know what changed.
+        /// The database was not watched for a while, or not closely enough to know the changes.
         public static let stateLost = Code(rawValue: "state-lost")
         /// The system could not read or write.
         public static let ioError = Code(rawValue: "io-error")

@@ -1,12 +1,11 @@
 package import SQLiteConnection
 
-/// Watches one database file on a thread of its own and reports every committed transaction, whoever made it, in one
-/// order.
+/// Watches one database file on its own thread and reports every committed transaction of any process, in one order.
 ///
-/// Opens the file again when it was replaced, deleted and put back, or used exclusively by somebody for a while; each
-/// time a new epoch begins.
+/// Opens the file again after it was replaced, deleted and restored, or used exclusively by another process for a
+/// while; each time a new epoch begins.
 package final class DatabaseWatcher: Sendable {
-    /// For the writer of this process to say which commits are its own.
+    /// The writer of this process announces its own commits here.
     package let localCommits: LocalCommitLedger
     /// For ``CommitViews`` of the same file.
     package let logHold = LogHold()
@@ -31,10 +30,10 @@ package final class DatabaseWatcher: Sendable {
 
     deinit { stop() }
 
-    /// Opens the file and returns once its present state is pinned: every commit from here on is reported.
+    /// Opens the file and returns once its current state is pinned: every later commit is reported.
     ///
-    /// Throws when there is no such file or it is no database. A file that somebody uses exclusively is waited for in the
-    /// background, after a ``DatabaseEvent/databaseGone(_:)``.
+    /// Throws when there is no such file or it is not a database. For a file that another process uses exclusively, the
+    /// watcher waits in the background, after a ``DatabaseEvent/databaseGone(_:)``.
     package func start() throws(WatchError) {
         let outcome = Monitor<Result<Void, WatchError>?>(nil)
         let supervisor = WatchSupervisor(path: path, limits: limits, delivery: delivery, wake: wake)
@@ -42,7 +41,7 @@ package final class DatabaseWatcher: Sendable {
             supervisor.run { result in outcome.update { $0 = $0 ?? result } }
         }
         thread.update { $0 = started }
-        // The thread always answers: opening waits no longer than the busy timeout.
+        // The thread always returns a result: opening waits no longer than the busy timeout.
         let result = outcome.wait(atMost: limits.busyTimeout * 10) { $0 }
         if case .failure(let error)? = result {
             stop()
@@ -50,18 +49,19 @@ package final class DatabaseWatcher: Sendable {
         }
     }
 
-    /// How much of each row other processes' commits are reported with, from the next one on. What nobody wants need not be
+    /// The row detail for commits of other processes, from the next one on. Rows that no subscriber wants need not be
     /// decoded.
     package var captureLevel: CaptureLevel {
         get { delivery.captureLevel }
         set { delivery.captureLevel = newValue }
     }
 
-    /// How long ago the watcher's thread was last seen moving: some 50 ms when it idles, longer while it reads a large
-    /// transaction. From any thread.
+    /// How long ago the watcher's thread last made progress: some 50 ms when idle, longer while it reads a large
+    /// transaction. Call it from any thread.
     package var heartbeatAge: Duration { delivery.heartbeat.age }
 
-    /// Stops capturing and waits until the thread has let go of the file. Again does nothing. Not to be called by the sink.
+    /// Stops capturing and waits until the thread has closed the file. A second call does nothing. The sink must not
+    /// call it.
     package func stop() {
         requestStop()
         let started = thread.update { thread in
@@ -71,18 +71,18 @@ package final class DatabaseWatcher: Sendable {
         started?.join()
     }
 
-    /// Stops capturing without waiting for it; for places that must not block.
+    /// Stops capturing without waiting; for callers that must not block.
     package func requestStop() {
         delivery.stop()
         localCommits.close()
     }
 
-    /// Begins a read transaction that sees the database exactly as of the last transaction delivered, and lasts as long as
-    /// the caller keeps it. No writer waits for it in WAL mode; but the log cannot shrink meanwhile.
+    /// Begins a read transaction that sees the database exactly as of the last delivered transaction, and lasts as long
+    /// as the caller keeps it. In WAL mode no writer waits for it, but the log cannot shrink meanwhile.
     ///
-    /// A watcher that is behind the writers answers when it has come to what the transaction sees.
+    /// A watcher that is behind the writers completes when it has reached the state that the transaction sees.
     ///
-    /// - Parameter position: called on the watcher's thread at that moment, to say what was delivered.
+    /// - Parameter position: called on the watcher's thread at that point; returns the position delivered.
     package func beginRead<Value: Sendable>(
         _ position: @escaping @Sendable () -> Value
     ) async throws(WatchError) -> (transaction: ReadTransaction, position: Value) {
@@ -93,22 +93,22 @@ package final class DatabaseWatcher: Sendable {
         return try result.get()
     }
 
-    /// As the asynchronous form, for a thread of its own.
+    /// Like the asynchronous form, for callers on their own thread.
     ///
-    /// - Parameter answer: called once, on the watcher's thread at the moment that the transaction's state was delivered, or on
-    ///   this one when the watcher has stopped. It must not block.
+    /// - Parameter answer: called once: on the watcher's thread when the transaction's state was delivered, or on the
+    ///   calling thread when the watcher has stopped. It must not block.
     package func beginRead(_ answer: @escaping @Sendable (Result<ReadTransaction, WatchError>) -> Void) {
         if !delivery.enqueue(ReadRequest(answer: answer)) { answer(.failure(.stopped)) }
     }
 
-    /// Passes the state that the last delivered transaction left, on the watcher's thread between two transactions: nil where
-    /// there is no write-ahead log. `answer` must not block.
+    /// Passes the state that the last delivered transaction left, on the watcher's thread between two transactions: nil
+    /// without a write-ahead log. `answer` must not block.
     package func currentMark(_ answer: @escaping @Sendable (Result<CommitMark?, WatchError>) -> Void) {
         if !delivery.enqueue(mark: answer) { answer(.failure(.stopped)) }
     }
 
     /// Runs `body` on the watcher's thread between two transactions, with a connection that shows the database exactly as of
-    /// the last one delivered. Nothing is captured meanwhile, and nothing is lost.
+    /// the last delivered one. Nothing is captured meanwhile, and nothing is lost.
     package func read<Value: Sendable>(
         _ body: @escaping @Sendable (Connection) throws(SQLiteError) -> Value
     ) async throws(WatchError) -> Value {
@@ -126,16 +126,16 @@ package final class DatabaseWatcher: Sendable {
     }
 }
 
-/// One opening of the file: captures until the file is another one or the watcher is stopped.
+/// One opening of the file: captures until the path names another file or the watcher is stopped.
 protocol WatchSession: AnyObject {
     func run() throws(WatchError) -> SessionEnd
     func close()
 }
 
-/// Why a session came to its end in an orderly way.
+/// Why a session ended in an orderly way.
 enum SessionEnd: Equatable {
     case stopped
-    /// What was captured and what will be do not join.
+    /// Transactions before and after the end do not join.
     case broken(EpochReason)
 
     var reason: EpochReason? {
@@ -146,10 +146,10 @@ enum SessionEnd: Equatable {
     }
 }
 
-/// Somebody who wants to read the database as of a transaction that has been delivered, and after which nothing has.
+/// A request to read the database as of the last delivered transaction, before the next one is delivered.
 struct ReadRequest: Sendable {
     /// How often a session of a database with a rollback journal tried to grant it.
     var attempts = 0
-    /// Called once, on the watcher's thread, at that very moment; or with why it will not come.
+    /// Called once, on the watcher's thread at that point, or with the reason why the read cannot begin.
     let answer: @Sendable (Result<ReadTransaction, WatchError>) -> Void
 }

@@ -12,23 +12,24 @@ import SQLiteConnection
 /// }
 /// ```
 ///
-/// Nothing is installed in the database and nothing written to it. The file should be in WAL mode, where each commit is
-/// reported exactly once and in order; in other journal modes see *Commits of other processes*, an article of the module `Tablecast`. The work is done on a thread
-/// of its own, which ends when the iteration ends, when its task is cancelled or when the watcher is released.
+/// It installs nothing in the database and writes nothing to it. The file should be in WAL mode, where each commit is
+/// reported exactly once and in order; in other journal modes see *Commits of other processes*, an article of the
+/// module `Tablecast`. It works on its own thread, which ends when the iteration ends, when its task is cancelled or
+/// when the watcher is released.
 ///
 /// Source: [Write-Ahead Logging](https://sqlite.org/wal.html).
 public final class FileWatcher: Sendable {
     private let watcher: DatabaseWatcher
     private let stream: AsyncThrowingStream<DatabaseEvent, any Error>
 
-    /// Opens the file. Every transaction that commits after this has returned is reported.
+    /// Opens the file. Every transaction that commits after this call returned is reported.
     ///
     /// - Parameters:
-    ///   - path: of a database file, not a URI.
-    ///   - limits: every bound and interval, with defaults that serve well.
-    ///   - maxBufferedTransactions: how far the reader may fall behind. Past this the sequences end with
-    ///     ``WatchError/bufferOverflow(maxTransactions:)``: they never leave anything out.
-    /// - Throws: ``WatchError`` when there is no such file or it is no database.
+    ///   - path: the path of a database file, not a URI.
+    ///   - limits: all limits and intervals; the defaults suit most uses.
+    ///   - maxBufferedTransactions: how many transactions the reader may fall behind. Beyond this the sequences end
+    ///     with ``WatchError/bufferOverflow(maxTransactions:)``: they never skip a transaction.
+    /// - Throws: ``WatchError`` when there is no such file or it is not a database.
     public init(
         path: String,
         limits: WatcherLimits = WatcherLimits(),
@@ -47,17 +48,18 @@ public final class FileWatcher: Sendable {
 
     deinit { watcher.requestStop() }
 
-    /// The transactions from the opening on, in commit order. Can be iterated once.
+    /// The transactions since the opening, in commit order. Can be iterated once.
     ///
-    /// Ends with an error where continuity ends, so that nobody takes a gap for silence: the file was replaced, or recovered
-    /// after a crash, or the reader fell behind too far. Open the file anew then, and take a new copy of what is kept of it.
+    /// Ends with an error where continuity ends, so that a gap is never mistaken for silence: the file was replaced, or
+    /// recovered after a crash, or the reader fell too far behind. Then open the file again, and take a new copy of its
+    /// data.
     public var changes: Changes { Changes(watcher: self) }
 
-    /// The same with everything else that is worth knowing; goes on when the file is replaced. Can be iterated once, instead
-    /// of ``changes``.
+    /// The transactions and all other events; continues when the file is replaced. Can be iterated once, instead of
+    /// ``changes``.
     public var events: Events { Events(watcher: self) }
 
-    /// Everything that happens to a file. See ``FileWatcher/events``.
+    /// All events of a file. See ``FileWatcher/events``.
     public struct Events: AsyncSequence, Sendable {
         public typealias Element = DatabaseEvent
         public typealias Failure = WatchError
@@ -124,7 +126,7 @@ public final class FileWatcher: Sendable {
     }
 }
 
-/// Puts events into a stream's buffer, and ends the stream when it is full.
+/// Puts events into a stream's buffer, and ends the stream when the buffer is full.
 private final class StreamSink: DatabaseEventSink {
     private let continuation: AsyncThrowingStream<DatabaseEvent, any Error>.Continuation
     private let maxTransactions: Int
@@ -141,10 +143,10 @@ private final class StreamSink: DatabaseEventSink {
     }
 }
 
-/// What of a file's first page tells that it changed.
+/// The fields of a file's first page that reveal a change.
 struct FileState: Equatable {
     var header: DatabaseHeader
-    /// Goes up by one with each commit, unless somebody used the file exclusively for several.
+    /// Incremented with each commit, unless a process used the file exclusively for several.
     var changeCounter: UInt32
     var isWAL: Bool
     var pageCount: UInt32
@@ -154,14 +156,14 @@ struct FileState: Equatable {
             Result { () throws(SQLiteError) in
                 try file.read(into: buffer, at: 0)
                 let bytes = UnsafeRawBufferPointer(buffer)
-                // Nothing was ever written, or page 1 is still to come in a first commit that is under way.
+                // Nothing was ever written, or a running first commit has not written page 1 yet.
                 guard bytes.contains(where: { $0 != 0 }) else { return .empty }
                 return try Self(bytes, file)
             }
         }.get()
     }
 
-    /// A file without a byte is a database without a page.
+    /// An empty file is a database without pages.
     private static let empty = FileState(header: .empty, changeCounter: 0, isWAL: false, pageCount: 0)
 
     private init(header: DatabaseHeader, changeCounter: UInt32, isWAL: Bool, pageCount: UInt32) {
@@ -171,7 +173,7 @@ struct FileState: Equatable {
         self.pageCount = pageCount
     }
 
-    /// Whether pages of the two cannot be compared.
+    /// Whether the pages of the two states cannot be compared.
     func isOfAnotherLayout(than other: FileState) -> Bool {
         header.pageSize != other.header.pageSize || header.usableSize != other.header.usableSize
             || header.encoding != other.header.encoding
@@ -182,7 +184,7 @@ struct FileState: Equatable {
             throw SQLiteError(code: .notADatabase, message: "\(error)")
         }
         changeCounter = bytes.bigEndian32(at: 24)
-        // The version that a reader must understand.
+        // The read version of the file format.
         isWAL = bytes[19] == 2
         let inFile = UInt32(clamping: try file.byteCount() / Int64(header.pageSize))
         // "The in-header database size is only considered to be valid if it is non-zero and when the 4-byte change counter
@@ -192,35 +194,35 @@ struct FileState: Equatable {
     }
 }
 
-/// Decides whether something other than SQLite wrote over the database file of a log.
+/// Detects that a program other than SQLite overwrote the database file of a log.
 ///
-/// In WAL mode nothing but a checkpoint writes that file; a commit does not. A checkpoint that has frames to copy says how far
-/// it means to get before its first write, and how far it got after its last one. So between two looks with nothing under way
-/// that find the same number of frames copied, SQLite did not write the file, however many commits there were. The frames
-/// are counted over all generations of the log: one that starts again has copied everything before. A program that sets the
-/// file's time, as `touch` does, cannot be told from one that wrote it.
+/// In WAL mode only a checkpoint writes that file; a commit does not. A checkpoint with frames to copy records its goal
+/// before its first write, and its result after its last one. So if no checkpoint runs at two checks and both find the
+/// same number of copied frames, SQLite did not write the file in between, however many commits there were. The frames
+/// are counted over all generations of the log: before a restart everything was copied. A program that sets the file's
+/// time, as `touch` does, cannot be distinguished from one that wrote the file.
 ///
 /// Source: [WAL-Index Checkpoint Information](https://sqlite.org/walformat.html).
 struct OverwriteDetector {
-    /// What was seen at one moment.
+    /// The state at one check.
     struct Look: Equatable {
-        /// Of this generation of the log.
+        /// The frames of this generation of the log.
         var copiedFrameCount: UInt32
         var stamp: FileStamp
     }
 
     private var last: (copiedFrameCount: UInt64, stamp: FileStamp)?
-    /// Of the generations of the log before this one.
+    /// The frames of the earlier generations of the log.
     private var earlierFrameCount: UInt64 = 0
 
-    /// A writer began the log again, after this frame and all before it had been copied.
+    /// A writer restarted the log, after this frame and all before it had been copied.
     mutating func logRestarted(afterFrame count: UInt32) { earlierFrameCount += UInt64(count) }
 
-    /// Whether the file was written without a checkpoint since the last look.
+    /// Whether the file was written without a checkpoint since the last check.
     ///
     /// - Parameters:
-    ///   - look: taken while no checkpoint was under way.
-    ///   - isCheckpointing: asked when the file was written: whether a checkpoint is under way after all.
+    ///   - look: taken while no checkpoint was running.
+    ///   - isCheckpointing: called when the file was written: whether a checkpoint is running after all.
     mutating func isOverwritten(_ look: Look, isCheckpointing: () -> Bool) -> Bool {
         let copied = earlierFrameCount + UInt64(look.copiedFrameCount)
         guard let last, last.stamp != look.stamp else {

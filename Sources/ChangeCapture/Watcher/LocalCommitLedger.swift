@@ -1,26 +1,27 @@
 import SQLiteConnection
 
-/// Tells the watcher which commits are this process's own, so that each commit is reported once and by the right name.
+/// Records which commits are this process's own, so that the watcher reports each commit once and with the right
+/// origin.
 ///
-/// How a commit is known to be ours: the writer says when it begins to commit, before anything is published, and says how
-/// that ended, with the number of frames that `sqlite3_wal_hook` reported. The watcher looks at this record only *after*
-/// it has read which frames are published. So any commit of ours among them has at least begun by then, and the watcher
-/// waits for the end of it. The log cannot have been restarted in between: its restart needs every frame to have been
-/// copied into the database file, and the watcher's pin prevents that for frames it has not captured.
+/// How the watcher recognizes an own commit: the writer announces it before anything is published, and then reports the
+/// outcome, with the number of frames from `sqlite3_wal_hook`. The watcher reads this ledger only *after* it has read
+/// which frames are published. So any own commit among them has at least begun by then, and the watcher waits for its
+/// end. The log cannot have been restarted in between: a restart needs every frame to have been copied into the
+/// database file, and the watcher's pin prevents that for frames it has not captured.
 ///
 /// The writer's side is for one writer at a time, on its thread.
 package final class LocalCommitLedger: Sendable {
     /// A commit that succeeded.
     package struct Commit: Sendable {
-        /// The caller's own name for it, which comes back with the transaction; ascending.
+        /// The caller's identifier of the commit, which the delivered transaction carries; ascending.
         package var token: UInt64
         /// The number of frames in the log after it, from `sqlite3_wal_hook`; nil outside of WAL mode.
         package var frameCount: UInt32?
-        /// What it changed according to the hooks; used outside of WAL mode alone.
+        /// Its changes according to the hooks; used only outside of WAL mode.
         ///
-        /// In WAL mode the log is the source for everybody's commits, ours included: one road is better than two. It sees
-        /// what hooks do not, such as the rowids that `VACUUM` gives anew, and the page map has to follow every commit
-        /// anyway. The hooks remain for other journal modes.
+        /// In WAL mode the log is the source of all commits, including this process's: one code path is better than
+        /// two. The log shows what hooks do not report, such as rowids that `VACUUM` renumbers, and the page map must
+        /// follow every commit anyway. The hooks remain for other journal modes.
         package var changes: ChangeSet?
 
         package init(token: UInt64, frameCount: UInt32?, changes: ChangeSet?) {
@@ -31,7 +32,7 @@ package final class LocalCommitLedger: Sendable {
     }
 
     private struct State {
-        /// Commits that began, and those of them that are over.
+        /// Commits that began, and those of them that ended.
         var begun: UInt64 = 0
         var ended: UInt64 = 0
         var announced: [Commit] = []
@@ -46,18 +47,18 @@ package final class LocalCommitLedger: Sendable {
 
     // MARK: The writer's side
 
-    /// Call in the commit hook, for every transaction that may write; and before `VACUUM`, which calls no hook.
+    /// Call it in the commit hook, for every transaction that may write; and before `VACUUM`, which calls no hook.
     package func willCommit() {
         state.update { $0.begun += 1 }
     }
 
-    /// Call when the transaction is over and wrote nothing, or failed and was rolled back. Without an open
+    /// Call it when the transaction has ended without writing, or failed and was rolled back. Without an open
     /// ``willCommit()`` it does nothing.
     package func didNotCommit() {
         state.update { $0.ended = $0.begun }
     }
 
-    /// Call when the transaction is over and durable: `step` has returned and the connection is in autocommit mode again.
+    /// Call it when the transaction is durable: `step` has returned and the connection is in autocommit mode again.
     package func didCommit(_ commit: Commit) {
         state.update {
             $0.ended = $0.begun
@@ -66,8 +67,8 @@ package final class LocalCommitLedger: Sendable {
         wake.signal()
     }
 
-    /// Waits until the transaction with this token, and with it everything before, was delivered to the sink; false when the
-    /// watcher stopped or did not get that far in time.
+    /// Waits until the transaction with this token, and with it everything before, was delivered to the sink; false
+    /// when the watcher stopped or did not reach it in time.
     package func waitUntilDelivered(_ token: UInt64, atMost timeout: Duration) -> Bool {
         state.wait(atMost: timeout) { state in
             state.lastDelivered >= token ? true : state.isClosed ? false : nil
@@ -76,21 +77,21 @@ package final class LocalCommitLedger: Sendable {
 
     // MARK: The watcher's side
 
-    /// Every commit of ours that has ended, after waiting for one that is under way. Nil when that one does not end in time.
+    /// Every own commit that has ended, after waiting for a running one. Nil when the running one does not end in time.
     func announced(atMost timeout: Duration) -> [Commit]? {
         var begun: UInt64?
         return state.wait(atMost: timeout) { state in
-            // Not for those that begin meanwhile: a writer without pauses would be waited for without end.
+            // Does not wait for commits that begin meanwhile: with a writer without pauses the wait would never end.
             let awaited = begun ?? state.begun
             begun = awaited
             return state.ended < awaited && !state.isClosed ? nil : state.announced
         }
     }
 
-    /// Whether a commit was announced that is not delivered yet.
+    /// Whether an announced commit is not delivered yet.
     var hasAnnounced: Bool { state.withLock { !$0.announced.isEmpty } }
 
-    /// Takes the commits up to this token from the record and lets their writer go on.
+    /// Removes the commits up to this token and wakes their writer.
     func delivered(_ token: UInt64) {
         state.update { state in
             state.announced.removeAll { $0.token <= token }
@@ -98,7 +99,7 @@ package final class LocalCommitLedger: Sendable {
         }
     }
 
-    /// No more is delivered: writers that wait are let go.
+    /// Nothing more is delivered: wakes the waiting writers.
     func close() {
         state.update { $0.isClosed = true }
     }

@@ -1,9 +1,9 @@
 import SQLiteConnection
 
-/// Read transactions that are begun for others, each until the commit that it sees was delivered.
+/// Requested read transactions; each waits until the commit that it sees was delivered.
 ///
-/// While writers go on, the log is always ahead of what was delivered. So a transaction is begun at once, whatever it sees,
-/// and the watcher comes to that commit later.
+/// While writers are active, the log is always ahead of what was delivered. So a transaction begins at once, whatever
+/// it sees, and the watcher reaches that commit later.
 struct PendingSnapshotReads {
     private struct Read {
         let request: ReadRequest
@@ -13,14 +13,14 @@ struct PendingSnapshotReads {
         var header: WALIndexHeader?
     }
 
-    /// Before the watcher goes on to the next commit.
+    /// Attempts before the watcher continues with the next commit.
     private static let attemptsAtOnce = 20
-    /// A second or so.
+    /// About a second of attempts.
     private static let maxAttempts = 20_000
 
     private var waiting: [Read] = []
 
-    /// Begins to read for somebody, who is answered when ``delivered(salt:lastFrame:)`` has come that far.
+    /// Begins a read transaction; the request is answered when ``delivered(salt:lastFrame:)`` has reached its state.
     mutating func add(_ request: ReadRequest, path: String) {
         do throws(SQLiteError) {
             waiting.append(Read(request: request, transaction: try ReadTransaction(path: path)))
@@ -46,8 +46,8 @@ struct PendingSnapshotReads {
         }
     }
 
-    /// A writer without pauses can commit while a transaction begins; only between two equal headers is it known what it
-    /// sees.
+    /// A writer without pauses can commit while a transaction begins; only between two equal headers is the
+    /// transaction's state known.
     private static func begin(_ read: inout Read, _ header: () -> WALIndexHeader?) throws(WatchError) {
         for _ in 0..<attemptsAtOnce {
             let isBegun = try WatchError.wrap { () throws(SQLiteError) in
@@ -64,7 +64,7 @@ struct PendingSnapshotReads {
         if read.attempts >= maxAttempts { throw .tooBusy }
     }
 
-    /// Every commit up to this frame of this generation of the log was delivered, and none after it.
+    /// Call when every commit up to this frame of this generation of the log was delivered, and none after it.
     mutating func delivered(salt: WALSalt, lastFrame: UInt32) {
         guard !waiting.isEmpty else { return }
         waiting.removeAll { read in
@@ -74,7 +74,7 @@ struct PendingSnapshotReads {
         }
     }
 
-    /// Ends the transactions whose commits will not be delivered; the requests are for another session.
+    /// Ends the transactions whose commits will not be delivered; returns the requests for another session.
     mutating func abandon() -> [ReadRequest] {
         defer { waiting = [] }
         for read in waiting { read.transaction.end() }

@@ -22,8 +22,8 @@ struct SnapshotReader: PageReader {
     }
 }
 
-/// SQL at any commit that is still readable: SQLite reads the database through a ``PageReader``, in the midst of everybody
-/// else's writing.
+/// SQL at any commit that is still readable: SQLite reads the database through a ``PageReader``, while other processes
+/// keep writing.
 ///
 /// Moving to another commit takes some microseconds. One thread at a time.
 package final class SnapshotCursor {
@@ -54,19 +54,19 @@ package final class SnapshotCursor {
         snapshot = try SnapshotConnection(pages)
     }
 
-    /// Shows another commit from now on.
+    /// Moves to another commit.
     func move(to reader: any PageReader) {
         pages.reader = reader
         snapshot.pagesChanged()
     }
 
-    /// The connection, for as long as the cursor stays where it is. No statement may still run when it moves.
+    /// The connection, valid until the cursor moves. No statement may be running when it moves.
     package var connection: Connection { snapshot.connection }
 }
 
-/// A connection in the middle of a read transaction, to be handed from thread to thread.
+/// A connection within a read transaction, which can be passed from thread to thread.
 ///
-/// `@unchecked Sendable`: whoever has it uses it on one thread at a time, and hands it on with everything done before.
+/// `@unchecked Sendable`: its owner uses it on one thread at a time, and passes it on only after all its work is done.
 package final class ReadTransaction: @unchecked Sendable {
     /// Twice what a row may have, so that its reader can name the row that has more.
     private static let policy = {
@@ -76,7 +76,7 @@ package final class ReadTransaction: @unchecked Sendable {
     }()
 
     package let connection: Connection
-    /// Reads page 1 alone and is indifferent to the schema, so that it takes no longer than it must.
+    /// Reads only page 1 and does not depend on the schema, so it takes the minimum time.
     private var first: Statement?
 
     /// Opens the file.
@@ -86,7 +86,7 @@ package final class ReadTransaction: @unchecked Sendable {
         first = try connection.prepare("PRAGMA schema_version", persistent: true)
     }
 
-    /// Makes ready for ``begin()``, which is quick then; ends what was begun before.
+    /// Prepares ``begin()``, which is quick then; ends a previous transaction.
     func prepare() throws(SQLiteError) {
         if !connection.isInAutocommit { try connection.execute("ROLLBACK") }
         try connection.execute("BEGIN")

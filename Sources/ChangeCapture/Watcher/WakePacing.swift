@@ -1,13 +1,12 @@
-/// Decides how long to sleep before the log's index is looked at again.
+/// Decides how long to sleep before the next check of the log's index.
 ///
 /// A file event comes before the commit that it announces is published, so a wake-up is followed by short naps, then by
-/// short waits. After a capture the next commit may have been announced already, together with the last one; so the waits
-/// stay short for a while.
+/// short waits. After a capture the same event may have announced another commit; so the waits stay short for a while.
 struct WakePacing {
     enum Step: Equatable {
-        /// Sleep without regard to events.
+        /// Sleep and ignore events.
         case nap(Duration)
-        /// Wait for an event, at most so long.
+        /// Wait for an event, for at most this duration.
         case wait(Duration)
     }
 
@@ -22,10 +21,10 @@ struct WakePacing {
 
     init(limits: WatcherLimits) { self.limits = limits }
 
-    /// A file event or a commit of our own arrived.
+    /// A file event or an own commit arrived.
     mutating func woke(at now: ContinuousClock.Instant) { phase = .woken(now) }
 
-    /// Something was captured: the wake-up has been answered.
+    /// A commit was captured: the wake-up has been handled.
     mutating func captured(at now: ContinuousClock.Instant) { phase = .captured(now) }
 
     mutating func next(at now: ContinuousClock.Instant) -> Step {
@@ -45,10 +44,10 @@ struct WakePacing {
     }
 }
 
-/// Notices when another process's checkpoint waits for one of our pins.
+/// Detects that another process's checkpoint waits for a pin of this process.
 ///
-/// A FULL, RESTART or TRUNCATE checkpoint reads a slot's mark once and then waits until that slot is free, while it keeps
-/// every writer out. If a new pin of ours has moved into the very slot meanwhile, it waits in vain until its busy timeout.
+/// A FULL, RESTART or TRUNCATE checkpoint reads a slot's mark once and then waits until that slot is free, while it
+/// blocks every writer. If a new pin has moved into that slot meanwhile, the checkpoint waits until its busy timeout.
 struct StallDetector {
     private let limits: WatcherLimits
     private var nextProbe: ContinuousClock.Instant?
@@ -60,10 +59,10 @@ struct StallDetector {
         patience = limits.stallPatience
     }
 
-    /// Somebody seems to wait: keep looking at short intervals.
+    /// A checkpoint seems to wait: keep checking at short intervals.
     var isSuspicious: Bool { stall != nil }
 
-    /// Whether to ask now if another process holds the checkpoint lock.
+    /// Whether to test now if another process holds the checkpoint lock.
     mutating func shouldProbe(_ status: LogStatus, at now: ContinuousClock.Instant) -> Bool {
         guard !status.isBackfilled, !status.isPinnedToDatabaseOnly else {
             stall = nil
@@ -74,7 +73,7 @@ struct StallDetector {
         return true
     }
 
-    /// Takes the answer; true when it is time to step aside.
+    /// Takes the test's result; true when it is time to step aside.
     mutating func shouldStepAside(
         isLockHeld: Bool,
         _ status: LogStatus,
@@ -91,7 +90,7 @@ struct StallDetector {
         }
         guard now - stall.since >= patience else { return false }
         self.stall = nil
-        // A checkpointer that we stepped aside for and that is still there may be waiting for somebody else.
+        // A checkpointer that is still there after this process stepped aside may be waiting for another reader.
         patience = min(patience * 2, limits.stallPatience * 4)
         return true
     }

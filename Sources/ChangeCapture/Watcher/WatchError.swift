@@ -2,21 +2,21 @@ public import SQLiteConnection
 
 /// Why a file cannot be watched, or cannot be watched any longer.
 public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// SQLite refused; see its code.
+    /// SQLite returned an error; see its code.
     case sqlite(SQLiteError)
     /// There is no file at the path.
     case noFile(path: String)
-    /// There may be one, and the system does not let us look.
+    /// The system does not allow to check whether there is a file.
     case unreachable(path: String, reason: String)
     /// Not a file that SQLite can read: another kind of file, or an encrypted one.
     case notADatabase(path: String, reason: String)
-    /// A writer died in the midst of a commit, and this process may not write the file to roll that back.
+    /// A writer died during a commit, and this process may not write the file to roll it back.
     case recoveryNeeded(path: String)
-    /// The file is in WAL mode, its log is not there, and this process cannot make one beside it.
+    /// The file is in WAL mode, its log is missing, and this process cannot create one.
     case logUnavailable(path: String, reason: String)
-    /// The path names no file that others could share: a database in memory.
+    /// The path does not name a file that other processes can share: an in-memory database.
     case notAFile(path: String)
-    /// What was found does not continue what was read before.
+    /// The current state does not continue what was read before.
     case discontinuity(EpochReason)
     /// A page or a frame could not be decoded.
     case undecodable(String)
@@ -25,18 +25,18 @@ public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
     case noThread(code: Int32)
     /// The watcher was stopped.
     case stopped
-    /// A database in a rollback-journal mode, too large to keep a copy of, cannot be read as of a position.
+    /// A database in a rollback-journal mode that is too large for a copy cannot be read as of a position.
     case unreadablePosition(maxShadowBytes: Int)
-    /// The database was written so quickly that no read transaction could be begun at a known position.
+    /// The database was written so quickly that no read transaction could begin at a known position.
     case tooBusy
-    /// The reader of a ``FileWatcher`` was so far behind that its buffer, which held so many transactions, ran over.
+    /// The reader of a ``FileWatcher`` was so far behind that its buffer of this many transactions overflowed.
     case bufferOverflow(maxTransactions: Int)
 
     public var description: String {
         switch self {
-        // Its SQL is ours and would explain nothing.
+        // The SQL is internal and would explain nothing.
         case .sqlite(let error) where error.code.primary == .busy:
-            "somebody else uses it exclusively (SQLite error \(error.code.rawValue): \(error.message))"
+            "another process uses it exclusively (SQLite error \(error.code.rawValue): \(error.message))"
         case .sqlite(let error): "SQLite error \(error.code.rawValue): \(error.message)"
         case .noFile(let path): "there is no file at \(path)"
         case .unreachable(let path, let reason): "\(path) cannot be reached: \(reason)"
@@ -59,19 +59,19 @@ public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
         case .stopped: "the watcher was stopped"
         case .unreadablePosition(let bytes):
             "a database larger than \(bytes) bytes can be read at a position only with PRAGMA journal_mode = WAL"
-        case .tooBusy: "the database is written too quickly to begin to read it at a known position"
+        case .tooBusy: "the database is written too quickly to begin a read at a known position"
         case .bufferOverflow(let count): "the reader fell behind by more than \(count) transactions"
         }
     }
 }
 
 extension WatchError {
-    /// Whether waiting can help when a watcher starts: somebody uses the file exclusively.
+    /// Whether waiting can help when a watcher starts: another process uses the file exclusively.
     var mayPass: Bool {
         if case .sqlite(let error) = self { error.code.primary == .busy } else { false }
     }
 
-    /// What the failure means for the sequence of transactions.
+    /// The reason that the failure gives for a break in the sequence of transactions.
     var reason: EpochReason {
         switch self {
         case .discontinuity(let reason): reason
@@ -86,7 +86,7 @@ extension WatchError {
         }
     }
 
-    /// What it means that SQLite did not open the file at `path`.
+    /// Interprets SQLite's error for opening the file at `path`.
     package init(opening path: String, _ error: SQLiteError) {
         switch error.code {
         case .readOnlyDirectory, .readOnlyCannotInitialize, .readOnlyRecovery:
@@ -101,7 +101,7 @@ extension WatchError {
         }
     }
 
-    /// Runs what can fail with SQLite's error, and makes it ours.
+    /// Runs `body` and converts SQLite's error.
     static func wrap<Result>(_ body: () throws(SQLiteError) -> Result) throws(WatchError) -> Result {
         do { return try body() } catch { throw .sqlite(error) }
     }

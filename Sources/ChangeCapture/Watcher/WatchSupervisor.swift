@@ -1,7 +1,8 @@
 import SQLiteConnection
 import Synchronization
 
-/// The life of a watcher's thread: opens the file, captures until something ends that, says so, and opens it again.
+/// Runs a watcher's thread: opens the file, captures until the session ends, reports the reason, and opens the file
+/// again.
 final class WatchSupervisor: Sendable {
     private let path: String
     private let limits: WatcherLimits
@@ -15,11 +16,11 @@ final class WatchSupervisor: Sendable {
         self.wake = wake
     }
 
-    /// Runs until the watcher is stopped. Calls `started` once with how the first opening went.
+    /// Runs until the watcher is stopped. Calls `started` once with the result of the first opening.
     func run(_ started: (Result<Void, WatchError>) -> Void) {
         var isFirst = true
         var isGone = false
-        /// Why the next session's changes do not join the last one's; nil as long as they do.
+        /// Why the next session's changes do not join the last one's; nil while they do.
         var breach: EpochReason?
         while !delivery.isStopped {
             let session: any WatchSession
@@ -51,13 +52,13 @@ final class WatchSupervisor: Sendable {
         delivery.refuseJobs(.stopped)
     }
 
-    /// Captures until the session ends; why continuity ends with it.
+    /// Captures until the session ends; returns why continuity ends with it.
     private static func follow(_ session: any WatchSession) -> EpochReason? {
         defer { session.close() }
         do { return try session.run().reason } catch { return error.reason }
     }
 
-    /// Waits until a program that writes over the file, such as `cp`, has come to its end: what is read before is part of
+    /// Waits until a program that overwrites the file, such as `cp`, has finished: what is read before belongs to
     /// neither the old database nor the new one.
     private func waitUntilWritten() {
         let deadline = ContinuousClock.now + limits.overwritePatience
@@ -88,12 +89,12 @@ final class WatchSupervisor: Sendable {
             limits: limits
         )
         let session = try watched.session(journalMode: mode)
-        // Not before: an opening that fails is tried again and again.
+        // Sent only after a successful opening, because a failed one is repeated.
         if file.isReadOnly {
             let consequence =
                 mode == "wal"
-                ? "its log is kept short by its writers alone"
-                : "where a writer died in the midst of a commit, it cannot be read until another writer has opened it"
+                ? "only its writers keep its log short"
+                : "after a writer died during a commit, it cannot be read until another writer has opened it"
             delivery.send(.notice("\(path) cannot be written by this process: \(consequence)"))
         }
         guard mode != "wal" else { return session }
@@ -110,31 +111,31 @@ final class WatchSupervisor: Sendable {
     }
 }
 
-/// A file that was opened to be watched, and where what is found in it goes.
+/// An opened file to watch, and the destination of its changes.
 struct WatchedFile {
     let path: String
     let file: DatabaseFile
-    /// Of what the path named when it was opened.
+    /// The identity of the file that the path named when it was opened.
     let identity: FileIdentity
     let events: FileEvents
     let delivery: CommitDelivery
     let limits: WatcherLimits
 
-    /// The file is in WAL mode, or it has a rollback journal.
+    /// A session for WAL mode or for a rollback journal.
     func session(journalMode: String) throws(WatchError) -> any WatchSession {
         journalMode == "wal" ? try WALSession(self) : try RollbackSession(self)
     }
 }
 
-/// When the watcher's thread was last seen moving, for other threads to read without waiting for it.
+/// When the watcher's thread last made progress; other threads read it without waiting.
 final class Heartbeat: Sendable {
     private let start = ContinuousClock.now
     private let milliseconds = Atomic<Int64>(0)
 
-    /// On the watcher's thread.
+    /// Called on the watcher's thread.
     func beat() { milliseconds.store(elapsed, ordering: .relaxed) }
 
-    /// How long ago the last beat was, to the millisecond.
+    /// The time since the last beat, to the millisecond.
     var age: Duration { .milliseconds(max(0, elapsed - milliseconds.load(ordering: .relaxed))) }
 
     private var elapsed: Int64 {

@@ -1,6 +1,6 @@
 package import SQLiteConnection
 
-/// Turns records of a b-tree into ``Row``s. Reuse one for many rows: it keeps its memory.
+/// Turns records of a b-tree into ``Row``s. Reuse a decoder for many rows: it keeps its memory.
 package struct RecordDecoder {
     private var header = RecordHeader()
     private var builder = RowBuilder()
@@ -26,7 +26,7 @@ package struct RecordDecoder {
             case .virtual: builder.appendNull()
             case .field(let field) where field < header.fields.count:
                 append(header.fields[field], of: payload, asReal: column.readsIntegersAsReal, encoding)
-            // A table whose missing values are not known is not decoded.
+            // A table whose missing values are unknown is not decoded.
             case .field: builder.append(layout.missingValues?[index] ?? .null)
             }
         }
@@ -66,28 +66,28 @@ package struct RecordDecoder {
     }
 }
 
-/// Which columns the fields of a table's records hold, in order.
+/// The columns that the fields of a table's records hold, in order.
 ///
-/// A record has the stored columns only: VIRTUAL generated columns have no field, and the `INTEGER PRIMARY KEY` has one that
-/// is always NULL. The records of a `WITHOUT ROWID` table begin with the primary key as its index has it, where a column that
-/// the key names under two collations comes twice, so that
-/// [`PRAGMA index_xinfo`](https://sqlite.org/pragma.html#pragma_index_xinfo) alone tells the order.
+/// A record has only the stored columns: VIRTUAL generated columns have no field, and the `INTEGER PRIMARY KEY` has one
+/// that is always NULL. The records of a `WITHOUT ROWID` table begin with the primary key in the order of its index,
+/// where a column that the key names under two collations appears twice; only [`PRAGMA
+/// index_xinfo`](https://sqlite.org/pragma.html#pragma_index_xinfo) gives that order.
 package struct RecordFields: Sendable, Hashable {
     /// For each field the position of its column in ``TableDescription/columns``.
     package let columns: [Int]
     /// The leading fields that are the primary key of a `WITHOUT ROWID` table; 0 for a table with rowid.
     package let keyCount: Int
-    /// The index that a `WITHOUT ROWID` table is kept in; nil for a table with rowid.
+    /// The index that stores a `WITHOUT ROWID` table; nil for a table with rowid.
     package let keyIndex: SQLName?
 
-    /// Of a table with rowid: the columns that are stored, as they come.
+    /// For a table with rowid: the stored columns in table order.
     package init(ofRowidTable columns: [ColumnDescription]) {
         self.columns = columns.indices.filter { columns[$0].visibility != .generatedVirtual }
         keyCount = 0
         keyIndex = nil
     }
 
-    /// Of a `WITHOUT ROWID` table, as the index of its primary key has them.
+    /// For a `WITHOUT ROWID` table: the columns in the order of its primary key's index.
     package init(columns: [Int], keyCount: Int, keyIndex: SQLName) {
         self.columns = columns
         self.keyCount = keyCount
@@ -95,13 +95,13 @@ package struct RecordFields: Sendable, Hashable {
     }
 }
 
-/// The serial types and positions of a record's fields. Reuse one for many records: it keeps its memory.
+/// The serial types and positions of a record's fields. Reuse a header for many records: it keeps its memory.
 ///
 /// Source: [Record Format](https://sqlite.org/fileformat2.html#record_format).
 package struct RecordHeader {
     package struct Position {
         package var type: SerialType
-        /// Within the payload.
+        /// The offset within the payload.
         package var offset: Int
     }
 
@@ -109,15 +109,15 @@ package struct RecordHeader {
 
     package init() {}
 
-    /// Reads the header of a record; false when it is malformed, has a reserved type, or when the body is shorter than it
-    /// says.
+    /// Reads the header of a record; false when it is malformed, has a reserved type, or the body is shorter than the
+    /// header claims.
     @inline(__always)
     package mutating func parse(_ payload: UnsafeRawBufferPointer) -> Bool {
         fields.removeAll(keepingCapacity: true)
         var offset = 0
         guard let size = Varint.read(payload, at: &offset), size <= UInt64(payload.count) else { return false }
         let end = Int(size)
-        // The header's own length is part of it.
+        // The header's own length counts itself.
         guard offset <= end else { return false }
         var position = end
         while offset < end {
@@ -131,13 +131,13 @@ package struct RecordHeader {
     }
 }
 
-/// One field of a record, its bytes borrowed: valid only within the call that passed it.
+/// One field of a record, with borrowed bytes: valid only within the call that passed it.
 ///
-/// The text of a field has the encoding of its record: that of the database in a file, UTF-8 within a ``Row``.
+/// A text field has the encoding of its record: that of the database in a file, UTF-8 within a ``Row``.
 package typealias Field = BorrowedValue
 
 extension BorrowedValue {
-    /// Decodes the field of the given type; nil when the type is reserved or the bytes are of another length.
+    /// Decodes a field of the given type; nil when the type is reserved or the length of the bytes does not match.
     package init?(_ type: SerialType, _ bytes: UnsafeRawBufferPointer) {
         guard type.byteCount == bytes.count else { return nil }
         switch type.rawValue {
@@ -150,7 +150,7 @@ extension BorrowedValue {
         }
     }
 
-    /// Calls `body` with every field of a record in order; stops at the first that is not whole.
+    /// Calls `body` with every field of a record in order; stops at the first incomplete one.
     package static func forEach<E>(inRecord bytes: UnsafeRawBufferPointer, _ body: (Field) throws(E) -> Void) throws(E)
     {
         var header = 0
@@ -196,7 +196,7 @@ package struct SerialType: RawRepresentable, Sendable, Hashable {
     package static func text(byteCount: Int) -> SerialType { SerialType(rawValue: UInt64(byteCount) * 2 + 13) }
     package static func blob(byteCount: Int) -> SerialType { SerialType(rawValue: UInt64(byteCount) * 2 + 12) }
 
-    /// The shortest form, as SQLite itself chooses it since file format 4.
+    /// The shortest form, which SQLite chooses since file format 4.
     package init(integer value: Int64) {
         let magnitude = value < 0 ? ~UInt64(bitPattern: value) : UInt64(bitPattern: value)
         self.rawValue =
@@ -212,7 +212,7 @@ package struct SerialType: RawRepresentable, Sendable, Hashable {
             }
     }
 
-    /// The field's length in bytes; nil for the two types that are reserved for internal use and never in a file.
+    /// The field's length in bytes; nil for the two types that are reserved for internal use and never occur in a file.
     @inline(__always)
     package var byteCount: Int? {
         switch rawValue {
@@ -232,7 +232,7 @@ package struct SerialType: RawRepresentable, Sendable, Hashable {
 ///
 /// Source: [Database File Format, 1.6](https://sqlite.org/fileformat2.html#varint).
 package enum Varint {
-    /// Decodes the integer at `offset`, which moves past it; nil when the bytes end within it.
+    /// Decodes the integer at `offset` and advances the offset; nil when the bytes end within it.
     @inline(__always)
     package static func read(_ bytes: UnsafeRawBufferPointer, at offset: inout Int) -> UInt64? {
         guard offset < bytes.count else { return nil }

@@ -2,16 +2,17 @@ import SQLiteConnection
 
 /// The leading fields of a record: the primary key of a `WITHOUT ROWID` table's row.
 ///
-/// Borrows the record's bytes. Keys that SQLite holds for equal but that are different values, such as two spellings under
-/// `COLLATE NOCASE`, are different here: a row that changes from one to the other is a deletion and an insertion. One
-/// integer has several encodings, and is the same in each: `ALTER TABLE … DROP COLUMN` writes 0 and 1 with a byte of
-/// their own, which SQLite otherwise leaves out.
+/// Borrows the record's bytes. Keys that SQLite treats as equal but that are different values, such as two spellings
+/// under `COLLATE NOCASE`, are different here: a row that changes from one to the other is a deletion and an insertion.
+/// An integer has several encodings, and all are equal: `ALTER TABLE … DROP COLUMN` writes 0 and 1 with a byte of their
+/// own, which SQLite otherwise omits.
 package struct RecordKey {
-    /// Serial types of the key's fields, as in the header.
+    /// The serial types of the key's fields, as in the header.
     private let types: UnsafeRawBufferPointer
     private let values: UnsafeRawBufferPointer
 
-    /// Nil when `payload`, which may be only the beginning of a record, does not reach so far, or is malformed.
+    /// Nil when `payload`, which may be only the beginning of a record, does not contain the whole key, or is
+    /// malformed.
     @inline(__always)
     package init?(_ payload: UnsafeRawBufferPointer, fieldCount: Int) {
         var offset = 0
@@ -78,7 +79,7 @@ package struct RecordKey {
         }
     }
 
-    /// Reads the fields one by one; that all are whole was checked when the key was made.
+    /// Reads the fields one by one; the initializer of the key checked that all are complete.
     private struct Fields {
         private let key: RecordKey
         private var typeOffset = 0

@@ -1,39 +1,38 @@
 import SQLiteConnection
 
-/// Has SQLite read records as rows of their table: the one authority on what a missing field, a generated column or an
-/// odd type reads as.
+/// Makes SQLite read records as rows of their table: only SQLite defines how a missing field, a generated column or an
+/// odd type reads.
 ///
-/// The records need not be in any file. They are put into a database of their own, made of the table's entry of
-/// `sqlite_schema` and of nothing else, so that neither indexes nor other tables matter, nor by what a row could be found.
-/// One thread at a time.
+/// The records need not be in any file. They are put into a separate database that contains only the table's entry of
+/// `sqlite_schema`, so that neither indexes and other tables nor the way to find a row matter. One thread at a time.
 final class RecordReader {
     let encoding: TextEncoding
 
     private let image: RecordTableImage
     private let snapshot: SnapshotConnection
-    /// The table that the image shows.
+    /// The table that the image currently contains.
     private var table: TableDescription?
     private var select: (columns: [Int], statement: ReusableQuery)?
     private var builder = RowBuilder()
 
-    /// - Parameter encoding: that of the database, which functions such as `hex` can see.
+    /// - Parameter encoding: the database's encoding, which functions such as `hex` expose.
     init(encoding: TextEncoding) throws(SQLiteError) {
         self.encoding = encoding
         image = RecordTableImage(encoding: encoding)
         snapshot = try SnapshotConnection(image)
     }
 
-    /// Runs `body`, in which SQLite fails with `SQLITE_INTERRUPT` once `limit` has passed.
+    /// Runs `body`; SQLite fails with `SQLITE_INTERRUPT` once `limit` has passed.
     func withDeadline<R>(_ limit: Duration, _ body: () throws(SQLiteError) -> R) throws(SQLiteError) -> R {
         try snapshot.connection.withDeadline(limit, body)
     }
 
-    /// What a row reads whose record has no field at all, for each column of the table that can have been added since; NULL
-    /// for the others.
+    /// For each column of the table that can have been added later, the value that a record without any field reads;
+    /// NULL for the others.
     ///
-    /// Also the first stored column can have been added: the ones before it were dropped. Of a header that ends behind its
-    /// own size SQLite says that the record is corrupt if it is asked for the first field; a header whose size is 0 it reads
-    /// as one without fields.
+    /// The first stored column can have been added as well: the ones before it were dropped. For a header that ends
+    /// right after its own size, SQLite reports a corrupt record when the first field is read; it reads a header of
+    /// size 0 as one without fields.
     ///
     /// Source: `OP_Column` in [vdbe.c](https://sqlite.org/src/file/src/vdbe.c).
     func missingValues(_ table: TableDescription, _ fields: RecordFields) throws(SQLiteError) -> [SQLiteValue] {
@@ -44,7 +43,7 @@ final class RecordReader {
         }
         guard !columns.isEmpty else { return values }
         try show(table)
-        // SQLite looks at the byte behind the header's size before it sees that the header has no more: it gets one.
+        // SQLite reads the byte after the header's size before it checks the header's end: so that byte exists.
         let isAdded = [UInt8](arrayLiteral: 0, 0).withUnsafeBytes { image.append($0, rowid: 1) }
         precondition(isAdded, "a cell fits on an empty page")
         try read(columns, fields) { _, statement in
@@ -53,11 +52,12 @@ final class RecordReader {
         return values
     }
 
-    /// Computes the columns of the rows, which hold every stored column, and puts what SQLite reads there in their place.
+    /// Computes the columns of the rows, which hold every stored column, and replaces their values by what SQLite
+    /// reads.
     ///
     /// - Parameters:
     ///   - columns: VIRTUAL generated columns of the table.
-    ///   - rows: in the columns of the table, each with its rowid.
+    ///   - rows: rows in the columns of the table, each with its rowid.
     func compute(
         _ columns: [Int],
         of table: TableDescription,
@@ -65,7 +65,7 @@ final class RecordReader {
         in rows: inout [(rowid: Int64, row: Row)]
     ) throws(SQLiteError) {
         try show(table)
-        // They can be large.
+        // The records can be large.
         defer { image.removeRecords() }
         var next = 0
         while next < rows.count {
@@ -84,8 +84,9 @@ final class RecordReader {
         }
     }
 
-    /// What SQLite does to compute a generated column, with the table's columns by the names that `name` gives their
-    /// positions: the same program computes the same value from the same row. Empty where the column cannot be computed.
+    /// The program by which SQLite computes a generated column, with the table's columns under the names that `name`
+    /// returns for their positions: the same program computes the same value from the same row. Empty where the column
+    /// cannot be computed.
     ///
     /// Source: [The SQLite Bytecode Engine](https://sqlite.org/opcode.html).
     func program(
@@ -98,7 +99,7 @@ final class RecordReader {
             try show(table)
             return try snapshot.connection.query("EXPLAIN \(sql([column], table, fields))").compactMap { row in
                 guard row.count > 6, case .text(let operation) = row[1] else { return nil }
-                // These two say where the table is, and not what is made of its rows.
+                // These two operations locate the table and do not affect the values.
                 if operation == "Transaction" || operation == "OpenRead" { return nil }
                 var row = Array(row[1...6])
                 if operation == "Column", case .integer(let field) = row[2], fields.columns.indices.contains(Int(field))
@@ -108,7 +109,7 @@ final class RecordReader {
                 return row
             }
         } catch {
-            // No value of it is ever reported, so that none can become another.
+            // No value of the column is ever reported, so none can change.
             return []
         }
     }
@@ -150,12 +151,12 @@ final class RecordReader {
         image.show(table)
         snapshot.pagesChanged()
         EvaluationPolicy().boundValues(of: snapshot.connection, schema: [table.sql])
-        // Loads the schema, and says where it cannot be.
+        // Loads the schema, and fails here when it cannot be loaded.
         _ = try snapshot.connection.query("SELECT 1 FROM sqlite_schema")
         self.table = table
     }
 
-    /// Calls `body` with every row and its place.
+    /// Calls `body` with every row and its index.
     private func read(
         _ columns: [Int],
         _ fields: RecordFields,
@@ -172,15 +173,15 @@ final class RecordReader {
     }
 
     private func sql(_ columns: [Int], _ table: TableDescription, _ fields: RecordFields) -> String {
-        // A name that belongs to something cannot be taken for a string.
+        // A qualified name cannot be taken for a string literal.
         let names = columns.map { "r." + SQLName(table.columns[$0].name).quoted }.joined(separator: ", ")
-        // The records are in the table alone, and in none of its indexes.
+        // The records are only in the table and in none of its indexes.
         let source = fields.keyIndex.map { "INDEXED BY \($0.quoted)" } ?? "NOT INDEXED"
         return "SELECT \(names) FROM main.\(SQLName(table.name).quoted) AS r \(source)"
     }
 }
 
-/// A query that is run again and again.
+/// A query that runs repeatedly.
 private final class ReusableQuery {
     private var statement: Statement
 

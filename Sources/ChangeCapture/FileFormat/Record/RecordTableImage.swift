@@ -1,9 +1,9 @@
 import SQLiteConnection
 
-/// A database of one table, made of records in memory, for SQLite to say what they hold.
+/// A database of one table, made of records in memory; SQLite reads them from it.
 ///
-/// Page 1 has the header and no cell, as SQLite leaves it when all entries of `sqlite_schema` are on its only child: page 2,
-/// with the table's entry. Page 3 is the table's root, a leaf. Overflow pages follow.
+/// Page 1 has the header and no cell, as SQLite leaves it when all entries of `sqlite_schema` are on a child page: page
+/// 2, with the table's entry. Page 3 is the table's root, a leaf. Overflow pages follow.
 ///
 /// Source: [Database File Format](https://sqlite.org/fileformat2.html).
 final class RecordTableImage: SnapshotPages {
@@ -14,9 +14,9 @@ final class RecordTableImage: SnapshotPages {
 
     private let encoding: TextEncoding
     private let format: PageFormat
-    /// In the order of their numbers, which begin with 1; the root's place is empty.
+    /// The pages in the order of their numbers, which begin with 1; the root's element is empty.
     private var pages: [[UInt8]] = []
-    /// Those that stay when the records go.
+    /// The number of pages that remain when the records are removed.
     private var schemaPageCount = 0
     private var schemaCookie: UInt32 = 0
     private var table = LeafPage(.leafTable, pageSize: 4096)
@@ -26,7 +26,7 @@ final class RecordTableImage: SnapshotPages {
         format = PageFormat(usableSize: pageSize)
     }
 
-    /// Makes it a database of this table, without any record.
+    /// Turns the image into a database of this table, without any record.
     func show(_ description: TableDescription) {
         schemaCookie &+= 1
         pages = [header(), [], []]
@@ -47,9 +47,9 @@ final class RecordTableImage: SnapshotPages {
         table.removeCells()
     }
 
-    /// Adds a record behind the others; false when the table's page is full, which an empty one never is.
+    /// Appends a record; false when the table's page is full, which an empty page never is.
     ///
-    /// - Parameter rowid: of no meaning for a `WITHOUT ROWID` table.
+    /// - Parameter rowid: ignored for a `WITHOUT ROWID` table.
     func append(_ record: UnsafeRawBufferPointer, rowid: Int64) -> Bool {
         append(record, rowid: rowid, to: &table)
     }
@@ -94,9 +94,9 @@ final class RecordTableImage: SnapshotPages {
             for (index, byte) in bytes.enumerated() { page[offset + index] = byte }
         }
         set("SQLite format 3\0".utf8, at: 0)
-        // The page size, a rollback journal, and three fractions that never change.
+        // The page size, a rollback journal, and three fractions with fixed values.
         set([0x10, 0, 1, 1, 0, 64, 32, 32], at: 16)
-        // The size in the header stays 0: that of the file counts.
+        // The size in the header stays 0: SQLite then uses the file's size.
         set(Self.bigEndian(schemaCookie), at: 40)
         set(Self.bigEndian(4), at: 44)
         set(Self.bigEndian(encoding.rawValue), at: 56)
@@ -111,7 +111,7 @@ final class RecordTableImage: SnapshotPages {
     }
 }
 
-/// A leaf of a b-tree that cells are put on, one after the other.
+/// A leaf page of a b-tree; cells are appended to it.
 private struct LeafPage {
     private static let headerSize = 8
     private static let minCellSize = 4
@@ -134,7 +134,7 @@ private struct LeafPage {
         writeHeader()
     }
 
-    /// False when there is no room for it.
+    /// False when the cell does not fit.
     mutating func append(_ cell: [UInt8]) -> Bool {
         let size = max(Self.minCellSize, cell.count)
         let pointer = Self.headerSize + 2 * cellCount
@@ -160,13 +160,13 @@ private struct LeafPage {
 }
 
 extension RowBuilder {
-    /// Appends TEXT as a database of that encoding keeps it.
+    /// Appends TEXT in the given database encoding.
     mutating func append(text: String, in encoding: TextEncoding) {
         var text = text
         text.withUTF8 { append(text: UnsafeRawBufferPointer($0), in: encoding) }
     }
 
-    /// Appends TEXT that is UTF-8 as a database of that encoding keeps it.
+    /// Appends TEXT, given as UTF-8, in the given database encoding.
     mutating func append(text utf8: UnsafeRawBufferPointer, in encoding: TextEncoding) {
         guard encoding != .utf8 else { return append(text: utf8) }
         var bytes: [UInt8] = []

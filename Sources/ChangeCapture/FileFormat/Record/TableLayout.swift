@@ -1,12 +1,12 @@
 package import SQLiteConnection
 
-/// Where each column of a table is found in the records of its b-tree.
+/// Maps the columns of a table to the records of its b-tree.
 ///
-/// A record holds the stored columns only: an `INTEGER PRIMARY KEY` is NULL there and is the cell's rowid, VIRTUAL
+/// A record holds only the stored columns: an `INTEGER PRIMARY KEY` is NULL there and is the cell's rowid, VIRTUAL
 /// generated columns are absent, a `WITHOUT ROWID` table's key comes first, and a row written before `ALTER TABLE … ADD
 /// COLUMN` ends early.
 ///
-/// Source: [FrameEncoding of SQL tables](https://sqlite.org/fileformat2.html#representation_of_sql_tables).
+/// Source: [Representation of SQL tables](https://sqlite.org/fileformat2.html#representation_of_sql_tables).
 package struct TableLayout: Sendable, Hashable {
     package enum Source: Sendable, Hashable {
         /// The rowid of the cell.
@@ -26,12 +26,12 @@ package struct TableLayout: Sendable, Hashable {
     package let table: TableDescription
     /// In the order of ``TableDescription/columns``.
     package let columns: [Column]
-    /// Which columns the fields of the records hold.
+    /// The columns that the fields of the records hold.
     package let fields: RecordFields
-    /// For each column the value where a record is too short to have its field: what SQLite reads there. Nil where it could
-    /// not be asked; then no row of the table can be decoded for certain.
+    /// For each column the value when a record is too short to have its field: the value that SQLite reads then. Nil
+    /// when SQLite could not evaluate it; then no row of the table can be decoded reliably.
     package let missingValues: [SQLiteValue]?
-    /// The table's rows need their VIRTUAL generated columns filled in.
+    /// Whether the rows' VIRTUAL generated columns must be computed.
     package let hasVirtualColumns: Bool
 
     /// The leading fields of the record that are the primary key of a `WITHOUT ROWID` table; 0 for a table with rowid.
@@ -53,19 +53,20 @@ package struct TableLayout: Sendable, Hashable {
     }
 }
 
-/// How the rows of a table that was altered carry over to its new columns.
+/// How the rows of an altered table carry over to its new columns.
 package struct ColumnMapping: Sendable, Hashable {
-    /// For each column after the change the position of the one before it; nil for a new one.
+    /// For each column after the change its position before; nil for a new one.
     package let sources: [Int?]
-    /// For each column after the change the value where there is no source.
+    /// For each column after the change the value when there is no source.
     package let missingValues: [SQLiteValue]
-    /// Rows that the change did not write are the same row by this mapping. False where several alterations at once leave
-    /// that open: then every row needs to be compared.
+    /// Rows that the change did not write carry over exactly by this mapping. False when several alterations at once
+    /// make that ambiguous: then every row must be compared.
     package let isCertain: Bool
 
-    /// Nil where every record reads the same before and after, so that equal bytes are equal rows.
+    /// Nil when every record reads the same before and after, so that equal bytes are equal rows.
     ///
-    /// `sources` are those of ``SchemaChange/Modification/columnSources``: what a replica applies to the rows that it has.
+    /// `sources` are those of ``SchemaChange/Modification/columnSources``: the mapping that a replica applies to its
+    /// rows.
     package init?(from before: TableLayout, to after: TableLayout, sources: [Int?]?) {
         if sources == nil, before.columns == after.columns, before.missingValues == after.missingValues,
             before.fields == after.fields
@@ -76,15 +77,15 @@ package struct ColumnMapping: Sendable, Hashable {
         let valid = sources ?? after.columns.indices.map { $0 < oldCount ? $0 : nil }
         guard valid.count == after.columns.count else { return nil }
         self.sources = valid.map { source in source.flatMap { $0 < oldCount ? $0 : nil } }
-        // A table whose missing values are not known is not decoded.
+        // A table whose missing values are unknown is not decoded.
         missingValues = after.missingValues ?? after.columns.map { _ in .null }
         isCertain = Self.isCertain(self.sources, before, after)
     }
 
     private static func isCertain(_ sources: [Int?], _ before: TableLayout, _ after: TableLayout) -> Bool {
         guard before.fields.keyCount == after.fields.keyCount else { return false }
-        // No alteration gives a column another default: one was dropped, and another one added that looks like it renamed.
-        // Where rows do not have the field, they are the same bytes and read another value.
+        // No alteration changes a column's default: a column was dropped, and one was added that looks like a rename of
+        // it. Rows without the field have the same bytes and read another value.
         guard sources.indices.allSatisfy({ after.hasSameDefault($0, as: before, sources[$0]) }) else { return false }
         let oldCount = before.columns.count
         if sources.count >= oldCount {
@@ -97,8 +98,8 @@ package struct ColumnMapping: Sendable, Hashable {
             }
             return renamed <= 1
         }
-        // DROP COLUMN rewrites every row of a stored column; the columns that stay keep their order. Where one was renamed
-        // besides, it is a guess which.
+        // DROP COLUMN rewrites every row of a stored column; the columns that stay keep their order. When a column was
+        // renamed as well, the pairing is a guess.
         let kept = sources.compactMap(\.self)
         return kept.count == sources.count && zip(kept, kept.dropFirst()).allSatisfy { $0 < $1 }
             && kept.indices.allSatisfy { after.hasSameName($0, as: before, kept[$0]) }
@@ -110,7 +111,7 @@ extension TableLayout {
         table.columns[column].name.isIdentical(to: before.table.columns[source].name)
     }
 
-    /// A new column, without a source, has whatever default it has.
+    /// A new column, without a source, can have any default.
     fileprivate func hasSameDefault(_ column: Int, as before: TableLayout, _ source: Int?) -> Bool {
         guard let source else { return true }
         return missingValues?[column] == before.missingValues?[source]

@@ -10,8 +10,8 @@ package enum TextEncoding: UInt32, Hashable, Sendable {
 
     /// Appends `text` to `output` as SQLite itself converts it for `sqlite3_column_text`.
     ///
-    /// SQLite takes whatever unit follows any surrogate as its second half, writes a surrogate at the very end as three
-    /// bytes, and drops an odd last byte; the copy that a client keeps must read the same.
+    /// SQLite combines any unit after a surrogate with it, writes a surrogate at the very end as three bytes, and drops
+    /// an odd last byte; a client's copy must read the same.
     package func appendUTF8(_ text: UnsafeRawBufferPointer, to output: inout [UInt8]) {
         guard self != .utf8 else {
             output.append(contentsOf: text)
@@ -59,7 +59,7 @@ package enum TextEncoding: UInt32, Hashable, Sendable {
 }
 
 extension TextEncoding {
-    /// That of the connection's main database.
+    /// The encoding of the connection's main database.
     static func read(from connection: Connection) throws(SQLiteError) -> TextEncoding {
         switch try connection.query("PRAGMA encoding").first?.first {
         case .text("UTF-16le"): .utf16LittleEndian
@@ -73,7 +73,7 @@ extension TextEncoding {
 package enum Affinity {
     /// Whether a column declared with this type has REAL affinity.
     package static func isReal(declared type: String) -> Bool {
-        // SQLite folds the case of ASCII letters alone.
+        // SQLite folds only the case of ASCII letters.
         let bytes = Array(type.utf8)
         func contains(_ name: StaticString) -> Bool {
             name.withUTF8Buffer { name in

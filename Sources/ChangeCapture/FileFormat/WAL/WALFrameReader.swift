@@ -1,12 +1,13 @@
-/// Reads a write-ahead log from its bytes alone, as SQLite does when it recovers one: up to the first frame whose salt or
-/// checksum does not fit.
+/// Reads a write-ahead log only from its bytes, as SQLite does in recovery: up to the first frame whose salt or
+/// checksum does not match.
 ///
-/// For logs that nobody has open. While writers are about, the wal-index says how far the log is committed, and it is right
-/// where checksums are not: SQLite 3.40 and older can leave committed frames with a salt and a checksum of zero.
+/// For logs that no connection has open. While writers are active, the wal-index defines how far the log is committed,
+/// and it is right where checksums are not: SQLite 3.40 and older can leave committed frames with a salt and a checksum
+/// of zero.
 package struct WALFrameReader {
-    /// A frame that was found valid.
+    /// A valid frame.
     package struct Frame: Hashable, Sendable {
-        /// From 1.
+        /// The frame's number, from 1.
         package var number: UInt32
         package var header: WALFrameHeader
         /// The offset of the page's bytes in the log.
@@ -25,7 +26,7 @@ package struct WALFrameReader {
         checksum = header.checksum
     }
 
-    /// The next frame; nil behind the last valid one.
+    /// The next frame; nil after the last valid one.
     package mutating func next() -> Frame? {
         let offset = header.offset(ofFrame: nextNumber)
         guard offset + header.frameByteCount <= bytes.count,
@@ -44,7 +45,7 @@ package struct WALFrameReader {
     }
 }
 
-/// Which frames of the write-ahead log hold which page, for the current generation of the log.
+/// For each page the frames of the write-ahead log that hold it, in the current generation of the log.
 ///
 /// A generation is the time between two restarts of the log. Frames before ``firstFrame`` are not indexed, because all of
 /// them are known to be in the database file.
@@ -57,7 +58,7 @@ struct FrameIndex {
     private var previous: [UInt32] = []
     private var page: [UInt32] = []
 
-    /// The number that the next frame gets.
+    /// The number of the next frame.
     var nextFrame: UInt32 { firstFrame + UInt32(page.count) }
 
     mutating func append(page number: UInt32) {
@@ -75,7 +76,7 @@ struct FrameIndex {
         return frame == 0 ? nil : frame
     }
 
-    /// Forgets every frame; the next one appended has the given number.
+    /// Removes all frames; the next one appended has the given number.
     mutating func removeAll(next frame: UInt32) {
         for number in page { lastFrame[number] = 0 }
         page.removeAll(keepingCapacity: page.count < 1 << 16)

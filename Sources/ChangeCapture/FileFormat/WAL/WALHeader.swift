@@ -3,7 +3,7 @@
 /// Source: [WAL Header](https://sqlite.org/fileformat2.html#walformat).
 package struct WALHeader: Hashable, Sendable {
     package static let byteCount = 32
-    /// The only version there is.
+    /// The only version.
     package static let version: UInt32 = 3_007_000
 
     package var byteOrder: WALChecksum.ByteOrder
@@ -15,7 +15,7 @@ package struct WALHeader: Hashable, Sendable {
     /// Where the frames' running checksum starts.
     package var checksum: WALChecksum
 
-    /// Parses and checks a header. A log that was just created, or truncated, has none yet.
+    /// Parses and checks a header. A log that was just created or truncated has no header yet.
     package init(_ bytes: UnsafeRawBufferPointer) throws(WALDecodeError) {
         guard bytes.count >= Self.byteCount else { throw WALDecodeError(page: 0, .badHeader("32 bytes")) }
         switch bytes.bigEndian32(at: 0) {
@@ -72,8 +72,8 @@ package struct WALFrameHeader: Hashable, Sendable {
     }
 }
 
-/// The eight bytes that tell one generation of a write-ahead log from the next: the first half counts up with every
-/// restart, the second is random. Frames with other salts are left over from before the restart.
+/// The eight bytes that distinguish one generation of a write-ahead log from the next: the first half is incremented
+/// with every restart, the second is random. Frames with other salts are left over from before the restart.
 package struct WALSalt: Hashable, Sendable {
     package var first: UInt32
     package var second: UInt32
@@ -99,7 +99,7 @@ package struct WALChecksum: Hashable, Sendable {
         case littleEndian
         case bigEndian
 
-        /// Of this machine: the wal-index is written in it.
+        /// The byte order of this machine, in which the wal-index is written.
         package static var native: ByteOrder { UInt32(1).littleEndian == 1 ? .littleEndian : .bigEndian }
     }
 
@@ -111,7 +111,7 @@ package struct WALChecksum: Hashable, Sendable {
         self.second = second
     }
 
-    /// Adds bytes, whose number must be a multiple of eight; what is over is left out.
+    /// Adds bytes, whose number must be a multiple of eight; the remainder is ignored.
     package mutating func add(_ bytes: UnsafeRawBufferPointer, in order: ByteOrder) {
         var (first, second) = (self.first, self.second)
         for offset in stride(from: 0, to: bytes.count & ~7, by: 8) {

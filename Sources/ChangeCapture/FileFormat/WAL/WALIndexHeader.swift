@@ -1,12 +1,12 @@
 /// One of the two equal copies of the header at the start of the wal-index, the `-shm` file: how far the log is committed.
 ///
-/// In the byte order of the machine. A writer changes one copy after the other, so that a reader who finds them different
-/// has met it in the middle and reads again.
+/// In the byte order of the machine. A writer changes one copy after the other, so a reader that finds them different
+/// reads again.
 ///
 /// Source: [WAL-Index Header](https://sqlite.org/walformat.html).
 package struct WALIndexHeader: Hashable, Sendable {
     package static let byteCount = 48
-    /// Of both copies together.
+    /// The size of both copies together.
     package static let pairByteCount = 2 * byteCount
 
     /// Changes with every transaction.
@@ -19,7 +19,7 @@ package struct WALIndexHeader: Hashable, Sendable {
     package var maxFrame: UInt32
     /// The size of the database in pages.
     package var pageCount: UInt32
-    /// Of the last frame.
+    /// The checksum of the last frame.
     package var frameChecksum: WALChecksum
     package var salt: WALSalt
 
@@ -35,7 +35,7 @@ package struct WALIndexHeader: Hashable, Sendable {
         isInitialized = bytes[12] != 0
         byteOrder = bytes[13] != 0 ? .bigEndian : .littleEndian
         let size = Int(bytes.loadUnaligned(fromByteOffset: 14, as: UInt16.self))
-        // 65,536 does not fit into 16 bits: its one bit comes back in as 1.
+        // 65,536 does not fit into 16 bits: it is stored as 1.
         pageSize = size & 0xfe00 | (size & 1) << 16
         maxFrame = word(16)
         pageCount = word(20)
@@ -43,7 +43,7 @@ package struct WALIndexHeader: Hashable, Sendable {
         salt = WALSalt(bytes, at: 32)
     }
 
-    /// Parses both copies; nil when they differ, which is what a reader finds while a writer is at work, or has died.
+    /// Parses both copies; nil when they differ, because a writer is active or has died between them.
     package init?(pair bytes: UnsafeRawBufferPointer) {
         guard bytes.count >= Self.pairByteCount,
             bytesAreEqual(bytes, 0, bytes, Self.byteCount, Self.byteCount)
@@ -53,22 +53,22 @@ package struct WALIndexHeader: Hashable, Sendable {
 }
 
 /// What follows the two headers in the wal-index: how far the log has been copied into the database, and which frames
-/// readers hold on to.
+/// readers still need.
 ///
 /// Source: [WAL-Index Checkpoint Information](https://sqlite.org/walformat.html).
 package struct WALCheckpointInfo: Hashable, Sendable {
-    /// Where it is in the wal-index.
+    /// The offset in the wal-index.
     package static let offset = WALIndexHeader.pairByteCount
     package static let byteCount = 40
-    /// A read mark that nobody uses.
+    /// The value of an unused read mark.
     package static let unusedMark = UInt32.max
 
-    /// Frames that are in the database file too.
+    /// Frames that are also in the database file.
     package var backfilledFrames: UInt32
     /// For each of the five read locks the last frame that its readers may see; the first is always 0: readers of the
     /// database file alone.
     package var readMarks: [UInt32]
-    /// Frames that a checkpoint meant to copy, successful or not.
+    /// Frames that a checkpoint set out to copy, successful or not.
     package var attemptedFrames: UInt32
 
     /// Parses the 40 bytes at ``offset``; nil when there are fewer.
