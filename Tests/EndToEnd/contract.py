@@ -35,7 +35,7 @@ def check(message, operation="sendToClient"):
     """Returns the message, or fails with what the contract says against it."""
     known = validators(operation).get(message.get("type"))
     if known is None and message.get("type") in APPLICATION_TYPES:
-        known = validators(operation)["a type of the application's own"]
+        known = validators(operation)["an application-defined type"]
     assert known is not None, f"the contract does not know {message} for {operation}"
     return hold(known, message)
 
