@@ -6,7 +6,7 @@ from conftest import READER
 def test_the_page_asks_for_a_token_and_keeps_it_for_the_tab(guarded, visitors):
     page = visitors.open(guarded.url, state="closed")
     dialog = page.get_by_role("dialog", name="Token")
-    expect(dialog).to_contain_text("Ask whoever runs the server")
+    expect(dialog).to_contain_text("from the operator of the server")
     expect(dialog).not_to_contain_text("Authorization")  # a reader has no headers to send
     dialog.get_by_label("Token").fill("wrong-" + 20 * "x")
     dialog.get_by_label("Token").press("Enter")

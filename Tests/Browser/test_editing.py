@@ -80,7 +80,7 @@ def test_what_another_has_changed_is_shown_and_not_overwritten(music, visitors):
     music.shell("UPDATE genre SET name = 'again' WHERE genre_id = 1")
     expect(cell(page, "name", "1")).to_have_text("again")
     page.keyboard.press("Enter")
-    dialog.get_by_role("button", name="Write mine over it").click()
+    dialog.get_by_role("button", name="Overwrite").click()
     expect(cell(page, "name", "1")).to_have_text("mine")
     music.shell("UPDATE genre SET name = 'later' WHERE genre_id = 1")
     expect(cell(page, "name", "1")).to_have_text("later")

@@ -251,7 +251,7 @@ def test_a_long_list_says_what_it_leaves_out_and_shows_what_is_open(music, visit
     music.shell("".join(f"CREATE TABLE z_{number:03} (x);" for number in range(510)))
     page = visitors.open(f"{music.url}/#/tables/z_400/rows")
     expect(page.locator(".tables li")).to_have_count(500)
-    expect(page.locator(".sidebar .padded")).to_contain_text("more: find them by their names")
+    expect(page.locator(".sidebar .padded")).to_contain_text("more: search for them by name")
     expect(item(page, "z_400")).to_be_in_viewport()
 
 
@@ -265,6 +265,6 @@ def test_views_are_not_counted_as_tables(music, visitors):
 
 def test_a_key_that_is_the_rowid_is_never_null(music, visitors):
     music.shell("CREATE TABLE odd (id INTEGER PRIMARY KEY DESC); CREATE TABLE loose (id INT PRIMARY KEY)")
-    for table, null in (("genre", "not null"), ("odd", "may be null"), ("loose", "may be null")):
+    for table, null in (("genre", "not null"), ("odd", "nullable"), ("loose", "nullable")):
         page = visitors.open(f"{music.url}/#/tables/{table}/schema")
         expect(page.locator(".columns tbody tr").first.locator("td").nth(2)).to_have_text(null)

@@ -16,7 +16,7 @@ const MESSAGES = {
   protocol: "the server and this client do not understand each other",
   "too-big": "a message was larger than the server takes",
   "bad-request": "the server does not understand the address",
-  unauthorized: "the server asks for a token, or does not accept this one",
+  unauthorized: "the server requires a token, or rejected this one",
   forbidden: "the server does not allow this connection",
   origin: "the server does not allow pages of this origin: start it with --allowed-origin",
   "not-found": "there is no Tablecast at this address",

@@ -131,7 +131,7 @@ const themes = ["auto", "light", "dark"];
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
   remember("theme", theme);
-  byId("theme").title = `Theme: ${theme === "auto" ? "as the system" : theme}`;
+  byId("theme").title = `Theme: ${theme === "auto" ? "system default" : theme}`;
 }
 
 setTheme(recall("theme", "auto"));

@@ -34,7 +34,7 @@ export class ValueField {
     this.#old = value;
     const options = { id, "aria-label": label, autocomplete: "off", spellcheck: "false", value: value === null ? "" : String(value), oninput: () => this.#setNull(false) };
     this.#input = isLong ? el("textarea", { ...options, rows: "8" }) : el("input", { type: "text", ...options });
-    this.#null = column.notNull ? undefined : el("button.small", { type: "button", title: "No value at all, which an empty text is not", onclick: () => this.#toggleNull() }, "NULL");
+    this.#null = column.notNull ? undefined : el("button.small", { type: "button", title: "Set to NULL, which differs from an empty text", onclick: () => this.#toggleNull() }, "NULL");
     this.element = el("span.value-field", this.#input, this.#null);
     this.#setNull(value === null);
   }

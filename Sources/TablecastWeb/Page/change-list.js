@@ -15,7 +15,7 @@ export class ChangeList {
   #changes = [];
   #drawn = undefined;
   #list = el("ol.changes", { "aria-label": "Latest changes" });
-  #empty = el("p.quiet", "Changes appear here as they are committed, by whomever.");
+  #empty = el("p.quiet", "Changes of any process appear here as they are committed.");
 
   constructor() {
     this.element = el("aside.panel", el("h2", "Latest changes"), this.#empty, this.#list);

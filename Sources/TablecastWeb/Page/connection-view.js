@@ -47,8 +47,8 @@ export class ConnectionView {
     if (!resumed || !this.#wasLost) return;
     this.#wasLost = false;
     const replayed = sequence(this.#positionOnReturn) - sequence(this.#positionAtLoss);
-    if (recovered === true) this.say(`Connected again. Nothing was missed${replayed > 0 ? `: ${plural(replayed, "transaction")} caught up` : ""}.`, "good");
-    else this.say("Connected again, but changes were missed meanwhile: everything was read anew.", "warning");
+    if (recovered === true) this.say(`Reconnected. Nothing was missed${replayed > 0 ? `: ${plural(replayed, "transaction")} caught up` : ""}.`, "good");
+    else this.say("Reconnected, but changes were missed. All data was read again.", "warning");
   }
 
   #stateChanged() {
@@ -70,7 +70,7 @@ export class ConnectionView {
     show(this.#banner, this.#wasLost && state !== "open");
     const seconds = retryAt === undefined ? 0 : Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
     const why = lastClose?.reason ? ` (${lastClose.reason})` : "";
-    if (state === "closed") setText(this.#bannerText, `The server closed this connection for good${why}. Reload the page to try again.`);
+    if (state === "closed") setText(this.#bannerText, `The server closed this connection permanently${why}. Reload the page to try again.`);
     else setText(this.#bannerText, `The connection was lost${why}.`);
     setText(this.#bannerWait, state === "closed" ? "" : seconds > 0 ? `Next attempt in ${seconds} s.` : "Connecting…");
   };

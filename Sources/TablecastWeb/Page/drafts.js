@@ -26,10 +26,10 @@ export class Drafts {
     this.#app = app;
     this.#sharing.checked = recall("shares", true);
     this.editor = new Editor({ id: "sql", label: "SQL", oninput: () => (oninput(), schedule(this.#draw)), onmove: (cursor) => this.#ownCursorMoved(cursor) });
-    this.reader = new Editor({ id: "others-sql", label: "SQL of somebody else", onmove: (cursor) => app.presence.moveCursor({ ...cursor, textOf: this.#followed }) });
-    this.#take = el("button.small", { type: "button", onclick: () => ontake(this.reader.text, this.#last?.username) }, "Copy into mine");
+    this.reader = new Editor({ id: "others-sql", label: "SQL of another user", onmove: (cursor) => app.presence.moveCursor({ ...cursor, textOf: this.#followed }) });
+    this.#take = el("button.small", { type: "button", onclick: () => ontake(this.reader.text, this.#last?.username) }, "Copy to my editor");
     this.#following = el("p.following", { role: "status", hidden: true }, this.#note, this.#take);
-    const share = el("label.check", { title: "Others see what you write here, as you write it" }, this.#sharing, "Others may read along");
+    const share = el("label.check", { title: "Other users see your text as you type" }, this.#sharing, "Share my text");
     this.element = el("div.documents", el("header", this.#bar, share), this.editor.element, this.reader.element, this.#following);
     show(this.reader.element, false);
     app.presence.on("change", () => schedule(this.#draw));
@@ -110,11 +110,11 @@ export class Drafts {
     const name = person?.username || this.#last?.username || "Somebody";
     if (person) this.#last = person;
     show(this.#take, this.reader.text !== "");
-    if (!person) return setText(this.#note, this.#last ? `${name} has left. This is the last that was written.` : "Nobody of that name is here.");
-    if (person.text === undefined) return setText(this.#note, `${name} does not share what is written, or has not begun.`);
+    if (!person) return setText(this.#note, this.#last ? `${name} has left. This is the last version of the text.` : "No user with this name is connected.");
+    if (person.text === undefined) return setText(this.#note, `${name} does not share a text, or has not written one.`);
     if (this.reader.text !== person.text) this.reader.text = person.text;
     show(this.#take, person.text !== "");
-    setText(this.#note, `You are reading along with ${name}.`);
+    setText(this.#note, `You see the text of ${name}.`);
     const here = cursors.filter(({ userId, cursor }) => (cursor.textOf ?? userId) === this.#followed);
     this.reader.showPeople(here);
     const owner = here.find(({ userId }) => userId === this.#followed);

@@ -169,7 +169,7 @@ function indexOf(entries, number) {
 /** A message in a line of words. */
 function sentence({ type, data }, ownId) {
   const comesOrGoes = type === "user:joined" || type === "user:left";
-  const who = isNamed(data ?? {}) ? data.username : comesOrGoes ? "a connection without a name" : "someone";
+  const who = isNamed(data ?? {}) ? data.username : comesOrGoes ? "an unnamed connection" : "a user";
   switch (type) {
     case "query:started":
       return `${who}: ${data.sql.replace(/\s+/g, " ").slice(0, 200)}`;

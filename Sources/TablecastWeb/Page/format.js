@@ -30,7 +30,7 @@ export function bytes(size) {
 }
 
 /** A text of at most so many characters; says what was left out. */
-export const cut = (text, longest) => (text.length > longest ? `${text.slice(0, longest)}\n… and ${plural(text.length - longest, "character")} more; Copy takes all of it.` : text);
+export const cut = (text, longest) => (text.length > longest ? `${text.slice(0, longest)}\n… and ${plural(text.length - longest, "character")} more; Copy copies the whole value.` : text);
 
 /** A name as it is shown: SQLite allows the empty one, and blanks. */
 export const displayName = (name) => (name.trim() === "" ? (name === "" ? "(empty name)" : "(blank name)") : name);

@@ -102,7 +102,7 @@ export class OpenTable {
   dropped() {
     this.#abort?.abort();
     this.#disconnect();
-    this.#say("This table was dropped. What you see is its last state.");
+    this.#say("This table was dropped. The page shows its last state.");
   }
 
   /** The connection is back: what failed without it is tried again. */

@@ -72,7 +72,7 @@ export class PeopleView {
     if (name === "") return;
     remember("name", name);
     this.#app.client.identify(name);
-    setText(this.#saved, "Everyone sees it now.");
+    setText(this.#saved, "Saved. All users see this name.");
     schedule(this.#draw);
   }
 
@@ -101,7 +101,7 @@ export class PeopleView {
     const nameless = everyone.length - people.length;
     const others = people.filter((person) => !isSelf(person));
     setText(this.#count, people.length > 0 ? `${plural(people.length, "person", "people")} connected` : "");
-    setText(this.#nameless, nameless > 0 ? `And ${plural(nameless, "connection")} without a name: open tables, listeners, scripts.` : "");
+    setText(this.#nameless, nameless > 0 ? `And ${plural(nameless, "unnamed connection")}: open tables, listeners, scripts.` : "");
     this.#drawList(people, (person) => {
       const place = isSelf(person) ? el("span", "This tab") : whereabouts(person, nameOf);
       return el(
@@ -130,7 +130,7 @@ function whereabouts({ userId, cursor, text }, nameOf) {
   const { selection, position, textOf } = cursor;
   const selected = selection && (selection.start.line !== selection.end.line || selection.start.column !== selection.end.column);
   const place = `, line ${position.line + 1}`;
-  if (textOf !== undefined && textOf !== userId) return el("span", "Reading along with ", el("bdi", nameOf(textOf)), place);
-  const read = text !== undefined && [" · ", el("a", { href: `#/queries/${encodeURIComponent(userId)}` }, "read along")];
+  if (textOf !== undefined && textOf !== userId) return el("span", "Viewing the text of ", el("bdi", nameOf(textOf)), place);
+  const read = text !== undefined && [" · ", el("a", { href: `#/queries/${encodeURIComponent(userId)}` }, "view text")];
   return el("span", "In the ", el("a", { href: "#/queries" }, "query editor"), place, selected && ", with a selection", read);
 }

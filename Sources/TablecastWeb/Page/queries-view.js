@@ -32,11 +32,11 @@ export class QueriesView {
   #liveResults;
   #followed = 0;
   #isLive = el("input", { type: "checkbox", onchange: () => this.#liveChosen() });
-  #examples = el("ul.examples", { "aria-label": "Queries to begin with" });
-  #start = el("section.start", el("p.quiet", "Results appear here as they are found, a million rows if need be."), this.#examples);
+  #examples = el("ul.examples", { "aria-label": "Example queries" });
+  #start = el("section.start", el("p.quiet", "Results appear here as rows are found, up to a million rows."), this.#examples);
   #cards;
   #run = el("button.primary", { type: "button", onclick: () => this.run() }, icon("run"), "Run");
-  #explain = el("button", { type: "button", title: "Shows how SQLite will find the rows, without running anything", onclick: () => this.explain() }, "Explain");
+  #explain = el("button", { type: "button", title: "Show the query plan of SQLite without running the query", onclick: () => this.explain() }, "Explain");
   #share = el("button.icon-button", { type: "button", title: "Copy a link to this query", "aria-label": "Copy a link to this query", onclick: () => this.#copyLink() }, icon("follow"));
   #completion;
   #cancel = el("button", { type: "button", hidden: true, onclick: () => this.cancel() }, icon("stop"), "Cancel");
@@ -102,7 +102,7 @@ export class QueriesView {
     const largest = [...this.#app.catalog.tables.values()].filter(({ kind, rows }) => kind === "table" && rows > 0).sort((one, other) => other.rows - one.rows);
     const examples = largest.slice(0, 3).map(({ name }) => `SELECT * FROM ${identifier(name)} LIMIT 1000;`);
     if (largest.length > 0) examples.push(`SELECT count(*) FROM ${identifier(largest[0].name)};`);
-    this.#examples.replaceChildren(...examples.map((sql) => el("li", el("button.example", { type: "button", title: "Put into the editor", onclick: () => this.#take(sql) }, el("code", highlighted(sql))))));
+    this.#examples.replaceChildren(...examples.map((sql) => el("li", el("button.example", { type: "button", title: "Insert into the editor", onclick: () => this.#take(sql) }, el("code", highlighted(sql))))));
   }
 
   hide() {
@@ -162,7 +162,7 @@ export class QueriesView {
       }
       if (this.#results.isFull) {
         this.#results.full();
-        return this.#keep({ sql, at: startedAt, outcome: "stopped: too much for a page" });
+        return this.#keep({ sql, at: startedAt, outcome: "stopped: too large for the page" });
       }
       const result = await query.result;
       this.#isInTransaction = result.inTransaction === true;
@@ -281,7 +281,7 @@ export class QueriesView {
         "li",
         el(
           "button.past",
-          { type: "button", title: "Put into the editor", onclick: () => this.#take(sql) },
+          { type: "button", title: "Insert into the editor", onclick: () => this.#take(sql) },
           el("code", sql.trim().replace(/\s+/g, " ").slice(0, 160)),
           el(failed ? "span.failed" : "span.quiet", outcome),
         ),
@@ -300,7 +300,7 @@ export class QueriesView {
   /** Somebody else's text becomes one's own; what was there before stays in the history. */
   #takeOver(sql, name) {
     const own = this.#editor.text;
-    if (own.trim() !== "" && own !== sql) this.#keep({ sql: own, at: Date.now(), outcome: `replaced by a copy of ${name ?? "somebody"}’s` });
+    if (own.trim() !== "" && own !== sql) this.#keep({ sql: own, at: Date.now(), outcome: `replaced by a copy of ${name ?? "another user"}’s` });
     this.#take(sql);
   }
 

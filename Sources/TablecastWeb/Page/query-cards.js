@@ -6,13 +6,13 @@ import { schedule } from "./frame.js";
 import { avatar } from "./people.js";
 
 const SHOWN = 12;
-const OUTCOMES = { complete: "done", error: "failed", cancelled: "cancelled", unknown: "lost sight of it" };
+const OUTCOMES = { complete: "done", error: "failed", cancelled: "cancelled", unknown: "outcome unknown" };
 
 export class QueryCards {
   #app;
   #cards = new Map();
   #list = el("ul.query-cards", { "aria-label": "Everyone’s queries" });
-  #empty = el("p.quiet", "Queries run through the service appear here, whoever runs them.");
+  #empty = el("p.quiet", "Queries of all clients of the service appear here.");
 
   constructor(app) {
     this.#app = app;

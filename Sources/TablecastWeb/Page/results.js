@@ -87,7 +87,7 @@ export class Results {
   complete({ rowCount, duration: took, changes, truncated, inTransaction }) {
     const parts = [rowCount > 0 || this.#sets.length > 0 ? plural(rowCount, "row") : undefined, changes > 0 ? plural(changes, "change") : undefined];
     const said = parts.filter(Boolean).join(", ") || "Done";
-    this.#say(`${said} · ${duration(took)}${truncated ? " · cut off at the limit" : ""}${inTransaction ? " · a transaction is open" : ""}`, "complete");
+    this.#say(`${said} · ${duration(took)}${truncated ? " · truncated at the limit" : ""}${inTransaction ? " · a transaction is open" : ""}`, "complete");
     show(this.#exports, this.#sets.length > 0);
     this.#table.refresh();
   }
@@ -96,13 +96,13 @@ export class Results {
   plan(tree) {
     this.#plan.replaceChildren(tree);
     show(this.#plan, true);
-    this.#say("What SQLite will do", "complete");
+    this.#say("Query plan", "complete");
   }
 
   /** Says that the rest was not read. */
   full() {
     const kept = this.#sets.reduce((sum, { rows }) => sum + rows.length, 0);
-    this.#say(`The first ${plural(kept, "row")}, about ${bytes(this.#bytes)}: a page holds no more. A LIMIT, or the command tablecast query, gets at the rest.`, "cancelled");
+    this.#say(`The first ${plural(kept, "row")}, about ${bytes(this.#bytes)}, which is the limit of the page. Use LIMIT, or the command tablecast query, to get other rows.`, "cancelled");
     show(this.#exports, true);
     this.#table.refresh();
   }
@@ -130,7 +130,7 @@ export class Results {
     this.#shown = index;
     const { columns, rows } = this.#sets[index];
     const shown = columns.slice(0, MOST_COLUMNS);
-    setText(this.#note, columns.length > MOST_COLUMNS ? `The first ${MOST_COLUMNS} of ${count(columns.length)} columns; CSV and JSON have them all.` : "");
+    setText(this.#note, columns.length > MOST_COLUMNS ? `The first ${MOST_COLUMNS} of ${count(columns.length)} columns; CSV and JSON contain all of them.` : "");
     const layout = shown.map((name, column) => columnFor(name, rows, column));
     this.#alignments = layout.map(({ className }) => className);
     this.#table.setColumns([{ title: "", width: "4.5rem", className: "gutter" }, ...layout]);

@@ -71,7 +71,7 @@ function defaultText({ default: initial, primaryKey, notNull, type }) {
  */
 export function showConflict({ table, seen, current, wanted, force }) {
   const names = current ? Object.keys(current).filter((name) => !same(field(seen, name), current[name]) || Object.hasOwn(wanted ?? {}, name)) : [];
-  const head = el("tr", ["Column", "You saw", "It is now", wanted && "You write"].filter(Boolean).map((title) => el("th", { scope: "col" }, title)));
+  const head = el("tr", ["Column", "Old value", "Current value", wanted && "Your value"].filter(Boolean).map((title) => el("th", { scope: "col" }, title)));
   const line = (name) =>
     el("tr", el("th", { scope: "row" }, el("bdi", displayName(name))), el("td", valueText(field(seen, name) ?? null)), el("td.theirs", valueText(current[name])), wanted && el("td", Object.hasOwn(wanted, name) ? valueText(wanted[name]) : ""));
   const write = async () => {
@@ -84,10 +84,10 @@ export function showConflict({ table, seen, current, wanted, force }) {
     el("header", el("h2", current ? "Changed meanwhile" : "Gone meanwhile")),
     el(
       "div.body",
-      el("p", current ? `This row of ${displayName(table)} was changed after you saw it. Nothing of yours was written.` : `This row of ${displayName(table)} was deleted after you saw it.`),
+      el("p", current ? `This row of ${displayName(table)} was changed after you read it. Your change was not written.` : `This row of ${displayName(table)} was deleted after you read it.`),
       current && el("div.scroller", el("table.columns", el("thead", head), el("tbody", names.map(line)))),
     ),
-    el("footer", current && force && el("button", { type: "button", onclick: write }, wanted ? "Write mine over it" : "Delete it all the same"), el("button.primary", { type: "button", onclick: () => dialog.close() }, current ? "Keep it as it is" : "Close")),
+    el("footer", current && force && el("button", { type: "button", onclick: write }, wanted ? "Overwrite" : "Delete anyway"), el("button.primary", { type: "button", onclick: () => dialog.close() }, current ? "Keep it as it is" : "Close")),
   );
   document.body.append(dialog);
   dialog.showModal();

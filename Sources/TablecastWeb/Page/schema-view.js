@@ -20,7 +20,7 @@ export class SchemaView {
         indexes.length > 0 && section("Indexes", el("ul.plain", indexes.map(index))),
         triggers.length > 0 && section("Triggers", triggers.map((trigger) => object(trigger.name, trigger.sql))),
       ].filter(Boolean),
-      section("SQL", sql ? code(sql) : el("p.quiet", "SQLite keeps none for this.")),
+      section("SQL", sql ? code(sql) : el("p.quiet", "SQLite has no SQL for this.")),
     );
   }
 }
@@ -43,7 +43,7 @@ function columnsTable(columns, rowid) {
       el("th", { scope: "row" }, el("bdi", displayName(name))),
       el("td", type ? el("code", type) : el("span.quiet", "any")),
       el("td", primaryKey ? el("span.key", "primary") : generated ? el("span.quiet", `generated, ${generated}`) : hidden ? el("span.quiet", "hidden") : ""),
-      el("td", notNull || name === rowid ? el("span", "not null") : el("span.quiet", "may be null")),
+      el("td", notNull || name === rowid ? el("span", "not null") : el("span.quiet", "nullable")),
       el("td", initial === undefined || initial === null ? "" : el("code", String(initial))),
     ),
   );

@@ -8,17 +8,17 @@ const SHORTCUTS = [
   ["/", "Find a table"],
   ["j  k", "Next and previous table"],
   ["s", "Rows or schema of the open table"],
-  ["Ctrl Enter", "Run the query, or what is selected of it"],
+  ["Ctrl Enter", "Run the query or the selected part"],
   ["Ctrl Space", "Complete a word in the editor"],
   ["Esc", "Cancel the running query; leave the editor"],
   ["Space", "Pause or resume the feed"],
   ["↑ ↓ ← →", "Move between cells"],
   ["Enter", "Show a cell in full"],
-  ["F2", "Edit a cell where it stands"],
+  ["F2", "Edit a cell in place"],
   ["Delete", "Delete the row"],
-  ["Ctrl Z", "Take back your last edit"],
+  ["Ctrl Z", "Undo your last edit"],
   ["Alt Enter", "Follow a foreign key"],
-  ["t", "Light, dark, or as the system"],
+  ["t", "Light, dark or system theme"],
   ["?", "This help"],
 ];
 
@@ -57,7 +57,7 @@ export function showHelp() {
     { "aria-label": "Keyboard shortcuts", onclose: () => dialog.remove() },
     el("header", el("h2", "Keyboard shortcuts")),
     el("dl.details", SHORTCUTS.map(([key, what]) => [el("dt", keys(key)), el("dd", what)]).flat()),
-    el("label.check.single-keys", singleKeys, "Shortcuts of a single letter, digit or sign"),
+    el("label.check.single-keys", singleKeys, "Single-character shortcuts"),
     el("footer", el("a.link", { href: "/tablecast.js" }, "JavaScript client"), el("a.link", { href: "/tablecast.d.ts" }, "its types"), close),
   );
   document.body.append(dialog);

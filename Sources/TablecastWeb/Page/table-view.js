@@ -49,8 +49,8 @@ export class TableView {
   });
   #editing;
   #add = el("button.small", { type: "button", onclick: () => this.#insert() }, icon("plus"), "Row");
-  #remove = el("button.small", { type: "button", title: "Delete the row that the cursor is at (Delete)", onclick: () => this.#rows.focusedRow && this.#delete(this.#rows.focusedRow) }, icon("trash"), "Delete");
-  #back = el("button.small", { type: "button", title: "Take back the last edit of yours (Ctrl Z)", onclick: () => this.#undo() }, icon("undo"), "Undo");
+  #remove = el("button.small", { type: "button", title: "Delete the row at the cursor (Delete)", onclick: () => this.#rows.focusedRow && this.#delete(this.#rows.focusedRow) }, icon("trash"), "Delete");
+  #back = el("button.small", { type: "button", title: "Undo your last edit (Ctrl Z)", onclick: () => this.#undo() }, icon("undo"), "Undo");
   #edits = el("span.edit-tools", { hidden: true }, this.#add, this.#remove, this.#back);
   #search = el("input.search", { type: "search", placeholder: "Search the rows", "aria-label": "Search the rows", autocomplete: "off", oninput: () => this.#typed(() => (this.#look.search = this.#search.value)) });
   #filterButton = el("button.small", { type: "button", "aria-pressed": "false", title: `A filter for each column: ${FILTER_HELP}`, onclick: () => this.#toggleFilters() }, icon("filter"), "Filter");
@@ -318,7 +318,7 @@ export class TableView {
     const attempt = async (values) => {
       try {
         await this.#app.edits.delete(table, identity, columns, values);
-        this.#app.say(`Deleted a row of ${table}. Undo brings it back.`);
+        this.#app.say(`Deleted a row of ${table}. Undo restores it.`);
       } catch (error) {
         if (error.code !== "CONFLICT") return this.#app.say(error.message, "error");
         const seen = Object.fromEntries(columns.map(({ name }, index) => [name, values[index]]));

@@ -155,8 +155,8 @@ export class TablesView {
     });
     const rest = found.length - shown.length;
     show(this.#empty, loaded && (shown.length === 0 || rest > 0));
-    const none = tables.size === 0 ? "The database has no tables yet. Create one under Queries." : "No table is called that.";
-    setText(this.#empty, rest > 0 ? `And ${count(rest)} more: find them by their names.` : none);
+    const none = tables.size === 0 ? "The database has no tables yet. Create one under Queries." : "No table has this name.";
+    setText(this.#empty, rest > 0 ? `And ${count(rest)} more: search for them by name.` : none);
   }
 }
 
@@ -230,7 +230,7 @@ class Overview {
   #sparkline;
   #list = el("ol.latest", { "aria-label": "Latest changes" });
   #none = el("p.empty-hint", { hidden: true }, "The database has no tables yet. ", el("a", { href: "#/queries" }, "Create one under Queries."));
-  #quiet = el("p.quiet", "All quiet. Whatever is committed, by this service or by any other process, appears here at once.");
+  #quiet = el("p.quiet", "No changes yet. Changes that this service or any other process commits appear here at once.");
   #newest;
 
   constructor({ catalog, client }) {
@@ -248,7 +248,7 @@ class Overview {
         figure("Views", this.#figures.views),
         figure("Rows", this.#figures.rows),
         figure("Changes seen", this.#figures.changes),
-        figure("Changes a second", this.#figures.rate),
+        figure("Changes per second", this.#figures.rate),
       ),
       el("figure.pulse", this.#sparkline.element, el("figcaption.quiet", "Changes over the last three minutes")),
       el("section", el("h2", "Latest changes"), this.#quiet, this.#list),

@@ -17,10 +17,10 @@ export function askForToken(reason) {
         if (token.value.trim() !== "") useToken(token.value.trim());
       },
     },
-    el("header", el("h2", "This server asks for a token")),
+    el("header", el("h2", "This server requires a token")),
     el(
       "div.body",
-      el("p", { role: "status" }, accessToken ? `The token was not accepted: ${reason}.` : "Ask whoever runs the server for one. It stays in this tab alone."),
+      el("p", { role: "status" }, accessToken ? `The token was not accepted: ${reason}.` : "Get one from the operator of the server. It is kept only in this tab."),
       name,
       el("label", { for: "token" }, "Token"),
       token,
