@@ -83,7 +83,7 @@ import Testing
         #expect(commits.map(\.lines) == [[expected]])
     }
 
-    @Test func `an interrupted write leaves nothing, and the next one is told`() throws {
+    @Test func `an interrupted write leaves nothing, and the next one is published`() throws {
         let writer = try CapturedWriter(setUp: "CREATE TABLE t(id INTEGER PRIMARY KEY)")
         let endless = """
             INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n
@@ -106,7 +106,7 @@ import Testing
         )
     }
 
-    @Test func `VACUUM tells of a table whose rowids it changed, and of no other`() throws {
+    @Test func `VACUUM reports only tables whose rowids it changed`() throws {
         let commits = try Capture.lines(
             """
             CREATE TABLE t(v); CREATE TABLE k(id INTEGER PRIMARY KEY); CREATE TABLE dense(v);

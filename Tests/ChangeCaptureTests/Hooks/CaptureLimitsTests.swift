@@ -48,7 +48,7 @@ import Testing
         #expect(commits.map(\.lines) == [["s: insert @1 → (1)", "t: +0 ~0 -6 omitted"]])
     }
 
-    @Test func `what is undone past the limit is told as unknown`() throws {
+    @Test func `changes undone past the limit are reported as unknown`() throws {
         let writer = try CapturedWriter(limits: CaptureLimits(maxRows: 3), setUp: Self.setUp)
         let commits = writer.run("BEGIN; SAVEPOINT s; DELETE FROM t; ROLLBACK TO s; DELETE FROM t WHERE id = 1; COMMIT")
         #expect(commits.map(\.lines) == [["t: changed"]])

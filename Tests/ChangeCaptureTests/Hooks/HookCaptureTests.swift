@@ -18,7 +18,7 @@ import Testing
         )
     }
 
-    @Test func `a transaction nets to one entry for each row that differs`() throws {
+    @Test func `a transaction has one net entry for each row that differs`() throws {
         let commits = try Capture.lines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'a'), (2, 'b'), (3, 'c')",
             """
@@ -33,7 +33,7 @@ import Testing
         #expect(commits == [["t: update @3 (3, 'c') → (3, 'c3')"]])
     }
 
-    @Test func `an update that changes nothing is no event`() throws {
+    @Test func `an update that changes nothing is not published`() throws {
         let commits = try Capture.lines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'a')",
             "UPDATE t SET v = v"
@@ -55,7 +55,7 @@ import Testing
         )
     }
 
-    @Test func `REPLACE tells of the rows that it removes`() throws {
+    @Test func `REPLACE reports the rows that it removes`() throws {
         let commits = try Capture.lines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, u UNIQUE); INSERT INTO t VALUES(1, 'a'), (2, 'b'), (3, 'c')",
             "REPLACE INTO t VALUES(1, 'b'); UPDATE OR REPLACE t SET id = 3 WHERE id = 1"
@@ -68,7 +68,7 @@ import Testing
         )
     }
 
-    @Test func `DELETE without WHERE tells of every row`() throws {
+    @Test func `DELETE without WHERE reports every row`() throws {
         let commits = try Capture.lines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'a'), (2, 'b')",
             "DELETE FROM t"
@@ -76,7 +76,7 @@ import Testing
         #expect(commits == [["t: delete @1 (1, 'a')", "t: delete @2 (2, 'b')"]])
     }
 
-    @Test func `rows changed by triggers and cascades are told`() throws {
+    @Test func `rows changed by triggers and cascades are published`() throws {
         let commits = try Capture.lines(
             """
             PRAGMA foreign_keys = ON;
@@ -107,7 +107,7 @@ import Testing
         #expect(commits == [["t: insert @2 → (2, 'b')"]])
     }
 
-    @Test func `what ROLLBACK TO undoes is not told`() throws {
+    @Test func `what ROLLBACK TO undoes is not published`() throws {
         let commits = try Capture.lines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'a'), (2, 'b')",
             """
@@ -129,7 +129,7 @@ import Testing
     }
 
     @Test(arguments: CaptureLevel.allCases)
-    func `a statement that fails within a transaction leaves what it kept and no more`(level: CaptureLevel) throws {
+    func `a statement that fails in a transaction reports only the rows that it kept`(level: CaptureLevel) throws {
         let writer = try CapturedWriter(
             level: level,
             setUp: "CREATE TABLE t(id INTEGER PRIMARY KEY, v UNIQUE); INSERT INTO t VALUES(1, 'a'), (2, 'b'), (3, 'c')"
@@ -164,7 +164,7 @@ import Testing
         #expect(commits.map(\.lines) == [["t: insert @3 → (3, 'c')"]])
     }
 
-    @Test func `a commit that a deferred foreign key refuses is told when it succeeds later`() throws {
+    @Test func `a commit that a deferred foreign key rejects is published when it succeeds later`() throws {
         let writer = try CapturedWriter(
             setUp: """
                 PRAGMA foreign_keys = ON; CREATE TABLE p(id INTEGER PRIMARY KEY);
@@ -238,7 +238,7 @@ import Testing
         )
     }
 
-    @Test func `text that is not UTF-8, infinities and empty blobs arrive as they are`() throws {
+    @Test func `text that is not UTF-8, infinities and empty blobs arrive unchanged`() throws {
         let commits = try Capture.lines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, v)",
             """
@@ -258,7 +258,7 @@ import Testing
         )
     }
 
-    @Test func `temporary and attached tables are not told`() throws {
+    @Test func `temporary and attached tables are not published`() throws {
         let commits = try Capture.lines(
             "CREATE TABLE t(v); ATTACH ':memory:' AS other; CREATE TABLE other.t(v); CREATE TEMP TABLE u(v)",
             "INSERT INTO other.t VALUES(1); INSERT INTO temp.u VALUES(1); CREATE TEMP TABLE x(v); CREATE TABLE other.y(v)"

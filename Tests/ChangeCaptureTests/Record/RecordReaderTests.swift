@@ -23,7 +23,9 @@ import Testing
     }
 
     @Test(arguments: encodings, ["", " WITHOUT ROWID"])
-    func `a missing field reads as SQLite reads it in every spelling`(_ encoding: String, _ suffix: String) throws {
+    func `a missing field has the default that SQLite reads, in every spelling`(_ encoding: String, _ suffix: String)
+        throws
+    {
         let connection = try connection("", encoding: encoding)
         let records = try reader(connection)
         for definition in ColumnDefinitions.withDefault {

@@ -4,7 +4,7 @@ import SQLiteConnection
 import Testing
 
 @Suite struct SchemaChangesTests {
-    @Test func `objects that are created, altered and dropped are told`() throws {
+    @Test func `objects that are created, altered and dropped are published`() throws {
         let commits = try Capture.lines(
             "",
             """
@@ -24,7 +24,7 @@ import Testing
         )
     }
 
-    @Test func `what changes no schema is no schema event`() throws {
+    @Test func `a statement that leaves the schema unchanged is no schema event`() throws {
         let commits = try Capture.lines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 2); CREATE INDEX i ON t(v)",
             """
@@ -36,7 +36,7 @@ import Testing
         #expect(commits.allSatisfy { $0 == [] })
     }
 
-    @Test func `CREATE TABLE AS tells its rows as inserted`() throws {
+    @Test func `CREATE TABLE AS reports its rows as inserted`() throws {
         let commits = try Capture.lines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'a'), (2, 'b')",
             "CREATE TABLE c AS SELECT v FROM t"
@@ -62,7 +62,7 @@ import Testing
         )
     }
 
-    @Test func `rows are told in the columns of after the commit`() throws {
+    @Test func `rows have the columns as of after the commit`() throws {
         let commits = try Capture.lines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b); INSERT INTO t VALUES(1, 'a1', 'b1'), (2, 'a2', 'b2'), (3, 'a3', 'b3')",
             """
@@ -92,7 +92,7 @@ import Testing
         #expect(commits == [["t: delete @1 (1, 'a1', 'b1')"]])
     }
 
-    @Test func `a table dropped and made anew is another one`() throws {
+    @Test func `a table that is dropped and recreated is a new table`() throws {
         let commits = try Capture.lines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'old')",
             "BEGIN; DROP TABLE t; CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(2, 'new'); COMMIT"

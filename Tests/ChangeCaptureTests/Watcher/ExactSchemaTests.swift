@@ -168,7 +168,7 @@ import Testing
     }
 
     @Test(arguments: journalModes)
-    func `a virtual column that is defined otherwise omits the rows, one that only moves does not`(
+    func `a redefined virtual column omits the rows, one that only moves does not`(
         _ journalMode: String
     ) throws {
         let lines = try told(

@@ -210,7 +210,7 @@ import Testing
     }
 
     @Test(arguments: ["delete", "wal"])
-    func `rowids that VACUUM gives anew are told once, as our own doing`(journalMode: String) throws {
+    func `rowids that VACUUM renumbers are published once, as commits of the service`(journalMode: String) throws {
         let database = try TemporaryDatabase(
             "CREATE TABLE t(a); INSERT INTO t VALUES(1), (2), (3); DELETE FROM t WHERE a = 1",
             journalMode: journalMode

@@ -28,7 +28,7 @@ import Testing
     // MARK: Virtual tables
 
     @Test(arguments: [("fts5(x)", "'word'"), ("fts4(x)", "'word'"), ("rtree(x, low, high)", "1, 2, 3")], journalModes)
-    func `a change of a virtual table is told and its shadow tables are not`(
+    func `a change of a virtual table is published and its shadow tables are not`(
         module: (definition: String, values: String),
         journalMode: String
     ) throws {
@@ -73,7 +73,7 @@ import Testing
         ],
         journalModes
     )
-    func `a table made anew with another key is another table`(
+    func `a table recreated with another key is a new table`(
         tables: (old: String, new: String),
         journalMode: String
     ) throws {
@@ -110,7 +110,7 @@ import Testing
         ],
         journalModes
     )
-    func `rows that are the same after several alterations are not told`(
+    func `rows that are equal after several alterations are not published`(
         alteration: (sql: String, columns: String, before: String, after: String),
         journalMode: String
     ) throws {
