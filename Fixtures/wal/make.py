@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the files in this folder anew. Needs nothing but Python 3.11 and the SQLite that it comes with (3.40.1 made these).
+"""Recreates the files in this folder. Needs only Python 3.11 and its SQLite (these files are from 3.40.1).
 
 The bytes differ from run to run in salts and checksums; what the tests expect of them does not.
 """

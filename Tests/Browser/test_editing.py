@@ -120,7 +120,7 @@ def test_rows_are_added_and_deleted(music, visitors):
     assert rows_of(music, "SELECT k FROM w") == [("b",)]
 
 
-def test_rows_that_only_a_rowid_tells_apart_are_edited(music, visitors):
+def test_rows_that_only_a_rowid_identifies_are_edited(music, visitors):
     music.shell("CREATE TABLE k(k TEXT PRIMARY KEY, v); INSERT INTO k VALUES (NULL, 'a'), (NULL, 'b'); CREATE TABLE p(v); INSERT INTO p VALUES ('one'), ('two')")
     for table, text in (("k", "b"), ("p", "two")):
         page = visitors.open(f"{music.url}/#/tables/{table}/rows")

@@ -61,7 +61,7 @@ def test_a_todo_list_is_shared_across_origins(todo, pages, visitors):
     expect(ada.locator("#list li")).to_have_count(3)  # what was shown ahead of the answer is taken back
 
 
-def test_a_page_of_another_origin_is_told_why_it_may_not(music, pages, visitors):
+def test_a_refused_page_of_another_origin_receives_the_reason(music, pages, visitors):
     """The server allows no other origin: the browser hides its answers, and the client says so and stops."""
     visitors.expected += ["CORS policy", "Access-Control-Allow-Origin"]
     page = open_page(visitors, f"{pages}/todo/todo.css")  # any page of that origin

@@ -50,7 +50,7 @@ def test_a_click_opens_the_message_that_was_seen(music, page):
     assert detail(page)["data"]["tableName"] == "genre"
 
 
-def test_a_change_of_which_nobody_knows_the_rows_is_said_in_words(music, page):
+def test_a_change_of_unknown_rows_is_shown_as_text(music, page):
     music.shell("CREATE VIRTUAL TABLE words USING fts5(word); INSERT INTO words VALUES('sea');")
     expect(messages(page).first).to_contain_text("another process changed rows in words")
 
@@ -123,7 +123,7 @@ def test_large_messages_are_kept_up_to_a_limit_in_bytes(page):
     assert 10 <= kept <= 32
 
 
-def test_the_pages_own_reading_is_not_told(music, page):
+def test_queries_of_the_page_itself_are_not_listed(music, page):
     page.get_by_label("Channel").select_option("queries")
     page.evaluate("location.hash = '#/tables/best_sellers/rows'")
     expect(page.locator(".rows tbody tr").first).to_be_visible()

@@ -101,7 +101,7 @@ def test_a_view_says_why_it_lists_no_changes(music, visitors):
     expect(page.locator(".table-view .panel")).to_be_visible()
 
 
-def test_a_slow_view_appears_while_somebody_writes(music, visitors):
+def test_a_slow_view_appears_during_writes(music, visitors):
     music.shell("CREATE VIEW slow AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500000) SELECT count(*) AS rows, (SELECT name FROM genre WHERE genre_id = 2) AS name FROM n")
     with writing(music.database, "UPDATE genre SET name = 'now ' || ? WHERE genre_id = 2"):
         page = visitors.open(f"{music.url}/#/tables/slow/rows")
@@ -181,7 +181,7 @@ def test_a_table_that_grows_is_held_no_longer(music, visitors):
     page.wait_for_function("() => window.started.some(sql => /SELECT rowid.*growing.*LIMIT/.test(sql))")
 
 
-def test_changes_too_many_to_be_told_one_by_one_are_one_line(music, visitors):
+def test_too_many_changes_to_list_are_one_line(music, visitors):
     music.shell("CREATE TABLE wide (i INTEGER PRIMARY KEY, label TEXT); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000) INSERT INTO wide SELECT i, 'row ' || i || printf('%.*c', 3000, ' ') FROM n")
     page = visitors.open(f"{music.url}/#/tables/wide/rows")
     expect(title(page)).to_have_text("25,000 rows")

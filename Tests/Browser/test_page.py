@@ -166,7 +166,7 @@ def test_a_cut_connection_resumes_with_nothing_missed_and_nothing_repeated(music
     expect(page.locator(".pager .quiet")).to_contain_text(f"of {6 + len(written)}")
 
 
-def test_the_connection_tells_about_itself(music, visitors):
+def test_the_connection_details_are_shown(music, visitors):
     page = visitors.open(music.url)
     expect(page.locator("#connection .latency")).to_have_text(re.compile(r"ms|s"))
     page.locator("#connection").click()

@@ -70,7 +70,7 @@ def closed(server, query="", **options):
 
 
 @pytest.mark.parametrize("path", ["/tables", "/tables/genre", "/events", "/status", "/metrics"])
-def test_without_a_token_nothing_is_told(guarded, path):
+def test_without_a_token_no_data_is_sent(guarded, path):
     for token in (None, "wrong-" + 20 * "x", ADMIN[:-1], ADMIN + "x"):
         status, headers, body = ask(guarded, path, token)
         assert status == 401
@@ -284,12 +284,12 @@ def test_a_token_file_that_others_can_read_is_said(serve, music, tokens):
     assert "chmod 600 it" in server.error_line("warning")
 
 
-def test_tokens_and_everyone_contradict(run, music, tokens):
+def test_tokens_and_allow_anonymous_are_exclusive(run, music, tokens):
     result = run("serve", music, "--tokens", tokens, "--allow-anonymous")
     assert result.returncode == 64 and "cannot be combined with tokens" in result.stderr
 
 
-def test_everyone_at_an_open_address_is_said(serve, music, tokens):
+def test_anonymous_access_on_a_public_address_is_a_warning(serve, music, tokens):
     server = serve(music, "--host", "0.0.0.0", "--allow-anonymous")
     assert "any client that can reach" in server.error_line("warning")
     # With tokens it needs no leave.

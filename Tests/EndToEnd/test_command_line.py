@@ -119,7 +119,7 @@ def genres(path, key):
         connection.close()
 
 
-def test_columns_of_one_name_are_told_apart_on_every_road(server, run):
+def test_columns_of_one_name_are_distinct_on_every_path(server, run):
     sql = "SELECT 1 AS n, 2 AS n, 3 AS \"n:1\", 4 AS n"
     expected = {"n": 1, "n:2": 2, "n:1": 3, "n:3": 4}
     assert json.loads(run("query", server.ws, sql, "--json").stdout) == expected

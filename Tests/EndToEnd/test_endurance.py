@@ -152,7 +152,7 @@ def test_a_file_without_a_byte(serve, tmp_path, shell):
         assert client.message("table:created")["data"]["tableName"] == "t"
 
 
-def test_a_log_that_somebody_deletes(serve, music, shell):
+def test_a_deleted_log(serve, music, shell):
     shell(music, "PRAGMA journal_mode=WAL")
     with Client(serve(music).ws) as client:
         client.subscribe("tables", rows="values")
@@ -168,7 +168,7 @@ def test_a_log_that_somebody_deletes(serve, music, shell):
         client.message("table:modified", where=lambda m: m["data"]["rows"][0]["after"]["name"] == "theirs")
 
 
-def test_an_index_of_the_log_that_somebody_deletes(serve, music, shell, run):
+def test_a_deleted_index_of_the_log(serve, music, shell, run):
     shell(music, "PRAGMA journal_mode=WAL")
     server = serve(music)
     with Client(server.ws) as client:

@@ -44,7 +44,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("query", EXPECTED)
-def test_a_subscriber_hears_what_it_asked_for(server, query):
+def test_a_subscriber_receives_what_its_filter_matches(server, query):
     fields = dict(field.split("=") for field in query.split("&"))
     with Client(server.ws) as client:
         client.subscribe("tables", rows="keys", **{name: value.split(",") for name, value in fields.items()})
@@ -58,7 +58,7 @@ def test_a_subscriber_hears_what_it_asked_for(server, query):
 
 
 @pytest.mark.parametrize("query", EXPECTED)
-def test_an_event_stream_hears_the_same(server, query):
+def test_an_event_stream_receives_the_same(server, query):
     curl = Command(["curl", "-sN", f"{server.http}/events?channels=tables&rows=keys&{query}"])
     try:
         curl.line("^event: subscribed")
@@ -69,7 +69,7 @@ def test_an_event_stream_hears_the_same(server, query):
         curl.kill()
 
 
-def test_an_event_stream_hears_other_channels_too(server):
+def test_an_event_stream_receives_other_channels(server):
     curl = Command(["curl", "-sN", f"{server.http}/events?channels=queries,notifications"])
     try:
         curl.line("^event: subscribed")
@@ -94,7 +94,7 @@ def test_an_address_that_makes_no_sense_is_refused_by_name(server, query, word):
     assert word in json.loads(refused.value.read())["error"]
 
 
-def test_an_event_stream_beyond_the_limit_of_connections_is_told_when_to_come_back(serve, music):
+def test_an_event_stream_beyond_the_limit_of_connections_gets_retry_after(serve, music):
     server = serve(music, "--max-connections", 1)
     with Client(server.ws):
         with pytest.raises(urllib.error.HTTPError) as refused:

@@ -28,7 +28,7 @@ def refusal(server, path, **options):
         return response.code, check_schema("Failure", json.loads(response.read()))
 
 
-def test_curl_hears_live_changes(server):
+def test_curl_receives_live_changes(server):
     with EventStream(f"{server.http}/events?channels=tables&rows=values") as events:
         events.message("subscribed")
         with Client(server.ws) as client:
@@ -38,7 +38,7 @@ def test_curl_hears_live_changes(server):
         assert f"id: {message['position']}" in events.curl.seen
 
 
-def test_curl_hears_every_channel(server):
+def test_curl_receives_every_channel(server):
     with EventStream(f"{server.http}/events?channels=tables,queries,collaboration") as events:
         for _ in range(3):
             events.message("subscribed")
@@ -161,7 +161,7 @@ def test_sockets_and_streams_share_the_places(serve, music):
             pass
 
 
-def test_what_cannot_be_read_of_a_file_that_is_gone_is_told_as_gone(server, music):
+def test_a_read_of_a_removed_file_reports_that_it_is_gone(server, music):
     for path in music.parent.glob("music.db*"):
         path.unlink()
     for path in ("/tables", "/tables/genre", "/ready"):
@@ -247,7 +247,7 @@ def test_the_page_is_served_with_a_policy(server):
     assert "Content-Security-Policy" in headers
 
 
-def test_a_browsers_console_hears_tables(server):
+def test_a_browsers_console_receives_tables(server):
     # new WebSocket('ws://127.0.0.1:3001/ws?channels=tables'), with the header that a browser adds.
     with Client(server.ws + "?channels=tables", origin=server.http) as client:
         with Client(server.ws) as other:
@@ -281,7 +281,7 @@ def broadcast(server, **body):
         return error.code
 
 
-def test_a_broadcast_reaches_everybody_or_one_channel(server):
+def test_a_broadcast_reaches_all_clients_or_one_channel(server):
     with Client(server.ws) as client:
         assert broadcast(server, type="chat:message", data={"text": "hello"}) == 202
         assert client.receive()["data"] == {"text": "hello"}

@@ -487,7 +487,7 @@ def test_an_allowed_page_may_read_what_was_wrong(serve, music):
         assert "WWW-Authenticate" in headers["Access-Control-Expose-Headers"]
 
 
-def test_a_browser_that_asks_first_is_told_what_a_page_may_send(serve, music):
+def test_a_preflight_request_lists_what_a_page_may_send(serve, music):
     server = serve(music, "--allowed-origin", PAGE)
     asks = {"Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "authorization,content-type"}
     status, headers = fetch(server, "/query", "OPTIONS", Origin=PAGE, **asks)

@@ -134,7 +134,7 @@ def test_threads_have_names(serve, music):
     assert {"watcher", "query-writer", "query-reader-0", "query-deadlines"} <= names
 
 
-def test_the_service_manager_hears_of_start_life_and_stop(serve, music, tmp_path):
+def test_the_service_manager_is_notified_of_start_life_and_stop(serve, music, tmp_path):
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(path))

@@ -124,7 +124,7 @@ def test_a_query_is_cancelled_from_elsewhere_and_the_server_stays_responsive(ser
         assert watcher.message("query:cancelled")["data"]["queryId"] == "endless"
 
 
-def test_a_cancelled_write_is_undone_and_not_heard_of(server):
+def test_a_cancelled_write_is_undone_and_not_published(server):
     count = "SELECT count(*) AS n FROM track"
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
     with Client(server.ws) as client, Client(server.ws) as other, Client(f"{server.ws}?channels=tables") as listener:
@@ -147,7 +147,7 @@ def test_a_cancelled_write_is_undone_and_not_heard_of(server):
         assert other.message("query:cancelled")["data"]["reason"] == "client"
 
 
-def test_an_idle_transaction_is_rolled_back_and_its_client_told(server):
+def test_an_idle_transaction_is_rolled_back_and_its_client_notified(server):
     with Client(server.ws) as client:
         client.query("BEGIN; INSERT INTO genre VALUES (77, 'lost')", "begin")
         error = client.message("error")

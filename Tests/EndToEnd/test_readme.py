@@ -60,7 +60,7 @@ def test_the_first_session_goes_as_it_is_shown(session, shell, tmp_path):
         listener.kill()
 
 
-def test_the_python_program_hears_of_a_change(server, shell, music):
+def test_the_python_program_receives_a_change(server, shell, music):
     program = block("python", "websockets").replace("127.0.0.1:3001", f"127.0.0.1:{server.port}")
     python = Command([sys.executable, "-u", "-c", program])
     try:
@@ -71,7 +71,7 @@ def test_the_python_program_hears_of_a_change(server, shell, music):
         python.kill()
 
 
-def test_curl_hears_of_a_change_and_runs_a_query(server, shell, music):
+def test_curl_receives_a_change_and_runs_a_query(server, shell, music):
     events, query = block("sh", "/events").replace("127.0.0.1:3001", f"127.0.0.1:{server.port}").splitlines()
     curl = Command(["sh", "-c", f"exec {events}"])
     try:

@@ -10,7 +10,7 @@ SCRIPT = (
 )
 
 
-def test_a_script_in_one_terminal_is_heard_in_another(server, start, run):
+def test_a_script_in_one_terminal_is_reported_in_another(server, start, run):
     listener = start("listen", server.ws, "--channels", "tables,queries", "--rows", "values", "--json")
     listener.line('"type":"subscribed"')
     listener.line('"type":"subscribed"')
@@ -52,7 +52,7 @@ def test_each_statement_by_itself_is_a_transaction(server, start, run):
     assert sequence == list(range(sequence[0], sequence[0] + 4))
 
 
-def test_triggers_and_cascades_are_heard_in_one_transaction(server):
+def test_triggers_and_cascades_are_reported_in_one_transaction(server):
     with Client(server.ws) as client:
         client.subscribe("tables", rows="keys")
         # As everywhere in SQLite, foreign keys have to be switched on, and outside of a transaction.
@@ -90,7 +90,7 @@ def test_the_lines_of_a_listener_are_readable(server, start, run):
     assert "\x1b" not in "".join(listener.seen)
 
 
-def test_another_process_is_heard_too(server, music, shell):
+def test_commits_of_another_process_are_reported(server, music, shell):
     with Client(server.ws) as client:
         client.subscribe("tables", rows="values")
         shell(music, "INSERT INTO genre VALUES (77, 'Ποίηση')")

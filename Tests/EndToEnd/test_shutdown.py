@@ -73,7 +73,7 @@ def test_half_a_request_does_not_hold_it_up(serve, music):
         assert time.monotonic() - begin < 5
 
 
-def test_after_a_restart_nobody_is_told_that_nothing_was_missed(serve, music):
+def test_after_a_restart_no_client_resumes_as_recovered(serve, music):
     server = serve(music)
     with Client(server.ws) as client:
         position = client.query("INSERT INTO genre VALUES(100, 'before')", "a")[1]["data"]["position"]

@@ -79,14 +79,14 @@ def use_exclusively(path, mode):
     return owner
 
 
-def test_a_file_that_somebody_uses_exclusively_cannot_be_switched(run, music):
+def test_a_file_in_exclusive_use_cannot_be_switched(run, music):
     owner = use_exclusively(music, "DELETE")
     refused(run("serve", music, "--wal"), 75, "cannot be switched to WAL mode")
     owner.close()
 
 
 @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
-def test_a_file_that_somebody_uses_exclusively_is_waited_for(serve, music, mode):
+def test_a_file_in_exclusive_use_is_waited_for(serve, music, mode):
     owner = use_exclusively(music, mode)
     server = serve(music)
     with Client(server.ws) as client:
@@ -112,7 +112,7 @@ def test_a_port_in_use(run, music):
         refused(run("serve", music, "--port", port), 69, str(port), "in use")
 
 
-def test_a_host_for_everyone_must_be_meant(run, music):
+def test_a_public_host_requires_tokens_or_allow_anonymous(run, music):
     refused(run("serve", music, "--host", "0.0.0.0"), 64, "--allow-anonymous")
 
 

@@ -40,5 +40,5 @@ function line(todo) {
 }
 
 function say(error) {
-  message.textContent = error.code === "CONFLICT" ? "Another client has changed this line meanwhile; this is how it is now." : error.message;
+  message.textContent = error.code === "CONFLICT" ? "Another user changed this line; the list shows the current text." : error.message;
 }

@@ -1,10 +1,10 @@
 // Declarations of /tablecast.js, the client of Tablecast's wire protocol (version 2). A test holds `Messages` against the contract,
 // /asyncapi.yaml.
 
-/** What SQLite stores, as JavaScript's own types. Integers beyond ±(2^53−1) are bigint, BLOBs are bytes. */
+/** A SQLite value as a JavaScript value. Integers beyond ±(2^53−1) are bigint, BLOBs are bytes. */
 export type Value = null | number | bigint | string | Uint8Array | InvalidText;
 
-/** What a parameter may be. A boolean becomes 0 or 1, NaN becomes NULL (as in SQLite itself). */
+/** A parameter. A boolean becomes 0 or 1, NaN becomes NULL (as in SQLite itself). */
 export type Parameter = Value | Real | boolean | undefined | ArrayBuffer | ArrayBufferView;
 
 export type Row = Record<string, Value>;
@@ -15,31 +15,31 @@ export type State = "connecting" | "open" | "waiting" | "closed";
 export type Position = string;
 
 export interface ConnectOptions {
-  /** The name that others see. */
+  /** The name that other users see. */
   username?: string;
-  /** Sent as the query item `access_token`. */
+  /** Sent as the URL parameter `access_token`. */
   accessToken?: string;
-  /** The constructor to use where there is no global `WebSocket` (Node 20). */
+  /** The constructor to use without a global `WebSocket` (Node 20). */
   WebSocket?: new (url: string, protocols?: string[]) => unknown;
-  /** Asks why a handshake failed. Default the global `fetch`. */
+  /** Used to find out why a handshake failed. Default: the global `fetch`. */
   fetch?: typeof globalThis.fetch;
   /** First delay before a reconnect, in milliseconds; it doubles with every failure. Default 500. */
   minRetryDelay?: number;
   /** Longest delay before a reconnect, in milliseconds. Default 20 000. */
   maxRetryDelay?: number;
-  /** Milliseconds until a connection must be acknowledged; then it counts as lost, and is tried again. Default 10 000. */
+  /** Milliseconds until a connection must be acknowledged; after that the client reconnects. Default 10 000. */
   connectTimeout?: number;
   /** Milliseconds between heartbeats; at most the server's own interval. Default 10 000. */
   heartbeatInterval?: number;
 }
 
 /**
- * Connects, and reconnects until `close()`: with exponential backoff and jitter, at once after 4408 and 4413, never after a
- * refusal, be it by a close code (1002, 1003, 1007, 1009, 4400, 4401, 4403) or by the status of the handshake.
+ * Connects, and reconnects until `close()`: with exponential backoff and jitter, immediately after 4408 and 4413, never after a
+ * refusal by a close code (1002, 1003, 1007, 1009, 4400, 4401, 4403) or by the status of the handshake.
  */
 export function connect(url: string | URL, options?: ConnectOptions): Client;
 
-/** Why a server will not have a connection. No reconnect follows: a new one needs another address, token or server. */
+/** Why a server refused a connection. The client does not reconnect: change the URL, the token or the server. */
 export type RefusalReason = "unauthorized" | "forbidden" | "origin" | "not-found" | "bad-request" | "protocol" | "too-big";
 
 export interface Refusal {
@@ -58,7 +58,7 @@ export interface Envelope<Type extends string = string, Data = unknown> {
   replyTo?: string;
 }
 
-/** Every message of the server by its type; an application's own have any other. */
+/** The messages of the server by type; application messages have other types. */
 export interface Messages {
   "connection:ack": { clientId: string; connectedAt: number; serverInfo: { version: string; capabilities: string[] }; heartbeatInterval: number; database?: string; position?: Position };
   subscribed: Subscribed;
@@ -93,7 +93,7 @@ export interface Messages {
   "user:cursor": { userId: string; username: string } & Cursor;
 }
 
-/** Tell one from the others by its `type`. */
+/** Discriminated by `type`. */
 export type Message = { [Type in keyof Messages]: Envelope<Type, Messages[Type]> }[keyof Messages];
 export type TableMessage = Extract<Message, { type: `table:${string}` | "snapshot:end" }>;
 
@@ -144,7 +144,7 @@ export interface Column {
   notNull?: boolean;
   /** The SQL of the default. */
   default?: string;
-  /** Its place in the primary key from 1; 0 outside. */
+  /** Its place in the primary key, from 1; 0 if it is not part of it. */
   primaryKey?: number;
   hidden?: boolean;
   generated?: "virtual" | "stored";
@@ -157,7 +157,7 @@ export interface SnapshotPart {
   /** The columns that identify a row; absent where `rowids` do. */
   key?: string[];
   rows: (Row | Value[])[];
-  /** Where no NOT NULL key tells the rows apart. */
+  /** Present if no NOT NULL key identifies the rows. */
   rowids?: (number | bigint)[];
   last: boolean;
 }
@@ -175,9 +175,9 @@ export interface ClientEvents {
   state: State;
   /** Round trip of the last heartbeat in milliseconds. */
   latency: number;
-  /** Every message, after its values were decoded. */
+  /** Every message, with decoded values. */
   message: Message | Envelope;
-  /** An `error` that answers none of this client's pending requests. */
+  /** An `error` that belongs to no pending request of this client. */
   error: TablecastError;
 }
 
@@ -185,38 +185,38 @@ export interface Client {
   readonly state: State;
   /** Failed attempts since the last stable connection. */
   readonly attempt: number;
-  /** When the next attempt is due, in Unix milliseconds; only while `waiting`. */
+  /** The time of the next attempt, in Unix milliseconds; only while `waiting`. */
   readonly retryAt?: number;
   readonly lastClose?: { code: number; reason: string };
-  /** Why it was closed for good, where the server refused it. */
+  /** Why the server refused the connection, if it did. */
   readonly refusal?: Refusal;
   readonly clientId?: string;
   readonly userId?: string;
   readonly username?: string;
   readonly server?: { version: string; capabilities: string[] };
   readonly database?: string;
-  /** Newest position heard of. */
+  /** The newest position received. */
   readonly position?: Position;
   readonly latency?: number;
-  /** Resolves once connected; rejects when closed for good. */
+  /** Resolves when connected; rejects when permanently closed. */
   readonly ready: Promise<Client>;
   readonly presence: Presence;
 
-  /** Listens; returns the function that stops it. */
+  /** Adds a listener; returns the function that removes it. */
   on<Event extends keyof ClientEvents>(event: Event, listener: (detail: ClientEvents[Event]) => void): () => void;
-  /** Adds a subscription; those there are go on. */
+  /** Adds a subscription; existing ones continue. */
   subscribe(channel: "tables", options?: TableFilters): Subscription<TableMessage>;
   subscribe(channel: Channel): Subscription;
   query<Result = Row>(sql: string, options?: QueryOptions): Query<Result>;
-  /** A SELECT whose rows stay current, whichever process commits. */
+  /** A live query: the rows of a SELECT, kept current for commits of all processes. */
   live<Result = Row>(sql: string, params?: Parameters, options?: LiveOptions): LiveQuery<Result>;
-  /** A table's rows, or those that `where` lets through, which stay current and can be written. */
+  /** The rows of a table, or those that match `where`, kept current and writable. */
   table<Result extends object = Row>(name: string, options?: TableOptions): LiveTable<Result>;
-  /** Writes one row by its key; rejects with `CONFLICT`, and the row as it is in `error.row`, where it is no longer what `before` says. */
+  /** Writes one row by its key; rejects with `CONFLICT`, and the current row in `error.row`, if the row differs from `before`. */
   writeRow(write: RowWrite): Promise<RowWritten>;
-  /** Resolves when everything up to a position has arrived that this client is subscribed to. */
+  /** Resolves when all subscriptions of this client have received everything up to a position. */
   seen(position: Position | undefined): Promise<void>;
-  /** Asks the server to stop a query of this connection by its id. */
+  /** Cancels a query of this connection by its id. */
   cancel(queryId: string): void;
   identify(username: string): void;
   /** Tries to reconnect now instead of at the end of the backoff. */
@@ -230,13 +230,13 @@ export interface TableFilters {
   operations?: ("insert" | "update" | "delete" | "schema")[];
   /** How much of each changed row is sent. Default `none`: counts only. */
   rows?: "none" | "keys" | "values";
-  /** Replays everything after this position first, if the server still has it. */
+  /** First replays everything after this position, if the server still has it. */
   since?: Position;
-  /** An SQL expression over one table's columns: rows that begin or cease to match are `filter: "entered"` and `"left"`. */
+  /** An SQL expression over one table's columns: rows that start or stop to match are `filter: "entered"` and `"left"`. */
   where?: string;
-  /** Of `where`. */
+  /** Parameters of `where`. */
   params?: Parameters;
-  /** Sends the tables' rows as of one position first, and again whenever continuity was lost. */
+  /** First sends the tables' rows as of one position, and again when continuity is lost. */
   snapshot?: boolean;
 }
 
@@ -253,9 +253,9 @@ export interface RowChange {
 export interface TableEvent {
   tableName: string;
   timestamp: number;
-  /** The subscription that it is for. */
+  /** The id of the subscription. */
   subscription: string;
-  /** Who committed. This and the next two are absent where there is no database behind the server. */
+  /** Who committed. This and the next two are absent if the server has no database. */
   origin?: "service" | "external";
   transaction?: { position: Position; last: boolean };
   database?: string;
@@ -273,9 +273,9 @@ export interface RowsChange extends TableEvent {
   updated?: number;
   deleted?: number;
   rows?: RowChange[];
-  /** The transaction was too large for single rows: the counts are right, the rows are left out. */
+  /** The transaction was too large to list its rows: they are omitted, the counts are exact. */
   rowsOmitted?: boolean;
-  /** Generated columns that could not be computed, or not in time: `before` and `after` lack them. */
+  /** Generated columns that could not be computed, or not in time; `before` and `after` do not contain them. */
   columnsOmitted?: string[];
 }
 
@@ -299,32 +299,32 @@ export interface ObjectChange {
 }
 
 export interface SubscriptionEvents<M = Message> {
-  /** Each message; those of one transaction directly after one another, and only once it is complete. */
+  /** Each message; those of one transaction are contiguous and are delivered when it is complete. */
   message: M;
   /** All messages of one transaction. */
   transaction: M[];
-  /** A snapshot begins: forget the rows you have. */
+  /** A snapshot begins: discard the rows that you have. */
   reset: undefined;
   /** A part of a table's rows. */
   snapshot: SnapshotPart;
   /** The snapshot is complete. */
   complete: SnapshotEnd;
-  /** Live, for the first time or again (`resumed`); `recovered` says whether everything in between was replayed. */
+  /** Live, for the first time or again (`resumed`); `recovered`: whether all missed changes were replayed. */
   live: { position?: Position; recovered?: boolean; resumed: boolean };
-  /** Changes were missed and can't be replayed; a snapshot, if asked for, follows by itself. */
+  /** Changes were missed and cannot be replayed; with `snapshot` a new snapshot follows. */
   gap: { position?: Position };
   error: TablecastError;
   end: TablecastError | undefined;
 }
 
-/** Iterates over its messages until `close()`; throws when the server refuses it, or closes the connection for good. */
+/** Iterates over its messages until `close()`; throws when the server refuses it, or permanently closes the connection. */
 export interface Subscription<M = Message> extends AsyncIterable<M> {
-  /** The server's name for it, while it is live. */
+  /** Its id on the server, while it is live. */
   readonly id?: string;
   readonly channel: Channel;
   /** Everything up to here was delivered. */
   readonly position?: Position;
-  /** Whether the last resume missed nothing; undefined when nothing was resumed. */
+  /** Whether the last resume missed nothing; undefined before the first resume. */
   readonly recovered?: boolean;
   readonly ready: Promise<Subscribed>;
   on<Event extends keyof SubscriptionEvents<M>>(event: Event, listener: (detail: SubscriptionEvents<M>[Event]) => void): () => void;
@@ -333,28 +333,28 @@ export interface Subscription<M = Message> extends AsyncIterable<M> {
   close(): void;
 }
 
-/** For `?` by place as an array, for `:name` as an object. */
+/** An array for `?`, an object for `:name`. */
 export type Parameters = readonly Parameter[] | Record<string, Parameter>;
 
 export interface QueryOptions {
   params?: Parameters;
-  /** Cancels the query; `result` and iteration then reject with the signal's reason, rows not yet read are dropped. */
+  /** Cancels the query; `result` and iteration then reject with the signal's reason, and unread rows are dropped. */
   signal?: AbortSignal;
   queryId?: string;
-  /** Of several columns with one name, objects name the first `n` and the next `n:1`, `n:2`; `arrays` leaves the names as they are. */
+  /** `objects` gives repeated column names a number: `n`, `n:1`, `n:2`; `arrays` keeps the names. */
   rowFormat?: "objects" | "arrays";
   maxRows?: number;
   /** Milliseconds. */
   timeout?: number;
   /** Milliseconds between progress messages. */
   progressInterval?: number;
-  /** A script of several statements is one transaction. Default true. */
+  /** Runs several statements as one transaction. Default true. */
   atomic?: boolean;
 }
 
 export interface QueryProgress {
   queryId: string;
-  /** 0 to 100; absent when there is no honest estimate. */
+  /** An estimate, 0 to 100; absent if none is possible. */
   progress?: number;
   message: string;
   rowCount: number;
@@ -371,7 +371,7 @@ export interface QueryResult {
   changes: number;
   lastInsertRowid?: number | bigint;
   truncated?: boolean;
-  /** Position of the transaction it committed. */
+  /** The position of the transaction that the query committed. */
   position?: Position;
   inTransaction?: boolean;
 }
@@ -390,9 +390,9 @@ export interface QueryEvents {
 }
 
 /**
- * A running query: `await` it for its rows, iterate it for rows as they come, `run()` for the figures alone. The failure of a query
- * that no code waits for is an unhandled rejection. The browser's WebSocket has no backpressure: rows that arrive faster than they are consumed wait in
- * memory, so give `maxRows` or a LIMIT where a result may be huge. Leaving a loop early cancels the query on the server.
+ * A running query: `await` it for all rows, iterate over it for rows as they arrive, or call `run()` for the summary only. The failure of
+ * a query that no code awaits is an unhandled rejection. The browser's WebSocket has no backpressure: rows that arrive faster than they are consumed stay
+ * in memory, so set `maxRows` or a LIMIT if the result can be huge. Leaving a loop early cancels the query on the server.
  */
 export interface Query<Result = Row> extends AsyncIterable<Result>, PromiseLike<Result[]> {
   readonly id: string;
@@ -403,7 +403,7 @@ export interface Query<Result = Row> extends AsyncIterable<Result>, PromiseLike<
   all(): Promise<Result[]>;
   /** The first row; the rest is not read. */
   first(): Promise<Result | undefined>;
-  /** The figures; rows are dropped. */
+  /** The summary; rows are dropped. */
   run(): Promise<QueryResult>;
   on<Event extends keyof QueryEvents>(event: Event, listener: (detail: QueryEvents[Event]) => void): () => void;
   batches(): AsyncIterable<Batch>;
@@ -411,18 +411,18 @@ export interface Query<Result = Row> extends AsyncIterable<Result>, PromiseLike<
 }
 
 export interface LiveOptions {
-  /** Closes it. */
+  /** Closes the live query. */
   signal?: AbortSignal;
-  /** Columns of the result that tell its rows apart, where the server does not know. */
+  /** Columns that identify a row of the result, if the server cannot derive them. */
   key?: string[];
 }
 
 export interface LiveChange<Result = Row> {
-  /** What has changed; empty after a `reset`. In a result without order and key, what went and what came with columns in common is an `update`. `before` is the object that `rows` had, `after` the one that it has. */
+  /** The changes; empty after a `reset`. In a result without order and key, a removed and an added row with equal columns are an `update`. `before` is the object that `rows` had, `after` the one that it has. */
   rows: LiveRowChange<Result>[];
-  /** The rows were sent again: first, after a gap, or because the columns are others. */
+  /** The rows were sent again: at the start, after a gap, or because the columns changed. */
   reset: boolean;
-  /** How many commits this is the sum of. */
+  /** The number of merged commits. */
   transactions: number;
   position?: Position;
 }
@@ -437,7 +437,7 @@ export interface LiveQueryEvents<Result = Row> {
   end: TablecastError | undefined;
 }
 
-/** Iterates over its rows: those there are, then after each change. A slow reader gets the newest alone. */
+/** Iterates over its rows: the current ones, then again after each change. A slow reader receives only the newest. */
 export interface LiveQuery<Result = Row> extends AsyncIterable<readonly Result[]> {
   readonly sql: string;
   /** Whether nothing follows any more: it was closed, refused, or ended by the server. */
@@ -455,7 +455,7 @@ export interface LiveQuery<Result = Row> extends AsyncIterable<readonly Result[]
   readonly ordered: boolean;
   readonly position?: Position;
   readonly error?: TablecastError;
-  /** Resolves with the first rows; rejects where the query cannot be live (`NOT_LIVE` with the reason). */
+  /** Resolves with the first rows; rejects if the query cannot be live (`NOT_LIVE` with the reason). */
   readonly ready: Promise<readonly Result[]>;
   on<Event extends keyof LiveQueryEvents<Result>>(event: Event, listener: (detail: LiveQueryEvents<Result>[Event]) => void): () => void;
   /** For `useSyncExternalStore`. */
@@ -467,13 +467,13 @@ export interface TableOptions {
   /** An SQL expression over the table's columns. */
   where?: string;
   params?: Parameters;
-  /** Closes it. */
+  /** Closes the live table. */
   signal?: AbortSignal;
 }
 
 /**
- * A live table. Own writes show in `rows` at once, and are taken back where the server refuses them. Where there is no such table, or none
- * any more, `error` has the code `NO_SUCH_TABLE` and `rows` is empty until it is created.
+ * A live table. Own writes appear in `rows` immediately, and are reverted if the server refuses them. While the table does not exist,
+ * `error` has the code `NO_SUCH_TABLE` and `rows` is empty.
  */
 export interface LiveTable<Result extends object = Row> extends AsyncIterable<readonly Result[]> {
   readonly name: string;
@@ -488,11 +488,11 @@ export interface LiveTable<Result extends object = Row> extends AsyncIterable<re
   on(event: "error" | "end", listener: (error: TablecastError | undefined) => void): () => void;
   /** For `useSyncExternalStore`. */
   subscribe(listener: () => void): () => void;
-  /** Resolves with the row as the server has it. */
+  /** Resolves with the row as stored by the server. */
   insert(values: Partial<Result>): Promise<Result | undefined>;
-  /** `row` is one of `rows`. Rejects with `CONFLICT` where what is to be written is no longer what it shows. */
+  /** `row` is one of `rows`. Rejects with `CONFLICT` if the columns to write have changed since. */
   update(row: Result, values: Partial<Result>): Promise<Result | undefined>;
-  /** `row` is one of `rows`. Rejects with `CONFLICT` where it is no longer what it shows. */
+  /** `row` is one of `rows`. Rejects with `CONFLICT` if the row has changed since. */
   delete(row: Result): Promise<undefined>;
   close(): void;
 }
@@ -500,10 +500,10 @@ export interface LiveTable<Result extends object = Row> extends AsyncIterable<re
 export interface RowWrite {
   table: string;
   op: "insert" | "update" | "delete";
-  /** The columns of the primary key, or `rowid` where there is none. */
+  /** The columns of the primary key, or `rowid` for a table without one. */
   key?: Record<string, Parameter>;
   rowid?: number | bigint;
-  /** What was seen. */
+  /** The expected values. */
   before?: Record<string, Parameter>;
   values?: Record<string, Parameter>;
   queryId?: string;
@@ -515,10 +515,10 @@ export interface RowWritten {
   queryId: string;
   tableName: string;
   op: "insert" | "update" | "delete";
-  /** As triggers, defaults and generated columns made it; null where it is gone. */
+  /** The resulting row, including triggers, defaults and generated columns; null if it was deleted. */
   row: Row | null;
   rowid?: number | bigint;
-  /** 0 where a trigger refused the write without an error. */
+  /** 0 if a trigger ignored the write without an error. */
   changes: number;
   /** Milliseconds. */
   duration: number;
@@ -527,14 +527,14 @@ export interface RowWritten {
 }
 
 export interface Cursor {
-  /** In a text, both from 0. */
+  /** In a text; line and column start at 0. */
   position?: { line: number; column: number };
   selection?: { start: { line: number; column: number }; end: { line: number; column: number } };
-  /** The whole text of this user, for the others to read along: at most 16 KiB of UTF-8. */
+  /** The whole text of this user, for other users to see: at most 16 KiB of UTF-8. */
   text?: string;
-  /** Or the `userId` of the one in whose text the position is. */
+  /** Or the `userId` of the user whose text has the position. */
   textOf?: string;
-  /** Or on a table's cell. */
+  /** Or in a cell of a table. */
   table?: string;
   row?: Value;
   column?: string;
@@ -546,35 +546,35 @@ export interface Person {
   /** Unix milliseconds. */
   joinedAt: number;
   cursor?: Cursor;
-  /** What this user is writing, as last heard; undefined where it is not shared. */
+  /** The last known text of this user; undefined if it is not shared. */
   text?: string;
 }
 
 export interface Presence {
   readonly people: ReadonlyMap<string, Person>;
   on(event: "change", listener: (people: ReadonlyMap<string, Person>) => void): () => void;
-  /** At most 20 a second go out; the latest wins. */
+  /** Sends at most 20 positions per second; the latest wins. */
   moveCursor(cursor: Cursor): void;
 }
 
-/** `code` is the server's (`SQL_ERROR`, `BUSY`, …) or `CANCELLED`, `DISCONNECTED`, `CLOSED`, `ALREADY_READ`, `NO_SUCH_TABLE`, `UNREADABLE`. */
+/** `code` is the code of the server (`SQL_ERROR`, `BUSY`, …) or `CANCELLED`, `DISCONNECTED`, `CLOSED`, `ALREADY_READ`, `NO_SUCH_TABLE`, `UNREADABLE`. */
 export class TablecastError extends Error {
   constructor(message: string, code: string, details?: object);
   readonly code: string;
   readonly details?: unknown;
   readonly sqliteCode?: number;
-  /** Where in the SQL, in bytes of UTF-8. */
+  /** The place in the SQL, as an offset in bytes of UTF-8. */
   readonly sqlOffset?: number;
-  /** Whether the transaction that the query was part of is open still; false when it was rolled back with it. */
+  /** Whether the transaction of the query is still open; false if it was rolled back. */
   readonly inTransaction?: boolean;
-  /** Of `CANCELLED`, or of `CLOSED` after a refusal. */
+  /** For `CANCELLED`, or for `CLOSED` after a refusal. */
   readonly reason?: CancelReason | RefusalReason;
-  /** Of `CONFLICT`: the row as it is; null where it is gone. */
+  /** For `CONFLICT`: the current row; null if it was deleted. */
   readonly row?: Row | null;
   readonly closeCode?: number;
 }
 
-/** A parameter that arrives as REAL though it is whole: JavaScript has one kind of number, and writes 3.0 as 3. */
+/** A parameter that is stored as REAL even if it is a whole number, because JavaScript writes 3.0 as 3. */
 export class Real {
   constructor(value: number | string);
   readonly value: number;

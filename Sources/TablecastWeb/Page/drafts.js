@@ -107,7 +107,7 @@ export class Drafts {
   }
 
   #drawReader(person, cursors) {
-    const name = person?.username || this.#last?.username || "Somebody";
+    const name = person?.username || this.#last?.username || "A user";
     if (person) this.#last = person;
     show(this.#take, this.reader.text !== "");
     if (!person) return setText(this.#note, this.#last ? `${name} has left. This is the last version of the text.` : "No user with this name is connected.");

@@ -95,7 +95,7 @@ export class PeopleView {
   #draw = () => {
     const { presence, client } = this.#app;
     const isSelf = ({ userId }) => userId === client.userId;
-    const nameOf = (userId) => (userId === client.userId ? "you" : presence.people.get(userId)?.username || "somebody");
+    const nameOf = (userId) => (userId === client.userId ? "you" : presence.people.get(userId)?.username || "another user");
     const everyone = [...presence.people.values()];
     const people = everyone.filter((person) => isSelf(person) || isNamed(person)).sort((one, other) => isSelf(other) - isSelf(one) || one.joinedAt - other.joinedAt);
     const nameless = everyone.length - people.length;
