@@ -41,7 +41,7 @@ export function settleable(isQuiet = false) {
   return deferred;
 }
 
-/** A rejection of this promise is told elsewhere too. */
+/** A rejection of this promise is also reported elsewhere. */
 export function quiet(promise) {
   promise.catch(() => {});
 }
@@ -77,8 +77,8 @@ export function onAbort(signal, close) {
 }
 
 /**
- * What an emitter says by one event, as an iteration that holds what was not taken yet.
- * @param isEnded says whether nothing follows; `error` is thrown then, if there is one
+ * The details of one event of an emitter as an async iteration, with a queue of those not yet consumed.
+ * @param isEnded whether no event follows; `error` is then thrown, if there is one
  */
 export async function* events(emitter, event, ended) {
   const queue = [];

@@ -20,12 +20,12 @@ export class Presence extends Emitter {
     this.#subscription.on("live", () => this._renamed());
   }
 
-  /** To the others somebody new: who needs to hear where it is. */
+  /** A new user for the others, who need its cursor. */
   _renamed() {
     if (this.#cursor) this.moveCursor(this.#cursor);
   }
 
-  /** Tells the others where this user is; the latest of the last 50 ms goes out. */
+  /** Sends the cursor of this user to the others; only the latest of 50 ms is sent. */
   moveCursor(cursor) {
     this.#cursor = cursor;
     this.#timer ??= setTimeout(() => {

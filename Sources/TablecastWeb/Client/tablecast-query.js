@@ -54,7 +54,7 @@ export class Query extends Emitter {
     return rows;
   }
 
-  /** The first row, or undefined where there is none; the rest is not read. */
+  /** The first row, or undefined if there is no row; the rest is not read. */
   async first() {
     for await (const row of this) return row;
     return undefined;
@@ -77,7 +77,7 @@ export class Query extends Emitter {
   batches() {
     if (this.#isRead) throw new TablecastError("the rows of this query were read already, or dropped by run()", "ALREADY_READ");
     this.#isRead = true;
-    quiet(this.#result.promise); // whoever reads gets the error
+    quiet(this.#result.promise); // the reader gets the error
     return this.#read();
   }
 

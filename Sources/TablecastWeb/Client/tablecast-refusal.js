@@ -47,7 +47,7 @@ export async function probe(url, { accessToken, username, fetch = globalThis.fet
     const reason = BY_STATUS[response.status] ?? (response.ok ? "not-found" : undefined); // 2xx: something that is no WebSocket
     return reason && { reason, message: (reason !== "not-found" && plain(text)) || MESSAGES[reason] };
   } catch {
-    // A page may not read the answer of a server that does not allow its origin, but is told whether there was one.
+    // A page cannot read the response of a server that does not allow its origin, but it learns whether there was one.
     if (globalThis.location === undefined || address.origin === globalThis.location.origin) return undefined;
     try {
       await fetch(address.href, { ...options, mode: "no-cors" });

@@ -27,7 +27,7 @@ export class Subscription extends Emitter {
   /** Between the acknowledgement of a snapshot and its end. */
   #isInSnapshot = false;
   #asksForSnapshot = false;
-  /** Version 1 says of no snapshot that it is over: the tables that are still to come, where their names are known. */
+  /** Version 1 sends no end of a snapshot: the tables that are still missing, if their names are known. */
   #missing;
   #started = false;
   #resumes = false;
@@ -138,7 +138,7 @@ export class Subscription extends Emitter {
     const names = this.options.tables ?? [];
     const isExact = names.length > 0 && names.every((name) => !/[*?]|\[[^\]]{2,}\]/.test(name));
     this.#missing = isOld && isExact ? new Set(names.map((name) => name.replace(/\[(.)\]/g, "$1"))) : undefined;
-    if (this.#isInSnapshot) this.position = undefined; // half a snapshot is none
+    if (this.#isInSnapshot) this.position = undefined; // an incomplete snapshot has no position
     else if (data.recovered !== true) this.position = data.position ?? this.position;
     const resumed = this.#resumes;
     this.#started = true;

@@ -22,7 +22,7 @@ export class LiveTable extends Emitter {
   /** Rows as the server has them, in the order in which they came: `{ id, values, rowid }` by their id. */
   #stored = new Map();
   #incoming;
-  /** The columns that identify a row; undefined where its rowid does. */
+  /** The columns of the key; undefined if the rowid identifies rows. */
   #keyColumns;
   /** Own writes that the server's rows do not show yet, oldest first. */
   #writes = new Set();
@@ -81,14 +81,14 @@ export class LiveTable extends Emitter {
     return this.#write({ op: "insert", values }, { op: "insert", after: values });
   }
 
-  /** `row` is one of `rows`; a CONFLICT says that the columns to be written are no longer what it shows. */
+  /** `row` is one of `rows`; a CONFLICT means that the columns to write have changed since. */
   update(row, values) {
     const stored = this.#storedOf(row);
     const before = Object.fromEntries(Object.keys(values).filter((name) => Object.hasOwn(stored.values, name)).map((name) => [name, stored.values[name]]));
     return this.#write({ op: "update", ...this.#identityOf(stored), before, values }, { op: "update", id: stored.id, after: values });
   }
 
-  /** `row` is one of `rows`; a CONFLICT says that it is no longer what it shows. */
+  /** `row` is one of `rows`; a CONFLICT means that the row has changed since. */
   delete(row) {
     const stored = this.#storedOf(row);
     return this.#write({ op: "delete", ...this.#identityOf(stored), before: stored.values }, { op: "delete", id: stored.id });
@@ -112,7 +112,7 @@ export class LiveTable extends Emitter {
   }
 
   #forgetWhenReached(write) {
-    // Where nothing of it passes the filter, no message comes: then the position says that there will be none.
+    // If none of its rows passes the filter, no message is sent: then the position shows that none will follow.
     this.#client.seen(write.position).then(
       () => this.#forget(write),
       () => this.#forget(write),
@@ -136,7 +136,7 @@ export class LiveTable extends Emitter {
     return { key: Object.fromEntries(this.#keyColumns.map((name) => [name, values[name]])) };
   }
 
-  // MARK: What the server says
+  // MARK: Messages of the server
 
   #takeSnapshot({ tableName, columns, key, rows, rowids }) {
     if (!this.#isOwn(tableName)) return;
@@ -254,7 +254,7 @@ export class LiveTable extends Emitter {
   }
 }
 
-/** Which row of a table a state of it is, and what the server has said of one that shows an own write. */
+/** The row of a table that a state belongs to, and the server's response if it shows an own write. */
 const ids = new WeakMap();
 const states = new WeakMap();
 

@@ -69,7 +69,7 @@ export function decodeRecord(record) {
   return record;
 }
 
-/** In place. What a row looks like is told by the message's type, never by its fields: a table may have columns of any name. */
+/** In place. The message's type determines the form of a row, never its fields: a table can have columns of any name. */
 export const ROW_DECODERS = { "query:rows": decodeRow, "table:snapshot": decodeRow, "table:modified": decodeChange, "query:snapshot": decodeRow, "query:changed": decodeChange };
 
 /** An array in the columns' order, or an object by column. */
@@ -88,7 +88,7 @@ function decodeChange(change) {
   if (change.rowid !== undefined) change.rowid = decodeValue(change.rowid);
 }
 
-const REAL_MARK = `real-${crypto.getRandomValues(new Uint32Array(4)).join("-")}:`; // in nobody's text by chance
+const REAL_MARK = `real-${crypto.getRandomValues(new Uint32Array(4)).join("-")}:`; // does not occur in a text by chance
 const MARKED_REALS = new RegExp(`"${REAL_MARK}([^"]+)"`, "g");
 
 /** JSON in which a whole `Real` keeps its point. */

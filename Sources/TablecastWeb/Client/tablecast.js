@@ -16,7 +16,7 @@ export { decodeValue, encodeValue, InvalidText, Real } from "./tablecast-values.
 const SUBPROTOCOLS = ["tablecast.v2", "tablecast.v1"];
 const PROMPT_CLOSE_CODES = new Set([4408, 4413]); // nothing is wrong with the server: come back at once
 const STABLE_CONNECTION_MS = 5_000; // a connection that held this long starts the backoff again
-const CANCEL = "cancel-"; // begins the ids of requests whose QUERY_NOT_FOUND says only that the query was quicker
+const CANCEL = "cancel-"; // prefix of request ids whose QUERY_NOT_FOUND only means that the query had already ended
 
 /** Opens a connection that reopens itself until `close()`, or until the server refuses it. */
 export function connect(url, options = {}) {
@@ -119,7 +119,7 @@ class Client extends Emitter {
     return new LiveTable(this, name, options);
   }
 
-  /** Writes one row by its key; rejects with `CONFLICT` and `error.row` where it is no longer what `before` says. */
+  /** Writes one row by its key; rejects with `CONFLICT` and `error.row` if the row differs from `before`. */
   async writeRow({ table, op, key, rowid, before, values, queryId, timeout }) {
     const data = { table, op, queryId, timeout };
     if (key) data.key = encodeRecord(key);
@@ -262,7 +262,7 @@ class Client extends Emitter {
       if (socket === this.#socket) this.#receive(event.data);
     };
     socket.onclose = (event) => socket === this.#socket && (hasOpened || event.code !== 1006 ? this.#lost(event.code, event.reason) : this.#notOpened());
-    // A close event follows and says more; only Node 20 sends none after a handshake that failed.
+    // A close event with details follows; only Node 20 sends none after a failed handshake.
     socket.onerror = () => socket === this.#socket && !hasOpened && this.#notOpened();
     this.#connectTimer = setTimeout(() => {
       this.#lost(1006, "the server did not answer in time");
@@ -273,7 +273,7 @@ class Client extends Emitter {
   /** A handshake failed, and a browser does not say why: the same address over HTTP may. */
   async #notOpened() {
     const socket = this.#socket;
-    this.#socket = undefined; // its other event says the same
+    this.#socket = undefined; // its other event has the same meaning
     clearTimeout(this.#connectTimer);
     const found = await probe(this.#url, this.#options);
     if (this.#socket !== undefined || this.state !== "connecting") return; // closed meanwhile
@@ -350,7 +350,7 @@ class Client extends Emitter {
     }
   }
 
-  /** The database is another one, or continuity was lost: the server says so of each subscription. */
+  /** The database was replaced, or continuity was lost: the server reports it for each subscription. */
   #restarted({ data }) {
     for (const subscription of this.#subscriptions) if (subscription.channel === data.channel && subscription.id === data.subscription) subscription._lostContinuity(data);
   }

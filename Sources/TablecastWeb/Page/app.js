@@ -38,7 +38,7 @@ const app = {
   edits: new Edits(client),
   /** A word at the bottom of the window, for a while. */
   say: (message, kind) => connection.say(message, kind),
-  /** Changes are heard from here on: what is read before may change unheard. */
+  /** Changes are received from here on: data that is read before can change unnoticed. */
   heard: tables.ready,
   setRowLevel: (rows) => tables.update({ rows }),
 };
@@ -66,8 +66,8 @@ tables.on("live", ({ resumed, recovered }) => {
 queryLog.on("message", (message) => app.queries.receive(message));
 client.on("message", (message) => {
   const { type, data } = message;
-  const isOwnReading = isOwnQueryId(data?.queryId); // the page's, which nobody asked for by that name
-  const isOfOtherSubscription = data?.subscription !== undefined && data.subscription !== tables.id; // an open table's, a live query's
+  const isOwnReading = isOwnQueryId(data?.queryId); // a query of the page itself, not of the user
+  const isOfOtherSubscription = data?.subscription !== undefined && data.subscription !== tables.id; // that of an open table or a live query
   if (!UNLISTED.has(type) && !isOwnReading && !isOfOtherSubscription) app.feed.receive(message);
 });
 client.on("state", (state) => {

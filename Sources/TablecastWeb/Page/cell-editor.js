@@ -21,7 +21,7 @@ export function typedValue(text, { type = "" }, old) {
   return Number.isSafeInteger(Number(text)) ? Number(text) : whole;
 }
 
-/** A field that is NULL until something is typed; `value()` is what it says now. */
+/** A field that is NULL until text is typed; `value()` is its current value. */
 export class ValueField {
   #column;
   #old;

@@ -10,7 +10,7 @@ const REDRAW_MS = 200;
 const SHOWN_COLUMNS = 4;
 const WORDS = { insert: "inserted", update: "updated", delete: "deleted", entered: "updated into the filter", left: "updated out of the filter" };
 
-/** Entries are `{ at, who, change }`, or `{ at, who, summary }` where the rows are too many to be told one by one. */
+/** Entries are `{ at, who, change }`, or `{ at, who, summary }` if there are too many rows to list. */
 export class ChangeList {
   #changes = [];
   #drawn = undefined;

@@ -1,4 +1,4 @@
-// How a table's columns compare their text, which SQLite tells by the SQL alone.
+// The collations of a table's columns, which SQLite reports only in the SQL.
 
 const TOKEN = /--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[(),]|[^\s(),'"`[]+/g;
 const COMPARED_OTHERWISE = new Set(["NOCASE", "RTRIM"]);

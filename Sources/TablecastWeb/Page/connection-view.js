@@ -14,7 +14,7 @@ export class ConnectionView {
   #word = el("span", "Connecting");
   #latency = el("span.latency");
   #bannerText = el("span", { role: "status" });
-  #bannerWait = el("span"); // not part of the status: nobody wants to hear each second
+  #bannerWait = el("span"); // not part of the status, so that screen readers do not read each second
   #banner;
   #countdown;
   #positionAtLoss;

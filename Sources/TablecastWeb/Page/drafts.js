@@ -1,4 +1,4 @@
-// Whose text the editor shows: one's own, or that of somebody else, read along as it is written. Nobody writes into another's.
+// The text in the editor: the user's own, or a live, read-only view of another user's text.
 
 import { el, icon, setText, show } from "./dom.js";
 import { Editor } from "./editor.js";
@@ -38,7 +38,7 @@ export class Drafts {
 
   #following;
 
-  /** Shows somebody's text, or one's own. */
+  /** Shows another user's text, or one's own. */
   follow(userId) {
     const isOwn = userId === undefined || userId === this.#app.client.userId;
     this.#followed = isOwn ? undefined : userId;
@@ -73,7 +73,7 @@ export class Drafts {
     this.#drawLinks(others.filter(({ userId, text }) => text !== undefined || userId === this.#followed));
     const cursors = others.filter(({ cursor }) => cursor?.position);
     const { text } = this.editor;
-    // Who says nothing of a text, or has the same one, is shown in it too.
+    // A user without a reported text, or with the same one, is shown in it too.
     this.editor.showPeople(cursors.filter(({ cursor: { textOf, text: theirs = text } }) => (textOf === undefined ? theirs === text : textOf === client.userId)));
     if (this.isFollowing) this.#drawReader(presence.people.get(this.#followed), cursors);
   };

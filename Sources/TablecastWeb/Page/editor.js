@@ -21,7 +21,7 @@ export class Editor {
   #people = [];
   #carets = new Map();
   #onmove;
-  /** Takes keys before the editor does: says whether one was meant for it. */
+  /** Handles keys before the editor; returns whether it consumed one. */
   onkey = () => false;
 
   /** @param hooks `{ oninput(), onmove(cursor) }`; without `oninput` the text is only read */
@@ -58,7 +58,7 @@ export class Editor {
   set text(text) {
     const { selectionStart, selectionEnd, readOnly } = this.input;
     this.input.value = text;
-    if (readOnly) this.input.setSelectionRange(selectionStart, selectionEnd); // the reader's place, while somebody else writes
+    if (readOnly) this.input.setSelectionRange(selectionStart, selectionEnd); // keeps the reader's place while another user writes
     this.#error = undefined;
     this.#changed();
   }
@@ -137,7 +137,7 @@ export class Editor {
     return { line: before.split("\n").length - 1, column: index - (before.lastIndexOf("\n") + 1) };
   }
 
-  /** Tells where the cursor is, and in what text. */
+  /** Reports the cursor and its text. */
   announce() {
     const { selectionStart, selectionEnd, selectionDirection } = this.input;
     const cursor = { position: this.place(selectionDirection === "backward" ? selectionStart : selectionEnd) };
@@ -159,7 +159,7 @@ export class Editor {
     return text.length <= LONGEST_SHARED_BYTES && new TextEncoder().encode(text).length <= LONGEST_SHARED_BYTES ? text : undefined;
   }
 
-  /** Tab indents where the keyboard entered; Escape and then Tab leaves, so that nobody is trapped. */
+  /** Tab indents where the keyboard entered; Escape and then Tab leaves, so that the keyboard focus is never trapped. */
   #keyPressed(event) {
     if (this.onkey(event)) {
       event.preventDefault();

@@ -1,4 +1,4 @@
-// What this page's user writes into tables: one row at a time, never over what somebody else has changed; and how it is undone.
+// Edits of this page's user: one row at a time, never over a change of another user; and undo.
 
 import { TablecastError } from "/tablecast.js";
 
@@ -51,7 +51,7 @@ export class Edits {
     return written;
   }
 
-  /** Takes back the last edit, unless somebody has changed the row since; returns what it was. */
+  /** Undoes the last edit, unless the row has changed since; returns the edit. */
   async undo() {
     const entry = this.#done.pop();
     if (!entry) return undefined;

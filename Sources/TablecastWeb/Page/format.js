@@ -29,7 +29,7 @@ export function bytes(size) {
   return size < 1000 ? `${size} B` : size < 1e6 ? `${(size / 1000).toFixed(1)} kB` : `${(size / 1e6).toFixed(1)} MB`;
 }
 
-/** A text of at most so many characters; says what was left out. */
+/** A text of at most `longest` characters, with the number of omitted ones. */
 export const cut = (text, longest) => (text.length > longest ? `${text.slice(0, longest)}\n… and ${plural(text.length - longest, "character")} more; Copy copies the whole value.` : text);
 
 /** A name as it is shown: SQLite allows the empty one, and blanks. */

@@ -57,7 +57,7 @@ function run() {
   if (due.size > 0) request();
 }
 
-/** A `draw` that is run at once, but then for some time at most once more: for what nobody can read faster. */
+/** A `draw` that is run at once, but then for some time at most once more: for content that no user can read faster. */
 export function atMostEvery(milliseconds, draw) {
   let earliest = 0;
   let timer;

@@ -4,7 +4,7 @@ import { compareValues, field, keyText, same, valueKey } from "./values.js";
 
 /** How long a change stays marked, and a deleted row stays to be seen. */
 export const MARK_MS = 6_000;
-const RESORT_ABOVE = 64; // so many moves in one frame cost more one by one than sorting anew
+const RESORT_ABOVE = 64; // above this number of moves in one frame, sorting again is cheaper than single moves
 
 export class LiveRows {
   /** Whether the count is one: here it always is. */
@@ -12,9 +12,9 @@ export class LiveRows {
   /** In order; deleted ones stay until their mark has faded. */
   rows = [];
   columns = [];
-  /** Positions in `columns` of what tells rows apart. */
+  /** Positions in `columns` of the columns that identify rows. */
   #key = [];
-  /** Rows are told apart by their rowids, because no key does; undefined until a row has come. */
+  /** Whether rowids identify the rows, because no key does; undefined until a row has arrived. */
   #isByRowid;
   #collations;
   #byKey = new Map();
@@ -25,7 +25,7 @@ export class LiveRows {
   #deleted = 0;
 
   /**
-   * @param keyColumns the primary key; where there is none, a row is known by all its values
+   * @param keyColumns the primary key; without one, all values identify a row
    * @param collations of the columns that have another one than BINARY, by their names
    */
   constructor(columns, keyColumns, collations = new Map()) {
@@ -48,7 +48,7 @@ export class LiveRows {
     return this.#sort;
   }
 
-  /** @param rowids of the records, where no key of theirs tells them apart */
+  /** @param rowids of the records, if no key identifies them */
   load(records, rowids) {
     if (records.length > 0) this.#isByRowid = rowids !== undefined;
     records.forEach((record, index) => {
@@ -95,7 +95,7 @@ export class LiveRows {
     return row;
   }
 
-  /** Drops marks, and rows marked as deleted, whose time is over; says whether any was. */
+  /** Drops marks, and rows marked as deleted, whose time is over; returns whether there was one. */
   expire(now = performance.now()) {
     let gone = 0;
     for (const row of this.#marked) {

@@ -1,4 +1,4 @@
-// Where in the page one is, as its address says: a view, and of a table its tab, order, page, columns and filter.
+// The location in the page, as in its URL: a view, and for a table its tab, order, page, columns and filter.
 
 /** `{ view, parameters, query }` of the part of the address behind `#`. */
 export function parseLocation(hash) {

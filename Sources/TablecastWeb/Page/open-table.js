@@ -36,7 +36,7 @@ export class OpenTable {
     this.#hooks = hooks;
   }
 
-  /** Whether each change of a row is heard, so that it can be marked and listed. */
+  /** Whether each change of a row is received, so that it can be marked and listed. */
   get tellsChanges() {
     return this.description?.kind === "table";
   }
@@ -111,7 +111,7 @@ export class OpenTable {
     else if (this.source instanceof PagedRows) this.source.touch();
   }
 
-  /** A change heard on the page's main connection: enough for what is read page by page and has no changes of its own. */
+  /** A change received on the page's main connection: sufficient for content that is read page by page and has no changes of its own. */
   receive(tableName) {
     if (this.source instanceof PagedRows && (tableName === this.name || !this.tellsChanges)) this.source.touch();
   }
@@ -188,7 +188,7 @@ export class OpenTable {
     return primaryKey(this.description);
   }
 
-  /** How a write names a row; undefined where nothing tells the rows apart. */
+  /** How a write identifies a row; undefined if nothing identifies the rows. */
   identityOf(row) {
     const key = Object.fromEntries(this.keyColumns.map((name) => [name, row.values[this.source.columns.indexOf(name)]]));
     const hasKey = this.keyColumns.length > 0;
@@ -282,7 +282,7 @@ export class OpenTable {
     this.#hooks.onchange();
   }
 
-  /** So many rows in one transaction that they are not told one by one. */
+  /** Too many rows in one transaction to list them. */
   #changedAtOnce(who, at, data) {
     const counts = changeCounts(data);
     this.#hooks.onlisted({ at, who, summary: counts ? `${counts} rows at once` : "changed rows" });

@@ -1,5 +1,5 @@
 // Rows of what is too large to hold, or is no table: one page at a time by a query, refreshed when something changed. What
-// changes is heard one by one where it is a table's: rows on the page are marked, and bear their new values at once.
+// changes is received row by row if it is a table: rows on the page are marked and show their new values immediately.
 
 import { quoted } from "./format.js";
 import { MARK_MS } from "./live-rows.js";
@@ -50,7 +50,7 @@ export class PagedRows {
 
   /**
    * @param key the names of the primary key's columns; without, and for a view, no row is known from another
-   * @param hasRowid whether the rows have one, which then tells them apart
+   * @param hasRowid whether the rows have a rowid, which then identifies them
    * @param counter where the number of rows is kept, `{ rows }`: an estimate until it was counted
    * @param condition `{ sql, params }` of the rows to show; all of them without
    */
@@ -104,7 +104,7 @@ export class PagedRows {
     return this.#rows;
   }
 
-  /** What tells a row from the others, as LiveRows has it; undefined where nothing does. */
+  /** The identity of a row, as in LiveRows; undefined if there is none. */
   keyOf(row) {
     const places = this.#keyNames.map((name) => this.columns.indexOf(name));
     if (places.length > 0) return keyText(row.values, places);
@@ -140,7 +140,7 @@ export class PagedRows {
     row.version += 1;
   }
 
-  /** Drops marks, and rows marked as deleted, whose time is over; says whether any was. */
+  /** Drops marks, and rows marked as deleted, whose time is over; returns whether there was one. */
   expire(now = performance.now()) {
     let gone = 0;
     for (const [id, mark] of this.#marks) {
@@ -217,7 +217,7 @@ export class PagedRows {
     return this.#condition ? ` WHERE ${this.#condition.sql}` : "";
   }
 
-  /** The same names are the same columns: whoever draws them need not begin anew. The order stays with its column. */
+  /** Equal names are equal columns, which need not be drawn again. The order stays with its column. */
   #named(columns) {
     if (areEqual(columns, this.columns)) return;
     const column = columns.indexOf(this.columns[this.#sort.column]);
@@ -250,7 +250,7 @@ export class PagedRows {
     else this.#recount ??= setTimeout(() => this.#count(), Math.max(wait, this.#countRest));
   }
 
-  /** Counting reads the whole table: seldom, the more so the longer it takes. Between, the changes that are heard are added up. */
+  /** Counting reads the whole table, so it runs rarely, and more rarely the longer it takes. In between, received changes are added. */
   async #count() {
     this.#recount = undefined;
     const { signal } = (this.#counting = new AbortController());

@@ -1,4 +1,4 @@
-// Who is here: a row of initials in the header, and a list that says where everyone is.
+// Presence: initials of the users in the header, and a list with the place of each.
 
 import { el, icon, setText, show } from "./dom.js";
 import { displayName, plural, time } from "./format.js";
@@ -76,7 +76,7 @@ export class PeopleView {
     schedule(this.#draw);
   }
 
-  /** A line that says the same as before stays: it may have the focus. */
+  /** An unchanged line stays, because it can have the focus. */
   #drawList(people, line) {
     const known = new Map([...this.#list.children].map((element) => [element.dataset.userId, element]));
     const lines = people.map((person) => {

@@ -16,7 +16,7 @@ import { onRemembered, recall, remember } from "./storage.js";
 
 const HISTORY = 100;
 
-/** Why a transaction can be over without its client's doing. Everything fails then until the client says that it knows. */
+/** Codes of a transaction that ended without a request of its client. All requests then fail until the client acknowledges it. */
 const TRANSACTION_ENDS = new Set(["TRANSACTION_TIMED_OUT", "TRANSACTION_ROLLED_BACK", "DATABASE_GONE"]);
 
 export class QueriesView {
@@ -297,7 +297,7 @@ export class QueriesView {
     this.#editor.replace(sql);
   }
 
-  /** Somebody else's text becomes one's own; what was there before stays in the history. */
+  /** Copies another user's text into the editor; the previous text stays in the history. */
   #takeOver(sql, name) {
     const own = this.#editor.text;
     if (own.trim() !== "" && own !== sql) this.#keep({ sql: own, at: Date.now(), outcome: `replaced by a copy of ${name ?? "another user"}’s` });

@@ -1,4 +1,4 @@
-// Every query that this page hears of: its own and those of the others. A model; it draws nothing.
+// All queries that this page receives messages about: its own and those of others. A model; it draws nothing.
 
 import { isOwnQueryId } from "./paged-rows.js";
 

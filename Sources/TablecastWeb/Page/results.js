@@ -99,7 +99,7 @@ export class Results {
     this.#say("Query plan", "complete");
   }
 
-  /** Says that the rest was not read. */
+  /** Shows that the rest was not read. */
   full() {
     const kept = this.#sets.reduce((sum, { rows }) => sum + rows.length, 0);
     this.#say(`The first ${plural(kept, "row")}, about ${bytes(this.#bytes)}, which is the limit of the page. Use LIMIT, or the command tablecast query, to get other rows.`, "cancelled");

@@ -1,4 +1,4 @@
-// A new row, and a row that somebody else has changed meanwhile.
+// Dialogs for a new row, and for a row that another user has changed meanwhile.
 
 import { ValueField } from "./cell-editor.js";
 import { el, setText, show } from "./dom.js";
@@ -64,7 +64,7 @@ function defaultText({ default: initial, primaryKey, notNull, type }) {
 }
 
 /**
- * Shows what somebody else has made of a row.
+ * Shows the row as another user has changed it.
  * @param current the row as it is, or null where it is gone
  * @param wanted the values that were to be written, by column
  * @param force writes them over what there is now

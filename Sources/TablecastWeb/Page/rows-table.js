@@ -108,7 +108,7 @@ export class RowsTable {
     if (others || line.cursors) this.#drawCursors(line, row, others, keyOf);
     if (line.row === row && line.version === row.version && line.number === number) return;
     const { mark } = row;
-    // Two names for each animation: changing from one to the other starts it anew without asking for the layout.
+    // Two names for each animation: changing the name restarts it without a layout pass.
     if (mark !== line.mark || row !== line.row) line.flip = !line.flip;
     const flip = line.flip ? " flip" : "";
     Object.assign(line, { row, version: row.version, number, mark });

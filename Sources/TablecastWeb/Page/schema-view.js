@@ -1,4 +1,4 @@
-// What a table is made of: columns, keys, indexes, triggers, and the SQL that says so.
+// The schema of a table: columns, keys, indexes, triggers and SQL.
 
 import { el } from "./dom.js";
 import { displayName } from "./format.js";
@@ -28,7 +28,7 @@ export class SchemaView {
 const section = (title, ...content) => el("section", el("h2", title), ...content);
 const code = (sql) => el("pre.code", { tabindex: "0" }, highlighted(sql));
 
-/** The column that is the rowid by another name, which is never NULL. One that has an index for its key is none: `INTEGER PRIMARY KEY DESC`. */
+/** The column that is an alias of the rowid and therefore never NULL. A key with an index of its own is no alias: `INTEGER PRIMARY KEY DESC`. */
 function rowidColumn({ kind, withoutRowid, columns, indexes }) {
   const key = columns.filter(({ primaryKey }) => primaryKey > 0);
   const isRowid = kind === "table" && !withoutRowid && key.length === 1 && /^integer$/i.test(key[0].type ?? "");

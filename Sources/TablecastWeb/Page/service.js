@@ -20,7 +20,7 @@ function takeToken() {
   }
 }
 
-/** Begins anew with another token. */
+/** Starts again with another token. */
 export function useToken(token) {
   try {
     sessionStorage.setItem(KEY, token);

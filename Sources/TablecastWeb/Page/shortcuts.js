@@ -22,7 +22,7 @@ const SHORTCUTS = [
   ["?", "This help"],
 ];
 
-/** Whoever speaks to the computer, or hits keys by accident, can switch them off (WCAG 2.1.4). */
+/** Users of speech input, or users who hit keys by accident, can switch them off (WCAG 2.1.4). */
 const SINGLE_KEYS = "single-keys";
 
 const ROUTES = { 1: "#/tables", 2: "#/queries", 3: "#/feed", 4: "#/people" };
@@ -45,7 +45,7 @@ function act(event, action) {
   if (action() !== false) event.preventDefault();
 }
 
-/** Not what is typed into a field, nor what a button in focus may be meant to hear. */
+/** Ignores keys in a field, and keys that a focused button handles. */
 const isForThePage = (target) => !target.closest?.("input, textarea, select, button, summary, label, [contenteditable]");
 
 export function showHelp() {

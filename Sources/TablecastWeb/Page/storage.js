@@ -19,7 +19,7 @@ export function remember(key, value) {
   }
 }
 
-/** Another tab of this browser has remembered something anew. */
+/** Another tab of this browser has stored a value. */
 export function onRemembered(key, listener) {
   addEventListener("storage", (event) => event.key === PREFIX + key && listener());
 }

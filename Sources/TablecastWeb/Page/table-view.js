@@ -27,7 +27,7 @@ export class TableView {
   #app;
   #table;
   #tab = "rows";
-  /** How it is looked at, which is what the address says. */
+  /** The state of the view, as in the URL. */
   #look = plainLook();
   #isFiltering = false;
   #typing;
@@ -140,7 +140,7 @@ export class TableView {
     for (const [key, link] of Object.entries(this.#tabs)) link.href = tableAddress(this.name, key, this.#look);
   }
 
-  /** The address says how the table is looked at, so that it can be kept, shared, and gone back to. */
+  /** Keeps the state of the view in the URL, for bookmarks, links and the history. */
   #tellAddress() {
     history.replaceState(null, "", tableAddress(this.name, this.#tab, this.#look));
     this.#linkTabs();
@@ -163,7 +163,7 @@ export class TableView {
     this.#table?.tellCount();
   }
 
-  /** A change heard on the page's main connection. */
+  /** A change received on the page's main connection. */
   receive({ data }) {
     this.#table?.receive(data.tableName);
   }
@@ -240,7 +240,7 @@ export class TableView {
     if (this.#table.description) this.#table.filter(conditionOf(this.#look, this.#table.shownColumns));
   }
 
-  /** Brings the rows into the order that the address says; a column that is gone orders nothing. */
+  /** Sorts the rows as the URL says; a missing column is ignored. */
   #applySort(source) {
     const { sort, isDescending } = this.#look;
     const column = sort === undefined ? -1 : source.columns.indexOf(sort);
@@ -255,7 +255,7 @@ export class TableView {
 
   // MARK: Editing
 
-  /** Where rows can be told apart, by who may write. */
+  /** Whether the rows have an identity and the user is permitted to write. */
   get #isEditable() {
     return this.#app.edits.isAllowed && this.#table?.tellsChanges === true && this.#table.source !== undefined;
   }
@@ -337,7 +337,7 @@ export class TableView {
     }
   }
 
-  /** The others need not see a cursor where nobody is any more. */
+  /** Removes the cursor that the user has left from the view of others. */
   #leaveCell() {
     if (this.#cursor) this.#app.presence.moveCursor({ table: this.#cursor.table });
     this.#cursor = undefined;

@@ -299,7 +299,7 @@ function latestLine({ at, who, type, data }) {
   );
 }
 
-/** What a message of the tables channel says, as a class and half a sentence. */
+/** A message of the tables channel, as a class and a phrase. */
 export function summary(type, data) {
   if (type === "table:created") return ["schema", `created ${data.objectType === "table" ? "table" : data.objectType}`];
   if (type === "table:dropped") return ["schema", `dropped ${data.objectType === "table" ? "table" : data.objectType}`];

@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 import { accessToken, useToken } from "./service.js";
 
-/** `reason` is what the server said of the token before, or of none. */
+/** `reason` is the server's reason for refusing the previous token, or a missing one. */
 export function askForToken(reason) {
   const token = el("input", { id: "token", name: "password", type: "password", autocomplete: "current-password", required: true, spellcheck: "false" });
   // A password manager keeps a token by the address and a name.

@@ -1,4 +1,4 @@
-// Comparing SQLite's values: what is the same, what comes first, and what tells rows apart.
+// Comparisons of SQLite's values: equality, order, and the identity of rows.
 
 import { InvalidText } from "/tablecast.js";
 import { hex } from "./format.js";

@@ -108,7 +108,7 @@ export class VirtualTable {
     if (offset !== this.#offset) this.#moveTo(offset);
   }
 
-  /** There are so many more rows above, or fewer: who reads further down goes on reading the same ones. */
+  /** Rows were added or removed above: the visible rows stay the same. */
   added(rows) {
     if (rows !== 0 && !this.atTop) this.#moveTo(this.#offset + rows * this.#rowHeight);
   }
@@ -206,7 +206,7 @@ export class VirtualTable {
     if (!cell) return this.element.removeAttribute("aria-activedescendant");
     if (this.#isActiveNew && this.#active.column > 0) this.#revealAcross(cell);
     this.#isActiveNew = false;
-    cell.classList.add("active"); // its class may have been written anew
+    cell.classList.add("active"); // its class may have been replaced
     cell.id = `${this.#id}-active`;
     this.element.setAttribute("aria-activedescendant", cell.id);
   }
