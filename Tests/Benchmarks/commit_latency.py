@@ -26,7 +26,7 @@ PORT = 3391
 
 
 def write(path, sync, rate, count, start, results):
-    """Commits `count` rows at `rate` a second and tells when each COMMIT returned."""
+    """Commits `count` rows at `rate` per second and returns the time of each COMMIT."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute(f"PRAGMA synchronous={sync}")
     connection.execute("PRAGMA busy_timeout=5000")

@@ -149,7 +149,7 @@ async def work(binary, path, writer, rows, commits):
         by_rows = statistics.median(cpu for cpu, _ in measured)
         whole, plan = await cpu_of(f"SELECT * FROM ({sql})", 10)
         assert plan == "rerun", name
-        # What is less than a microsecond is within the noise of the feed's own cost.
+        # Less than a microsecond is within the noise of the feed's own cost.
         step = max(by_rows - base, 1e-6)
         print(
             f"work      {name}: {step * 1e6:.0f} us by changed rows, {(whole - base) * 1e3:.1f} ms as a whole, "

@@ -113,7 +113,7 @@ def main():
     parser.add_argument("--clients", default="16,64")
     parser.add_argument("--depth", type=int, default=4, help="queries that a client has under way")
     parser.add_argument("--count", type=int, default=20_000)
-    parser.add_argument("--subscribed", action="store_true", help="each client hears every change too")
+    parser.add_argument("--subscribed", action="store_true", help="each client also receives every change")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, os.sched_getaffinity(0) - {0} or {0})
     for directory in arguments.directory.split(","):

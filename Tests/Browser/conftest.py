@@ -152,7 +152,7 @@ def write_at(database, sql, rate, seconds):
 
 @contextlib.contextmanager
 def writing(database, sql, every=0.02):
-    """Somebody who writes without a rest."""
+    """A writer without pauses."""
     stop = threading.Event()
 
     def write():

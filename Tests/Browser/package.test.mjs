@@ -1,4 +1,4 @@
-// The client as a package: packed, installed and used as somebody else's project does, without a registry.
+// The client as a package: packed, installed and used like in another project, without a registry.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";

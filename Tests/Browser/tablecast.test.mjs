@@ -50,7 +50,7 @@ class FakeServer {
     return this.sockets.at(-1);
   }
 
-  /** The next message of a type that the client sends on a socket, or has sent and nobody took. */
+  /** The next message of a type that the client sends on a socket, or has sent and that was not yet consumed. */
   async sent(type) {
     return this.until(() => {
       const { sent } = this.socket ?? { sent: [] };
@@ -210,7 +210,7 @@ function pushSnapshot(server, request, subscription, position, rows, { isWhole =
   if (isWhole) server.socket.push("snapshot:end", "tables", { subscription, tables, unreadable: [], position }, { position });
 }
 
-test("what can't be replayed is told, and a snapshot is asked for again", async () => {
+test("a gap that cannot be replayed is reported, and a new snapshot is requested", async () => {
   const server = new FakeServer();
   const client = server.connect();
   const subscription = client.subscribe("tables", { tables: ["a"], snapshot: true });
@@ -234,7 +234,7 @@ test("what can't be replayed is told, and a snapshot is asked for again", async 
   client.close();
 });
 
-test("half a snapshot is none: after a loss a new one is taken, a whole one is resumed", async () => {
+test("after a connection loss an incomplete snapshot is repeated, a complete one is resumed", async () => {
   for (const [isWhole, expected] of [[false, { snapshot: true }], [true, { since: "e:7" }]]) {
     const server = new FakeServer();
     const client = server.connect();
@@ -521,7 +521,7 @@ test("a subscription is an async iterator that ends when it is closed", async ()
   client.close();
 });
 
-test("a listener that throws is reported and stops nobody else", async (context) => {
+test("a listener that throws is reported and does not stop others", async (context) => {
   const server = new FakeServer();
   const client = server.connect();
   await client.ready;
@@ -723,7 +723,7 @@ test("the failure of a query that no code waits for is not silent", () => {
     }
     client.query("SELECT").cancel(); // given up
     client.query("SELECT"); // and with the client
-    client.query("INSERT"); // nobody looks at it
+    client.query("INSERT"); // no code awaits it
     setTimeout(() => {
       client.close();
       setTimeout(() => console.log(JSON.stringify({ codes, reported })));
@@ -808,7 +808,7 @@ test("a row that changed in a result without a key stays in its place", async ()
   client.close();
 });
 
-test("equal rows of a live query are told apart by their number alone", async () => {
+test("equal rows of a live query differ only by their number", async () => {
   const server = new FakeServer();
   const client = server.connect();
   const { live } = await liveQuery(server, client, [{ id: 1, v: "a" }, { id: 1, v: "a" }, { id: 1, v: "a" }]);

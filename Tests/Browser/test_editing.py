@@ -1,4 +1,4 @@
-"""Rows edited where they stand: by who may, never over what somebody else has changed, and undone."""
+"""Editing of rows in place: rights, conflicts with changes of other users, undo."""
 
 import re
 import sqlite3

@@ -168,7 +168,7 @@ def test_no_row_is_seen_under_another_tables_name(music, visitors):
     expect(page.locator(".rows tbody tr")).to_have_count(0)
     expect(page.locator(".pager > .quiet")).to_have_text("")
     expect(page.locator(".table-view .title > .quiet")).to_have_text("")
-    visitors.complaints.clear()  # the browser's console tells of the 404
+    visitors.complaints.clear()  # the browser's console reports the 404
 
 
 def test_a_table_opened_while_the_server_is_away_appears_with_it(music, visitors):

@@ -24,7 +24,7 @@ def test_words_are_completed_by_what_there_is(music, visitors):
     page.keyboard.press("Tab")
     expect(page.locator("#sql")).to_have_value("SELECT * FROM genre AS g WHERE g.name")
     page.locator("#sql").press_sequentially(" LIKE 'na")
-    expect(page.locator(".completion")).to_be_hidden()  # a text is nobody's word
+    expect(page.locator(".completion")).to_be_hidden()  # a text has no completions
     page.locator("#sql").press_sequentially("' ORD")
     expect(completions(page).first).to_have_text("ORDER")
     page.keyboard.press("Escape")

@@ -177,7 +177,7 @@ class Writer:
         self.execute(f"DROP TABLE {name(table)}")
         self.execute(sql[0][0])
         self.insert(table)
-        return "dropped and made anew"
+        return "dropped and recreated"
 
     def edit_schema(self, table):
         """A default that is edited where the schema is kept; rows that have no value of their own read differently."""

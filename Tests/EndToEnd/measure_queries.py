@@ -250,7 +250,7 @@ def measure_cancel(serve, path):
         print(f"cancel {kind}: {len(delays)} cancels, {unlucky} ended otherwise, ms: {summary(delays)}", flush=True)
     print(f"cancel, all {len(everything)}, ms: {summary(everything)}")
     asker.cancel("untouched")
-    print("cancelling somebody else's:", asker.until("error")["data"]["code"])
+    print("cancelling a query of another client:", asker.until("error")["data"]["code"])
     after = sqlite3.connect(path).execute("SELECT count(*), sum(x) FROM t WHERE id % 1000 = 0").fetchone()
     listener.send("heartbeat")
     heard = []
@@ -259,7 +259,7 @@ def measure_cancel(serve, path):
     tables = [type for type in heard if type.startswith("table:")]
     other.cancel("untouched")
     end = other.until(*ENDS, id="untouched")
-    print(f"rolled back whole: {before == after}; table events heard: {tables}; the other client's query: {end['data']['reason']}")
+    print(f"rolled back whole: {before == after}; table events received: {tables}; the other client's query: {end['data']['reason']}")
     server.stop()
 
 
@@ -478,7 +478,7 @@ def measure_point(serve, path):
 
 
 def measure_latency(serve, path):
-    """How long everybody else waits while every reader and the writer compute."""
+    """How long other clients wait while every reader and the writer are busy."""
     server = serve(path)
     for others in ("idle", "busy"):
         busy = [RawClient(server) for _ in range(5)]

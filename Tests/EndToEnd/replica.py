@@ -18,7 +18,7 @@ class Violation(AssertionError):
 
 
 def decoded(value):
-    """A value of the wire as something that compares: blobs and odd texts are told from strings."""
+    """A value of the wire as something that compares: blobs and invalid texts differ from strings."""
     if not isinstance(value, dict):
         return value
     ((kind, content),) = value.items()

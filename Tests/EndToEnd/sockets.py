@@ -79,7 +79,7 @@ def client_once_there_is_room(url, **options):
 
 
 class EventStream:
-    """What curl hears, each event whole and held against the contract."""
+    """The events that curl receives, each validated against the contract."""
 
     def __init__(self, url, *options):
         self.curl = Command(["curl", "-sN", *options, url])

@@ -62,7 +62,7 @@ def refused(server, query="", **options):
 
 
 def closed(server, query="", **options):
-    """The close frame of a connection that is opened and closed at once, as a page has to be told."""
+    """The close frame of a connection that is opened and closed at once, which is how a page learns the reason."""
     with connect(server.ws + query, open_timeout=LIMIT, origin=server.http, **options) as socket:
         with pytest.raises(ConnectionClosed) as caught:
             socket.recv(timeout=LIMIT)

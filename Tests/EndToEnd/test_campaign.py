@@ -5,7 +5,7 @@ Bounded here. For longer, with counts of what was done and what was found:
     CAMPAIGN_SECONDS=600 CAMPAIGN_SEED=7 python -m pytest Tests/EndToEnd/test_campaign.py -s
 
 Each kind of fault asks the same of the service: no acknowledged write is lost, the file stays sound, it goes on or ends with an
-exit code of its own (never by a signal that was not sent), and a client that is not told of a new epoch has seen everything.
+exit code of its own (never by a signal that was not sent), and a client without a new epoch has received every change.
 """
 
 import collections
@@ -101,7 +101,7 @@ class Writer(threading.Thread):
 
 
 class Copy(threading.Thread):
-    """The ids that a subscriber knows of; begins again when it is told to."""
+    """The ids that a subscriber has received; cleared by a new epoch."""
 
     def __init__(self, url):
         super().__init__(daemon=True)
@@ -138,7 +138,7 @@ class Copy(threading.Thread):
                     (self.ids.add if "after" in row else self.ids.discard)((row.get("after") or row["before"])["id"])
 
     def await_ids(self, expected):
-        """Whether the copy comes to hold these, unless it was told that it cannot."""
+        """Whether the copy receives these, unless a new epoch began."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and not self.is_stale:
             if expected <= self.ids:

@@ -1,4 +1,4 @@
-"""Who hears what: tables, operations, how much of each row, over WebSocket and event streams alike."""
+"""Filters: tables, operations and the detail of rows, over WebSocket and event streams."""
 
 import json
 import urllib.error

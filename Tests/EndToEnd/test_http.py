@@ -58,7 +58,7 @@ def test_curl_receives_every_channel(server):
 
 def test_an_event_stream_resumes_by_its_last_event(server):
     with Client(server.ws) as client:
-        # Rows are kept for replay once somebody asked for them.
+        # Rows are kept for replay once a subscription requests them.
         client.subscribe("tables", rows="keys")
         _, first = client.query("INSERT INTO genre VALUES(50, 'one')", "a")
         client.query("INSERT INTO genre VALUES(51, 'two')", "b")

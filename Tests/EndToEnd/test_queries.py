@@ -135,7 +135,7 @@ def test_a_cancelled_write_is_undone_and_not_published(server):
         other.message("query:started")
         client.send("query:execute", sql=f"INSERT INTO w {endless}", queryId="write")
         client.message("query:started")
-        # Nobody is asked who he is here, so anybody may.
+        # Without tokens any client can cancel any query.
         other.send("query:cancel", queryId="write")
         assert client.message("query:cancelled")["data"]["reason"] == "client"
         rows, _ = client.query("SELECT count(*) AS n FROM w", "after")

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: clients are told, what is open is rolled back, the process ends with 0."""
+"""SIGTERM and SIGINT: clients are notified, transactions are rolled back, the process ends with 0."""
 
 import json
 import signal
