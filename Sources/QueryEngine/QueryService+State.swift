@@ -1,7 +1,7 @@
 import SQLiteConnection
 
 extension QueryService.State {
-    /// Queues the query, or says why not.
+    /// Queues the query, or returns the reason for a refusal.
     mutating func admit(_ control: QueryControl, _ limits: QueryLimits) -> Conclusion? {
         let queryId = control.request.queryId
         if idsInUse[queryId] != nil {
@@ -53,10 +53,10 @@ extension QueryService.State {
         }
     }
 
-    /// Takes the queries out of the queue or returns them when they run.
+    /// Removes the queries from the queue, or returns them when they run.
     mutating func cancel(_ ids: [UInt64], _ reason: CancelReason) -> [QueryControl] {
         var running: [QueryControl] = []
-        // A BEGIN before the COMMIT that says what belongs to it.
+        // In ascending order, so that a BEGIN comes before the COMMIT that delimits its transaction.
         for id in ids.sorted() {
             switch scheduler.withdraw(id) {
             case .removed(let ticket, let orphaned):
@@ -73,7 +73,7 @@ extension QueryService.State {
     mutating func conclude(_ tickets: [Ticket], _ reason: CancelReason) {
         for ticket in tickets {
             guard let control = forget(ticket.id) else { continue }
-            // A handle may still be asked to resume it; nothing sleeps there.
+            // A handle may still call resume; no thread sleeps there.
             notices.append(QueryService.Notice(control: control, conclusion: .cancelled(reason, rowCount: 0)))
         }
     }
@@ -92,7 +92,7 @@ extension QueryService.State {
         return control
     }
 
-    /// Lets another query have its id.
+    /// Releases the query's id for another query.
     mutating func freeQueryId(of control: QueryControl) {
         let queryId = control.request.queryId
         if idsInUse[queryId] == control.id { idsInUse[queryId] = nil }
@@ -107,7 +107,7 @@ extension QueryFailure {
         "your transaction was rolled back, or never began, when a statement of it was cancelled or failed"
     )
 
-    /// What a client hears when its transaction is over without its doing.
+    /// The failure that a client receives when its transaction was ended without its request.
     static func transactionEnded(_ why: Scheduler.Refusal, _ limits: QueryLimits) -> QueryFailure {
         switch why {
         case .transactionTooLong:
@@ -125,7 +125,7 @@ extension QueryFailure {
         QueryFailure(.transactionTimedOut, "your transaction was \(what) and was rolled back")
     }
 
-    /// The same for a query that was meant to be part of that transaction.
+    /// The failure of a query that was meant to be part of that transaction.
     var refusingTheRest: QueryFailure {
         var failure = self
         failure.message += "; everything fails until your COMMIT or ROLLBACK, or another BEGIN"

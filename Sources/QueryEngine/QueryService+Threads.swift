@@ -3,7 +3,7 @@ import SQLiteConnection
 import Synchronization
 
 extension QueryService {
-    /// The bodies of the service's threads.
+    /// Starts the service's threads.
     func startThreads(_ commitSink: (any CommitSink)?) throws(SQLiteError) {
         var isStarted = start("query-writer") { [self] in runWriter(commitSink) }
         for index in readers.indices {
@@ -29,7 +29,7 @@ extension QueryService {
         return isStarted
     }
 
-    /// False when the system refuses one more thread.
+    /// False when the system refuses to start another thread.
     private func startDetached(_ name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
         do {
             try NamedThread(name: name, body).detach()
@@ -71,17 +71,18 @@ extension QueryService {
                     }
                     return (state.assignedWork(), state.shutdown != nil)
                 }
-                // Before its sink hears, so that whoever waits for that finds the service up to date.
+                // This precedes the notification of the sink, so that a client that reacts to it finds the service up
+                // to date.
                 give(work)
                 conclusion.tell(control)
-                // It may wait for another client's transaction now, and not for ever.
+                // The query may wait for another client's transaction now, with a time limit.
                 if case .handOn = conclusion { deadlineLoop.wake() }
                 if isShuttingDown { deadlineLoop.wake() }
             }
         }
     }
 
-    /// It is known that the query only reads: what its client asked for next need not wait for it.
+    /// The query is known to be read-only: later requests of its client need not wait for it.
     private func noteSettled(_ control: QueryControl) {
         guard control.ticket.mayWrite else { return }
         let work = state.withLock { state in
@@ -91,7 +92,7 @@ extension QueryService {
         give(work)
     }
 
-    /// While a read sleeps for its receiver, another one may run.
+    /// While a read sleeps for its receiver, another read may run.
     private func notePause(of control: QueryControl, _ isPaused: Bool) {
         let work = state.withLock { state in
             if isPaused {
@@ -143,12 +144,12 @@ extension QueryService {
                 return (state.assignedWork(), state.shutdown != nil)
             }
             give(work)
-            // An open transaction, if there is one, begins to idle now.
+            // The idle time of an open transaction begins now.
             if executor.isInTransaction || isShuttingDown { deadlineLoop.wake() }
         }
     }
 
-    /// Says how a query of the writer's ended, once it is known where its commit is in the order of all.
+    /// Reports the end of a writer's query, once the position of its commit in the commit order is known.
     private func tell(_ result: WriteExecutor.Result, of control: QueryControl) {
         let (conclusion, wait) = (result.conclusion, result.wait?.0)
         if let (wait, interval) = result.wait {
@@ -166,7 +167,7 @@ extension QueryService {
                 state.freeQueryId(of: control)
             }
             conclusion.tell(control, receipt: position)
-            // Not before: it is what a shutdown waits for.
+            // Only afterwards, because a shutdown waits for it.
             let isShuttingDown = state.withLock { state in
                 state.forget(control.id)
                 return state.shutdown != nil
@@ -178,7 +179,7 @@ extension QueryService {
 
     // MARK: Deadline loop
 
-    /// Tells of queries that never ran, and watches every time limit.
+    /// Reports queries that never ran, and enforces every time limit.
     private func runDeadlineLoop() {
         while true {
             let actions = state.withLock { $0.actions(at: .now, readers: readers.count) }
@@ -201,7 +202,7 @@ extension QueryService {
 }
 
 extension QueryService.State {
-    /// What the deadline loop has to do, outside of the lock.
+    /// The actions of the deadline loop, run outside of the lock.
     struct DeadlineActions {
         var notices: [QueryService.Notice]
         var expired: [QueryControl]
@@ -230,7 +231,7 @@ extension QueryService.State {
         )
         notices = []
         finishShutdown(&actions, at: now)
-        // One that sleeps for its receiver has no deadline now, and gets one when it wakes.
+        // A query that sleeps for its receiver has no deadline now, and gets one when it wakes.
         let deadlines = queries.values.lazy.filter { !$0.isCancelled }.map { $0.deadline ?? now + .milliseconds(500) }
         let reports = commitWaits.values.lazy.map(\.reportsAt).min()
         let times = [deadlines.min(), looksAt, reports, scheduler.nextTick, shutdown?.deadline]
@@ -239,7 +240,7 @@ extension QueryService.State {
         return actions
     }
 
-    /// Interrupts what was cancelled and does not end, and ends what does not answer to that either.
+    /// Interrupts cancelled queries that do not end, and abandons those that do not react to that either.
     ///
     /// - Returns: when to call again.
     private mutating func attendToCancelled(at now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
@@ -272,7 +273,7 @@ extension QueryService.State {
             shutdown.hasToldWorkers = true
             actions.stopsWorkers = true
         }
-        // A query that the writer has done with can still wait for its receipt.
+        // A query that the writer has finished can still wait for its receipt.
         actions.isOver = threadCount == 0 && queries.isEmpty
         if actions.isOver || shutdown.deadline <= now {
             actions.finished = shutdown.waiting

@@ -2,15 +2,16 @@ package import ChangeCapture
 package import SQLiteConnection
 import Synchronization
 
-/// Runs SQL against one database: one connection that writes and several that only read, each on a thread of its own, so
+/// Runs SQL against one database: one connection that writes and several that only read, each on its own thread, so
 /// that no query ever runs on an event loop or a thread of Swift's cooperative pool.
 ///
-/// A script whose every statement only reads, by `sqlite3_stmt_readonly`, runs on a reader, in parallel with everything
-/// else. All others run on the writer, clients in turns. An interactive transaction (`BEGIN` … `COMMIT` over several
-/// requests) holds the writer for its client. PRAGMA settings and temporary objects last as long as the request or the
-/// transaction that made them, and are never seen by another client.
+/// A script of which every statement is read-only, by `sqlite3_stmt_readonly`, runs on a reader, in parallel with all
+/// other queries. All others run on the writer; clients take turns. An interactive transaction (`BEGIN` … `COMMIT` over
+/// several requests) holds the writer for its client. PRAGMA settings and temporary objects last as long as the request
+/// or the transaction that created them, and other clients never see them.
 ///
-/// All methods can be called from any thread and none of them blocks. The service keeps itself alive until ``shutDown(within:)``.
+/// All methods can be called from any thread and none of them blocks. The service keeps itself alive until
+/// ``shutDown(within:)``.
 package final class QueryService: Sendable {
     let configuration: ServiceConfiguration
     let state: Mutex<State>
@@ -24,14 +25,14 @@ package final class QueryService: Sendable {
         var scheduler: Scheduler
         var queries: [UInt64: QueryControl] = [:]
         var idsInUse: [String: UInt64] = [:]
-        /// Queries that have committed and do not know the position yet.
+        /// Queries that have committed and whose position is not known yet.
         var commitWaits: [UInt64: Waiting] = [:]
-        /// Ends of queries that never ran, for the deadline loop to tell.
+        /// Ends of queries that never ran, for the deadline loop to report.
         var notices: [Notice] = []
         var lastId: UInt64 = 0
-        /// Rises when the connections have to be opened anew.
+        /// Incremented when the connections must be opened again.
         var generation = 0
-        /// When the deadline loop looks next; nil when it sleeps until it is woken.
+        /// When the deadline loop runs next; nil when it sleeps until it is woken.
         var deadlineLoopWakesAt: ContinuousClock.Instant?
         var shutdown: Shutdown?
         var threadCount = 0
@@ -54,12 +55,12 @@ package final class QueryService: Sendable {
         var waiting: [CheckedContinuation<Bool, Never>]
     }
 
-    /// Opens the database once to see that it can be, then starts the threads.
+    /// Opens the database once to check that it can be opened, then starts the threads.
     ///
     /// - Parameters:
-    ///   - commitSink: told of every commit that the service makes; kept.
-    ///   - events: told what concerns a client and no query; kept.
-    /// - Throws: what SQLite says about the file, or `SQLITE_NOMEM` when the system refuses a thread.
+    ///   - commitSink: receives every commit that the service makes; retained.
+    ///   - events: receives events that concern a client and no query; retained.
+    /// - Throws: SQLite's error for the file, or `SQLITE_NOMEM` when the system refuses to start a thread.
     package init(
         _ configuration: ServiceConfiguration,
         commitSink: (any CommitSink)? = nil,
@@ -70,7 +71,7 @@ package final class QueryService: Sendable {
         planner = Planner(configuration)
         let limits = configuration.limits
         do { _ = try GuardedConnection(configuration, access: .writer) } catch {
-            // Who has locked the file lets go of it some time, and until then each query is told.
+            // A process that has locked the file will release it; until then each query fails with the reason.
             guard error.code.primary == .busy else { throw error }
         }
         let readerCount = max(limits.readerCount, 1)
@@ -96,7 +97,7 @@ package final class QueryService: Sendable {
 
     // MARK: Queries
 
-    /// Queues a query. What becomes of it goes to the sink, on the service's threads, even a refusal.
+    /// Queues a query. Its sink receives the result, including a refusal, on the service's threads.
     @discardableResult
     package func submit(_ request: SQLRequest, for client: ClientKey, sink: any QuerySink) -> QueryHandle {
         let limits = configuration.limits
@@ -120,7 +121,7 @@ package final class QueryService: Sendable {
             let work = state.assignedWork()
             let deadline = control.submittedAt + timeout
             let next = min(deadline, state.scheduler.nextTick ?? deadline)
-            // The deadline loop looks by then anyway, in most cases.
+            // In most cases the deadline loop already runs by then.
             return (control, work, state.deadlineLoopWakesAt.map { $0 > next } ?? true)
         }
         give(work)
@@ -131,12 +132,12 @@ package final class QueryService: Sendable {
     package enum Requester: Sendable, Hashable {
         /// May cancel the queries of this ``SQLRequest/owner``.
         case owner(String)
-        /// May cancel anybody's.
+        /// May cancel the queries of all owners.
         case administrator
     }
 
     package enum CancelAnswer: Sendable, Hashable {
-        /// It will end as cancelled, unless its commit has already begun.
+        /// It ends as cancelled, unless its commit has already begun.
         case cancelling
         case notFound
         case notAllowed
@@ -154,7 +155,7 @@ package final class QueryService: Sendable {
         return answer
     }
 
-    /// Cancels the client's queries and rolls its transaction back.
+    /// Cancels the client's queries and rolls back its transaction.
     package func clientDisconnected(_ client: ClientKey) {
         let (running, work) = state.withLock { state in
             let (removed, running) = state.scheduler.disconnect(client)
@@ -166,9 +167,10 @@ package final class QueryService: Sendable {
         wakeDeadlineLoop()
     }
 
-    /// Opens every connection anew before its next query, because the file behind the name is another one now; closes those
-    /// that idle at once, for SQLite repairs a log that somebody else removed only when nobody has it open. An open
-    /// transaction is rolled back; its client is told, and what was meant to be part of it fails with `DATABASE_GONE`.
+    /// Opens every connection again before its next query, because the path names another file now; closes idle ones at
+    /// once, because SQLite repairs a log that another process removed only when no connection has it open. An open
+    /// transaction is rolled back; its client is notified, and queries that were meant to be part of it fail with
+    /// `DATABASE_GONE`.
     package func reopenConnections() {
         let why = QueryFailure.transactionEnded(.transactionLost, configuration.limits)
         let (work, loser) = state.withLock { state in
@@ -183,7 +185,7 @@ package final class QueryService: Sendable {
         wakeDeadlineLoop()
     }
 
-    /// Refuses new queries, cancels all others, rolls back what is open, and ends the threads.
+    /// Refuses new queries, cancels all others, rolls back open transactions, and ends the threads.
     ///
     /// - Returns: whether all threads ended in time.
     @discardableResult
@@ -208,7 +210,7 @@ package final class QueryService: Sendable {
 
     // MARK: Threads
 
-    /// Work that can start now, with all that its worker needs, so that nobody has to ask again under the lock.
+    /// Work that can start now, with everything that its worker needs, so that the lock is taken only once.
     struct Assigned {
         /// Nil for the writer.
         var reader: Int?
@@ -228,27 +230,28 @@ package final class QueryService: Sendable {
     }
 }
 
-/// What concerns a client without a query of its own. Called on threads of the service's; must not block.
+/// Receives events that concern a client and none of its queries. Called on the service's threads; must not block.
 package protocol QueryServiceEvents: Sendable {
-    /// The client's transaction is rolled back without its doing. It idled for too long or was open for too long: then what
-    /// the client asked for meanwhile, or else its next request, fails with the same words. Or SQLite rolled it back when a
-    /// statement was interrupted or failed: then everything does, until the client says COMMIT or ROLLBACK or begins anew.
+    /// The client's transaction was rolled back without its request. Either it was idle or open for too long: then the
+    /// queries that the client sent meanwhile, or otherwise its next request, fail with the same message. Or SQLite
+    /// rolled it back when a statement was interrupted or failed: then every query fails until the client sends COMMIT
+    /// or ROLLBACK or begins a new transaction.
     func transactionRolledBack(_ client: ClientKey, _ failure: QueryFailure)
 }
 
-/// What a ``QueryService`` works on.
+/// The configuration of a ``QueryService``.
 package struct ServiceConfiguration: Sendable {
     /// The database's file name, or a URI.
     package var path: String
     package var isURI = false
     package var limits = QueryLimits()
-    /// Every query that writes begins with `PRAGMA foreign_keys = ON`, which SQLite itself leaves off.
+    /// Whether every query that writes begins with `PRAGMA foreign_keys = ON`, which is off by default in SQLite.
     package var enforcesForeignKeys = false
     /// Frames in the write-ahead log after which the writer runs a PASSIVE checkpoint between two queries; nil when
-    /// somebody else does.
+    /// another component does.
     package var checkpointFrames: Int? = 1_000
 
-    /// What a transaction's capture may hold in memory; how much it keeps of each row is for the ``CommitSink`` to say.
+    /// The memory limits of a transaction's capture; the ``CommitSink`` determines the detail of each row.
     package var captureLimits = CaptureLimits()
 
     package init(path: String) { self.path = path }

@@ -167,6 +167,6 @@ struct VisibleSchemaTests {
         #expect((failure.code, failure.offset, failure.statementIndex) == (.sqlError, 17, 1))
         let table = await answer(harness, "SELECT * FROM canary")
         #expect(table.code == .notAuthorized)
-        #expect(table.message == "there is no table canary among those that are allowed (no such table: canary)")
+        #expect(table.message == "no table canary is among the allowed ones (no such table: canary)")
     }
 }

@@ -1,25 +1,26 @@
-/// What a query may do. Enforced while its statements are compiled, by SQLite's authorizer, on everything they touch: also
-/// through views, triggers, foreign keys and generated columns, which are given no rights of their own.
+/// The permissions of a query. SQLite's authorizer enforces them while the statements are compiled, on everything they
+/// access, also through views, triggers, foreign keys and generated columns, which have no rights of their own.
 ///
-/// Refused to everybody, by name: ATTACH and DETACH, VACUUM INTO, loading extensions, `writable_schema`, PRAGMAs that are
-/// not known to be harmless, `fts3_tokenizer`, and virtual tables of unknown modules. `SQLITE_DBCONFIG_DEFENSIVE` is on, and
-/// `trusted_schema` off where the library allows it, so that a hostile schema cannot reach functions with side effects.
+/// Always refused, by name: ATTACH and DETACH, VACUUM INTO, loading extensions, `writable_schema`, PRAGMAs that are not
+/// known to be harmless, `fts3_tokenizer`, and virtual tables of unknown modules. `SQLITE_DBCONFIG_DEFENSIVE` is on,
+/// and `trusted_schema` off where the library allows it, so that a hostile schema cannot reach functions with side
+/// effects.
 ///
 /// Source: [Defense Against The Dark Arts](https://sqlite.org/security.html).
 package struct SQLPolicy: Sendable, Hashable {
     package enum Level: Int, Sendable, Comparable {
         case readOnly
-        /// Rows, schema and temporary objects.
+        /// Rows, the schema and temporary objects.
         case readWrite
-        /// Also settings of the database file: journal mode, checkpoints and the like.
+        /// In addition, settings of the database file: journal mode, checkpoints and the like.
         case admin
 
         package static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
     }
 
     package var level: Level
-    /// The tables that may be read; nil for all. With a list, the schema cannot be changed nor read as a whole. The shadow
-    /// tables of a virtual table have to be listed with it.
+    /// The tables that may be read; nil for all. With a list, the schema can be neither changed nor read as a whole.
+    /// The list must include the shadow tables of a virtual table.
     package var readableTables: TableNames?
     /// The tables that may be written; nil for all. With a list, the schema cannot be changed.
     package var writableTables: TableNames?
@@ -37,7 +38,8 @@ package struct SQLPolicy: Sendable, Hashable {
     var restrictsTables: Bool { readableTables != nil || writableTables != nil }
 }
 
-/// Names of tables, compared as SQLite does: without regard to the case of ASCII letters, and byte by byte otherwise.
+/// A set of table names, compared as SQLite compares them: ignoring the case of ASCII letters, and otherwise byte by
+/// byte.
 package struct TableNames: Sendable, Hashable {
     private let folded: Set<[UInt8]>
 
@@ -52,33 +54,33 @@ extension TableNames: ExpressibleByArrayLiteral {
     package init(arrayLiteral names: String...) { self.init(names) }
 }
 
-/// What a PRAGMA may be used for. One that is not listed here is refused: new ones appear with every release, and some
-/// switch off what keeps the service safe or replace its own handlers (`busy_timeout`, `wal_autocheckpoint`).
+/// The permitted uses of a PRAGMA. One that is not listed here is refused: new ones appear with every release, and some
+/// disable safeguards of the service or replace its own handlers (`busy_timeout`, `wal_autocheckpoint`).
 ///
 /// Source: [PRAGMA Statements](https://sqlite.org/pragma.html).
 struct PragmaRule: Hashable, Sendable {
-    /// What an argument does.
+    /// The effect of an argument.
     enum Argument: Hashable, Sendable {
         case refused
-        /// Names a table, to be told about it.
+        /// Names the table to report on.
         case table
-        /// Narrows a report and changes nothing.
+        /// Restricts a report and changes nothing.
         case harmless
-        /// Sets a value of the connection, which is undone before the next client: only what follows in the same request or
-        /// transaction meets it.
+        /// Sets a value of the connection, which is reset before the next client: it affects only the rest of the same
+        /// request or transaction.
         case session(SQLPolicy.Level)
         /// Sets a value in the file.
         case file(SQLPolicy.Level)
     }
 
     var argument: Argument = .refused
-    /// It acts even without an argument.
+    /// The level that the PRAGMA needs when it has an effect without an argument; nil when it has none.
     var acts: SQLPolicy.Level?
-    /// It tells of more than one table, so a policy with a list of tables refuses it.
+    /// It reports on more than one table, so a policy with a list of tables refuses it.
     var revealsSchema = false
     /// SQLite ignores the argument within a transaction, without an error.
     var isIgnoredInTransaction = false
-    /// The arguments, in lower case, that last in the file; nil for all.
+    /// The arguments, in lower case, whose effect is stored in the file; nil for all.
     var values: Set<String>?
 
     static func named(_ name: String) -> PragmaRule? { rules[name.lowercased()] }
@@ -88,7 +90,7 @@ struct PragmaRule: Hashable, Sendable {
         "table_info": PragmaRule(argument: .table),
         "table_xinfo": PragmaRule(argument: .table),
         "index_list": PragmaRule(argument: .table),
-        // It names the tables that the foreign keys lead to.
+        // It names the tables that the foreign keys refer to.
         "foreign_key_list": PragmaRule(argument: .table, revealsSchema: true),
         "table_list": PragmaRule(argument: .harmless, revealsSchema: true),
         "index_info": PragmaRule(argument: .harmless, revealsSchema: true),
@@ -97,7 +99,7 @@ struct PragmaRule: Hashable, Sendable {
         "foreign_key_check": PragmaRule(argument: .harmless, revealsSchema: true),
         "integrity_check": PragmaRule(argument: .harmless, revealsSchema: true),
         "quick_check": PragmaRule(argument: .harmless, revealsSchema: true),
-        // Reports about the library and the connection.
+        // Reports on the library and the connection.
         "busy_timeout": PragmaRule(),
         "cache_size": PragmaRule(),
         "collation_list": PragmaRule(),
@@ -129,14 +131,14 @@ struct PragmaRule: Hashable, Sendable {
         "reverse_unordered_selects": PragmaRule(argument: .session(.readWrite)),
         "secure_delete": PragmaRule(argument: .session(.admin)),
         "synchronous": PragmaRule(argument: .session(.admin)),
-        // Settings of the connection that its next VACUUM brings into the file.
+        // Settings of the connection that its next VACUUM stores in the file.
         "auto_vacuum": PragmaRule(argument: .session(.admin), isIgnoredInTransaction: true),
         "page_size": PragmaRule(argument: .session(.admin), isIgnoredInTransaction: true),
-        // Settings of the file, and work on it.
+        // Settings of the file, and maintenance.
         "application_id": PragmaRule(argument: .file(.readWrite)),
         "incremental_vacuum": PragmaRule(argument: .file(.readWrite), acts: .readWrite),
         "journal_mode": PragmaRule(argument: .file(.admin), values: ["delete", "wal"]),
-        // What it would do, which it says when it is asked to, names tables.
+        // Its dry run names tables.
         "optimize": PragmaRule(argument: .file(.readWrite), acts: .readWrite, revealsSchema: true),
         "user_version": PragmaRule(argument: .file(.readWrite)),
         "wal_checkpoint": PragmaRule(argument: .file(.admin), acts: .admin),

@@ -1,11 +1,11 @@
 import SQLiteConnection
 
-/// The authorizer of one connection: enforces the policy of the query that is being compiled, says why it refused, and
-/// takes note of what the statement is.
+/// The authorizer of one connection: enforces the policy of the query that is being compiled, gives the reason for a
+/// refusal, and records properties of the statement.
 ///
 /// Belongs to the connection's thread.
 final class StatementAuthorizer {
-    /// What was noted of the statements compiled since ``begin(_:access:)`` or ``forgetStatement()``.
+    /// The properties of the statements compiled since ``begin(_:access:)`` or ``forgetStatement()``.
     struct Statement {
         enum Transaction: Equatable {
             case begin
@@ -18,42 +18,44 @@ final class StatementAuthorizer {
 
         var transaction: Transaction?
         var isPragma = false
-        /// It creates a table, or SQLite declares the columns of a virtual table while it compiles.
+        /// The statement creates a table, or SQLite declares the columns of a virtual table while it compiles.
         var declaresTable = false
         var inserts = false
         var changesSchema = false
-        /// What it leaves on the connection, where that is gone with the request or the transaction: `a temporary table`.
+        /// State that the statement leaves on the connection and that is lost at the end of the request or the
+        /// transaction: `a temporary table`.
         var connectionState: String?
-        /// It compares texts with patterns, be it in a view or a trigger.
+        /// The statement matches texts with patterns, possibly in a view or a trigger.
         var comparesPatterns = false
     }
 
     struct Denial {
         var code: QueryFailure.Code
         var reason: String
-        /// It is about a table, which the statement may not even name.
+        /// The refusal concerns a table that the statement may not even name.
         var isOfTable = false
     }
 
     private(set) var statement = Statement()
     private(set) var denial: Denial?
-    /// On a reader: the statement has to be run by the writer.
+    /// On a reader: the writer must run the statement.
     private(set) var needsWriter = false
-    /// The connection's settings or its temporary objects are no longer what they were when it was opened.
+    /// The connection's settings or its temporary objects have changed since it was opened.
     private(set) var isTainted = false
-    /// VACUUM attaches a file without a name to itself while it runs.
+    /// VACUUM attaches a file without a name while it runs.
     var isVacuuming = false
-    /// Whether the statement that is compiled next would run within a transaction.
+    /// Whether the next compiled statement would run within a transaction.
     var isInTransaction = false
 
     private var policy: SQLPolicy?
     private var access = Ticket.Access.writer
-    /// What a name can stand for besides a common table expression; known where the policy has a list of tables.
+    /// The names that can mean something other than a common table expression; set when the policy has a list of
+    /// tables.
     private var tables = TableNames([])
 
-    /// From now on the statements of a query are compiled.
+    /// Applies the policy to the statements compiled from now on.
     ///
-    /// - Parameter tables: the tables, views and modules that there are, where the policy has a list of readable ones.
+    /// - Parameter tables: the existing tables, views and modules, when the policy has a list of readable ones.
     func begin(_ policy: SQLPolicy, access: Ticket.Access, tables: TableNames) {
         self.policy = policy
         self.access = access
@@ -62,10 +64,10 @@ final class StatementAuthorizer {
         forgetStatement()
     }
 
-    /// From now on the service's own statements are compiled, which may do anything.
+    /// Allows everything from now on, for the service's own statements.
     func end() { policy = nil }
 
-    /// Lets the service's own SQL pass, then goes on as before.
+    /// Allows the service's own SQL in `body`, then restores the policy.
     func unguarded<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
         let policy = policy
         self.policy = nil
@@ -96,7 +98,7 @@ final class StatementAuthorizer {
         case .pragma:
             return pragma(request, policy)
         case .attach:
-            // Its name is empty for VACUUM itself and the target's for VACUUM INTO.
+            // The name is empty for VACUUM itself and the target's for VACUUM INTO.
             if isVacuuming { return request.first == "" ? .allow : deny("VACUUM INTO is not allowed") }
             return deny("ATTACH is not allowed")
         case .detach:
@@ -110,25 +112,25 @@ final class StatementAuthorizer {
         case .createTempIndex, .createTempTable, .createTempTrigger, .createTempView:
             return createTemporary(request.action, policy)
         case .createTable where request.first == "x":
-            // A virtual table that is used for the first time declares its columns as a table of this name, also for a
-            // SELECT. ``check(_:)`` finds the others out.
+            // On its first use a virtual table declares its columns as a table of this name, also for a SELECT.
+            // ``check(_:)`` detects the other cases.
             statement.declaresTable = true
             return .allow
         default:
-            // CREATE, DROP, ALTER, REINDEX, ANALYZE, and whatever a later SQLite invents.
+            // CREATE, DROP, ALTER, REINDEX, ANALYZE, and any action of a later SQLite.
             return changeSchema(policy)
         }
     }
 
-    /// What has to be decided before a statement is compiled: with a list of tables, `DROP TABLE IF EXISTS` and its like would
-    /// tell by their success whether there is another.
+    /// Checks that must precede compiling: with a list of tables, the success of `DROP TABLE IF EXISTS` and the like
+    /// would reveal whether a table exists.
     func check(_ script: borrowing Script) throws(QueryFailure) {
         guard let policy, policy.restrictsTables, policy.level > .readOnly else { return }
         guard ScriptOutline.changesSchema(script.sql, from: script.tail) else { return }
         throw QueryFailure(.notAuthorized, "changing the schema is not allowed with a list of tables")
     }
 
-    /// What cannot be decided before a statement is compiled.
+    /// Checks that need the compiled statement.
     func check(_ compiled: borrowing SQLiteConnection.Statement) throws(QueryFailure) {
         guard let policy, compiled.writes else { return }
         if policy.level == .readOnly {
@@ -143,27 +145,28 @@ final class StatementAuthorizer {
         if let table = request.first?.lowercased(), table.hasPrefix("pragma_"),
             PragmaRule.named(String(table.dropFirst(7)))?.acts != nil
         {
-            // It would act while a SELECT runs, which nothing expects of one.
+            // The function would have an effect while a SELECT runs, which no client expects.
             return deny("the table-valued function \(table) is not allowed; run the PRAGMA itself")
         }
         guard let readable = policy.readableTables, let table = request.first, !readable.contains(table) else {
             return .allow
         }
-        // What SQLite reads when it declares the columns of a virtual table that is used for the first time.
+        // SQLite reads this when it declares the columns of a virtual table on its first use.
         if table == "sqlite_master", request.second == "ROWID" { return .allow }
         let folded = table.lowercased()
         let isTable = tables.contains(table) || folded.hasPrefix("sqlite_") || folded.hasPrefix("pragma_")
-        // Without a column it can be a common table expression, of which SQLite asks as if it were a table.
+        // Without a column the name can be a common table expression, for which SQLite calls the authorizer as for a
+        // table.
         if !isTable, request.second == "" || Self.tableFunctions.contains(folded) { return .allow }
         return denyTable("reading the table \(table) is not allowed")
     }
 
     private func write(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
         let table = request.first ?? ""
-        // Comes with every change of the schema, which is decided on by its own action, and with virtual tables that are
-        // used for the first time. Nobody may write it directly; SQLite sees to that.
+        // This accompanies every schema change, which has an action of its own, and the first use of virtual tables.
+        // SQLite prevents direct writes.
         if table == "sqlite_master" || table == "sqlite_temp_master" { return .allow }
-        // An R-tree compiles its writes when it is first read: ``check(_:)`` sees what really writes.
+        // An R-tree compiles its writes when it is first read: ``check(_:)`` sees which statement really writes.
         if policy.level == .readOnly { return .allow }
         if let writable = policy.writableTables, !writable.contains(table), request.database != "temp" {
             return denyTable("writing to the table \(table) is not allowed")
@@ -171,7 +174,7 @@ final class StatementAuthorizer {
         if request.action == .insert, request.triggerOrView == nil { statement.inserts = true }
         // "The truncate optimization is disabled and all rows are deleted individually"
         // (https://sqlite.org/c3ref/c_deny.html): truncating a large table takes long, shows no progress and cannot be
-        // interrupted. Where a table is dropped the same request means another thing.
+        // interrupted. When a table is dropped the same request has another meaning.
         if request.action == .delete, !statement.changesSchema { return .ignore }
         return .allow
     }
@@ -194,7 +197,7 @@ final class StatementAuthorizer {
             case .createTempView: "view"
             default: "table"
             }
-        // The outermost: a temporary table comes with the indexes of its constraints.
+        // The outermost object: a temporary table comes with the indexes of its constraints.
         statement.connectionState = statement.connectionState ?? "a temporary \(kind)"
         return .allow
     }
@@ -222,7 +225,7 @@ final class StatementAuthorizer {
         if policy.level == .readOnly {
             return deny(
                 .readOnly,
-                "the access is read-only: a transaction would hold the writer; what one request reads is one state anyway"
+                "the access is read-only: a transaction would hold the writer; one request reads a single snapshot anyway"
             )
         }
         return access == .writer ? .allow : handOn()
@@ -266,7 +269,7 @@ final class StatementAuthorizer {
         }
     }
 
-    /// A PRAGMA that does something does it while it is compiled, so a reader must not even compile it.
+    /// Some PRAGMAs take effect while they are compiled, so a reader must not even compile them.
     private func act(_ what: String, _ level: SQLPolicy.Level, _ policy: SQLPolicy) -> AuthorizerVerdict {
         if policy.level == .readOnly { return denyWriting(what) }
         if policy.level < level { return deny("\(what) is for administrators") }
@@ -294,15 +297,15 @@ final class StatementAuthorizer {
         return .deny
     }
 
-    /// Those of the library and its usual extensions that reach outside of the database.
+    /// Functions of the library and its usual extensions that reach outside of the database.
     private static let refusedFunctions: Set<String> = [
         "edit", "fts3_tokenizer", "load_extension", "readfile", "sqlite_log", "writefile",
     ]
 
-    /// Tables that are made of an argument.
+    /// Tables that are computed from an argument.
     static let tableFunctions: Set<String> = ["json_each", "json_tree"]
 
-    /// Modules that keep their rows in this database.
+    /// Modules that store their rows in this database.
     private static let modules: Set<String> = [
         "fts3", "fts4", "fts4aux", "fts5", "fts5vocab", "geopoly", "rtree", "rtree_i32",
     ]

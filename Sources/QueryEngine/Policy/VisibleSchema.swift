@@ -1,22 +1,21 @@
 import SQLiteConnection
 
-/// The schema as a policy with a list of tables shows it: a database in memory with those tables, without rows, and nothing
-/// else.
+/// The schema that a policy with a list of tables exposes: an in-memory database with only those tables, without rows.
 ///
-/// What SQLite says of an error tells what is there: which tables and columns, what a view or a trigger reads, what a foreign
-/// key leads to. A client with a list of tables is told the errors of this database instead, so that no text, and no
-/// difference between two texts, depends on anything outside of its list.
+/// SQLite's error messages reveal the schema: tables and columns, what a view or a trigger reads, what a foreign key
+/// refers to. A client with a list of tables gets the errors of this database instead, so that no message, and no
+/// difference between two messages, depends on anything outside of its list.
 ///
 /// Belongs to the thread of the connection whose schema it shows.
 final class VisibleSchema {
     private let connection: Connection
     private let authorizer = StatementAuthorizer()
 
-    /// - Parameter original: reads its own schema for the duration of the call, with no authorizer in the way.
+    /// - Parameter original: reads its own schema during the call, without an authorizer.
     init(of original: Connection, readable: TableNames) throws(SQLiteError) {
         connection = try Connection(path: ":memory:", mode: .readWriteCreate)
         try EvaluationPolicy().apply(to: connection)
-        // Virtual tables first: they bring tables of their own, which the schema lists too.
+        // Virtual tables first: they create tables of their own, which the schema lists too.
         let objects = try original.query(
             """
             SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL
@@ -27,8 +26,8 @@ final class VisibleSchema {
             guard case .text(let type) = object[0], case .text(let name) = object[1], case .text(let table) = object[2],
                 case .text(let sql) = object[3], readable.contains(table)
             else { continue }
-            // What this library cannot make, such as a table of an unknown module, is missing here: the client is told that it
-            // may not use it.
+            // Objects that this library cannot create, such as a table of an unknown module, are missing here: the
+            // client is not allowed to use them.
             switch type {
             case "table", "index": try? connection.execute(sql)
             case "view": try? makeView(name, of: original)
@@ -38,7 +37,8 @@ final class VisibleSchema {
         connection.setAuthorizer { [authorizer] request in authorizer.authorize(request) }
     }
 
-    /// A view of the same columns that reads nothing, and can be written as far as a trigger may make the real one so.
+    /// Creates a view with the same columns that reads nothing, and that is writable where a trigger may make the
+    /// original so.
     private func makeView(_ name: String, of original: Connection) throws(SQLiteError) {
         let columns = try original.query("SELECT name FROM pragma_table_xinfo(?)", [.text(name)]).compactMap { row in
             if case .text(let column)? = row.first { Self.quoted(column) } else { nil }
@@ -60,7 +60,7 @@ final class VisibleSchema {
 
     private static func quoted(_ name: String) -> String { "\"\(name.replacing("\"", with: "\"\""))\"" }
 
-    /// What is wrong with a statement in the eyes of a client that knows these tables alone; nil for nothing.
+    /// The error of a statement for a client that knows only these tables; nil when there is none.
     ///
     /// - Parameters:
     ///   - sql: begins with the statement.
@@ -102,14 +102,14 @@ final class VisibleSchema {
             error.message.hasPrefix("no such table: ")
         {
             failure.code = .notAuthorized
-            failure.message = "there is no table \(name) among those that are allowed (\(error.message))"
+            failure.message = "no table \(name) is among the allowed ones (\(error.message))"
         }
         return failure
     }
 }
 
 extension QueryFailure {
-    /// A statement that is right as far as the client can know, and reaches further.
+    /// A statement that is correct as far as the client can know, and that accesses other tables.
     static let reachesOtherTables = QueryFailure(
         .notAuthorized,
         "the statement reaches a table that is not allowed, through a view, a trigger, a foreign key or a virtual table"

@@ -1,15 +1,15 @@
-/// A loop of a compiled statement: the instructions between the target of a jump backwards and the jump itself.
+/// A loop of a compiled statement: the instructions from the target of a backward jump to the jump itself.
 struct ProgramLoop: Hashable, Sendable {
     enum Kind: Hashable, Sendable {
-        /// Over all entries of a b-tree, counted by `SQLITE_STMTSTATUS_FULLSCAN_STEP`; the root page.
+        /// Over all entries of the b-tree with this root page, counted by `SQLITE_STMTSTATUS_FULLSCAN_STEP`.
         case scan(root: Int)
         /// Over all entries of a b-tree, not counted.
         case uncountedScan(root: Int)
-        /// Over what an earlier loop put into a sorter or a transient table; its cursor.
+        /// Over the rows that an earlier loop put into a sorter or a transient table, by its cursor.
         case drain(cursor: Int)
-        /// Takes the rows that a coroutine yields, within that coroutine's own loop.
+        /// Over the rows that a coroutine yields, within that coroutine's own loop.
         case consumer
-        /// Nobody can tell how often.
+        /// The number of iterations cannot be determined.
         case unknown
     }
 
@@ -21,14 +21,14 @@ struct ProgramLoop: Hashable, Sendable {
     func contains(_ other: ProgramLoop) -> Bool { self != other && contains(other.start) && contains(other.end) }
 }
 
-/// A compiled statement, taken apart far enough to see how much work it will be.
+/// A compiled statement, analysed as far as estimating its work needs.
 struct Program: Sendable {
     let instructions: [Instruction]
     private(set) var loops: [ProgramLoop] = []
-    /// Some trigger's program scans a table, once for each row: nobody can tell how much that is.
+    /// A trigger's program scans a table, once for each row: the amount of work is unknown.
     private(set) var scansInTriggers = false
 
-    /// - Parameter listing: the rows of `EXPLAIN`, the programs of triggers behind the main one.
+    /// Parameter listing: the rows of `EXPLAIN`, with the programs of triggers after the main one.
     init(_ listing: [Instruction]) {
         let main = listing.enumerated().prefix { $0.offset == $0.element.address }.map(\.element)
         instructions = main
@@ -45,7 +45,7 @@ struct Program: Sendable {
         case "VNext":
             kind = .unknown
         case "Goto":
-            // The jump back from the prologue, which SQLite puts at the end.
+            // The jump back from the prologue, which SQLite places at the end.
             if last.address >= (instructions.first?.p2 ?? 0) { return nil }
             switch instructions[last.p2].opcode {
             case "Yield": kind = .consumer
@@ -69,7 +69,7 @@ struct Program: Sendable {
         case "OpenEphemeral", "SorterOpen":
             return .drain(cursor: next.p1)
         case "OpenRead", "OpenWrite", "ReopenIdx":
-            // Of the main database, and not the root of something that this statement creates.
+            // Only for the main database, and not for the root of an object that this statement creates.
             guard let opening, opening.p3 == 0, opening.p5 & 0x10 == 0 else { return .unknown }
             return next.p5 == 1 ? .scan(root: opening.p2) : .uncountedScan(root: opening.p2)
         default:
@@ -80,13 +80,13 @@ struct Program: Sendable {
     private static let entries: Set<String> = ["Rewind", "Last", "Sort", "SorterSort"]
     private static let openings: Set<String> = ["OpenRead", "OpenWrite", "ReopenIdx", "OpenEphemeral", "SorterOpen"]
 
-    /// Whether the loop is run once although it is within another one: the code for constants and subqueries that do not
-    /// depend on the row.
+    /// Whether the loop runs once although it is inside another one: the code for constants and for subqueries that do
+    /// not depend on the row.
     func isOnce(_ loop: ProgramLoop) -> Bool {
         instructions[..<loop.start].contains { $0.opcode == "Once" && $0.p2 > loop.end }
     }
 
-    /// Whether the loop inserts or deletes rows of a table, rather than of something transient, or yields them to one that
+    /// Whether the loop inserts or deletes rows of a table (not of a transient one), or yields them to a loop that
     /// does.
     func writesRows(_ loop: ProgramLoop) -> Bool {
         writesItself(loop)
@@ -113,7 +113,7 @@ struct Program: Sendable {
 /// One instruction of a compiled statement, as `EXPLAIN` lists it.
 ///
 /// Source: [The SQLite Bytecode Engine](https://sqlite.org/opcode.html). Opcodes may change with every release of SQLite;
-/// what is not understood makes an estimate absent, never wrong.
+/// an unknown one makes an estimate absent, never wrong.
 struct Instruction: Hashable, Sendable {
     var address: Int
     var opcode: String
@@ -122,7 +122,7 @@ struct Instruction: Hashable, Sendable {
     var p3: Int
     var p5: Int
 
-    /// Jumps to `p2` on a condition that rows decide.
+    /// Jumps to `p2` on a condition that depends on the row.
     var isRowCondition: Bool { Self.rowConditions.contains(opcode) }
 
     private static let rowConditions: Set<String> = [
@@ -131,7 +131,7 @@ struct Instruction: Hashable, Sendable {
         "IdxLE", "IdxLT", "IfNullRow", "IfNoHope", "RowSetTest",
     ]
 
-    /// A rough cost in nanoseconds, of which only the proportions matter. Measured on tables of 10 million rows.
+    /// A rough cost in nanoseconds, of which only the ratios matter. Measured on tables of 10 million rows.
     var cost: Double {
         switch opcode {
         case "Column", "VColumn": 14
@@ -142,7 +142,7 @@ struct Instruction: Hashable, Sendable {
         case "AggStep", "Compare", "Function": 30
         case "ResultRow": 400
         case "Insert", "Delete": 450
-        // An entry at the end of its index, behind SeekEnd.
+        // An entry at the end of its index, after SeekEnd.
         case "IdxInsert" where p5 & 0x10 != 0: 250
         case "IdxInsert", "IdxDelete": 700
         case "SeekRowid", "NotExists", "SeekGE", "SeekGT", "SeekLE", "SeekLT", "Found", "NotFound", "NoConflict": 250

@@ -1,8 +1,9 @@
 import SQLiteConnection
 
-/// Says how far a statement is from counters that only grow. A pure value: it reads no clock and no database.
+/// Estimates the progress of a statement from monotonic counters. A pure value: it reads neither a clock nor a
+/// database.
 struct ProgressEstimator: Sendable {
-    /// Counters since the statement began.
+    /// The counters since the statement began.
     struct Sample: Hashable, Sendable {
         var scanSteps = 0
         var sorts = 0
@@ -10,11 +11,11 @@ struct ProgressEstimator: Sendable {
         var rows = 0
     }
 
-    /// How much longer a row takes that a capture keeps.
+    /// The factor by which a row takes longer when a capture keeps it.
     private static let captureFactor = 1.8
-    /// The work of reading a commit from the log, of that of writing it.
+    /// The work of reading a commit from the log, relative to writing it.
     private static let logShare = 0.8
-    /// The log has pages, which are read whole for one row.
+    /// Rows per page of the log, which is read whole for a single row.
     private static let rowsPerPage = 50.0
 
     private let capture: CaptureWork
@@ -22,9 +23,9 @@ struct ProgressEstimator: Sendable {
     private var current = 0
     private var began = Sample()
     private var last = Sample()
-    /// The share of each stage's rows that its conditions let pass, as far as it is known.
+    /// The share of each stage's rows that pass its conditions, as far as it is known.
     private var acceptances: [Double]
-    /// The largest that was said.
+    /// The largest fraction reported so far.
     private var highest = 0.0
 
     init(_ plan: WorkPlan, capture: CaptureWork = CaptureWork()) {
@@ -35,7 +36,7 @@ struct ProgressEstimator: Sendable {
 
     var message: String { stages[current].message }
 
-    /// The share of the work that is done, below 1 and never less than before.
+    /// The completed share of the work, below 1 and never less than before.
     mutating func fraction(at sample: Sample) -> Double {
         follow(sample)
         learn(at: sample)
@@ -47,7 +48,7 @@ struct ProgressEstimator: Sendable {
         return highest
     }
 
-    /// Moves on to the stage that runs. To be called often enough that no stage begins and ends between two calls.
+    /// Advances to the stage that currently runs. Call it often enough that no stage begins and ends between two calls.
     mutating func follow(_ sample: Sample) {
         while current < stages.count - 1, isOver(sample) { advance(to: sample) }
         last = sample
@@ -59,7 +60,8 @@ struct ProgressEstimator: Sendable {
         switch stage.measure {
         case .scanSteps:
             if sample.sorts > last.sorts { return true }
-            // The machine runs and the scan does not: it is in the next loop, unless it searches long for each row.
+            // The machine runs and the scan does not advance: the next loop has begun, unless the search for each row
+            // is long.
             return sample.scanSteps == last.scanSteps && sample.scanSteps > began.scanSteps
                 && sample.machineSteps > last.machineSteps && share(at: sample) > 0.5
                 && next.measure == .machineSteps
@@ -80,7 +82,7 @@ struct ProgressEstimator: Sendable {
         last.sorts = sample.sorts
     }
 
-    /// What share of the rows passes the conditions, by the steps that the machine takes for each.
+    /// Estimates the share of the rows that pass the conditions, from the machine steps per row.
     private mutating func learn(at sample: Sample) {
         let stage = stages[current]
         let iterations = Double(sample.scanSteps - began.scanSteps)
@@ -100,13 +102,13 @@ struct ProgressEstimator: Sendable {
         return (iterations + captureWork(iterations, of: index)) * cost
     }
 
-    /// What keeping the rows of so many iterations adds, in iterations.
+    /// The additional work of keeping the rows of these iterations, in iterations.
     private func captureWork(_ iterations: Double, of index: Int) -> Double {
         guard stages[index].writesRows, acceptances[index] > 0 else { return 0 }
         return (Self.captureFactor - 1) * min(iterations, Double(capture.keptRows) / acceptances[index])
     }
 
-    /// What is left to do when the last stage is over.
+    /// The remaining work after the last stage.
     private func logWork(_ weights: [Double]) -> Double {
         guard capture.readsLog else { return 0 }
         return stages.indices.filter { stages[$0].writesRows }.reduce(0) { sum, index in
@@ -114,14 +116,14 @@ struct ProgressEstimator: Sendable {
         }
     }
 
-    /// The share of a stage's work in the share of its iterations.
+    /// Converts the share of a stage's iterations into its share of the work.
     private func workShare(_ share: Double, of index: Int) -> Double {
         let total = iterations(of: index)
         let done = share * total
         return (done + captureWork(done, of: index)) / max(total + captureWork(total, of: index), 1)
     }
 
-    /// A stage that takes what another one let pass runs as often as that did.
+    /// A stage that consumes the rows of another one runs as often as that one passed a row.
     private func iterations(of index: Int) -> Double {
         guard let feeder = stages[index].feeder else { return stages[index].iterations }
         return max(iterations(of: feeder) * acceptances[feeder], 1)
@@ -142,20 +144,20 @@ struct ProgressEstimator: Sendable {
     }
 }
 
-/// Estimates how many rows a table has without reading it.
+/// Estimates the number of rows of a table without reading it.
 ///
-/// A table with rowids is probed at places spread evenly over its range of rowids: how far apart a hundred neighbours are
-/// says how dense it is there. Where the density varies too much for an honest answer, and for tables without rowids,
-/// `sqlite_stat1` answers, and otherwise nobody does.
+/// A table with rowids is probed at positions spread evenly over its range of rowids: the distance between a hundred
+/// neighbours gives the density there. Where the density varies too much for a reliable answer, and for tables without
+/// rowids, `sqlite_stat1` is used; without it there is no estimate.
 struct RowEstimator {
     let connection: Connection
 
     private static let probes = 32
     private static let neighbours = 100
-    /// The largest relative standard error that counts as an answer.
+    /// The largest relative standard error of an accepted estimate.
     private static let maxError = 0.05
 
-    /// The entries of the b-tree with this root page, and the name of its table.
+    /// The number of entries of the b-tree with this root page, and the name of its table.
     func entries(root: Int) throws(SQLiteError) -> (count: Double, name: String)? {
         let found = try connection.query(
             "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE rootpage = ?",
@@ -216,7 +218,7 @@ struct RowEstimator {
             let start = Double(low) + width * (Double(index) + 0.25) / Double(Self.probes)
             probe.reset()
             try probe.bind(.integer(Int64(exactly: start.rounded()) ?? high), at: 1)
-            // Too near the end for so many neighbours.
+            // Too near the end for that many neighbours.
             guard try probe.step() else { continue }
             densities.append(Double(Self.neighbours) / (Double(probe.integer(0)) - start.rounded() + 1))
         }

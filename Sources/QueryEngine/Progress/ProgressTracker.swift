@@ -1,6 +1,6 @@
 import SQLiteConnection
 
-/// Follows the statement that runs, and asks for a plan of it once it takes long enough for somebody to wonder.
+/// Tracks the running statement, and requests a plan for it once it runs for a noticeable time.
 ///
 /// Belongs to the thread that runs the query.
 struct ProgressTracker {
@@ -9,7 +9,7 @@ struct ProgressTracker {
         var total: Int?
     }
 
-    /// A statement that is done by then is never planned.
+    /// A statement that ends before this is never planned.
     private static let patience = Duration.milliseconds(50)
 
     private let planner: Planner
@@ -39,7 +39,7 @@ struct ProgressTracker {
 
     mutating func end() { counters = nil }
 
-    /// `ExecutionHandlers.steps` more steps of the virtual machine were made.
+    /// Called after `ExecutionHandlers.steps` more steps of the virtual machine.
     mutating func tick(rows: Int, at now: ContinuousClock.Instant) {
         guard let counters else { return }
         sample.machineSteps += ExecutionHandlers.steps
@@ -60,7 +60,7 @@ struct ProgressTracker {
         }
     }
 
-    /// - Parameter rowShare: of the rows that the request wants at most, how many it has: it ends there too.
+    /// Parameter rowShare: the delivered share of the rows that the request allows: the statement ends there too.
     mutating func estimate(rowShare: Double?) -> Estimate? {
         let worked = estimator?.fraction(at: sample)
         guard let fraction = [worked, rowShare].compactMap({ $0 }).max(), worked != nil else { return nil }
@@ -68,25 +68,25 @@ struct ProgressTracker {
     }
 }
 
-/// How far a running query is.
+/// The progress of a running query.
 package struct QueryProgress: Sendable, Hashable {
-    /// The estimated share of the time, from 0 to 0.99; nil where there is no honest estimate. Never smaller than in the
-    /// report before.
+    /// The estimated share of the time, from 0 to 0.99; nil when there is no reliable estimate. Never smaller than in
+    /// the previous report.
     package var fraction: Double?
-    /// What it does, in a few words.
+    /// A short description of the current work.
     package var message: String
     /// Rows delivered so far.
     package var rowCount: Int
-    /// Since submission.
+    /// The time since submission.
     package var elapsed: Duration
-    /// How many rows it will read, where that is known.
+    /// The number of rows that it will read, when known.
     package var estimatedTotal: Int?
 }
 
-/// What capturing the rows that a statement writes adds to the time until its query is over.
+/// The additional time for capturing the rows that a statement writes.
 struct CaptureWork: Hashable, Sendable {
-    /// How many of the rows are kept; the rest is counted, which is quicker.
+    /// The number of rows that are kept; the others are only counted, which is quicker.
     var keptRows = 0
-    /// Once committed, everything is read again from the write-ahead log.
+    /// After the commit everything is read again from the write-ahead log.
     var readsLog = false
 }

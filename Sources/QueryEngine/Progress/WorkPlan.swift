@@ -1,8 +1,8 @@
 import SQLiteConnection
 import Synchronization
 
-/// What a statement will do, stage after stage, and about how long each takes: made from its program and the sizes of its
-/// tables. Nil where that cannot be told honestly.
+/// The stages of a statement and the approximate time of each, computed from its program and the sizes of its tables.
+/// Nil when no reliable plan is possible.
 struct WorkPlan: Hashable, Sendable {
     struct Stage: Hashable, Sendable {
         enum Measure: Hashable, Sendable {
@@ -13,30 +13,30 @@ struct WorkPlan: Hashable, Sendable {
         }
 
         var measure: Measure
-        /// How often the loop is expected to run.
+        /// The expected number of iterations.
         var iterations: Double
-        /// The stage whose rows it takes; their number is known better when that one is done.
+        /// The stage whose rows it consumes; the number of rows is known better after that stage.
         var feeder: Int?
-        /// Machine steps of an iteration, and those on top of it when it delivers a row.
+        /// Machine steps of an iteration, and the additional steps when it delivers a row.
         var steps: Double
         var stepsPerRow: Double
-        /// Machine steps of an iteration whose row a condition refuses; nil when none is refused.
+        /// Machine steps of an iteration whose row a condition rejects; nil when none is rejected.
         var refusedSteps: Double?
-        /// Relative cost of an iteration, and of one whose row is refused.
+        /// Relative cost of an iteration, and of one whose row is rejected.
         var cost: Double
         var refusedCost: Double
         var message: String
-        /// It writes a row of a table in each iteration, which a capture may have to keep.
+        /// Each iteration writes a row of a table, which a capture may have to keep.
         var writesRows = false
     }
 
     var stages: [Stage]
-    /// Entries of the tables scanned; nil when it is not one plain scan.
+    /// Entries of the scanned tables; nil when it is not one plain scan.
     var estimatedTotal: Int?
 }
 
 extension WorkPlan {
-    /// - Parameter entries: how many entries the b-tree of a root page has, and what to call it.
+    /// Parameter entries: the number of entries of the b-tree with a root page, and its name.
     init?(_ program: Program, entries: @escaping (_ root: Int) -> (count: Double, name: String)?) {
         guard !program.scansInTriggers else { return nil }
         var builder = Builder(program: program, entries: entries)
@@ -53,7 +53,7 @@ extension WorkPlan {
 
         mutating func build() -> Bool {
             for loop in program.loops where isTopLevel(loop) {
-                // What runs once within a loop does so before that loop gets anywhere.
+                // Code that runs once within a loop does so before that loop makes progress.
                 for once in program.loops where loop.contains(once) && program.isOnce(once) {
                     guard add(once) else { return false }
                 }
@@ -71,13 +71,13 @@ extension WorkPlan {
             case .consumer:
                 return !program.loops.contains { loop.contains($0) && $0.kind != .unknown }
             case .scan(let root):
-                // It may stop anywhere.
+                // The loop may stop anywhere.
                 guard !program.hasLimit(loop), let (count, name) = entries(root), let total = scanSteps(of: loop) else {
                     return false
                 }
                 var stage = self.stage(loop, iterations: total, message: "scanning \(name)")
                 stage.measure = .scanSteps
-                // The loops inside belong to it: their share of the cost grows with the steps as well.
+                // Inner loops belong to it: their share of the cost grows with the steps as well.
                 stage.cost *= count / max(total, 1)
                 stage.refusedCost *= count / max(total, 1)
                 stages.append((loop, stage))
@@ -112,7 +112,7 @@ extension WorkPlan {
             }
         }
 
-        /// A coroutine's consumer fills the sorter with what the last stage yields.
+        /// The consumer of a coroutine fills the sorter with the rows that the last stage yields.
         private func consumerFeeder(_ cursor: Int) -> Int? {
             program.loops.contains { $0.kind == .consumer && feeds($0, cursor) } ? stages.indices.last : nil
         }
@@ -127,7 +127,7 @@ extension WorkPlan {
             return "sorting"
         }
 
-        /// The steps of the scan and of all scans within it; nil where a condition decides how often those run.
+        /// The steps of the scan and of all scans within it; nil when a condition decides how often those run.
         private func scanSteps(of loop: ProgramLoop) -> Double? {
             guard case .scan(let root) = loop.kind, let (count, _) = entries(root) else { return nil }
             var inner = 0.0
@@ -140,7 +140,8 @@ extension WorkPlan {
                     guard !mayBeSkipped, !program.hasLimit(child), let steps = scanSteps(of: child) else { return nil }
                     inner += steps
                 case .unknown, .consumer, .drain, .uncountedScan:
-                    // A search in an index, say: it takes time for each row, but counts no steps, unless it scans inside.
+                    // For example a search in an index: it takes time for each row, but counts no steps, unless it
+                    // scans inside.
                     if program.loops.contains(where: { child.contains($0) && isScan($0) }) { return nil }
                 }
             }
@@ -207,19 +208,19 @@ extension WorkPlan {
     }
 }
 
-/// Makes work plans for statements that turn out to take long, on a thread and a connection of its own: short statements
-/// pay nothing, and within a progress handler no SQL may run.
+/// Makes work plans for statements that run long, on its own thread and connection: short statements have no cost, and
+/// no SQL may run within a progress handler.
 final class Planner: Sendable {
-    /// Where a plan appears when it is ready.
+    /// Holds a plan once it is ready.
     final class Promise: Sendable {
         private let plan = Mutex<WorkPlan?>(nil)
         var value: WorkPlan? { plan.withLock { $0 } }
         fileprivate func fulfil(_ plan: WorkPlan?) { self.plan.withLock { $0 = plan } }
     }
 
-    /// How long a plan may take; what is not known by then stays unknown.
+    /// The time limit of a plan; what is not known by then stays unknown.
     private static let budget = Duration.milliseconds(150)
-    /// Statements that wait for a plan; the oldest gives way.
+    /// Statements that wait for a plan; beyond this the oldest is dropped.
     private static let maxWaiting = 64
 
     private struct State {
@@ -248,7 +249,7 @@ final class Planner: Sendable {
         parker.wake()
     }
 
-    /// The body of its thread.
+    /// The body of the planner's thread.
     func run() {
         while true {
             let (next, isStopped) = state.withLock { state in
@@ -259,7 +260,7 @@ final class Planner: Sendable {
                 parker.sleep()
                 continue
             }
-            // A connection of its own for each plan: it sees the newest schema, and holds nothing in between.
+            // A separate connection for each plan: it sees the newest schema, and holds nothing in between.
             next.promise.fulfil(try? makePlan(next.sql))
         }
     }

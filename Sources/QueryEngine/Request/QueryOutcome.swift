@@ -1,33 +1,34 @@
 package import SQLiteConnection
 
-/// What a query that ran to its end says.
+/// The result of a query that ran to its end.
 package struct QueryOutcome: Sendable {
     /// Rows delivered, over all statements.
     package var rowCount: Int
-    /// From submission to the end.
+    /// The time from submission to the end.
     package var duration: Duration
-    /// Rows that its INSERT, UPDATE and DELETE statements changed by themselves, not through triggers or foreign keys.
+    /// Rows that its INSERT, UPDATE and DELETE statements changed themselves, without those of triggers or foreign
+    /// keys.
     package var changes: Int64
     /// The rowid of the last row inserted, when a statement inserted one.
     package var lastInsertRowid: Int64?
     /// Rows beyond the limits were left out.
     package var truncated: Bool
-    /// What the ``CommitSink`` promised for the last commit the query made; nil when it made none.
+    /// The position from the ``CommitSink``'s receipt for the query's last commit; nil when it made none.
     package var receipt: String?
-    /// The client has a transaction open.
+    /// Whether the client has an open transaction.
     package var inTransaction: Bool
 }
 
 /// Why a query failed.
 package struct QueryFailure: Error, Sendable, Hashable {
-    /// The protocol's error codes; the raw values go over the wire.
+    /// The protocol's error codes; the raw values are sent to clients.
     package enum Code: String, Sendable, Hashable {
         case invalidMessage = "INVALID_MESSAGE"
         case queryIdInUse = "QUERY_ID_IN_USE"
         case tooManyQueries = "TOO_MANY_QUERIES"
         case sqlError = "SQL_ERROR"
         case constraint = "CONSTRAINT"
-        /// The row is something else by now than its writer has seen.
+        /// The row has changed since its writer read it.
         case conflict = "CONFLICT"
         case busy = "BUSY"
         case readOnly = "READ_ONLY"
@@ -46,14 +47,14 @@ package struct QueryFailure: Error, Sendable, Hashable {
     package var message: String
     /// SQLite's extended result code, when SQLite reported the failure.
     package var sqliteCode: Int32?
-    /// Where in the request's SQL the error is, in UTF-8 bytes, where that is known.
+    /// The position of the error in the request's SQL in UTF-8 bytes, when it is known.
     package var offset: Int?
-    /// Which statement of the script failed, from 0.
+    /// The index of the failed statement in the script, from 0.
     package var statementIndex: Int?
-    /// Rows delivered before it failed.
+    /// Rows delivered before the failure.
     package var rowCount = 0
-    /// Whether the client's transaction is open still; false when it was open and SQLite rolled it back. Nil where there was
-    /// none.
+    /// Whether the client's transaction is still open; false when it was open and SQLite rolled it back. Nil when there
+    /// was none.
     package var inTransaction: Bool?
 
     package init(
@@ -70,7 +71,7 @@ package struct QueryFailure: Error, Sendable, Hashable {
         self.statementIndex = statementIndex
     }
 
-    /// The same of a statement of a script.
+    /// The same failure, located in a statement of a script.
     func located(_ statementIndex: Int, _ offset: Int?) -> QueryFailure {
         var failure = self
         failure.statementIndex = statementIndex
@@ -118,22 +119,22 @@ package enum CancelReason: String, Sendable, Hashable {
     case shutdown
 }
 
-/// How a query ended; said to its sink once the scheduler knows.
+/// How a query ended; its sink is notified once the scheduler is up to date.
 enum Conclusion {
     case completed(QueryOutcome)
     case failed(QueryFailure)
     case cancelled(CancelReason, rowCount: Int, inTransaction: Bool? = nil)
-    /// Its sink heard that it was cancelled, before everything was cleaned up behind it.
+    /// Its sink was already notified that it was cancelled, before all cleanup was done.
     case told
-    /// A reader found that it writes.
+    /// A reader found that the query writes.
     case handOn
 
-    /// - Parameter receipt: the position of what the query committed.
+    /// Parameter receipt: the position of the query's commit.
     func tell(_ control: QueryControl, receipt: String? = nil) {
         switch self {
         case .completed(var outcome):
             outcome.receipt = receipt
-            // With the time that it waited for that.
+            // Includes the time that it waited for the position.
             outcome.duration = control.elapsed
             control.sink.completed(outcome)
         case .failed(let failure): control.sink.failed(failure)

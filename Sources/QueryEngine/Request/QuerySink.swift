@@ -2,31 +2,32 @@ package import ChangeCapture
 package import SQLiteConnection
 import Synchronization
 
-/// Where a query's results go.
+/// Receives a query's results.
 ///
-/// Called on threads of the service's, and at the end on that which keeps a ``CommitReceipt``; one call at a time and in
-/// order: `started`, then for each statement with columns `columns` and its rows, `endOfBatch` and `progress` anywhere
-/// between, and at the end exactly one of `completed`, `failed` and `cancelled`, which can also come first. No call may block,
-/// and none may wait for another query.
+/// Called on the service's threads, and at the end on the thread that fulfils a ``CommitReceipt``; one call at a time
+/// and in order: `started`, then for each statement with columns `columns` and its rows, `endOfBatch` and `progress`
+/// anywhere between, and at the end exactly one of `completed`, `failed` and `cancelled`, which can also come first. No
+/// call may block or wait for another query.
 package protocol QuerySink: AnyObject, Sendable {
-    /// The query begins to run. `readOnly` says that it cannot change the database.
+    /// The query begins to run. `readOnly` means that it cannot change the database.
     func started(readOnly: Bool)
 
     func columns(statementIndex: Int, names: [String])
 
-    /// A row; its values are borrowed for the call. Returns how many bytes it became, which the limits count.
+    /// A row; its values are valid during the call. Returns the size of its encoding in bytes, which the limits count.
     func row(_ statement: borrowing Statement) -> Int
 
-    /// The row that a ``RowWrite`` wrote, or that it conflicts with. Not called for SQL.
+    /// The row that a ``RowWrite`` wrote, or with which it conflicts. Not called for SQL.
     func row(_ image: RowImage)
 
-    /// The row that was passed just now is longer than rows may be, and must not go out. The query fails next.
+    /// The last passed row exceeds the limit of a row, and must not be sent. The query fails next.
     func takeBackRow()
 
-    /// What was passed so far should go out now. The service asks ``isWritable`` next.
+    /// The results passed so far should be sent now. The service reads ``isWritable`` next.
     func endOfBatch()
 
-    /// Whether more may follow at once. When it is false the query sleeps until ``QueryHandle/resume()``, and asks again.
+    /// Whether the sink accepts more results now. When it is false the query sleeps until ``QueryHandle/resume()``, and
+    /// reads it again.
     var isWritable: Bool { get }
 
     func progress(_ progress: QueryProgress)
@@ -41,14 +42,14 @@ extension QuerySink {
     package func row(_ image: RowImage) {}
 }
 
-/// Told of every transaction that the service committed, in commit order.
+/// Receives every transaction that the service committed, in commit order.
 ///
 /// Every call comes on the writer's thread.
 package protocol CommitSink: AnyObject, Sendable {
-    /// How much of each row the next transaction is captured with.
+    /// The capture detail of the next transaction.
     var captureLevel: CaptureLevel { get }
 
-    /// Whether it reads from the write-ahead log, where there is one, what a commit changed: then
+    /// Whether the sink reads the changes of a commit from the write-ahead log, if there is one: then
     /// ``ServiceCommit/changes`` is empty.
     var readsLog: Bool { get }
 
@@ -58,11 +59,11 @@ package protocol CommitSink: AnyObject, Sendable {
     /// The commit that had begun failed, or wrote nothing.
     func didNotCommit()
 
-    /// A commit that is durable by the database's settings. Called before anything else is written: while it waits, so does
-    /// the writer.
+    /// A commit that is as durable as the database's settings make it. Called before anything else is written: while
+    /// this call waits, the writer waits too.
     ///
-    /// - Returns: the promise of an opaque position, which goes into ``QueryOutcome/receipt``. The query ends for its sink
-    ///   once it is fulfilled, and the writer goes on meanwhile.
+    /// - Returns: a receipt with an opaque position, which goes into ``QueryOutcome/receipt``. The query ends for its
+    ///   sink once the receipt is fulfilled; the writer continues meanwhile.
     func committed(_ commit: ServiceCommit) -> CommitReceipt
 }
 
@@ -75,9 +76,9 @@ extension CommitSink {
 
 /// A transaction that the service committed.
 package struct ServiceCommit: Sendable {
-    /// What it changed; can be empty, for instance after `UPDATE t SET v = v`.
+    /// Its changes; can be empty, for instance after `UPDATE t SET v = v`.
     package var changes: ChangeSet
-    /// The frames in the write-ahead log after it; nil outside of WAL mode, and when it wrote nothing.
+    /// The number of frames in the write-ahead log after it; nil outside of WAL mode, and when it wrote nothing.
     package var walFrameCount: Int?
     package var queryId: String
     package var client: ClientKey
@@ -85,7 +86,7 @@ package struct ServiceCommit: Sendable {
     package var username: String?
 }
 
-/// A promise of the position of one commit, kept by whoever tells others of commits; on any thread.
+/// A promise of the position of one commit, fulfilled by the component that publishes commits, on any thread.
 package final class CommitReceipt: Sendable {
     private enum State {
         case waiting([@Sendable (String?) -> Void])
@@ -98,7 +99,7 @@ package final class CommitReceipt: Sendable {
 
     package init(known position: String?) { state = Mutex(.known(position)) }
 
-    /// Says at what position it was; nil when that will not be known. The first call counts.
+    /// Sets the position; nil when it will not be known. The first call counts.
     package func fulfil(_ position: String?) {
         let waiting = state.withLock { state -> [@Sendable (String?) -> Void] in
             guard case .waiting(let waiting) = state else { return [] }
@@ -108,7 +109,7 @@ package final class CommitReceipt: Sendable {
         for body in waiting { body(position) }
     }
 
-    /// Calls `body` once: at once where the position is known, else on the thread of ``fulfil(_:)``.
+    /// Calls `body` once: immediately when the position is known, else on the thread that calls ``fulfil(_:)``.
     package func whenKnown(_ body: @escaping @Sendable (String?) -> Void) {
         let known = state.withLock { state -> String?? in
             switch state {
@@ -122,8 +123,8 @@ package final class CommitReceipt: Sendable {
     }
 }
 
-/// Whose turn it is to speak to a query's sink, which hears one call at a time: its own thread's, except while that is within
-/// SQLite, where it can be for seconds without asking anybody. Then somebody else may end the query for it.
+/// Which thread may call a query's sink, one call at a time: the query's own thread, except while it is within SQLite,
+/// possibly for seconds without a callback. Then another thread may end the query.
 final class SinkOwnership: Sendable {
     private enum Turn: UInt8, AtomicRepresentable {
         case thread
@@ -133,17 +134,17 @@ final class SinkOwnership: Sendable {
 
     private let turn = Atomic(Turn.thread)
 
-    /// On the query's thread, which says nothing before ``takeBack()``.
+    /// Called on the query's thread, which makes no call to the sink before ``takeBack()``.
     @inline(__always)
     func letGo() { turn.store(.nobody, ordering: .releasing) }
 
-    /// On the query's thread; false when the query was ended for it, and nothing may be said any more.
+    /// Called on the query's thread; false when another thread ended the query, and no more calls are allowed.
     @inline(__always)
     func takeBack() -> Bool {
         turn.compareExchange(expected: .nobody, desired: .thread, ordering: .acquiring).original != .other
     }
 
-    /// On another thread; false when the query's own may be speaking.
+    /// Called on another thread; false when the query's own thread may be calling the sink.
     func takeOver() -> Bool {
         turn.compareExchange(expected: .nobody, desired: .other, ordering: .acquiring).exchanged
     }

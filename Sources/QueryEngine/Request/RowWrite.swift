@@ -1,9 +1,9 @@
 package import SQLiteConnection
 
-/// One row to insert, update or delete, found by its key: what a form or a grid writes.
+/// One row to insert, update or delete, identified by its key, as a form or a grid writes it.
 ///
-/// It runs in one transaction, or within the one that its client has open. The row is read by its key and compared with what
-/// its writer has seen; a difference fails the query with ``QueryFailure/Code/conflict`` and nothing is written.
+/// It runs in one transaction, or within the client's open one. The row is read by its key and compared with the values
+/// that the client saw; a difference fails the query with ``QueryFailure/Code/conflict`` and nothing is written.
 package struct RowWrite: Sendable, Hashable {
     package enum Operation: String, Sendable, Hashable {
         case insert
@@ -23,15 +23,15 @@ package struct RowWrite: Sendable, Hashable {
     }
 
     package var operation: Operation
-    /// A table of the main database; its case means as little as in SQL.
+    /// A table of the main database; case is ignored as in SQL.
     package var table: String
-    /// Tells the row from the others; of a row to insert, the rowid that it gets. Nil where the key tells it.
+    /// The rowid that identifies the row, or that a new row gets. Nil when the key identifies it.
     package var rowid: Int64?
-    /// The columns of the primary key, or `rowid` of a table that has none. Empty for a row to insert.
+    /// The columns of the primary key, or `rowid` for a table without one. Empty for a row to insert.
     package var key: [Cell]
-    /// What the row must be for the write to take place: columns that are not named may be anything.
+    /// Values that the row must have for the write to happen; other columns may have any value.
     package var before: [Cell]
-    /// Empty for a row to delete.
+    /// The new values; empty for a row to delete.
     package var values: [Cell]
 
     package init(
@@ -50,7 +50,7 @@ package struct RowWrite: Sendable, Hashable {
         self.values = values
     }
 
-    /// The write as a statement, for clients that follow queries.
+    /// The write as a statement, for clients that watch queries.
     package var sql: String {
         let name = SQLText.identifier(table)
         let columns = values.map { SQLText.identifier($0.column) }
@@ -68,21 +68,21 @@ package struct RowWrite: Sendable, Hashable {
     }
 }
 
-/// A row as the database has it.
+/// A row as stored in the database.
 package struct RowImage: Sendable, Hashable {
-    /// Every column that `SELECT *` gives, in order.
+    /// Every column of `SELECT *`, in order.
     package var cells: [RowWrite.Cell]
-    /// Of a table that has rowids with a name.
+    /// For a table with rowids that SQL can name.
     package var rowid: Int64?
 }
 
-/// Parts of statements that are made of names.
+/// Parts of statements that are built from names.
 enum SQLText {
     static func identifier(_ name: String) -> String {
         "\"" + name.reduce(into: "") { $0 += $1 == "\"" ? "\"\"" : String($1) } + "\""
     }
 
-    /// What follows the table's name, with a parameter for each column.
+    /// The text after the table's name, with a parameter for each column.
     static func insertion(of columns: [String]) -> String {
         guard !columns.isEmpty else { return "DEFAULT VALUES" }
         let parameters = columns.map { _ in "?" }.joined(separator: ", ")

@@ -1,7 +1,7 @@
-/// What can be told of a script before it is compiled: how many statements it seems to have and how each begins.
+/// What a script reveals before it is compiled: the apparent number of statements and how each begins.
 ///
 /// Later statements may need what earlier ones create, so a script cannot be compiled as a whole. The outline is a hint
-/// that routes a query and decides how to wrap it; whether a statement writes is for `sqlite3_stmt_readonly` to say. The
+/// that routes a query and decides how to wrap it; `sqlite3_stmt_readonly` determines whether a statement writes. The
 /// rules for the bodies of triggers are those of [sqlite3_complete](https://sqlite.org/c3ref/complete.html).
 struct ScriptOutline: Hashable, Sendable {
     enum Verb: Hashable, Sendable {
@@ -15,7 +15,7 @@ struct ScriptOutline: Hashable, Sendable {
         case pragma
         /// SELECT, VALUES, EXPLAIN.
         case read
-        /// WITH and whatever else may write or only read.
+        /// WITH and all other statements, which may write or only read.
         case unknown
         case write
     }
@@ -26,12 +26,12 @@ struct ScriptOutline: Hashable, Sendable {
     var controlsTransactions: Bool { verbs.contains { $0 == .begin || $0 == .end || $0 == .savepoint } }
     var begins: Bool { verbs.first == .begin }
     var ends: Bool { verbs.contains(.end) }
-    /// False when it may turn out to only read.
+    /// False when it may turn out to be read-only.
     var surelyWrites: Bool { verbs.contains { $0 != .read && $0 != .pragma && $0 != .unknown } }
     /// False when it may turn out to need the writer.
     var surelyReads: Bool { verbs.allSatisfy { $0 == .read } }
 
-    /// Takes time in proportion to the length of the SQL, whatever is in it.
+    /// Takes time proportional to the length of the SQL, whatever it contains.
     init(_ sql: String) {
         var sql = sql
         verbs = sql.withUTF8 { Self.verbs(in: $0) }
@@ -65,22 +65,22 @@ struct ScriptOutline: Hashable, Sendable {
         }
     }
 
-    /// Where in a statement a token stands, as far as its end depends on it.
+    /// The position of a token within a statement, as far as the statement's end depends on it.
     private enum Place {
         case start
         case statement
-        /// Behind ROLLBACK, perhaps with TRANSACTION.
+        /// After ROLLBACK, optionally with TRANSACTION.
         case rollback
-        /// Behind ROLLBACK TO.
+        /// After ROLLBACK TO.
         case savepoint
-        /// Behind EXPLAIN, perhaps with QUERY PLAN.
+        /// After EXPLAIN, optionally with QUERY PLAN.
         case explain
-        /// Behind CREATE, perhaps with TEMP.
+        /// After CREATE, optionally with TEMP.
         case create
         case trigger
-        /// Behind a semicolon within a trigger.
+        /// After a semicolon within a trigger.
         case triggerStatement
-        /// Behind the END that follows such a semicolon.
+        /// After the END that follows such a semicolon.
         case triggerEnd
 
         mutating func move(past token: SQLTokens.Token, _ tokens: SQLTokens) {
@@ -120,7 +120,7 @@ struct ScriptOutline: Hashable, Sendable {
 }
 
 extension ScriptOutline {
-    /// Skips white space, comments and semicolons, in UTF-8 bytes.
+    /// The first byte after white space, comments and semicolons, as a UTF-8 offset.
     static func firstSignificantByte(of sql: String, from offset: Int) -> Int {
         var sql = sql
         return sql.withUTF8 { bytes in
@@ -130,7 +130,8 @@ extension ScriptOutline {
         }
     }
 
-    /// Whether the statement that begins at a byte, or is explained there, changes the schema, as its first word says.
+    /// Whether the statement that begins at an offset, or that is explained there, changes the schema, judging by its
+    /// first word.
     static func changesSchema(_ sql: String, from offset: Int) -> Bool {
         var sql = sql
         return sql.withUTF8 { bytes in
@@ -147,7 +148,7 @@ extension ScriptOutline {
         }
     }
 
-    /// What a single statement's text begins with.
+    /// The verb with which a single statement's text begins.
     static func verb(of sql: String) -> Verb? {
         var sql = sql
         return sql.withUTF8 { bytes in
@@ -158,7 +159,8 @@ extension ScriptOutline {
     }
 }
 
-/// Cuts SQL into tokens as SQLite does, in one pass over its UTF-8 bytes, and keeps only what tells where statements end.
+/// Splits SQL into tokens as SQLite does, in one pass over its UTF-8 bytes, and keeps only what determines where
+/// statements end.
 ///
 /// Source: `sqlite3GetToken`, described under [Keywords](https://sqlite.org/lang_keywords.html),
 /// [Comments](https://sqlite.org/lang_comment.html) and [Parameters](https://sqlite.org/lang_expr.html#varparam).
@@ -167,12 +169,12 @@ struct SQLTokens {
         case semicolon
         /// A keyword, a name without quotes, or a number: the range of its bytes.
         case word(Range<Int>)
-        /// Anything else; white space and comments are no tokens.
+        /// Any other token; white space and comments are not tokens.
         case other
     }
 
     private let bytes: UnsafeBufferPointer<UInt8>
-    /// Where the next token is looked for.
+    /// Where the search for the next token begins.
     private(set) var index: Int
 
     init(_ bytes: UnsafeBufferPointer<UInt8>, from index: Int = 0) {
@@ -190,7 +192,7 @@ struct SQLTokens {
         case UInt8(ascii: ";"):
             return .semicolon
         case UInt8(ascii: "'"), UInt8(ascii: "\""), UInt8(ascii: "`"):
-            // A doubled quote reads as one string after the other, which ends at the same place.
+            // A doubled quote reads as two adjacent strings, which end at the same position.
             skip(behind: byte)
         case UInt8(ascii: "["):
             skip(behind: UInt8(ascii: "]"))
@@ -205,13 +207,13 @@ struct SQLTokens {
         return .other
     }
 
-    /// The word in lower case, if it can be one that matters; those are short.
+    /// The word in lower case, if it can be a relevant one; those are short.
     func keyword(_ range: Range<Int>) -> String {
         guard range.count <= 11 else { return "" }
         return String(decoding: bytes[range].map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 }, as: UTF8.self)
     }
 
-    /// Moves to the next token that is no semicolon.
+    /// Moves to the next token that is not a semicolon.
     mutating func skipToStatement() {
         while index < bytes.count {
             if skipInsignificant() { continue }
@@ -230,7 +232,7 @@ struct SQLTokens {
         case UInt8(ascii: "-") where byte(at: index + 1) == UInt8(ascii: "-"):
             while index < bytes.count, bytes[index] != 0x0a { index += 1 }
         case UInt8(ascii: "/") where byte(at: index + 1) == UInt8(ascii: "*") && byte(at: index + 2) != nil:
-            // From the third byte on: `/*/` does not end itself.
+            // Starts at the third byte: `/*/` does not end itself.
             index += 3
             while index < bytes.count, bytes[index - 1] != UInt8(ascii: "*") || bytes[index] != UInt8(ascii: "/") {
                 index += 1
@@ -245,7 +247,8 @@ struct SQLTokens {
         return true
     }
 
-    /// A name behind its prefix. As in Tcl, `$a::b(…)` is one, whatever is between the parentheses but white space.
+    /// A name after its prefix. As in Tcl, `$a::b(…)` is one token, whatever is between the parentheses except white
+    /// space.
     private mutating func skipVariable() {
         let start = index
         while let next = byte(at: index) {

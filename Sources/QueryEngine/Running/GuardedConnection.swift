@@ -1,16 +1,16 @@
 import SQLiteConnection
 
-/// A connection with everything on it that keeps queries in bounds: limits, the policy's authorizer, the progress and busy
-/// handlers.
+/// A connection with everything that keeps queries within bounds: limits, the policy's authorizer, the progress and
+/// busy handlers.
 ///
 /// Belongs to one worker's thread.
 final class GuardedConnection {
     let connection: Connection
     let authorizer = StatementAuthorizer()
     let handlers: ExecutionHandlers
-    /// For the last policy with a list of tables, and the schema that it was made of.
+    /// The schema for the last policy with a list of tables, and its inputs.
     private var visibleSchema: (schema: VisibleSchema, readable: TableNames, version: [[SQLiteValue]])?
-    /// Of the thread that opened the connection, and alone uses it.
+    /// The budget of the thread that opened the connection and uses it exclusively.
     let resources = ResourceBudget.ofThisThread()
     private let limits: QueryLimits
     private var schemaVersionStatement: SQLiteConnection.Statement?
@@ -19,7 +19,7 @@ final class GuardedConnection {
     /// The values of the statement compiled last are bounded for that reason.
     private var comparesPatterns = false
 
-    /// - Parameter observer: sees every action before the policy does, and says whether it is no concern of the policy.
+    /// - Parameter observer: sees every action before the policy does; true when the policy does not apply to it.
     init(
         _ configuration: ServiceConfiguration,
         access: Ticket.Access,
@@ -28,8 +28,8 @@ final class GuardedConnection {
         let limits = configuration.limits
         connection = try Connection(
             path: configuration.path,
-            // A reader too can be the first to come after a writer that died in the midst of a commit, and what that left is
-            // rolled back only by a connection that could write. `query_only` keeps readers from anything else.
+            // A reader can also be the first to open the file after a writer died during a commit, and only a
+            // connection that can write rolls the remains back. `query_only` prevents all other writes by readers.
             mode: .readWrite,
             isURI: configuration.isURI,
             chargesTemporaryFiles: true
@@ -47,31 +47,31 @@ final class GuardedConnection {
             try connection.execute("PRAGMA cache_spill = -\(max(limits.maxChangedPageBytes >> 10, 1))")
             try connection.execute("PRAGMA foreign_keys = \(configuration.enforcesForeignKeys ? "ON" : "OFF")")
         }
-        // Set once: setting it anew would compile every statement of the connection again.
+        // Set once: setting it again would make SQLite compile every statement of the connection again.
         connection.setAuthorizer { [authorizer] request in
             if let observer, observer(request) { return .allow }
             return authorizer.authorize(request)
         }
-        // Reads the file, so that one which is no database is found out now.
+        // Reads the file, so that a file that is not a database fails here.
         try connection.execute("SELECT count(*) FROM sqlite_schema")
     }
 
-    /// From now on the statements of a query are compiled.
+    /// Applies the policy to the statements compiled from now on.
     func begin(_ policy: SQLPolicy, access: Ticket.Access) throws(SQLiteError) {
         resources.begin(limits.resources)
         let tables = policy.readableTables == nil ? [] : try tableNames()
         authorizer.begin(policy, access: access, tables: TableNames(tables))
     }
 
-    /// The query is over: no statement of it is compiled or run any more.
+    /// The query is over: none of its statements is compiled or run any more.
     func end() {
         handlers.run = nil
         authorizer.end()
         resources.end()
     }
 
-    /// Bounds the values that the statement compiled last may handle. Where it uses LIKE or GLOB, by itself or in a CHECK
-    /// constraint, a generated column or an index, they get less, because nothing interrupts a single comparison.
+    /// Limits the values that the last compiled statement may handle. A statement with LIKE or GLOB, of its own or in a CHECK
+    /// constraint, a generated column or an index, gets a lower limit, because nothing interrupts a single comparison.
     func boundValues() {
         let (most, least) = (limits.evaluation.maxValueBytes, limits.evaluation.maxPatternTextBytes)
         comparesPatterns = most > least && (authorizer.statement.comparesPatterns || schemaComparesPatterns())
@@ -125,8 +125,8 @@ final class GuardedConnection {
 
     /// Compiles the next statement of a script; nil at the end.
     ///
-    /// SQLite compiles with the schema as the connection read it last, and only for some of its errors does it look whether
-    /// another process has changed it since. So an error is believed when the schema has been looked at.
+    /// SQLite compiles with the schema that the connection read last, and checks only for some errors whether another
+    /// process has changed it since. So an error is accepted only after the schema was checked.
     func compileNext(of script: inout Script) throws -> Statement? {
         try authorizer.check(script)
         let beginning = script
@@ -141,25 +141,25 @@ final class GuardedConnection {
         }
     }
 
-    /// Looks at the number of the schema in the file, without beginning a transaction that would remain.
+    /// Checks the schema cookie in the file, without leaving a transaction open.
     private func forgetStaleSchema() {
         authorizer.unguarded {
-            // A table that is not found is one of the errors for which SQLite itself looks. That it is not found is all that
-            // can come of it.
+            // "No such table" is one of the errors for which SQLite itself checks. The only possible result is that
+            // error.
             _ = try? connection.query("SELECT 1 FROM \"tablecast: no such table\"")
         }
     }
 
-    /// Runs the service's own SQL, which no policy concerns and no cancel interrupts.
+    /// Runs the service's own SQL, to which no policy and no cancel applies.
     func executeUnguarded(_ sql: String) throws(SQLiteError) {
         handlers.isInterruptible = false
         defer { handlers.isInterruptible = true }
         try authorizer.unguarded { () throws(SQLiteError) in try connection.execute(sql) }
     }
 
-    /// What an error of SQLite's means for the query that runs.
+    /// Converts an error of SQLite for the query that runs.
     ///
-    /// - Parameter isRunning: whether the statement compiled, and failed as it ran.
+    /// - Parameter isRunning: whether the statement compiled, and failed while running.
     private func explain(
         sqlite error: SQLiteError,
         _ control: QueryControl,
@@ -170,7 +170,7 @@ final class GuardedConnection {
         if authorizer.needsWriter { return .needsWriter }
         switch error.code.primary {
         case .interrupt, .busy, .locked, .abort, .outOfMemory:
-            // A busy handler that gives up because of a cancel looks like a lock that was not given up in time.
+            // A busy handler that stops because of a cancel looks like a lock timeout.
             if let reason = control.cancelReason { return .cancelled(reason) }
         case .error, .auth, .corrupt:
             if let failure = visibleFailure(error, control, offset: offset, isRunning: isRunning) {
@@ -204,7 +204,8 @@ final class GuardedConnection {
         return .failed(failure)
     }
 
-    /// What a client with a list of tables is told instead of an error that can name others; nil where the error is its own.
+    /// The error that a client with a list of tables receives instead of one that can name other tables; nil when the
+    /// error may be shown.
     private func visibleFailure(
         _ error: SQLiteError,
         _ control: QueryControl,
@@ -214,7 +215,7 @@ final class GuardedConnection {
         let policy = control.request.policy
         guard let readable = policy.readableTables else { return nil }
         let start = offset ?? 0
-        // A row that is written by its key has statements that the request does not.
+        // A row write runs statements that the request does not contain.
         let isRowWrite = control.request.rowWrite != nil
         let sql =
             isRowWrite ? error.sql ?? "" : String(decoding: control.request.sql.utf8.dropFirst(start), as: UTF8.self)
@@ -226,7 +227,7 @@ final class GuardedConnection {
                 return failure
             }
         } catch {
-            // Without the schema there is no telling what the error may say.
+            // Without the schema the content of the error cannot be judged.
             return .reachesOtherTables
         }
         if let denial = authorizer.denial { return denial.isOfTable ? .reachesOtherTables : nil }
@@ -237,7 +238,7 @@ final class GuardedConnection {
         handlers.isInterruptible = false
         defer { handlers.isInterruptible = true }
         return try authorizer.unguarded { () throws(SQLiteError) in
-            // The temporary schema is the client's own.
+            // The temporary schema belongs to the client.
             let version = try connection.query("PRAGMA main.schema_version")
             if let known = visibleSchema, known.readable == readable, known.version == version { return known.schema }
             let schema = try VisibleSchema(of: connection, readable: readable)
@@ -246,7 +247,7 @@ final class GuardedConnection {
         }
     }
 
-    /// What the query ran out of, where that is why SQLite failed.
+    /// The exhausted resource, when that is why SQLite failed.
     private func exhausted(by error: SQLiteError) -> String? {
         guard error.code.primary == .outOfMemory || error.code.primary == .full else { return nil }
         let bounds = limits.resources
@@ -260,9 +261,9 @@ final class GuardedConnection {
         }
     }
 
-    /// What an error of any kind means for the query that runs.
+    /// Converts an error of any kind for the query that runs.
     ///
-    /// - Parameter offset: where the statement begins, if there are others.
+    /// - Parameter offset: where the statement begins, when there are several.
     func explain(
         _ error: any Error,
         _ control: QueryControl,
@@ -287,15 +288,15 @@ final class GuardedConnection {
     }
 }
 
-/// What a connection's progress and busy handlers call: the query that runs, while one does.
+/// The targets of a connection's progress and busy handlers: the running query, if there is one.
 ///
 /// Belongs to the connection's thread.
 final class ExecutionHandlers {
-    /// How many steps of the virtual machine lie between two calls: some ten microseconds.
+    /// Steps of the virtual machine between two calls: some ten microseconds.
     static let steps = 1_000
 
     var run: QueryRun?
-    /// Off during a commit or a rollback, which must not be interrupted.
+    /// False during a commit or a rollback, which must not be interrupted.
     var isInterruptible = true
     /// Off where a lock that another process has is not waited for.
     var isPatient = true
@@ -312,7 +313,7 @@ final class ExecutionHandlers {
         connection.setBusyHandler { [self] attempt in waits(attempt: attempt) }
     }
 
-    /// Sleeps a little before the next attempt to get a lock; false to give up. A cancel ends the sleep.
+    /// Sleeps briefly before the next attempt to get a lock; false to stop trying. A cancel ends the sleep.
     private func waits(attempt: Int) -> Bool {
         guard isPatient else { return false }
         if attempt == 0 { waitingSince = .now }

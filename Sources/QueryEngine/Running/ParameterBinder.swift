@@ -1,18 +1,18 @@
 import SQLiteConnection
 
-/// Gives the statements of one query their parameters, and says which one is missing or too many.
+/// Binds the parameters of a query's statements, and reports which one is missing or superfluous.
 struct ParameterBinder {
     private let parameters: QueryParameters
-    /// Positional: how many values the statements have taken so far.
+    /// Positional: the number of values that the statements have taken so far.
     private var taken = 0
-    /// Named: which entries some statement has used.
+    /// Named: the entries that a statement has used.
     private var used: Set<Int> = []
 
     init(_ parameters: QueryParameters) { self.parameters = parameters }
 
     /// Binds the parameters of the next statement.
     ///
-    /// - Parameter isLast: whether no statement follows, so that values left over can be refused before it runs.
+    /// - Parameter isLast: whether no statement follows, so that superfluous values are rejected before it runs.
     mutating func bind(to statement: borrowing Statement, isLast: Bool) throws(QueryFailure) {
         let count = statement.parameterCount
         for index in 0..<count {
@@ -30,7 +30,7 @@ struct ParameterBinder {
         if isLast { try finish() }
     }
 
-    /// Throws when a value was given that no statement took.
+    /// Throws when no statement took one of the values.
     func finish() throws(QueryFailure) {
         switch parameters {
         case .none:
@@ -62,7 +62,7 @@ struct ParameterBinder {
             return values[taken + index]
         case .named(let values):
             guard let name else {
-                // SQLite numbers gaps too: with ?5 alone, 1 to 4 exist and nothing refers to them.
+                // SQLite numbers gaps too: with only ?5, parameters 1 to 4 exist and nothing refers to them.
                 throw QueryFailure(
                     .sqlError,
                     "parameter \(index + 1) has no name: give the parameters as an array, or name it"

@@ -1,7 +1,7 @@
 import SQLiteConnection
 import Synchronization
 
-/// One query as every thread sees it: the request, where its results go, and the way to end it.
+/// The state of one query that all threads share: the request, its sink, and the way to end it.
 final class QueryControl: Sendable {
     let id: UInt64
     let request: SQLRequest
@@ -12,27 +12,27 @@ final class QueryControl: Sendable {
     let turn = SinkOwnership()
     /// Rows delivered so far.
     let rowCount = Atomic<Int>(0)
-    /// The query's thread sleeps here when it waits for its receiver or for a lock.
+    /// The query's thread sleeps here while it waits for its receiver or for a lock.
     let parker = Parker()
 
     private struct State {
         var reason: CancelReason?
         var deadline: ContinuousClock.Instant?
-        /// The connection that runs the query, while an interrupt can hit nothing else.
+        /// The connection that runs the query, while an interrupt can only affect this query.
         var interrupt: InterruptHandle?
-        /// What that connection may take, while the query may be ended.
+        /// The budget of that connection's thread, while the query may be ended.
         var resources: ResourceBudget?
-        /// When a cancel may interrupt that; nil for at once.
+        /// How long a cancel waits before it interrupts the connection; nil for no wait.
         var patience: Duration?
         var interruptsAt: ContinuousClock.Instant?
         var cancelledAt: ContinuousClock.Instant?
     }
 
-    /// How long a cancelled read may say nothing before it is ended for its client. Only a function that works on something
-    /// very large keeps SQLite from answering for so long.
+    /// How long a cancelled read may be silent before it is ended for its client. Only a function that works on a very
+    /// large value keeps SQLite silent for so long.
     private static let maxSilence = Duration.milliseconds(250)
-    /// How long a cancelled query may go on before SQLite gets no more memory for it: it compiles statements, and does other
-    /// work that allocates, without looking whether it is interrupted.
+    /// How long a cancelled query may continue before SQLite gets no more memory for it: SQLite compiles statements,
+    /// and does other work that allocates, without checking for interrupts.
     private static let maxDisregard = Duration.seconds(1)
 
     private let state: Mutex<State>
@@ -56,9 +56,9 @@ final class QueryControl: Sendable {
         state = Mutex(State(deadline: submittedAt + timeout))
     }
 
-    /// What the scheduler knows of it.
+    /// The scheduler's view of the query.
     var ticket: Ticket {
-        // A reader refuses everything that a read-only policy does, without the writer's help.
+        // A reader enforces a read-only policy completely, without the writer.
         let mayWrite = request.policy.level > .readOnly
         return Ticket(
             id: id,
@@ -77,9 +77,9 @@ final class QueryControl: Sendable {
     var cancelReason: CancelReason? { state.withLock { $0.reason } }
     var elapsed: Duration { submittedAt.duration(to: .now) }
 
-    // MARK: Ending it, from any thread
+    // MARK: Ending the query, from any thread
 
-    /// Ends the query as soon as it can be; the first reason counts. Never blocks.
+    /// Ends the query as soon as possible; the first reason counts. Never blocks.
     func cancel(_ reason: CancelReason) {
         state.withLock { state in
             guard state.reason == nil else { return }
@@ -89,23 +89,23 @@ final class QueryControl: Sendable {
             if let patience = state.patience {
                 state.interruptsAt = .now + patience
             } else {
-                // Under the lock that `detach` takes: an interrupt can never hit the connection's next query.
+                // Under the lock that `detach` takes: so an interrupt can never affect the connection's next query.
                 state.interrupt?.interrupt()
             }
         }
         parker.wake()
     }
 
-    /// What is to be done about a query that was cancelled.
+    /// The next action for a cancelled query.
     enum CancelEscalation: Hashable {
         case nothing
         case look(at: ContinuousClock.Instant)
-        /// It has been taken from its thread, which does not answer: end it for its client.
+        /// The query was taken from its thread, which does not react: end it for its client.
         case abandon
     }
 
-    /// Interrupts a read that was cancelled and has not found out by itself, and gives it up if that does not help. A write is
-    /// never given up: its transaction is open. Both get no more memory then.
+    /// Interrupts a cancelled read that has not stopped by itself, and abandons it if that does not help. A write is
+    /// never abandoned: its transaction is open. Both get no more memory then.
     func escalation(at now: ContinuousClock.Instant) -> CancelEscalation {
         let next = state.withLock { state -> (at: ContinuousClock.Instant, isRead: Bool)? in
             guard let cancelledAt = state.cancelledAt, let interrupt = state.interrupt else { return nil }
@@ -119,7 +119,7 @@ final class QueryControl: Sendable {
         }
         guard let next else { return .nothing }
         if now < next.at { return .look(at: next.at) }
-        // Its thread may be about to find out.
+        // Its thread may be about to notice the cancel.
         if next.isRead, !turn.takeOver() { return .look(at: now + Self.maxSilence) }
         state.withLock { state in
             // Not once it is detached: a commit and a rollback must succeed.
@@ -130,10 +130,10 @@ final class QueryControl: Sendable {
 
     // MARK: On the query's own thread
 
-    /// From now on a cancel interrupts the connection. Throws when the query is already cancelled.
+    /// Lets a cancel interrupt the connection from now on. Throws when the query is already cancelled.
     ///
-    /// - Parameter patience: how long a cancel leaves the query to its progress handler, which finds out sooner in all but
-    ///   few cases; somebody has to call ``escalation(at:)`` for those.
+    /// - Parameter patience: how long a cancel leaves the query to its progress handler, which usually reacts sooner;
+    ///   for the other cases a thread must call ``escalation(at:)``.
     func attach(_ guarded: GuardedConnection, patience: Duration? = nil) throws(Ended) {
         let reason = state.withLock { state in
             if state.reason == nil {
@@ -146,8 +146,8 @@ final class QueryControl: Sendable {
         if let reason { throw .cancelled(reason) }
     }
 
-    /// From now on a cancel leaves the connection alone: before a commit, which must run to its end, and before a
-    /// rollback. Returns the reason of a cancel that came before.
+    /// Protects the connection from cancels from now on: before a commit, which must run to its end, and before a
+    /// rollback. Returns the reason of an earlier cancel.
     @discardableResult
     func detach() -> CancelReason? {
         state.withLock { state in
@@ -161,10 +161,10 @@ final class QueryControl: Sendable {
 
     var deadline: ContinuousClock.Instant? { state.withLock { $0.deadline } }
 
-    /// It has run: nothing about it can be late any more.
+    /// The query has run: no deadline applies any more.
     func endDeadline() { state.withLock { $0.deadline = nil } }
 
-    /// Time in which the receiver does not read does not count: runs `body` without a deadline and moves it afterwards.
+    /// Excludes the time in which the receiver does not read: runs `body` without a deadline and extends it afterwards.
     func withoutDeadline<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
         let deadline = state.withLock { state in
             defer { state.deadline = nil }
@@ -183,32 +183,32 @@ final class QueryControl: Sendable {
 enum Ended: Error {
     case cancelled(CancelReason)
     case failed(QueryFailure)
-    /// Only on a reader: it has to run on the writer, and nothing has happened yet.
+    /// Only on a reader: the query must run on the writer, and nothing has happened yet.
     case needsWriter
 }
 
-/// A submitted query, to be cancelled or woken from any thread. Keeping it keeps the query's sink.
+/// A submitted query, which any thread can cancel or wake. The handle retains the query's sink.
 package struct QueryHandle: Sendable {
     let control: QueryControl
 
     package var queryId: String { control.request.queryId }
 
-    /// The sink is writable again; a query that sleeps because it was not asks it and goes on. Never blocks.
+    /// The sink is writable again; a query that sleeps because it was not checks it and continues. Never blocks.
     package func resume() { control.parker.wake() }
 }
 
-/// The time between a query's commit and the moment at which its position is known: its reports of progress go on.
+/// The time between a query's commit and the point when its position is known: progress reports continue.
 ///
-/// Thread-safe: the deadline loop reports, and whoever fulfils the receipt ends it. The lock keeps a report from coming behind the
-/// end.
+/// Thread-safe: the deadline loop reports, and the thread that fulfils the receipt ends it. The lock keeps a report
+/// from following the end.
 final class CommitWait: Sendable {
-    /// Shorter queries are over before anybody wonders.
+    /// Shorter queries end before a report is useful.
     static let patience = Duration.milliseconds(50)
 
-    /// As the query's thread left it; its fraction is the share of the time that was over.
+    /// The last progress of the query's thread; its fraction is the elapsed share of the time.
     private let last: QueryProgress
     private let sink: any QuerySink
-    /// How long the rest should take, by how long the query took so far.
+    /// The expected time of the rest, estimated from the query's time so far.
     private let expected: Duration?
     private let beganAt = ContinuousClock.now
     private let isOver = Mutex(false)

@@ -1,7 +1,7 @@
 import SQLiteConnection
 import Synchronization
 
-/// What one query has done so far on its thread: steps its statements, delivers their rows in batches, sleeps while the
+/// The state of one query on its thread: steps its statements, delivers their rows in batches, sleeps while the
 /// receiver does not take them, and reports progress.
 ///
 /// Belongs to the thread that runs the query.
@@ -9,30 +9,30 @@ final class QueryRun {
     let control: QueryControl
     var changes: Int64 = 0
     var lastInsertRowid: Int64?
-    /// Of the last commit.
+    /// The receipt of the last commit.
     var receipt: CommitReceipt?
-    /// The transaction over several requests that the query is part of, as far as its client can know of it.
+    /// The client's transaction that the query is part of, as far as the client can know it.
     var transaction = ClientTransaction.none
-    /// The statement that runs, counted from 0.
+    /// The index of the running statement, from 0.
     var statementIndex = 0
     private(set) var rowCount = 0
     private(set) var isTruncated = false
     private(set) var hasStarted = false
-    /// Reads what the commit needs to know, which can take long after a large transaction.
+    /// The capture reads what the commit needs, which can take long after a large transaction.
     var isCommitting = false
-    /// What the statement did is done: no cancel ends it before its last row.
+    /// The statement's effect is complete: no cancel ends it before its last row.
     private var isBeyondCancel = false
 
-    /// Told once, when the query begins.
+    /// Called once, when the query begins.
     var onStart: (() -> Void)?
-    /// Told when the query begins and ends to sleep for its receiver.
+    /// Called when the query begins and ends to sleep for its receiver.
     var onPause: ((Bool) -> Void)?
-    /// Where set, told that the query was cancelled ahead of what SQLite has to clean up: to delete the temporary file of a
-    /// long sort takes longer than everything else.
+    /// If set, called when the query was cancelled, before SQLite cleans up: deleting the temporary file of a long sort
+    /// can take longer than the query.
     var onCancel: ((Conclusion) -> Void)?
-    /// ``onCancel`` was called, or somebody else ended the query for this thread: nothing more may be said.
+    /// ``onCancel`` was called, or another thread ended the query: the sink must not be called any more.
     private(set) var hasTold = false
-    /// Within SQLite, and its callbacks.
+    /// True within SQLite and its callbacks.
     private var isStepping = false
     private let limits: QueryLimits
     var maxRowBytes: Int { limits.maxRowBytes }
@@ -46,7 +46,7 @@ final class QueryRun {
     private var batchEndsAt: ContinuousClock.Instant
     private var reportsAt: ContinuousClock.Instant
     private var progress: ProgressTracker
-    /// A script's statements are each estimated, and the script as a whole cannot be.
+    /// Progress is estimated for each statement of a script, and not for the script as a whole.
     private let isEstimated: Bool
 
     init(
@@ -96,14 +96,14 @@ final class QueryRun {
             return
         }
         do {
-            // While the statement still holds what it has.
+            // While the statement still holds its resources.
             defer { if control.isCancelled { tellOfCancel() } }
             var hasRow = try stepOnce(&statement)
-            // Not before: where another process has changed the schema, the first step compiles the statement anew.
+            // Not earlier: when another process has changed the schema, the first step compiles the statement again.
             nameColumns(of: statement, index)
             while hasRow {
                 if !isTruncated { try deliver(statement) }
-                // A statement that writes has to run to its end; one that reads can stop.
+                // A statement that writes must run to its end; one that reads can stop.
                 if isTruncated, !mustFinish { return }
                 hasRow = try stepOnce(&statement)
             }
@@ -122,7 +122,7 @@ final class QueryRun {
         control.sink.columns(statementIndex: index, names: names)
     }
 
-    /// Passes a row on, unless there are enough.
+    /// Delivers a row, unless the maximum is reached.
     private func deliver(_ statement: borrowing Statement) throws(StepError) {
         if rowCount >= maxRows || resultBytes >= limits.maxResultBytes {
             isTruncated = true
@@ -164,7 +164,7 @@ final class QueryRun {
         return false
     }
 
-    /// The last moment in which a cancel of the statement that comes wins.
+    /// The last point at which a cancel prevents the next statement's effect.
     func endCancel() throws(Ended) {
         if let reason = control.detach() { throw .cancelled(reason) }
         isBeyondCancel = true
@@ -178,7 +178,7 @@ final class QueryRun {
         )
     }
 
-    /// Passes on what is left of the last batch.
+    /// Sends the rest of the last batch.
     func flush() {
         guard batchRows > 0, !hasTold else { return }
         batchRows = 0
@@ -202,7 +202,7 @@ final class QueryRun {
         onPause?(true)
         defer { onPause?(false) }
         while true {
-            // In this order: a wake between the look and the sleep is kept.
+            // In this order: a wake between the check and the sleep is kept.
             control.parker.forgetWake()
             if let reason = control.cancelReason { throw .cancelled(reason) }
             if control.sink.isWritable { return }
@@ -232,7 +232,7 @@ final class QueryRun {
 
     // MARK: Within SQLite's callbacks
 
-    /// Called every so many steps of the virtual machine.
+    /// Called every `ExecutionHandlers.steps` steps of the virtual machine.
     func tick() -> ProgressDecision {
         guard takeTurn() else { return .interrupt }
         defer { if isStepping { control.turn.letGo() } }
@@ -246,7 +246,7 @@ final class QueryRun {
         }
         let now = ContinuousClock.now
         progress.tick(rows: rowCount, at: now)
-        // What a receiver does not take waits until the batch is full, and then the query with it.
+        // Rows that a receiver does not take wait until the batch is full; then the query waits with them.
         if batchRows > 0, now >= batchEndsAt, control.sink.isWritable { flush() }
         if now >= reportsAt { tell(isCommitting ? "committing" : progress.message, at: now) }
         return .proceed
@@ -259,7 +259,7 @@ final class QueryRun {
         onCancel(.cancelled(reason, rowCount: rowCount))
     }
 
-    /// Called while it waits for a lock.
+    /// Called while the query waits for a lock.
     func tickWaiting() {
         guard takeTurn() else { return }
         defer { if isStepping { control.turn.letGo() } }
@@ -272,7 +272,7 @@ final class QueryRun {
         control.sink.progress(report(message, at: now))
     }
 
-    /// How far it is.
+    /// Reports the progress.
     func report(_ message: String, at now: ContinuousClock.Instant) -> QueryProgress {
         let rowShare = maxRows < Int.max ? Double(rowCount) / Double(max(maxRows, 1)) : nil
         let estimate = isEstimated ? progress.estimate(rowShare: rowShare) : nil
@@ -286,14 +286,14 @@ final class QueryRun {
     }
 }
 
-/// What became of a client's transaction.
+/// The state of a client's transaction.
 enum ClientTransaction {
     case none
     case open
-    /// SQLite has rolled it back by itself, which it does after some errors and when a write is interrupted.
+    /// SQLite has rolled it back itself, which it does after some errors and when a write is interrupted.
     case lost
 
-    /// For the wire.
+    /// The value for the protocol.
     var isOpen: Bool? {
         switch self {
         case .none: nil
@@ -303,7 +303,7 @@ enum ClientTransaction {
     }
 }
 
-/// How stepping a statement failed.
+/// Why stepping a statement failed.
 enum StepError: Error {
     case sqlite(SQLiteError)
     case ended(Ended)

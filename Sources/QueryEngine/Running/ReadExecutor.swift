@@ -1,6 +1,7 @@
 import SQLiteConnection
 
-/// Runs queries that only read, one after the other, on a connection that cannot write. Finds out which do not.
+/// Runs read-only queries, one after the other, on a connection that cannot write. Detects queries that are not
+/// read-only.
 ///
 /// Belongs to one worker's thread.
 final class ReadExecutor {
@@ -14,19 +15,19 @@ final class ReadExecutor {
         self.planner = planner
     }
 
-    /// Opens the connection ahead of the first query; a failure is found again by that query.
+    /// Opens the connection before the first query; that query reports a failure.
     func prepare() { _ = try? open(generation: generation) }
 
     func close() { guarded = nil }
 
-    /// How long a cancelled query may take to find out by itself: twice as long as SQLite sorts without asking anybody. Some
+    /// How long a cancelled query may take to stop by itself: twice as long as SQLite sorts without a callback. Some
     /// never do, such as `SELECT count(*)`.
     private static let patience = Duration.milliseconds(25)
 
     /// - Parameters:
-    ///   - onSettle: told when it is known that the query only reads.
-    ///   - onPause: told when the query begins and ends to sleep for its receiver.
-    ///   - onCancel: given the conclusion of a cancelled query as soon as it is known, within SQLite's callbacks.
+    ///   - onSettle: called when the query is known to be read-only.
+    ///   - onPause: called when the query begins and ends to sleep for its receiver.
+    ///   - onCancel: called with the conclusion of a cancelled query as soon as it is known, within SQLite's callbacks.
     func run(
         _ control: QueryControl,
         generation: Int,
@@ -62,7 +63,7 @@ final class ReadExecutor {
                 return .cancelled(reason, rowCount: run.rowCount)
             case .failed(var failure):
                 run.flush()
-                // The next query finds the file that has the name then.
+                // The next query opens the file that has the name then.
                 if failure.code == .databaseGone { guarded = nil }
                 failure.rowCount = run.rowCount
                 return .failed(failure)
@@ -104,8 +105,8 @@ final class ReadExecutor {
         }
     }
 
-    /// Throws `needsWriter` when any statement does. One that does not compile ends the look: what comes before it only
-    /// reads, and so does not create what it misses.
+    /// Throws `needsWriter` when any statement does. The check stops at a statement that does not compile: the
+    /// statements before it only read, and so do not create what it misses.
     private func classify(_ control: QueryControl, on guarded: GuardedConnection) throws(Ended) {
         var script = Script(control.request.sql)
         var index = 0
@@ -124,7 +125,7 @@ final class ReadExecutor {
         guarded.authorizer.forgetStatement()
     }
 
-    /// An atomic script sees one state of the database.
+    /// An atomic script reads a single snapshot of the database.
     private func runScript(_ run: QueryRun, on guarded: GuardedConnection) throws(Ended) {
         let control = run.control
         let isAtomic = control.request.atomic
@@ -178,9 +179,9 @@ extension QueryFailure {
 }
 
 extension Script {
-    /// Where the statement itself begins, behind white space and comments.
+    /// Where the statement itself begins, after white space and comments.
     var statementOffset: Int { ScriptOutline.firstSignificantByte(of: sql, from: offset) }
 
-    /// Whether there is nothing left but white space, comments and semicolons.
+    /// Whether only white space, comments and semicolons are left.
     var isAtEnd: Bool { ScriptOutline.firstSignificantByte(of: sql, from: tail) >= sql.utf8.count }
 }

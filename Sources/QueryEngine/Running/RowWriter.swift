@@ -1,11 +1,11 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// Writes one row by its key: reads it, compares it with what its writer has seen, writes it, and reads it again as the
-/// triggers left it.
+/// Writes one row by its key: reads it, compares it with the values that the client saw, writes it, and reads the
+/// result after the triggers.
 ///
 /// Runs within a transaction that surrounds all of it, on the writer's thread. Every statement is compiled under the policy
-/// of the request, so that a row can be written exactly where SQL of the same client could write it.
+/// of the request, so that a row can be written exactly where the same client could write it with SQL.
 struct RowWriter {
     private let write: RowWrite
     private let run: QueryRun
@@ -25,7 +25,8 @@ struct RowWriter {
         try check(write.before, of: table, mustBeStored: false)
         var identity: RowIdentity?
         if write.operation != .insert { identity = try find(in: table) }
-        // A rule about the rows that a client may write belongs here (the row as it is) and behind the write (as it becomes).
+        // A rule about the rows that a client may write belongs here (the row before) and after the write (the row
+        // after).
         let written = try change(table, identity)
         guard write.operation != .delete, let written else { return }
         if let image = try image(of: written, in: table) { run.control.sink.row(image) }
@@ -33,7 +34,7 @@ struct RowWriter {
 
     // MARK: Steps
 
-    /// The columns that are named must exist; those to be written must be stored.
+    /// The named columns must exist; those to be written must be stored.
     private func check(_ cells: [RowWrite.Cell], of table: WritableTable, mustBeStored: Bool) throws(QueryFailure) {
         for cell in cells {
             guard let column = table.column(cell.column) else {
@@ -45,10 +46,10 @@ struct RowWriter {
         }
     }
 
-    /// The one row that the key names, if it is as its writer has seen it.
+    /// The one row that the key names, if it is as the client saw it.
     private func find(in table: WritableTable) throws -> RowIdentity {
         let condition = try table.condition(for: write)
-        // With a rowid the key says only what the row was like when its writer saw it.
+        // With a rowid the key is only one of the values that the client saw.
         let expected = write.before + (write.rowid == nil ? [] : write.key.filter { table.column($0.column) != nil })
         let identifying = table.identifyingColumns
         let columns = identifying + expected.map { SQLText.identifier($0.column) }
@@ -78,7 +79,8 @@ struct RowWriter {
         return identity
     }
 
-    /// - Returns: the row as it can be found then; nil where it is gone, or a trigger has refused it without an error.
+    /// Returns: the identity of the row afterwards; nil when it is gone, or a trigger has ignored the write without an
+    /// error.
     private func change(_ table: WritableTable, _ identity: RowIdentity?) throws -> RowIdentity? {
         var names = write.values.map { SQLText.identifier($0.column) }
         var values = write.values.map(\.value)
@@ -145,7 +147,7 @@ struct RowWriter {
 }
 
 extension SQLiteValue {
-    /// Whether a value that went through JSON, where 3.0 can arrive as 3, is the one that the database has.
+    /// Whether a value that passed through JSON, where 3.0 can arrive as 3, equals the stored one.
     fileprivate func isSame(as other: SQLiteValue) -> Bool {
         switch (self, other) {
         case (.integer(let integer), .real(let real)), (.real(let real), .integer(let integer)):

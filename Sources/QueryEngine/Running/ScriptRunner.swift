@@ -3,12 +3,12 @@ import SQLiteConnection
 
 /// Runs the statements of one query on the writer, in the transaction that the request asks for.
 struct ScriptRunner {
-    /// What surrounds the statements.
+    /// The transaction around the statements.
     private enum Wrap {
         /// Each statement has a transaction of its own, or the script handles transactions itself.
         case none
         case transaction
-        /// The client's transaction goes on around the script.
+        /// The client's open transaction surrounds the script.
         case savepoint
     }
 
@@ -36,7 +36,7 @@ struct ScriptRunner {
         if wasOpen {
             run.transaction = .open
         } else {
-            // That of another client is no concern of this one's.
+            // The last rowid of another client must not be visible to this one.
             guarded.connection.lastInsertRowid = 0
         }
         try control.attach(guarded)
@@ -85,7 +85,7 @@ struct ScriptRunner {
 
     private func undo(wasOpen: Bool) {
         guard session.isInTransaction else {
-            // SQLite has rolled back by itself, which it does after some errors and when a write is interrupted.
+            // SQLite has rolled back itself, which it does after some errors and when a write is interrupted.
             session.capture?.transactionDidRollBack()
             return
         }
@@ -100,10 +100,10 @@ struct ScriptRunner {
         var binder = ParameterBinder(control.request.parameters)
         var script = Script(control.request.sql)
         var index = 0
-        // The end is looked for first: once the last statement has committed, no cancel may have the query say otherwise.
+        // Checks for the end first: after the last statement has committed, no cancel may change the query's outcome.
         while !script.isAtEnd {
             run.statementIndex = index
-            // Detached by the commit of the statement before.
+            // The commit of the previous statement detached it.
             try control.attach(guarded)
             guard try runNext(of: &script, &binder) else { break }
             index += 1
@@ -136,8 +136,8 @@ struct ScriptRunner {
         }
     }
 
-    /// Refuses what would be undone before anything could make use of it. A PRAGMA has acted by now: the connection is opened
-    /// again before the next request.
+    /// Rejects a statement whose effect would be undone before it could be used. A PRAGMA has taken effect by now: the
+    /// connection is opened again before the next request.
     private func checkConnectionState(_ statement: borrowing Statement, isLast: Bool) throws(QueryFailure) {
         guard let state = guarded.authorizer.statement.connectionState, statement.explainLevel == 0 else { return }
         let isInTransactionOfClient = session.isInTransaction && wrap != .transaction
@@ -145,7 +145,7 @@ struct ScriptRunner {
         throw .withoutLastingEffect(state)
     }
 
-    /// Where the statement at fault begins, when there are others.
+    /// Where the failed statement begins, when there are several.
     private func offset(of script: Script) -> Int? {
         control.outline.statementCount > 1 ? script.statementOffset : nil
     }
@@ -162,7 +162,7 @@ struct ScriptRunner {
         // These two cannot run, or have no effect, within a transaction.
         let needsTransaction = !session.isInTransaction && !kind.isPragma && !isVacuum
         if needsTransaction { try session.begin(run) }
-        // A PRAGMA that answers with rows has acted by then, for good.
+        // A PRAGMA that returns rows has already taken effect by then.
         if kind.isPragma, statement.columnCount > 0 { try run.endCancel() }
         do {
             if session.isInTransaction, !needsTransaction, !kind.isPragma, statement.columnCount > 0 {
@@ -173,7 +173,7 @@ struct ScriptRunner {
             if needsTransaction {
                 try session.commit(run)
             } else if !session.isInTransaction {
-                // A PRAGMA or a VACUUM, which may have committed by itself.
+                // A PRAGMA or a VACUUM may have committed by itself.
                 session.committed(run)
             }
         } catch {
@@ -183,8 +183,7 @@ struct ScriptRunner {
         }
     }
 
-    /// Ends the transaction around a statement that failed. What OR FAIL has kept stays, where the client takes the parts
-    /// for the whole.
+    /// Ends the transaction around a failed statement. Changes that OR FAIL kept remain, when the script is not atomic.
     private func end(_ error: any Error) throws(Ended) {
         if case StepError.sqlite(let error) = error, error.code.primary == .constraint, !control.request.atomic,
             session.isInTransaction
@@ -197,8 +196,8 @@ struct ScriptRunner {
         session.rollBack()
     }
 
-    /// Within a client's transaction: a statement with RETURNING has written everything before its first row, which nothing
-    /// but a savepoint undoes when the query ends between two rows.
+    /// Within a client's transaction: a statement with RETURNING has written everything before its first row, and only
+    /// a savepoint can undo that when the query ends between two rows.
     private func runReturning(_ statement: inout Statement) throws {
         try session.beginSavepoint()
         do {
@@ -210,7 +209,7 @@ struct ScriptRunner {
                 statement.reset()
                 session.rollBackToSavepoint()
             } else if session.isInTransaction {
-                // As SQLite leaves it.
+                // Keeps what SQLite kept.
                 try? session.releaseSavepoint()
             }
             throw error
@@ -236,7 +235,7 @@ struct ScriptRunner {
         if guarded.authorizer.statement.inserts { run.lastInsertRowid = connection.lastInsertRowid }
     }
 
-    /// BEGIN, COMMIT, SAVEPOINT and their like, as the client says them.
+    /// BEGIN, COMMIT, SAVEPOINT and the like, as the client sends them.
     private func runControl(_ statement: inout Statement, _ kind: StatementAuthorizer.Statement.Transaction?) throws {
         let wasOpen = session.isInTransaction
         let mayCommit = wasOpen && (kind == .commit || kind == .release && session.isBegunBySavepoint)
@@ -249,7 +248,7 @@ struct ScriptRunner {
         if !wasOpen { session.isBegunBySavepoint = kind == .savepoint }
         if kind == .rollbackTo { session.capture?.statementDidRun(failed: true) }
         guard wasOpen, !session.isInTransaction else { return }
-        // As the client said.
+        // The client ended it.
         run.transaction = .none
         if mayCommit {
             session.committed(run)
@@ -260,7 +259,7 @@ struct ScriptRunner {
 }
 
 extension QueryFailure {
-    /// - Parameter state: what the statement would leave on the connection.
+    /// Parameter state: the state that the statement would leave on the connection.
     fileprivate static func withoutLastingEffect(_ state: String) -> QueryFailure {
         QueryFailure(
             .notAuthorized,

@@ -1,9 +1,9 @@
 import SQLiteConnection
 
-/// What tells a row from the others for as long as the transaction lasts.
+/// Identifies a row for the duration of a transaction.
 enum RowIdentity {
     case rowid(Int64)
-    /// The values of the primary key of a table WITHOUT ROWID, in its order.
+    /// The values of the primary key of a WITHOUT ROWID table, in key order.
     case key([SQLiteValue])
 
     var rowid: Int64? {
@@ -11,12 +11,12 @@ enum RowIdentity {
     }
 }
 
-/// An ordinary table of the main database: what has to be known of it to write one of its rows.
+/// An ordinary table of the main database: the facts that are needed to write one of its rows.
 struct WritableTable {
     struct Column {
         var name: String
         var isGenerated: Bool
-        /// Its place in the primary key from 1; 0 outside.
+        /// Its position in the primary key, from 1; 0 for other columns.
         var keyPlace: Int64
         var isInteger: Bool
     }
@@ -26,17 +26,17 @@ struct WritableTable {
         var values: [SQLiteValue]
     }
 
-    /// As it was created.
+    /// The name as created.
     let name: String
     let isWithoutRowid: Bool
     let columns: [Column]
-    /// In their order.
+    /// In key order.
     private let keyColumns: [Column]
-    /// By which SQL reaches the rowid; nil where columns have taken all its names.
+    /// The name by which SQL reaches the rowid; nil when columns have taken all its names.
     private let rowidName: String?
 
     init(_ name: String, policy: SQLPolicy, _ guarded: GuardedConnection) throws {
-        // Before anything says whether there is such a table.
+        // This precedes every check that reveals whether the table exists.
         if policy.level == .readOnly {
             throw QueryFailure(.readOnly, "the access is read-only: writing a row is not allowed")
         }
@@ -85,7 +85,7 @@ struct WritableTable {
         }
     }
 
-    /// For SQL: a temporary table of the same name is another one.
+    /// Qualified for SQL: a temporary table of the same name is another table.
     var sql: String { "main.\(SQLText.identifier(name))" }
 
     func column(_ name: String) -> Column? {
@@ -95,7 +95,7 @@ struct WritableTable {
 
     // MARK: Rows
 
-    /// The expressions whose values tell a row from the others.
+    /// The expressions whose values identify a row.
     var identifyingColumns: [String] {
         isWithoutRowid ? keyColumns.map { SQLText.identifier($0.name) } : [identifyingName ?? "rowid"]
     }
@@ -113,7 +113,7 @@ struct WritableTable {
         return Condition(sql: identifyingColumns.map { "\($0) IS ?" }.joined(separator: " AND "), values: values)
     }
 
-    /// Where the row is that a client names.
+    /// The condition for the row that a client names.
     func condition(for write: RowWrite) throws(QueryFailure) -> Condition {
         if let rowid = write.rowid {
             guard !isWithoutRowid else {
@@ -144,7 +144,7 @@ struct WritableTable {
         return Condition(sql: columns.joined(separator: " AND "), values: values)
     }
 
-    /// The name under which a new row's rowid is written; nil where a value of the key is the rowid.
+    /// The name under which a new row's rowid is written; nil when a value of the key is the rowid.
     func rowidToInsert(beside values: [RowWrite.Cell]) throws(QueryFailure) -> String? {
         if isWithoutRowid { throw QueryFailure(.sqlError, "\(name) has no rowids") }
         if let alias = rowidColumn, values.contains(where: { TableNames([alias.name]).contains($0.column) }) {
@@ -153,7 +153,7 @@ struct WritableTable {
         return identifyingName
     }
 
-    /// The column that is the rowid by another name, as far as the declaration says so.
+    /// The column that is an alias of the rowid, according to its declaration.
     private var rowidColumn: Column? {
         guard !isWithoutRowid, keyColumns.count == 1, let column = keyColumns.first, column.isInteger else {
             return nil

@@ -1,7 +1,7 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// Runs queries that may write, one after the other, on the one connection that can.
+/// Runs queries that may write, one after the other, on the only connection that can write.
 ///
 /// Belongs to one worker's thread.
 final class WriteExecutor {
@@ -10,7 +10,7 @@ final class WriteExecutor {
     private let commitSink: (any CommitSink)?
     private var session: WriterSession?
     private var generation = 0
-    /// A query found that the file is no longer there.
+    /// A query found that the file no longer exists under its name.
     private var isGone = false
 
     init(
@@ -23,7 +23,7 @@ final class WriteExecutor {
         self.commitSink = commitSink
     }
 
-    /// Opens the connection ahead of the first query; a failure is found again by that query.
+    /// Opens the connection before the first query; that query reports a failure.
     func prepare() { _ = try? open(generation: generation) }
 
     func close() {
@@ -35,10 +35,10 @@ final class WriteExecutor {
 
     struct Result {
         var conclusion: Conclusion
-        /// Of what it committed last; its sink has to wait for it.
+        /// The receipt of its last commit; its sink must wait for it.
         var receipt: CommitReceipt?
         var transaction = ClientTransaction.none
-        /// Where it ran for so long that somebody may wonder while it waits.
+        /// Set when the query ran for a noticeable time before this wait.
         var wait: (CommitWait, interval: Duration)?
     }
 
@@ -115,14 +115,14 @@ final class WriteExecutor {
         }
     }
 
-    /// Rolls back the transaction that a client left.
+    /// Rolls back the transaction that a client left open.
     func rollBack() { session?.rollBack() }
 
-    /// Between two queries: checkpoints, and clears what a client left on the connection.
+    /// Called between two queries: checkpoints, and resets what a client left on the connection.
     func maintain() {
         guard let session, !session.isInTransaction else { return }
         session.checkpoint(atFrames: configuration.checkpointFrames)
-        // A connection that was opened anew has nothing of anybody's: no setting, no temporary object. And it finds the
+        // A newly opened connection has no state of any client: no settings and no temporary objects. And it opens the
         // file that has the name now.
         if session.guarded.authorizer.isTainted || isGone {
             isGone = false
@@ -136,7 +136,7 @@ final class WriteExecutor {
             rollBack()
             session = nil
         }
-        // A transaction that is open in a file without its name ends when it commits.
+        // A transaction that is open in a file without a name ends when it commits.
         if let session, session.isInTransaction || session.guarded.connection.isFileInPlace { return session }
         session = nil
         let opened = try WriterSession(configuration, commitSink: commitSink)

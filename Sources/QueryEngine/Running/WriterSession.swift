@@ -2,31 +2,31 @@ import ChangeCapture
 import SQLiteConnection
 
 /// The writer's connection, with its capture where it needs one: how transactions begin and end, so that every commit is
-/// recorded and told, once and in order.
+/// recorded and reported, once and in order.
 ///
 /// Belongs to the writer's thread.
 final class WriterSession {
     let guarded: GuardedConnection
-    /// Nil where the commit sink reads from the log what a commit changed: then no hook takes any of the writer's time.
+    /// Nil when the commit sink reads the changes of a commit from the log: then no hook costs the writer time.
     ///
-    /// It stays so for as long as the session lives: while this connection is open, nobody can take the database out of WAL
-    /// mode.
+    /// This holds for the life of the session: while this connection is open, no process can take the database out of
+    /// WAL mode.
     let capture: HookCapture?
-    /// Whether the transaction that is open was begun by SAVEPOINT, so that a RELEASE can commit it.
+    /// Whether SAVEPOINT began the open transaction, so that a RELEASE can commit it.
     var isBegunBySavepoint = false
     private let commitSink: (any CommitSink)?
     private let log = LogState()
 
-    /// What the log's hook said since the last look.
+    /// The reports of the WAL hook since the last check.
     private final class LogState {
-        /// After the last commit; nil when there was none since it was told.
+        /// The frame count after the last commit; nil when there was none since the last report.
         var committedFrames: Int?
         var frames = 0
-        /// The commit hook was called, and what became of it has not been told.
+        /// The commit hook was called, and the result has not been reported yet.
         var isCommitting = false
     }
 
-    /// The authorizer exists before the capture does.
+    /// The authorizer is created before the capture.
     private final class Relay {
         weak var capture: HookCapture?
     }
@@ -50,7 +50,7 @@ final class WriterSession {
         }
         relay.capture = capture
         guarded.connection.setCommitHook { [log, unowned connection] in
-            // The last moment in which a commit can be kept out of a file that nobody will find by its name again.
+            // The last point at which a commit to a file that no longer has its name can be prevented.
             guard connection.isFileInPlace else { return .rollback }
             guard let commitSink else { return .commit }
             log.isCommitting = true
@@ -86,7 +86,7 @@ final class WriterSession {
         committed(run)
     }
 
-    /// The last moment in which a cancel wins.
+    /// The last point at which a cancel takes effect.
     func prepareToCommit(_ run: QueryRun) throws {
         run.isCommitting = true
         defer { run.isCommitting = false }
@@ -94,7 +94,7 @@ final class WriterSession {
         if let reason = run.control.detach() { throw Ended.cancelled(reason) }
     }
 
-    /// A commit became durable: tells it.
+    /// Reports a commit that became durable.
     func committed(_ run: QueryRun) {
         let changes = capture?.transactionDidCommit() ?? ChangeSet(origin: .service, events: [])
         let frames = log.committedFrames
@@ -117,14 +117,14 @@ final class WriterSession {
         )
     }
 
-    /// Tells of a commit that had begun and came to nothing.
+    /// Reports that a commit that had begun did not happen.
     func settle() {
         guard log.isCommitting else { return }
         log.isCommitting = false
         commitSink?.didNotCommit()
     }
 
-    /// `VACUUM` commits without calling the hook; a watcher must know even so whose commit it is.
+    /// `VACUUM` commits without calling the hook; a watcher must still know whose commit it is.
     func vacuumWillRun() throws {
         guard guarded.connection.isFileInPlace else { throw QueryFailure.fileMoved }
         guard let commitSink, !isInTransaction else { return }
@@ -134,7 +134,7 @@ final class WriterSession {
 
     func rollBack() {
         guard isInTransaction else { return }
-        // Fails only when the transaction is gone already.
+        // Fails only when the transaction has already ended.
         try? guarded.executeUnguarded("ROLLBACK")
         settle()
         capture?.transactionDidRollBack()
@@ -155,10 +155,10 @@ final class WriterSession {
 
     // MARK: Log
 
-    /// Copies the log's frames into the database once there are enough; never waits for anybody.
+    /// Copies the log's frames into the database once there are enough; never waits for other connections.
     func checkpoint(atFrames threshold: Int?) {
         guard let threshold, log.frames >= threshold else { return }
-        // A checkpoint that finds the database locked is made after the next commit.
+        // When the database is locked, the checkpoint runs after the next commit.
         _ = try? guarded.connection.checkpoint(.passive)
         log.frames = 0
     }

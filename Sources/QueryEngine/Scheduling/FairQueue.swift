@@ -1,10 +1,10 @@
 import SQLiteConnection
 import Synchronization
 
-/// A queue that serves identities in turn, of each its clients in turn, and each client's entries in order: one that asks for
-/// much, over however many connections, delays the others by one entry at a time.
+/// A queue that serves identities in turn, the clients of an identity in turn, and each client's entries in order: a
+/// client with many requests, over any number of connections, delays the others by one entry at a time.
 struct FairQueue {
-    /// The shares that wait, the next one first, and of each its clients. Each is here once.
+    /// The waiting shares, the next one first, each with its clients. Each share occurs once.
     private var turns: [QueueShare] = []
     private var clients: [QueueShare: [ClientKey]] = [:]
     private var entries: [ClientKey: [Ticket]] = [:]
@@ -12,7 +12,7 @@ struct FairQueue {
 
     var isEmpty: Bool { count == 0 }
 
-    /// Puts the entry where its client asked for it: behind those with smaller ids.
+    /// Inserts the entry in the order in which its client sent it: after those with smaller ids.
     mutating func insert(_ ticket: Ticket) {
         var waiting = entries[ticket.client, default: []]
         if waiting.isEmpty {
@@ -25,8 +25,8 @@ struct FairQueue {
         count += 1
     }
 
-    /// The first entry of the client whose turn it is, of those whose first entry may go; the client goes to the back, and so
-    /// does its share.
+    /// The first entry of the next client in turn whose first entry may run; that client goes to the back of the queue,
+    /// and so does its share.
     mutating func popFirst(where mayGo: (Ticket) -> Bool = { _ in true }) -> Ticket? {
         for share in turns {
             for client in clients[share, default: []] where entries[client]?.first.map(mayGo) ?? false {
@@ -50,7 +50,7 @@ struct FairQueue {
         return ticket
     }
 
-    /// Takes out the entries that match, in the order of the turns.
+    /// Removes the matching entries, in the order of the turns.
     mutating func removeAll(where matches: (Ticket) -> Bool) -> [Ticket] {
         var removed: [Ticket] = []
         for share in turns {
@@ -78,24 +78,25 @@ struct FairQueue {
     func contains(client: ClientKey) -> Bool { entries[client] != nil }
 }
 
-/// What the scheduler knows of a query.
+/// The scheduler's view of a query.
 struct Ticket: Hashable, Sendable {
     let id: UInt64
     let client: ClientKey
-    /// Whose share of the queue it takes; nil for one of its client's own. The same for all queries of a client.
+    /// The identity whose share of the queue it uses; nil for a share of the client's own. The same for all queries of
+    /// a client.
     var identity: String?
     var share: QueueShare { identity.map { .identity($0) } ?? .client(client) }
-    /// Where it should be tried first. A reader that finds out that it writes hands it on.
+    /// Where it should be tried first. A reader that finds that it writes passes it on.
     var access: Access
-    /// It says BEGIN, COMMIT, SAVEPOINT or the like: what the client sends after it has to follow it in order.
+    /// It contains BEGIN, COMMIT, SAVEPOINT or the like: later requests of the client must follow it in order.
     let controlsTransactions: Bool
-    /// It says BEGIN before anything else.
+    /// It begins with BEGIN.
     var begins = false
-    /// It says COMMIT or ROLLBACK.
+    /// It contains COMMIT or ROLLBACK.
     var ends = false
-    /// If it fails, there is no transaction for what the client sends behind it.
+    /// If it fails, there is no transaction for the client's next queries.
     var opens: Bool { begins && !ends }
-    /// A reader may find out that it writes: see ``Scheduler/readIsSettled(_:)``.
+    /// A reader may find that it writes: see ``Scheduler/readIsSettled(_:)``.
     var mayWrite = false
     let enqueuedAt: ContinuousClock.Instant
 
@@ -105,7 +106,7 @@ struct Ticket: Hashable, Sendable {
     }
 }
 
-/// What the queue is divided by.
+/// The unit by which the queue is divided.
 enum QueueShare: Hashable, Sendable {
     /// All clients of an identity together.
     case identity(String)
@@ -115,10 +116,10 @@ enum QueueShare: Hashable, Sendable {
 /// The mailbox of a thread that runs queries. The scheduler gives it one query or rollback at a time.
 final class Worker: Sendable {
     enum Work {
-        /// With the generation that the connection must have.
+        /// The generation is the one that the connection must have.
         case run(QueryControl, generation: Int)
         case rollBack(ClientKey)
-        /// Close the connection; the next query opens it anew.
+        /// Close the connection; the next query opens it again.
         case close
         case stop
     }

@@ -1,8 +1,9 @@
-/// Decides which query runs where and when. A pure state machine: it runs nothing, knows no threads, and is told the time.
+/// Decides which query runs where and when. A pure state machine: it runs nothing, knows no threads, and receives the
+/// time as an argument.
 ///
-/// Readers take queries in turns by identity and client. The one writer does too, except that an open transaction holds it for its
-/// client: then only that client's queries run on it, in order, until the transaction ends, idles too long, or its client
-/// goes.
+/// Readers take queries in turns by identity and client. The single writer does too, except while a transaction is
+/// open: then only queries of its client run on it, in order, until the transaction ends, idles too long, or its client
+/// disconnects.
 struct Scheduler {
     struct Limits {
         var maxQueries: Int
@@ -12,11 +13,11 @@ struct Scheduler {
         var maxTransactionTime: Duration
     }
 
-    /// Why a query may not enter.
+    /// Why a query is refused.
     enum Refusal: Hashable {
         case tooManyQueries
         case tooManyQueriesOfClient
-        /// It has as many as there are free places.
+        /// The identity has as many queries as there are free places.
         case tooManyQueriesOfIdentity
         /// It was idle for too long.
         case transactionTimedOut
@@ -28,19 +29,19 @@ struct Scheduler {
         case shuttingDown
     }
 
-    /// What a worker has to do now.
+    /// The next action of a worker.
     enum Assignment: Hashable {
         case read(Ticket, reader: Int)
         case write(Ticket)
-        /// Roll back the transaction of a client that went or idled.
+        /// Roll back the transaction of a client that disconnected or idled.
         case rollBack(ClientKey)
     }
 
-    /// What to do with a query that somebody wants to end.
+    /// The result of withdrawing a query.
     enum Withdrawal: Hashable {
-        /// It had not begun and is out of the queue, and so is what was meant for its transaction.
+        /// It had not begun and is out of the queue, with the queries that were meant for its transaction.
         case removed(Ticket, orphaned: [Ticket])
-        /// A worker has it: interrupt it.
+        /// A worker runs it: interrupt it.
         case running(Ticket)
         case unknown
     }
@@ -50,7 +51,7 @@ struct Scheduler {
         let since: ContinuousClock.Instant
         var idleSince: ContinuousClock.Instant
         var mustRollBack = false
-        /// The file is another one now; what runs may still end the transaction by itself.
+        /// The file was replaced; a running query may still end the transaction itself.
         var isLost = false
     }
 
@@ -59,9 +60,9 @@ struct Scheduler {
     private var writeQueue = FairQueue()
     private let readerCount: Int
     private var idleReaders: [Int]
-    /// What each of the other readers is busy with.
+    /// The current query of each busy reader.
     private var reading: [Int: Ticket] = [:]
-    /// Reads that sleep for their receivers. They take no time, so that others may run in their stead.
+    /// Reads that sleep for their receivers. They use no processor, so others may run in their place.
     private var pausedReads: Set<UInt64> = []
     private var running: [UInt64: Ticket] = [:]
     private var isWriterBusy = false
@@ -70,22 +71,22 @@ struct Scheduler {
     private var counts: [ClientKey: Int] = [:]
     /// Queries per identity, waiting and running.
     private var identityCounts: [String: Int] = [:]
-    /// What was sent last by clients that wait for no answers, whether it was taken or refused.
+    /// The last id, accepted or refused, of clients that send without waiting for results.
     private var lastIds: [ClientKey: UInt64] = [:]
     /// Queries per client that control transactions, waiting and running.
     private var controlCounts: [ClientKey: Int] = [:]
-    /// Clients whose transaction was rolled back behind their back, or never began, and who have not said yet that they take
-    /// it for over.
+    /// Clients whose transaction was rolled back without their request, or never began, and that have not acknowledged
+    /// its end yet.
     private var aborted: [ClientKey: Refusal] = [:]
-    /// Reads that may turn out to write, and have not yet.
+    /// Reads that may still turn out to write.
     private var unsettled: [UInt64: ClientKey] = [:]
-    /// Clients that went while a query of theirs ran: it may still begin a transaction.
+    /// Clients that disconnected while a query of theirs ran: it may still begin a transaction.
     private var departed: Set<ClientKey> = []
     private(set) var isShuttingDown = false
 
     /// - Parameters:
     ///   - readerCount: reads that run at the same time.
-    ///   - spareReaders: workers beyond those, for when reads sleep.
+    ///   - spareReaders: additional workers, for when reads sleep.
     init(readerCount: Int, spareReaders: Int = 0, limits: Limits) {
         self.limits = limits
         self.readerCount = readerCount
@@ -93,22 +94,22 @@ struct Scheduler {
     }
 
     var queryCount: Int { running.count + readQueue.count + writeQueue.count }
-    /// Nothing runs, waits or is held open.
+    /// No query runs or waits, and no transaction is open.
     var isQuiet: Bool { queryCount == 0 && !isWriterBusy && holder == nil }
 
-    // MARK: Queries come and go
+    // MARK: Adding and removing queries
 
     mutating func submit(_ ticket: Ticket) -> Refusal? {
         if isShuttingDown { return .shuttingDown }
         if let why = aborted[ticket.client] {
-            // Whoever begins another transaction knows that the one before is over.
+            // A client that begins another transaction knows that the previous one is over.
             if ticket.begins || ticket.ends { aborted[ticket.client] = nil }
             if !ticket.begins { return why }
         }
         let count = counts[ticket.client, default: 0]
         lastIds[ticket.client] = count > 0 ? ticket.id : nil
         if let refusal = refusal(of: ticket, clientCount: count) {
-            // Nor does it wait for the answer to this one.
+            // Nor does it wait for the result of this one.
             if ticket.opens, count > 0 { aborted[ticket.client] = .transactionRolledBack }
             return refusal
         }
@@ -119,8 +120,8 @@ struct Scheduler {
         return nil
     }
 
-    /// An identity may have as many queries as there are free places: alone half of all, and whatever some take, the next one
-    /// finds some left.
+    /// An identity may have as many queries as there are free places: alone it gets half of all, and however many
+    /// others take, the next identity finds some free.
     private func refusal(of ticket: Ticket, clientCount: Int) -> Refusal? {
         let free = limits.maxQueries - queryCount
         if free <= 0 { return .tooManyQueries }
@@ -150,7 +151,8 @@ struct Scheduler {
         return .removed(ticket, orphaned: strand(behind: ticket))
     }
 
-    /// Takes a client's waiting queries out and has its transaction rolled back; returns what waited and what still runs.
+    /// Removes a client's waiting queries and has its transaction rolled back; returns the removed and the running
+    /// queries.
     mutating func disconnect(_ client: ClientKey) -> (removed: [Ticket], running: [Ticket]) {
         aborted[client] = nil
         lastIds[client] = nil
@@ -161,8 +163,8 @@ struct Scheduler {
         return (removed, running)
     }
 
-    /// The file that the open transaction changed is another one now: has it rolled back, and returns whose it was and what
-    /// waited to be part of it. What runs in it comes to its end first.
+    /// The file of the open transaction was replaced: has the transaction rolled back, and returns its client and the
+    /// queries that waited to be part of it. A running query ends first.
     mutating func loseTransaction() -> (client: ClientKey, orphaned: [Ticket])? {
         guard let holder, !holder.mustRollBack else { return nil }
         self.holder?.isLost = true
@@ -170,7 +172,7 @@ struct Scheduler {
         return (holder.client, giveUpTransaction(.transactionLost))
     }
 
-    /// Refuses what comes from now on; returns what waited and what still runs.
+    /// Refuses new queries from now on; returns the removed and the running ones.
     mutating func shutDown() -> (removed: [Ticket], running: [Ticket]) {
         isShuttingDown = true
         holder?.mustRollBack = true
@@ -196,9 +198,9 @@ struct Scheduler {
         counts[key] = count > 1 ? count - 1 : nil
     }
 
-    // MARK: Workers begin and end
+    // MARK: Starting and ending work
 
-    /// The work that can start now; each worker named is busy from now on.
+    /// The work that can start now; each returned worker is busy from now on.
     mutating func assign() -> [Assignment] {
         var assignments: [Assignment] = []
         while let assignment = nextRead() { assignments.append(assignment) }
@@ -213,11 +215,12 @@ struct Scheduler {
     private mutating func nextRead() -> Assignment? {
         guard !readQueue.isEmpty, let reader = idleReaders.last else { return nil }
         let active = reading.values.filter { !pausedReads.contains($0.id) }
-        // One reader is always left to the others, and enough workers, however many of this one's reads sleep.
+        // One reader always remains for other identities, and enough workers, however many of this identity's reads
+        // sleep.
         let share = max(readerCount - 1, 1)
         let workers = max(reading.count + idleReaders.count - readerCount, share)
         let next = readQueue.popFirst { [reading, readerCount] ticket in
-            // An identity none of whose reads runs does not wait for those of others: a spare worker takes it.
+            // An identity without a running read does not wait for the reads of others: a spare worker takes it.
             let hasRoom =
                 active.count < readerCount
                 || ticket.identity != nil && !active.contains { $0.share == ticket.share }
@@ -234,7 +237,7 @@ struct Scheduler {
     private mutating func nextForWriter() -> Assignment? {
         guard let holder else {
             return writeQueue.popFirst { [unsettled] ticket in
-                // What the client asked for before BEGIN must not become part of the transaction.
+                // Queries that the client sent before BEGIN must not become part of the transaction.
                 !ticket.controlsTransactions
                     || !unsettled.contains { $0.value == ticket.client && $0.key < ticket.id }
             }
@@ -247,10 +250,10 @@ struct Scheduler {
     /// The query sleeps until its receiver takes rows again.
     mutating func readPaused(_ id: UInt64) { pausedReads.insert(id) }
 
-    /// It goes on, even if more reads than usual run then.
+    /// It continues, even if more reads than usual run then.
     mutating func readResumed(_ id: UInt64) { pausedReads.remove(id) }
 
-    /// The reader found out that the query only reads.
+    /// The reader found that the query is read-only.
     mutating func readIsSettled(_ id: UInt64) { unsettled[id] = nil }
 
     /// The query is over for its client. Its worker can still be busy.
@@ -259,7 +262,7 @@ struct Scheduler {
         if running.removeValue(forKey: ticket.id) != nil { forget(ticket) }
     }
 
-    /// The query is over for its client, and its worker is busy for nobody knows how long: another one may run instead.
+    /// The query is over for its client, and its worker is busy for an unknown time: another read may run instead.
     mutating func readAbandoned(_ ticket: Ticket) {
         readEnded(ticket)
         pausedReads.insert(ticket.id)
@@ -270,7 +273,7 @@ struct Scheduler {
         readEnded(ticket)
     }
 
-    /// The reader found out that the query writes.
+    /// The reader found that the query writes.
     mutating func readerHandsOn(_ reader: Int, _ ticket: Ticket) {
         release(reader)
         running[ticket.id] = nil
@@ -287,11 +290,12 @@ struct Scheduler {
 
     typealias Orphaned = (why: Refusal, tickets: [Ticket])
 
-    /// The query ended and left a transaction open or not. The writer may still have work of its own: see
+    /// The query ended, with or without an open transaction. The writer may still have work of its own: see
     /// ``writerIsReady()``.
     ///
-    /// - Returns: what waited to be part of the client's transaction when that has come to its time limit, was lost, was rolled
-    ///   back by SQLite or did not begin. It must not run by itself, and the client has to hear of it.
+    /// - Returns: the queries that waited to be part of the client's transaction, when that reached its time limit, was
+    ///   lost, was rolled back by SQLite or did not begin. They must not run by themselves, and the client must be
+    ///   notified.
     @discardableResult
     mutating func writerFinished(
         _ ticket: Ticket,
@@ -305,7 +309,7 @@ struct Scheduler {
             holder = nil
             guard !isGone else { return nil }
             if transaction == .lost {
-                // Unless it said by itself where the transaction should end.
+                // Unless the query itself ends the transaction.
                 return (.transactionRolledBack, ticket.ends ? [] : abort(ticket.client, .transactionRolledBack))
             }
             let orphaned = strand(behind: ticket)
@@ -323,22 +327,22 @@ struct Scheduler {
         return (.transactionTooLong, giveUpTransaction(.transactionTooLong))
     }
 
-    /// Has the open transaction rolled back; returns what waited to be part of it.
+    /// Has the open transaction rolled back; returns the queries that waited to be part of it.
     private mutating func giveUpTransaction(_ why: Refusal) -> [Ticket] {
         guard let client = holder?.client else { return [] }
         holder?.mustRollBack = true
         return abort(client, why)
     }
 
-    /// Takes out what was sent behind a BEGIN that failed. But whoever waits for the answer to its BEGIN sends nothing that
-    /// needs it.
+    /// Removes the queries that were sent after a BEGIN that failed. A client that waits for the result of its BEGIN
+    /// has sent none.
     private mutating func strand(behind ticket: Ticket) -> [Ticket] {
         guard ticket.opens, lastIds[ticket.client, default: 0] > ticket.id else { return [] }
         return abort(ticket.client, .transactionRolledBack, behind: ticket.id)
     }
 
-    /// Takes out what was meant to be part of a transaction that is gone: up to the COMMIT or ROLLBACK, or before another BEGIN,
-    /// and if that has not come yet, what will come too.
+    /// Removes the queries that were meant to be part of a lost transaction: up to the COMMIT or ROLLBACK, or before
+    /// another BEGIN; if neither has arrived yet, later queries are refused too.
     private mutating func abort(_ client: ClientKey, _ why: Refusal, behind id: UInt64 = 0) -> [Ticket] {
         let end = writeQueue.first(of: client) { $0.id > id && ($0.begins || $0.ends) }
         if end == nil { aborted[client] = why }
@@ -356,17 +360,17 @@ struct Scheduler {
 
     typealias Ended = (client: ClientKey, why: Refusal)
 
-    /// Ends what waited too long: returns the queries that fail with `BUSY`, and the client whose transaction ``assign()``
-    /// will have rolled back.
+    /// Ends queries that waited too long: returns those that fail with `BUSY`, and the client whose transaction
+    /// ``assign()`` will have rolled back.
     ///
-    /// What is orphaned was sent behind a BEGIN among those.
+    /// `orphaned` are the queries that were sent after a BEGIN among them.
     mutating func tick(at now: ContinuousClock.Instant) -> (busy: [Ticket], orphaned: [Ticket], ended: Ended?) {
         guard let holder else { return ([], [], nil) }
         let latest = now - limits.busyTimeout
         func hasWaited(_ ticket: Ticket) -> Bool {
             ticket.client != holder.client && ticket.access == .writer && max(ticket.enqueuedAt, holder.since) <= latest
         }
-        // Before the COMMIT goes that says how far the transaction would have reached.
+        // This precedes the removal of the COMMIT that delimits the transaction.
         let orphaned = writeQueue.all.filter { $0.opens && hasWaited($0) }.flatMap { strand(behind: $0) }
         let busy = remove(where: hasWaited)
         guard isIdle(holder), let why = limitReached(by: holder, at: now) else { return (busy, orphaned, nil) }
@@ -379,7 +383,7 @@ struct Scheduler {
         return holder.since + limits.maxTransactionTime <= now ? .transactionTooLong : nil
     }
 
-    /// When ``tick(at:)`` next has something to do, as things stand.
+    /// When ``tick(at:)`` next has work to do, in the current state.
     var nextTick: ContinuousClock.Instant? {
         guard let holder else { return nil }
         let idle =
