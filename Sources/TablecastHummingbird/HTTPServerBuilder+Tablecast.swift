@@ -22,10 +22,10 @@ extension HTTPServerBuilder {
     /// ```
     ///
     /// The application's own routes keep working. It speaks TLS when ``Tablecast/ServerConfiguration/tls`` names the files;
-    /// an application with a TLS configuration of its own wraps it as any other server:
-    /// `.tls(.tablecast(service.server), tlsConfiguration: …)`. Where it listens is the application's to say.
+    /// an application with its own TLS configuration wraps it like any other server: `.tls(.tablecast(service.server),
+    /// tlsConfiguration: …)`. The application chooses the address on which it listens.
     ///
-    /// The application throws ``Tablecast/TLSFilesError`` when it starts and those files cannot be used.
+    /// The application throws ``Tablecast/TLSFilesError`` at its start when those files cannot be used.
     public static func tablecast(
         _ server: WebSocketServer,
         configuration: HTTP1Channel.Configuration = .init()
@@ -43,9 +43,9 @@ extension HTTPServerBuilder {
 
 /// A connection to a Hummingbird server that is HTTP/1 or becomes a WebSocket.
 ///
-/// The WebSocket's side of the pipeline is ``WebSocketMount``'s; this adds what Hummingbird's own `HTTP1Channel` has
-/// above the HTTP/1 codec, once a first request shows that it is needed: a connection that begins with the WebSocket
-/// never pays for Hummingbird's handlers nor its task.
+/// ``WebSocketMount`` provides the WebSocket's side of the pipeline; this type adds what Hummingbird's own
+/// `HTTP1Channel` has above the HTTP/1 codec, once a first request shows that it is needed: a connection that begins
+/// with the WebSocket never pays for Hummingbird's handlers and task.
 struct TablecastChannel: ServerChildChannel {
     typealias HTTPConnection = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
 
@@ -81,7 +81,7 @@ struct TablecastChannel: ServerChildChannel {
     }
 
     func handle(value: Value, logger: Logger) async {
-        // A connection that ended without a request, or was refused, is over already.
+        // A connection that ended without a request, or was refused, is already over.
         guard case .http(let channel, let connection)? = try? await value.firstRequest.get() else { return }
         await ClientConnection.$current.withValue(connection) {
             await http.handle(value: channel, logger: logger)

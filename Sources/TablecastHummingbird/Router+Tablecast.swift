@@ -7,12 +7,13 @@ import TablecastWeb
 import WireProtocol
 
 extension RouterMethods {
-    /// Adds what a service answers over HTTP besides the WebSocket: `/events`, `/query`, `/tables`, `/status` and the
-    /// others of the protocol, and the web page at `/`.
+    /// Adds the service's HTTP routes besides the WebSocket: `/events`, `/query`, `/tables`, `/status` and the others
+    /// of the protocol, and the web page at `/`.
     ///
-    /// A method that one of these addresses does not take is answered with 405. Every other path is the application's.
+    /// A method that a route does not support is answered with 405. Every other path belongs to the application.
     ///
-    /// Where the server has an ``Authenticator``, all but the page, the contract, `/health` and `/ready` ask for a token.
+    /// When the server has an ``Authenticator``, all routes except the page, the contract, `/health` and `/ready`
+    /// require a token.
     ///
     /// - Parameters:
     ///   - service: the service, which must live as long as the application.
@@ -79,7 +80,7 @@ extension RouterMethods {
         }
     }
 
-    /// For each of the route's methods; HEAD is GET without the body.
+    /// Registers a handler for each of the route's methods; HEAD is GET without the body.
     private func add(
         _ route: ServiceRoute,
         respond: @escaping @Sendable (Request, Context) async throws -> Response
@@ -110,7 +111,7 @@ extension RouterMethods {
 }
 
 extension RequestContext {
-    /// A part of the path without its percent-encoding, which Hummingbird leaves in place.
+    /// A parameter of the path without its percent-encoding, which Hummingbird leaves in place.
     fileprivate func decodedParameter(_ name: String) throws -> String {
         let text = try parameters.require(name)
         guard let decoded = text.removingPercentEncoding else {
@@ -120,9 +121,9 @@ extension RequestContext {
     }
 }
 
-/// An address of a service over HTTP besides the WebSocket and the page, with the methods that it takes.
+/// An HTTP path of a service besides the WebSocket and the page, with its methods.
 package struct ServiceRoute: Sendable, Hashable {
-    /// With the names of what varies in braces.
+    /// With the names of the variable parts in braces.
     let path: String
     let methods: [HTTPRequest.Method]
 
@@ -146,14 +147,14 @@ package struct ServiceRoute: Sendable, Hashable {
 
     static func reading(_ path: String) -> ServiceRoute { ServiceRoute(path: path, methods: [.get, .head]) }
 
-    /// Whether the path of a request is this address.
+    /// Whether the path of a request matches.
     func matches(_ path: some StringProtocol) -> Bool {
         let expected = self.path.split(separator: "/")
         let found = path.split(separator: "/")
         return expected.count == found.count && zip(expected, found).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
     }
 
-    /// Whether the service, or its page, answers at the path.
+    /// Whether the service, or its page, serves the path.
     package static func isTaken(_ path: String) -> Bool {
         all.contains { $0.matches(path) } || WebAssets().paths.contains(path)
     }

@@ -178,11 +178,11 @@ import WireProtocol
         ),
         (
             #"{"type":"row:write","data":{"table":"t","op":"insert","key":{"id":1}}}"#, "INVALID_MESSAGE",
-            "data.key: a row to insert is named by its values"
+            "data.key: expected none for an insert, whose values contain the key"
         ),
         (
             #"{"type":"row:write","data":{"table":"t","op":"delete","rowid":1,"values":{"a":1}}}"#, "INVALID_MESSAGE",
-            "data.values: a row to delete gets none"
+            "data.values: expected none for a delete"
         ),
         (
             #"{"type":"row:write","data":{"table":"t","op":"delete","rowid":"1"}}"#, "INVALID_MESSAGE",

@@ -1,19 +1,19 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// Which rows of a table one or several commits changed, by their keys.
+/// The rows of a table that one or several commits changed, by their keys.
 final class ChangedTable {
-    /// How a key is read from a row: the rowid, or the columns of the primary key.
+    /// The keys of the changed rows: the rowid, or the columns of the primary key.
     private(set) var keys: Set<[SQLiteValue]> = []
-    /// Columns that an update changed, as positions; nil where it is not known, or where rows came or went.
+    /// Columns that updates changed, as positions; nil when they are not known, or when rows were inserted or deleted.
     private(set) var columns: Set<Int>? = []
-    /// Some rows were there before.
+    /// Some of the rows existed before.
     private(set) var hasOld = false
-    /// Some rows are there after.
+    /// Some of the rows exist after.
     private(set) var hasNew = false
     /// Not all changed rows are known.
     private(set) var isUnknown = false
-    /// How many commits.
+    /// The number of commits.
     private(set) var transactions = 0
 
     func add(_ rows: TableRows) {
@@ -48,7 +48,7 @@ final class ChangedTable {
         }
     }
 
-    /// Strings that SQLite stores with other bytes are other values, whatever Swift says of them.
+    /// Strings that SQLite stores with different bytes are different values, even if Swift treats them as equal.
     private static func isIdentical(_ left: SQLiteValue, _ right: SQLiteValue) -> Bool {
         switch (left, right) {
         case (.text(let left), .text(let right)): left.isIdentical(to: right)

@@ -1,13 +1,13 @@
 import ChangeCapture
 import SQLiteConnection
 
-// The life of queries: how they begin, begin again and end.
+// The lifecycle of queries: start, restart and end.
 extension Coordinator {
     // MARK: Subscribing
 
     func subscribe(_ subscriber: LiveSubscriberID, _ client: UInt64, _ request: LiveQueryRequest) {
         guard countByClient[client, default: 0] < limits.maxQueriesPerClient else {
-            let reason = "a connection may follow \(limits.maxQueriesPerClient) queries"
+            let reason = "a connection may have \(limits.maxQueriesPerClient) live queries"
             sink.receive(.refused(subscriber, LiveRefusal(.tooMany, reason)))
             return
         }
@@ -22,7 +22,7 @@ extension Coordinator {
             return
         }
         guard queries.count + compiling.count < limits.maxQueries else {
-            let reason = "there are \(limits.maxQueries) live queries, as many as there may be"
+            let reason = "there are \(limits.maxQueries) live queries, which is the limit"
             sink.receive(.refused(subscriber, LiveRefusal(.tooMany, reason)))
             return
         }
@@ -52,7 +52,7 @@ extension Coordinator {
         }
     }
 
-    /// Makes a query run as a whole where it cannot be evaluated by changed rows, whatever its SQL allows.
+    /// Makes a query run as a whole when it cannot be evaluated by changed rows, although its SQL would allow it.
     private func adjust(_ query: LiveQuery) {
         query.evaluator = nil
         guard query.plan.isIncremental else { return }
@@ -76,7 +76,7 @@ extension Coordinator {
         serveWaiting(query)
     }
 
-    /// Gives the subscribers that wait what there is: the deltas that they missed, or the rows.
+    /// Sends the waiting subscribers what is available: the deltas that they missed, or the rows.
     private func serveWaiting(_ query: LiveQuery) {
         guard query.phase == .live, let position else {
             if query.phase == .loading { readSnapshot(query) }
@@ -122,7 +122,7 @@ extension Coordinator {
         reader.add(.snapshot(query.run))
     }
 
-    // MARK: Rows that were read
+    // MARK: Query results
 
     func snapshotRead(_ query: LiveQuery, _ seen: LivePosition, _ result: Result<LiveRows, LiveRefusal>) {
         query.isSnapshotUnderWay = false
@@ -139,7 +139,7 @@ extension Coordinator {
         var rows = read
         switch query.plan.kind {
         case .rows:
-            // A snapshot that a coalesced step has gone past cannot be joined to it.
+            // A snapshot that a coalesced step has already passed cannot be joined to the deltas.
             guard let missed = query.log.since(seen.sequence), missed.first.map({ $0.from >= seen.sequence }) ?? true
             else {
                 return readSnapshot(query)
@@ -243,16 +243,16 @@ extension Coordinator {
                 end(query, refusal)
             case .run(let run, _):
                 guard let query = queries[run.id], query.generation == run.generation else { continue }
-                // The next commit, or the next epoch, has it tried again.
+                // The next commit, or the next epoch, triggers another attempt.
                 query.isRunUnderWay = false
                 query.nextRun = .now + .seconds(1)
             }
         }
     }
 
-    // MARK: Again
+    // MARK: Reset
 
-    /// What was sent counts no more: the query is compiled and its rows are read again.
+    /// What was sent is no longer valid: the query is compiled and its rows are read again.
     func reset(_ query: LiveQuery, because reason: String? = nil) {
         if let reason { query.forcedRerun = reason }
         query.generation += 1
@@ -285,7 +285,7 @@ extension Coordinator {
         }
     }
 
-    // MARK: Ending
+    // MARK: End
 
     func unsubscribe(_ subscriber: LiveSubscriberID) {
         guard let (id, client) = subscribers.removeValue(forKey: subscriber) else {
@@ -339,7 +339,7 @@ extension Coordinator {
 }
 
 extension LiveQuery {
-    /// The rows as they were sent last, where they are kept.
+    /// The rows sent last, where they are kept.
     fileprivate var keptRows: LiveRows? {
         switch plan.kind {
         case .rows: nil

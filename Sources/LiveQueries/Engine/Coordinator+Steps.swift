@@ -1,9 +1,9 @@
 import ChangeCapture
 import SQLiteConnection
 
-// What commits do to queries.
+// The effects of commits on queries.
 extension Coordinator {
-    /// Evaluates the commits that wait, one by one as long as they are few.
+    /// Evaluates the pending commits, one by one as long as there are few.
     func evaluatePending() {
         performHeld()
         var next = 0
@@ -12,7 +12,7 @@ extension Coordinator {
             let step = pending[next..<next + count]
             next += count
             evaluate(step)
-            // Rows that were read as of a commit that has been reached now.
+            // Handles results as of a commit that has been reached now.
             performHeld()
         }
         pending.removeFirst(min(next, pending.count))
@@ -61,7 +61,7 @@ extension Coordinator {
             if let views,
                 views.commits.pinAge > limits.maxPinTime || views.commits.pinnedFrameCount > limits.maxPinnedFrames
             {
-                // Whatever is left starts again with a snapshot, and the log is free.
+                // All remaining queries start again with a snapshot, and the log is released.
                 return loseViews()
             }
         }
@@ -88,7 +88,7 @@ extension Coordinator {
         return found
     }
 
-    // MARK: The schema
+    // MARK: Schema changes
 
     private func resetForSchema(_ step: ArraySlice<LiveQueryEngine.Pending>) -> Set<LiveQueryID> {
         var names: Set<SQLName> = []
@@ -99,7 +99,7 @@ extension Coordinator {
             case .created(let table), .dropped(let table):
                 names.insert(SQLName(table.name).caseFolded)
             case .modified(let modification):
-                // A new index changes how a query runs and not what it gives.
+                // A new index changes how a query runs and not its result.
                 if modification.previousName == nil, modification.columnSources == nil,
                     modification.table.kind == .table
                 {
@@ -192,10 +192,10 @@ extension Coordinator {
         return evaluator
     }
 
-    /// Where changed rows cannot tell, the query runs as a whole.
+    /// Runs the query as a whole when its changed rows are not enough.
     private func fallBack(_ query: LiveQuery, _ failure: StepEvaluator.Failure, _ concerning: Set<UInt64>) {
         guard query.plan.isIncremental else {
-            // It was only asked whether it has to run.
+            // The call only checked whether the query must run.
             query.dirty.append(contentsOf: concerning.sorted())
             return
         }
@@ -220,7 +220,7 @@ extension Coordinator {
                 query.groups?[key] = row
                 query.groupBytes += (row.map { $0.byteCount + 64 } ?? 0) - (known.map { $0.byteCount + 64 } ?? 0)
                 let isSameKey = query.plan.key.map { row?.selecting($0) == known?.selecting($0) } ?? false
-                // A group can show another one of several equal values than before.
+                // A group can return a different one of several equal values than before.
                 if isSameKey || known == nil || row == nil {
                     changes.append(LiveRowChange(before: known, after: row))
                 } else {
@@ -241,7 +241,7 @@ extension Coordinator {
         emit(query, changes, from: from, at: position, transactions: transactions)
     }
 
-    /// Sends a delta to all who have joined, and keeps it for those who come back.
+    /// Sends a delta to all joined subscribers, and keeps it for clients that reconnect.
     func emit(
         _ query: LiveQuery,
         _ changes: [LiveRowChange],

@@ -1,13 +1,13 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// The thread that knows the queries: takes commits in their order, evaluates what can be evaluated by changed rows, and has the
-/// rest run by the reader.
+/// The thread that owns the queries: takes commits in order, evaluates the incremental queries by changed rows, and
+/// passes the others to the reader.
 final class Coordinator {
     let path: String
     let watcher: DatabaseWatcher
     let sink: any LiveQuerySink
-    /// Whose thread this is; it waits for this thread before it goes.
+    /// The owner of this thread; it waits for this thread before it is released.
     let engine: LiveQueryEngine
     let limits: LiveLimits
     let watcherLimits: WatcherLimits
@@ -16,26 +16,26 @@ final class Coordinator {
 
     var queries: [LiveQueryID: LiveQuery] = [:]
     var byIdentity: [LiveQuery.Identity: LiveQueryID] = [:]
-    /// By the table that they read; nil where it has to be made again.
+    /// By the table that they read; nil when the map must be rebuilt.
     var byTable: [SQLName: [LiveQuery]]?
     var subscribers: [LiveSubscriberID: (query: LiveQueryID, client: UInt64)] = [:]
-    /// Of queries that are compiled for the first time.
+    /// Subscribers of queries that are compiled for the first time.
     var compiling: [LiveQuery.Identity: [(LiveSubscriberID, client: UInt64, LiveQueryRequest)]] = [:]
     var countByClient: [UInt64: Int] = [:]
-    /// Ended before it was known what they subscribe to.
+    /// Subscribers that ended before their query was compiled.
     var gone: Set<LiveSubscriberID> = []
     private var lastID: UInt64 = 0
 
-    /// The commit up to which everything is evaluated; nil while nothing is followed.
+    /// The commit up to which everything is evaluated; nil while there is no query.
     var position: LivePosition?
-    /// Nil where the file has no write-ahead log, or cannot be read now.
+    /// Nil when the file has no write-ahead log, or cannot be read now.
     var views: ViewPair?
     var pending: [LiveQueryEngine.Pending] = []
-    /// Results that are about commits which have not been evaluated yet.
+    /// Results as of commits that have not been evaluated yet.
     private var held: [LiveQueryEngine.Command] = []
-    /// Snapshots that were asked for, and of which it is not known what they will see.
+    /// Requested snapshots whose position is not known yet.
     var unbegunSnapshots = 0
-    /// What snapshots that are being read see: no step may go past it.
+    /// The positions of snapshots that are being read: no step may pass them.
     var barriers: Set<UInt64> = []
     private var lastReached: (position: LivePosition, lagging: Set<LiveQueryID>)?
     private var reachedAt = ContinuousClock.now
@@ -178,7 +178,7 @@ final class Coordinator {
         }
     }
 
-    /// Whether the commits that a result contains have been evaluated; otherwise it is held until then.
+    /// Whether the commits that a result contains have been evaluated; otherwise the result is held until then.
     private func isReached(_ seen: LivePosition, _ command: LiveQueryEngine.Command) -> Bool {
         guard let position, position.epoch == seen.epoch, seen.sequence > position.sequence else { return true }
         held.append(command)
@@ -192,9 +192,9 @@ final class Coordinator {
         for command in commands { perform(command) }
     }
 
-    // MARK: The state to start from
+    // MARK: Start position
 
-    /// Finds the position from which on commits are evaluated, when the first query comes or after a break.
+    /// Determines the position from which commits are evaluated, for the first query or after a break.
     func begin() {
         guard position == nil else { return }
         closeViews()
@@ -204,7 +204,7 @@ final class Coordinator {
                 engine.mailbox.withLock { $0.isStopped }
             }
         } catch {
-            // A rollback journal; or the file is gone, which the watcher reports.
+            // The file has a rollback journal; or it is gone, which the watcher reports.
         }
         let deadline = ContinuousClock.now + watcherLimits.busyTimeout * 5
         while !isStopped {
@@ -271,7 +271,7 @@ final class Coordinator {
         for query in queries.values { reset(query) }
     }
 
-    /// More commits came than may wait: every query starts again.
+    /// Too many commits are pending: every query starts again.
     private func loseTrack() {
         held = []
         barriers = []
@@ -281,7 +281,7 @@ final class Coordinator {
         for query in queries.values { reset(query) }
     }
 
-    /// The views cannot be trusted, or have held the log for too long: every incremental query starts again.
+    /// The views are unreliable, or have held the log for too long: every incremental query starts again.
     func loseViews() {
         closeViews()
         position = nil
@@ -289,7 +289,7 @@ final class Coordinator {
         for query in queries.values where query.plan.isIncremental { reset(query) }
     }
 
-    // MARK: Now and then
+    // MARK: Periodic work
 
     private func care() {
         removeIdle()
@@ -322,7 +322,7 @@ final class Coordinator {
         }
     }
 
-    /// A commit that changed nothing has no position, and the pin would wait for ever for the next one that has.
+    /// A commit without changes has no position, and the pin would wait forever for the next one that has.
     private func followMark(_ views: ViewPair) throws(WatchError) {
         let (mark, reached) = askMark()
         guard let mark, reached == position else { return }

@@ -1,9 +1,9 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// The deltas of one query that are kept for clients that come back.
+/// The deltas of one query that are kept for clients that reconnect.
 struct DeltaLog {
-    /// Every delta after this sequence number is here.
+    /// The log has every delta after this sequence number.
     private(set) var start: UInt64
     private(set) var deltas: [LiveDelta] = []
     private var byteCount = 0
@@ -13,7 +13,7 @@ struct DeltaLog {
     mutating func append(_ delta: LiveDelta, maxDeltas: Int, maxBytes: Int) {
         deltas.append(delta)
         byteCount += delta.byteCount
-        // An array gives up its front at a cost, so several at once.
+        // Removing elements from the front of an array is expensive, so several are removed at once.
         guard deltas.count > maxDeltas || byteCount > maxBytes else { return }
         let keep = maxDeltas / 2
         while let first = deltas.first, deltas.count > keep || byteCount > maxBytes / 2 {
@@ -23,7 +23,7 @@ struct DeltaLog {
         }
     }
 
-    /// The deltas after a sequence number; nil where some are gone.
+    /// The deltas after a sequence number; nil when some are no longer kept.
     func since(_ sequence: UInt64) -> ArraySlice<LiveDelta>? {
         guard sequence >= start else { return nil }
         var low = 0
@@ -36,9 +36,9 @@ struct DeltaLog {
     }
 }
 
-/// A query that is followed, for all of its subscribers. Belongs to the coordinator's thread.
+/// A live query, shared by all of its subscribers. Belongs to the coordinator's thread.
 final class LiveQuery {
-    /// Requests that are one query.
+    /// Requests with the same identity share one query.
     struct Identity: Hashable {
         var sql: SQLName
         var parameters: LiveParameters
@@ -54,9 +54,9 @@ final class LiveQuery {
     }
 
     enum Phase {
-        /// It is compiled again, after a change of the schema.
+        /// It is being compiled again, after a schema change.
         case compiling
-        /// Its rows are being read for the first time, or again.
+        /// Its rows are being read, for the first time or again.
         case loading
         case live
     }
@@ -72,13 +72,13 @@ final class LiveQuery {
     var plan: LivePlan
     var evaluator: StepEvaluator?
     var phase = Phase.loading
-    /// Results of jobs that were given before it counted up are dropped.
+    /// Results of jobs of an earlier generation are dropped.
     var generation = 0
-    /// Subscribers that must have a new snapshot, because what they have counts no more.
+    /// Subscribers that need a new snapshot, because what they have is not valid any more.
     var mustReset = false
-    /// It is run as a whole although its plan says otherwise, and why.
+    /// The reason why it runs as a whole although its plan is incremental; nil when it does not.
     var forcedRerun: String?
-    /// Which subscribers get its deltas.
+    /// The subscribers that receive its deltas.
     var joined: Set<LiveSubscriberID> = []
     var waiting: [Waiting] = []
     var isSnapshotUnderWay = false
@@ -89,20 +89,20 @@ final class LiveQuery {
     var groups: [GroupKey: Row]?
     /// Bytes of ``groups``.
     var groupBytes = 0
-    /// Groups that were touched while the first rows are read, by the sequence number.
+    /// Groups touched while the first rows are read, with the sequence number.
     var touched: [(sequence: UInt64, groups: [GroupKey: [SQLiteValue]])] = []
-    /// Of a query that is run as a whole: the rows sent last.
+    /// The rows sent last, for a query that runs as a whole.
     var rows: LiveRows?
-    /// As of which sequence number ``rows`` are.
+    /// The sequence number of ``rows``.
     var rowsSequence: UInt64 = 0
-    /// Commits since then that may have changed them.
+    /// Later commits that may have changed them.
     var dirty: [UInt64] = []
     var isRunUnderWay = false
     var nextRun = ContinuousClock.now
     var statistics = LiveQueryStatistics()
-    /// Since when there is a commit that its rows are not as of; nil where there is none.
+    /// When the first commit arrived that its rows do not reflect; nil if there is none.
     private(set) var behindSince: ContinuousClock.Instant?
-    /// Since when nobody subscribes to it.
+    /// When its last subscriber left; nil while it has one.
     var idleSince: ContinuousClock.Instant?
 
     init(id: LiveQueryID, request: LiveQueryRequest, plan: LivePlan, sequence: UInt64) {
@@ -139,7 +139,7 @@ final class LiveQuery {
         )
     }
 
-    /// To be called when a commit has come that waits, and when one has been taken in.
+    /// Call it when a commit has arrived, and when one has been evaluated.
     func noteBehind() {
         if isExact { behindSince = nil } else { behindSince = behindSince ?? .now }
     }
@@ -158,10 +158,10 @@ final class LiveQuery {
         )
     }
 
-    /// Whether the subscribers have what the query's tables say as of the coordinator's position.
+    /// Whether the subscribers have the exact result as of the coordinator's position.
     var isExact: Bool { phase == .live && dirty.isEmpty }
 
-    /// Takes the groups' rows from a whole run, whose last columns are the groups' keys.
+    /// Takes the groups' rows from a whole run, in which the last columns are the groups' keys.
     func takeGroups(_ rows: LiveRows, count: Int, collations: [KeyCollation]) -> LiveRows {
         var groups: [GroupKey: Row] = [:]
         var stripped: [Row] = []

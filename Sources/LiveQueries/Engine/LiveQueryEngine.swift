@@ -2,16 +2,18 @@ package import ChangeCapture
 import SQLiteConnection
 import Synchronization
 
-/// Follows queries: gives each subscriber the rows of its query and then exactly what every commit changes in them.
+/// Keeps queries live: sends each subscriber the rows of its query and then exactly the changes that every commit makes
+/// in them.
 ///
-/// Takes what a ``DatabaseWatcher`` delivers and evaluates it on threads of its own, so that the watcher never waits. Thread-safe.
+/// Receives the transactions of a ``DatabaseWatcher`` and evaluates them on its own threads, so that the watcher never
+/// waits. Thread-safe.
 package final class LiveQueryEngine: Sendable {
-    /// A commit that waits to be evaluated.
+    /// A commit to be evaluated.
     struct Pending: Sendable {
         var position: LivePosition
         var mark: CommitMark?
         var tables: [TableRows]
-        /// Drops, renames and the like.
+        /// Drops, renames and other schema changes.
         var schemaChanges: [SchemaChange]
         let receivedAt = ContinuousClock.now
     }
@@ -20,7 +22,7 @@ package final class LiveQueryEngine: Sendable {
         case subscribe(LiveSubscriberID, client: UInt64, LiveQueryRequest)
         case unsubscribe(LiveSubscriberID)
         case report(@Sendable ([LiveQueryFigures]) -> Void)
-        /// A rule by which rights were given does not hold any more.
+        /// The rule that granted some rights no longer holds.
         case revoke(@Sendable (String) -> String?)
         case readerBegan(LivePosition)
         case compiled(LiveSubscriberID, client: UInt64, LiveQueryRequest, Result<LivePlan, LiveRefusal>)
@@ -34,13 +36,13 @@ package final class LiveQueryEngine: Sendable {
         var commands: [Command] = []
         var pending: [Pending] = []
         var pendingRows = 0
-        /// The feed's position when it broke, with what it begins again from.
+        /// The feed's position after a break: the one from which it begins again.
         var newEpoch: LivePosition?
-        /// More came than may wait.
+        /// More commits arrived than may be pending.
         var isLost = false
-        /// Of the last commit that was received.
+        /// The position of the last received commit.
         var feedPosition: LivePosition
-        /// Whether any query is followed; commits are not kept otherwise.
+        /// Whether there is any query; otherwise commits are not kept.
         var isActive = false
         var isStopped = false
         var statistics = LiveQueryStatistics()
@@ -53,8 +55,9 @@ package final class LiveQueryEngine: Sendable {
     private let makeCoordinator: @Sendable (LiveQueryEngine) -> Coordinator
 
     /// - Parameters:
-    ///   - watcher: of the same file. It must deliver each transaction to ``receive(_:at:)`` on its own thread.
-    ///   - position: of the last transaction that was delivered before the first one that comes here.
+    ///   - watcher: a watcher of the same file. It must deliver each transaction to ``receive(_:at:)`` on its own
+    ///     thread.
+    ///   - position: the position of the last transaction that was delivered before the first one that arrives here.
     package convenience init(
         path: String,
         watcher: DatabaseWatcher,
@@ -74,7 +77,7 @@ package final class LiveQueryEngine: Sendable {
         )
     }
 
-    /// - Parameter faults: parts of the evaluation that a test switches off.
+    /// - Parameter faults: parts of the evaluation that a test disables.
     package init(
         path: String,
         watcher: DatabaseWatcher,
@@ -102,13 +105,13 @@ package final class LiveQueryEngine: Sendable {
 
     // MARK: From any thread
 
-    /// Begins to work.
+    /// Starts the threads.
     package func start() throws(WatchError) {
         let started = try WatchError.startThread("live-queries") { [self] in makeCoordinator(self).run() }
         thread.update { $0 = started }
     }
 
-    /// Ends every query without a word and waits for the threads.
+    /// Ends every query without a notification and waits for the threads.
     package func stop() {
         mailbox.update { $0.isStopped = true }
         let started = thread.update { thread in
@@ -118,9 +121,9 @@ package final class LiveQueryEngine: Sendable {
         started?.join()
     }
 
-    /// Begins to follow a query; the sink receives how it went.
+    /// Starts a subscription; the sink receives the outcome.
     ///
-    /// - Parameter client: whose queries are counted together.
+    /// - Parameter client: the connection to which the query is counted.
     package func subscribe(_ request: LiveQueryRequest, client: UInt64) -> LiveSubscriberID {
         let id = LiveSubscriberID(number: lastSubscriber.wrappingAdd(1, ordering: .relaxed).newValue)
         mailbox.update { mailbox in
@@ -130,14 +133,14 @@ package final class LiveQueryEngine: Sendable {
         return id
     }
 
-    /// Ends a subscription. Nothing comes for it once the sink has received what was under way.
+    /// Ends a subscription. The sink receives nothing for it after the events that are already under way.
     package func unsubscribe(_ id: LiveSubscriberID) {
         mailbox.update { $0.commands.append(.unsubscribe(id)) }
     }
 
-    /// Ends the queries of rights that do not hold any more.
+    /// Ends the queries whose rights no longer hold.
     ///
-    /// - Parameter reason: why those of an identity end; nil for those that go on.
+    /// - Parameter reason: why the queries of an identity end; nil for those that continue.
     package func revoke(_ reason: @escaping @Sendable (_ identity: String) -> String?) {
         mailbox.update { $0.commands.append(.revoke(reason)) }
     }
@@ -150,7 +153,7 @@ package final class LiveQueryEngine: Sendable {
         }
     }
 
-    /// What each query costs, and how far it is; waits for what the engine is evaluating.
+    /// The figures of each query; waits for the evaluation in progress.
     package func figures() async -> [LiveQueryFigures] {
         await withCheckedContinuation { continuation in
             let isAccepted = mailbox.update { mailbox in
@@ -164,7 +167,8 @@ package final class LiveQueryEngine: Sendable {
 
     // MARK: From the watcher's thread
 
-    /// A transaction that was published at a position; in the order of positions, on the watcher's thread. Only notes it.
+    /// Receives a transaction that was published at a position; call it in the order of positions, on the watcher's
+    /// thread. Only queues it.
     package func receive(_ transaction: CapturedTransaction, at position: LivePosition) {
         var tables: [TableRows] = []
         var changes: [SchemaChange] = []
@@ -188,7 +192,7 @@ package final class LiveQueryEngine: Sendable {
         }
     }
 
-    /// What came before and what will come do not join; on the watcher's thread.
+    /// Transactions before and after this call do not join; call it on the watcher's thread.
     package func epochChanged(to position: LivePosition) {
         mailbox.update { mailbox in
             mailbox.feedPosition = position
@@ -199,19 +203,19 @@ package final class LiveQueryEngine: Sendable {
     }
 }
 
-/// Parts of the evaluation that a test switches off, to see that its oracle finds it.
+/// Parts of the evaluation that a test disables, to verify that its oracle detects it.
 package struct LiveQueryFaults: OptionSet, Sendable {
     package let rawValue: Int
     package init(rawValue: Int) { self.rawValue = rawValue }
 
-    /// Rows that come from changed rows of several tables are counted once for each.
+    /// Rows that come from changed rows of several tables are counted once for each table.
     package static let noExclusion = LiveQueryFaults(rawValue: 1)
-    /// Groups that only rows of the state before name are not evaluated again.
+    /// Groups that only rows of the previous state belong to are not evaluated again.
     package static let noOldGroups = LiveQueryFaults(rawValue: 2)
     /// Changed rows on the right side of a LEFT JOIN do not affect the rows on its left side.
     package static let noLeftJoins = LiveQueryFaults(rawValue: 4)
-    /// Rows are looked for among all rows and not among the changed ones.
+    /// The search covers all rows instead of the changed ones.
     package static let noRestriction = LiveQueryFaults(rawValue: 8)
-    /// The state after a commit is taken for the state before it.
+    /// The state after a commit is used as the state before it.
     package static let noStateBefore = LiveQueryFaults(rawValue: 16)
 }

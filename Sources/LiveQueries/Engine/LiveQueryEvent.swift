@@ -1,53 +1,53 @@
 package import ChangeCapture
 
-/// Names a live query: the same for all clients that follow it.
+/// Identifies a live query: the same for all of its subscribers.
 package struct LiveQueryID: Hashable, Sendable, CustomStringConvertible {
     package let number: UInt64
     package var description: String { "q\(number)" }
 }
 
-/// Names one client's interest in a query.
+/// Identifies one client's subscription to a query.
 package struct LiveSubscriberID: Hashable, Sendable {
     package let number: UInt64
 }
 
-/// What a client learns of its query.
+/// The description of a query that a client receives.
 package struct LiveQueryDescription: Sendable, Hashable {
     package var id: LiveQueryID
     package var columns: [String]
     /// The positions of the columns that identify a row.
     package var key: [Int]?
     package var isIncremental: Bool
-    /// Why it is not.
+    /// Why it is not incremental.
     package var rerunReason: String?
     /// The tables that it reads.
     package var tables: [String]
     package var isOrdered: Bool
 }
 
-/// What happens with live queries, in one order for each query.
+/// An event of live queries; the events of each query are ordered.
 package enum LiveQueryEvent: Sendable {
-    /// The subscriber's query is followed. With `recovered`, the deltas since its position come next; otherwise a snapshot.
+    /// The subscription has started. With `recovered`, the deltas since its position follow; otherwise a snapshot.
     case started(LiveSubscriberID, LiveQueryDescription, position: LivePosition, recovered: Bool?)
     /// The rows of the query as of a position, for one subscriber.
     case snapshot(LiveSubscriberID, LiveQueryDescription, rows: LiveRows, position: LivePosition)
     /// A delta for one subscriber, which is catching up.
     case missed(LiveSubscriberID, LiveQueryID, LiveDelta)
-    /// From now on the subscriber gets what ``changed(_:_:)`` and ``reset(_:rows:position:)`` say of the query.
+    /// From now on the subscriber receives ``changed(_:_:)`` and ``reset(_:rows:position:)`` of the query.
     case joined(LiveSubscriberID, LiveQueryID)
     /// A delta for every subscriber that has joined the query.
     case changed(LiveQueryID, LiveDelta)
-    /// What was sent of the query counts no more: its rows as of a position, for every subscriber that has joined it.
+    /// Everything sent so far is invalid: the query's rows as of a position, for every subscriber that has joined it.
     case reset(LiveQueryDescription, rows: LiveRows, position: LivePosition)
     /// The subscriber's query could not be started.
     case refused(LiveSubscriberID, LiveRefusal)
-    /// The query is not followed any more; all of its subscribers have left it.
+    /// The query has ended; it has no subscribers any more.
     case ended(LiveQueryID, subscribers: [LiveSubscriberID], LiveRefusal)
-    /// All queries but these are exact as of a position.
+    /// All queries except these are exact as of a position.
     case reached(LivePosition, except: Set<LiveQueryID>)
 }
 
-/// The rows of a result; one object for all who get them.
+/// The rows of a result; one object for all receivers.
 package final class LiveRows: Sendable {
     package let rows: [Row]
     package let byteCount: Int
@@ -58,41 +58,41 @@ package final class LiveRows: Sendable {
     }
 }
 
-/// Where the engine delivers, on its own thread, one event at a time. It must not block.
+/// Receives the engine's events on the engine's own thread, one at a time. It must not block.
 package protocol LiveQuerySink: AnyObject, Sendable {
     func receive(_ event: LiveQueryEvent)
 }
 
-/// What one query costs, and how far it is.
+/// The cost and the progress of one query.
 package struct LiveQueryFigures: Sendable, Hashable {
     package var id: LiveQueryID
     package var sql: String
     package var isIncremental: Bool
-    /// Why it is not.
+    /// Why it is not incremental.
     package var rerunReason: String?
     package var statistics: LiveQueryStatistics
-    /// For how long there has been a commit which its subscribers do not have yet; zero where there is none.
+    /// The age of the oldest commit that its subscribers do not have; zero if there is none.
     package var lag: Duration
 }
 
-/// How the engine has fared since it was made, or one query since it was first followed.
+/// The counters of the engine since it was created, or of one query since its first subscription.
 package struct LiveQueryStatistics: Sendable, Hashable {
     package var queries = 0
     package var subscribers = 0
     /// Steps of queries that were evaluated by their changed rows.
     package var incrementalSteps = 0
-    /// Steps of queries that a commit did not concern, although it changed a table that they read.
+    /// Steps that were skipped: a commit changed a table of the query but nothing that the query reads.
     package var skippedSteps = 0
-    /// Queries that were run as a whole.
+    /// Whole runs of queries.
     package var runs = 0
-    /// Runs that were spared because no row of a query was touched.
+    /// Whole runs that were skipped because no row of the query was touched.
     package var sparedRuns = 0
     package var deltas = 0
     package var snapshots = 0
     package var resets = 0
     package var stepTime = Duration.zero
     package var runTime = Duration.zero
-    /// Commits that wait.
+    /// The number of pending commits.
     package var pendingTransactions = 0
 
     package init() {}

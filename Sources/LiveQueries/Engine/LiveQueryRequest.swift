@@ -1,6 +1,6 @@
 package import SQLiteConnection
 
-/// A place in the order of commits: as in the table feed.
+/// A position in the order of commits, as in the table feed.
 package struct LivePosition: Hashable, Sendable {
     package var epoch: String
     package var sequence: UInt64
@@ -11,21 +11,21 @@ package struct LivePosition: Hashable, Sendable {
     }
 }
 
-/// What a client may read. Queries with the same ``identity``, SQL and parameters are one.
+/// The read access of a client. Queries with the same ``identity``, SQL and parameters are shared.
 package struct LiveRights: Sendable {
     package enum Verdict: Sendable {
         case allow
-        /// The statement does not compile; the reason is for the client.
+        /// The statement does not compile; the client receives the reason.
         case deny(String)
     }
 
-    /// Names the rights: equal for clients that may read the same.
+    /// Identifies the rights: equal for clients with the same access.
     package var identity: String
-    /// Asked about every read and every function. Called on threads of the engine.
+    /// Called for every read and every function. Called on the engine's threads.
     package var authorize: @Sendable (borrowing AuthorizerRequest) -> Verdict
 
-    /// The one answer to SQL that does not compile with these rights, so that none says what else the file holds: a table that
-    /// is not allowed and one that does not exist look the same. Nil where everything may be known.
+    /// The answer to all SQL that does not compile with these rights: a table that is not allowed and one that does not exist
+    /// look the same. Nil if the client may see the whole schema.
     package var concealment: String?
 
     package init(
@@ -38,27 +38,27 @@ package struct LiveRights: Sendable {
         self.authorize = authorize
     }
 
-    /// What is said of SQL that SQLite, or the authorizer, does not compile.
+    /// The refusal of SQL that SQLite or the authorizer does not compile.
     func refusal(_ error: SQLiteError, _ refusal: LiveRefusal?) -> LiveRefusal {
         let found = refusal ?? LiveRefusal(error)
-        // A mistake in the grammar is found before any name is looked up.
+        // The parser finds syntax errors before any name is resolved.
         let isGrammar = error.message.hasPrefix("near ") || error.message.hasPrefix("unrecognized token")
         guard let concealment, !isGrammar, error.message != "incomplete input" else { return found }
         return LiveRefusal(.notAuthorized, concealment)
     }
 
-    /// Everything of the file.
+    /// Access to everything in the file.
     package static let all = LiveRights(identity: "") { _ in .allow }
 }
 
-/// A query that a client wants to follow.
+/// A client's request for a live query.
 package struct LiveQueryRequest: Sendable {
     package var sql: String
     package var parameters: LiveParameters
-    /// Names of result columns that identify a row; nil for those that the tables' primary keys give.
+    /// Names of result columns that identify a row; nil to use the tables' primary keys.
     package var key: [String]?
     package var rights: LiveRights
-    /// Where the client has the rows of already.
+    /// The position up to which the client already has the rows.
     package var since: LivePosition?
 
     package init(
@@ -76,16 +76,16 @@ package struct LiveQueryRequest: Sendable {
     }
 }
 
-/// Why a query is not kept up to date, or no longer.
+/// Why a query is not live, or no longer live.
 package struct LiveRefusal: Error, Hashable, Sendable {
     package enum Code: Hashable, Sendable {
-        /// SQL that cannot be followed.
+        /// The SQL cannot be kept live.
         case notLive
         case sqlError
         case notAuthorized
         /// A limit of ``LiveLimits``.
         case limit
-        /// As many queries as there may be are followed already.
+        /// The maximum number of queries is reached.
         case tooMany
         /// The database cannot be read now.
         case unavailable
@@ -93,7 +93,7 @@ package struct LiveRefusal: Error, Hashable, Sendable {
 
     package var code: Code
     package var reason: String
-    /// Where in the SQL, in UTF-8 bytes.
+    /// The position in the SQL, in UTF-8 bytes.
     package var offset: Int?
 
     package init(_ code: Code, _ reason: String, offset: Int? = nil) {

@@ -1,12 +1,12 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// The thread that runs whole queries, each batch of them in one read transaction: as of one position.
+/// The thread that runs whole queries, each batch in one read transaction, as of one position.
 ///
-/// In WAL mode no writer waits for it. With a rollback journal writers do, for as long as the batch takes, which
-/// ``LiveLimits/maxRunTime`` bounds for each query.
+/// In WAL mode no writer waits for it. With a rollback journal writers wait as long as the batch takes, which
+/// ``LiveLimits/maxRunTime`` limits for each query.
 final class Reader: Sendable {
-    /// What is run again: enough of the query for another thread.
+    /// A query to run again, with what another thread needs for it.
     struct Run: Sendable {
         var id: LiveQueryID
         var generation: Int
@@ -23,7 +23,7 @@ final class Reader: Sendable {
         case compile(LiveSubscriberID, client: UInt64, LiveQueryRequest)
         case recompile(LiveQueryID, generation: Int, LiveQueryRequest)
         case snapshot(Run)
-        /// Is compared with the rows that were sent last.
+        /// The result is compared with the rows sent last.
         case run(Run, previous: LiveRows)
     }
 
@@ -32,7 +32,7 @@ final class Reader: Sendable {
         var isStopped = false
     }
 
-    /// How long the watcher may take to come to what a transaction sees.
+    /// How long the watcher may take to reach the state that a transaction sees.
     private static let beginTimeout = Duration.seconds(10)
 
     private let watcher: DatabaseWatcher
@@ -82,7 +82,7 @@ final class Reader: Sendable {
     private func perform(_ jobs: [Job]) {
         let begun = Monitor<Result<(ReadTransaction, LivePosition), WatchError>?>(nil)
         watcher.beginRead { [engine] result in
-            // On the watcher's thread: what it has delivered last is what the transaction sees.
+            // On the watcher's thread: the transaction sees the state that it delivered last.
             let position = engine.mailbox.withLock { $0.feedPosition }
             let isLate = begun.update { begun in
                 if begun != nil { return true }
@@ -171,7 +171,7 @@ final class Reader: Sendable {
         let limits = engine.limits
         deadline.start(limits.maxRunTime)
         defer { deadline.clear() }
-        // The schema can be another one than the query was compiled with.
+        // The schema can differ from the one with which the query was compiled.
         let reads = ReadSet(ownNames: run.ownNames)
         connection.setAuthorizer { reads.note($0, rights: run.rights) }
         defer { connection.setAuthorizer(nil) }

@@ -1,19 +1,19 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// Finds what a commit changed in the result of an incremental query, from the changed rows alone: SQL on the state before and
-/// after it, restricted to the rows of the result that come from them.
+/// Finds the changes that a commit makes in the result of an incremental query, only from the changed rows: runs SQL on
+/// the state before and after it, restricted to the rows of the result that come from them.
 ///
-/// The rows that a set of keys of some tables does not cover come from the same rows before and after, and are therefore equal.
-/// A table on the right side of a LEFT JOIN is covered through its ``SelectCore/Item/anchor``: by the rows of that table which
-/// meet a changed row before or after.
+/// Rows that a set of keys of some tables does not cover come from the same rows before and after, and are therefore
+/// equal. A table on the right side of a LEFT JOIN is covered through its ``SelectCore/Item/anchor``: by the rows of
+/// the anchor table that join a changed row before or after.
 ///
-/// One query on one pair of views; one thread.
+/// For one query on one pair of views; use it on one thread.
 final class StepEvaluator {
     enum Failure: Error {
         /// More keys than allowed.
         case tooManyKeys
-        /// It took too long.
+        /// The evaluation took too long.
         case tooSlow
         case sqlite(SQLiteError)
     }
@@ -33,10 +33,10 @@ final class StepEvaluator {
         self.faults = faults
     }
 
-    /// The keys of anchors whose rows can have changed.
+    /// The keys of anchors whose rows may have changed.
     struct Cover {
         var sets: [Int: Set<[SQLiteValue]>] = [:]
-        /// Whether the state before, or after, can have such rows.
+        /// Whether the state before, or after, can contain such rows.
         var hasOld = false
         var hasNew = false
 
@@ -91,7 +91,7 @@ final class StepEvaluator {
         )
     }
 
-    /// The groups of the rows that the cover contains, before or after, by one of each one's representations.
+    /// The groups of the rows that the cover contains, before or after, each represented by one row's values.
     func groups(_ cover: Cover, _ views: ViewPair) throws(Failure) -> [GroupKey: [SQLiteValue]] {
         let collations = core.groups.map(\.collation)
         var groups: [GroupKey: [SQLiteValue]] = [:]
@@ -113,7 +113,7 @@ final class StepEvaluator {
         return false
     }
 
-    /// The result's row of one group as of the state after; nil where there is none any more.
+    /// The result's row of one group as of the state after; nil when there is none any more.
     func group(_ values: [SQLiteValue], _ views: ViewPair) throws(Failure) -> Row? {
         try run(core.group, 1, views, key: values).first
     }
@@ -130,7 +130,7 @@ final class StepEvaluator {
         for number in numbers {
             guard let keys = cover.sets[number] else { continue }
             let isLast = number == numbers.last
-            // A key that the next one excludes has to be in a table.
+            // A key that the next item excludes must be in a table.
             let isSingle = keys.count == 1 && (isLast || numbers.count == 1)
             let table =
                 isSingle ? nil : try wrap { () throws(SQLiteError) in try views.load(keys, slot: number, on: side) }

@@ -1,15 +1,15 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// The state before a step and the one after it, each on a connection with temporary tables for sets of keys.
+/// The states before and after a step, each on a connection with temporary tables for sets of keys.
 ///
-/// One thread.
+/// Use it on one thread.
 final class ViewPair {
     private let views: CommitViews
     let deadline: Deadline
-    /// Whose rights count for what is compiled now.
+    /// The rights that apply to the statement that is compiled now.
     var rights = LiveRights.all
-    /// By the connection and the table: what it holds.
+    /// The content of each table, by the connection and the table.
     private var loaded: [[String: Set<[SQLiteValue]>]] = [[:], [:]]
     private var tables: [Set<String>] = [[], []]
     private var inserts: [[String: KeptStatement]] = [[:], [:]]
@@ -31,7 +31,7 @@ final class ViewPair {
             }
             deadline.install(on: connection)
             connection.setAuthorizer { [unowned self] request in
-                // Our own tables of keys, which no query of a client's can have been compiled with.
+                // The engine's own key tables, which no client's query can refer to.
                 if request.database == "temp" || request.action != .read { return .allow }
                 if case .deny = rights.authorize(request) { return .deny }
                 return .allow
@@ -44,16 +44,17 @@ final class ViewPair {
     /// 0 is the state before, 1 the one after.
     func connection(_ side: Int) -> Connection { side == 0 ? views.before : views.after }
 
-    /// Which of the two connections that is at present.
+    /// The connection that currently shows that side.
     func number(of side: Int) -> Int {
         views.isFirstAfter == (side == 1) ? 0 : 1
     }
 
-    /// Puts keys into a temporary table of the side's connection and returns its name.
+    /// Loads keys into a temporary table of the side's connection and returns its name.
     func load(_ keys: Set<[SQLiteValue]>, slot: Int, on side: Int) throws(SQLiteError) -> String {
         let number = number(of: side)
         let width = keys.first?.count ?? 1
-        // A set of integers in one column is a b-tree that SQLite looks keys up in; any other one is copied into one each time.
+        // A set of integers in one column is a b-tree in which SQLite looks keys up; SQLite would copy any other set
+        // into one for each statement.
         let isInteger = width == 1 && keys.allSatisfy { if case .integer = $0[0] { true } else { false } }
         let table = "tablecast_keys_\(slot)_\(isInteger ? "i" : "\(width)")"
         if loaded[number][table] == keys { return table }

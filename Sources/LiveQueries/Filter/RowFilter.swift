@@ -12,25 +12,25 @@ package struct RowCondition: Hashable, Sendable {
     }
 }
 
-/// What a transaction did to the rows that a condition selects.
+/// The effect of a transaction on the rows that a condition selects.
 package struct FilteredRows: Sendable {
     package enum Crossing: String, Sendable, Hashable {
-        /// Only the new row matches: the row is inserted, for who looks through the condition.
+        /// Only the new row matches: for the subscriber the row is inserted.
         case entered
-        /// Only the old row matches: the row is deleted.
+        /// Only the old row matches: for the subscriber the row is deleted.
         case left
     }
 
     package struct Entry: Sendable {
-        /// What the transaction did, with the operation that it is through the condition.
+        /// The change, with the operation as seen through the condition.
         package var change: RowChange
-        /// What the transaction did without regard to the condition.
+        /// The operation of the transaction itself.
         package var operation: RowChange.Operation
         package var crossing: Crossing?
     }
 
     package var entries: [Entry] = []
-    /// It is not known which rows match: they were not kept, or the condition fails on one of them.
+    /// It is unknown which rows match: they were not kept, or the condition fails on one of them.
     package var isUnknown = false
 
     package init(entries: [Entry] = [], isUnknown: Bool = false) {
@@ -40,17 +40,17 @@ package struct FilteredRows: Sendable {
 }
 
 /// Evaluates conditions on the rows that transactions change, as SQLite does: with the affinities and collations of the table's
-/// columns, in a database of its own in memory that has the same table.
+/// columns, in a separate in-memory database with the same table.
 ///
-/// All conditions on a table share it, so that rows are loaded once for all of them. One thread at a time.
+/// All conditions on a table share it, so rows are loaded once for all of them. Use it on one thread at a time.
 package final class RowFilterTable {
-    /// The table as it was when this was made.
+    /// The table's description when this object was created.
     package let description: TableDescription
     private let connection: Connection
     private let functions: FunctionCatalog
     private let deadline = Deadline()
     private let limits: LiveLimits
-    /// The columns that are stored, as positions.
+    /// The stored columns, as positions.
     private let stored: [Int]
     private let insert: KeptStatement
     private let clear: KeptStatement
@@ -75,7 +75,7 @@ package final class RowFilterTable {
             connection.setLimit(.expressionDepth, 100)
             connection.setLimit(.attachedDatabases, 0)
             deadline.install(on: connection)
-            // The rows were allowed where they come from.
+            // CHECK constraints are ignored: the original table has accepted the rows.
             try connection.execute(
                 "PRAGMA foreign_keys=OFF; PRAGMA ignore_check_constraints=ON; PRAGMA temp_store=MEMORY"
             )
@@ -97,12 +97,12 @@ package final class RowFilterTable {
 
     // MARK: Conditions
 
-    /// Checks a condition and makes it ready.
+    /// Checks a condition and prepares it.
     ///
-    /// - Throws: what is wrong, with the place in the condition's SQL.
+    /// - Throws: an error with its position in the condition's SQL.
     package func check(_ condition: RowCondition) throws(LiveRefusal) { _ = try statement(for: condition) }
 
-    /// Conditions that are not used any more need not be kept.
+    /// Removes conditions that are not used any more.
     package func keepOnly(_ conditions: Set<RowCondition>) {
         for condition in compiled.keys where !conditions.contains(condition) { compiled[condition] = nil }
     }
@@ -110,7 +110,7 @@ package final class RowFilterTable {
     private func statement(for condition: RowCondition) throws(LiveRefusal) -> KeptStatement {
         if let known = compiled[condition] { return known }
         try Self.checkText(condition.sql, maxBytes: limits.maxSQLBytes)
-        // On lines of its own, so that a comment at its end does not take the parenthesis with it.
+        // On separate lines, so that a comment at the end of the condition does not swallow the parenthesis.
         let head = "SELECT EXISTS (SELECT 1 FROM main.\(SQLName(description.name).quoted) WHERE (\n"
         reads = ReadSet()
         connection.setAuthorizer { [unowned self] in reads.note($0, rights: .all) }
@@ -137,7 +137,7 @@ package final class RowFilterTable {
         return kept
     }
 
-    /// Refuses what is more than an expression.
+    /// Rejects text that is more than one expression.
     private static func checkText(_ sql: String, maxBytes: Int) throws(LiveRefusal) {
         guard sql.utf8.count <= maxBytes else {
             throw LiveRefusal(.limit, "the filter has \(sql.utf8.count) bytes; it may have \(maxBytes)")
@@ -173,9 +173,9 @@ package final class RowFilterTable {
 
     // MARK: Rows
 
-    /// What of a transaction's rows each condition selects.
+    /// The rows of a transaction that each condition selects.
     ///
-    /// Takes at most ``LiveLimits/maxStepTime``; what is not evaluated by then is unknown.
+    /// Takes at most ``LiveLimits/maxStepTime``; conditions that are not evaluated by then are unknown.
     package func evaluate(_ rows: TableRows, _ conditions: [RowCondition]) -> [RowCondition: FilteredRows] {
         var results: [RowCondition: FilteredRows] = [:]
         for condition in conditions { results[condition] = FilteredRows() }
@@ -219,7 +219,8 @@ package final class RowFilterTable {
         return FilteredRows.Entry(change: seen, operation: change.operation, crossing: crossing)
     }
 
-    /// Whether each condition holds for the row; nil for one that cannot be evaluated on it. No row matches nothing.
+    /// Whether each condition holds for the row; nil for a condition that cannot be evaluated on it. A missing row
+    /// matches no condition.
     private func matches(_ row: Row?, rowid: Int64?, _ conditions: [RowCondition]) -> [Bool?] {
         guard let row else { return conditions.map { _ in false } }
         do throws(SQLiteError) {
@@ -238,7 +239,7 @@ package final class RowFilterTable {
             return conditions.map { _ in nil }
         }
         return conditions.map { condition in
-            // Each was checked when its subscription began.
+            // Each condition was checked when its subscription began.
             guard let kept = try? statement(for: condition) else { return nil }
             defer { kept.statement.reset() }
             guard (try? kept.statement.step()) == true else { return nil }

@@ -1,7 +1,7 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// What SQLite says of its functions.
+/// The functions that SQLite reports.
 ///
 /// Source: [PRAGMA function_list](https://sqlite.org/pragma.html#pragma_function_list).
 struct FunctionCatalog {
@@ -10,10 +10,11 @@ struct FunctionCatalog {
 
     private static let deterministic: Int64 = 0x800
 
-    /// Scalar functions that SQLite does not call deterministic although their value does not change while it runs.
+    /// Scalar functions that SQLite does not mark as deterministic although their value does not change while the
+    /// program runs.
     private static let stable: Set<String> = [
         "sqlite_version", "sqlite_source_id", "sqlite_compileoption_get", "sqlite_compileoption_used",
-        // Of full-text search and R-trees: they depend on the table alone.
+        // Functions of full-text search and R-trees: they depend only on the table.
         "bm25", "highlight", "snippet", "match", "matchinfo", "offsets", "fts5", "fts5_source_id", "rtreenode",
         "rtreedepth", "rtreecheck",
     ]
@@ -28,7 +29,7 @@ struct FunctionCatalog {
                 aggregates.insert(name)
             }
         }
-        // Time functions of the statement's own moment; TimeDependence finds what depends on an argument.
+        // Functions of the current time; TimeDependence finds those that depend on an argument.
         volatile.subtract(["current_date", "current_time", "current_timestamp"])
     }
 
@@ -36,9 +37,9 @@ struct FunctionCatalog {
     func isAggregate(_ name: String) -> Bool { aggregates.contains(name) }
 }
 
-/// Finds what makes SQL depend on the time at which it runs.
+/// Finds parts of SQL that depend on the time at which it runs.
 ///
-/// The authorizer sees that a date function is used and not its arguments, so the text has to say it.
+/// The authorizer reports the use of a date function but not its arguments, so the text must be examined.
 ///
 /// Source: [Date And Time Functions](https://sqlite.org/lang_datefunc.html).
 enum TimeDependence {
@@ -71,7 +72,7 @@ enum TimeDependence {
                 }
                 next += 1
             }
-            // Without a time they take the present one.
+            // Without a time argument they use the current time.
             let needed = name == "STRFTIME" ? 2 : 1
             if isNow || arguments < needed {
                 return ("\(SQLName(token.text).caseFolded.string)(\(isNow ? "'now'" : ""))", token.range.lowerBound)

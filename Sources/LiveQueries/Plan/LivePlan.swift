@@ -4,7 +4,8 @@ import SQLiteConnection
 /// How a query is kept up to date.
 struct LivePlan: Sendable {
     enum Kind: Sendable, Hashable {
-        /// Each row of the result comes from rows of tables: what changed is found from the changed rows, and nothing is kept.
+        /// Each row of the result comes from rows of tables: the changes are found from the changed rows, and nothing
+        /// is kept.
         case rows
         /// Rows are grouped: the groups of the changed rows are evaluated again, and the result's rows are kept.
         case groups
@@ -19,46 +20,46 @@ struct LivePlan: Sendable {
     }
 
     var kind: Kind
-    /// Why it runs as a whole.
+    /// Why the query runs as a whole.
     var rerunReason: String?
-    /// By the tables' names.
+    /// By the name of the table.
     var dependencies: [SQLName: Dependency]
-    /// The views that it reads through, in lower case.
+    /// The views that it reads, in lower case.
     var views: Set<SQLName> = []
     /// The names of its common table expressions, in lower case.
     var ownNames: Set<SQLName> = []
-    /// Also the schema itself.
+    /// Whether it also reads the schema itself.
     var readsSchema = false
-    /// The tables of a simple query; nil where it cannot be told which rows of a result come from which rows of tables.
+    /// The tables of a simple query; nil when it is unknown which rows of the result come from which rows of tables.
     var core: SelectCore?
     /// The names of the result's columns.
     var columns: [String]
-    /// The positions of those that identify a row; nil where that is not known.
+    /// The positions of the columns that identify a row; nil when they are not known.
     var key: [Int]?
-    /// The caller named the key, and nothing proves it.
+    /// The caller chose the key, and it is not proved to be one.
     var mustCheckKey = false
     var isOrdered: Bool
-    /// One statement, its parameters numbered, with the group's key behind the result's columns for ``Kind/groups``.
+    /// The statement with numbered parameters, and with the group's key after the result's columns for ``Kind/groups``.
     var sql: String
-    /// The client's statement, its parameters numbered.
+    /// The client's statement with numbered parameters.
     var whole: String
     /// The values of parameters 1, 2 ….
     var values: [SQLiteValue]
 
     var isIncremental: Bool { kind != .rerun }
 
-    /// As it is run as a whole.
+    /// The plan for running the query as a whole.
     func asRerun(_ reason: String) -> LivePlan {
         var plan = self
         plan.kind = .rerun
         plan.rerunReason = reason
-        // The whole query is ordered as it was; its groups are not told apart.
+        // The whole query keeps its order; its groups are not distinguished.
         plan.sql = whole
         return plan
     }
 }
 
-/// How SQL compares values of an expression.
+/// How SQL compares the values of an expression.
 enum KeyCollation: Sendable, Hashable {
     case binary
     case noCase
@@ -74,45 +75,45 @@ enum KeyCollation: Sendable, Hashable {
     }
 }
 
-/// A query over joined tables, taken apart so that conditions on the tables' rows can be put into it.
+/// A query over joined tables, split so that conditions on the tables' rows can be inserted.
 struct SelectCore: Sendable {
     struct Item: Sendable {
         var table: TableDescription
-        /// Quoted, as columns are qualified by.
+        /// The quoted name that qualifies columns.
         var name: String
-        /// Quoted names of the columns that identify a row of the table.
+        /// The quoted names of the columns that identify a row of the table.
         var key: [String]
-        /// Another item's position: the one whose rows can be affected by this one's. The item itself where it is not the right
-        /// side of a LEFT JOIN.
+        /// The index of the item whose rows this item's rows can affect. The item itself unless it is the right side of
+        /// a LEFT JOIN.
         var anchor: Int
         var isNullable: Bool { anchorOf != nil }
         var anchorOf: Int?
-        /// The FROM clause up to this item, with its LEFT JOIN made an inner one.
+        /// The FROM clause up to this item, with its LEFT JOIN replaced by an inner join.
         var prefix: String
     }
 
     var items: [Item]
-    /// The result columns' text.
+    /// The text of the result columns.
     var result: String
     var from: String
     var condition: String?
     /// GROUP BY and HAVING.
     var tail: String
     var isDistinct: Bool
-    /// The texts of the expressions that tell groups apart, and how they are compared.
+    /// The expressions that distinguish groups, and how they are compared.
     var groups: [(sql: String, collation: KeyCollation)]
-    /// The next number for a parameter.
+    /// The next free parameter number.
     var nextParameter: Int
 
-    /// What a statement looks for in the rows that a set of keys covers.
+    /// What a statement returns for the rows that a set of keys covers.
     enum Projection: Hashable, Sendable {
         case result
         case groups
-        /// Whether there is any.
+        /// Whether there is any row.
         case existence
     }
 
-    /// What is known of the keys of one item.
+    /// The keys that restrict one item.
     struct Restriction: Hashable, Sendable {
         var item: Int
         /// The name of the temporary table of the keys; nil for a single key, which is bound.
@@ -135,7 +136,7 @@ struct SelectCore: Sendable {
             + (projection == .existence ? " LIMIT 1" : "")
     }
 
-    /// The keys of the anchors whose rows meet the changed rows of an item on the right side of a LEFT JOIN.
+    /// The keys of the anchors whose rows join the changed rows of an item on the right side of a LEFT JOIN.
     func affected(_ number: Int, _ restriction: Restriction) -> String {
         let anchor = items[items[number].anchor]
         let keys = anchor.key.map { "\(anchor.name).\($0)" }.joined(separator: ", ")
@@ -151,7 +152,7 @@ struct SelectCore: Sendable {
             + (isDistinct ? " LIMIT 1" : "")
     }
 
-    /// The whole query with the groups' keys behind its columns.
+    /// The whole query with the groups' keys after its columns.
     var withGroupKeys: String {
         let keys = groups.map { ", (\($0.sql)\n)" }.joined()
         return "SELECT \(isDistinct ? "DISTINCT " : "")\(result)\(keys)\n FROM \(from)"

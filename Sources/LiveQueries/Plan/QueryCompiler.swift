@@ -1,18 +1,19 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// Decides whether a query can be followed, and how: compiles it on a connection, notes what it reads, and reads its text.
+/// Decides whether and how a query can be kept live: compiles it on a connection, records what it reads, and analyses
+/// its text.
 struct QueryCompiler {
     private let connection: Connection
     private let schema: SchemaSnapshot
     private let functions: FunctionCatalog
     private let limits: LiveLimits
-    /// The table of each b-tree, be it the table's own or that of an index.
+    /// The table of each b-tree, whether the b-tree is the table's own or an index's.
     private var tableOfRoot: [Int64: SQLName] = [:]
-    /// Names that stand for tables without being in the schema.
+    /// Names that refer to tables without being in the schema.
     private var modules: Set<SQLName> = []
 
-    /// - Parameter connection: in a transaction whose schema is `schema`. Its authorizer is replaced.
+    /// - Parameter connection: a connection in a transaction with the schema `schema`. Its authorizer is replaced.
     init(_ connection: Connection, schema: SchemaSnapshot, limits: LiveLimits) throws(SQLiteError) {
         self.connection = connection
         self.schema = schema
@@ -63,10 +64,10 @@ struct QueryCompiler {
         return plan
     }
 
-    /// What a SELECT begins with.
+    /// The keywords that a SELECT can begin with.
     private static let verbs: Set<String> = ["SELECT", "WITH", "VALUES"]
 
-    // MARK: What SQLite says
+    // MARK: Compilation
 
     private func compile(
         _ request: LiveQueryRequest
@@ -108,7 +109,8 @@ struct QueryCompiler {
         }
     }
 
-    /// Adds the tables that the authorizer was not asked about: SQLite does not ask about the columns of USING and NATURAL.
+    /// Adds the tables for which SQLite did not call the authorizer: it does not call it for the columns of USING and
+    /// NATURAL.
     ///
     /// Source: [The SQLite Bytecode Engine](https://sqlite.org/opcode.html#OpenRead).
     private func noteProgram(_ request: LiveQueryRequest, _ reads: ReadSet) throws(SQLiteError) {
@@ -122,7 +124,7 @@ struct QueryCompiler {
         }
         for root in opened.sorted() {
             guard let table = tableOfRoot[root], reads.tables[table.caseFolded] == nil else { continue }
-            // Has the rights asked about the table, and notes it.
+            // Makes the authorizer check the rights for the table, and records it.
             _ = try connection.prepare("SELECT 1 FROM main.\(table.quoted)")
         }
     }
@@ -150,7 +152,7 @@ struct QueryCompiler {
         }
     }
 
-    /// Whether columns can be read that the authorizer is not asked about.
+    /// Whether columns can be read without a call of the authorizer.
     private func usesUsing(_ reads: ReadSet, _ tokens: [SQLToken]) -> Bool {
         let views = schema.tables.values.filter { reads.views.contains($0.name.caseFolded) }
         let texts = [tokens] + views.map { SQLLexer.tokens($0.description.sql) }
@@ -163,7 +165,7 @@ struct QueryCompiler {
         for (name, columns) in reads.tables {
             let known = schema.tables.values.first { $0.name.caseFolded == name }
             guard let table = known else {
-                // SQLite's own tables, the pragmas as tables, and functions that make a table of their arguments.
+                // SQLite's own tables, pragmas as tables, and table-valued functions.
                 if name.string.hasPrefix("sqlite_") || name.string.hasPrefix("pragma_") {
                     guard ["sqlite_master", "sqlite_schema"].contains(name.string) else {
                         throw LiveRefusal(
@@ -181,7 +183,7 @@ struct QueryCompiler {
             var positions: Set<Int>? = hasUsing ? nil : []
             for column in columns where !column.string.isEmpty {
                 let index = description.columns.firstIndex { SQLName($0.name).caseFolded == column }
-                // The values of a virtual column need not be known.
+                // The values of a virtual column may be unknown.
                 if let index, description.columns[index].visibility == .generatedVirtual { positions = nil }
                 if let index { positions?.insert(index) }
             }
@@ -199,7 +201,7 @@ struct QueryCompiler {
         }
     }
 
-    // MARK: What its text says
+    // MARK: Analysis of the text
 
     private func takeApart(
         _ sql: String,
@@ -292,8 +294,8 @@ struct QueryCompiler {
         )
     }
 
-    /// The table whose rows are evaluated again when rows of a table on the right side of a LEFT JOIN change: one that its
-    /// condition names, for which the fewest rows are affected.
+    /// The table whose rows are evaluated again when rows of a table on the right side of a LEFT JOIN change: a table
+    /// that the join condition names, with the fewest affected rows.
     private func anchor(of number: Int, _ shape: SelectShape) -> Int {
         let item = shape.items[number]
         for index in item.on where shape.isSymbol(index, ".") && shape.isName(index - 1) {
@@ -377,7 +379,7 @@ struct QueryCompiler {
         return expressions
     }
 
-    /// How groups of an expression's values are compared.
+    /// How the values of an expression are compared when grouping.
     private func collation(
         of range: Range<Int>,
         _ shape: SelectShape,
@@ -427,7 +429,7 @@ struct QueryCompiler {
         }
     }
 
-    /// The column that tokens name, folded, if that is all they do.
+    /// The folded name of a column, if the tokens are only that.
     private func columnName(_ range: Range<Int>, _ shape: SelectShape) -> (qualifier: SQLName?, name: SQLName)? {
         guard let last = range.last, shape.isName(last) else { return nil }
         let name = SQLName(shape.tokens[last].text).caseFolded
@@ -443,10 +445,10 @@ struct QueryCompiler {
 
     // MARK: Keys
 
-    /// The result columns that hold the keys of all tables: together they identify a row.
+    /// The result columns that contain the keys of all tables: together they identify a row.
     private func resultKey(_ shape: SelectShape, _ items: [SelectCore.Item], isGrouped: Bool) -> [Int]? {
         if isGrouped { return nil }
-        // Where each item's columns are in the result; a star shifts what follows it.
+        // The position of each item's columns in the result; a star shifts the following ones.
         var places: [(item: Int, name: SQLName, place: Int)] = []
         var next = 0
         let hasUsing = shape.items.contains { $0.isNatural || $0.hasUsing }
@@ -492,7 +494,7 @@ struct QueryCompiler {
         return key
     }
 
-    /// The result columns that are the expressions of GROUP BY; nil where some are missing.
+    /// The result columns that are the expressions of GROUP BY; nil when some are missing.
     private func groupKey(_ shape: SelectShape) -> [Int]? {
         if shape.columns.contains(where: \.isStar) { return nil }
         func words(_ range: Range<Int>) -> [String] { range.map { SQLName(shape.tokens[$0].text).caseFolded.string } }
@@ -522,14 +524,14 @@ struct QueryCompiler {
         let isProved = plan.key.map { Set($0).isSubset(of: key) } ?? false
         plan.key = key
         guard !isProved else { return }
-        // The rows have to be kept to see whether it is one.
+        // The rows must be kept to check whether it is a key.
         plan.mustCheckKey = true
         plan = plan.asRerun("its key is not proved by its tables' primary keys")
     }
 }
 
 extension SQLName {
-    /// The name within double quotes.
+    /// The content of a name in double quotes.
     init(unquoted text: String) {
         self.init(String(text.dropFirst().dropLast()).replacing("\"\"", with: "\""))
     }

@@ -1,19 +1,19 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// What a statement reads, as SQLite's authorizer is asked while it compiles.
+/// The reads of a statement, as SQLite reports them to the authorizer during compilation.
 final class ReadSet {
-    /// Columns by table, in lower case; the empty name stands for the table as such.
+    /// Columns by table, in lower case; the empty name represents the table itself.
     private(set) var tables: [SQLName: Set<SQLName>] = [:]
     /// In lower case.
     private(set) var functions: Set<String> = []
-    /// Views that it reads through, in lower case.
+    /// Views that it reads, in lower case.
     private(set) var views: Set<SQLName> = []
     private(set) var selects = false
     private(set) var refusal: LiveRefusal?
-    /// Names in lower case that the statement gives to tables of its own, with WITH.
+    /// The names of the statement's own tables (WITH), in lower case.
     private(set) var ownNames: Set<SQLName>
-    /// The tables and views that there are, in lower case; nil where it is not known.
+    /// The existing tables and views, in lower case; nil when they are not known.
     private let knownTables: Set<SQLName>?
 
     init(knownTables: Set<SQLName>? = nil, ownNames: Set<SQLName> = []) {
@@ -37,7 +37,7 @@ final class ReadSet {
         case .function:
             functions.insert(SQLName(request.second ?? "").caseFolded.string)
         default:
-            // A virtual table that is used for the first time declares its columns.
+            // A virtual table declares its columns on its first use.
             if request.action == .createTable, request.first == "x" { return .allow }
             if request.action == .update || request.action == .insert || request.action == .delete,
                 request.first == "sqlite_master"
@@ -50,7 +50,7 @@ final class ReadSet {
         return .allow
     }
 
-    /// SQLite asks about a common table expression of which no column is read as if it were a table.
+    /// For a common table expression of which no column is read, SQLite calls the authorizer as for a table.
     private func isOwn(_ name: SQLName, _ column: SQLName) -> Bool {
         guard column.string.isEmpty else { return false }
         if ownNames.contains(name) { return true }

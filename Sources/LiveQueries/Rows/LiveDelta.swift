@@ -1,15 +1,15 @@
 package import ChangeCapture
 package import Synchronization
 
-/// One row of a result that changed.
+/// A changed row of a result.
 package struct LiveRowChange: Sendable, Hashable {
-    /// The row before; nil for one that came.
+    /// The row before; nil for an inserted one.
     package var before: Row?
-    /// The row after; nil for one that went.
+    /// The row after; nil for a deleted one.
     package var after: Row?
-    /// In an ordered result, the row's place before the whole delta.
+    /// In an ordered result, the row's index before the whole delta.
     package var oldIndex: Int?
-    /// In an ordered result, the row's place after the whole delta.
+    /// In an ordered result, the row's index after the whole delta.
     package var index: Int?
 
     package init(before: Row?, after: Row?, oldIndex: Int? = nil, index: Int? = nil) {
@@ -20,20 +20,20 @@ package struct LiveRowChange: Sendable, Hashable {
     }
 }
 
-/// What commits changed in a query's result: all of it, once.
+/// The changes that commits make in a query's result, all of them exactly once.
 ///
 /// One object for all subscribers.
 package final class LiveDelta: Sendable {
-    /// The rows were as before since this sequence number.
+    /// The rows did not change between this sequence number and the delta.
     package let from: UInt64
-    /// The delta leads to the result as of this position.
+    /// The position of the result after the delta.
     package let position: LivePosition
-    /// How many commits it covers of those that could change the result.
+    /// The number of covered commits that could change the result.
     package let transactions: Int
     package let rows: [LiveRowChange]
-    /// Of the rows.
+    /// The bytes of the rows.
     package let byteCount: Int
-    /// What the sink made of it for the first subscriber, for the others.
+    /// The sink's encoding for the first subscriber, reused for the others.
     package let encoded = Mutex<(any Sendable)?>(nil)
 
     init(from: UInt64, position: LivePosition, transactions: Int, rows: [LiveRowChange]) {

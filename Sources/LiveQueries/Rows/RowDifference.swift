@@ -2,9 +2,9 @@ import ChangeCapture
 
 /// Compares two results.
 enum RowDifference {
-    /// What leads from one bag of rows to another; rows of the same key become one update.
+    /// The changes from one multiset of rows to another; rows with the same key become one update.
     ///
-    /// - Parameter key: the columns that identify a row; nil where there are none.
+    /// - Parameter key: the columns that identify a row; nil when there are none.
     static func unordered(_ old: [Row], _ new: [Row], key: [Int]?) -> [LiveRowChange] {
         if old.isEmpty { return new.map { LiveRowChange(before: nil, after: $0) } }
         if new.isEmpty { return old.map { LiveRowChange(before: $0, after: nil) } }
@@ -26,7 +26,7 @@ enum RowDifference {
             }
         }
         var removed: [Row] = []
-        // From the end on, so that of equal rows the first ones stay.
+        // From the end, so that of equal rows the first ones stay.
         for row in old.reversed() {
             guard let count = counts[row], count > 0 else { continue }
             counts[row] = count - 1
@@ -61,8 +61,9 @@ enum RowDifference {
         return changes
     }
 
-    /// What leads from one list of rows to another, with as many rows left in their place as possible. Removals come first,
-    /// from the last to the first; then insertions in their order. Rows of the same key become one update with both places.
+    /// The changes from one list of rows to another, with as many rows left in place as possible. Deletions come first,
+    /// from the last to the first; then insertions in order. Rows with the same key become one update with both
+    /// indexes.
     static func ordered(_ old: [Row], _ new: [Row], key: [Int]?) -> [LiveRowChange] {
         let kept = keptRows(old, new)
         var removed: [(Int, Row)] = []
@@ -97,9 +98,9 @@ enum RowDifference {
             + added.map { LiveRowChange(before: nil, after: $0.1, index: $0.0) }
     }
 
-    /// Pairs of places of equal rows, both increasing: the longest run of them that equal rows in their order allow.
+    /// Pairs of indexes of equal rows, both increasing: the longest such sequence for the order of equal rows.
     private static func keptRows(_ old: [Row], _ new: [Row]) -> [(Int, Int)] {
-        // What is equal at both ends stays; most changes touch little.
+        // Equal rows at both ends stay in place; most changes affect few rows.
         var start = 0
         while start < old.count, start < new.count, old[start] == new[start] { start += 1 }
         var (oldEnd, newEnd) = (old.count, new.count)
@@ -110,7 +111,7 @@ enum RowDifference {
         var pairs = (0..<start).map { ($0, $0) }
         var places: [Row: [Int]] = [:]
         for index in (start..<oldEnd).reversed() { places[old[index], default: []].append(index) }
-        // The longest increasing subsequence of old places, by patience sorting.
+        // The longest increasing subsequence of old indexes, by patience sorting.
         var tails: [(oldIndex: Int, entry: Int)] = []
         var entries: [(oldIndex: Int, newIndex: Int, previous: Int)] = []
         for newIndex in start..<newEnd {

@@ -1,7 +1,7 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// A compiled statement that is kept.
+/// A compiled statement that is reused.
 final class KeptStatement {
     var statement: Statement
 
@@ -9,12 +9,12 @@ final class KeptStatement {
         statement = try connection.prepare(sql, persistent: true)
     }
 
-    /// Binds values from parameter `first` on.
+    /// Binds values, beginning with parameter `first`.
     func bind(_ values: [SQLiteValue], from first: Int = 1) throws(SQLiteError) {
         for (index, value) in values.enumerated() { try statement.bind(value, at: first + index) }
     }
 
-    /// Runs the statement and passes each row of it; stops, without an error, when `body` returns false.
+    /// Runs the statement and passes each row; stops, without an error, when `body` returns false.
     func forEachRow(_ builder: inout RowBuilder, _ body: (Row) -> Bool) throws(SQLiteError) {
         let count = statement.columnCount
         while try statement.step() {
@@ -39,13 +39,13 @@ final class KeptStatement {
     }
 }
 
-/// Interrupts a statement that takes too long. Belongs to one connection's thread.
+/// Interrupts a statement that takes too long. Use it on the connection's thread.
 final class Deadline {
     private static let steps = 2_000
     private var end: ContinuousClock.Instant?
-    /// The thread's budget, where it bounds nothing else.
+    /// The thread's budget, unless it limits a query already.
     private var budget: ResourceBudget?
-    /// Whether the last statement was interrupted for its time.
+    /// Whether the deadline interrupted the last statement.
     private(set) var isExceeded = false
     private let isStopped: @Sendable () -> Bool
 
@@ -89,7 +89,7 @@ enum LiveEvaluation {
 struct GroupKey: Hashable, Sendable {
     private let row: Row
 
-    /// - Parameter values: as they are in some row of the group.
+    /// Parameter values: the values of any row of the group.
     init(_ values: [SQLiteValue], _ collations: [KeyCollation]) {
         var builder = RowBuilder()
         for (value, collation) in zip(values, collations) { builder.append(Self.canonical(value, collation)) }
@@ -106,7 +106,7 @@ struct GroupKey: Hashable, Sendable {
         case .malformedText(let bytes):
             return collation == .binary ? value : .blob(folded(bytes, collation))
         case .blob(let bytes):
-            // Apart from texts, which stand as blobs above.
+            // Distinct from texts, which are represented as blobs above.
             return collation == .binary ? value : .malformedText([0xff] + bytes)
         case .null, .integer:
             return value
@@ -118,7 +118,7 @@ struct GroupKey: Hashable, Sendable {
         case .binary:
             return bytes
         case .noCase:
-            // SQLite compares up to a NUL character, and then the lengths.
+            // SQLite compares up to a NUL character, and then by length.
             let end = bytes.firstIndex(of: 0) ?? bytes.count
             let folded = bytes[..<end].map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 }
             return end == bytes.count ? folded : folded + [0] + Array("\(bytes.count)".utf8)

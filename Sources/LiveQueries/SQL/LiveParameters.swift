@@ -12,7 +12,7 @@ package enum LiveParameters: Hashable, Sendable {
 
     /// The values of parameters 1, 2 … of a statement.
     ///
-    /// - Throws: which one is missing, or too many.
+    /// - Throws: an error that names the missing or superfluous one.
     package func values(for statement: borrowing Statement) throws(LiveRefusal) -> [SQLiteValue] {
         let count = statement.parameterCount
         var values: [SQLiteValue] = []

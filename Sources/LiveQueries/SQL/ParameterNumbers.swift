@@ -2,7 +2,7 @@
 ///
 /// Source: [Parameters](https://sqlite.org/lang_expr.html#varparam).
 struct ParameterNumbers {
-    /// Of each parameter in the text, in its order.
+    /// The number of each parameter, in the order of the text.
     private var numbers: [(range: Range<Int>, number: Int)] = []
     /// The highest number.
     private(set) var count = 0
@@ -24,7 +24,7 @@ struct ParameterNumbers {
         }
     }
 
-    /// A part of the text with each parameter as `?1`, `?2` ….
+    /// A part of the text with each parameter written as `?1`, `?2` …
     func renumber(_ sql: String, _ range: Range<Int>) -> String {
         let bytes = Array(sql.utf8)
         var result: [UInt8] = []

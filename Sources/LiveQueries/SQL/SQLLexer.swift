@@ -1,10 +1,10 @@
-/// A token of SQL with its place in the text.
+/// A token of SQL with its position in the text.
 struct SQLToken: Hashable {
     enum Kind: Hashable {
         /// A keyword or a name without quotes.
         case word
-        /// A name in double quotes, backquotes or brackets. SQLite takes one in double quotes for a string where no column has
-        /// the name.
+        /// A name in double quotes, backquotes or brackets. SQLite treats one in double quotes as a string when no
+        /// column has the name.
         case quotedName
         case string
         case number
@@ -15,17 +15,17 @@ struct SQLToken: Hashable {
     }
 
     var kind: Kind
-    /// In UTF-8 bytes.
+    /// The range in UTF-8 bytes.
     var range: Range<Int>
-    /// How many parentheses are open around it; an opening one counts from the token after it.
+    /// The number of parentheses open around it; an opening one counts from the next token on.
     var depth: Int
-    /// A word in upper case, a name without its quotes, a string's content; anything else as written.
+    /// A word in upper case, a name without its quotes, a string's content; otherwise the original text.
     var text: String
 }
 
-/// Cuts SQL into tokens as SQLite does.
+/// Splits SQL into tokens as SQLite does.
 ///
-/// Only for SQL that SQLite has compiled: what cannot be part of any statement is skipped.
+/// Only for SQL that SQLite has compiled: characters that cannot be part of a statement are skipped.
 ///
 /// Source: `sqlite3GetToken`, described under [Keywords](https://sqlite.org/lang_keywords.html),
 /// [Comments](https://sqlite.org/lang_comment.html) and [Parameters](https://sqlite.org/lang_expr.html#varparam).
@@ -133,7 +133,7 @@ struct SQLLexer {
         }
     }
 
-    /// To the end of a string; a doubled quote is part of it.
+    /// Skips to the end of a string; a doubled quote is part of it.
     private mutating func skipQuoted(_ quote: UInt8) {
         while index < bytes.count {
             if bytes[index] == quote {
@@ -165,7 +165,7 @@ struct SQLLexer {
         }
     }
 
-    /// A name behind its prefix. As in Tcl, `$a::b(…)` is one.
+    /// A name after its prefix. As in Tcl, `$a::b(…)` is one token.
     private mutating func skipVariable() {
         while let next = peek() {
             if Self.isWord(next) {

@@ -1,19 +1,19 @@
 import ChangeCapture
 
-/// The clauses of a simple SELECT and where they are in its text: one query over tables, without subqueries.
+/// The clauses of a simple SELECT and their positions in its text: one query over tables, without subqueries.
 ///
-/// Proves nothing by itself. SQLite has compiled the text before, so that it is one statement and well formed; what this
-/// parser does not know for certain makes it fail with the reason, and the query is then evaluated as a whole.
+/// It proves nothing by itself. SQLite has already compiled the text, so it is one well-formed statement; where this
+/// parser is not certain it fails with the reason, and the query runs as a whole.
 struct SelectShape {
     /// One table of the FROM clause.
     struct Item {
         /// `main` or nothing.
         var table: String
-        /// What columns are qualified by: the alias or the table's name.
+        /// The name that qualifies columns: the alias or the table's name.
         var name: String
-        /// From its table's name to the end of its ON or USING clause, without the join operator.
+        /// From the table's name to the end of its ON or USING clause, without the join operator.
         var range: Range<Int>
-        /// The join operator before it, from its first keyword on; empty for the first.
+        /// The join operator before it, from its first keyword; empty for the first item.
         var joinRange: Range<Int>
         var isLeftJoin: Bool
         var isNatural: Bool
@@ -23,7 +23,7 @@ struct SelectShape {
     }
 
     struct ResultColumn {
-        /// Tokens of the expression, without the alias.
+        /// The tokens of the expression, without the alias.
         var tokens: Range<Int>
         var alias: String?
         /// `*` or `name.*`.
@@ -42,11 +42,11 @@ struct SelectShape {
     /// The result columns, as tokens.
     private(set) var resultTokens = 0..<0
     private(set) var items: [Item] = []
-    /// The condition, as tokens; empty where there is none.
+    /// The condition, as tokens; empty when there is none.
     private(set) var whereTokens = 0..<0
     /// One range of tokens for each expression of GROUP BY.
     private(set) var groupBy: [Range<Int>] = []
-    /// From GROUP on to the end of HAVING.
+    /// From GROUP to the end of HAVING.
     private(set) var groupTokens = 0..<0
     private(set) var hasHaving = false
     private(set) var hasOrderBy = false
@@ -99,10 +99,10 @@ struct SelectShape {
             hasLimit = true
             next = tokens.count
         }
-        guard next == tokens.count else { throw Failure(reason: "its clauses could not be told apart") }
+        guard next == tokens.count else { throw Failure(reason: "its clauses could not be determined") }
     }
 
-    // MARK: Looking at tokens
+    // MARK: Access to tokens
 
     func isWord(_ index: Int, _ text: String) -> Bool {
         index >= 0 && index < tokens.count && tokens[index].kind == .word && tokens[index].text == text
@@ -166,7 +166,7 @@ struct SelectShape {
         guard from < tokens.count else { throw Failure(reason: "it reads no table") }
         resultTokens = start..<from
         for part in split(resultTokens) {
-            guard let first = part.first else { throw Failure(reason: "its result columns could not be told apart") }
+            guard let first = part.first else { throw Failure(reason: "its result columns could not be determined") }
             if part.count == 1, isSymbol(first, "*") {
                 columns.append(ResultColumn(tokens: part, alias: nil, isStar: true, starTable: nil))
             } else if part.count == 3, isSymbol(first + 1, "."), isSymbol(first + 2, "*") {
@@ -189,7 +189,7 @@ struct SelectShape {
                 starTable: nil
             )
         }
-        // An alias without AS: a name behind what can end an expression.
+        // An alias without AS: a name after a token that can end an expression.
         let canBeAlias = isName(last) || tokens[last].kind == .string
         if part.count >= 2, canBeAlias, endsExpression(last - 1) {
             return ResultColumn(tokens: part.lowerBound..<last, alias: tokens[last].text, isStar: false, starTable: nil)
@@ -274,7 +274,7 @@ struct SelectShape {
                     if isWord(index, "NATURAL") { isNatural = true }
                     index += 1
                 }
-                guard isWord(index, "JOIN") else { throw Failure(reason: "its joins could not be told apart") }
+                guard isWord(index, "JOIN") else { throw Failure(reason: "its joins could not be determined") }
                 index += 1
             } else {
                 break
@@ -282,7 +282,7 @@ struct SelectShape {
             join = operatorStart..<index
         }
         guard index == tokens.count || Self.clauses.contains(tokens[index].text) else {
-            throw Failure(reason: "its FROM clause could not be told apart")
+            throw Failure(reason: "its FROM clause could not be parsed")
         }
         return index
     }
@@ -305,7 +305,7 @@ struct SelectShape {
         return index
     }
 
-    /// A word's text is in upper case; names are compared without regard to it.
+    /// A word's text is in upper case; names are compared case-insensitively.
     private func original(_ index: Int) -> String { SQLName(tokens[index].text).caseFolded.string }
 
     private static let clauses: Set<String> = [
@@ -314,7 +314,7 @@ struct SelectShape {
 
     private static let joins: Set<String> = ["JOIN", "LEFT", "INNER", "CROSS", "NATURAL", "OUTER"]
 
-    /// Words that are never names, and those which this parser would rather not take for one.
+    /// Words that are never names, and those that this parser does not accept as names.
     static let reserved: Set<String> = [
         "ALL", "AND", "AS", "BETWEEN", "BY", "CASE", "CAST", "COLLATE", "CROSS", "CURRENT_DATE", "CURRENT_TIME",
         "CURRENT_TIMESTAMP", "DISTINCT", "ELSE", "END", "ESCAPE", "EXCEPT", "EXISTS", "FILTER", "FROM", "FULL", "GLOB",

@@ -3,7 +3,7 @@ import NIOCore
 import Tablecast
 import WireProtocol
 
-/// `POST /broadcast` with `{channel?, type?, data}`: to one channel, or to everybody. For administrators.
+/// `POST /broadcast` with `{channel?, type?, data}`: to one channel, or to all clients. For administrators.
 struct BroadcastRoute {
     static let maxBodyBytes = 1 << 20
 

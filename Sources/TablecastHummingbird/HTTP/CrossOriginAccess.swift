@@ -4,20 +4,20 @@ import Tablecast
 import WebSocketTransport
 import WireProtocol
 
-/// Lets the pages of allowed origins read what the service answers (Cross-Origin Resource Sharing); who else may send requests
-/// at all is ``RequestGuard``'s to say.
+/// Lets pages of allowed origins read the service's responses (Cross-Origin Resource Sharing); ``RequestGuard`` decides
+/// which other requests are allowed.
 ///
-/// Only addresses of the service are touched. Add it before the routes.
+/// It affects only the service's own paths. Add it before the routes.
 ///
 /// Source: [Fetch, CORS protocol](https://fetch.spec.whatwg.org/#http-cors-protocol).
 struct CrossOriginAccess<Context: RequestContext>: RouterMiddleware {
-    /// Request headers that a page may set: a token, a body's type, what it has already.
+    /// Request headers that a page may set: a token, a body's type, the representation that it already has.
     static var requestHeaders: String {
         "Accept, Authorization, Cache-Control, Content-Type, If-None-Match, Last-Event-ID"
     }
-    /// Response headers that a page may read beyond those that it always may.
+    /// Response headers that a page may read in addition to the default ones.
     static var responseHeaders: String { "Allow, ETag, Retry-After, WWW-Authenticate" }
-    /// How long a browser need not ask again.
+    /// How long a browser may cache the preflight response.
     static var maxAgeSeconds: Int { 600 }
 
     let server: WebSocketServer
@@ -31,7 +31,7 @@ struct CrossOriginAccess<Context: RequestContext>: RouterMiddleware {
         let methods = routes.filter { $0.matches(request.uri.path) }.flatMap(\.methods)
         guard !methods.isEmpty else { return try await next(request, context) }
         var response = try await answer(request, context, methods, next)
-        // Also where there is no origin: a cache must not give that answer to a page.
+        // Also without an origin: a cache must not return that response to a page.
         response.headers.append(HTTPField(name: .vary, value: "Origin"))
         guard let origin = request.headers[.origin], isAllowed(request, origin) else { return response }
         response.headers[.accessControlAllowOrigin] = origin
@@ -51,7 +51,7 @@ struct CrossOriginAccess<Context: RequestContext>: RouterMiddleware {
             do {
                 return try await next(request, context)
             } catch let error as any HTTPResponseError {
-                // A page is to read what was wrong with its request, too.
+                // A page should be able to read the error of its request, too.
                 return try error.response(from: request, context: context)
             }
         }
@@ -62,7 +62,8 @@ struct CrossOriginAccess<Context: RequestContext>: RouterMiddleware {
         response.headers[.accessControlAllowMethods] = methods.map(\.rawValue).joined(separator: ", ")
         response.headers[.accessControlAllowHeaders] = Self.requestHeaders
         response.headers[.accessControlMaxAge] = "\(Self.maxAgeSeconds)"
-        // A page of the internet asks for a machine of the local network: https://wicg.github.io/private-network-access/
+        // A page on the internet requests a machine of the local network:
+        // https://wicg.github.io/private-network-access/
         if let name = HTTPField.Name("Access-Control-Request-Private-Network"), request.headers[name] == "true",
             let allow = HTTPField.Name("Access-Control-Allow-Private-Network")
         {
@@ -82,7 +83,7 @@ struct CrossOriginAccess<Context: RequestContext>: RouterMiddleware {
 }
 
 extension WebSocketServer {
-    /// Judges a request's host and origin, as the WebSocket does.
+    /// Checks a request's host and origin, like the WebSocket upgrade.
     func admit(_ request: Request, origin: String?) throws(UpgradeRefusal) {
         try admit(host: request.head.authority, origin: origin, isSecure: request.head.scheme == "https")
     }

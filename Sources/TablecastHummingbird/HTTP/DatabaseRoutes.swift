@@ -8,7 +8,7 @@ import WireProtocol
 struct DatabaseRoutes {
     let service: TablecastService
 
-    /// With `name` in the address what there is of that name: an empty one cannot be part of a path.
+    /// With `name` in the query string, returns the object of that name: an empty name cannot be part of a path.
     func list(_ request: Request, for identity: Identity) async -> Response {
         do {
             if let name = try AddressQuery(of: request.uri.string).value("name") {
@@ -25,7 +25,7 @@ struct DatabaseRoutes {
     func describe(_ name: String, for identity: Identity) async -> Response {
         do {
             guard let description = try await service.describeTable(name, for: identity) else {
-                return .failure(.notFound, .sqlError, "there is no table \"\(name)\" in \(service.databaseName)")
+                return .failure(.notFound, .sqlError, "no table \"\(name)\" in \(service.databaseName)")
             }
             return .json(description)
         } catch let error as ProtocolError {
@@ -47,10 +47,10 @@ struct DatabaseRoutes {
     }
 }
 
-/// `POST /query`: one JSON document, or one message a line as the query runs. When the client goes away, the query is
-/// cancelled and what it began is rolled back.
+/// `POST /query`: one JSON document, or one message per line as the query runs. When the client disconnects, the query
+/// is cancelled and its open transaction is rolled back.
 struct QueryRoute {
-    /// The largest body; the query service limits the SQL itself.
+    /// The maximum body size; the query service limits the SQL itself.
     static let maxBodyBytes = 4 << 20
     /// Bytes on their way to the client beyond which the query waits.
     static let maxQueuedBytes = 1 << 20
@@ -111,8 +111,8 @@ extension QueryEnding {
     }
 }
 
-/// `POST /row`: writes one row by its key. 409 `CONFLICT` with the row as it is where it has changed meanwhile.
-/// When the client goes away before it is written, it is not.
+/// `POST /row`: writes one row by its key. Answers 409 `CONFLICT` with the current row when it has changed meanwhile.
+/// A row whose client disconnects before the write is not written.
 struct RowRoute {
     static let maxBodyBytes = 4 << 20
 

@@ -12,12 +12,13 @@ final class EventStream: OutboundConnection {
         lines(message, id: message.resumePosition)
     }
 
-    /// For a stream with several subscriptions: after the last message of one of them those of another may be missing.
+    /// The encoding for a stream with several subscriptions: when the last message of one arrives, messages of another
+    /// may still be missing.
     static let serverSentEventsOfSeveral = FrameEncoding(name: "server-sent-events of several") { message in
         lines(message, id: [.transactionEnd, .subscribed].contains(message.type) ? message.resumePosition : nil)
     }
 
-    /// One message a line, as JSON.
+    /// One message per line, as JSON.
     static let lines = FrameEncoding(name: "lines") { message in
         var line = ByteBuffer()
         line.writeImmutableBuffer(message.json)
@@ -25,13 +26,13 @@ final class EventStream: OutboundConnection {
         return line
     }
 
-    /// Lines for a message: its type, its position where a client can resume, the envelope.
+    /// The lines of a message: its type, its position where a client can resume, the envelope.
     private static func lines(_ message: EncodedMessage, id: Position?) -> ByteBuffer {
         var lines = ByteBuffer()
-        // An application's own type could break the line, and begin another.
+        // An application's own type could contain a line break.
         if message.type.isWellFormed { lines.writeString("event: \(message.type.rawValue)\n") }
         if let id { lines.writeString("id: \(id)\n") }
-        // JSON has no line breaks outside of strings, and escapes them within.
+        // JSON has line breaks only between tokens, and escapes them within strings.
         lines.writeString("data: ")
         lines.writeImmutableBuffer(message.json)
         lines.writeString("\n\n")
@@ -47,7 +48,7 @@ final class EventStream: OutboundConnection {
     private var client: ClientID?
     private var keepAlive: RepeatedTask?
     private var expiry: Scheduled<Void>?
-    /// Called once, when the stream has ended.
+    /// Called once, when the stream ends.
     private var whenEnded: (() -> Void)?
 
     init(
@@ -66,7 +67,7 @@ final class EventStream: OutboundConnection {
 
     var queuedBytes: Int { pipe.queuedBytes }
 
-    /// Begins to listen, as one of the connections that the server has counted already. On the event loop.
+    /// Starts the stream, as one of the connections that the server has already counted. Call it on the event loop.
     func open(_ requests: [SubscribeRequest], keepAliveInterval: TimeAmount) throws(ProtocolError) {
         let client = hub.connect(self, owner: identity.id, channels: [], restriction: identity.restriction)
         self.client = client
@@ -79,8 +80,8 @@ final class EventStream: OutboundConnection {
         begin(keepAliveInterval: keepAliveInterval)
     }
 
-    /// Begins to follow a query, as ``open(_:keepAliveInterval:)``. `opened` is called once, on any thread, with why it
-    /// cannot; the stream has ended then.
+    /// Starts a live query, like ``open(_:keepAliveInterval:)``. `opened` is called once, on any thread, with the error
+    /// if there is one; the stream has ended then.
     func open(
         _ query: LiveQueryRequest,
         of service: TablecastService,
@@ -120,7 +121,7 @@ final class EventStream: OutboundConnection {
         if let client { server.opened(client, as: identity, over: .eventStream) }
     }
 
-    /// Says it and ends the stream when the token's time is over: there are no close codes here.
+    /// Sends an error and ends the stream when the token expires: event streams have no close codes.
     private func watchExpiry() {
         guard let client, let rest = identity.timeUntilExpiryCheck else { return }
         guard rest > .zero else {

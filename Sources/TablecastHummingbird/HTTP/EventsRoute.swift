@@ -10,7 +10,7 @@ import WireProtocol
 
 /// `GET /events`: the same messages as on the WebSocket, as Server-Sent Events, so that `curl -N` shows live changes.
 struct EventsRoute {
-    /// Between comments that keep proxies from ending a silent connection.
+    /// The interval between comments that keep proxies from closing an idle connection.
     static let keepAliveInterval = TimeAmount.seconds(15)
 
     let service: TablecastService
@@ -18,7 +18,7 @@ struct EventsRoute {
 
     init(service: TablecastService) { self.service = service }
 
-    /// To a HEAD request what the stream would begin with, without opening it.
+    /// Answers a HEAD request with the head of the stream, without opening it.
     func respond(to request: Request, from identity: Identity) async throws -> Response {
         let query = AddressQuery(of: request.uri.string)
         let requests: [SubscribeRequest]
@@ -32,7 +32,7 @@ struct EventsRoute {
                 rows: query.value("rows"),
                 condition: RowCondition(where: query.value("where"), params: query.value("params")),
                 subscriptions: query.values("subscription"),
-                // A browser that comes back says where it was; that is newer than what its address says.
+                // A reconnecting browser sends its position, which is newer than the one in the address.
                 since: request.headers[.lastEventID] ?? since
             ).map { request throws(ProtocolError) in try identity.narrowed(request) }
             for request in requests { try service.check(request) }
@@ -74,13 +74,13 @@ struct EventsRoute {
     static let headers: HTTPFields = [
         .contentType: "text/event-stream; charset=utf-8",
         .cacheControl: "no-store",
-        // Proxies that buffer responses would hold the events back.
+        // Buffering proxies would delay the events.
         .accelBuffering: "no",
     ]
 }
 
 extension HTTPField.Name {
-    // These names are tokens of RFC 9110, so the initialiser does not fail.
+    // These names are tokens of RFC 9110, so the initializer does not fail.
     static let lastEventID = HTTPField.Name("Last-Event-ID") ?? .ifMatch
     fileprivate static let accelBuffering = HTTPField.Name("X-Accel-Buffering") ?? .cacheControl
 }

@@ -7,8 +7,8 @@ import Tablecast
 import WebSocketTransport
 import WireProtocol
 
-/// `GET /live` and `POST /live`: the rows of one query, then what every commit changes in them, as Server-Sent Events or as
-/// one message a line.
+/// `GET /live` and `POST /live`: the rows of one query, then the changes of every commit, as Server-Sent Events or as
+/// one message per line.
 struct LiveRoute {
     static let maxBodyBytes = 1 << 20
 
@@ -17,7 +17,7 @@ struct LiveRoute {
 
     init(service: TablecastService) { self.service = service }
 
-    /// To a HEAD request what the stream would begin with, without opening it.
+    /// Answers a HEAD request with the head of the stream, without opening it.
     func respond(to request: Request, from identity: Identity) async throws -> Response {
         var request = request
         let isStream = request.method != .post
@@ -30,7 +30,7 @@ struct LiveRoute {
                     sql: address.value("sql"),
                     params: address.value("params"),
                     key: address.value("key"),
-                    // A browser that comes back says where it was; that is newer than what its address says.
+                    // A reconnecting browser sends its position, which is newer than the one in the address.
                     since: request.headers[.lastEventID] ?? since
                 )
             } else {

@@ -2,9 +2,9 @@ import HTTPTypes
 package import Hummingbird
 import WireProtocol
 
-/// Answers 405 where a path is the service's and the method is not; Hummingbird itself says 404.
+/// Answers 405 when the path belongs to the service and the method does not match; Hummingbird itself answers 404.
 ///
-/// Only what no route takes comes here: neither the service's answers nor an application's own routes.
+/// It handles only requests without a route: neither the service's responses nor an application's own routes.
 struct MethodCheck<Context: RequestContext>: RouterMiddleware {
     let routes: [ServiceRoute]
 
@@ -28,7 +28,7 @@ struct MethodCheck<Context: RequestContext>: RouterMiddleware {
     }
 }
 
-/// Answers a path that nobody has with what the service says of every refusal. For a server that has no other routes.
+/// Answers an unknown path with the service's error format. For a server that has no other routes.
 package struct UnknownPaths<Context: RequestContext>: RouterMiddleware {
     /// Those that any address takes.
     private static var methods: String { "GET, HEAD, OPTIONS, POST" }
@@ -48,14 +48,14 @@ package struct UnknownPaths<Context: RequestContext>: RouterMiddleware {
             let response = Response.failure(
                 .notFound,
                 .invalidMessage,
-                "there is nothing at \(request.uri.path); /asyncapi.yaml says what there is"
+                "nothing is served at \(request.uri.path); /asyncapi.yaml lists the available paths"
             )
             return request.method == .head ? response.createHeadResponse() : response
         }
     }
 }
 
-/// Passes a request on; where the router found no route for it, `answer` may say something better than that.
+/// Passes a request on; when the router found no route for it, `answer` may return a better response.
 private func answeringForNoRoute<Context: RequestContext>(
     _ request: Request,
     _ context: Context,
@@ -65,7 +65,7 @@ private func answeringForNoRoute<Context: RequestContext>(
     do {
         return try await next(request, context)
     } catch let error as HTTPError where error.status == .notFound && context.endpointPath == "NotFound" {
-        // The router's own, not one that a route threw.
+        // The error is the router's own, not one that a route threw.
         guard let response = answer(request) else { throw error }
         return response
     }

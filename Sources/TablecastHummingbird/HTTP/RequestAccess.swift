@@ -5,11 +5,11 @@ package import Tablecast
 import WebSocketTransport
 import WireProtocol
 
-/// Finds out who sends a request, and answers for those who may not.
+/// Identifies the sender of a request, and rejects requests without sufficient rights.
 struct RequestAccess: Sendable {
     let server: WebSocketServer
 
-    /// - Throws: ``AccessRefusal``, which is an answer: 401, or 403 where the role is too low.
+    /// - Throws: ``AccessRefusal``, which is a response: 401, or 403 when the role is too low.
     func identity(of request: Request) async throws -> Identity {
         let identity = try await server.identity(
             authorization: request.headers[values: .authorization],
@@ -39,19 +39,19 @@ extension AccessRefusal: HTTPResponseError {
 }
 
 extension Response {
-    /// What was wrong with a request, with the status that comes nearest.
+    /// The response for a request error, with the closest status.
     static func failure(_ error: ProtocolError) -> Response {
         var response = failure(error.code.status, error.code, error.message)
         if error.code == .forbidden {
-            // RFC 6750 section 3.1: the token is valid and not enough.
+            // RFC 6750 section 3.1: the token is valid and its rights are not sufficient.
             response.headers[.wwwAuthenticate] = "Bearer realm=\"tablecast\", error=\"insufficient_scope\""
         }
         return response
     }
 }
 
-/// Keeps the requests of foreign web pages out, as the WebSocket does: a page of any site could otherwise run SQL on its
-/// visitor's machine with a plain form.
+/// Rejects the requests of foreign web pages, like the WebSocket upgrade: otherwise a page of any site could run SQL on
+/// its visitor's machine with a plain form.
 struct RequestGuard<Context: RequestContext>: RouterMiddleware {
     let server: WebSocketServer
 
@@ -70,10 +70,10 @@ struct RequestGuard<Context: RequestContext>: RouterMiddleware {
 }
 
 extension Request {
-    /// Runs `operation` and calls `handler`, once, if the client goes away meanwhile.
+    /// Runs `operation` and calls `handler`, once, if the client disconnects meanwhile.
     ///
-    /// On a server that does not report that (see ``ClientConnection``), the connection is read to its end and takes no further
-    /// request: the response has to carry ``connectionHeaders``.
+    /// On a server that does not report this (see ``ClientConnection``), the connection is read to its end and takes no
+    /// further request: the response must carry ``connectionHeaders``.
     func whileConnected<Result: Sendable>(
         onEnd handler: @escaping @Sendable () -> Void,
         _ operation: () async throws -> Result
@@ -88,6 +88,6 @@ extension Request {
         }
     }
 
-    /// What a response says of the connection after ``whileConnected(onEnd:_:)``.
+    /// The response's connection headers after ``whileConnected(onEnd:_:)``.
     static var connectionHeaders: HTTPFields { ClientConnection.current == nil ? [.connection: "close"] : [:] }
 }

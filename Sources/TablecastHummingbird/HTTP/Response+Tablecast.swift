@@ -29,7 +29,7 @@ extension Response {
 }
 
 extension Request {
-    /// The whole body; the answer where it is larger than it may be, or not whole.
+    /// The whole body; throws an error response when it is too large or incomplete.
     mutating func body(upTo maxBytes: Int) async throws(RequestError) -> ByteBuffer {
         do {
             return try await collectBody(upTo: maxBytes)
@@ -41,7 +41,7 @@ extension Request {
     }
 }
 
-/// A request that is answered with what is wrong about it.
+/// A request that is answered with an error.
 struct RequestError: HTTPResponseError {
     let status: HTTPResponse.Status
     let code: ErrorCode
@@ -55,14 +55,14 @@ struct RequestError: HTTPResponseError {
 
     func response(from request: Request, context: some RequestContext) throws -> Response {
         var response = Response.failure(status, code, message)
-        // What is left of the body may be endless, and is no request.
+        // The rest of the body may be endless, and is not a request.
         if status == .contentTooLarge { response.headers[.connection] = "close" }
         return response
     }
 }
 
 extension ErrorCode {
-    /// The HTTP status that comes nearest.
+    /// The closest HTTP status.
     var status: HTTPResponse.Status {
         switch self {
         case .invalidMessage, .unknownType, .unknownChannel, .sqlError, .notLive, .transactionLeftOpen: .badRequest
@@ -79,12 +79,12 @@ extension ErrorCode {
 }
 
 extension ResponsePipe {
-    /// A response body that writes what comes through the pipe, and cancels the pipe when the client goes away.
+    /// A response body that writes the bytes of the pipe, and cancels the pipe when the client disconnects.
     func body(of request: Request) -> ResponseBody {
         let response = Unwritten(pipe: self)
         return ResponseBody { writer in
             defer { withExtendedLifetime(response) {} }
-            // The closure is called once, and the writer is not used by the two tasks at once.
+            // The closure is called once, and the two tasks do not use the writer at the same time.
             var writer = writer
             do {
                 try await request.whileConnected {
@@ -100,7 +100,7 @@ extension ResponsePipe {
         }
     }
 
-    /// A client can be gone before the response begins: its body is let go then, and nobody has read the pipe.
+    /// A client can disconnect before the response begins: then its body is released, and the pipe has no reader.
     private final class Unwritten: Sendable {
         private let pipe: ResponsePipe
 

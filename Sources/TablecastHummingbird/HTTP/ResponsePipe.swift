@@ -2,26 +2,27 @@ import NIOCore
 import Synchronization
 import Tablecast
 
-/// Carries bytes from threads that must not wait on the network, an event loop or a query's thread, to the task that
+/// Carries bytes from threads that must not wait for the network, an event loop or a query's thread, to the task that
 /// writes one HTTP response.
 ///
-/// Bounded by its writers: each write returns how many bytes are on their way, and the drain handler is called when the
-/// response took them. Whatever piled up is taken as one buffer, so a busy pipe costs one write for many messages.
+/// Its writers bound it: each write returns how many bytes are on their way, and the drain handler is called when the
+/// response has taken them. All pending bytes are taken as one buffer, so a busy pipe costs one write for many
+/// messages.
 ///
 /// Thread-safe. One reader.
 final class ResponsePipe: Sendable {
-    /// Why ``next()`` gives no more bytes, and writes are dropped.
+    /// Why ``next()`` returns no more bytes and writes are dropped.
     private enum Closing: Sendable {
         case open
-        /// What is pending still goes out.
+        /// Pending bytes are still sent.
         case finished
-        /// The client is gone.
+        /// The client has disconnected.
         case cancelled
     }
 
     private struct State {
         var pending = ByteBuffer()
-        /// Bytes that ``next()`` handed out and that are not written yet.
+        /// Bytes that ``next()`` returned and that are not written yet.
         var bytesInFlight = 0
         var closing = Closing.open
         var reader: CheckedContinuation<Void, Never>?
@@ -31,7 +32,7 @@ final class ResponsePipe: Sendable {
 
     private let state = Mutex(State())
 
-    /// Adds bytes and returns how many are now on their way; after the end they are dropped.
+    /// Adds bytes and returns how many are now on their way; after the end the bytes are dropped.
     @discardableResult
     func write(_ bytes: ByteBuffer) -> Int {
         let (reader, queued) = state.withLock { state -> (CheckedContinuation<Void, Never>?, Int) in
@@ -50,10 +51,10 @@ final class ResponsePipe: Sendable {
 
     var queuedBytes: Int { state.withLock { $0.pending.readableBytes + $0.bytesInFlight } }
 
-    /// Ends the response after what is pending.
+    /// Ends the response after the pending bytes.
     func finish() { close(.finished) }
 
-    /// Gives up: the client is gone, or too slow. Calls the cancel handler, once.
+    /// Cancels the response: the client has disconnected, or is too slow. Calls the cancel handler, once.
     func cancel() { close(.cancelled) }
 
     private func close(_ closing: Closing) {
@@ -76,13 +77,13 @@ final class ResponsePipe: Sendable {
         handler?()
     }
 
-    /// Called, on the reader's task, each time the response took everything that was pending, until the end: whoever has
-    /// written the last does not wait any more, and is not kept.
+    /// Sets a handler that is called, on the reader's task, each time the response has taken all pending bytes;
+    /// released at the end, when no writer waits any more.
     func onDrain(_ handler: @escaping @Sendable () -> Void) {
         state.withLock { if case .open = $0.closing { $0.onDrain = handler } }
     }
 
-    /// Called once when the client goes away before the end; at once if it already has.
+    /// Sets a handler that is called once when the client disconnects before the end; at once if it already has.
     func onCancel(_ handler: @escaping @Sendable () -> Void) {
         let isCancelled = state.withLock { state in
             switch state.closing {
@@ -95,8 +96,8 @@ final class ResponsePipe: Sendable {
         if isCancelled { handler() }
     }
 
-    /// Everything that is pending, as soon as there is something; nil at the end. The bytes handed out before count as
-    /// written from now on.
+    /// All pending bytes, as soon as there are some; nil at the end. The bytes returned before count as written from
+    /// now on.
     func next() async -> ByteBuffer? {
         while true {
             let (bytes, isOver, drained) = state.withLock {

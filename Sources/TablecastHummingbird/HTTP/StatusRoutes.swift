@@ -8,7 +8,7 @@ import WireProtocol
 struct StatusRoutes {
     let service: TablecastService
 
-    /// The process lives, and the watcher moves. Costs no SQL, because anyone may ask.
+    /// The process runs, and the watcher makes progress. Runs no SQL, because no token is needed.
     func health() -> Response {
         let watcher = service.watcherStatus
         let age = watcher.heartbeatAge.map { "moved \(Int($0 / .milliseconds(1))) ms ago" } ?? "does not run"
@@ -17,7 +17,7 @@ struct StatusRoutes {
         return .text("ok\n\(text)\n")
     }
 
-    /// The database is there and watched. Costs no SQL, because anyone may ask.
+    /// The database is available and watched. Runs no SQL, because no token is needed.
     func ready() -> Response {
         let watcher = service.watcherStatus
         if let reason = watcher.goneBecause { return .failure(.serviceUnavailable, .databaseGone, reason) }
@@ -41,7 +41,7 @@ struct StatusRoutes {
         return .json(writer.bytes)
     }
 
-    /// In the text format that Prometheus reads.
+    /// Returns the metrics in the text format of Prometheus.
     func metrics(for identity: Identity) async -> Response {
         service.updateLevels()
         var text = service.server.metrics.registry.text()

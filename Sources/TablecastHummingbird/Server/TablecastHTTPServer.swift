@@ -18,11 +18,11 @@ import WebSocketTransport
     import Darwin
 #endif
 
-/// An HTTP server with the WebSocket of a Tablecast server, on a listener of its own: what Hummingbird's `Application` is, without
-/// the ways in which NIO's server channel ends (see ``WebSocketTransport/SocketListener``), and with a certificate that can be
-/// read again.
+/// An HTTP server with the WebSocket of a Tablecast server, on its own listener: like Hummingbird's `Application`,
+/// without the conditions under which NIO's server channel stops (see ``WebSocketTransport/SocketListener``), and with
+/// a reloadable certificate.
 ///
-/// It listens where ``Tablecast/ServerConfiguration`` says.
+/// ``Tablecast/ServerConfiguration`` defines the address on which it listens.
 package final class TablecastHTTPServer<Responder: HTTPResponder>: Service
 where Responder.Context: InitializableFromSource<ApplicationRequestContextSource> {
     private let server: WebSocketServer
@@ -56,12 +56,12 @@ where Responder.Context: InitializableFromSource<ApplicationRequestContextSource
         )
     }
 
-    /// New connections get the certificate that is in the files now. Does nothing without TLS.
+    /// Loads the certificate files again, for new connections. Does nothing without TLS.
     package func reloadTLS() throws { try tls?.reload() }
 
     /// Serves until a graceful shutdown, and then until every connection is over.
     ///
-    /// - Throws: `IOError` or `SocketAddressError.UnknownHost` where it cannot listen, or cannot any more.
+    /// - Throws: `IOError` or `SocketAddressError.UnknownHost` when it cannot listen, or cannot listen any more.
     package func run() async throws {
         let (accepted, continuation) = AsyncStream<TablecastChannel.Value>.makeStream()
         let failure = Mutex<IOError?>(nil)
@@ -113,10 +113,10 @@ where Responder.Context: InitializableFromSource<ApplicationRequestContextSource
                 context: .init(source: .init(channel: channel, logger: logger))
             )
         } catch let error as HTTPParserError {
-            // HTTP1Channel answers it with 400.
+            // HTTP1Channel answers this error with 400.
             throw error
         } catch {
-            logger.error("a request ended with an error that is none of HTTP's: \(error)")
+            logger.error("a request ended with an error that is not an HTTP error: \(error)")
             return Response(status: .internalServerError)
         }
     }
@@ -141,7 +141,7 @@ private final class OpenChannels: Sendable {
         if isQuiescing { Self.quiesce(channel) }
     }
 
-    /// HTTP connections end after the response under way; WebSockets are closed by their server.
+    /// HTTP connections end after the current response; WebSockets are closed by their server.
     func quiesce() {
         let channels = state.withLock { state in
             state.isQuiescing = true
@@ -155,7 +155,7 @@ private final class OpenChannels: Sendable {
     }
 }
 
-/// The time of day as the header `Date` has it (RFC 9110 section 5.6.7), written once a second. Thread-safe.
+/// The time of day as the header `Date` (RFC 9110 section 5.6.7), formatted once a second. Thread-safe.
 final class HTTPDate: Sendable {
     private let last = Mutex<(second: Int, text: String)>((0, ""))
 

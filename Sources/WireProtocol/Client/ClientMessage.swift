@@ -1,4 +1,4 @@
-/// A message from a client, checked.
+/// A validated message from a client.
 public struct ClientMessage: Sendable, Hashable {
     /// The longest `id`, `queryId` and the like.
     public static let maxIdentifierBytes = 128
@@ -6,12 +6,12 @@ public struct ClientMessage: Sendable, Hashable {
 
     public enum Body: Sendable, Hashable {
         case subscribe(SubscribeRequest)
-        /// From a channel; from tables, with the id of a subscription, from that alone.
+        /// Unsubscribes from a channel, or only from the subscription with that id.
         case unsubscribe(MessageChannel, subscription: String? = nil)
         case executeQuery(QueryRequest)
         case cancelQuery(id: String)
         case subscribeQuery(LiveQueryRequest)
-        /// By the id of the subscription.
+        /// Ends the subscription to a query, by its id.
         case unsubscribeQuery(String)
         case writeRow(RowWriteRequest)
         case identify(username: String)
@@ -30,7 +30,7 @@ public struct ClientMessage: Sendable, Hashable {
 
     /// Reads one text message.
     ///
-    /// Fields that are unknown are ignored. The error names the field at fault, and carries the message's `id` when it has one.
+    /// Unknown fields are ignored. The error names the invalid field, and carries the message's `id` if it has one.
     public init(parsing json: some Sequence<UInt8>) throws(ProtocolError) {
         let value: JSONValue
         do {

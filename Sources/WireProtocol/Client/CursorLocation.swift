@@ -1,7 +1,7 @@
-/// Where a user's cursor is: in a text, or in a cell of a table.
+/// The position of a user's cursor: in a text, or in a cell of a table.
 public enum CursorLocation: Sendable, Hashable {
     case text(TextPosition, selection: TextSelection?, in: CursorText? = nil)
-    /// The row by its key or number, and the column, where the cursor is in one.
+    /// The row by its key or number, and the column if the cursor is in one.
     case cell(table: String, row: WireValue?, column: String?)
 
     /// The longest name of a table or column, and the longest text that names a row.
@@ -43,7 +43,7 @@ public enum CursorLocation: Sendable, Hashable {
     }
 }
 
-/// A place in a text; the protocol does not say from what number lines and columns count.
+/// A position in a text; the protocol does not define the number of the first line and column.
 public struct TextPosition: Sendable, Hashable, Codable {
     public var line: Int
     public var column: Int
@@ -59,7 +59,7 @@ public struct TextPosition: Sendable, Hashable, Codable {
     }
 }
 
-/// What a user has selected in a text, from its first character to behind its last.
+/// A user's selection in a text, from its first character to the position after its last.
 public struct TextSelection: Sendable, Hashable, Codable {
     public var start: TextPosition
     public var end: TextPosition
@@ -114,7 +114,7 @@ extension CursorLocation: Codable {
 }
 
 extension JSONWriter {
-    /// The fields of a cursor, within an object that is open.
+    /// Writes the fields of a cursor into an open object.
     mutating func fields(_ location: CursorLocation) {
         switch location {
         case .text(let position, let selection, let text):
@@ -166,14 +166,14 @@ extension CursorLocation: JSONWritable {
     }
 }
 
-/// The text that a user's cursor is in. Nobody writes into another's text: each has one, and the others read along.
+/// The text that contains a user's cursor. Each user writes only their own text; other users read it.
 public enum CursorText: Sendable, Hashable {
-    /// The user's own, as it is now.
+    /// The user's own text, in its current state.
     case own(String)
-    /// The one of another user, by its id.
+    /// The text of another user, by the user's id.
     case ofUser(String)
 
-    /// The longest text that is shared.
+    /// The maximum length of a shared text.
     public static let maxBytes = 16_384
 
     init?(_ data: JSONFields) throws(ProtocolError) {
@@ -194,7 +194,7 @@ extension CursorLocation {
         if case .text(_, _, .own(let text)) = self { text.utf8.count } else { 0 }
     }
 
-    /// The cursor alone.
+    /// Only the cursor.
     package var withoutText: CursorLocation {
         if case .text(let position, let selection, .own) = self { .text(position, selection: selection) } else { self }
     }

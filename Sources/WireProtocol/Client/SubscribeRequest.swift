@@ -1,18 +1,18 @@
-/// What a client asks for with `subscribe`, or with the address of an event stream.
+/// The request of `subscribe` and of the address of an event stream.
 public struct SubscribeRequest: Sendable, Hashable {
-    /// The longest list of ``subscriptions``.
+    /// The maximum number of ``subscriptions``.
     public static let maxSubscriptions = 100
 
     public var channel: MessageChannel
-    /// What of `tables`; ``TableFilter/everything`` for other channels. Not looked at where there are ``subscriptions``.
+    /// The filter of `tables`; ``TableFilter/everything`` for other channels. Ignored when there are ``subscriptions``.
     public var filter: TableFilter
     /// Several subscriptions to `tables` that begin together, instead of ``filter``.
     public var subscriptions: [TableFilter]?
-    /// Replay what was committed after this position first.
+    /// Whether to replay first what was committed after this position.
     public var since: Position?
-    /// Send the tables' rows first.
+    /// Whether to send the tables' rows first.
     public var wantsSnapshot: Bool
-    /// The id of the subscription that ends with this one, without gap or repetition.
+    /// The id of the subscription that this one replaces, without a gap or a repetition.
     public var replaces: String?
 
     public init(
@@ -31,7 +31,7 @@ public struct SubscribeRequest: Sendable, Hashable {
         self.replaces = replaces
     }
 
-    /// One for each subscription to `tables` that is asked for.
+    /// One filter for each requested subscription to `tables`.
     public var filters: [TableFilter] { subscriptions ?? [filter] }
 
     init(channel: MessageChannel, _ data: JSONFields) throws(ProtocolError) {
@@ -52,7 +52,7 @@ public struct SubscribeRequest: Sendable, Hashable {
         }
     }
 
-    /// The filters of a list, beside which there is nothing but `since`.
+    /// The filters of a list, which allows no other field but `since`.
     private static func filters(_ list: [JSONFields], _ data: JSONFields) throws(ProtocolError) -> [TableFilter] {
         guard (1...maxSubscriptions).contains(list.count) else {
             throw data.failure("subscriptions", "expected 1 to \(maxSubscriptions) filters, found \(list.count)")
@@ -67,18 +67,18 @@ public struct SubscribeRequest: Sendable, Hashable {
         return filters
     }
 
-    /// Reads the values of an address, `/events?channels=tables&tables=users,order*&rows=values&since=…`.
+    /// Reads the values of a query string, `/events?channels=tables&tables=users,order*&rows=values&since=…`.
     ///
     /// - Parameters:
     ///   - channels: names separated by commas.
     ///   - tables: names or patterns separated by commas; nil for every table.
     ///   - operations: names separated by commas; nil for every operation.
     ///   - rows: `none`, `keys` or `values`; nil for `none`.
-    ///   - condition: which rows of the one table; nil for all.
-    ///   - subscriptions: filters as JSON, instead of those before.
+    ///   - condition: selects rows of the single table; nil for all.
+    ///   - subscriptions: filters as JSON, instead of the preceding parameters.
     ///   - since: a position.
     /// - Returns: one request for each channel.
-    /// - Throws: an error that names the parameter at fault.
+    /// - Throws: an error that names the invalid parameter.
     public static func parse(
         channels: String,
         tables: String? = nil,

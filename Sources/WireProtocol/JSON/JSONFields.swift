@@ -1,9 +1,9 @@
-/// Reads the fields of a client's message and says of a wrong one what was found and what was expected.
+/// Reads the fields of a client's message; errors contain the found and the expected value.
 ///
-/// A field that is null counts as absent, as it does for clients in JavaScript.
+/// A null field counts as absent, as is usual for clients in JavaScript.
 struct JSONFields {
     private let fields: [String: JSONValue]
-    /// Where the fields are, for messages: `data.` or nothing.
+    /// The path of the fields, for error messages: `data.` or nothing.
     let path: String
 
     init(_ fields: [String: JSONValue], path: String) {
@@ -25,7 +25,7 @@ struct JSONFields {
         self.init(fields, path: "")
     }
 
-    /// JSON within an address.
+    /// Parses JSON in a query string.
     static func value(_ text: String, of name: String) throws(ProtocolError) -> JSONValue {
         do {
             return try JSONValue(parsing: text.utf8)
@@ -66,15 +66,15 @@ struct JSONFields {
         return strings
     }
 
-    /// A whole number that is not negative.
+    /// A non-negative integer.
     func count(_ name: String) throws(ProtocolError) -> Int? {
         guard let value = value(name) else { return nil }
         switch value {
         case .integer(let number) where number >= 0: return Int(number)
         case .number(let number):
             if let whole = Int(exactly: number), whole >= 0 { return whole }
-            throw wrong(name, "a whole number that is not negative")
-        default: throw wrong(name, "a whole number that is not negative")
+            throw wrong(name, "a non-negative integer")
+        default: throw wrong(name, "a non-negative integer")
         }
     }
 
@@ -112,7 +112,7 @@ struct JSONFields {
         return choice
     }
 
-    /// Runs `body`, and puts the name of the field before its error.
+    /// Runs `body`, and prefixes its error with the field's name.
     func within<T>(_ name: String, _ body: () throws(ProtocolError) -> T) throws(ProtocolError) -> T {
         do {
             return try body()

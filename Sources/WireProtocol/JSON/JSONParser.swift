@@ -1,11 +1,11 @@
 /// Why a text is not JSON.
 public struct JSONParsingError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The byte at which reading stopped, counted from zero.
+    /// The byte offset at which parsing stopped, from 0.
     public var offset: Int
     public var reason: String
-    /// It may be JSON, but is nested deeper than is read.
+    /// The text may be JSON, but is nested too deeply.
     public var isTooDeep = false
-    /// It may be JSON, but an object has two fields of one name.
+    /// The text may be JSON, but an object has two fields with the same name.
     public var isDuplicateName = false
 
     public var description: String {
@@ -14,7 +14,7 @@ public struct JSONParsingError: Error, Sendable, Hashable, CustomStringConvertib
     }
 }
 
-/// A strict reader of one JSON text in borrowed bytes. Depth is limited, so that no text can exhaust the stack.
+/// A strict parser of one JSON text in borrowed bytes. The depth is limited, so that no text can exhaust the stack.
 ///
 /// Source: [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259).
 struct JSONParser {
@@ -24,7 +24,8 @@ struct JSONParser {
     private let rejectsDuplicateNames: Bool
     private var index = 0
 
-    /// - Parameter rejectsDuplicateNames: whether an object with two fields of one name is an error; the last counts otherwise.
+    /// - Parameter rejectsDuplicateNames: whether an object with two fields of the same name is an error; otherwise the
+    ///   last one wins.
     init(_ bytes: UnsafeRawBufferPointer, rejectsDuplicateNames: Bool = false) {
         self.bytes = bytes
         self.rejectsDuplicateNames = rejectsDuplicateNames
@@ -147,7 +148,7 @@ struct JSONParser {
     }
 
     private func duplicate(_ name: String, at offset: Int) -> JSONParsingError {
-        var error = JSONParsingError(offset: offset, reason: "the field \(quoted(name)) is there twice")
+        var error = JSONParsingError(offset: offset, reason: "duplicate field \(quoted(name))")
         error.isDuplicateName = true
         return error
     }

@@ -1,6 +1,6 @@
 /// Any JSON value: the `data` of an application's own messages, and the form in which a client's message is read.
 ///
-/// Whole numbers that fit are ``integer(_:)``, everything with a point or an exponent is ``number(_:)``: `1` and `1.0` are
+/// Integers that fit are ``integer(_:)``, everything with a point or an exponent is ``number(_:)``: `1` and `1.0` are
 /// an INTEGER and a REAL for SQLite.
 public enum JSONValue: Sendable, Hashable {
     case null
@@ -12,12 +12,12 @@ public enum JSONValue: Sendable, Hashable {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    /// Parses one JSON text of UTF-8 bytes.
+    /// Parses one JSON text in UTF-8.
     ///
     /// - Parameters:
     ///   - json: the bytes of the whole text.
-    ///   - rejectingDuplicateNames: whether an object with two fields of one name is an error; the last counts otherwise.
-    ///     Where a field is a restriction, two of them are a mistake that must be found.
+    ///   - rejectingDuplicateNames: whether an object with two fields of the same name is an error; otherwise the last
+    ///     one wins. Where a field is a restriction, a duplicate is a mistake that must be reported.
     public init(
         parsing json: some Sequence<UInt8>,
         rejectingDuplicateNames: Bool = false
@@ -42,7 +42,7 @@ public enum JSONValue: Sendable, Hashable {
         return Result { () throws(JSONParsingError) in try parser.parse() }
     }
 
-    /// What the value is, for an error message: `the number 5`, `an array`.
+    /// The kind and value, for an error message: `the number 5`, `an array`.
     var kind: String {
         switch self {
         case .null: "null"
@@ -57,7 +57,7 @@ public enum JSONValue: Sendable, Hashable {
 }
 
 extension JSONWriter {
-    /// Objects are written with their keys in order, so that equal values are equal bytes.
+    /// The keys of objects are written in order, so that equal values have equal bytes.
     package mutating func value(_ value: JSONValue) {
         switch value {
         case .null: null()

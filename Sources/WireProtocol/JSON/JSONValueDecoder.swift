@@ -1,6 +1,6 @@
 /// Decodes `Decodable` types from a parsed ``JSONValue``: how a Swift client reads messages without Foundation.
 ///
-/// ``JSONValue`` and ``WireValue`` recognise it and take the value as it is, which keeps INTEGER and REAL apart.
+/// ``JSONValue`` and ``WireValue`` detect it and take the value unchanged, which keeps INTEGER and REAL distinct.
 struct JSONValueDecoder: Decoder {
     let value: JSONValue
     let codingPath: [any CodingKey]

@@ -18,14 +18,15 @@ extension JSONWriter {
         append("\"}")
     }
 
-    /// Appends a quoted string, escaping what [RFC 8259 section 7](https://www.rfc-editor.org/rfc/rfc8259#section-7)
-    /// demands and nothing else. False when the bytes are not UTF-8; what was appended is then of no use.
+    /// Appends a quoted string; escapes only what [RFC 8259 section
+    /// 7](https://www.rfc-editor.org/rfc/rfc8259#section-7) requires. False when the bytes are not UTF-8; then the
+    /// appended bytes are not usable.
     mutating func appendQuoted(_ utf8: UnsafeRawBufferPointer, isKnownUTF8: Bool) -> Bool {
         append(UInt8(ascii: "\""))
         var seen: UInt64 = 0
         var index = 0
         while true {
-            // The room is for the rest and the quote: mostly all is written at once.
+            // The room is for the rest and the quote: usually everything is written at once.
             append(atMost: utf8.count - index + 1) { room in
                 let start = index
                 index = Self.copyRun(of: utf8, from: index, to: room, seen: &seen)
@@ -37,7 +38,7 @@ extension JSONWriter {
             appendEscape(of: utf8[index])
             index += 1
         }
-        // Only bytes with the high bit set can be wrong.
+        // Only bytes with the high bit set can be invalid.
         return isKnownUTF8 || seen & Self.highBits == 0 || Self.isUTF8(utf8)
     }
 
@@ -45,7 +46,7 @@ extension JSONWriter {
     private static let lowBits: UInt64 = 0x0101_0101_0101_0101
 
     /// Copies up to the first quote, backslash or control character, eight bytes at a time, and returns its index. `seen`
-    /// collects the bits of all bytes looked at.
+    /// collects the bits of all examined bytes.
     private static func copyRun(
         of utf8: UnsafeRawBufferPointer,
         from start: Int,
@@ -63,7 +64,7 @@ extension JSONWriter {
                 ((word &- (lowBits &* 0x20)) & ~word)
                 | ((quote &- lowBits) & ~quote)
                 | ((backslash &- lowBits) & ~backslash)
-            // What lies beyond a hit is overwritten by what comes next.
+            // The next bytes overwrite what was written beyond a hit.
             room.storeBytes(of: word.littleEndian, toByteOffset: index - start, as: UInt64.self)
             let marks = hits & highBits
             if marks != 0 { return index + marks.trailingZeroBitCount / 8 }
@@ -103,7 +104,7 @@ extension JSONWriter {
 }
 
 extension JSONWriter {
-    /// The largest integer that every JSON reader keeps exactly: 2^53 − 1.
+    /// The largest integer that every JSON parser keeps exactly: 2^53 − 1.
     package static let maxExactInteger: Int64 = (1 << 53) - 1
 
     /// INTEGER of the database: a number within ±(2^53 − 1), else `{"$int64":"…"}`.
@@ -118,13 +119,13 @@ extension JSONWriter {
         }
     }
 
-    /// REAL of the database: the shortest number that reads back as the same one, else `{"$real":"Infinity"}`.
+    /// REAL of the database: the shortest number that parses to the same value, else `{"$real":"Infinity"}`.
     ///
-    /// Always with a point or an exponent, so that a reader can tell it from an INTEGER.
+    /// Always with a point or an exponent, so that a parser can distinguish it from an INTEGER.
     package mutating func real(_ value: Double) {
         beginValue()
         guard value.isFinite else {
-            // SQLite turns NaN into NULL before anybody sees it: https://sqlite.org/floatingpoint.html
+            // SQLite converts NaN to NULL before it is visible: https://sqlite.org/floatingpoint.html
             if value.isNaN { return append("null") }
             return append(value < 0 ? "{\"$real\":\"-Infinity\"}" : "{\"$real\":\"Infinity\"}")
         }
@@ -133,8 +134,8 @@ extension JSONWriter {
         text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
     }
 
-    /// Appends a number of at most 15 digits, four of them after the point: amounts and measurements mostly are. False,
-    /// and nothing is appended, for others.
+    /// Appends a number of at most 15 digits, four of them after the point, as most amounts and measurements are. For
+    /// other numbers returns false and appends nothing.
     ///
     /// No two decimals of 15 digits are the same double, so one that rounds to `value` is its shortest form.
     private mutating func appendDecimal(fraction value: Double) -> Bool {
@@ -187,7 +188,7 @@ extension JSONWriter {
         var bound: UInt64 = 10
         while magnitude >= bound {
             count += 1
-            // 10^19 is the last power of ten that fits.
+            // 10^19 is the largest power of ten that fits.
             if count == 20 { break }
             bound &*= 10
         }
@@ -214,7 +215,7 @@ package enum Base64 {
         }
     }
 
-    /// The bytes, or nil when `text` is not base 64 with its padding, or has bits beyond the last byte.
+    /// The bytes; nil when `text` is not padded base 64, or has bits beyond the last byte.
     package static func decode(_ text: String) -> [UInt8]? {
         var text = text
         return text.withUTF8 { decode($0) }

@@ -1,15 +1,15 @@
-/// Writes JSON straight into a growing buffer of bytes: the one way in which the service makes its messages.
+/// Writes JSON directly into a growing byte buffer: the service produces all messages with it.
 ///
-/// Appends only and keeps its commas itself; it does not check that objects and arrays are closed, nor that an object has
-/// keys. A value type: copying one copies its bytes when either is written to. Reuse one with ``removeAll()``.
+/// It only appends and adds commas itself; it does not check that objects and arrays are closed, nor that an object has
+/// keys. A value type: a copy copies the bytes when either one is written to. Reuse one with ``removeAll()``.
 ///
 /// Source: [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259).
 package struct JSONWriter: Sendable {
-    /// Always filled to its count, so that a value is written through a pointer after one check for room.
+    /// Always filled to its count, so that a value is written through a pointer after a single check for room.
     private var storage: [UInt8]
-    /// How many bytes of ``storage`` are written.
+    /// The number of bytes of ``storage`` that are written.
     package private(set) var count = 0
-    /// A value was written at this level: the next one, or the next key, needs a comma first.
+    /// A value was written at this level: the next value, or the next key, needs a comma first.
     private var needsComma = false
 
     package init(capacityBytes: Int = 256) {
@@ -19,12 +19,12 @@ package struct JSONWriter: Sendable {
     /// A copy of everything written so far.
     package var bytes: [UInt8] { Array(storage[..<count]) }
 
-    /// Everything written so far, valid within `body` alone.
+    /// Everything written so far, valid only within `body`.
     package func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
         try storage.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     }
 
-    /// Forgets what was written, keeps the memory.
+    /// Removes the content and keeps the memory.
     package mutating func removeAll() {
         count = 0
         needsComma = false
@@ -46,7 +46,7 @@ package struct JSONWriter: Sendable {
         needsComma = false
     }
 
-    /// A key that was escaped beforehand: the fastest.
+    /// A key that was escaped in advance, which is fastest.
     package mutating func key(_ key: JSONKey) {
         comma()
         key.bytes.withUnsafeBytes { append($0) }
@@ -65,7 +65,7 @@ package struct JSONWriter: Sendable {
 
     package mutating func bool(_ value: Bool) { literal(value ? "true" : "false") }
 
-    /// A number as it is, beyond 2^53 too. For values of the database there is ``integer(_:)``.
+    /// An exact number, also beyond 2^53. For values of the database use ``integer(_:)``.
     package mutating func number(_ value: some FixedWidthInteger & SignedInteger) {
         beginValue()
         appendDecimal(Int64(value))
@@ -93,7 +93,7 @@ package struct JSONWriter: Sendable {
         append(UInt8(ascii: "\""))
     }
 
-    /// One whole JSON value made elsewhere.
+    /// One complete JSON value from another source.
     package mutating func raw(_ json: some Collection<UInt8>) {
         beginValue()
         if json.withContiguousStorageIfAvailable({ append(UnsafeRawBufferPointer($0)) }) == nil {
@@ -103,7 +103,7 @@ package struct JSONWriter: Sendable {
 
     // MARK: Building blocks
 
-    /// Must come before the bytes of every value.
+    /// Must precede the bytes of every value.
     mutating func beginValue() {
         comma()
         needsComma = true
@@ -126,7 +126,7 @@ package struct JSONWriter: Sendable {
         }
     }
 
-    /// Lets `body` write into room for `byteCount` bytes and say how many it wrote.
+    /// Passes room for `byteCount` bytes to `body`, which returns how many it wrote.
     mutating func append(atMost byteCount: Int, _ body: (UnsafeMutableRawBufferPointer) -> Int) {
         reserve(byteCount)
         let start = count
@@ -135,7 +135,7 @@ package struct JSONWriter: Sendable {
         }
     }
 
-    /// Takes back everything from `count` on.
+    /// Removes everything from `count` on.
     package mutating func truncate(to count: Int) { self.count = count }
 
     private mutating func reserve(_ byteCount: Int) {
@@ -169,7 +169,7 @@ package struct JSONWriter: Sendable {
     }
 }
 
-/// The name of a field with its quotes, escapes and colon, made once and written many times.
+/// The name of a field with its quotes, escapes and colon, encoded once and written many times.
 package struct JSONKey: Sendable, Hashable {
     let bytes: [UInt8]
 
@@ -185,7 +185,7 @@ package protocol JSONWritable {
     func write(to writer: inout JSONWriter)
 }
 
-/// Fields of an object that is open. Those that are nil are left out.
+/// Fields of an open object. Nil values are omitted.
 extension JSONWriter {
     package mutating func field(_ name: StaticString, _ value: String?) {
         guard let value else { return }
@@ -239,7 +239,7 @@ extension JSONWriter {
         endArray()
     }
 
-    /// An INTEGER of the database, by the rule for values.
+    /// An INTEGER of the database, encoded by the rule for values.
     mutating func field(_ name: StaticString, integer value: Int64?) {
         guard let value else { return }
         key(name)

@@ -70,7 +70,7 @@ extension ServerInfo: JSONWritable {
     }
 }
 
-/// `heartbeat`: the answer to a client's own.
+/// `heartbeat`: the reply to a client's heartbeat.
 public struct HeartbeatPayload: Sendable, Hashable, Codable {
     /// Unix milliseconds.
     public var timestamp: Int64
@@ -88,7 +88,7 @@ extension HeartbeatPayload: JSONWritable {
     }
 }
 
-/// `error`: a request that was refused, or a failure that concerns the client.
+/// `error`: a rejected request, or a failure that concerns the client.
 public struct ErrorPayload: Sendable, Hashable, Codable {
     /// What was wrong, and what was expected.
     public var message: String

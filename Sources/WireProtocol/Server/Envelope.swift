@@ -1,4 +1,4 @@
-/// A message from the service: what every client hears, and what Swift clients decode.
+/// A message from the service, as clients receive it and Swift clients decode it.
 ///
 /// ```swift
 /// let message = try Envelope(parsing: text.utf8)
@@ -16,7 +16,7 @@ public struct Envelope: Sendable, Hashable {
 
     /// Reads one message of UTF-8 JSON. Throws ``JSONParsingError`` or a `DecodingError`.
     ///
-    /// Faster than `JSONDecoder`, and keeps INTEGER and REAL apart where that cannot.
+    /// Faster than `JSONDecoder`, and keeps INTEGER and REAL distinct, which that cannot.
     public init(parsing json: some Sequence<UInt8>) throws {
         try self.init(from: JSONValueDecoder(JSONValue(parsing: json)))
     }
@@ -47,7 +47,7 @@ extension Envelope: Codable {
     }
 }
 
-/// Everything of a server's message but its `data`.
+/// All fields of a server's message except its `data`.
 public struct EnvelopeHeader: Sendable, Hashable, Codable {
     /// Unique among the messages of the service.
     public var id: String
@@ -55,7 +55,7 @@ public struct EnvelopeHeader: Sendable, Hashable, Codable {
     public var timestamp: Int64
     public var type: MessageType
     public var channel: MessageChannel
-    /// On every message of channel `tables` that belongs to a committed transaction.
+    /// Set on every message of channel `tables` that belongs to a committed transaction.
     public var position: Position?
     /// The `id` of the request that this message answers.
     public var replyTo: String?
@@ -76,7 +76,7 @@ public struct EnvelopeHeader: Sendable, Hashable, Codable {
         self.replyTo = replyTo
     }
 
-    /// A message of now with an id of its own.
+    /// A header with the current time and a new id.
     package init(
         _ type: MessageType,
         channel: MessageChannel,
@@ -96,7 +96,7 @@ public struct EnvelopeHeader: Sendable, Hashable, Codable {
 }
 
 extension JSONWriter {
-    /// Begins a message: one value, to be written next, is its `data`; then comes ``endEnvelope()``.
+    /// Begins a message: the caller writes one value, its `data`, and then calls ``endEnvelope()``.
     package mutating func beginEnvelope(_ header: EnvelopeHeader) {
         beginObject()
         field("id", header.id)
@@ -117,7 +117,7 @@ extension JSONWriter {
         endEnvelope()
     }
 
-    /// A whole message whose data were encoded elsewhere.
+    /// A whole message whose data were already encoded.
     package mutating func envelope(_ header: EnvelopeHeader, rawData json: some Collection<UInt8>) {
         beginEnvelope(header)
         raw(json)

@@ -1,27 +1,27 @@
-/// `query:subscribed`: a query is followed from here on.
+/// `query:subscribed`: the query is live from here on.
 public struct QuerySubscribedPayload: Sendable, Hashable, Codable {
     public enum Plan: String, Sendable, Hashable, Codable {
-        /// What a commit changes in the result is found from the rows that it changed.
+        /// The changes of a commit in the result are found from the rows that it changed.
         case incremental
-        /// The query runs again, and its rows are compared.
+        /// The query runs again, and its rows are compared with the previous ones.
         case rerun
     }
 
-    /// Names the query in the messages that follow; the same for all clients that follow it.
+    /// Identifies the query in the messages that follow; the same for all of its subscribers.
     public var subscription: String
     /// The names of the result's columns, each once.
     public var columns: [String]
-    /// The columns that identify a row; nil where none are known to.
+    /// The columns that identify a row; nil when there are none.
     public var key: [String]?
     public var plan: Plan
     /// Why the plan is ``Plan/rerun``.
     public var reason: String?
     /// The tables that it reads.
     public var tables: [String]
-    /// The rows have an order, and changes say where they are.
+    /// The rows have an order, and changes contain their indexes.
     public var isOrdered: Bool
     public var position: Position
-    /// Where `since` was given: whether what was missed follows. Otherwise a snapshot does.
+    /// When `since` was given: whether the missed changes follow. Otherwise a snapshot follows.
     public var isRecovered: Bool?
 
     public init(
@@ -81,9 +81,9 @@ public struct QuerySnapshotPayload: Sendable, Hashable, Codable {
     public var rows: [[String: WireValue]]
     /// There are no more rows.
     public var isLast: Bool
-    /// What came before counts no more: the rows replace all others. On the first message of such a snapshot.
+    /// The rows replace everything received before. Set on the first message of such a snapshot.
     public var isReset: Bool?
-    /// With ``isReset``: the columns, which may be others than before.
+    /// With ``isReset``: the columns, which may have changed.
     public var columns: [String]?
 
     public init(
@@ -108,7 +108,8 @@ public struct QuerySnapshotPayload: Sendable, Hashable, Codable {
         case columns
     }
 
-    /// Writes everything up to the elements of `rows`, which come next; then ``endWriting(to:isLast:)``.
+    /// Writes everything before the elements of `rows`; the caller writes these and then calls
+    /// ``endWriting(to:isLast:)``.
     package static func beginWriting(
         to writer: inout JSONWriter,
         subscription: String,
@@ -138,20 +139,20 @@ extension QuerySnapshotPayload: JSONWritable {
     }
 }
 
-/// `query:changed`: what commits changed in the rows of a query, up to the message's position.
+/// `query:changed`: the changes of commits in the rows of a query, up to the message's position.
 public struct QueryChangedPayload: Sendable, Hashable, Codable {
     /// One row of the result.
     public struct Row: Sendable, Hashable, Codable {
         public var operation: RowChangePayload.Operation
-        /// The columns that identify it, where some are known to.
+        /// The columns that identify the row, when they are known.
         public var key: [String: WireValue]?
         /// Nil for an insert.
         public var before: [String: WireValue]?
         /// Nil for a delete.
         public var after: [String: WireValue]?
-        /// In an ordered result: the row's place before all changes of the position.
+        /// In an ordered result: the row's index before all changes of the position.
         public var oldIndex: Int?
-        /// In an ordered result: the row's place after all changes of the position.
+        /// In an ordered result: the row's index after all changes of the position.
         public var index: Int?
 
         public init(
@@ -182,9 +183,9 @@ public struct QueryChangedPayload: Sendable, Hashable, Codable {
 
     public var subscription: String
     public var rows: [Row]
-    /// How many commits the changes are of, where they are of several.
+    /// The number of commits, when the changes belong to several.
     public var transactions: Int?
-    /// These are all changes up to the position; otherwise more messages follow.
+    /// The changes up to the position are complete; otherwise more messages follow.
     public var isLast: Bool
 
     public init(subscription: String, rows: [Row], transactions: Int? = nil, isLast: Bool = true) {
@@ -201,7 +202,8 @@ public struct QueryChangedPayload: Sendable, Hashable, Codable {
         case isLast = "last"
     }
 
-    /// Writes everything up to the elements of `rows`, which come next; then ``endWriting(to:isLast:)``.
+    /// Writes everything before the elements of `rows`; the caller writes these and then calls
+    /// ``endWriting(to:isLast:)``.
     package static func beginWriting(to writer: inout JSONWriter, subscription: String, transactions: Int?) {
         writer.beginObject()
         writer.field("subscription", subscription)
@@ -234,7 +236,7 @@ extension QueryChangedPayload: JSONWritable {
     }
 }
 
-/// `query:reached`: every query that the connection follows is exact as of the message's position.
+/// `query:reached`: all live queries of the connection are exact as of the message's position.
 public struct QueryReachedPayload: Sendable, Hashable, Codable, JSONWritable {
     public init() {}
 
@@ -244,10 +246,10 @@ public struct QueryReachedPayload: Sendable, Hashable, Codable, JSONWritable {
     }
 }
 
-/// `query:unsubscribed`: a query is not followed any more.
+/// `query:unsubscribed`: the query is no longer live.
 public struct QueryUnsubscribedPayload: Sendable, Hashable, Codable {
     public var subscription: String
-    /// Why the service ended it; nil where the client did.
+    /// Why the service ended it; nil when the client did.
     public var reason: String?
     public var code: ErrorCode?
 

@@ -47,10 +47,10 @@ extension QueryStartedPayload: JSONWritable {
     }
 }
 
-/// `query:progress`: how far a running query is.
+/// `query:progress`: the progress of a running query.
 public struct QueryProgressPayload: Sendable, Hashable, Codable {
     public var queryID: String
-    /// 0 to 100; nil when there is no honest estimate.
+    /// 0 to 100; nil when there is no reliable estimate.
     public var progress: Double?
     public var message: String
     /// Rows so far.
@@ -99,16 +99,16 @@ extension QueryProgressPayload: JSONWritable {
     }
 }
 
-/// `query:rows`: some rows of a query's result, to the client that asked for them alone.
+/// `query:rows`: some rows of a query's result, only for the client that sent the query.
 public struct QueryRowsPayload: Sendable, Hashable, Codable {
     public var queryID: String
-    /// Which statement of the query, counted from zero.
+    /// The index of the statement in the query, from 0.
     public var statementIndex: Int
-    /// The names of the columns. With rows that are arrays two can be the same; with objects they are those of
+    /// The names of the columns. When rows are arrays two can be equal; when they are objects they are those of
     /// ``ResultColumns/uniqueNames(_:)``.
     public var columns: [String]
     public var rows: [WireRow]
-    /// How many rows of the statement came before.
+    /// The number of the statement's rows in earlier messages.
     public var offset: Int
 
     public init(queryID: String, statementIndex: Int, columns: [String], rows: [WireRow], offset: Int) {
@@ -127,7 +127,7 @@ public struct QueryRowsPayload: Sendable, Hashable, Codable {
         case offset
     }
 
-    /// Writes everything up to the elements of `rows`, which come next; then ``endWriting(to:)``.
+    /// Writes everything before the elements of `rows`; the caller writes these and then calls ``endWriting(to:)``.
     package static func beginWriting(
         to writer: inout JSONWriter,
         queryID: String,
@@ -170,17 +170,17 @@ public struct QueryCompletePayload: Sendable, Hashable, Codable {
     public var rowCount: Int
     /// Milliseconds.
     public var duration: Int64
-    /// Rows inserted, updated and deleted by the statements themselves.
+    /// Rows that the statements themselves inserted, updated and deleted.
     public var changes: Int
     public var lastInsertRowID: Int64? {
         get { lastRowid?.value }
         set { lastRowid = newValue.map(WireInteger.init) }
     }
-    /// Rows were left out because of a limit.
+    /// A limit cut the rows off.
     public var isTruncated: Bool?
     /// The transaction that the query committed.
     public var position: Position?
-    /// The connection has a transaction open after the query.
+    /// The connection has an open transaction after the query.
     public var isInTransaction: Bool?
 
     private var lastRowid: WireInteger?
@@ -225,7 +225,7 @@ extension QueryCompletePayload: JSONWritable {
         writer.endObject()
     }
 
-    /// All but the query's id, within an object that is open.
+    /// Writes all fields except the query's id into an open object.
     package func writeFields(to writer: inout JSONWriter) {
         writer.field("rowCount", rowCount)
         writer.field("duration", duration)
@@ -244,11 +244,11 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
     public var code: ErrorCode
     /// SQLite's [extended result code](https://sqlite.org/rescode.html).
     public var sqliteCode: Int?
-    /// The byte of the SQL at which the error is.
+    /// The byte offset of the error in the SQL.
     public var sqlOffset: Int?
-    /// Which statement of the SQL failed, counted from zero.
+    /// The index of the failed statement, from 0.
     public var statementIndex: Int?
-    /// Whether the connection's transaction is open still; nil where it had none.
+    /// Whether the connection's transaction is still open; nil when it had none.
     public var isInTransaction: Bool?
 
     public init(
@@ -299,18 +299,18 @@ public struct QueryCancelledPayload: Sendable, Hashable, Codable {
     public enum Reason: String, Sendable, Hashable, Codable {
         case client
         case timeout
-        /// The client that asked for it went away.
+        /// The client that sent it disconnected.
         case disconnect
         case shutdown
     }
 
     public var queryID: String
     public var reason: Reason
-    /// Rows that were sent before.
+    /// Rows that were sent before the end.
     public var rowCount: Int
     /// Milliseconds.
     public var duration: Int64
-    /// Whether the connection's transaction is open still; nil where it had none.
+    /// Whether the connection's transaction is still open; nil when it had none.
     public var isInTransaction: Bool?
 
     public init(queryID: String, reason: Reason, rowCount: Int, duration: Int64, isInTransaction: Bool? = nil) {

@@ -1,21 +1,22 @@
-/// `row:written`: the answer to `row:write`.
+/// `row:written`: the reply to `row:write`.
 public struct RowWrittenPayload: Sendable, Hashable, Codable {
     public var queryID: String
     public var tableName: String
     public var operation: RowWriteRequest.Operation
-    /// The row as it is then, as triggers, defaults and generated columns made it. Nil where it is gone.
+    /// The row after the write, with the effects of triggers, defaults and generated columns. Nil when it does not
+    /// exist any more.
     public var row: [String: WireValue]?
     public var rowid: Int64? {
         get { wireRowid?.value }
         set { wireRowid = newValue.map(WireInteger.init) }
     }
-    /// 1; 0 where a trigger refused the write without an error.
+    /// 1; 0 when a trigger ignored the write without an error.
     public var changes: Int
     /// Milliseconds.
     public var duration: Int64
-    /// The transaction that the write committed; nil within one that the client has open.
+    /// The transaction that the write committed; nil within an open transaction of the client.
     public var position: Position?
-    /// The connection has a transaction open, which the write is part of.
+    /// The write is part of an open transaction of the connection.
     public var isInTransaction: Bool?
 
     private var wireRowid: WireInteger?
@@ -72,16 +73,16 @@ extension RowWrittenPayload: JSONWritable {
     }
 }
 
-/// What an `error` that answers `row:write` says in its `details`, and a refusal of `POST /row` beside its code.
+/// The `details` of an `error` that answers `row:write`, and the fields of a `POST /row` error besides its code.
 public struct RowWriteFailure: Sendable, Hashable {
     public var queryID: String
     public var tableName: String
-    /// With `CONFLICT`: the row as it is; nil where there is none of that key.
+    /// With `CONFLICT`: the current row; nil when no row has that key.
     public var row: [String: WireValue]?
     public var rowid: Int64?
-    /// SQLite's extended result code, where SQLite reported the failure.
+    /// SQLite's extended result code, when SQLite reported the failure.
     public var sqliteCode: Int?
-    /// Whether the client's transaction is open still; false when SQLite rolled it back.
+    /// Whether the client's transaction is still open; false when SQLite rolled it back.
     public var isInTransaction: Bool?
 
     public init(
@@ -100,7 +101,7 @@ public struct RowWriteFailure: Sendable, Hashable {
         self.isInTransaction = isInTransaction
     }
 
-    /// - Parameter code: only a conflict says what there is, `null` included.
+    /// Parameter code: only a conflict includes the current row, even if it is `null`.
     package func fields(code: ErrorCode) -> [String: JSONValue] {
         var fields: [String: JSONValue] = ["queryId": .string(queryID), "tableName": .string(tableName)]
         if code == .conflict { fields["row"] = row.map { .object($0.mapValues(\.json)) } ?? .null }

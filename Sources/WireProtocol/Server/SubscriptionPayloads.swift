@@ -1,15 +1,15 @@
-/// `subscribed`: from here on the client gets the channel's messages.
+/// `subscribed`: the client receives the channel's messages from here on.
 public struct SubscribedPayload: Sendable, Hashable, Codable {
     public var channel: MessageChannel
-    /// The id of the subscription to `tables`, which its messages name.
+    /// The id of the subscription to `tables`, which its messages carry.
     public var subscription: String?
-    /// The ids of several that were asked for together, in their order.
+    /// The ids of several subscriptions that were requested together, in the order of the request.
     public var subscriptions: [String]?
-    /// The transaction that the subscription begins after, before any that are replayed.
+    /// The transaction after which the subscription begins, before any that are replayed.
     public var position: Position?
-    /// With `since`: whether everything after it follows. If not, the client needs a new snapshot.
+    /// With `since`: whether all later transactions follow. If not, the client needs a new snapshot.
     public var recovered: Bool?
-    /// With `snapshot`: the tables whose rows come, until `snapshot:end`.
+    /// With `snapshot`: the tables whose rows follow, until `snapshot:end`.
     public var tables: [String]?
 
     public init(
@@ -42,10 +42,10 @@ extension SubscribedPayload: JSONWritable {
     }
 }
 
-/// `unsubscribed`: the client gets no more messages of the channel, or of one subscription to `tables`.
+/// `unsubscribed`: the client receives no more messages of the channel, or of one subscription to `tables`.
 public struct UnsubscribedPayload: Sendable, Hashable, Codable {
     public var channel: MessageChannel
-    /// The one that ended; nil when all of the channel did.
+    /// The subscription that ended; nil when the whole channel did.
     public var subscription: String?
 
     public init(channel: MessageChannel, subscription: String? = nil) {
@@ -65,7 +65,7 @@ extension UnsubscribedPayload: JSONWritable {
 
 /// `table:snapshot`: some of a table's rows as of the message's position.
 public struct TableSnapshotPayload: Sendable, Hashable, Codable {
-    /// The id of the subscription that the snapshot is for.
+    /// The id of the subscription to which the snapshot belongs.
     public var subscription: String?
     public var tableName: String
     /// The names of the columns.
@@ -75,7 +75,7 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
     public var rows: [WireRow]
     /// The table has no more rows.
     public var isLast: Bool
-    /// The rowid of each row, in a table that has one: the name of the row in changes, where no other key identifies it.
+    /// The rowid of each row, for a table with rowids: it identifies the row in changes when no other key does.
     public var rowids: [Int64]? {
         get { wireRowids?.map(\.value) }
         set { wireRowids = newValue?.map(WireInteger.init) }
@@ -111,7 +111,8 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
         case wireRowids = "rowids"
     }
 
-    /// Writes everything up to the elements of `rows`, which come next; then ``endWriting(to:isLast:)``.
+    /// Writes everything before the elements of `rows`; the caller writes these and then calls
+    /// ``endWriting(to:isLast:)``.
     package static func beginWriting(
         to writer: inout JSONWriter,
         subscription: String?,
@@ -149,12 +150,13 @@ extension TableSnapshotPayload: JSONWritable {
     }
 }
 
-/// `snapshot:end`: every table of a snapshot has come. Only from here on may the position be used as `since`.
+/// `snapshot:end`: the rows of every table of the snapshot were sent. The position may be used as `since` only from
+/// here on.
 public struct SnapshotEndPayload: Sendable, Hashable, Codable {
     /// A table that the service cannot read.
     public struct UnreadableTable: Sendable, Hashable, Codable {
         public var table: String
-        /// What SQLite says, such as `no such collation sequence: unicase`.
+        /// SQLite's error, such as `no such collation sequence: unicase`.
         public var error: String
 
         public init(table: String, error: String) {
@@ -164,11 +166,11 @@ public struct SnapshotEndPayload: Sendable, Hashable, Codable {
     }
 
     public var subscription: String?
-    /// Those that have come whole.
+    /// The tables that were sent completely.
     public var tables: [String]
-    /// Those whose rows are missing. Their changes follow all the same.
+    /// The tables whose rows are missing. Their changes are reported nevertheless.
     public var unreadable: [UnreadableTable]
-    /// Of the rows; what was committed after it follows.
+    /// The position of the rows; later commits follow.
     public var position: Position
 
     public init(

@@ -1,4 +1,4 @@
-/// `table:modified`: its schema, or its rows.
+/// `table:modified`: a change of a table's schema or of its rows.
 public struct TableModifiedPayload: Sendable, Hashable {
     public enum Change: Sendable, Hashable {
         case schema(SchemaModification)
@@ -24,16 +24,16 @@ public struct TableModifiedPayload: Sendable, Hashable {
     }
 }
 
-/// How a table's schema was altered.
+/// How a table's schema changed.
 public struct SchemaModification: Sendable, Hashable, Codable {
-    /// The name before, where it was another one.
+    /// The name before, if it was another one.
     public var previousName: String?
     public var sql: String?
     public var columns: [ColumnPayload]?
-    /// For each of ``columns`` the index that it had before the change, nil for a new one: what becomes of the rows that one
-    /// has. Nil where every column is as it was.
+    /// For each of ``columns`` its index before the change, nil for a new one: how a client converts its rows. Nil when
+    /// no column changed.
     public var columnSources: [Int?]?
-    /// Indexes and triggers that came, went or changed.
+    /// Indexes and triggers that were added, removed or changed.
     public var objects: [SchemaObjectPayload]?
 
     public init(
@@ -67,7 +67,7 @@ public struct SchemaObjectPayload: Sendable, Hashable, Codable {
     public var action: Action
     public var kind: Kind
     public var name: String
-    /// The `CREATE` statement; nil for an index that SQLite made by itself.
+    /// The `CREATE` statement; nil for an index that SQLite created itself.
     public var sql: String?
 
     public init(action: Action, kind: Kind, name: String, sql: String? = nil) {
@@ -78,15 +78,15 @@ public struct SchemaObjectPayload: Sendable, Hashable, Codable {
     }
 }
 
-/// How a table's rows were changed by one transaction, netted.
+/// How one transaction changed a table's rows, coalesced.
 public struct RowsModification: Sendable, Hashable, Codable {
     public var inserted: Int
     public var updated: Int
     public var deleted: Int
     /// Nil below level `keys`.
     public var rows: [RowChangePayload]?
-    /// The rows are not listed: there were too many, or nothing tells which. The counts hold nevertheless, unless all three
-    /// are 0: then it is known only that rows changed.
+    /// The rows are not listed: there were too many, or they are not known. The counts are still correct, unless all
+    /// three are 0: then it is only known that rows changed.
     public var rowsOmitted: Bool?
     /// Names of generated columns that could not be computed in time: `before` and `after` lack them.
     public var columnsOmitted: [String]?
@@ -170,8 +170,8 @@ extension TableModifiedPayload: JSONWritable {
         }
     }
 
-    /// Writes a change of rows whose `rows` the caller writes from bytes of its own: the elements of the array, or nil for
-    /// level `none`. Those in `counts` are not looked at.
+    /// Writes a change of rows whose `rows` the caller writes itself: the elements of the array, or nil for level
+    /// `none`. The rows in `counts` are ignored.
     package func write(
         to writer: inout JSONWriter,
         counts: RowsModification,
@@ -243,7 +243,7 @@ public struct RowChangePayload: Sendable, Hashable, Codable {
     }
 
     public var operation: Operation
-    /// The primary key's columns, or `rowid` where there is none; the new key of an update that changed it.
+    /// The primary key's columns, or `rowid` when there is none; after an update that changed the key, the new one.
     public var key: [String: WireValue]
     /// Nil for a table without one.
     public var rowid: Int64? {
@@ -254,7 +254,7 @@ public struct RowChangePayload: Sendable, Hashable, Codable {
     public var before: [String: WireValue]?
     /// The row after the transaction; nil for a delete, and below level `values`.
     public var after: [String: WireValue]?
-    /// Where an update changed whether the row matches the subscription's condition.
+    /// Set when an update changed whether the row matches the subscription's condition.
     public var crossing: Crossing?
 
     private var wireRowid: WireInteger?

@@ -1,4 +1,4 @@
-/// What the three events about tables say besides: for which subscription, who did it, and in which transaction.
+/// The common fields of the three table events: the subscription, the origin, and the transaction.
 public struct TableEventContext: Sendable, Hashable, Codable {
     public enum Origin: String, Sendable, Hashable, Codable {
         /// A query that ran through the service.
@@ -10,7 +10,7 @@ public struct TableEventContext: Sendable, Hashable, Codable {
     /// The transaction that an event belongs to.
     public struct Transaction: Sendable, Hashable, Codable {
         public var position: Position
-        /// The final event of the transaction for this subscription.
+        /// The last event of the transaction for this subscription.
         public var isLast: Bool
 
         public init(position: Position, isLast: Bool) {
@@ -24,13 +24,13 @@ public struct TableEventContext: Sendable, Hashable, Codable {
         }
     }
 
-    /// The id of the subscription that the event is for. Nil for a broadcaster without a database.
+    /// The id of the subscription to which the event belongs. Nil for a broadcaster without a database.
     public var subscription: String?
-    /// Known when the origin is `service`.
+    /// Set when the origin is `service`.
     public var userID: String?
     public var username: String?
     public var queryID: String?
-    /// Nil for a broadcaster without a database, as the two that follow.
+    /// Nil for a broadcaster without a database, like the following two.
     public var database: String?
     public var origin: Origin?
     public var transaction: Transaction?
@@ -74,7 +74,7 @@ extension TableEventContext.Transaction: JSONWritable {
 }
 
 extension JSONWriter {
-    /// The fields of a context, within an object that is open.
+    /// Writes the fields of a context into an open object.
     mutating func fields(_ context: TableEventContext) {
         field("subscription", context.subscription)
         field("userId", context.userID)
@@ -114,7 +114,7 @@ public struct TableCreatedPayload: Sendable, Hashable {
     }
 }
 
-/// What kind of thing a table event is about.
+/// The kind of object of a table event.
 public enum TableObjectType: String, Sendable, Hashable, Codable {
     case table
     case view
@@ -146,7 +146,7 @@ extension TableCreatedPayload: Codable {
         try withoutDefinition.encode(to: encoder)
     }
 
-    /// What both events say of a table: a table that is dropped has all but its definition.
+    /// The fields that both events have: a dropped table has all except its definition.
     private var withoutDefinition: TableDroppedPayload {
         TableDroppedPayload(tableName: tableName, timestamp: timestamp, objectType: objectType, context: context)
     }
@@ -219,8 +219,8 @@ extension TableDroppedPayload: JSONWritable {
     }
 }
 
-/// `transaction:end`: a connection with several subscriptions to `tables` has all their messages up to a position, and may
-/// resume all of them after it.
+/// `transaction:end`: a connection with several subscriptions to `tables` has received all their messages up to a
+/// position, and may resume all of them after it.
 public struct TransactionEndPayload: Sendable, Hashable, Codable {
     public var position: Position
 
@@ -240,10 +240,10 @@ extension TransactionEndPayload: JSONWritable {
 /// A column of a table, as `columns` of the table events lists it.
 public struct ColumnPayload: Sendable, Hashable, Codable {
     public var name: String
-    /// The declared type; empty where there is none.
+    /// The declared type; empty when there is none.
     public var type: String
     public var isNotNull: Bool
-    /// 1 for the first column of the primary key, 2 for the second, 0 for a column outside of it.
+    /// 1 for the first column of the primary key, 2 for the second, 0 for other columns.
     public var primaryKeyOrdinal: Int
     /// The SQL of the default.
     public var defaultSQL: String?

@@ -2,7 +2,7 @@
 public struct UserPresencePayload: Sendable, Hashable, Codable {
     public var userID: String
     public var username: String
-    /// After the user came or went.
+    /// The number after the event.
     public var connectedUsers: Int
 
     public init(userID: String, username: String, connectedUsers: Int) {
@@ -28,7 +28,7 @@ extension UserPresencePayload: JSONWritable {
     }
 }
 
-/// `user:list`: who is there, to a new subscriber of `collaboration`.
+/// `user:list`: the connected users, for a new subscriber of `collaboration`.
 public struct UserListPayload: Sendable, Hashable, Codable {
     public var users: [ConnectedUser]
 
@@ -51,7 +51,7 @@ public struct ConnectedUser: Sendable, Hashable, Codable {
     public var username: String
     /// Unix milliseconds.
     public var joinedAt: Int64
-    /// Where the cursor was last.
+    /// The last position of the cursor.
     public var cursor: CursorLocation?
 
     public init(userID: String, username: String, joinedAt: Int64, cursor: CursorLocation? = nil) {
@@ -80,7 +80,7 @@ extension ConnectedUser: JSONWritable {
     }
 }
 
-/// `user:cursor`: where a user's cursor is now. The service says whose it is.
+/// `user:cursor`: the position of a user's cursor. The service adds the user.
 public struct UserCursorPayload: Sendable, Hashable {
     public var userID: String
     public var username: String

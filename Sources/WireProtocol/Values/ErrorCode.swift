@@ -1,6 +1,6 @@
-/// What went wrong, for programs: the `code` of `error` and `query:error` messages.
+/// The error code for programs: the `code` of `error` and `query:error` messages.
 ///
-/// A struct rather than an enum, so that a client understands the messages of a newer service.
+/// A struct rather than an enum, so that a client can decode the messages of a newer service.
 public struct ErrorCode: RawRepresentable, Sendable, Hashable, Codable {
     public let rawValue: String
 
@@ -8,7 +8,7 @@ public struct ErrorCode: RawRepresentable, Sendable, Hashable, Codable {
 }
 
 extension ErrorCode {
-    /// A message that is not JSON, or in which a field is missing or has the wrong form.
+    /// A message that is not JSON, or in which a field is missing or malformed.
     public static let invalidMessage = Self(rawValue: "INVALID_MESSAGE")
     public static let unknownType = Self(rawValue: "UNKNOWN_TYPE")
     public static let unknownChannel = Self(rawValue: "UNKNOWN_CHANNEL")
@@ -17,14 +17,14 @@ extension ErrorCode {
     public static let rateLimited = Self(rawValue: "RATE_LIMITED")
     public static let queryNotFound = Self(rawValue: "QUERY_NOT_FOUND")
     public static let queryIDInUse = Self(rawValue: "QUERY_ID_IN_USE")
-    /// The connection has no subscription of that id.
+    /// The connection has no subscription with that id.
     public static let subscriptionNotFound = Self(rawValue: "SUBSCRIPTION_NOT_FOUND")
     public static let tooManyQueries = Self(rawValue: "TOO_MANY_QUERIES")
     /// SQL that cannot be kept up to date.
     public static let notLive = Self(rawValue: "NOT_LIVE")
     public static let sqlError = Self(rawValue: "SQL_ERROR")
     public static let constraint = Self(rawValue: "CONSTRAINT")
-    /// The row is something else by now than the client has seen.
+    /// The row has changed since the client read it.
     public static let conflict = Self(rawValue: "CONFLICT")
     public static let busy = Self(rawValue: "BUSY")
     public static let readOnly = Self(rawValue: "READ_ONLY")
@@ -70,11 +70,11 @@ public enum CloseCode: UInt16, Sendable, Hashable, CaseIterable {
     case tooSlow = 4413
     case tooManyMessages = 4429
 
-    /// Whether and how a client should come back.
+    /// Whether and how a client should reconnect.
     public enum Reconnect: Sendable, Hashable {
         case no
         case withBackoff
-        /// At once, with the last position it saw.
+        /// At once, with the last received position.
         case resume
     }
 
@@ -88,12 +88,12 @@ public enum CloseCode: UInt16, Sendable, Hashable, CaseIterable {
     }
 }
 
-/// A message from a client that the service cannot act upon: answered with `error`, and never a reason to close.
+/// A message from a client that the service cannot process: answered with `error`, and never a reason to close.
 public struct ProtocolError: Error, Sendable, Hashable {
     public var code: ErrorCode
-    /// Names the field, what was found there and what was expected.
+    /// Names the field, the found value and the expected one.
     public var message: String
-    /// The `id` of the message at fault, for `replyTo`, where it had a usable one.
+    /// The `id` of the message, for `replyTo`, if it has a usable one.
     public var requestID: String?
 
     public init(_ code: ErrorCode, _ message: String, requestID: String? = nil) {

@@ -1,11 +1,11 @@
-/// A table's name, or a pattern for names, in the manner of
-/// [SQLite's GLOB](https://sqlite.org/lang_expr.html#the_like_glob_regexp_match_and_extract_operators): `*` for any
-/// characters, `?` for one, `[abc]`, `[a-z]` and `[^a-z]` for one of a set.
+/// A table's name, or a pattern for names, like [SQLite's
+/// GLOB](https://sqlite.org/lang_expr.html#the_like_glob_regexp_match_and_extract_operators): `*` for any characters,
+/// `?` for one, `[abc]`, `[a-z]` and `[^a-z]` for one of a set.
 ///
-/// Unlike GLOB, A and a are the same, because they are in the names of tables; and a pattern that equals the name matches
-/// it, so that a table called `a[1]` can be asked for by its name. A bracket that is never closed matches nothing else.
+/// Unlike GLOB, the case of ASCII letters is ignored, as in table names; and a pattern that equals the name matches it,
+/// so that a table called `a[1]` can be selected by its name. An unclosed bracket matches nothing else.
 struct GlobPattern: Sendable, Hashable {
-    /// Folded.
+    /// The case-folded pattern.
     let text: String
     private let pattern: [Unicode.Scalar]
 
@@ -16,7 +16,7 @@ struct GlobPattern: Sendable, Hashable {
 
     var matchesEverything: Bool { !pattern.isEmpty && pattern.allSatisfy { $0 == "*" } }
 
-    /// In time bounded by the product of both lengths: only the last `*` is ever tried again.
+    /// Takes time bounded by the product of both lengths: only the last `*` is ever tried again.
     func matches(_ name: String) -> Bool {
         let name = name.unicodeScalars.map(Self.fold)
         return name == pattern || matches(name)
@@ -44,7 +44,7 @@ struct GlobPattern: Sendable, Hashable {
         return pattern[inPattern...].allSatisfy { $0 == "*" }
     }
 
-    /// Where the pattern goes on when its element at `index` matches `scalar`.
+    /// The index in the pattern after its element at `index`, when that matches `scalar`.
     private func matchOne(_ scalar: Unicode.Scalar, at index: Int) -> Int? {
         guard index < pattern.count else { return nil }
         switch pattern[index] {
@@ -74,7 +74,7 @@ struct GlobPattern: Sendable, Hashable {
         return nil
     }
 
-    /// SQLite compares the names of tables without regard to the case of ASCII letters.
+    /// SQLite ignores the case of ASCII letters in table names.
     private static func fold(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
         ("A"..."Z").contains(scalar) ? Unicode.Scalar(UInt8(scalar.value) + 32) : scalar
     }

@@ -54,7 +54,7 @@ extension MessageType {
     public static let rowWrite = Self("row:write")
     public static let userIdentify = Self("user:identify")
 
-    /// Every type that the service takes from a client.
+    /// Every type that the service accepts from a client.
     public static let clientTypes: [MessageType] = [
         .subscribe, .unsubscribe, .queryExecute, .queryCancel, .querySubscribe, .queryUnsubscribe, .rowWrite,
         .userIdentify, .userCursor, .heartbeat,
@@ -62,12 +62,13 @@ extension MessageType {
 }
 
 extension MessageType {
-    /// 1 to 128 bytes, no control characters: what a type must be to fit every representation, lines of an event stream too.
+    /// 1 to 128 bytes without control characters: so that the type fits every encoding, including the lines of an event
+    /// stream.
     public var isWellFormed: Bool {
         (1...128).contains(rawValue.utf8.count) && rawValue.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
     }
 
-    /// Whether the type belongs to the protocol's own events, which an application must not imitate.
+    /// Whether the type belongs to the protocol's own events, which an application must not send.
     public var isReserved: Bool {
         ["table:", "query:", "row:", "user:", "connection:", "database:", "snapshot:", "transaction:"].contains {
             rawValue.hasPrefix($0)
@@ -98,7 +99,7 @@ extension MessageChannel {
         self = channel
     }
 
-    /// Parses the `channels=tables,queries` of an address. Empty text is no channel.
+    /// Parses the `channels=tables,queries` of an address. Empty text means no channel.
     public static func parseList(_ text: String) throws(ProtocolError) -> [MessageChannel] {
         var channels: [MessageChannel] = []
         for name in text.split(separator: ",") {

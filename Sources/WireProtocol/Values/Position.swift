@@ -6,17 +6,17 @@ import Synchronization
     import Foundation
 #endif
 
-/// A place in the stream of committed transactions: `"<epoch>:<sequence>"` on the wire.
+/// A position in the stream of committed transactions: `"<epoch>:<sequence>"` on the wire.
 ///
-/// Positions of one epoch are ordered by their sequence. Those of different epochs are not comparable: nothing is known
-/// about what happened between them.
+/// Positions of one epoch are ordered by their sequence. Positions of different epochs are not comparable: what
+/// happened between them is unknown.
 public struct Position: Sendable, Hashable {
     /// The longest epoch, so that a position can be a line of an event stream or part of an address.
     public static let maxEpochBytes = 64
 
-    /// Names an unbroken run of transactions: letters, digits, `-` and `_`. At most 15 bytes avoid an allocation.
+    /// Identifies an unbroken run of transactions: letters, digits, `-` and `_`. At most 15 bytes avoid an allocation.
     public let epoch: String
-    /// How many transactions of the epoch were committed; zero before the first.
+    /// The number of committed transactions of the epoch; zero before the first.
     public let sequence: UInt64
 
     /// Precondition: `epoch` consists of 1 to 64 letters, digits, `-` and `_` of ASCII.
@@ -25,7 +25,7 @@ public struct Position: Sendable, Hashable {
         self.init(valid: epoch, sequence: sequence)
     }
 
-    /// Parses `"<epoch>:<sequence>"`; the error says what is wrong.
+    /// Parses `"<epoch>:<sequence>"`; the error names what is wrong.
     public init(parsing text: String) throws(ProtocolError) {
         func failure(_ reason: String) -> ProtocolError {
             ProtocolError(.invalidMessage, "expected a position \"<epoch>:<number>\", found \(quoted(text)): \(reason)")
@@ -88,14 +88,14 @@ extension Position: Codable {
     }
 }
 
-/// A client's text in an error message: quoted, and short enough not to fill a log.
+/// A client's text in an error message: quoted, and shortened so that it cannot fill a log.
 package func quoted(_ text: String) -> String {
     let shown = text.unicodeScalars.prefix(60)
     let ellipsis = shown.endIndex < text.unicodeScalars.endIndex ? "…" : ""
     return "\"\(String(String.UnicodeScalarView(shown)))\(ellipsis)\""
 }
 
-/// Makes the `id` of messages: a random prefix of the process and a counter, in base 36.
+/// Generates the `id` of messages: a random prefix of the process and a counter, in base 36.
 ///
 /// Thread-safe. An id has at most 15 bytes for the first 10^14 messages, which a `String` keeps without an allocation.
 package enum MessageID {
@@ -134,7 +134,7 @@ public enum UnixTime {
 }
 
 extension Duration {
-    /// Whole milliseconds, the unit of the protocol's durations; the rest is cut off.
+    /// Whole milliseconds, the unit of the protocol's durations, rounded down.
     package var milliseconds: Int64 {
         components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000
     }

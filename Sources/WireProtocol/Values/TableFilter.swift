@@ -1,26 +1,27 @@
-/// What a subscriber of `tables` asks for: which tables, which operations, how much of each row.
+/// The filter of a subscriber of `tables`: which tables, which operations, and which detail of each row.
 ///
-/// Canonical: two filters that ask for the same in another order are equal, and so share one encoding of each message.
+/// Canonical: two filters with the same content in another order are equal, and so share one encoding of each message.
 public struct TableFilter: Sendable, Hashable {
     public static let maxPatterns = 64
     public static let maxPatternBytes = 256
 
-    /// Every table, every operation, counts alone: what a plain `subscribe` asks for.
+    /// Every table, every operation, only counts: the filter of a plain `subscribe`.
     public static let everything = TableFilter()
 
-    /// Sorted and without repetitions; empty for every table.
+    /// Sorted and without duplicates; empty for every table.
     private let patterns: [GlobPattern]
     public let operations: TableOperations
     public let rowLevel: RowLevel
-    /// Whether the tables outside of it may not be known of: messages name none of them and carry no SQL of the schema, which
-    /// could. Part of the filter, because the same bytes are for all clients of equal filters.
+    /// Whether other tables must stay hidden: messages do not name them and carry no SQL of the schema, which could.
+    /// Part of the filter, because clients with equal filters receive the same bytes.
     package var hidesOtherTables = false
-    /// Which rows of the one table; nil for all.
+    /// Selects rows of the single table; nil for all.
     public let condition: RowCondition?
 
-    /// Takes names or patterns, nil for every table; the error names what is beyond ``maxPatterns`` or ``maxPatternBytes``.
+    /// Takes names or patterns, nil for every table; the error names the value that exceeds ``maxPatterns`` or
+    /// ``maxPatternBytes``.
     ///
-    /// A condition needs exactly one table by its name, because it is about that table's columns.
+    /// A condition needs exactly one table by its name, because it refers to that table's columns.
     public init(
         tables: [String]? = nil,
         operations: TableOperations = .all,
@@ -35,7 +36,7 @@ public struct TableFilter: Sendable, Hashable {
                 "where: expected one table in tables, whose columns it is about, found \(tables?.count ?? 0)"
             )
         }
-        // Without operations on rows their level makes no difference, and would only make another group.
+        // Without operations on rows the row level has no effect, and would only create another group.
         self.rowLevel = operations.isDisjoint(with: .rows) ? .none : rowLevel
         guard !operations.isEmpty else {
             throw ProtocolError(.invalidMessage, "operations: expected at least one, found none")
@@ -88,18 +89,18 @@ public struct TableFilter: Sendable, Hashable {
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    /// Whether anything about this table is wanted.
+    /// Whether the filter includes any event of this table.
     public func includes(table name: String) -> Bool {
         patterns.isEmpty || patterns.contains { $0.matches(name) }
     }
 }
 
-/// Which rows of a table a subscriber asks for: an SQL expression over the table's columns.
+/// The rows of a table that a subscriber wants: an SQL expression over the table's columns.
 public struct RowCondition: Sendable, Hashable {
     public static let maxSQLBytes = 10_000
 
     public var sql: String
-    /// The values of its `?` and `:name`.
+    /// The values of `?` and `:name` in the SQL.
     public var parameters: QueryRequest.Parameters
 
     public init(sql: String, parameters: QueryRequest.Parameters = .none) {
@@ -107,7 +108,7 @@ public struct RowCondition: Sendable, Hashable {
         self.parameters = parameters
     }
 
-    /// Reads the values of an address; nil where there is no `where`.
+    /// Reads the values of a query string; nil when there is no `where`.
     ///
     /// - Parameters:
     ///   - sql: an expression over the table's columns.
@@ -119,7 +120,7 @@ public struct RowCondition: Sendable, Hashable {
         try self.init(JSONFields(fields, path: ""))
     }
 
-    /// Reads `where` and `params`; nil where there is no `where`.
+    /// Reads `where` and `params`; nil when there is no `where`.
     init?(_ data: JSONFields) throws(ProtocolError) {
         guard let sql = try data.string("where", maxBytes: Self.maxSQLBytes) else {
             if data.value("params") != nil { throw data.failure("params", "expected none without where, found some") }
@@ -150,9 +151,9 @@ extension QueryRequest.Parameters: JSONWritable {
     }
 }
 
-/// How much of each changed row a subscriber of `tables` is told.
+/// The detail of each changed row that a subscriber of `tables` receives.
 public enum RowLevel: String, Sendable, Hashable, Codable, CaseIterable, Comparable {
-    /// Counts alone.
+    /// Only counts.
     case none
     /// The operation and the key.
     case keys
@@ -170,7 +171,7 @@ public enum RowLevel: String, Sendable, Hashable, Codable, CaseIterable, Compara
     public static func < (lhs: Self, rhs: Self) -> Bool { lhs.rank < rhs.rank }
 }
 
-/// The kinds of changes that a subscriber of `tables` wants to hear about.
+/// The kinds of changes that a subscriber of `tables` receives.
 public struct TableOperations: OptionSet, Sendable, Hashable {
     public let rawValue: UInt8
 
@@ -185,7 +186,7 @@ public struct TableOperations: OptionSet, Sendable, Hashable {
     public static let rows: Self = [.insert, .update, .delete]
     public static let all: Self = [.insert, .update, .delete, .schema]
 
-    /// The names on the wire.
+    /// The names in the protocol.
     public static let names: [(name: String, operation: TableOperations)] = [
         ("insert", .insert), ("update", .update), ("delete", .delete), ("schema", .schema),
     ]

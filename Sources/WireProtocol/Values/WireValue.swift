@@ -1,4 +1,4 @@
-/// A value of the database as it travels: the five storage classes of SQLite, and TEXT that is not UTF-8.
+/// A database value in its transport form: the five storage classes of SQLite, and TEXT that is not UTF-8.
 ///
 /// | value | JSON |
 /// | --- | --- |
@@ -72,7 +72,7 @@ public enum WireValue: Sendable, Hashable {
     }
 }
 
-/// A JSON value that stands for no value of SQLite.
+/// A JSON value that represents no value of SQLite.
 public struct WireValueError: Error, Sendable, Hashable, CustomStringConvertible {
     private let found: String
 
@@ -120,14 +120,14 @@ extension JSONWriter {
     }
 }
 
-/// A row of a result or of a snapshot, in either of the forms a client can ask for.
+/// A row of a result or of a snapshot, in either of the forms that a client can choose.
 public enum WireRow: Sendable, Hashable {
     /// `rowFormat` `objects`: values by the name of their column. The order of columns is in the message's `columns`.
     case object([String: WireValue])
     /// `rowFormat` `arrays`: values in the order of the message's `columns`.
     case array([WireValue])
 
-    /// The values in the order of `columns`; NULL where an object lacks one.
+    /// The values in the order of `columns`; NULL when an object lacks one.
     public func values(columns: [String]) -> [WireValue] {
         switch self {
         case .object(let fields): columns.map { fields[$0] ?? .null }
@@ -185,10 +185,10 @@ struct WireInteger: Sendable, Hashable, Codable {
     func encode(to encoder: any Encoder) throws { try WireValue.integer(value).encode(to: encoder) }
 }
 
-/// The columns of a result as the fields of an object.
+/// The column names of a result as the fields of an object.
 public enum ResultColumns {
-    /// The names, each of them once: of several columns with one name the first keeps it, the next become `n:1`, `n:2` and so
-    /// on, as SQLite itself calls the columns of a subquery. What another column is called is left out.
+    /// The names, made unique: of several columns with the same name the first keeps it, the next become `n:1`, `n:2`
+    /// and so on, as SQLite itself names the columns of a subquery. Names of other columns are skipped.
     public static func uniqueNames(_ names: [String]) -> [String] {
         var taken = Set(names)
         guard taken.count < names.count else { return names }
@@ -197,7 +197,7 @@ public enum ResultColumns {
         return names.map { name in
             if seen.insert(name).inserted { return name }
             var number = lastNumbers[name] ?? 0
-            // It is taken, by the first of its name.
+            // The name is used by the first column with it.
             var unique = name
             while !taken.insert(unique).inserted {
                 number += 1
