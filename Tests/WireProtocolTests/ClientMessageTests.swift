@@ -154,7 +154,7 @@ import WireProtocol
         ),
         (
             #"{"type":"query:execute","data":{"sql":"x","timeout":-1}}"#, "INVALID_MESSAGE",
-            "data.timeout: expected a whole number that is not negative, found the number -1"
+            "data.timeout: expected a non-negative integer, found the number -1"
         ),
         (
             #"{"type":"query:execute","data":{"sql":"x","atomic":1}}"#, "INVALID_MESSAGE",

@@ -1,9 +1,9 @@
 import NIOCore
 import WireProtocol
 
-/// The latest transactions, for clients that resume: bounded in bytes, count and age. A value without locks or clocks.
+/// The latest transactions, for clients that resume: limited in bytes, count and age. A value without locks or clocks.
 struct History {
-    /// Says who needs transactions to stay.
+    /// Identifies a client that needs transactions to be kept.
     typealias Retention = UInt64
 
     private struct Entry {
@@ -17,9 +17,9 @@ struct History {
     private(set) var byteCount = 0
     /// The newest transaction.
     private(set) var head: Position
-    /// The newest transaction that is not kept any more, or the position at the start.
+    /// The newest transaction that is no longer kept, or the position at the start.
     private var evictedThrough: UInt64
-    /// Who needs everything after which transaction.
+    /// For each pin, the transaction after which everything must be kept.
     private var pins: [Retention: UInt64] = [:]
     /// The lowest of ``pins``.
     private var lowestPin = UInt64.max
@@ -46,7 +46,7 @@ struct History {
         trim(now: now)
     }
 
-    /// Drops what is beyond a limit. What is pinned stays up to a limit of its own.
+    /// Drops the transactions beyond a limit. Pinned transactions stay, up to a limit of their own.
     mutating func trim(now: NIODeadline) {
         let oldest = now - .nanoseconds(limits.maxAge.nanoseconds)
         while let first = entries.first {
@@ -61,19 +61,21 @@ struct History {
         }
     }
 
-    /// Whether every transaction after `position` is known and here. Not for a position of another epoch, or in the future.
+    /// Whether every transaction after `position` is known and kept. False for a position of another epoch, or in the
+    /// future.
     func isComplete(after position: Position) -> Bool {
         position.epoch == head.epoch && (evictedThrough...head.sequence).contains(position.sequence)
     }
 
-    /// Transactions in a row, or nil when some are lost.
+    /// Consecutive transactions.
     struct Slice {
         var publications: [any Publication]
-        /// The slice ends with the newest.
+        /// Whether the slice ends with the newest transaction.
         var reachesHead: Bool
     }
 
-    /// The transactions after `position` up to `maxBytes`, at least one if there is one; nil when it is not complete.
+    /// The transactions after `position` up to `maxBytes`, at least one if there is one; nil when some are no longer
+    /// kept.
     func slice(after position: Position, maxBytes: Int) -> Slice? {
         guard isComplete(after: position) else { return nil }
         var publications: [any Publication] = []
@@ -100,7 +102,7 @@ struct History {
 
     // MARK: Pins
 
-    /// Keeps what comes after `sequence`, until ``unpin(_:)``. Pinning again moves the pin.
+    /// Keeps the transactions after `sequence`, until ``unpin(_:)``. Pinning again moves the pin.
     mutating func pin(_ pin: Retention, after sequence: UInt64) {
         pins[pin] = sequence
         lowestPin = pins.values.min() ?? .max
@@ -113,14 +115,14 @@ struct History {
 
     func isPinned(_ pin: Retention) -> Bool { pins[pin] != nil }
 
-    /// Begins a new epoch without transactions; pins of the old one are gone.
+    /// Begins a new epoch without transactions; the pins of the old one are removed.
     mutating func reset(to start: Position) {
         self = History(start: start, limits: limits)
     }
 }
 
 extension Duration {
-    /// Clamped to what 64 bits hold: 292 years.
+    /// Clamped to 64 bits: 292 years.
     var nanoseconds: Int64 {
         let (seconds, attoseconds) = components
         let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)

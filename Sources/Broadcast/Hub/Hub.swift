@@ -2,16 +2,17 @@ package import NIOCore
 import Synchronization
 package import WireProtocol
 
-/// Who gets which bytes, in what order, bounded.
+/// Distributes messages to the clients, in order and within limits.
 ///
-/// Every call but those that say otherwise may come from any thread, returns at once, and takes its place in one order:
-/// what is published after a call to ``subscribe(_:to:since:replacing:isList:replyTo:)`` returned reaches the subscriber after its
-/// acknowledgement, what was published before does not, except in a replay. Each client gets everything in this order.
+/// Unless stated otherwise, every call may come from any thread, returns at once, and takes its place in one order:
+/// messages published after a call to ``subscribe(_:to:since:replacing:isList:replyTo:)`` returned reach the subscriber
+/// after its acknowledgement; messages published before do not, except in a replay. Each client receives everything in
+/// this order.
 ///
-/// Each event loop has a shard of the clients. Publishing appends to each shard's queue under one lock and schedules one
-/// drain where none is scheduled; a drain joins what is pending once for all clients that hear the same and writes once
-/// to each connection. So an idle hub delivers in the next turn of the event loop, and a busy one in batches, which grow
-/// with the number of clients: see ``WriteCoalescer``.
+/// Each event loop has a shard of the clients. Publishing appends to each shard's queue under one lock and schedules a
+/// drain unless one is scheduled; a drain joins the pending messages once for all clients with the same subscriptions
+/// and writes once to each connection. So an idle hub delivers in the next turn of the event loop, and a busy one in
+/// batches that grow with the number of clients: see ``WriteCoalescer``.
 package final class Hub: Sendable {
     private struct Shards {
         var list: [ShardHandle] = []
@@ -24,9 +25,9 @@ package final class Hub: Sendable {
     private let clock: @Sendable () -> NIODeadline
 
     /// - Parameters:
-    ///   - start: The position of the last transaction that will not be published: everything after it will.
-    ///   - limits: Every bound of the hub.
-    ///   - clock: For the age of what is kept.
+    ///   - start: The position of the last transaction that will not be published: all later ones will be.
+    ///   - limits: All limits of the hub.
+    ///   - clock: The time source for the age of kept transactions.
     package init(
         start: Position,
         limits: HubLimits = HubLimits(),
@@ -39,14 +40,14 @@ package final class Hub: Sendable {
 
     // MARK: Clients
 
-    /// Takes a connection in. On the connection's event loop.
+    /// Adds a connection. Call it on the connection's event loop.
     ///
     /// - Parameters:
-    ///   - connection: Held until ``disconnect(_:)``, or until the hub closes it.
-    ///   - owner: The identity whose limit of distinct filters the client's subscriptions count towards.
-    ///   - channels: What it gets from the start, without an acknowledgement; tables is not among them.
-    ///   - restriction: What limits its view; nil for nothing.
-    ///   - greeting: Makes the first messages it gets, before anything else.
+    ///   - connection: Retained until ``disconnect(_:)``, or until the hub closes it.
+    ///   - owner: The identity to whose limit of distinct filters the client's subscriptions count.
+    ///   - channels: The channels it receives from the start, without an acknowledgement; not tables.
+    ///   - restriction: What restricts its view; nil for no restriction.
+    ///   - greeting: Creates the first messages that it receives, before anything else.
     package func connect(
         _ connection: any OutboundConnection,
         owner: String = "",
@@ -65,35 +66,36 @@ package final class Hub: Sendable {
         return id
     }
 
-    /// Forgets a connection that has ended. On its event loop; again does nothing.
+    /// Removes a connection that has ended. Call it on its event loop; a second call does nothing.
     package func disconnect(_ client: ClientID) {
         let shard = handle(client.shard).value
         guard let client = shard.client(client) else { return }
         shard.remove(client)
     }
 
-    /// Takes note that nothing waits for a connection any more, after something had to. On its event loop.
+    /// The connection calls this when its queue is empty, after something had to wait. Call it on its event loop.
     package func drained(_ client: ClientID) {
         let shard = handle(client.shard).value
         guard let client = shard.client(client) else { return }
         shard.drained(client)
     }
 
-    /// Closes a connection after everything that was sent to it before. Its connection need not call ``disconnect(_:)``.
+    /// Closes a connection after all messages that were sent to it before. Its connection need not call
+    /// ``disconnect(_:)``.
     package func close(_ client: ClientID, _ code: CloseCode, reason: String) {
         append(.change(.close(code, reason: reason), of: client), for: client)
     }
 
-    /// Closes every connection that there is now, after everything that was published before.
+    /// Closes all current connections, after everything that was published before.
     package func closeEveryone(_ code: CloseCode, reason: String) {
         appendToAll(.closeEveryone(code, reason: reason))
     }
 
     // MARK: Messages
 
-    /// To every subscriber of a channel but one.
+    /// Sends a message to every subscriber of a channel, except one client.
     ///
-    /// - Parameter restricted: what a client with a ``Restriction`` gets instead; nil where it gets the same.
+    /// - Parameter restricted: the message for clients with a ``Restriction``; nil when they receive the same.
     package func send(
         _ message: EncodedMessage,
         to channel: MessageChannel,
@@ -103,34 +105,35 @@ package final class Hub: Sendable {
         appendToAll(.message(message, to: .channel(channel, except: excluded, restricted: restricted)))
     }
 
-    /// Whether a message to the channel may have a receiver: spares making one that has not.
+    /// Whether a message to the channel may have a receiver: avoids creating messages without receivers.
     package func hasListeners(_ channel: MessageChannel) -> Bool {
         sequencer.withLock { $0.hasListeners(channel) }
     }
 
-    /// To everybody but one, whatever they subscribed to.
+    /// Sends a message to all clients except one, whatever they subscribed to.
     package func sendToEveryone(_ message: EncodedMessage, except excluded: ClientID? = nil) {
         appendToAll(.message(message, to: .everyone(except: excluded)))
     }
 
-    /// To one client.
+    /// Sends a message to one client.
     ///
-    /// A sender of many messages keeps no more than a few calls without `whenTaken` answered: that is what bounds the
-    /// memory.
+    /// A sender of many messages waits for `whenTaken` after a few of them, which limits the memory.
     ///
     /// - Parameter whenTaken: Called on the client's event loop, once: with true when at most
-    ///   ``HubLimits/resumeQueuedBytes`` wait for it, with false when it is gone.
+    ///   ``HubLimits/resumeQueuedBytes`` wait for the client, with false when it has disconnected.
     package func send(_ message: EncodedMessage, to client: ClientID, whenTaken: WhenTaken? = nil) {
         wake(sequencer.withLock { $0.send(DirectMessage(message: message, whenTaken: whenTaken), to: client) })
     }
 
-    /// To a client with a subscription that waits for its snapshot, and only while it does: what comes after the answer to
-    /// an `unsubscribe`, or to a `subscribe` that replaces it, would be taken for part of the next.
+    /// Sends a message to a client with a subscription that waits for its snapshot, and only while it waits: the client
+    /// would treat a message after the reply to an `unsubscribe`, or to a `subscribe` that replaces it, as part of the
+    /// next snapshot.
     ///
     /// - Parameters:
-    ///   - isAcknowledgement: The message is the `subscribed` of the snapshot: the subscription that it replaces ends.
-    ///   - whenTaken: As with ``send(_:to:whenTaken:)``; with false also when the hold is over, and the message was
-    ///     not written.
+    ///   - isAcknowledgement: Whether the message is the `subscribed` of the snapshot: then the subscription that it
+    ///     replaces ends.
+    ///   - whenTaken: As in ``send(_:to:whenTaken:)``; also called with false when the hold has ended, and the message
+    ///     was not written.
     package func send(
         _ message: EncodedMessage,
         under hold: SnapshotHold,
@@ -144,20 +147,21 @@ package final class Hub: Sendable {
 
     // MARK: Topics
 
-    /// To every client that has joined the topic.
+    /// Sends a message to every client that has joined the topic.
     package func send(_ message: EncodedMessage, to topic: Topic) {
         appendToAll(.message(message, to: .topic(topic)))
     }
 
-    /// What is sent to the topic after this returned reaches the client.
+    /// Messages sent to the topic after this returned reach the client.
     package func join(_ client: ClientID, _ topic: Topic) { append(.change(.join(topic), of: client), for: client) }
 
-    /// What is sent to the topic after this returned does not reach the client.
+    /// Messages sent to the topic after this returned do not reach the client.
     package func leave(_ client: ClientID, _ topic: Topic) { append(.change(.leave(topic), of: client), for: client) }
 
     // MARK: Subscriptions
 
-    /// Subscribes a client to a channel other than tables. It gets `subscribed` and `then`, then what comes.
+    /// Subscribes a client to a channel other than tables. It receives `subscribed` and `then`, followed by later
+    /// messages.
     package func subscribe(
         _ client: ClientID,
         to channel: MessageChannel,
@@ -168,17 +172,18 @@ package final class Hub: Sendable {
         append(.change(.subscribe(channel, replyTo: replyTo, then: then), of: client), for: client)
     }
 
-    /// Adds subscriptions to tables; one that the client has already begins again.
+    /// Adds subscriptions to tables; an existing equal one begins again.
     ///
-    /// The client gets `subscribed`, then what it asked to have replayed, then what comes. The position in `subscribed` is
-    /// that after which everything follows. Without `since` that is the newest; for a subscription that replaces one
-    /// which is still being replayed, it is as far as that has come. For a snapshot see ``hold(_:_:replacing:)``.
+    /// The client receives `subscribed`, then the requested replay, then later transactions. Everything after the
+    /// position in `subscribed` follows. Without `since` this is the newest position; for a subscription that replaces
+    /// one which is still being replayed, it is the position that the replay has reached. For a snapshot see
+    /// ``hold(_:_:replacing:)``.
     ///
     /// - Parameters:
-    ///   - since: Everything after this transaction is replayed first, for all of them together.
-    ///   - replaced: The id of the subscription that ends with this, without gap or repetition.
-    ///   - isList: The request had a list, and so has the answer, in the same order.
-    /// - Throws: `SUBSCRIPTION_NOT_FOUND` for `replaced`, `RATE_LIMITED` at a limit; nothing has changed then.
+    ///   - since: All transactions after this one are replayed first, for all of the subscriptions together.
+    ///   - replaced: The id of the subscription that this one replaces, without a gap or a repetition.
+    ///   - isList: Whether the request had a list: then the reply has one too, in the same order.
+    /// - Throws: `SUBSCRIPTION_NOT_FOUND` for `replaced`, `RATE_LIMITED` at a limit; then nothing has changed.
     package func subscribe(
         _ client: ClientID,
         to subscriptions: [TableSubscription],
@@ -193,7 +198,7 @@ package final class Hub: Sendable {
         for subscription in subscriptions where !distinct.contains(subscription) { distinct.append(subscription) }
         let result = sequencer.withLock { sequencer in
             Result { () throws(ProtocolError) in
-                // It may be long ago that something was published, which is when old transactions are dropped.
+                // Old transactions are dropped when one is published, and the last time may be long ago.
                 sequencer.trimHistory(now: now)
                 return try sequencer.subscribe(client, to: distinct, since: since, replacing: replaced, reply)
             }
@@ -201,12 +206,13 @@ package final class Hub: Sendable {
         wake(try result.get())
     }
 
-    /// Ends a client's subscription to a channel, for tables all of them; it gets `unsubscribed`.
+    /// Ends a client's subscription to a channel, for tables all of its subscriptions; the client receives
+    /// `unsubscribed`.
     package func unsubscribeAll(_ client: ClientID, from channel: MessageChannel, replyTo: String? = nil) {
         wake(sequencer.withLock { $0.unsubscribeAll(client, from: channel, replyTo: replyTo) })
     }
 
-    /// Ends one of a client's subscriptions to tables; it gets `unsubscribed`.
+    /// Ends one of a client's subscriptions to tables; the client receives `unsubscribed`.
     ///
     /// - Throws: `SUBSCRIPTION_NOT_FOUND`.
     package func unsubscribe(
@@ -222,21 +228,21 @@ package final class Hub: Sendable {
         wake(try result.get())
     }
 
-    /// Subscribes a client to tables, and holds everything back from this subscription until ``release(_:_:after:)``: what
-    /// a snapshot needs.
+    /// Subscribes a client to tables, and holds back the transactions of this subscription until
+    /// ``release(_:_:after:)``, as a snapshot needs it.
     ///
-    /// SnapshotHold first, then begin the read transaction of the snapshot, then send
-    /// ``EncodedMessage/subscribed(_:replyTo:)`` and the rows with their position under the hold, then release. Nothing is
-    /// buffered for the client meanwhile: the history keeps what it will need, up to ``HistoryLimits/maxPinnedBytes``.
+    /// First hold, then begin the read transaction of the snapshot, then send ``EncodedMessage/subscribed(_:replyTo:)``
+    /// and the rows with their position under the hold, then release. Nothing is buffered for the client meanwhile: the
+    /// history keeps the transactions that it will need, up to ``HistoryLimits/maxPinnedBytes``.
     ///
     /// - Parameter replaced: The id of the subscription that ends with the acknowledgement.
-    /// - Throws: As ``subscribe(_:to:since:replacing:isList:replyTo:)``.
+    /// - Throws: Like ``subscribe(_:to:since:replacing:isList:replyTo:)``.
     package func hold(
         _ client: ClientID,
         _ subscription: TableSubscription,
         replacing replaced: String? = nil
     ) throws(ProtocolError) -> SnapshotHold {
-        // An equal one begins again at once.
+        // An equal subscription begins again at once.
         let replaced = replaced == subscription.id ? nil : replaced
         let result = sequencer.withLock { sequencer in
             Result { () throws(ProtocolError) in try sequencer.hold(client, subscription, replacing: replaced) }
@@ -246,21 +252,21 @@ package final class Hub: Sendable {
         return SnapshotHold(client: client, subscription: subscription, replaced: replaced, pin: pin)
     }
 
-    /// Sends what ends a snapshot, and lets follow what was committed after its position, which may not have been published
-    /// yet. Nothing of the client's other subscriptions comes between the two: the next `transaction:end` is for this one too.
-    /// Does nothing when the hold is over.
+    /// Sends the end of a snapshot, followed by the transactions after its position, which may not have been published
+    /// yet. No message of the client's other subscriptions comes in between: the next `transaction:end` also covers
+    /// this one. Does nothing when the hold has ended.
     package func release(_ hold: SnapshotHold, _ end: EncodedMessage, after position: Position) {
         wake(sequencer.withLock { $0.release(hold.pin, of: hold.client, end, after: position) })
     }
 
-    /// Ends the subscription of a snapshot that failed. Does nothing when the hold is over: what the client has subscribed
-    /// to since stays.
+    /// Ends the subscription of a snapshot that failed. Does nothing when the hold has ended: later subscriptions of
+    /// the client stay.
     package func abandon(_ hold: SnapshotHold, replyTo: String? = nil) {
         wake(sequencer.withLock { $0.abandon(hold.pin, of: hold.client, replyTo: replyTo) })
     }
 
-    /// Whether a snapshot still has a reader: not when the client is gone, subscribed again or unsubscribed, and not after
-    /// ``reset(to:)``, which has notified the client that it must begin again.
+    /// Whether a snapshot still has a reader: false when the client has disconnected, subscribed again or unsubscribed,
+    /// and after ``reset(to:)``, which has notified the client that it must begin again.
     package func isHeld(_ hold: SnapshotHold) -> Bool {
         sequencer.withLock { $0.history.isPinned(hold.pin) }
     }
@@ -277,8 +283,8 @@ package final class Hub: Sendable {
 
     /// Publishes a committed transaction, and keeps it for clients that resume.
     ///
-    /// Calls must come in the order of positions, one at a time: transactions are numbered and published under the same
-    /// lock or on the same thread. The messages for every subscription are made before the hub's lock is taken.
+    /// Calls must come in the order of positions, one at a time: number and publish transactions under the same lock or
+    /// on the same thread. The messages for every subscription are encoded before the hub's lock is taken.
     ///
     /// Precondition: the position comes after ``position``, in the same epoch.
     package func publish(_ publication: any Publication) {
@@ -290,16 +296,16 @@ package final class Hub: Sendable {
         wake(sequencer.withLock { $0.publish(delivery, now: now) })
     }
 
-    /// Begins a new epoch: nothing of the old can be resumed. Each subscription to tables gets `subscribed` with
-    /// `recovered: false` and the new position, and goes on there.
+    /// Begins a new epoch: clients cannot resume from the old one. Each subscription to tables receives `subscribed`
+    /// with `recovered: false` and the new position, and continues there.
     package func reset(to start: Position) {
         wake(sequencer.withLock { $0.reset(to: start) })
     }
 
-    /// The last transaction that was published.
+    /// The last published transaction.
     package var position: Position { sequencer.withLock { $0.history.head } }
 
-    /// Every subscription to tables that some client has now, once.
+    /// The distinct subscriptions to tables of all current clients.
     package var subscriptions: [TableSubscription] { sequencer.withLock { $0.subscriptions.distinct } }
 
     /// The subscriptions of a client to tables, in the order of subscribing.
@@ -335,7 +341,7 @@ package final class Hub: Sendable {
 
     private func handle(_ index: Int) -> ShardHandle { shards.withLock { $0.list[index] } }
 
-    /// The shard of the event loop that the caller is on; made for its first client.
+    /// The shard of the caller's event loop; created for its first client.
     private func shard(on eventLoop: any EventLoop) -> ShardHandle {
         shards.withLock { shards in
             if let index = shards.indices[ObjectIdentifier(eventLoop)] { return shards.list[index] }
@@ -349,10 +355,10 @@ package final class Hub: Sendable {
     }
 }
 
-/// Lets nobody but its event loop have a shard.
+/// Restricts access to a shard to its event loop.
 typealias ShardHandle = NIOLoopBound<Shard>
 
-/// The hub's one lock, shared with its shards. Nothing is called under it but the sequencer.
+/// The hub's one lock, shared with its shards. Under it only the sequencer is called.
 final class SequencerLock: Sendable {
     private let sequencer: Mutex<Sequencer>
 

@@ -1,18 +1,18 @@
 import NIOCore
 import WireProtocol
 
-/// The one order in which everything happens: what the hub's lock guards. A value without locks, clocks or event loops.
+/// The order of all events: the state that the hub's lock guards. A value without locks, clocks or event loops.
 ///
-/// A transaction enters the history and every shard's queue in one step, and so does each subscription: whatever comes
-/// before it in a queue is in the history at its position, whatever comes after it is not. This is why nothing is lost or
-/// sent twice between a replay and what follows live.
+/// A transaction enters the history and every shard's queue in one step, and so does each subscription: the
+/// transactions before it in a queue are in the history up to its position, and those after it are not. Therefore
+/// nothing is lost or sent twice between a replay and the live messages after it.
 struct Sequencer {
-    /// What a shard has to do, and whether it knows.
+    /// The pending work of a shard, and whether the shard is awake.
     private struct ShardQueue {
         var clients = 0
-        /// The channels that any of its clients has listened to since it last had none.
+        /// The channels that any of its clients has subscribed to since the shard was last empty.
         var interests: Channels = []
-        /// The topics that any of them has joined since.
+        /// The topics that any of them has joined since then.
         var topics: Set<Topic> = []
         var items: [QueueItem] = []
         var byteCount = 0
@@ -20,7 +20,7 @@ struct Sequencer {
         var hasOverflowed = false
     }
 
-    /// A replay that is ahead of the history: a snapshot saw a transaction that has not been published yet.
+    /// A replay that is ahead of the history: its snapshot saw a transaction that has not been published yet.
     private struct Waiter {
         let sequence: UInt64
         let client: ClientID
@@ -72,7 +72,7 @@ struct Sequencer {
         return woken
     }
 
-    /// What nobody there listens to would wake the shard's event loop for nothing.
+    /// A message without receivers in the shard would wake its event loop for nothing.
     private func concerns(_ item: QueueItem, _ shard: Int) -> Bool {
         let channel: MessageChannel
         switch item {
@@ -100,7 +100,7 @@ struct Sequencer {
         queues[shard].items.append(item)
         queues[shard].byteCount += byteCount
         if queues[shard].byteCount > limits.maxPendingBytes {
-            // The shard closes its clients; it still has to hear of those who come, go or wait.
+            // The shard will close its clients; it still needs the changes of clients.
             queues[shard].items.removeAll { !$0.isChange }
             queues[shard].byteCount = 0
             queues[shard].hasOverflowed = true
@@ -113,7 +113,7 @@ struct Sequencer {
         WriteCoalescer.Pending(items: queues[shard].items.count, bytes: queues[shard].byteCount)
     }
 
-    /// What a shard has to do, in order.
+    /// The pending work of a shard, in order.
     struct Work {
         var items: [QueueItem]
         var hasOverflowed: Bool
@@ -126,12 +126,12 @@ struct Sequencer {
         return Work(items: queue.items, hasOverflowed: queue.hasOverflowed)
     }
 
-    /// What a shard has done since it last said so.
+    /// Adds the counters of a shard since its last report.
     mutating func report(_ done: ShardStatistics) { statistics.add(done) }
 
     // MARK: Subscriptions to tables
 
-    /// - Parameter since: after which transaction they begin; nil for what comes next.
+    /// Parameter since: the transaction after which they begin; nil for the next one.
     mutating func subscribe(
         _ client: ClientID,
         to new: [TableSubscription],
@@ -156,7 +156,7 @@ struct Sequencer {
         return append(.change(.subscribeToTables(change), of: client), for: client)
     }
 
-    /// - Parameter replaced: must be a subscription of the client; it ends when the snapshot is acknowledged.
+    /// Parameter replaced: a subscription of the client that ends when the snapshot is acknowledged; it must exist.
     mutating func hold(
         _ client: ClientID,
         _ new: TableSubscription,
@@ -207,7 +207,7 @@ struct Sequencer {
         return append(.change(.unsubscribeFromTables(subscription, replyTo: replyTo), of: client), for: client)
     }
 
-    /// No client has any use for these pins.
+    /// No client needs these pins any more.
     mutating func unpin(_ pins: [History.Retention]) {
         for pin in pins { history.unpin(pin) }
         if !waiters.isEmpty { waiters.removeAll { pins.contains($0.pin) } }
@@ -216,16 +216,16 @@ struct Sequencer {
     // MARK: Replays
 
     enum ReplayStep {
-        /// To be sent: everything up to `reached`.
+        /// Send everything up to `reached`.
         case send([any Publication], reached: Position, ReplayEnd)
-        /// The position is of another epoch: a reset is in the client's queue, or will be.
+        /// The position belongs to another epoch: a reset is in the client's queue, or will be.
         case otherEpoch
         /// More was published than may be kept.
         case lost
     }
 
     enum ReplayEnd {
-        /// More is to come.
+        /// More parts follow.
         case more
         /// ``ClientChange/goOn(_:)`` will come.
         case waiting
@@ -236,9 +236,9 @@ struct Sequencer {
     /// The next part of a client's replay.
     ///
     /// - Parameters:
-    ///   - position: everything up to here was sent.
-    ///   - furthest: the transaction from which on the client gets everything that is published.
-    ///   - subscriptionCount: how many there are for which messages are made of each transaction.
+    ///   - position: everything up to this position was sent.
+    ///   - furthest: the transaction from which on the client receives everything that is published.
+    ///   - subscriptionCount: the number of subscriptions for which each transaction is encoded.
     mutating func replay(
         _ client: ClientID,
         _ pin: History.Retention,
@@ -302,7 +302,7 @@ struct Sequencer {
 }
 
 extension QueueItem {
-    /// The channels that its client listens to from here on.
+    /// The channels that its client receives from here on.
     fileprivate var newInterests: Channels {
         switch self {
         case .change(.open(let channels, _), _): channels
@@ -312,7 +312,7 @@ extension QueueItem {
         }
     }
 
-    /// Whether it must be heard of even by a shard that has to close its clients.
+    /// Whether even a shard that has to close its clients needs it.
     fileprivate var isChange: Bool {
         switch self {
         case .change, .reset, .closeEveryone: true

@@ -2,13 +2,13 @@ package import NIOCore
 import Synchronization
 package import WireProtocol
 
-/// A message as JSON, made once and shared by everybody who gets it. Thread-safe.
+/// A message as JSON, encoded once and shared by all receivers. Thread-safe.
 package final class EncodedMessage: Sendable {
     /// The whole envelope.
     package let json: ByteBuffer
     package let type: MessageType
-    /// Where a client that has got this message can resume: set on the last message of a transaction alone, since after
-    /// an earlier one the rest would be lost. An event stream sends it as `id`.
+    /// The position from which a client that received this message can resume: set only on the last message of a
+    /// transaction, because after an earlier one the rest would be lost. An event stream sends it as `id`.
     package let resumePosition: Position?
     private let frames = Mutex<[(frameEncoding: FrameEncoding, bytes: ByteBuffer)]>([])
 
@@ -18,7 +18,7 @@ package final class EncodedMessage: Sendable {
         self.resumePosition = resumePosition
     }
 
-    /// Takes the bytes of a whole envelope out of a writer.
+    /// Takes the bytes of a whole envelope from a writer.
     package convenience init(_ writer: borrowing JSONWriter, type: MessageType, resumePosition: Position? = nil) {
         let json = writer.withUnsafeBytes { ByteBuffer(bytes: $0) }
         self.init(json: json, type: type, resumePosition: resumePosition)
@@ -30,7 +30,8 @@ package final class EncodedMessage: Sendable {
         self.init(writer, type: header.type, resumePosition: resumePosition)
     }
 
-    /// The message framed for a kind of connection; made by whoever asks first, while others who want the same wait.
+    /// The message framed for a kind of connection; framed by the first caller, while other callers for the same
+    /// encoding wait.
     func framed(for frameEncoding: FrameEncoding) -> ByteBuffer {
         frames.withLock { frames in
             if let known = frames.first(where: { $0.frameEncoding === frameEncoding }) { return known.bytes }
@@ -41,10 +42,10 @@ package final class EncodedMessage: Sendable {
     }
 }
 
-/// The messages about subscriptions that the hub makes by itself.
+/// The messages about subscriptions that the hub creates itself.
 extension EncodedMessage {
-    /// The acknowledgement of a subscription. Its position is that after which everything follows: a client that remembers
-    /// it loses nothing, whether it sees the replay to its end or not.
+    /// The acknowledgement of a subscription. All later transactions follow its position: a client that stores it loses
+    /// nothing, even if it does not receive the whole replay.
     package static func subscribed(_ payload: SubscribedPayload, replyTo: String?) -> EncodedMessage {
         let header = EnvelopeHeader(
             .subscribed,
@@ -64,13 +65,13 @@ extension EncodedMessage {
         return EncodedMessage(header, UnsubscribedPayload(channel: channel, subscription: subscription))
     }
 
-    /// The end of a transaction for a connection with several subscriptions: the same for all.
+    /// The end of a transaction for connections with several subscriptions: the same for all of them.
     static func transactionEnd(of publication: any Publication) -> EncodedMessage {
         let position = publication.position
         return transactionEnd(position, id: "\(position)/end", timestamp: publication.timestamp)
     }
 
-    /// All subscriptions of one connection are up with each other.
+    /// All subscriptions of one connection have reached the same position.
     static func transactionEnd(
         _ position: Position,
         id: String = MessageID.next(),
@@ -87,13 +88,13 @@ extension EncodedMessage {
     }
 }
 
-/// One way of putting messages on a connection: frames of a WebSocket, compressed or not, or lines of an event stream.
+/// How messages are framed for a connection: frames of a WebSocket, compressed or not, or lines of an event stream.
 ///
-/// Compared by identity: a transport makes one for each kind of connection, not one for each connection, because messages
+/// Compared by identity: a transport creates one for each kind of connection, not for each connection, because messages
 /// are framed once for each.
 package final class FrameEncoding: Sendable {
     package let name: String
-    /// Makes the whole frame of a message. Called at most once for each message, on any thread.
+    /// Creates the whole frame of a message. Called at most once for each message, on any thread.
     let frame: @Sendable (EncodedMessage) -> ByteBuffer
 
     package init(name: String, frame: @escaping @Sendable (EncodedMessage) -> ByteBuffer) {
@@ -132,7 +133,8 @@ enum TextFrame {
     }
 }
 
-/// What several clients follow besides the channels, such as one query: each message to it is encoded once for all of them.
+/// A group of receivers other than a channel, such as the subscribers of one query: each message to it is encoded once
+/// for all of them.
 package struct Topic: Hashable, Sendable, Comparable {
     package let number: UInt64
 

@@ -1,32 +1,32 @@
 import Synchronization
 package import WireProtocol
 
-/// A committed transaction, ready to be sent to every client that subscribed to any part of it.
+/// A committed transaction, ready to be sent to the clients that subscribed to any part of it.
 package protocol Publication: Sendable {
     var position: Position { get }
 
-    /// The memory that keeping it takes, in bytes: what the history's limit counts.
+    /// The memory of the publication in bytes, which the history's limit counts.
     var byteCount: Int { get }
 
-    /// Of the commit, in Unix milliseconds.
+    /// The time of the commit, in Unix milliseconds.
     var timestamp: Int64 { get }
 
-    /// Makes the messages of the transaction. Dropped once it is delivered, so that it may keep what several
-    /// subscriptions have in common.
+    /// Creates an encoder for the messages of the transaction. The encoder is released after the delivery, so it may
+    /// cache what several subscriptions share.
     func encoder() -> any PublicationEncoder
 }
 
-/// Makes the messages of one transaction for one subscription after another.
+/// Encodes the messages of one transaction for one subscription after another.
 package protocol PublicationEncoder: Sendable {
-    /// What comes to this subscription, in order; empty when nothing of the transaction does. The same for every encoder of
-    /// the transaction, ids and timestamps included.
+    /// The messages for this subscription, in order; empty when the transaction does not concern it. The same for every
+    /// encoder of the transaction, ids and timestamps included.
     ///
-    /// Called on the publisher's thread once for each distinct subscription. Called on an event loop for one that came
-    /// meanwhile, and for each client that resumes.
+    /// Called on the publisher's thread once for each distinct subscription. Called on an event loop for a later
+    /// subscription, and for each client that resumes.
     mutating func messages(for subscription: TableSubscription) -> [EncodedMessage]
 }
 
-/// A publication on its way to the shards, with its messages for each subscription encoded once. Thread-safe.
+/// A publication on its way to the shards, with its messages encoded once for each subscription. Thread-safe.
 ///
 /// The history keeps the publication without them, so that its limit in bytes holds.
 final class Delivery: Sendable {
@@ -45,7 +45,7 @@ final class Delivery: Sendable {
     }
 
     func messages(for subscription: TableSubscription) -> [EncodedMessage] {
-        // Under the lock: a second shard waits for the first rather than encode the same again.
+        // Under the lock: a second shard waits for the first rather than encoding the same messages again.
         encoded.withLock { encoded in
             if let known = encoded.messages[subscription] { return known }
             let messages = encoded.encoder.messages(for: subscription)
@@ -54,7 +54,7 @@ final class Delivery: Sendable {
         }
     }
 
-    /// What ends the transaction for clients with several subscriptions.
+    /// The message that ends the transaction for clients with several subscriptions.
     var end: EncodedMessage {
         encoded.withLock { encoded in
             if let known = encoded.end { return known }
@@ -65,11 +65,11 @@ final class Delivery: Sendable {
     }
 }
 
-/// What limits a client's view of other clients and of tables. Clients with equal restrictions get equal bytes.
+/// Restricts a client's view of other clients and of tables. Clients with equal restrictions get equal bytes.
 package struct Restriction: Sendable, Hashable {
-    /// Whose the client is.
+    /// The identity of the client.
     package let identityID: String
-    /// The only tables that it may know of, as ``Restriction`` was made with them.
+    /// The only tables that the client may know of, as passed to ``Restriction``.
     package let tables: [String]
 
     package init(identityID: String, tables: [String]) {
@@ -78,8 +78,8 @@ package struct Restriction: Sendable, Hashable {
     }
 }
 
-/// What a restricted client gets in place of a message; nil for nothing. Called on event loops, once for each group of clients
-/// with equal rights: it chooses among messages that are made, or makes one at the first call.
+/// The message for restricted clients in place of another one; nil for none. Called on event loops, once for each group
+/// of clients with equal rights: it returns an existing message, or creates one at the first call.
 package typealias RestrictedMessage = @Sendable (Restriction) -> EncodedMessage?
 
 /// A new epoch, as `subscribed` with `recovered: false` for each subscription to tables, encoded once for all clients that

@@ -1,13 +1,14 @@
 package import NIOCore
 package import WireProtocol
 
-/// Who is there, and where their cursors are. A value without locks, clocks or connections: each call returns what must be
-/// done. Keep it under one lock, and send what it returns before the lock is given up, so that all hear it in one order.
+/// The present users and their cursors. A value without locks, clocks or connections: each call returns the actions to
+/// take. Keep it under one lock, and send the returned actions before releasing the lock, so that all clients receive
+/// them in one order.
 package struct Presence: Sendable {
     package enum Action: Sendable, Equatable {
-        /// To every subscriber of `collaboration` but one.
+        /// Send to every subscriber of `collaboration` except one.
         case announce(ServerPayload, except: ClientID?)
-        /// Call ``Presence/sendCursors(now:)`` then.
+        /// Call ``Presence/sendCursors(now:)`` at that time.
         case sendCursorsLater(at: NIODeadline)
     }
 
@@ -27,17 +28,17 @@ package struct Presence: Sendable {
     private let maxTextBytes: Int
     private var users: [ClientID: User] = [:]
     private var joined: UInt64 = 0
-    /// Of all cursors' texts.
+    /// The bytes of all cursors' texts.
     private var textBytes = 0
     private var isScheduled = false
 
     /// - Parameters:
-    ///   - cursorsPerSecond: How many of each user's cursors go out at most.
-    ///   - maxUsers: Beyond it clients take part without being listed.
-    ///   - maxTextBytes: Of all cursors' texts together, so that the list of users stays sendable. One that no longer fits
-    ///     is left out; the cursor goes out without it.
+    ///   - cursorsPerSecond: The maximum number of cursor messages per user and second.
+    ///   - maxUsers: Further clients take part without being listed.
+    ///   - maxTextBytes: The limit of all cursors' texts together, so that the user list stays sendable. A text that
+    ///     does not fit is left out; the cursor is sent without it.
     package init(cursorsPerSecond: Int = 20, maxUsers: Int = 10_000, maxTextBytes: Int = 1 << 20) {
-        precondition(cursorsPerSecond > 0, "cursors that never go out")
+        precondition(cursorsPerSecond > 0, "expected a positive number of cursors per second")
         cursorInterval = .nanoseconds(1_000_000_000 / Int64(cursorsPerSecond))
         self.maxUsers = maxUsers
         self.maxTextBytes = maxTextBytes
@@ -45,12 +46,12 @@ package struct Presence: Sendable {
 
     package var count: Int { users.count }
 
-    /// A client takes part. Joining again is ``identify(_:username:)``.
+    /// Adds a client. Joining again is ``identify(_:username:)``.
     ///
     /// - Parameters:
-    ///   - client: The connection: a user with two of them is there twice.
-    ///   - userID: Who it is, for the others.
-    ///   - username: Its name, for the others.
+    ///   - client: The connection: a user with two connections is listed twice.
+    ///   - userID: The user's id, as other clients see it.
+    ///   - username: The user's name, as other clients see it.
     ///   - timestamp: Unix milliseconds.
     package mutating func join(_ client: ClientID, userID: String, username: String, timestamp: Int64) -> [Action] {
         if users[client] != nil { return identify(client, username: username) }
@@ -60,7 +61,7 @@ package struct Presence: Sendable {
         return [.announce(.userJoined(presence(userID, username)), except: nil)]
     }
 
-    /// A client says its name. Under another name before, it leaves and joins for the others.
+    /// Sets a client's name. When it had another name before, other clients see it leave and join.
     package mutating func identify(_ client: ClientID, username: String) -> [Action] {
         guard var user = users[client], user.username != username else { return [] }
         let oldName = user.username
@@ -73,14 +74,14 @@ package struct Presence: Sendable {
         ]
     }
 
-    /// A client is gone.
+    /// Removes a client.
     package mutating func leave(_ client: ClientID) -> [Action] {
         guard let user = users.removeValue(forKey: client) else { return [] }
         textBytes -= user.cursor?.textByteCount ?? 0
         return [.announce(.userLeft(presence(user.userID, user.username)), except: nil)]
     }
 
-    /// Who is there, first comers first.
+    /// The present users, in the order of arrival.
     package var list: UserListPayload {
         let users = users.values.sorted { $0.order < $1.order }
         return UserListPayload(
@@ -95,8 +96,7 @@ package struct Presence: Sendable {
         )
     }
 
-    /// A client's cursor is somewhere else. Goes out at once, or, when one has just gone out, in its time, and then the
-    /// newest.
+    /// Updates a client's cursor. It is sent at once, or later when one was just sent; then only the newest is sent.
     package mutating func moveCursor(_ client: ClientID, to location: CursorLocation, now: NIODeadline) -> [Action] {
         guard var user = users[client] else { return [] }
         textBytes -= user.cursor?.textByteCount ?? 0
@@ -112,7 +112,7 @@ package struct Presence: Sendable {
         return [.sendCursorsLater(at: sent + cursorInterval)]
     }
 
-    /// The time of ``Action/sendCursorsLater(at:)`` has come.
+    /// Handles ``Action/sendCursorsLater(at:)`` at its time.
     package mutating func sendCursors(now: NIODeadline) -> [Action] {
         isScheduled = false
         var actions: [Action] = []
@@ -145,7 +145,7 @@ package struct Presence: Sendable {
     }
 }
 
-/// How often something may happen: a bucket of tokens that fills steadily. A value without a clock.
+/// Limits the rate of an action: a token bucket that fills steadily. A value without a clock.
 package struct RateLimit: Sendable {
     private let capacity: Double
     private let tokensPerNanosecond: Double
@@ -153,18 +153,18 @@ package struct RateLimit: Sendable {
     private var updated: NIODeadline
 
     /// - Parameters:
-    ///   - perSecond: What is allowed in the long run; greater than zero.
-    ///   - burst: What is allowed at once after a pause; at least one.
+    ///   - perSecond: The average rate; greater than zero.
+    ///   - burst: The number allowed at once after a pause; at least one.
     ///   - now: The bucket is full then.
     package init(perSecond: Double, burst: Int, now: NIODeadline) {
-        precondition(perSecond > 0 && burst >= 1, "a rate and a burst that let something through")
+        precondition(perSecond > 0 && burst >= 1, "expected a positive rate and a burst of at least 1")
         capacity = Double(burst)
         tokensPerNanosecond = perSecond / 1e9
         tokens = capacity
         updated = now
     }
 
-    /// Takes a token if there is one; false means: not now.
+    /// Takes a token; false when there is none.
     package mutating func take(now: NIODeadline) -> Bool {
         if now > updated {
             tokens = min(capacity, tokens + Double((now - updated).nanoseconds) * tokensPerNanosecond)

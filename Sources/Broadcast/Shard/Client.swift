@@ -5,25 +5,25 @@ import WireProtocol
 final class Client {
     let id: ClientID
     let connection: any OutboundConnection
-    /// What limits its view; nil for nothing.
+    /// What restricts its view; nil for no restriction.
     let restriction: Restriction?
 
-    /// Without tables, for which there is ``tables``.
+    /// Without tables, which are in ``tables``.
     var channels: Channels = []
     var tables = TablesFeed()
     var topics: Set<Topic> = []
-    /// Where it stands among those who hear the same; nil before it is open and after it is gone.
+    /// Its group of clients with the same subscriptions; nil before it is open and after it is gone.
     var group: SubscriberGroup?
     var indexInGroup = 0
 
-    /// In the current drain something happens to this client alone.
+    /// In the current drain an item concerns only this client.
     var isIndividual = false
-    /// It has had its greeting.
+    /// It has received its greeting.
     var isOpen = false
     var isGone = false
     /// A part of its replay is being written, or will be in the next turn.
     var isReplaying = false
-    /// Those who wait until the client can take more.
+    /// Callbacks of senders that wait until the client can take more.
     var waiting: [WhenTaken] = []
 
     init(_ id: ClientID, _ connection: any OutboundConnection, _ restriction: Restriction? = nil) {
@@ -32,7 +32,7 @@ final class Client {
         self.restriction = restriction
     }
 
-    /// What it gets from now on.
+    /// The subscriptions from now on.
     var subscriptions: Subscriptions {
         Subscriptions(
             channels: channels,
@@ -44,14 +44,14 @@ final class Client {
     }
 }
 
-/// How long a shard with many clients puts off writing while more is being published.
+/// How long a shard with many clients delays writing while more is being published.
 ///
-/// A write costs a system call for each client, and hardly more when it carries ten messages than when it carries one. So
-/// what other connections have sent and nobody has read yet, and what is published in the next turns of the event loop,
-/// is worth waiting for, but only while every turn brings something, for a small part of the time that the writing
-/// takes, and up to a size. Where nothing more comes it costs one empty turn.
+/// A write costs a system call for each client, and ten messages cost hardly more than one. So it pays to wait for
+/// messages that other connections have sent and that are not read yet, and for those of the next turns of the event
+/// loop, but only while every turn brings some, for a small part of the time of the writes, and up to a size. When
+/// nothing more arrives it costs one empty turn.
 package struct WriteCoalescer {
-    /// About a tenth of what a write takes.
+    /// About a tenth of the time of a write.
     private static let nanosecondsPerClient: Int64 = 500
     private static let maxNanoseconds: Int64 = 1_000_000
 
@@ -61,7 +61,7 @@ package struct WriteCoalescer {
 
     package init(limits: HubLimits) { self.limits = limits }
 
-    /// What has been published and not yet written.
+    /// Published and not yet written messages.
     package struct Pending: Sendable {
         package var items: Int
         package var bytes: Int
@@ -72,9 +72,9 @@ package struct WriteCoalescer {
         }
     }
 
-    /// Whether what is pending waits for another turn of the event loop.
+    /// Whether the pending messages wait for another turn of the event loop.
     ///
-    /// - Parameter pending: not asked for where there are few clients: it takes the hub's lock.
+    /// - Parameter pending: not evaluated when there are few clients, because it takes the hub's lock.
     package mutating func waits(_ pending: @autoclosure () -> Pending, clients: Int, now: NIODeadline) -> Bool {
         guard clients >= limits.minGatheringClients else { return stop() }
         let pending = pending()

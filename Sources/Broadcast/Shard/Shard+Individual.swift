@@ -1,9 +1,9 @@
 import NIOCore
 import WireProtocol
 
-/// Clients to which something happens that happens to nobody else.
+/// Clients that an item concerns individually.
 extension Shard {
-    /// Walks one client through everything that is pending, and writes what it gets in one buffer.
+    /// Applies all pending items to one client, and writes its messages in one buffer.
     func writeIndividually(_ items: [QueueItem], to client: Client) {
         var frames = FrameSequence(frameEncoding: client.connection.frameEncoding)
         for item in items {
@@ -30,7 +30,7 @@ extension Shard {
             if isNamed { apply(change, to: client, &frames) }
         case .reset(let notice):
             for entry in client.tables.entries { frames.append(notice.message(for: entry.subscription)) }
-            // What was being sent belongs to an epoch that is over.
+            // The messages being sent belong to an epoch that has ended.
             client.tables.reset()
         case .closeEveryone(let code, let reason):
             close(client, code, reason, after: &frames)

@@ -2,11 +2,11 @@ import NIOCore
 import Synchronization
 import WireProtocol
 
-/// The clients of one event loop, and everything that is written to them. Confined to the event loop.
+/// The clients of one event loop, and all writes to them. Confined to the event loop.
 ///
-/// A drain takes what is pending and makes one buffer for each group of clients that hear the same. The few clients that an
-/// item names, because it is for them alone, or not for them, or changes what they hear, are taken out of their groups
-/// for the drain and walk through the items one by one.
+/// A drain takes the pending items and makes one buffer for each group of clients with the same subscriptions. The few
+/// clients that an item names, because it is only for them, or not for them, or changes their subscriptions, are taken
+/// out of their groups for the drain and process the items one by one.
 final class Shard {
     let index: Int
     let eventLoop: any EventLoop
@@ -15,14 +15,14 @@ final class Shard {
 
     private var clients: [UInt64: Client] = [:]
     private var groups: [SubscriberGroup.Key: SubscriberGroup] = [:]
-    /// Clients with a subscription to tables that is not live: a reset concerns each by itself.
+    /// Clients with a subscription to tables that is not live: a reset concerns each individually.
     private var notLive: [UInt64: Client] = [:]
     private var gathering: WriteCoalescer
     var done = ShardStatistics()
-    /// Groups are being walked: who leaves them now, leaves afterwards.
+    /// A drain iterates over the groups: clients that leave are removed afterwards.
     private var isDraining = false
     private var departed: [Client] = []
-    /// Clients that took all that waited for them, in the middle of a drain.
+    /// Clients whose queue became empty during a drain.
     private var relieved: [Client] = []
 
     init(index: Int, eventLoop: any EventLoop, sequencer: SequencerLock, limits: HubLimits) {
@@ -33,13 +33,13 @@ final class Shard {
         gathering = WriteCoalescer(limits: limits)
     }
 
-    // MARK: Coming and going
+    // MARK: Adding and removing clients
 
     func add(_ client: Client) { clients[client.id.number] = client }
 
     func client(_ id: ClientID) -> Client? { clients[id.number] }
 
-    /// Forgets a client that is gone, or that must not be written to any more.
+    /// Removes a client that has disconnected, or that must not be written to any more.
     func remove(_ client: Client) {
         guard !client.isGone else { return }
         client.isGone = true
@@ -47,7 +47,7 @@ final class Shard {
         notLive[client.id.number] = nil
         let pins = client.tables.pins
         client.tables = TablesFeed()
-        // At once: nothing may be there to drain for a long time.
+        // Reported at once: the next drain may be far away.
         let done = done
         self.done = ShardStatistics()
         sequencer.withLock { sequencer in
@@ -75,7 +75,7 @@ final class Shard {
 
     // MARK: Draining
 
-    /// Something is pending: writes it, at once or when a little more has come.
+    /// Items are pending: writes them, at once or after a short delay for more.
     func wake() {
         if gathering.waits(pending, clients: clients.count, now: eventLoop.now) {
             eventLoop.assumeIsolated().execute { self.wake() }
@@ -86,7 +86,7 @@ final class Shard {
 
     private var pending: WriteCoalescer.Pending { sequencer.withLock { [index] in $0.pending(for: index) } }
 
-    /// Writes everything that is pending: once to each connection.
+    /// Writes all pending items: once to each connection.
     private func drain() {
         let work = sequencer.withLock { $0.take(for: index, adding: done) }
         done = ShardStatistics()
@@ -109,7 +109,7 @@ final class Shard {
         for client in relieved { canTakeMore(client) }
     }
 
-    /// The clients of this shard that an item names, marked.
+    /// Marks and returns the clients of this shard that an item names.
     private func individuals(in items: [QueueItem]) -> [Client] {
         var individuals: [Client] = []
         func add(_ client: Client) {
@@ -132,7 +132,7 @@ final class Shard {
     private func write(_ items: [QueueItem], to group: SubscriberGroup) {
         guard let frames = group.frames(of: items) else { return }
         var writes: UInt64 = 0
-        // Nobody comes or leaves while a drain lasts.
+        // Groups do not change during a drain.
         for index in group.members.indices {
             group.prefetchAfter(index)
             guard let connection = group.members[index].connection else { continue }
@@ -153,13 +153,13 @@ final class Shard {
         if waiting > limits.maxQueuedBytes { written(frames, to: client, waiting) }
     }
 
-    /// Closes a connection for which too much waits, unless it is only what has just been written.
+    /// Closes a connection whose queue is too long, unless it contains only what was just written.
     private func written(_ frames: ByteBuffer, to client: Client, _ waiting: Int) {
         guard waiting > frames.readableBytes else { return }
         closeAsTooSlow(client, "more than \(limits.maxQueuedBytes) bytes wait for the client to read")
     }
 
-    /// After a drain: puts the client where it belongs, goes on with its replay, and tells those who wait.
+    /// After a drain: moves the client to its group, continues its replay, and calls back waiting senders.
     private func settle(_ client: Client) {
         client.isIndividual = false
         guard !client.isGone else { return }
@@ -190,7 +190,7 @@ final class Shard {
         if group.members.isEmpty { groups[group.key] = nil }
     }
 
-    /// Takes note that nothing waits for a client any more.
+    /// Handles an empty queue of a client.
     func drained(_ client: Client) {
         if isDraining { relieved.append(client) } else { canTakeMore(client) }
     }
@@ -200,7 +200,7 @@ final class Shard {
         settleUnclaimed(item)
     }
 
-    /// The client of an item is gone: what was reserved for it is given back.
+    /// The client of an item has disconnected: releases what was reserved for it.
     func settleUnclaimed(_ item: QueueItem) {
         switch item {
         case .direct(let direct, _): direct.whenTaken?(false)
@@ -211,9 +211,9 @@ final class Shard {
     }
 }
 
-/// What a client gets at its own pace: replays, and what is made for it alone.
+/// What a client receives at its own pace: replays, and messages for it alone.
 extension Shard {
-    /// Goes on with what waits for a client to read: notifies those that wait to send more, and sends the next part of a replay.
+    /// The client can take more: calls back waiting senders, and sends the next part of a replay.
     func canTakeMore(_ client: Client) {
         guard !client.isGone, client.connection.queuedBytes <= limits.resumeQueuedBytes else { return }
         let waiting = client.waiting
@@ -222,7 +222,8 @@ extension Shard {
         replay(to: client)
     }
 
-    /// Sends the next part of the history, one in each turn of the event loop, so that others are served in between.
+    /// Sends the next part of the history, one in each turn of the event loop, so that other clients are served in
+    /// between.
     private func replay(to client: Client) {
         guard let catchUp = client.tables.catchUp, catchUp.progress == .running, !client.isReplaying else { return }
         let furthest = client.tables.furthest
@@ -260,7 +261,7 @@ extension Shard {
         }
     }
 
-    /// Other event loops are never woken from here: only the client's own change to live was queued.
+    /// Never wakes other event loops: only the client's own change to live was queued.
     private func wakeLater() {
         eventLoop.assumeIsolated().execute { self.wake() }
     }

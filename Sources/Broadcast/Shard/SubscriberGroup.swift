@@ -2,18 +2,18 @@ import CPrefetch
 import NIOCore
 import WireProtocol
 
-/// Everything that a client gets: two clients with equal subscriptions get equal bytes.
+/// All subscriptions of a client: two clients with equal subscriptions receive equal bytes.
 ///
-/// Of all channels together rather than one by one, so that each client is in one group, gets one write, and gets
-/// everything in the one order in which it happened.
+/// All channels together rather than one by one, so that each client is in one group, gets one write, and receives
+/// everything in one order.
 struct Subscriptions: Hashable {
     /// Without tables, which are in ``tables``.
     var channels: Channels
-    /// In the order of their ids; empty for a client that is not live.
+    /// In the order of ids; empty for a client that is not live.
     var tables: [TableSubscription]
     /// The client has several subscriptions to tables, one of which may wait for its snapshot.
     var endsTransactions: Bool
-    /// What limits the client's view; nil for nothing.
+    /// What restricts the client's view; nil for no restriction.
     var restriction: Restriction?
     var topics: Set<Topic> = []
 
@@ -21,8 +21,8 @@ struct Subscriptions: Hashable {
         channel == .tables ? !tables.isEmpty : channels.contains(Channels(channel))
     }
 
-    /// Calls `body` with each message of the item that comes to all clients with these subscriptions, but not with what
-    /// comes to one client.
+    /// Calls `body` with each message of the item for all clients with these subscriptions, without messages for a
+    /// single client.
     func forEachMessage(of item: QueueItem, _ body: (EncodedMessage) -> Void) {
         switch item {
         case .publication(let delivery):
@@ -45,7 +45,7 @@ struct Subscriptions: Hashable {
 }
 
 extension Subscriptions {
-    /// What a client with these subscriptions gets of a message, apart from one that is excluded; nil for nothing.
+    /// The message for a client with these subscriptions, unless the client is excluded; nil for none.
     func message(_ message: EncodedMessage, to audience: QueueItem.Audience) -> EncodedMessage? {
         switch audience {
         case .everyone:
@@ -60,7 +60,7 @@ extension Subscriptions {
     }
 }
 
-/// The clients of one shard that hear the same in the same frameEncoding. Confined to the shard's event loop.
+/// The clients of one shard with the same subscriptions and the same encoding. Confined to the shard's event loop.
 final class SubscriberGroup {
     struct Key: Hashable {
         var subscriptions: Subscriptions
@@ -69,10 +69,10 @@ final class SubscriberGroup {
 
     struct Member {
         let client: Client
-        /// Here too, so that writing to everybody touches one array and the outlets, and nothing else of ten thousand
-        /// clients. Nil while the member is muted.
+        /// A copy, so that writing to all members touches one array and the connections, and no other memory of ten
+        /// thousand clients. Nil while the member is muted.
         var connection: (any OutboundConnection)?
-        /// Where the connection is, for ``SubscriberGroup/prefetchAfter(_:)``. Never read from.
+        /// The address of the connection, for ``SubscriberGroup/prefetchAfter(_:)``. Never dereferenced.
         let address: UnsafeRawPointer
 
         init(_ client: Client) {
@@ -83,7 +83,7 @@ final class SubscriberGroup {
     }
 
     let key: Key
-    /// Dense: the last takes the place of one that leaves.
+    /// Dense: the last member moves to the place of a removed one.
     private(set) var members: ContiguousArray<Member> = []
 
     init(_ key: Key) { self.key = key }
@@ -94,13 +94,14 @@ final class SubscriberGroup {
         members.append(Member(client))
     }
 
-    /// For the rest of a drain the member gets nothing with the others. Its place stays: somebody may be walking through.
+    /// Excludes the member from the group's writes for the rest of a drain. Its place stays, because an iteration may
+    /// be running.
     func mute(_ client: Client) { members[client.indexInGroup].connection = nil }
 
     func unmute(_ client: Client) { members[client.indexInGroup].connection = client.connection }
 
-    /// Has the processor fetch the connection of a member a few behind this one, while the kernel is busy with this one's:
-    /// waiting for its memory is half of what a delivery costs outside the kernel.
+    /// Prefetches the connection of a member a few places ahead, while the kernel is busy with this one's write:
+    /// waiting for memory is half of a delivery's cost outside the kernel.
     func prefetchAfter(_ index: Int) {
         let ahead = index + 4
         guard ahead < members.count else { return }
@@ -117,7 +118,7 @@ final class SubscriberGroup {
         client.group = nil
     }
 
-    /// What everybody here gets of the items, in one buffer; nil when it is nothing.
+    /// The messages of the items for this group, in one buffer; nil when there are none.
     func frames(of items: [QueueItem]) -> ByteBuffer? {
         var frames = FrameSequence(frameEncoding: key.frameEncoding)
         for item in items {
@@ -127,7 +128,7 @@ final class SubscriberGroup {
     }
 }
 
-/// Messages that go out together.
+/// Messages that are sent together.
 struct FrameSequence {
     let frameEncoding: FrameEncoding
     private var frames: [ByteBuffer] = []

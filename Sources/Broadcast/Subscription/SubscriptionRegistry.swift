@@ -1,7 +1,6 @@
 import WireProtocol
 
-/// Which client has which subscriptions to `tables` at the end of the hub's order, and how many there are. A value without
-/// locks.
+/// The subscriptions to `tables` of each client at the end of the hub's order, and their number. A value without locks.
 struct SubscriptionRegistry {
     private struct Entry {
         let subscription: TableSubscription
@@ -15,10 +14,10 @@ struct SubscriptionRegistry {
         var entries: [Entry] = []
     }
 
-    /// A subscription that some client has.
+    /// A subscription that at least one client has.
     private struct Use {
         var count: Int
-        /// In ``SubscriptionRegistry/distinct``.
+        /// The index in ``SubscriptionRegistry/distinct``.
         var index: Int
     }
 
@@ -26,7 +25,8 @@ struct SubscriptionRegistry {
     private var clients: [ClientID: Client] = [:]
     private var uses: [TableSubscription: Use] = [:]
     private var usesByOwner: [String: [TableSubscription: Int]] = [:]
-    /// Every subscription that some client has, once. Dense: the last takes the place of one that is removed.
+    /// Every subscription that at least one client has, once. Dense: the last element moves to the place of a removed
+    /// one.
     private(set) var distinct: [TableSubscription] = []
 
     init(limits: HubLimits) { self.limits = limits }
@@ -37,7 +37,7 @@ struct SubscriptionRegistry {
 
     // MARK: Clients
 
-    /// - Parameter owner: whose limit of distinct subscriptions the client counts towards.
+    /// Parameter owner: the owner to whose limit of distinct subscriptions the client counts.
     mutating func open(_ client: ClientID, owner: String) { clients[client] = Client(owner: owner) }
 
     mutating func close(_ client: ClientID) {
@@ -50,10 +50,10 @@ struct SubscriptionRegistry {
     /// Adds subscriptions of a client; equal ones begin again.
     ///
     /// - Parameters:
-    ///   - replaced: the subscription that ends; one with a hold ends with ``acknowledge(_:of:)``.
+    ///   - replaced: the subscription that ends; with a hold it ends with ``acknowledge(_:of:)``.
     ///   - hold: the snapshot that they wait for.
-    /// - Returns: false for a client that is gone.
-    /// - Throws: `SUBSCRIPTION_NOT_FOUND`, or `RATE_LIMITED` at a limit; nothing has changed then.
+    /// - Returns: false for a client that has disconnected.
+    /// - Throws: `SUBSCRIPTION_NOT_FOUND`, or `RATE_LIMITED` at a limit; then nothing has changed.
     mutating func add(
         _ subscriptions: [TableSubscription],
         of client: ClientID,
@@ -129,7 +129,8 @@ struct SubscriptionRegistry {
 
     // MARK: Snapshots
 
-    /// The snapshot's subscription is acknowledged: the one that it replaces ends. Does nothing when the hold is over.
+    /// The snapshot's subscription is acknowledged: the one that it replaces ends. Does nothing when the hold has
+    /// ended.
     mutating func acknowledge(_ hold: History.Retention, of client: ClientID, ending replaced: String?) {
         guard let replaced, holds(hold, client) else { return }
         _ = remove(of: client) { $0.subscription.id == replaced && $0.hold != hold }
@@ -141,12 +142,12 @@ struct SubscriptionRegistry {
         clients[client]?.entries[index].hold = nil
     }
 
-    /// The snapshot failed: its subscription ends. Does nothing when the hold is over.
+    /// The snapshot failed: its subscription ends. Does nothing when the hold has ended.
     mutating func abandon(_ hold: History.Retention, of client: ClientID) {
         _ = remove(of: client) { $0.hold == hold }
     }
 
-    /// Every snapshot is over, and every subscription goes on in the new epoch.
+    /// Ends every hold; every subscription continues in the new epoch.
     mutating func endHolds() {
         for client in clients.keys {
             for index in clients[client]?.entries.indices ?? 0..<0 { clients[client]?.entries[index].hold = nil }
@@ -188,25 +189,26 @@ struct SubscriptionRegistry {
     }
 }
 
-/// A client subscribes to `tables`, at its place in the hub's order.
+/// A change of a client's subscriptions to `tables`, at its place in the hub's order.
 struct SubscriptionChange: Sendable {
-    /// One, or several that resume together.
+    /// One subscription, or several that resume together.
     var subscriptions: [TableSubscription]
     var start: Start
-    /// The subscription that ends with this, by its id.
+    /// The subscription that this one replaces, by its id.
     var replaced: String?
     /// The newest transaction at this place in the order.
     var head: Position
-    /// How the request is answered; nil for a snapshot, which is acknowledged when its position is known.
+    /// The reply to the request; nil for a snapshot, which is acknowledged when its position is known.
     var reply: SubscriptionReply?
 
     /// Where the subscriptions begin.
     enum Start: Sendable, Equatable {
-        /// With what comes next; `recovered` is false when the client asked for more than there is.
+        /// With the next transaction; `recovered` is false when the client asked for transactions that are no longer
+        /// kept.
         case live(recovered: Bool?)
-        /// With a replay of what came after the position.
+        /// With a replay of the transactions after the position.
         case replay(History.Retention, after: Position)
-        /// When a snapshot has been sent.
+        /// After a snapshot has been sent.
         case held(History.Retention)
 
         var pin: History.Retention? {
@@ -218,7 +220,7 @@ struct SubscriptionChange: Sendable {
 
         var hold: History.Retention? { if case .held(let pin) = self { pin } else { nil } }
 
-        /// What the acknowledgement says of `since`.
+        /// The value of `recovered` in the acknowledgement.
         var recovered: Bool? {
             switch self {
             case .live(let recovered): recovered
@@ -229,7 +231,7 @@ struct SubscriptionChange: Sendable {
     }
 }
 
-/// How a `subscribe` is answered.
+/// The reply to a `subscribe`.
 struct SubscriptionReply: Sendable {
     var replyTo: String?
     /// The ids of a list, in the order of the request; nil where it had none.

@@ -1,14 +1,15 @@
 package import WireProtocol
 
-/// One subscription to `tables`: what the client asked for, and the rights behind it.
+/// One subscription to `tables`: the client's filter, and the rights behind it.
 ///
 /// Equal filters with equal rights are one subscription with one ``id``, whichever clients have it: its messages are
 /// encoded once and their bytes are shared.
 package struct TableSubscription: Sendable {
     package let filter: TableFilter
-    /// Names the rights that decide about rows, beyond the tables in ``filter``. Empty where every row is allowed.
+    /// Identifies the rights that determine the visible rows, beyond the tables in ``filter``. Empty when every row is
+    /// allowed.
     package let rights: String
-    /// The `subscription` of messages: the same in every process, so that replayed messages keep their ids.
+    /// The `subscription` field of messages: the same in every process, so that replayed messages keep their ids.
     package let id: String
     private let fingerprint: UInt64
 
@@ -27,7 +28,7 @@ package struct TableSubscription: Sendable {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for text in texts {
             for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-            // No byte of UTF-8: the end of one text is not the beginning of the next.
+            // Not a byte of UTF-8: it keeps the end of one text apart from the beginning of the next.
             hash = (hash ^ 0xFF) &* 0x100_0000_01b3
         }
         hash = (hash ^ (hash >> 33)) &* 0xff51_afd7_ed55_8ccd

@@ -1,15 +1,15 @@
 import WireProtocol
 
-/// The subscriptions of one connection to `tables`, and how far each has come. A value without I/O: decides what a
-/// transaction comes to, and says which pins of the history are not needed any more.
+/// The subscriptions of one connection to `tables`, and the progress of each. A value without I/O: selects the messages
+/// of a transaction, and returns the pins of the history that are no longer needed.
 ///
-/// All subscriptions go through the transactions together, so that the messages of one transaction are contiguous. While
-/// one of them is behind, because it resumes or follows its snapshot, the connection gets its transactions out of the
-/// history, in order: those that only some of the subscriptions have yet to get, and then everything.
+/// All subscriptions process the transactions together, so that the messages of one transaction are contiguous. While
+/// one of them is behind, because it resumes or follows its snapshot, the connection receives its transactions from the
+/// history, in order: first those that only some of the subscriptions still need, and then all.
 struct TablesFeed {
     enum State: Equatable {
-        /// Gets the transactions after this one. Looked at only while the feed catches up: once it is live, everything that
-        /// comes is after it.
+        /// Receives the transactions after this one. Only used while the feed catches up: once it is live, all new
+        /// transactions are after it.
         case active(after: UInt64)
         /// Its snapshot is being sent.
         case held(History.Retention)
@@ -20,19 +20,19 @@ struct TablesFeed {
         var state: State
     }
 
-    /// The way through the history to what is live.
+    /// The catch-up from the history to the live transactions.
     struct CatchUp: Equatable {
         enum Progress: Equatable {
             case running
             /// A snapshot saw transactions that are not published yet.
             case waiting
-            /// The change to live is on its way.
+            /// The change to live is queued.
             case complete
         }
 
-        /// Keeps what comes next in the history.
+        /// Keeps the next transactions in the history.
         var pin: History.Retention
-        /// Everything up to here was sent to those that get it.
+        /// Everything up to here was sent to the subscriptions that receive it.
         var after: Position
         var progress = Progress.running
     }
@@ -41,7 +41,7 @@ struct TablesFeed {
     private(set) var entries: [Entry] = []
     /// Nil while the feed is live.
     private(set) var catchUp: CatchUp?
-    /// Where the furthest of several subscriptions is that wait for others to come up with them: `transaction:end` says so
+    /// The position of the furthest of several subscriptions, which the others must reach: `transaction:end` is sent
     /// when they have.
     private var meetingPoint: UInt64?
 
@@ -49,10 +49,10 @@ struct TablesFeed {
     /// Each transaction ends with `transaction:end`.
     var hasSeveral: Bool { entries.count > 1 }
 
-    /// Those that get what is published now.
+    /// The subscriptions that receive the transactions published now.
     var live: [TableSubscription] { catchUp == nil ? active : [] }
 
-    /// Whether some subscription does not get what is published now.
+    /// Whether some subscription does not receive the transactions published now.
     var isBehind: Bool {
         catchUp != nil || entries.contains { if case .held = $0.state { true } else { false } }
     }
@@ -61,7 +61,7 @@ struct TablesFeed {
         entries.compactMap { if case .active = $0.state { $0.subscription } else { nil } }
     }
 
-    /// What the history keeps for this feed.
+    /// The pins of this feed in the history.
     var pins: [History.Retention] {
         entries.compactMap { if case .held(let pin) = $0.state { pin } else { nil } } + (catchUp.map { [$0.pin] } ?? [])
     }
@@ -70,7 +70,7 @@ struct TablesFeed {
 
     // MARK: Changes. Each returns the pins that are not needed any more.
 
-    /// Adds subscriptions, equal ones begin again, and ends the one that they replace.
+    /// Adds subscriptions (an equal one begins again), and ends the one that they replace.
     ///
     /// - Returns: the position after which they begin; nil for a snapshot, which has not been read yet.
     mutating func subscribe(_ change: SubscriptionChange) -> (position: Position?, released: [History.Retention]) {
@@ -92,17 +92,17 @@ struct TablesFeed {
         return (begin, released + settle())
     }
 
-    /// After which transaction new subscriptions begin, if they do not wait for a snapshot.
+    /// The transaction after which new subscriptions begin, if they do not wait for a snapshot.
     private func position(of change: SubscriptionChange) -> Position {
         if case .replay(_, let since) = change.start { return since }
         guard let catchUp else { return change.head }
         if change.start == .live(recovered: nil),
             case .active(let after)? = entries.first(where: { $0.subscription.id == change.replaced })?.state
         {
-            // What the old one had not come to yet, the new one gets.
+            // The new one receives what the old one had not received yet.
             return Position(epoch: catchUp.after.epoch, sequence: max(after, catchUp.after.sequence))
         }
-        // What was published after the request may have been sent to the others already.
+        // Transactions after the request may already have been sent to the other subscriptions.
         let isAhead = catchUp.progress == .complete && change.head.isBefore(catchUp.after) == true
         return isAhead ? catchUp.after : change.head
     }
@@ -117,7 +117,7 @@ struct TablesFeed {
         return released + settle()
     }
 
-    /// A snapshot is complete: its subscription goes on after `position`.
+    /// A snapshot is complete: its subscription continues after `position`.
     mutating func release(_ pin: History.Retention, after position: Position, head: Position) -> [History.Retention] {
         guard let index = entries.firstIndex(where: { $0.state == .held(pin) }) else { return [] }
         let hasOthers = !active.isEmpty
@@ -129,13 +129,13 @@ struct TablesFeed {
 
     /// A snapshot failed.
     ///
-    /// - Returns: the subscription that ended with it; nil when the hold was over.
+    /// - Returns: the subscription that ended with it; nil when the hold had already ended.
     mutating func abandon(_ pin: History.Retention) -> (ended: TableSubscription, released: [History.Retention])? {
         guard let entry = entries.first(where: { $0.state == .held(pin) }) else { return nil }
         return (entry.subscription, unsubscribe(entry.subscription.id))
     }
 
-    /// A new epoch: everything is live from its beginning, and the pins are gone with the old one.
+    /// Begins a new epoch: everything is live from its beginning, and the pins of the old one are gone.
     mutating func reset() {
         catchUp = nil
         meetingPoint = nil
@@ -157,7 +157,7 @@ struct TablesFeed {
 
     // MARK: Catching up
 
-    /// Goes through the history from `position` on; those that are further ahead wait where they are.
+    /// Processes the history from `position`; subscriptions that are further ahead wait.
     private mutating func join(_ pin: History.Retention, _ position: Position, head: Position) -> [History.Retention] {
         guard let current = catchUp else {
             pause(at: head.sequence)
@@ -177,7 +177,7 @@ struct TablesFeed {
         catchUp?.progress = .running
     }
 
-    /// Everything up to here was sent to every active subscription that gets it.
+    /// Everything up to here was sent to every active subscription that receives it.
     private mutating func pause(at sequence: UInt64) {
         for index in entries.indices {
             guard case .active(let after) = entries[index].state, catchUp == nil || after < sequence else { continue }
@@ -185,7 +185,7 @@ struct TablesFeed {
         }
     }
 
-    /// After a change: what there is to wait for, and whether there is anything to catch up with.
+    /// After a change: determines what to wait for, and whether there is anything to catch up with.
     private mutating func settle() -> [History.Retention] {
         guard let current = catchUp else { return [] }
         var afters: [UInt64] = []
@@ -202,26 +202,26 @@ struct TablesFeed {
         return []
     }
 
-    /// Behind which transaction every active subscription is up with the others.
+    /// The position that every active subscription must reach to be up to date with the others.
     var furthest: UInt64 {
         entries.reduce(0) { furthest, entry in
             if case .active(let after) = entry.state { max(furthest, after) } else { furthest }
         }
     }
 
-    /// What the feed waited for was published.
+    /// The transactions that the feed waited for were published.
     mutating func goOn(_ pin: History.Retention) {
         if catchUp?.pin == pin, catchUp?.progress == .waiting { catchUp?.progress = .running }
     }
 
-    /// The change to live has come.
+    /// The change to live has been processed.
     mutating func goLive(_ pin: History.Retention) {
         if catchUp?.pin == pin, catchUp?.progress == .complete { catchUp = nil }
     }
 
-    /// Goes on through the history, up to `reached`.
+    /// Continues through the history, up to `reached`.
     ///
-    /// - Returns: what the client gets of these transactions, in order.
+    /// - Returns: the client's messages of these transactions, in order.
     mutating func replay(
         _ publications: [any Publication],
         reached: Position,

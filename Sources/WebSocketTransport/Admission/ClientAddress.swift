@@ -9,7 +9,7 @@ package import NIOHTTP1
     import Darwin
 #endif
 
-/// An IP address without a port. An IPv4 address is the same in its own form and in the form that it has on an IPv6 socket.
+/// An IP address without a port. An IPv4 address equals its mapped form on an IPv6 socket.
 package struct ClientAddress: Sendable, Hashable, CustomStringConvertible {
     /// As an IPv6 address, in host order; IPv4 as `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2).
     let high: UInt64
@@ -20,7 +20,7 @@ package struct ClientAddress: Sendable, Hashable, CustomStringConvertible {
         self.low = low
     }
 
-    /// Reads `192.0.2.1` or `2001:db8::1`; nil for anything else, a name included.
+    /// Parses `192.0.2.1` or `2001:db8::1`; nil for anything else, including names.
     package init?(_ text: some StringProtocol) {
         var bytes: (UInt64, UInt64) = (0, 0)
         let found: ClientAddress? = withUnsafeMutableBytes(of: &bytes) { bytes in
@@ -32,11 +32,11 @@ package struct ClientAddress: Sendable, Hashable, CustomStringConvertible {
         self = found
     }
 
-    /// Nil for what is no IP address, such as a socket in the file system.
+    /// Nil for a socket address without an IP address, such as a file-system socket.
     package init?(_ address: SocketAddress) {
         let found: ClientAddress? = address.withSockAddr { start, size in
             let bytes = UnsafeRawBufferPointer(start: start, count: size)
-            // Behind the family and the port, and with IPv6 the flow.
+            // The offset of the address: after the family and the port, and for IPv6 the flow information.
             return switch address {
             case .v4: Self(v4: UnsafeRawBufferPointer(rebasing: bytes[4...]))
             case .v6: Self(v6: UnsafeRawBufferPointer(rebasing: bytes[8...]))
@@ -58,7 +58,8 @@ package struct ClientAddress: Sendable, Hashable, CustomStringConvertible {
 
     var isIPv4: Bool { high == 0 && low >> 32 == 0xffff }
 
-    /// What one client has to itself: an IPv4 address, or the /64 network of an IPv6 address, within which it can choose any.
+    /// The network of one client: an IPv4 address, or the /64 network of an IPv6 address, in which a client can choose
+    /// any address.
     package var network: ClientAddress { isIPv4 ? self : ClientAddress(high: high, low: 0) }
 
     fileprivate func masked(to bits: Int) -> ClientAddress {
@@ -80,11 +81,11 @@ package struct ClientAddress: Sendable, Hashable, CustomStringConvertible {
 ///
 /// Source: [RFC 4632 section 3.1](https://www.rfc-editor.org/rfc/rfc4632#section-3.1).
 package struct AddressRange: Sendable, Hashable {
-    /// What ``init(_:)`` takes, for messages.
+    /// The expected format of ``init(_:)``, for messages.
     package static let expectation = "an IP address or a network such as 10.0.0.0/8 or 2001:db8::/32"
 
     private let first: ClientAddress
-    /// Of the IPv6 form.
+    /// Bits of the IPv6 form.
     private let prefixBits: Int
 
     /// Nil for anything but ``expectation``.
@@ -106,16 +107,16 @@ package struct AddressRange: Sendable, Hashable {
 }
 
 /// Finds the client behind proxies: the last address of `X-Forwarded-For` or `Forwarded` (RFC 7239) that is not a trusted
-/// proxy's.
+/// proxy.
 ///
-/// What stands left of that address was written by the client itself, and means nothing.
+/// Addresses to the left of it were written by the client itself, and are not reliable.
 package enum ForwardedClient {
     /// - Parameters:
-    ///   - headers: Of a request that came from `peer`.
-    ///   - peer: Believed only if it is one of `trusted`.
+    ///   - headers: The headers of a request from `peer`.
+    ///   - peer: The headers are used only if it is one of `trusted`.
     ///   - trusted: The proxies.
-    /// - Returns: `peer` where the headers say nothing, or where the two contradict each other: a proxy sets one of them,
-    ///   and passes on whatever the client put into the other.
+    /// - Returns: `peer` when the headers contain no address, or when the two contradict each other: a proxy sets one
+    ///   of them, and passes on whatever the client put into the other.
     package static func address(_ headers: HTTPHeaders, peer: ClientAddress, trusted: [AddressRange]) -> ClientAddress {
         guard isTrusted(peer, trusted) else { return peer }
         let candidates = [listed(headers["X-Forwarded-For"]), forwarded(headers["Forwarded"])]
@@ -134,7 +135,7 @@ package enum ForwardedClient {
     {
         var client = peer
         for hop in hops.reversed() {
-            // A name or an obfuscated identifier: the nearest proxy that is known stands for it.
+            // A name or an obfuscated identifier: the nearest known proxy is used instead.
             guard let hop else { return client }
             client = hop
             if !isTrusted(hop, trusted) { return client }
@@ -157,7 +158,7 @@ package enum ForwardedClient {
         }
     }
 
-    /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`, in quotation marks or not.
+    /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`, with or without quotation marks.
     private static func address(_ text: Substring) -> ClientAddress? {
         var text = text
         if text.count >= 2, text.first == "\"", text.last == "\"" { text = text.dropFirst().dropLast() }

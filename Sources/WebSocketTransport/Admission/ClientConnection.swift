@@ -1,9 +1,9 @@
 import NIOHTTP1
 import Synchronization
 
-/// One connection as HTTP requests see it: whose it is, and whether it is still there. Thread-safe.
+/// One connection as HTTP requests see it: its client's address, and whether it is still open. Thread-safe.
 package final class ClientConnection: Sendable {
-    /// The connection that the request being answered came on, in the task that answers it.
+    /// The connection of the request being answered, in the task that answers it.
     @TaskLocal package static var current: ClientConnection?
 
     private struct State {
@@ -27,12 +27,13 @@ package final class ClientConnection: Sendable {
         state = Mutex(State(address: peer))
     }
 
-    /// The client's address: of the request under way, where a trusted proxy says whose it is. Nil for a socket without one.
+    /// The client's address: for the current request, as a trusted proxy reports it. Nil for a socket without an IP
+    /// address.
     package var address: ClientAddress? { state.withLock { $0.address } }
 
     // MARK: Requests
 
-    /// The head of a request has come.
+    /// The head of a request has arrived.
     func began(_ headers: HTTPHeaders) {
         guard let peer, !admission.trustedProxies.isEmpty else { return }
         let address = ForwardedClient.address(headers, peer: peer, trusted: admission.trustedProxies)
@@ -40,10 +41,10 @@ package final class ClientConnection: Sendable {
         if address != peer { admission.move(id, to: address) }
     }
 
-    /// All of the request has come.
+    /// The whole request has arrived.
     func completed() { update { $0.isRequestComplete = true } }
 
-    /// The request under way has shown who sends it.
+    /// The sender of the current request has been identified.
     package func becameKnown() { update { $0.isKnown = true } }
 
     /// Every request has been answered.
@@ -56,7 +57,7 @@ package final class ClientConnection: Sendable {
         if isKnown { admission.enter(.idle, id) }
     }
 
-    /// It has become a WebSocket or an event stream.
+    /// The connection has become a WebSocket or an event stream.
     package func becameClient() {
         state.withLock { $0.isClient = true }
         admission.enter(.client, id)
@@ -72,7 +73,7 @@ package final class ClientConnection: Sendable {
 
     // MARK: The end
 
-    /// Runs `operation`; calls `handler`, once, if the client goes away meanwhile, at once if it is gone already.
+    /// Runs `operation`; calls `handler`, once, if the client disconnects meanwhile, at once if it already has.
     package func notifying<Result>(
         onEnd handler: @escaping @Sendable () -> Void,
         _ operation: () async throws -> Result
@@ -86,7 +87,7 @@ package final class ClientConnection: Sendable {
         return try await operation()
     }
 
-    /// The client has closed its side of the connection, or the connection is gone.
+    /// The client has closed its side of the connection, or the connection has broken.
     func ended() {
         let handler = state.withLock { state -> (@Sendable () -> Void)? in
             state.isEnded = true

@@ -1,7 +1,7 @@
 import NIOCore
 import Synchronization
 
-/// The connections of a server that are open, and which of them goes when there are too many. Thread-safe.
+/// The open connections of a server; chooses the one to close when there are too many. Thread-safe.
 package final class ConnectionAdmission: Sendable {
     private struct State {
         var table: ConnectionTable
@@ -14,8 +14,8 @@ package final class ConnectionAdmission: Sendable {
 
     /// - Parameters:
     ///   - maxPending: Connections that are neither WebSockets nor event streams.
-    ///   - maxUnknownPerAddress: Those of one address that have not shown yet who they are of.
-    ///   - trustedProxies: Whose headers say which address a request is of.
+    ///   - maxUnknownPerAddress: Connections of one address whose sender has not been identified yet.
+    ///   - trustedProxies: The proxies whose headers are used for a request's address.
     package init(maxPending: Int, maxUnknownPerAddress: Int, trustedProxies: [AddressRange] = []) {
         let limits = ConnectionTable.Limits(
             maxPending: max(maxPending, 1),
@@ -25,7 +25,7 @@ package final class ConnectionAdmission: Sendable {
         self.trustedProxies = trustedProxies
     }
 
-    /// Takes in a new connection; nil when it has no place, and has to be closed. On its event loop.
+    /// Admits a new connection; nil when there is no place, and it has to be closed. Call it on its event loop.
     func admit(_ channel: any Channel) -> ClientConnection? {
         let peer = channel.remoteAddress.flatMap { ClientAddress($0) }
         let isProxy = peer.map { peer in trustedProxies.contains { $0.contains(peer) } } ?? false
@@ -66,7 +66,7 @@ package final class ConnectionAdmission: Sendable {
         }
     }
 
-    /// Below the pipeline, where TLS would wait for the answer of a peer that may never give one.
+    /// Below the pipeline, because TLS would wait for the answer of a peer that may never send one.
     private static func close(_ channel: any Channel) {
         channel.eventLoop.execute {
             channel._channelCore.close0(error: ChannelError.ioOnClosedChannel, mode: .all, promise: nil)

@@ -1,24 +1,25 @@
-/// Decides which connection is closed when a server has as many as it may. A value without sockets and clocks.
+/// Decides which connection is closed when a server has reached its limit. A value without sockets and clocks.
 ///
-/// A connection is *unknown* until a request on it has shown who sends it. Those go first: the oldest of the address that
-/// has the most, so that a flood from one address displaces itself, and a client that says who it is gets in.
+/// A connection is *unknown* until a request on it has identified its sender. Unknown ones are closed first: the oldest
+/// of the address that has the most, so that a flood from one address displaces itself, and an identified client is
+/// admitted.
 struct ConnectionTable {
     typealias ID = UInt64
 
-    /// The bounds of ``ConnectionTable``.
+    /// The limits of ``ConnectionTable``.
     struct Limits: Sendable, Hashable {
-        /// Connections that are no clients: unknown ones, and those of HTTP requests.
+        /// Connections that are not clients: unknown ones, and those of HTTP requests.
         var maxPending: Int
-        /// Unknown ones of one address.
+        /// Unknown connections of one address.
         var maxUnknownPerAddress: Int
     }
 
     enum Phase: Hashable {
-        /// It has not shown yet who it is of.
+        /// Its sender has not been identified yet.
         case unknown
-        /// Its last request showed who it is of; the next has not come.
+        /// Its last request identified the sender; the next has not arrived.
         case idle
-        /// A request that has shown its sender is being answered.
+        /// A request of an identified sender is being answered.
         case working
         /// A WebSocket or an event stream, which are counted elsewhere.
         case client
@@ -28,14 +29,14 @@ struct ConnectionTable {
         case admitted
         /// Close the other one.
         case evicting(ID)
-        /// All that are there are at work.
+        /// All existing connections are busy.
         case refused
     }
 
     private struct Entry {
         var address: ClientAddress?
         var phase = Phase.unknown
-        /// Of when it came into its phase.
+        /// When it entered its phase.
         var order: UInt64
     }
 
@@ -43,12 +44,12 @@ struct ConnectionTable {
     private var entries: [ID: Entry] = [:]
     private var unknown: [ClientAddress?: Int] = [:]
     private var nextOrder: UInt64 = 0
-    /// Connections that are no clients.
+    /// The number of connections that are not clients.
     private(set) var pendingCount = 0
 
     init(limits: Limits) { self.limits = limits }
 
-    /// A new connection. Without an address, as from a trusted proxy, it is in no address's share.
+    /// Adds a new connection. Without an address, as from a trusted proxy, it counts to no address.
     mutating func admit(_ id: ID, from address: ClientAddress?) -> Admission {
         var victim = victimOfShare(address)
         if victim == nil, pendingCount >= limits.maxPending {
@@ -60,7 +61,7 @@ struct ConnectionTable {
         return victim.map { .evicting($0) } ?? .admitted
     }
 
-    /// A proxy says which address the connection is of; returns the connection to close for it.
+    /// Sets the address that a proxy reported for the connection; returns the connection to close for it.
     mutating func move(_ id: ID, to address: ClientAddress?) -> ID? {
         guard let entry = entries[id], entry.address != address else { return nil }
         let victim = entry.phase == .unknown ? victimOfShare(address) : nil
@@ -119,7 +120,7 @@ struct ConnectionTable {
         return oldest { $0.phase == .unknown && unknown[$0.address] == most }
     }
 
-    /// A look at every connection: there are few, and this is only for when there are too many.
+    /// Examines every connection: there are few, and this is only needed when there are too many.
     private func oldest(_ isCandidate: (Entry) -> Bool) -> ID? {
         var found: (id: ID, order: UInt64)?
         for (id, entry) in entries where isCandidate(entry) && entry.order < found?.order ?? .max {

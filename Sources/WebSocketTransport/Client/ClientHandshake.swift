@@ -1,7 +1,8 @@
 import NIOCore
 import NIOHTTP1
 
-/// The client's half of the opening handshake, RFC 6455 section 4.1: the request, and what a right answer is. No I/O.
+/// The client's half of the opening handshake, RFC 6455 section 4.1: the request, and the check of the response. No
+/// I/O.
 struct ClientHandshake {
     private let key = WebSocketKey.random()
     private let client: WebSocketClient
@@ -27,7 +28,7 @@ struct ClientHandshake {
         return HTTPRequestHead(version: .http1_1, method: .GET, uri: url.target, headers: headers)
     }
 
-    /// Checks a 101 response, and returns what was agreed on about compression.
+    /// Checks a 101 response, and returns the agreed compression.
     func check(_ head: HTTPResponseHead) throws(WebSocketClientError) -> DeflateAgreement? {
         guard HeaderTokens.contain("websocket", in: head.headers["Upgrade"]),
             HeaderTokens.contain("upgrade", in: head.headers["Connection"])
@@ -51,7 +52,7 @@ struct ClientHandshake {
     }
 }
 
-/// Sends the opening handshake and puts a ``WebSocketHandler`` in its own place when the server agrees.
+/// Sends the opening handshake and replaces itself by a ``WebSocketHandler`` when the server accepts.
 final class ClientHandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPClientResponsePart
     typealias OutboundOut = HTTPClientRequestPart
@@ -63,11 +64,11 @@ final class ClientHandshakeHandler: ChannelInboundHandler, RemovableChannelHandl
     private let encoder = HTTPRequestEncoder()
     private let decoder = ByteToMessageHandler(HTTPResponseDecoder(leftOverBytesStrategy: .forwardBytes))
     private var response: HTTPResponseHead?
-    /// A refusal's text, for the error.
+    /// The text of a refusal, for the error.
     private var body = ByteBuffer()
     private let maxBodyBytes = 4096
     private var timeout: Scheduled<Void>?
-    /// What came behind the response, once that is complete; nil before.
+    /// The bytes after the response, once it is complete; nil before.
     private var early: [NIOAny]?
 
     init(
@@ -147,8 +148,8 @@ final class ClientHandshakeHandler: ChannelInboundHandler, RemovableChannelHandl
         let connection = session.connection(webSocket, context.channel)
         let pipeline = context.pipeline.syncOperations
         _ = pipeline.removeHandler(encoder)
-        // The decoder leaves in the next turn and before passes on what it read behind the response. Until it is gone it
-        // takes everything that is written for requests, so nothing may be answered yet.
+        // The decoder leaves in the next turn, after it has passed on the bytes that it read after the response. Until
+        // then it intercepts everything that is written as a request, so nothing may be answered yet.
         early = []
         pipeline.removeHandler(decoder).assumeIsolated().whenComplete { _ in
             do {

@@ -2,7 +2,7 @@ package import NIOCore
 package import NIOHTTP1
 import NIOPosix
 
-/// A WebSocket client for the command line and for tests: the same frame layer as the server's, in the client's role.
+/// A WebSocket client for the command line and for tests: the server's frame layer, in the client's role.
 ///
 ///     let connection = try await WebSocketClient().connect(to: WebSocketURL("ws://127.0.0.1:3001/ws?channels=tables"))
 ///     try await connection.send(#"{"type":"subscribe","channel":"queries"}"#)
@@ -16,10 +16,10 @@ package struct WebSocketClient: Sendable {
 
     /// Message size, heartbeat, and the time for the handshake.
     package var limits: WebSocketLimits
-    /// Beyond those of the handshake: `Authorization`, `Origin`.
+    /// Headers in addition to those of the handshake: `Authorization`, `Origin`.
     package var headers: HTTPHeaders
     package var subprotocols: [String]
-    /// Whether to offer permessage-deflate for what the server sends.
+    /// Whether to offer permessage-deflate for the server's messages.
     package var offersCompression: Bool
     package var makeTLS: MakeTLS?
     package var group: any EventLoopGroup
@@ -42,7 +42,7 @@ package struct WebSocketClient: Sendable {
 
     /// Connects and does the opening handshake.
     ///
-    /// - Throws: ``WebSocketClientError``, or NIO's errors of a connection that cannot be made.
+    /// - Throws: ``WebSocketClientError``, or NIO's connection errors.
     package func connect(to url: WebSocketURL) async throws -> WebSocketConnection {
         if url.isSecure && makeTLS == nil { throw WebSocketClientError.tlsUnavailable }
         let eventLoop = group.next()
@@ -76,16 +76,16 @@ package struct WebSocketClient: Sendable {
     }
 }
 
-/// Where a WebSocket client connects to: `ws://host:port/path?query`, or `wss://` over TLS.
+/// The address of a WebSocket: `ws://host:port/path?query`, or `wss://` over TLS.
 package struct WebSocketURL: Sendable, Hashable, CustomStringConvertible {
     package let isSecure: Bool
     /// A name or an address; an IPv6 address without its brackets.
     package let host: String
     package let port: Int
-    /// Path and query as they go into the request line.
+    /// Path and query, as in the request line.
     package let target: String
 
-    /// Reads `ws`, `wss`, and for convenience `http` and `https`, addresses.
+    /// Parses `ws` and `wss` addresses, and for convenience `http` and `https`.
     ///
     /// - Throws: ``WebSocketClientError/invalidURL(_:expected:)``
     package init(_ text: String) throws(WebSocketClientError) {
@@ -126,7 +126,7 @@ package struct WebSocketURL: Sendable, Hashable, CustomStringConvertible {
         target = path.hasPrefix("/") ? String(path) : "/\(path)"
     }
 
-    /// The value of the `Host` header: the port only when it is not the scheme's own.
+    /// The value of the `Host` header, with the port only if it is not the scheme's default.
     var hostHeader: String {
         let name = host.contains(":") ? "[\(host)]" : host
         return port == (isSecure ? 443 : 80) ? name : "\(name):\(port)"
@@ -138,7 +138,7 @@ package struct WebSocketURL: Sendable, Hashable, CustomStringConvertible {
 /// Why a client has no connection, or no longer has one.
 package enum WebSocketClientError: Error, Sendable, Hashable, CustomStringConvertible {
     case invalidURL(String, expected: String)
-    /// The server answered, but not with a WebSocket: the HTTP status and the text it gave.
+    /// The server answered, but not with a WebSocket: the HTTP status and the text of the response.
     case refused(status: Int, reason: String)
     /// The server's answer to the handshake breaks RFC 6455.
     case invalidHandshake(String)
@@ -146,7 +146,7 @@ package enum WebSocketClientError: Error, Sendable, Hashable, CustomStringConver
     case timedOut
     /// The server ended the connection during the handshake.
     case connectionLost
-    /// The connection is over; nothing can be sent.
+    /// The connection has ended; nothing can be sent.
     case closed(CloseStatus)
     /// `wss://` without a TLS handler.
     case tlsUnavailable

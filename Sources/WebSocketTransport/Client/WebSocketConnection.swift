@@ -3,10 +3,11 @@ package import WireProtocol
 
 /// An open connection of a ``WebSocketClient``. May be used from any task.
 package final class WebSocketConnection: Sendable {
-    /// The server's text messages in order, for one reader. It ends with the connection; then ``status`` says why.
+    /// The server's text messages in order, for one reader. The sequence ends with the connection; ``status`` contains
+    /// the reason.
     ///
-    /// A reader that falls behind stops the reading from the socket, and so in the end the server: nothing is dropped and
-    /// no more than about a hundred messages wait. When the reader goes away, the connection is closed.
+    /// A reader that falls behind stops reading from the socket, and so eventually the server: nothing is dropped and
+    /// no more than about a hundred messages wait. When the reader is released, the connection is closed.
     package let messages: ClientMessages
     private let handler: NIOLoopBound<WebSocketHandler>
     private let session: NIOLoopBound<WebSocketClientSession>
@@ -37,14 +38,14 @@ package final class WebSocketConnection: Sendable {
         }.get()
     }
 
-    /// Sends a ping; the pong is taken notice of by the heartbeat alone.
+    /// Sends a ping; only the heartbeat handles the pong.
     package func ping() async throws {
         try await channel.eventLoop.submit { [handler] in
             handler.value.ping()
         }.get()
     }
 
-    /// Does the close handshake, and returns when the connection is gone.
+    /// Performs the close handshake, and returns when the connection has ended.
     package func close(_ code: CloseCode = .normal, reason: String = "") async {
         channel.eventLoop.execute { [handler] in
             handler.value.close(code, reason: reason)
@@ -53,7 +54,7 @@ package final class WebSocketConnection: Sendable {
         try? await channel.closeFuture.get()
     }
 
-    /// How the connection ended; waits for it.
+    /// How the connection ended; waits for the end.
     package var status: CloseStatus {
         get async { (try? await closed.get()) ?? .lost }
     }
@@ -64,7 +65,7 @@ package typealias ClientMessages = NIOAsyncSequenceProducer<
     String, NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark, ClientDemand
 >
 
-/// Carries the reader's demand back to the connection's event loop.
+/// Passes the reader's demand back to the connection's event loop.
 package struct ClientDemand: NIOAsyncSequenceProducerDelegate {
     let handler: NIOLoopBound<WebSocketHandler>
     let eventLoop: any EventLoop
@@ -81,7 +82,7 @@ package struct ClientDemand: NIOAsyncSequenceProducerDelegate {
     }
 }
 
-/// Joins a connection's events to the sequence that a task reads. Confined to the event loop.
+/// Connects a connection's events to the sequence that a task reads. Confined to the event loop.
 final class WebSocketClientSession: WebSocketSession {
     private var source: ClientMessages.Source?
     private var closed: EventLoopPromise<CloseStatus>?
@@ -91,7 +92,7 @@ final class WebSocketClientSession: WebSocketSession {
     /// Senders wait beyond this.
     private let maxUnsentBytes = 1 << 20
 
-    /// Joins this session to its connection, before anything can arrive.
+    /// Connects this session to its connection, before anything can arrive.
     func connection(_ handler: WebSocketHandler, _ channel: any NIOCore.Channel) -> WebSocketConnection {
         let eventLoop = channel.eventLoop
         let made = NIOAsyncSequenceProducer.makeSequence(

@@ -9,17 +9,18 @@ package import WireProtocol
     import Darwin
 #endif
 
-/// The end of a connection, RFC 6455 section 7: who says what, how long to wait, and when the socket may go.
+/// The end of a connection, RFC 6455 section 7: which frames to send, how long to wait, and when to close the socket.
 ///
-/// After our last byte the sending half is shut and what still comes is thrown away until the peer's end arrives. To
-/// close at once would make the kernel answer unread bytes with a reset, which can destroy the close frame on its way.
+/// After the last sent byte the sending half is shut down and received bytes are discarded until the peer closes its
+/// half. Closing at once would make the kernel answer unread bytes with a reset, which can destroy the close frame in
+/// transit.
 package struct CloseHandshake: Sendable, Hashable {
     package enum Action: Sendable, Hashable {
-        /// Send the frame and go on reading until the peer's close frame comes.
+        /// Send the frame and continue reading until the peer's close frame arrives.
         case send(CloseFrame)
-        /// Send the frame, shut the sending half, throw away what still comes.
+        /// Send the frame, shut down the sending half, discard received bytes.
         case sendAndFinish(CloseFrame)
-        /// Shut the sending half, throw away what still comes.
+        /// Shut down the sending half, discard received bytes.
         case finish
         /// Reset the connection.
         case abort
@@ -27,9 +28,9 @@ package struct CloseHandshake: Sendable, Hashable {
 
     private enum State: Sendable, Hashable {
         case open
-        /// Our close frame is out.
+        /// Our close frame has been sent.
         case closing(deadline: NIODeadline)
-        /// Both are out, or no answer is wanted: only the end of the stream is missing.
+        /// Both close frames have been sent, or no answer is wanted: only the end of the stream is missing.
         case finishing(deadline: NIODeadline)
         case closed
     }
@@ -37,7 +38,7 @@ package struct CloseHandshake: Sendable, Hashable {
     private let closeTimeout: TimeAmount
     private let lingerTimeout: TimeAmount
     private var state = State.open
-    /// How it ended; set by what came first.
+    /// How it ended; set by the first event.
     package private(set) var status: CloseStatus?
 
     package init(closeTimeout: TimeAmount, lingerTimeout: TimeAmount) {
@@ -50,7 +51,7 @@ package struct CloseHandshake: Sendable, Hashable {
         if case .open = state { true } else { false }
     }
 
-    /// Whether frames that arrive still matter: our close frame does not end what the peer says before its own.
+    /// Whether received frames still matter: our close frame does not end what the peer sends before its own.
     package var isReading: Bool {
         switch state {
         case .open, .closing: true
@@ -66,7 +67,8 @@ package struct CloseHandshake: Sendable, Hashable {
         }
     }
 
-    /// This side ends the connection; urgently when the peer does not read, so that its answer is not worth the full wait.
+    /// This side ends the connection; `urgently` when the peer does not read, so that its answer is not worth the full
+    /// wait.
     package mutating func close(_ code: CloseCode, reason: String, isUrgent: Bool = false, now: NIODeadline) -> Action?
     {
         guard isOpen else { return nil }
@@ -80,7 +82,7 @@ package struct CloseHandshake: Sendable, Hashable {
         return .send(frame)
     }
 
-    /// The peer broke the rules; section 7.1.7, "Fail the WebSocket Connection".
+    /// The peer violated the protocol; section 7.1.7, "Fail the WebSocket Connection".
     package mutating func fail(_ violation: ProtocolViolation, now: NIODeadline) -> Action? {
         defer { if isReading { state = .finishing(deadline: now + lingerTimeout) } }
         switch state {
@@ -104,7 +106,7 @@ package struct CloseHandshake: Sendable, Hashable {
         }
     }
 
-    /// The connection is gone. The status is final from here on.
+    /// The connection has ended. The status is final from here on.
     package mutating func ended() -> CloseStatus {
         state = .closed
         let final = status ?? .lost
@@ -125,17 +127,17 @@ package struct CloseHandshake: Sendable, Hashable {
 
 /// How a connection ended, for the session.
 package struct CloseStatus: Sendable, Hashable {
-    /// Who ended it.
+    /// The side that ended it.
     package enum Initiator: Sendable, Hashable {
         case local
         case peer
-        /// The connection broke, or the peer left without a close frame.
+        /// The connection broke, or the peer disconnected without a close frame.
         case lost
     }
 
     package var initiator: Initiator
     /// The code of the close frame that decided it; 1005 when it had none and 1006 when there was none (RFC 6455
-    /// section 7.1.5; neither is ever on the wire).
+    /// section 7.1.5; neither is ever sent).
     package var code: UInt16
     package var reason: String
 
@@ -148,17 +150,17 @@ package struct CloseStatus: Sendable, Hashable {
     static let lost = CloseStatus(initiator: .lost, code: 1006)
 }
 
-/// Ends a connection at once and without a goodbye: for a peer that has had its time.
+/// Ends a connection at once and without a close handshake: for a peer whose time is up.
 enum ConnectionReset {
-    /// The reset (SO_LINGER with 0 s) makes the kernel forget what it still holds for the peer, which could be
-    /// megabytes for many minutes otherwise.
+    /// The reset (SO_LINGER with 0 s) makes the kernel discard the bytes that it still holds for the peer, possibly
+    /// megabytes for many minutes.
     static func reset(_ channel: any Channel) {
         if let options = channel as? any SocketOptionProvider {
             options.setSoLinger(linger(l_onoff: 1, l_linger: 0)).whenFailure { _ in
-                // The socket is gone already, which is what is wanted.
+                // The socket is already closed, as intended.
             }
         }
-        // Below the pipeline: TLS would wait for the answer of a peer that does not answer.
+        // Below the pipeline: TLS would wait for a peer that does not answer.
         channel._channelCore.close0(error: ChannelError.ioOnClosedChannel, mode: .all, promise: nil)
     }
 }

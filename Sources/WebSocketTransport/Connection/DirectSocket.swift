@@ -8,26 +8,26 @@ import NIOCore
     import Darwin
 #endif
 
-/// The shortest way of a ready-made frame to the kernel: `send(2)` on the channel's own descriptor.
+/// The shortest path of an encoded frame to the kernel: `send(2)` on the channel's own descriptor.
 ///
-/// A write through NIO costs several times what the system call does: boxing, the list of pending writes, a promise, the
-/// flush. It is right only while the channel has nothing queued, since it would overtake that, and on the channel's event
-/// loop until something closes the channel, since its descriptor may belong to somebody else after that. NIO closes a
-/// socket and calls `channelInactive` without running anybody else's code in between, except for the promises of that
-/// very channel: so whoever holds a `DirectSocket` drops it before it closes the channel, when a `close` passes through
-/// its handler, when a write fails, and in `channelInactive`.
+/// A write through NIO costs several times the system call: boxing, the list of pending writes, a promise, the flush.
+/// It is only correct while the channel has nothing queued, since it would overtake that, and on the channel's event
+/// loop until the channel is closed, since its descriptor may belong to another file afterwards. NIO closes a socket
+/// and calls `channelInactive` without running other code in between, except for the promises of that channel: so the
+/// owner of a `DirectSocket` releases it before it closes the channel, when a `close` passes through its handler, when
+/// a write fails, and in `channelInactive`.
 struct DirectSocket {
     private let descriptor: CInt
 
-    /// Nil when the channel is no plain socket, as in tests or under TLS: then writes go through the channel.
+    /// Nil when the channel is not a plain socket, as in tests or under TLS: then writes go through the channel.
     init?(_ channel: any Channel) {
         let found = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: CInt.self) { $0 }
         guard let descriptor = found.flatMap({ $0 }) else { return nil }
         self.descriptor = descriptor
     }
 
-    /// How many of the bytes the kernel took: none when its buffer is full, and also when the connection is broken,
-    /// which the channel finds out by itself when it writes the rest.
+    /// The number of bytes that the kernel took: none when its buffer is full, and also when the connection is broken,
+    /// which the channel detects itself when it writes the rest.
     func send(_ buffer: ByteBuffer) -> Int {
         buffer.withUnsafeReadableBytes { bytes in
             max(0, Self.send(descriptor, bytes))
@@ -44,7 +44,7 @@ struct DirectSocket {
             Glibc.send(descriptor, bytes.baseAddress, bytes.count, CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL))
         }
     #else
-        /// Nothing is taken: all of it goes through the channel.
+        /// Takes nothing: all bytes go through the channel.
         private static func send(_ descriptor: CInt, _ bytes: UnsafeRawBufferPointer) -> Int { 0 }
     #endif
 }

@@ -1,12 +1,13 @@
 package import NIOCore
 import Synchronization
 
-/// What the connections of one event loop share: the limits, the timer and zlib's memory. Confined to the event loop.
+/// The resources that the connections of one event loop share: the limits, the timer and zlib's memory. Confined to the
+/// event loop.
 final class EventLoopResources {
     let ticker: Ticker
     let inflaters = InflaterPool()
     let limits: WebSocketLimits
-    /// Reports that the server which owns the connections shuts down gracefully.
+    /// Reports that the server of the connections shuts down gracefully.
     let onQuiesce: @Sendable () -> Void
     private var compressors: [Int: MessageCompressor] = [:]
 
@@ -30,7 +31,8 @@ final class EventLoopResources {
     }
 }
 
-/// The resources of every event loop that a server uses, made when a connection first asks. One for each server.
+/// The resources of every event loop that a server uses, created when a connection first needs them. One for each
+/// server.
 package final class TransportResources: Sendable {
     private let perLoop = Mutex<[ObjectIdentifier: NIOLoopBound<EventLoopResources>]>([:])
     private let tickPeriod: TimeAmount
@@ -38,7 +40,7 @@ package final class TransportResources: Sendable {
     let compressed: CompressedFrameEncodings
     private let onQuiesce: @Sendable () -> Void
 
-    /// The timer runs four times in the shortest of its times, and at least once a second.
+    /// The timer runs four times within its shortest period, and at least once a second.
     package init(limits: WebSocketLimits, onQuiesce: @escaping @Sendable () -> Void = {}) {
         self.limits = limits
         self.onQuiesce = onQuiesce
@@ -71,11 +73,11 @@ package final class TransportResources: Sendable {
     }
 }
 
-/// Gives each read a buffer of its own that is freed right after it, so that a connection at rest keeps none.
+/// Gives each read its own buffer that is freed right after it, so that an idle connection keeps none.
 ///
-/// NIO's channels hold on to the first buffer they read into and, with its own allocators, to the largest one ever
-/// needed: at ten thousand idle connections those buffers would be most of the memory. Here the first one is tiny, and
-/// no later one is kept as long as the channel's `maxMessagesPerRead` is 1.
+/// NIO's channels keep the first buffer they read into and, with its own allocators, the largest one ever needed: with
+/// ten thousand idle connections those buffers would be most of the memory. Here the first one is tiny, and no later
+/// one is kept as long as the channel's `maxMessagesPerRead` is 1.
 package struct ReadAllocator: RecvByteBufferAllocator {
     private static let keptBytes = 64
     private static let smallestBytes = 2048
@@ -96,11 +98,11 @@ package struct ReadAllocator: RecvByteBufferAllocator {
         } else if actualReadBytes <= nextBytes / 4 {
             nextBytes = max(nextBytes / 4, Self.smallestBytes)
         }
-        // "May grow" makes the channel ask for a new buffer instead of keeping this one.
+        // "May grow" makes the channel allocate a new buffer instead of keeping this one.
         return true
     }
 
-    /// Sets up `channel` before its first read; on the event loop.
+    /// Installs the allocator before the channel's first read; call it on the event loop.
     package static func install(on channel: any Channel) throws {
         guard let options = channel.syncOptions else { return }
         try options.setOption(.maxMessagesPerRead, value: 1)

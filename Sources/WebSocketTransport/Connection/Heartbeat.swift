@@ -1,12 +1,12 @@
 package import NIOCore
 
-/// Finds connections whose other end is gone without a word: RFC 6455 section 5.5.2.
+/// Detects connections whose peer has silently disappeared: RFC 6455 section 5.5.2.
 ///
-/// Any byte from the peer proves that it is there, so that one which is busy with a long upload is not cut off.
+/// Any byte from the peer proves that it is alive, so a peer that is busy with a long upload is not disconnected.
 package struct Heartbeat: Sendable, Hashable {
     package enum Action: Sendable, Hashable {
         case ping
-        /// Nothing was heard since the ping before the last one: close with 4408.
+        /// Nothing was received since the ping before the last one: close with 4408.
         case timeOut
     }
 
@@ -19,12 +19,12 @@ package struct Heartbeat: Sendable, Hashable {
         nextPing = now + interval
     }
 
-    /// Something came from the peer.
+    /// A byte was received from the peer.
     package mutating func heard() {
         unanswered = 0
     }
 
-    /// What to do at `now`, if anything. May be called as often, or as seldom, as is convenient.
+    /// The action at `now`, if any. May be called at any rate.
     package mutating func tick(now: NIODeadline) -> Action? {
         guard now >= nextPing else { return nil }
         if unanswered == 2 { return .timeOut }
@@ -36,11 +36,11 @@ package struct Heartbeat: Sendable, Hashable {
 
 /// One timer for all connections of an event loop, instead of one or more for each.
 ///
-/// The limits it serves are in seconds; a look at every connection once a second costs less than ten thousand entries
-/// in the loop's list of timers, and nothing at all in memory. Confined to its event loop.
+/// The limits it serves are in seconds; checking every connection once a second costs less than ten thousand entries in
+/// the loop's list of timers, and no memory. Confined to its event loop.
 final class Ticker {
     protocol Member: AnyObject {
-        /// Where it stands in the ticker's list; kept by the ticker.
+        /// The member's index in the ticker's list; maintained by the ticker.
         var tickerIndex: Int { get set }
         func tick(now: NIODeadline)
     }
@@ -61,7 +61,7 @@ final class Ticker {
         if !isScheduled { schedule() }
     }
 
-    /// Does nothing for one that is not a member.
+    /// Does nothing for an object that is not a member.
     func remove(_ member: any Member) {
         let index = member.tickerIndex
         guard members.indices.contains(index), members[index] === member else { return }
@@ -80,7 +80,7 @@ final class Ticker {
 
     private func tick() {
         let now = eventLoop.now
-        // Backwards: a member that leaves is replaced by the last one, which has had its turn.
+        // Backwards: a removed member is replaced by the last one, which was already handled.
         var index = members.count - 1
         while index >= 0 {
             if index < members.count { members[index].tick(now: now) }

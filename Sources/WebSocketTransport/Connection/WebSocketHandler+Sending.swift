@@ -1,11 +1,11 @@
 package import NIOCore
 
-/// What goes out: straight to the socket where that is possible, through the queue and the channel where it is not.
+/// Sending: directly to the socket where possible, otherwise through the queue and the channel.
 extension WebSocketHandler {
     /// Whether messages may still be sent.
     package var isOpen: Bool { closing.isOpen && channel != nil }
 
-    /// Sends whole frames, ready-made; nothing is sent once the connection is closing.
+    /// Sends complete frames; nothing is sent once the connection is closing.
     @discardableResult
     package func write(_ frames: ByteBuffer) -> Int {
         guard let express else {
@@ -20,12 +20,12 @@ extension WebSocketHandler {
         return queuedBytes
     }
 
-    /// Sends one text message in a frame of its own, compressed if that was agreed on and makes it smaller.
+    /// Sends one text message in one frame, compressed if that was agreed and makes it smaller.
     package func send(text: ByteBuffer) {
         send(.text, text)
     }
 
-    /// Sends one binary message in a frame of its own, like ``send(text:)``.
+    /// Sends one binary message in one frame, like ``send(text:)``.
     package func send(binary: ByteBuffer) {
         send(.binary, binary)
     }
@@ -56,7 +56,7 @@ extension WebSocketHandler {
         flushQueue()
     }
 
-    /// To be called after every change of the queue and of whether the connection is open.
+    /// Call it after every change of the queue and of the connection's state.
     func noteQueue() {
         queuedBytes = queue.bytes
         express = queue.isEmpty && closing.isOpen ? direct : nil
@@ -66,7 +66,7 @@ extension WebSocketHandler {
         guard let context, !isFlushing else { return }
         isFlushing = true
         defer { noteQueue() }
-        // A loop, as a channel that writes at once reports the end of a batch before the next statement.
+        // A loop, because a channel that writes at once reports the end of a batch before the next statement.
         while true {
             let batch = queue.nextBatch()
             guard let last = batch.last else { break }
@@ -93,8 +93,8 @@ extension WebSocketHandler {
             return
         }
         noteQueue()
-        // What had to wait went on: the peer took bytes, so it is alive, even if we hold back its answers. A write that
-        // the kernel took at once says nothing about the peer.
+        // Queued bytes were taken: the peer is alive, even if this side holds back its reads. A write that the kernel
+        // took at once does not prove anything about the peer.
         if !isFlushing { heartbeat?.heard() }
         flushQueue()
         readIfWanted()

@@ -2,23 +2,23 @@ package import Broadcast
 package import NIOCore
 package import WireProtocol
 
-/// One WebSocket connection: the only handler of its pipeline, or the one behind TLS.
+/// One WebSocket connection: the only handler of its pipeline, or the one after TLS.
 ///
-/// It moves bytes and acts on what the state machines decide: ``FrameDecoder`` and ``MessageAssembler`` for what comes
-/// in, ``OutboundQueue`` for what goes out, ``CloseHandshake`` and ``Heartbeat`` for the end. All of it, and every method,
-/// belongs to the channel's event loop. Sending, receiving and the end are in files of their own.
+/// It moves bytes and performs the actions of the state machines: ``FrameDecoder`` and ``MessageAssembler`` for input,
+/// ``OutboundQueue`` for output, ``CloseHandshake`` and ``Heartbeat`` for the end. All of it, including every method,
+/// is confined to the channel's event loop. Sending is in a file of its own.
 package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHandler, OutboundConnection {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundIn = Never
     package typealias OutboundOut = ByteBuffer
 
-    /// The socket while a frame may go straight to it: nothing is queued and the connection is not closing. First among
-    /// the fields, so that a write that succeeds touches one cache line of this object and nothing else.
+    /// The socket while a frame may go directly to it: nothing is queued and the connection is not closing. The first
+    /// field, so that a successful write touches only one cache line of this object.
     var express: DirectSocket?
-    /// Bytes that have been written and the kernel has not taken.
+    /// Bytes that were written and that the kernel has not taken.
     package internal(set) var queuedBytes = 0
     package let eventLoop: any EventLoop
-    /// How the hub frames messages for this connection; a client's are not for sharing.
+    /// How the hub frames messages for this connection; a client connection's frames are not shared.
     package let frameEncoding: FrameEncoding
     let deflate: DeflateAgreement?
     let role: EndpointRole
@@ -28,7 +28,7 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
     var session: (any WebSocketSession)?
     var channel: (any NIOCore.Channel)?
     var context: ChannelHandlerContext?
-    /// Nil from the moment that the channel may be closed: its descriptor could belong to somebody else by then.
+    /// Nil once the channel may be closed: its descriptor could belong to another file by then.
     var direct: DirectSocket?
 
     var decoder: FrameDecoder
@@ -39,16 +39,16 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
     var isFlushing = false
     var holdsRead = false
     private var isOpened = false
-    /// Whether the session can take more. While it is false nothing is read beyond what is in the channel's buffer;
-    /// the kernel's buffers fill up and the peer has to wait.
+    /// Whether the session can take more messages. While it is false nothing is read beyond the channel's buffer; the
+    /// kernel's buffers fill up and the peer has to wait.
     package var isReading = true {
         didSet { readIfWanted() }
     }
-    /// The sending half is to be shut when the queue is empty.
+    /// The sending half must be shut down when the queue is empty.
     var shutsWhenDrained = false
     var tickerIndex = -1
 
-    /// `isPlain` says that nothing stands between this handler and the socket, so that frames may go straight to it.
+    /// `isPlain` means that no handler is between this one and the socket, so that frames may go directly to it.
     package init(
         role: EndpointRole,
         session: any WebSocketSession,
@@ -102,14 +102,14 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
         receive(unwrapInboundIn(data))
     }
 
-    /// Reads are held back while the peer does not take what it is sent.
+    /// Reads are held back while the peer does not read.
     package func read(context: ChannelHandlerContext) {
         holdsRead = true
         readIfWanted()
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // With half-closure allowed, the peer's end shows as this event instead of an inactive channel.
+        // With half-closure allowed, the peer's end appears as this event instead of an inactive channel.
         if case ChannelEvent.inputClosed = event {
             close(context: context, mode: .all, promise: nil)
         } else if event is ChannelShouldQuiesceEvent {
@@ -122,7 +122,7 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
         close(context: context, mode: .all, promise: nil)
     }
 
-    /// Handlers that an HTTP server left behind have no say in this connection any more.
+    /// Handlers that an HTTP server left behind must not affect this connection any more.
     package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         promise?.fail(ChannelError.operationUnsupported)
     }
@@ -174,22 +174,22 @@ extension WebSocketHandler: Ticker.Member {
             perform(closing.tick(now: now))
             return
         }
-        // A peer that we do not listen to cannot be heard.
+        // While nothing is read, the peer cannot prove that it is alive.
         if !isReading { heartbeat?.heard() }
         switch heartbeat?.tick(now: now) {
         case .ping:
             ping()
         case .timeOut:
-            close(.heartbeatTimeout, reason: "nothing was heard within two heartbeat intervals")
+            close(.heartbeatTimeout, reason: "nothing was received within two heartbeat intervals")
         case nil:
             break
         }
     }
 }
 
-/// What comes in.
+/// Receiving.
 extension WebSocketHandler {
-    /// Takes bytes that arrived before this handler stood in the pipeline.
+    /// Takes bytes that arrived before this handler was in the pipeline.
     package func receive(_ bytes: ByteBuffer) {
         heartbeat?.heard()
         var input = bytes
@@ -203,14 +203,14 @@ extension WebSocketHandler {
         }
     }
 
-    /// Asks the channel for more, after a handler that stood here before has held back a read.
+    /// Requests more bytes from the channel, after a previous handler has held back a read.
     func readAgain() {
         holdsRead = true
         readIfWanted()
     }
 
-    /// Passes on a held read unless the session or the peer is behind. A connection that closes reads in any case:
-    /// what is held back then would hold back the peer's end of the handshake.
+    /// Passes on a held read unless the session or the peer is behind. A closing connection always reads: otherwise the
+    /// peer's part of the close handshake would be held back.
     func readIfWanted() {
         let mayRead = isReading && queue.bytes <= resources.limits.maxUnsentBytesWhileReading
         guard holdsRead, mayRead || !closing.isOpen else { return }
@@ -227,7 +227,7 @@ extension WebSocketHandler {
         case .ping(let payload):
             write(FrameEncoder.frame(.pong, payload, mask: mask()))
         case .pong:
-            // Any byte from the peer has told the heartbeat already; section 5.5.3 allows unasked ones.
+            // The heartbeat was already updated by the received bytes; section 5.5.3 allows unsolicited pongs.
             break
         case .close(let frame):
             perform(closing.received(frame, now: eventLoop.now))
@@ -236,18 +236,18 @@ extension WebSocketHandler {
     }
 }
 
-/// The end of the connection, from the first word of it to the report to the session.
+/// The end of the connection, from the first close to the report to the session.
 extension WebSocketHandler {
-    /// Starts the close handshake. Closing twice does nothing.
+    /// Starts the close handshake. A second call does nothing.
     ///
-    /// A client that is too slow (4413) or silent (4408) gets the close frame if it takes it within
-    /// ``WebSocketLimits/lingerTimeout``; what waited for it is dropped at once.
+    /// A client that is too slow (4413) or silent (4408) receives the close frame if it takes it within
+    /// ``WebSocketLimits/lingerTimeout``; its queue is dropped at once.
     package func close(_ code: CloseCode, reason: String = "") {
         let isUrgent = code == .tooSlow || code == .heartbeatTimeout
         guard let action = closing.close(code, reason: reason, isUrgent: isUrgent, now: eventLoop.now) else { return }
         if isUrgent { queue.dropWaiting() }
         perform(action)
-        // Not from within this call: whoever closes a connection may be in the middle of a list of them.
+        // Deferred: the caller may be iterating over a list of connections.
         eventLoop.assumeIsolated().execute { self.reportClose() }
     }
 

@@ -1,18 +1,18 @@
-/// What one connection has agreed on about permessage-deflate, RFC 7692 section 7.1.
+/// The agreement of one connection on permessage-deflate, RFC 7692 section 7.1.
 package struct DeflateAgreement: Sendable, Hashable {
     /// The largest window that the server may compress with, as the base-two logarithm, 9 to 15.
     package var serverWindowBits: Int
-    /// The window to compress with: one of two, so that nearly all connections share one compressed form of a message and
-    /// the rest another.
+    /// The window to compress with: one of two, so that nearly all connections share one compressed form of a message
+    /// and the others share another.
     package var sharedWindowBits: Int { serverWindowBits == 15 ? 15 : 9 }
 
-    /// Whether the client compresses each message on its own. We always ask for it, and a client must comply
-    /// (section 7.1.1.2); otherwise its connection keeps a decompressor.
+    /// Whether the client compresses each message independently. The server always requests it, and a client must
+    /// comply (section 7.1.1.2); otherwise its connection keeps a decompressor.
     package var clientDropsContext: Bool
-    /// Whether the client named the window: only then may the answer.
+    /// Whether the client named the window: only then may the response name it.
     private var namesServerWindow: Bool
 
-    /// The first of the client's offers that can be served; nil to go on without compression.
+    /// The first of the client's offers that can be served; nil to continue without compression.
     package init?(offers: [ExtensionOffer]) {
         for offer in offers where offer.name == "permessage-deflate" {
             if let agreement = Self(offer) {
@@ -23,19 +23,19 @@ package struct DeflateAgreement: Sendable, Hashable {
         return nil
     }
 
-    /// What our own client offers: no context in either direction, so that it keeps nothing between messages.
+    /// The offer of this package's client: no context in either direction, so that it keeps nothing between messages.
     static let clientOffer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
-    /// Reads a server's answer to ``clientOffer``; nil if it is not one that section 7.1.1.1 allows.
+    /// Parses a server's answer to ``clientOffer``; nil if section 7.1.1.1 does not allow it.
     init?(answer: ExtensionOffer) {
         let names = Set(answer.parameters.map(\.name))
         guard answer.name == "permessage-deflate", names.contains("server_no_context_takeover") else { return nil }
         self.init(answer)
     }
 
-    /// The value of `Sec-WebSocket-Extensions` that accepts.
+    /// The value of `Sec-WebSocket-Extensions` that accepts the offer.
     ///
-    /// It always has `server_no_context_takeover`, so that a message is compressed once and shared.
+    /// It always contains `server_no_context_takeover`, so that a message is compressed once and shared.
     package var response: String {
         var response = "permessage-deflate; server_no_context_takeover"
         if clientDropsContext { response += "; client_no_context_takeover" }
@@ -43,7 +43,7 @@ package struct DeflateAgreement: Sendable, Hashable {
         return response
     }
 
-    /// Nil for what section 7.1 says to decline: an unknown, repeated or ill-formed parameter. A window of 8 bits is
+    /// Nil for what section 7.1 requires to decline: an unknown, repeated or malformed parameter. A window of 8 bits is
     /// declined too: zlib cannot make such a stream.
     private init?(_ offer: ExtensionOffer) {
         serverWindowBits = 15

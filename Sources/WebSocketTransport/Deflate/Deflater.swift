@@ -3,19 +3,19 @@ internal import CZlib
 package import NIOCore
 import Synchronization
 
-/// Compresses whole messages for permessage-deflate, RFC 7692 section 7.2.1, each on its own.
+/// Compresses whole messages for permessage-deflate, RFC 7692 section 7.2.1, each independently.
 ///
 /// No message refers to an earlier one (`server_no_context_takeover`), so the output is the same for every connection
-/// whose window is at least ``windowBits``: compress once, send to all. It owns about 260 kB; one per publisher is
+/// whose window is at least ``windowBits``: compress once, send to all. It uses about 260 kB; one per publisher is
 /// enough. Not thread-safe.
 package final class Deflater {
     /// The base-two logarithm of the window, 9 to 15.
     package let windowBits: Int
     private let stream: UnsafeMutablePointer<z_stream>
-    /// On messages of rows as JSON, level 6 needs more than twice the time of level 3 to save another two per cent.
+    /// On messages with rows as JSON, level 6 takes more than twice the time of level 3 to save another two per cent.
     private static let level: Int32 = 3
 
-    /// Nil when there is no memory for it.
+    /// Nil when there is not enough memory.
     package init?(windowBits: Int = 15) {
         precondition((9...15).contains(windowBits), "zlib makes raw streams with windows of 9 to 15 bits")
         self.windowBits = windowBits
@@ -72,11 +72,11 @@ package final class Deflater {
     }
 }
 
-/// Frames messages for connections with compression: compressed where that is worth it. Not thread-safe.
+/// Frames messages for connections with compression: compressed where that makes them smaller. Not thread-safe.
 final class MessageCompressor {
     private let windowBits: Int
     private let minBytes: Int
-    /// Made with the first message that is large enough.
+    /// Created for the first message that is large enough.
     private lazy var deflater = Deflater(windowBits: windowBits)
 
     /// `minBytes` is ``WebSocketLimits/minCompressedBytes``.
@@ -114,7 +114,7 @@ final class CompressedFrameEncodings: Sendable {
 
 private final class SharedCompressor: Sendable {
     private let windowBits: Int
-    /// The lock is held while a message is compressed; the hub asks once for each message.
+    /// The lock is held while a message is compressed; the hub requests each message once.
     private let compressor: Mutex<MessageCompressor>
 
     init(windowBits: Int, _ limits: WebSocketLimits) {

@@ -4,17 +4,17 @@ import WireProtocol
 
 /// Decompresses the messages of permessage-deflate, RFC 7692 section 7.2.2, never beyond a given size.
 ///
-/// It costs about 45 kB once it has seen data, so connections borrow it from an ``InflaterPool`` for one message at a
+/// It uses about 45 kB once it has seen data, so connections borrow it from an ``InflaterPool`` for one message at a
 /// time. Not thread-safe; confined to an event loop.
 final class Inflater {
     /// zlib keeps a pointer back to the stream, so its address must not change.
     private let stream: UnsafeMutablePointer<z_stream>
 
-    /// Nil when there is no memory for it.
+    /// Nil when there is not enough memory.
     init?() {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
-        // Negative: raw deflate without zlib's header. 15 bits understand every smaller window too.
+        // Negative: raw deflate without zlib's header. 15 bits decode every smaller window too.
         let status = inflateInit2_(stream, -15, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
         guard status == Z_OK else {
             stream.deallocate()
@@ -27,10 +27,10 @@ final class Inflater {
         stream.deallocate()
     }
 
-    /// Appends what `input` decompresses to.
+    /// Decompresses `input` and appends the result.
     ///
-    /// `maxBytes` is what `output` may hold in the end; beyond it the message is refused (1009) before it takes more
-    /// memory, however far a few bytes would expand.
+    /// `maxBytes` is the limit of `output`; beyond it the message is refused (1009) before it takes more memory,
+    /// however far a few bytes would expand.
     func inflate(
         _ input: UnsafeRawBufferPointer,
         into output: inout ByteBuffer,
@@ -42,7 +42,7 @@ final class Inflater {
         stream.pointee.avail_in = UInt32(clamping: input.count)
         defer { stream.pointee.next_in = nil }
         while true {
-            // One byte over the limit is enough to know that it is broken.
+            // One byte over the limit is enough to detect the violation.
             let room = min(max(stream.pointee.avail_in * 4, 512), 65_536)
             let wanted = min(Int(room), maxBytes - output.readableBytes + 1)
             let (status, isFull) = step(into: &output, bytes: wanted)
@@ -60,7 +60,7 @@ final class Inflater {
         }
     }
 
-    /// Appends what is still inside after the last fragment: section 7.2.2, "Append 4 octets of 0x00 0x00 0xff 0xff".
+    /// Appends the remaining output after the last fragment: section 7.2.2, "Append 4 octets of 0x00 0x00 0xff 0xff".
     func finish(into output: inout ByteBuffer, maxBytes: Int) throws(ProtocolViolation) {
         let tail: (UInt8, UInt8, UInt8, UInt8) = (0x00, 0x00, 0xFF, 0xFF)
         try withUnsafeBytes(of: tail) { bytes throws(ProtocolViolation) in
@@ -68,7 +68,7 @@ final class Inflater {
         }
     }
 
-    /// Forgets what came before: for the next message without context takeover, or for the next connection.
+    /// Resets the state: for the next message without context takeover, or for the next connection.
     func reset() {
         inflateReset(stream)
     }
@@ -86,12 +86,12 @@ final class Inflater {
     }
 }
 
-/// The decompressors of one event loop: a connection borrows one while a compressed message comes in.
+/// The decompressors of one event loop: a connection borrows one while it receives a compressed message.
 ///
-/// So memory grows with the messages that are under way, not with the connections. Not thread-safe.
+/// So memory grows with the number of messages in progress, not of connections. Not thread-safe.
 final class InflaterPool {
     private var idle: [Inflater] = []
-    /// More than these are given back to the system.
+    /// Further ones are freed.
     private let maxIdle = 4
 
     func take() -> Inflater? {

@@ -3,7 +3,7 @@ package import WireProtocol
 
 /// The payload of a close frame, RFC 6455 section 5.5.1: nothing, or a code and a reason.
 package struct CloseFrame: Sendable, Hashable {
-    /// Nil when the frame was empty, which section 7.1.5 calls 1005.
+    /// Nil when the frame was empty, for which section 7.1.5 defines 1005.
     package var code: UInt16?
     package var reason: String
 
@@ -16,7 +16,7 @@ package struct CloseFrame: Sendable, Hashable {
         self.init(code: code.rawValue, reason: reason)
     }
 
-    /// Reads the payload of a frame that arrived.
+    /// Parses the payload of a received frame.
     package init(payload: ByteBuffer) throws(ProtocolViolation) {
         var payload = payload
         guard payload.readableBytes > 0 else {
@@ -37,7 +37,7 @@ package struct CloseFrame: Sendable, Hashable {
         self.init(code: code, reason: String(buffer: payload))
     }
 
-    /// The payload to send: a reason that is too long is cut at a character.
+    /// The payload to send: a reason that is too long is truncated at a character boundary.
     package var payload: ByteBuffer {
         var buffer = ByteBuffer()
         guard let code else { return buffer }
@@ -51,7 +51,8 @@ package struct CloseFrame: Sendable, Hashable {
         return buffer
     }
 
-    /// Section 7.4: 1004, 1005, 1006 and 1015 are never on the wire, 1016 to 2999 are not defined, below 1000 is not used.
+    /// Section 7.4: 1004, 1005, 1006 and 1015 are never sent, 1016 to 2999 are not defined, codes below 1000 are not
+    /// used.
     private static func mayBeReceived(_ code: UInt16) -> Bool {
         switch code {
         case 1000...1003, 1007...1014, 3000...4999: true
@@ -60,9 +61,9 @@ package struct CloseFrame: Sendable, Hashable {
     }
 }
 
-/// What the peer did that ends the connection: the close code to send and one sentence that names it.
+/// A violation by the peer that ends the connection: the close code to send and one sentence that describes it.
 ///
-/// The reason goes into the close frame, so it is ASCII and fits in the 123 bytes that are left beside the code.
+/// The reason is sent in the close frame, so it is ASCII and fits in the 123 bytes next to the code.
 package struct ProtocolViolation: Error, Sendable, Hashable {
     package let code: CloseCode
     package let reason: String

@@ -1,10 +1,10 @@
 package import NIOCore
 import WireProtocol
 
-/// Cuts a stream of bytes into frames and refuses what RFC 6455 section 5 forbids, at the first byte that shows it.
+/// Splits a stream of bytes into frames and rejects what RFC 6455 section 5 forbids, at the first byte that shows it.
 ///
-/// A value without I/O: give it the bytes as they come, in any pieces, and call ``next(_:)`` until it returns nil. It
-/// keeps at most one unfinished header; payloads are handed on as they arrive and never gathered here.
+/// A value without I/O: pass the bytes as they arrive, in any pieces, and call ``next(_:)`` until it returns nil. It
+/// keeps at most one incomplete header; payloads are passed on as they arrive and never collected here.
 package struct FrameDecoder: Sendable {
     package enum Event: Sendable, Hashable {
         /// A frame begins. At least one ``payload(_:)`` follows, also for an empty frame.
@@ -12,23 +12,23 @@ package struct FrameDecoder: Sendable {
         case payload(FramePayload)
     }
 
-    /// Part of a frame's payload as it came over the wire.
+    /// A part of a frame's payload as received.
     package struct FramePayload: Sendable, Hashable {
         /// Still masked.
         package var bytes: ByteBuffer
-        /// The key as it applies to the first of `bytes`.
+        /// The key, aligned to the first of `bytes`.
         package var mask: MaskingKey?
         /// Whether this is the last part of the frame.
         package var endsFrame: Bool
     }
 
     private let role: EndpointRole
-    /// Whether RSV1 has been given a meaning by permessage-deflate.
+    /// Whether permessage-deflate defines RSV1.
     private let allowsCompression: Bool
-    /// The bytes of an unfinished header, in place: a connection at rest owns no buffer.
+    /// The bytes of an incomplete header, stored inline: an idle connection owns no buffer.
     private var headerBytes = SIMD16<UInt8>(repeating: 0)
     private var headerCount = 0
-    /// What is left of the payload of the current frame; nil between frames.
+    /// The remaining payload bytes of the current frame; nil between frames.
     private var remaining: Int?
     private var mask: MaskingKey?
 
@@ -37,7 +37,7 @@ package struct FrameDecoder: Sendable {
         self.allowsCompression = allowsCompression
     }
 
-    /// The next event, or nil when `input` is used up.
+    /// The next event, or nil when `input` is exhausted.
     package mutating func next(_ input: inout ByteBuffer) throws(ProtocolViolation) -> Event? {
         if let remaining {
             return readPayload(remaining, from: &input)
@@ -64,7 +64,7 @@ package struct FrameDecoder: Sendable {
         return .payload(payload)
     }
 
-    /// The header when its bytes are complete; each byte is judged as soon as it is there.
+    /// The header when its bytes are complete; each byte is checked as soon as it is available.
     private func parseHeader() throws(ProtocolViolation) -> FrameHeader? {
         let opening = headerBytes[0]
         let opcode = try checkedOpcode(opening)
@@ -105,7 +105,7 @@ package struct FrameDecoder: Sendable {
         if opening & 0x30 != 0 {
             throw .protocolError("a reserved bit is set")
         }
-        // RFC 7692 section 6.1: the bit belongs to the first frame of a data message alone.
+        // RFC 7692 section 6.1: only the first frame of a data message may set the bit.
         if opening & 0x40 != 0 && !(allowsCompression && (opcode == .text || opcode == .binary)) {
             throw .protocolError("the compression bit is set where it has no meaning")
         }
@@ -115,7 +115,7 @@ package struct FrameDecoder: Sendable {
         return opcode
     }
 
-    /// Section 5.2: "the minimal number of bytes MUST be used to encode the length", and 63 bits are all there are.
+    /// Section 5.2: "the minimal number of bytes MUST be used to encode the length", and a length has at most 63 bits.
     private func payloadLength(_ short: Int, _ lengthBytes: Int) throws(ProtocolViolation) -> Int {
         if lengthBytes == 0 { return short }
         var length: UInt64 = 0

@@ -3,7 +3,7 @@ package import NIOCore
 /// The first 2 to 14 bytes of a frame, RFC 6455 section 5.2.
 package struct FrameHeader: Sendable, Hashable {
     package var isFinal: Bool
-    /// RSV1: the message is compressed (RFC 7692 section 6). Only on the first frame of a message.
+    /// RSV1: the message is compressed (RFC 7692 section 6). Set only on the first frame of a message.
     package var isCompressed: Bool
     package var opcode: Opcode
     package var payloadBytes: Int
@@ -23,10 +23,10 @@ package struct FrameHeader: Sendable, Hashable {
         self.mask = mask
     }
 
-    /// No header is longer.
+    /// The maximum length of a header.
     static let maxBytes = 14
 
-    /// Control frames carry no more payload than this.
+    /// The maximum payload of a control frame.
     static let maxControlPayloadBytes = 125
 
     var encodedBytes: Int {
@@ -34,7 +34,7 @@ package struct FrameHeader: Sendable, Hashable {
         return length + (mask == nil ? 0 : 4)
     }
 
-    /// Appends the header in its shortest form, the only one that is allowed.
+    /// Appends the header in its shortest form, which is the only allowed one.
     func write(to buffer: inout ByteBuffer) {
         let opening = opcode.rawValue | (isFinal ? 0x80 : 0) | (isCompressed ? 0x40 : 0)
         let masked: UInt8 = mask == nil ? 0 : 0x80
@@ -51,7 +51,7 @@ package struct FrameHeader: Sendable, Hashable {
     }
 }
 
-/// Makes whole frames: header and payload in one buffer, ready to be written to any number of connections.
+/// Encodes whole frames: header and payload in one buffer, which can be written to any number of connections.
 package enum FrameEncoder {
     /// A text message in one frame, as a server sends it; compressed if `payload` is the output of a ``Deflater``.
     package static func text(_ payload: ByteBuffer, isCompressed: Bool = false) -> ByteBuffer {
@@ -86,16 +86,16 @@ package enum FrameEncoder {
     static let emptyPing = frame(.ping, ByteBuffer())
 }
 
-/// The four bytes that a client's frame is masked with, RFC 6455 section 5.3.
+/// The four bytes that mask a client's frame, RFC 6455 section 5.3.
 package struct MaskingKey: Sendable, Hashable {
-    /// The key with its first byte in the lowest eight bits, whatever the machine's byte order.
+    /// The key with its first byte in the lowest eight bits, on any machine.
     private var word: UInt32
 
     package init(_ first: UInt8, _ second: UInt8, _ third: UInt8, _ fourth: UInt8) {
         word = UInt32(first) | UInt32(second) << 8 | UInt32(third) << 16 | UInt32(fourth) << 24
     }
 
-    /// A fresh key from the system's generator: the RFC asks for one that the application cannot predict.
+    /// A new key from the system's generator: the RFC requires one that the application cannot predict.
     package static func random() -> MaskingKey {
         var generator = SystemRandomNumberGenerator()
         let word: UInt32 = generator.next()
@@ -108,7 +108,7 @@ package struct MaskingKey: Sendable, Hashable {
         UInt8(truncatingIfNeeded: word >> (8 * UInt32(truncatingIfNeeded: index & 3)))
     }
 
-    /// The key as it applies `count` bytes further into the payload.
+    /// The key, aligned to a position `count` bytes further into the payload.
     package func advanced(by count: Int) -> MaskingKey {
         let bits = 8 * UInt32(truncatingIfNeeded: count & 3)
         return bits == 0 ? self : MaskingKey(word: word >> bits | word << (32 - bits))
@@ -116,7 +116,7 @@ package struct MaskingKey: Sendable, Hashable {
 
     /// Masks or unmasks `source` into `target`, which has the same length and may be the same memory.
     ///
-    /// It works in words of eight bytes, a loop that the optimiser turns into vector instructions.
+    /// It works in words of eight bytes, a loop that the optimizer turns into vector instructions.
     func apply(to source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) {
         precondition(target.count >= source.count)
         guard let from = source.baseAddress, let into = target.baseAddress else { return }
@@ -149,7 +149,7 @@ extension ByteBuffer {
     }
 }
 
-/// What a frame is, RFC 6455 section 5.2. The other ten values are reserved and are a protocol error here.
+/// The kind of a frame, RFC 6455 section 5.2. The other ten values are reserved and are a protocol error here.
 package enum Opcode: UInt8, Sendable, Hashable {
     case continuation = 0x0
     case text = 0x1
@@ -158,15 +158,15 @@ package enum Opcode: UInt8, Sendable, Hashable {
     case ping = 0x9
     case pong = 0xA
 
-    /// Control frames are never fragmented, carry 125 bytes at most, and may come between fragments (section 5.5).
+    /// Control frames are never fragmented, carry at most 125 bytes, and may come between fragments (section 5.5).
     var isControl: Bool { rawValue & 0x8 != 0 }
 }
 
-/// Which end of a connection this is: a client masks what it sends, a server must not (RFC 6455 section 5.1).
+/// The role of an endpoint: a client masks its frames, a server must not (RFC 6455 section 5.1).
 package enum EndpointRole: Sendable, Hashable {
     case server
     case client
 
-    /// Whether frames that arrive at this end bear a mask.
+    /// Whether frames received at this end are masked.
     var receivesMaskedFrames: Bool { self == .server }
 }

@@ -1,7 +1,7 @@
 package import NIOCore
 import WireProtocol
 
-/// What the peer said, whole and checked.
+/// A complete, validated message from the peer.
 package enum InboundMessage: Sendable, Hashable {
     /// Valid UTF-8.
     case text(ByteBuffer)
@@ -13,14 +13,15 @@ package enum InboundMessage: Sendable, Hashable {
 
 /// Joins frames into messages: fragments, control frames between them, decompression, UTF-8, the size limit.
 ///
-/// A value without I/O, fed with the events of a ``FrameDecoder``. Payload is copied once, unmasked on the way, so the
-/// buffer of a read is never kept. Not `Sendable`: a compressed message borrows a decompressor of its event loop.
+/// A value without I/O; its input are the events of a ``FrameDecoder``. Payload is copied once, while it is unmasked,
+/// so the buffer of a read is never kept. Not `Sendable`: a compressed message borrows a decompressor of its event
+/// loop.
 struct MessageAssembler {
-    /// A message whose last frame has not come.
+    /// A message whose last frame has not arrived.
     private struct Message {
         var opcode: Opcode
         var payload: ByteBuffer
-        /// Present while the message is compressed.
+        /// Set while the message is compressed.
         var inflater: Inflater?
         var validator = UTF8Validator()
     }
@@ -35,8 +36,8 @@ struct MessageAssembler {
     /// The decompressor of a client that compresses with context takeover.
     private var ownInflater: Inflater?
 
-    /// Decompressors come from `inflaters`, nil without permessage-deflate; one is kept (`keepsInflater`) when the peer's
-    /// messages refer to its earlier ones.
+    /// Decompressors come from `inflaters`, which is nil without permessage-deflate; one is kept (`keepsInflater`) when
+    /// the peer's messages refer to earlier ones.
     init(maxMessageBytes: Int, acceptsBinary: Bool, inflaters: InflaterPool? = nil, keepsInflater: Bool = false) {
         self.maxMessageBytes = maxMessageBytes
         self.acceptsBinary = acceptsBinary
@@ -44,7 +45,7 @@ struct MessageAssembler {
         self.keepsInflater = keepsInflater
     }
 
-    /// A message if the event completes one.
+    /// Returns a message if the event completes one.
     mutating func take(_ event: FrameDecoder.Event) throws(ProtocolViolation) -> InboundMessage? {
         switch event {
         case .header(let header):
@@ -72,7 +73,8 @@ struct MessageAssembler {
             }
             message = try start(header)
         }
-        // The announced length is enough to refuse it: nothing is read, or reserved, for a message that is too big.
+        // The announced length is enough to refuse it: no memory is reserved, and nothing read, for a message that is
+        // too big.
         let received = message?.payload.readableBytes ?? 0
         if message?.inflater == nil && header.payloadBytes > maxMessageBytes - received {
             throw .tooBig(limitBytes: maxMessageBytes)
@@ -82,7 +84,7 @@ struct MessageAssembler {
     private mutating func start(_ header: FrameHeader) throws(ProtocolViolation) -> Message {
         var message = Message(opcode: header.opcode, payload: ByteBuffer())
         guard header.isCompressed else {
-            // A liar's announcement reserves no more than this; the buffer grows with what really comes.
+            // A false length reserves no more than this; the buffer grows with the bytes that arrive.
             message.payload.reserveCapacity(min(header.payloadBytes, maxMessageBytes, 65_536))
             return message
         }
@@ -100,7 +102,7 @@ struct MessageAssembler {
             Self.copy(part, to: &control)
             return part.endsFrame ? try controlMessage(frame.opcode) : nil
         }
-        // Taken out and put back, so that the payload's storage has one owner and grows in place.
+        // Removed and put back, so that the payload's storage has one owner and grows in place.
         guard var message = message.take() else { return nil }
         try append(part, to: &message)
         if part.endsFrame && frame.isFinal {
@@ -141,7 +143,7 @@ struct MessageAssembler {
         return .text(message.payload)
     }
 
-    /// Section 8.1, checked with every part: a bad byte ends the connection before the rest of the message comes.
+    /// Section 8.1, checked for every part: an invalid byte ends the connection before the rest of the message arrives.
     private func checkText(_ message: inout Message, from start: Int) throws(ProtocolViolation) {
         guard message.opcode == .text else { return }
         let isText = message.payload.withUnsafeReadableBytes { bytes in
@@ -169,22 +171,22 @@ struct MessageAssembler {
     }
 }
 
-/// Tells whether bytes that come in any pieces are UTF-8, at the first byte that shows they are not.
+/// Validates UTF-8 that arrives in any pieces, and fails at the first invalid byte.
 ///
 /// RFC 6455 section 8.1 with the definition of RFC 3629: no surrogates, nothing above U+10FFFF, no overlong form.
 package struct UTF8Validator: Sendable {
-    /// Continuation bytes that the current character still needs.
+    /// The number of continuation bytes that the current character still needs.
     private var pending: UInt8 = 0
-    /// What the next continuation byte may be: the bounds are narrower than 80…BF after E0, ED, F0 and F4.
+    /// The allowed range of the next continuation byte, which is narrower than 80…BF after E0, ED, F0 and F4.
     private var lowest: UInt8 = 0x80
     private var highest: UInt8 = 0xBF
 
     package init() {}
 
-    /// Whether what came so far ends at the end of a character.
+    /// Whether the bytes so far end at a character boundary.
     package var isComplete: Bool { pending == 0 }
 
-    /// False as soon as no continuation could make it UTF-8; the validator is of no use after that.
+    /// False as soon as no continuation can make the bytes valid; the validator cannot be used after that.
     package mutating func accepts(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let base = bytes.baseAddress else { return true }
         var index = 0
@@ -199,7 +201,7 @@ package struct UTF8Validator: Sendable {
         return true
     }
 
-    /// Sixteen bytes at a time: nearly all of our text is ASCII.
+    /// Sixteen bytes at a time: most text is ASCII.
     private func skipASCII(_ base: UnsafeRawPointer, from start: Int, count: Int) -> Int {
         var index = start
         while index &+ 16 <= count {

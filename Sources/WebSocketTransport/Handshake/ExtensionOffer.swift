@@ -8,7 +8,7 @@ package struct ExtensionOffer: Sendable, Hashable {
     package var name: String
     package var parameters: [Parameter]
 
-    /// The offers in the order of preference. An ill-formed one is left out: to decline is always right.
+    /// The offers in the order of preference. A malformed one is left out: declining is always allowed.
     package static func parse(_ fields: [String]) -> [ExtensionOffer] {
         fields.flatMap { split($0, at: ",") }.compactMap(ExtensionOffer.init(text:))
     }
@@ -38,22 +38,22 @@ package struct ExtensionOffer: Sendable, Hashable {
         return Parameter(name: name.lowercased(), value: String(value))
     }
 
-    /// A quoted value could hold a separator only if it were no token, and then the offer is declined anyway.
+    /// A quoted value can contain a separator only if it is not a token, and then the offer is declined anyway.
     private static func split(_ text: some StringProtocol, at separator: Character) -> [Substring] {
         Substring(text).split(separator: separator, omittingEmptySubsequences: false)
     }
 }
 
-/// The grammar that header fields share, RFC 9110 section 5.6.
+/// The common grammar of header fields, RFC 9110 section 5.6.
 enum HeaderTokens {
-    /// Whether one of the comma-separated elements is `token`, which is in lower case; fields are not case-sensitive.
+    /// Whether one of the comma-separated elements equals `token`, which is in lower case; the comparison ignores case.
     static func contain(_ token: String, in fields: [String]) -> Bool {
         fields.contains { field in
             field.split(separator: ",").contains { trim($0).lowercased() == token }
         }
     }
 
-    /// The comma-separated elements, in order, empty ones left out.
+    /// The non-empty comma-separated elements, in order.
     static func elements(_ fields: [String]) -> [String] {
         fields.flatMap { $0.split(separator: ",").map { String(trim($0)) } }.filter { !$0.isEmpty }
     }

@@ -1,14 +1,14 @@
 import NIOCore
 package import NIOHTTP1
 
-/// Keeps foreign web pages out: RFC 6455 section 10.2.
+/// Rejects foreign web pages: RFC 6455 section 10.2.
 ///
-/// No `Origin` means that no browser asks, and is allowed; what such a program may do is the business of tokens.
+/// A request without `Origin` does not come from a browser, and is allowed; tokens control the access of such programs.
 struct OriginCheck {
     private let origins: UpgradePolicy.Origins
     private let isSecure: Bool
-    /// The request came to a loopback address, so that an honest page of ours was loaded from one too. A stranger could
-    /// let a name of his own point there (DNS rebinding): origin and host would match, and be his.
+    /// Whether the request came to a loopback address, so that a legitimate page was loaded from one too. An attacker
+    /// can point a DNS name to it (DNS rebinding): origin and host would then match, and both would be the attacker's.
     private let isLoopback: Bool
 
     init(_ origins: UpgradePolicy.Origins, isSecure: Bool, isLoopback: Bool) {
@@ -31,15 +31,16 @@ struct OriginCheck {
         )
     }
 
-    /// A proxy that ends TLS speaks plain HTTP to us, so on a plain connection a page from `https` at the same host and
-    /// port counts as ours as well; the reverse would let a tampered plain page into a secure service.
+    /// A proxy that terminates TLS speaks plain HTTP to this server, so on a plain connection a page from `https` at
+    /// the same host and port is the same origin as well; the reverse would let a tampered plain page use a secure
+    /// service.
     private func isSame(_ origin: WebOrigin, as hosts: [String]) -> Bool {
         guard hosts.count == 1, !isLoopback || Self.isLoopbackName(hosts[0]) else { return false }
         let schemes = isSecure ? ["https"] : ["http", "https"]
         return schemes.contains { WebOrigin(scheme: $0, host: hosts[0]) == origin }
     }
 
-    /// Refuses a host's name that is neither of this machine nor of a configured origin.
+    /// Rejects a host name that belongs neither to this machine nor to a configured origin.
     func checkHost(_ headers: HTTPHeaders) throws(UpgradeRefusal) {
         guard isLoopback, origins != .any, let host = headers.first(name: "Host"), !Self.isLoopbackName(host) else {
             return
@@ -56,7 +57,7 @@ struct OriginCheck {
         )
     }
 
-    /// Names that no public name server has a say in.
+    /// Names that no public name server can define.
     private static func isLoopbackName(_ host: String) -> Bool {
         let name = host.hasPrefix("[") ? host.prefix { $0 != "]" }.dropFirst() : host.prefix { $0 != ":" }
         return name.lowercased() == "localhost" || LoopbackAddress.contains(name)
@@ -64,10 +65,10 @@ struct OriginCheck {
 }
 
 extension UpgradePolicy {
-    /// The same judgement for requests that are none for a WebSocket, but as dangerous in the hands of a foreign page.
+    /// The same check for HTTP requests, which are as dangerous when a foreign page sends them.
     ///
-    /// A browser does not say the origin of a `GET` to what it takes for the page's own host, so a server on a loopback
-    /// address also looks at the name that it is called by.
+    /// A browser sends no origin with a `GET` to what it considers the page's own host, so a server on a loopback
+    /// address also checks the host name of the request.
     package func check(_ headers: HTTPHeaders, isSecure: Bool) throws(UpgradeRefusal) {
         let check = OriginCheck(origins, isSecure: isSecure, isLoopback: isForThisMachine)
         try check.check(headers)
@@ -75,22 +76,22 @@ extension UpgradePolicy {
     }
 }
 
-/// The origin of a web page: scheme, host and port, in the form in which equal ones are equal.
+/// The origin of a web page: scheme, host and port, in normalized form.
 ///
 /// Source: [RFC 6454 sections 4 and 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-4).
 package struct WebOrigin: Sendable, Hashable {
-    /// What ``init(_:)`` takes, for messages.
+    /// The expected format of ``init(_:)``, for messages.
     package static let expectation =
         "a scheme, a host and, unless it is the scheme's own, a port, such as https://app.example.org"
 
     let scheme: String
-    /// In lower case, with a port unless it is the scheme's own.
+    /// In lower case, with the port unless it is the scheme's default.
     let authority: String
 
-    /// Reads `https://App.Example.org:443`, or the same with a slash at its end.
+    /// Parses `https://App.Example.org:443`, optionally with a slash at its end.
     ///
-    /// - Returns: nil for what no page has as its origin: a name without a scheme, an address with a path, or `null`, which
-    ///   a sandboxed page says.
+    /// - Returns: nil for values that are not an origin: a name without a scheme, an address with a path, or `null`,
+    ///   which a sandboxed page sends.
     package init?(_ text: some StringProtocol) {
         let origin = HeaderTokens.trim(String(text)[...]).lowercased()
         guard let separator = origin.firstRange(of: "://") else { return nil }
@@ -128,7 +129,7 @@ package struct WebOrigin: Sendable, Hashable {
     }
 }
 
-/// The addresses of a machine itself: 127.0.0.0/8 and ::1.
+/// The loopback addresses: 127.0.0.0/8 and ::1.
 package enum LoopbackAddress {
     package static func contains(_ text: some StringProtocol) -> Bool {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
@@ -138,7 +139,7 @@ package enum LoopbackAddress {
 }
 
 extension SocketAddress {
-    /// Also in the form that an IPv4 connection has on an IPv6 socket.
+    /// Includes the mapped form of an IPv4 connection on an IPv6 socket.
     var isLoopback: Bool {
         guard let ipAddress else { return false }
         return LoopbackAddress.contains(ipAddress.hasPrefix("::ffff:") ? ipAddress.dropFirst(7) : ipAddress[...])

@@ -1,7 +1,7 @@
 package import NIOHTTP1
 
-/// Checks every request against RFC 9112 before it is interpreted. A request that two servers could read in two ways is refused:
-/// that is how requests are smuggled past a proxy.
+/// Checks every request against RFC 9112 before it is interpreted. A request that two servers could interpret
+/// differently is refused, because it can be used to smuggle requests past a proxy.
 package enum RequestCheck {
     /// - Returns: the request, with a target in origin-form (RFC 9112 section 3.2.1).
     /// - Throws: The refusal, after which the connection ends.
@@ -16,7 +16,8 @@ package enum RequestCheck {
         return head
     }
 
-    /// Section 6.1: with both lengths, or with a coding that HTTP/1.0 does not know, the end of the body is a matter of opinion.
+    /// Section 6.1: with both lengths, or with a coding that HTTP/1.0 does not define, the end of the body is
+    /// ambiguous.
     private static func checkFraming(_ head: HTTPRequestHead) throws(UpgradeRefusal) {
         let lengths = head.headers["Content-Length"]
         for length in lengths {
@@ -24,7 +25,7 @@ package enum RequestCheck {
                 throw bad("The header 'Content-Length' must be a number of bytes.")
             }
         }
-        guard lengths.count <= 1 else { throw bad("The header 'Content-Length' must be there once.") }
+        guard lengths.count <= 1 else { throw bad("The header 'Content-Length' must occur once.") }
         guard head.headers.contains(name: "Transfer-Encoding") else { return }
         guard lengths.isEmpty else { throw bad("A request has 'Transfer-Encoding' or 'Content-Length', not both.") }
         guard head.version.minor >= 1 else { throw bad("HTTP/1.0 has no 'Transfer-Encoding'.") }
@@ -46,10 +47,10 @@ package enum RequestCheck {
         return host
     }
 
-    /// The absolute-form (section 3.2.2) says the host itself, and `Host` means nothing beside it.
+    /// The absolute-form (section 3.2.2) contains the host, and `Host` is ignored.
     private static func originForm(_ head: inout HTTPRequestHead, _ host: String?) throws(UpgradeRefusal) {
-        guard head.method != .CONNECT else { throw UpgradeRefusal(.notImplemented, "This server is no proxy.") }
-        if head.uri.utf8.contains(UInt8(ascii: "#")) { throw bad("The target of a request has no fragment.") }
+        guard head.method != .CONNECT else { throw UpgradeRefusal(.notImplemented, "This server is not a proxy.") }
+        if head.uri.utf8.contains(UInt8(ascii: "#")) { throw bad("The target of a request must not have a fragment.") }
         if head.uri.hasPrefix("/") || head.uri == "*" && head.method == .OPTIONS { return }
         let target = head.uri
         guard let separator = target.firstRange(of: "://"),
@@ -63,7 +64,7 @@ package enum RequestCheck {
         head.headers.replaceOrAdd(name: "Host", value: String(authority))
     }
 
-    /// `uri-host [ ":" port ]` of RFC 3986 section 3.2, with no part empty.
+    /// `uri-host [ ":" port ]` of RFC 3986 section 3.2, without empty parts.
     private static func isAuthority(_ text: Substring) -> Bool {
         let hostEnd: Substring.Index
         if text.first == "[" {
@@ -81,7 +82,7 @@ package enum RequestCheck {
         return port.first == ":" && digits.utf8.allSatisfy { (0x30...0x39).contains($0) } && UInt16(digits) != nil
     }
 
-    /// `reg-name`, RFC 3986 section 3.2.2: what a name server would never have, such as spaces, is no host.
+    /// `reg-name`, RFC 3986 section 3.2.2: a name with characters that no host name has, such as spaces, is refused.
     private static func isNameByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

@@ -1,23 +1,23 @@
 package import NIOHTTP1
 
-/// The answer to a request for a WebSocket.
+/// The response to a request for a WebSocket.
 package enum UpgradeDecision: Sendable {
     case accept(UpgradeAcceptance)
     case refuse(UpgradeRefusal)
 }
 
-/// A handshake that succeeds: what goes into the 101 and what was agreed on.
+/// A successful handshake: the 101 response and the agreement.
 package struct UpgradeAcceptance: Sendable, Equatable {
-    /// Of the 101 response, complete.
+    /// The complete headers of the 101 response.
     package var headers: HTTPHeaders
     package var subprotocol: String?
     package var deflate: DeflateAgreement?
 }
 
-/// A handshake that fails: a whole HTTP response, which says in plain text what was wrong.
+/// A failed handshake: a whole HTTP response with the reason in plain text.
 package struct UpgradeRefusal: Error, Sendable, Equatable {
     package var status: HTTPResponseStatus
-    /// Beyond the content's type and length.
+    /// Headers in addition to the content's type and length.
     package var headers: HTTPHeaders
     /// One sentence, plain text.
     package var reason: String
@@ -29,30 +29,31 @@ package struct UpgradeRefusal: Error, Sendable, Equatable {
     }
 }
 
-/// Who may open a WebSocket, and on what terms.
+/// The conditions for opening a WebSocket.
 package struct UpgradePolicy: Sendable {
-    /// Which web pages may connect. A browser always says which page asks (`Origin`); programs mostly do not, and are
-    /// not the danger: it is that any page on the internet could otherwise drive a service on its visitor's machine.
+    /// The web pages that may connect. A browser always sends the page's `Origin`; other programs usually do not, and
+    /// are not the threat: without this check any page on the internet could use a service on its visitor's machine.
     package enum Origins: Sendable, Hashable {
         /// Pages from the host and port that the request went to. On a loopback address that host must be `localhost` or
         /// a loopback address too; behind a proxy on the same machine, list the page's origin.
         case same
-        /// Those and the listed ones.
+        /// Those and the listed origins.
         case sameAnd(Set<WebOrigin>)
-        /// Every page. Right only where nothing is lost when a stranger's page reads along and sends queries.
+        /// Every page. Use it only where a foreign page may read everything and send queries.
         case any
     }
 
-    /// The paths, without a query, under which there is a WebSocket; others are 404, or left to the HTTP server.
+    /// The paths, without a query, that have a WebSocket; others get 404, or are left to the HTTP server.
     package var paths: [String]
     package var origins: Origins
-    /// Whether the server is for its own machine, and so goes by no other name than `localhost` and those of the listed origins.
+    /// Whether the server is only for its own machine, and so accepts no host name other than `localhost` and those of
+    /// the listed origins.
     package var isForThisMachine: Bool
-    /// Whether to offer permessage-deflate to clients that ask for it.
+    /// Whether to offer permessage-deflate to clients that request it.
     package var allowsCompression: Bool
-    /// The connections beyond which new ones get 503.
+    /// The number of connections beyond which new ones get 503.
     package var maxConnections: Int
-    /// What `Retry-After` tells them.
+    /// The value of `Retry-After` in that response.
     package var retryAfterSeconds: Int
 
     /// The one subprotocol, optional for the client.
@@ -75,17 +76,17 @@ package struct UpgradePolicy: Sendable {
     }
 }
 
-/// Judges the opening handshake, RFC 6455 section 4.2. A pure function of the request and the policy.
+/// Checks the opening handshake, RFC 6455 section 4.2. A pure function of the request and the policy.
 package enum UpgradeRequest {
-    /// Whether the client asks for a WebSocket at all. If not, the request belongs to the HTTP server.
+    /// Whether the request asks for a WebSocket. Otherwise it belongs to the HTTP server.
     package static func wantsWebSocket(_ head: HTTPRequestHead) -> Bool {
         HeaderTokens.contain("websocket", in: head.headers["Upgrade"])
     }
 
-    /// The decision, in the order in which the reasons help most: a wrong path before anything about the handshake.
+    /// The decision; the most helpful reason comes first: a wrong path before anything about the handshake.
     ///
-    /// `isSecure` says that the request came over TLS, which is part of what "same origin" means; `isLoopback`
-    /// that it came to a loopback address. Whether there is room for one more is not judged here: see ``ClientCount``.
+    /// `isSecure`: the request came over TLS, which is part of the origin. `isLoopback`: it came to a loopback address.
+    /// The number of connections is not checked here: see ``ClientCount``.
     package static func decide(
         _ head: HTTPRequestHead,
         policy: UpgradePolicy,
@@ -153,7 +154,7 @@ package enum UpgradeRequest {
         var headers: HTTPHeaders = [
             "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": key.accept,
         ]
-        // Section 4.2.2: without a protocol in common there is no header, and the connection is still made.
+        // Section 4.2.2: without a common subprotocol the header is omitted, and the connection is still opened.
         let offered = HeaderTokens.elements(head.headers["Sec-WebSocket-Protocol"])
         let subprotocol = offered.first { $0 == UpgradePolicy.subprotocol }
         if let subprotocol { headers.add(name: "Sec-WebSocket-Protocol", value: subprotocol) }

@@ -1,6 +1,6 @@
 /// The nonce of an opening handshake, RFC 6455 section 4.1: sixteen bytes in Base64.
 package struct WebSocketKey: Sendable, Hashable {
-    /// As it stands in `Sec-WebSocket-Key`.
+    /// The value of `Sec-WebSocket-Key`.
     package let text: String
 
     /// Nil unless `text` is the Base64 form of exactly sixteen bytes.
@@ -13,7 +13,7 @@ package struct WebSocketKey: Sendable, Hashable {
         self.text = text
     }
 
-    /// A fresh one, for a client.
+    /// A new key, for a client.
     package static func random() -> WebSocketKey {
         var generator = SystemRandomNumberGenerator()
         return WebSocketKey(bytes: (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) })
@@ -21,7 +21,7 @@ package struct WebSocketKey: Sendable, Hashable {
 
     private init(bytes: [UInt8]) { text = Base64.encode(bytes) }
 
-    /// What the server must answer in `Sec-WebSocket-Accept`, section 4.2.2.
+    /// The required value of `Sec-WebSocket-Accept`, section 4.2.2.
     package var accept: String {
         Base64.encode(SHA1.hash("\(text)258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8))
     }
@@ -44,9 +44,10 @@ private enum Base64 {
     }
 }
 
-/// SHA-1 (RFC 3174) of short input, for the one thing that RFC 6455 wants it for: `Sec-WebSocket-Accept`.
+/// SHA-1 (RFC 3174) of short input, for the only purpose that RFC 6455 has for it: `Sec-WebSocket-Accept`.
 ///
-/// It is no security: it proves that the server read the request. So it needs no library, and must not be used for more.
+/// It provides no security: it proves that the server read the request. Therefore no library is needed, and it must not
+/// be used for anything else.
 enum SHA1 {
     static func hash(_ message: some Sequence<UInt8>) -> [UInt8] {
         var bytes = Array(message)

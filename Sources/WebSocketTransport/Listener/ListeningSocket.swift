@@ -9,8 +9,8 @@ import Synchronization
     import Darwin
 #endif
 
-/// The descriptors of a thread that accepts: the socket, and a pipe that wakes it. No program that this process starts inherits
-/// them.
+/// The descriptors of an accepting thread: the socket, and a pipe that wakes the thread. Programs that this process
+/// starts do not inherit them.
 final class ListeningSocket: Sendable {
     let localAddress: SocketAddress
     private let descriptor: CInt
@@ -55,19 +55,19 @@ final class ListeningSocket: Sendable {
         Self.close(wakeWriter)
     }
 
-    /// Frees the address: the last call of the thread that accepts. ``wake()`` still does no harm.
+    /// Frees the address: the last call of the accepting thread. ``wake()`` may still be called.
     func close() {
         if !isClosed.exchange(true, ordering: .relaxed) { Self.close(descriptor) }
     }
 
     /// Takes the next connection from the queue; does not block.
     ///
-    /// - Returns: its descriptor, which is the caller's to close, or else the error's number.
+    /// - Returns: its descriptor, which the caller must close, or the error number.
     func accept() -> Result<CInt, ErrorNumber> {
         while true {
             let accepted = Self.accept(descriptor)
             if accepted >= 0 {
-                // If that fails, it is inherited and no more.
+                // On failure the descriptor is inherited, which is harmless.
                 _ = fcntl(accepted, F_SETFD, FD_CLOEXEC)
                 return .success(accepted)
             }
@@ -77,23 +77,24 @@ final class ListeningSocket: Sendable {
 
     struct ErrorNumber: Error { var code: CInt }
 
-    /// Sleeps until a connection waits, unless `awaitsConnections` is false, or ``wake()`` is called, or the time is over.
+    /// Sleeps until a connection waits, unless `awaitsConnections` is false, or ``wake()`` is called, or the timeout
+    /// expires.
     func wait(awaitsConnections: Bool, _ limit: Duration?) {
         var awaited = [pollfd(fd: wakeReader, events: Int16(POLLIN), revents: 0)]
         if awaitsConnections { awaited.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)) }
         let milliseconds = limit.map {
             CInt(clamping: $0 / .milliseconds(1) > 60_000 ? 60_000 : Int64($0 / .milliseconds(1)))
         }
-        // An error, such as EINTR, is a wake-up too soon, which every caller copes with.
+        // An error, such as EINTR, is an early wake-up, which every caller handles.
         _ = poll(&awaited, nfds_t(awaited.count), milliseconds ?? -1)
         var bytes: (UInt64, UInt64) = (0, 0)
         while withUnsafeMutableBytes(of: &bytes, { read(wakeReader, $0.baseAddress, $0.count) }) > 0 {}
     }
 
-    /// Ends ``wait(awaitsConnections:_:)``. From any thread.
+    /// Ends ``wait(awaitsConnections:_:)``. Call it from any thread.
     func wake() {
         var byte: UInt8 = 1
-        // A full pipe wakes it too.
+        // A full pipe wakes the thread too.
         _ = write(wakeWriter, &byte, 1)
     }
 
@@ -117,7 +118,7 @@ final class ListeningSocket: Sendable {
         #endif
     }
 
-    /// Not blocking, and not inherited.
+    /// Makes the descriptor non-blocking, and not inherited.
     private static func prepare(_ descriptor: CInt) throws {
         try check(fcntl(descriptor, F_SETFD, FD_CLOEXEC), "fcntl")
         try check(fcntl(descriptor, F_SETFL, O_NONBLOCK), "fcntl")
@@ -134,7 +135,7 @@ final class ListeningSocket: Sendable {
             "getsockname"
         )
         let port = withUnsafeBytes(of: storage) { bytes in
-            // Both families have it at the same place.
+            // Both address families have the port at the same offset.
             UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
         }
         var local = address
@@ -149,14 +150,14 @@ final class ListeningSocket: Sendable {
     }
 }
 
-/// What an error of accept(2) means for the socket that listens: as that page says, an error of the connection that was about
-/// to be accepted is nothing to the ones after it, and a lack of memory or descriptors passes.
+/// The meaning of an error of accept(2) for the listening socket: as its manual page says, an error of the connection
+/// that was about to be accepted does not affect later ones, and a lack of memory or descriptors is temporary.
 enum AcceptOutcome: Hashable {
-    /// None waits.
+    /// No connection waits.
     case none
-    /// That connection is lost; the next may be waiting.
+    /// That connection was lost; the next may be waiting.
     case lost
-    /// The system lacks something: wait before the next.
+    /// The system lacks a resource: wait before the next attempt.
     case exhausted
     /// The socket does not listen any more.
     case broken
@@ -166,26 +167,26 @@ enum AcceptOutcome: Hashable {
         case EAGAIN, EWOULDBLOCK: self = .none
         case EMFILE, ENFILE, ENOBUFS, ENOMEM: self = .exhausted
         case EBADF, EINVAL, ENOTSOCK, EFAULT: self = .broken
-        // ECONNABORTED, EPERM of a firewall, EPROTO, ENETDOWN, EHOSTUNREACH, EOPNOTSUPP, ETIMEDOUT and whatever else the
-        // network reports.
+        // ECONNABORTED, EPERM of a firewall, EPROTO, ENETDOWN, EHOSTUNREACH, EOPNOTSUPP, ETIMEDOUT and any other error
+        // of the network.
         default: self = .lost
         }
     }
 }
 
-/// Decides what an accepting thread does next. A value without sockets.
+/// Decides the next action of an accepting thread. A value without sockets.
 struct AcceptPacing {
-    /// How long a system that lacks something is left alone.
+    /// The pause after the system lacked a resource.
     static let pause = Duration.milliseconds(100)
-    /// Errors in a row after which the pause is made all the same: not all that is said to pass does.
+    /// Consecutive errors after which the thread pauses anyway: not every error that is documented as temporary is.
     static let maxLostInARow = 64
-    /// Between two reports of errors.
+    /// The minimum time between two reports of errors.
     static let reportInterval = Duration.seconds(10)
 
     enum Step: Hashable {
-        /// Accept another one now.
+        /// Accept another connection now.
         case proceed
-        /// Wait for one to come.
+        /// Wait for a connection.
         case wait
         case pause(Duration)
         case end
@@ -197,7 +198,7 @@ struct AcceptPacing {
 
     mutating func accepted() { lostInARow = 0 }
 
-    /// - Returns: what to do, and how many errors to report to the operator now; 0 for none.
+    /// - Returns: the action, and the number of errors to report to the operator now; 0 for none.
     mutating func failed(errno code: CInt, at now: ContinuousClock.Instant) -> (step: Step, report: Int) {
         let outcome = AcceptOutcome(errno: code)
         guard outcome != .none else {

@@ -2,21 +2,22 @@ package import NIOCore
 import NIOPosix
 import Synchronization
 
-/// Listens on an address and makes NIO channels of the connections that come.
+/// Listens on an address and creates NIO channels for accepted connections.
 ///
-/// NIO's own server channel closes itself, and with it the server, at any error of accept(2) that it does not expect, and
-/// accepts without a bound. Here a thread accepts: it survives every error that page calls passing, keeps a bound on open
-/// sockets by leaving the rest in the system's queue, and lets no other program inherit them.
+/// NIO's own server channel closes itself, and with it the server, on any unexpected error of accept(2), and accepts
+/// without a limit. Here a thread accepts: it survives every error that the manual page documents as temporary, limits
+/// the number of open sockets by leaving further connections in the system's queue, and does not let other programs
+/// inherit them.
 ///
 /// Thread-safe.
 package final class SocketListener: Sendable {
     /// Sets up a connection, on its event loop, before anything is read from it.
     package typealias Configure = @Sendable (any NIOCore.Channel) -> EventLoopFuture<Void>
 
-    /// Connections that the system keeps until they are accepted.
+    /// The system's queue of connections that are not accepted yet.
     private static let backlog: CInt = 1_024
-    /// Connections whose event loop has not looked for their first bytes yet. The rest waits: in a burst, the bound on pending
-    /// connections would otherwise close some whose request has come and is not read.
+    /// Connections whose first bytes the event loop has not read yet. Further ones wait: in a burst, the limit of
+    /// pending connections would otherwise close some whose request has arrived and is not read.
     private static let maxFresh = 64
 
     private struct State {
@@ -35,16 +36,16 @@ package final class SocketListener: Sendable {
     private let thread = NIOThreadPool(numberOfThreads: 1)
     private let state = Mutex(State())
 
-    /// Where it listens, with the port that the system chose.
+    /// The address, with the port that the system chose.
     package var localAddress: SocketAddress { socket.localAddress }
 
-    /// Begins to listen; connections are accepted from ``start(onEnd:)`` on.
+    /// Listens; connections are accepted from ``start(onEnd:)`` on.
     ///
     /// - Parameters:
     ///   - maxOpen: Sockets that are open at the same time; further connections wait to be accepted.
-    ///   - allowsHalfClosure: Whether a client that has sent its last byte is still there.
-    ///   - report: Called with errors of accept(2) that the operator should know of, in a sentence; not often.
-    /// - Throws: `SocketAddressError.UnknownHost`, or `IOError` with what the system says about the address.
+    ///   - allowsHalfClosure: Whether a client that has closed its sending half is still connected.
+    ///   - report: Called with a sentence about errors of accept(2) that concern the operator; at a limited rate.
+    /// - Throws: `SocketAddressError.UnknownHost`, or `IOError` with the system's error for the address.
     package init(
         host: String,
         port: Int,
@@ -62,7 +63,7 @@ package final class SocketListener: Sendable {
         self.allowsHalfClosure = allowsHalfClosure
     }
 
-    /// Accepts from now on. Once.
+    /// Starts accepting. Call it once.
     ///
     /// - Parameter onEnd: Called once, on the thread: with nil after ``stop()``, or with the error that broke the socket.
     package func start(onEnd: @escaping @Sendable (IOError?) -> Void) {
@@ -75,7 +76,7 @@ package final class SocketListener: Sendable {
         }
     }
 
-    /// Accepts nothing from now on, and frees the address; open connections go on.
+    /// Stops accepting, and frees the address; open connections continue.
     package func stop() {
         state.withLock { $0.isStopped = true }
         socket.wake()
@@ -130,16 +131,16 @@ package final class SocketListener: Sendable {
             .whenComplete { result in
                 switch result {
                 case .success(let channel):
-                    // A timer is due after the event loop has looked at its sockets.
+                    // The timer fires after the event loop has checked its sockets.
                     channel.eventLoop.scheduleTask(in: .milliseconds(1)) { place.settle() }
                 case .failure:
-                    // The peer has gone already, or the connection was refused in its setup.
+                    // The peer has already disconnected, or the connection was refused in its setup.
                     place.release()
                 }
             }
     }
 
-    /// One of the sockets that may be open.
+    /// A slot for one open socket.
     private final class Place: Sendable {
         private let listener: SocketListener
         private let isSettled = Atomic(false)

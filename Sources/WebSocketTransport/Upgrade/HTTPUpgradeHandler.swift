@@ -1,18 +1,18 @@
 import NIOCore
 import NIOHTTP1
 
-/// Looks at every request of an HTTP/1 connection, makes a WebSocket of the one that asks for it, and lets all others
-/// through untouched.
+/// Examines every request of an HTTP/1 connection, upgrades the connection when one asks for a WebSocket, and passes
+/// all others through unchanged.
 ///
 /// It answers refusals itself, waits for the responses to pipelined requests before it switches protocols, and ends
-/// connections that take too long to say what they want.
+/// connections that take too long to send a request.
 final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
     typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
 
-    /// The HTTP server behind: how it comes into the pipeline, and what it wants to know.
+    /// The HTTP server behind this handler: how it is added to the pipeline, and its callbacks.
     struct Others {
         var install: (any Channel) throws -> Void
         var upgraded: () -> Void
@@ -21,17 +21,18 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private enum State {
         case betweenRequests
-        /// A request goes by; nothing to do until its end.
+        /// A request is being passed on; nothing to do until its end.
         case passing
-        /// A request for a WebSocket; what is missing is its end, or the responses to those before it.
+        /// A request for a WebSocket; its end, or the responses to earlier requests, are missing.
         case asked(HTTPRequestHead, isComplete: Bool)
         case authorizing
-        /// A request that cannot be taken; what is missing is the responses to those before it.
+        /// An invalid request; the responses to earlier requests are missing.
         case invalid(UpgradeRefusal, isComplete: Bool)
-        /// The last response went out before its request was complete. What is left is read and dropped for a while: closed
-        /// at once, the connection would be reset, and the response lost on its way (RFC 9112 section 9.6).
+        /// The last response was sent before its request was complete. The rest is read and discarded for a while: if
+        /// the connection were closed at once, it would be reset, and the response lost in transit (RFC 9112 section
+        /// 9.6).
         case lingering
-        /// Upgraded, refused or gone.
+        /// Upgraded, refused or ended.
         case done
     }
 
@@ -44,18 +45,20 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var hasInstalledOthers = false
     private var hasToldOthers = false
     private var openResponses = 0
-    /// NIO's decoder stops for good behind any request with `Upgrade`, so such a connection must end with its response.
+    /// NIO's decoder stops permanently after any request with `Upgrade`, so such a connection must end with its
+    /// response.
     private var closesAfterResponses = false
-    /// HTTP/1.0 knows no chunks, and its connections end with the response: RFC 9112 sections 6.1 and 9.3.
+    /// HTTP/1.0 has no chunked coding, and its connections end with the response: RFC 9112 sections 6.1 and 9.3.
     private var speaksHTTP10 = false
-    /// The request under way is HEAD: its response has no body.
+    /// The current request is HEAD: its response has no body.
     private var isHead = false
     private var holdsRead = false
-    /// What is written from now on are frames: a session may send, or close, the moment that it is opened.
+    /// Writes are frames from now on: a session may send, or close, as soon as it is opened.
     private var hasSwitched = false
-    /// Until when the next request's head, or the next piece of its body, must be there; nil while a response is under way.
+    /// When the next request head, or the next piece of its body, must have arrived; nil while a response is in
+    /// progress.
     private var deadline: NIODeadline?
-    /// Until when a request must be complete that was not when the server began to shut down.
+    /// When a request that was incomplete at the start of a shutdown must be complete.
     private var quiesceDeadline: NIODeadline?
     private var body: BodyPace
     private var response: ResponseStall
@@ -97,7 +100,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case (.end, .lingering):
             context.close(promise: nil)
         default:
-            // The body of a request for a WebSocket means nothing, and after a refusal nothing does.
+            // The body of a request for a WebSocket is ignored, and so is everything after a refusal.
             break
         }
     }
@@ -143,7 +146,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelRead(wrapInboundOut(.head(head)))
     }
 
-    /// Tells a client that waits for leave to send its body to go on: RFC 9110 section 10.1.1.
+    /// Sends 100 Continue to a client that waits for it before it sends its body: RFC 9110 section 10.1.1.
     private func encourage(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         guard (head.version.major, head.version.minor) >= (1, 1),
             HeaderTokens.contain("100-continue", in: head.headers["Expect"])
@@ -195,8 +198,8 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    /// Takes one of the places for clients last, when nothing else can refuse the connection any more: who is refused must
-    /// not keep another client out meanwhile.
+    /// Takes a client slot last, when nothing else can refuse the connection any more: a refused client must not keep
+    /// another one out meanwhile.
     private func upgrade(
         _ head: HTTPRequestHead,
         _ acceptance: UpgradeAcceptance,
@@ -235,7 +238,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         state = .done
         if hasInstalledOthers {
-            // They belong to a conversation that is over; their writes end at the WebSocket handler.
+            // They belong to the finished HTTP exchange; their writes end at the WebSocket handler.
             context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
         }
         hasSwitched = true
@@ -252,7 +255,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         if holdsRead { webSocket.readAgain() }
     }
 
-    /// Answers with the refusal and ends the connection; lingers where more of the request is on its way.
+    /// Answers with the refusal and ends the connection; lingers when more of the request is still arriving.
     private func refuse(_ refusal: UpgradeRefusal, lingers: Bool = false) {
         guard let context else { return }
         state = .done
@@ -309,7 +312,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    /// Ends the connection behind its last response.
+    /// Ends the connection after its last response.
     private func finish(_ context: ChannelHandlerContext) {
         guard case .passing = state else { return context.close(promise: nil) }
         linger(context)
@@ -362,14 +365,14 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         reportEnd()
     }
 
-    /// Only if the HTTP server behind has not been told what the first request was.
+    /// Only if the HTTP server has not been notified of the first request.
     private func reportEnd() {
         guard !hasToldOthers else { return }
         hasToldOthers = true
         others?.ended()
     }
 
-    /// While a request for a WebSocket waits, what follows it stays in the kernel.
+    /// While a request for a WebSocket waits, the bytes after it stay in the kernel.
     func read(context: ChannelHandlerContext) {
         switch state {
         case .asked(_, isComplete: true), .authorizing: holdsRead = true
@@ -390,8 +393,8 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
-    /// The server shuts down gracefully: a connection without a request ends at once, one whose request is incomplete
-    /// within the linger timeout. A response that is under way is the HTTP server's to finish.
+    /// The server shuts down gracefully: a connection without a request ends at once, one with an incomplete request
+    /// within the linger timeout. The HTTP server finishes a response in progress.
     private func quiesce(_ context: ChannelHandlerContext) {
         mount.resources.on(context.eventLoop).onQuiesce()
         switch state {

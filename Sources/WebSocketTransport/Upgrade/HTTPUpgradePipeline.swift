@@ -1,12 +1,12 @@
 package import NIOCore
 package import NIOHTTP1
 
-/// The HTTP/1 handlers of a connection that may become a WebSocket, and how they go when it does.
+/// The HTTP/1 handlers of a connection that may become a WebSocket, and their removal when it does.
 struct HTTPUpgradePipeline {
     let isSecure: Bool
     private let channel: any Channel
     private let encoder = HTTPResponseEncoder()
-    /// What follows the request is not HTTP any more: it must come to the next handler, not be dropped.
+    /// The bytes after the request are not HTTP any more: they must be passed to the next handler, not dropped.
     private let decoder: ByteToMessageHandler<HTTPRequestDecoder>
 
     /// Adds the handlers to the end of the pipeline.
@@ -27,13 +27,14 @@ struct HTTPUpgradePipeline {
         try channel.pipeline.syncOperations.addHandler(handler)
     }
 
-    /// Puts `webSocket` in the place of `upgrader` and takes HTTP out of the pipeline.
+    /// Replaces `upgrader` by `webSocket` and removes HTTP from the pipeline.
     ///
-    /// All of it within one turn of the event loop, except that the decoder leaves in the next one, and first passes on
-    /// what it had read behind the request: by then its neighbour is `webSocket`, so no byte is lost or overtaken.
+    /// This happens within one turn of the event loop, except that the decoder leaves in the next one, after it has
+    /// passed on the bytes that it read after the request: by then its neighbour is `webSocket`, so no byte is lost or
+    /// overtaken.
     func replace(_ upgrader: HTTPUpgradeHandler, with webSocket: WebSocketHandler) throws {
         let pipeline = channel.pipeline.syncOperations
-        // An HTTP server may have allowed it; a WebSocket whose peer has gone is over.
+        // An HTTP server may have allowed it; a WebSocket whose peer has disconnected is over.
         try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: false)
         _ = pipeline.removeHandler(decoder)
         _ = pipeline.removeHandler(encoder)
@@ -42,16 +43,16 @@ struct HTTPUpgradePipeline {
     }
 }
 
-/// A WebSocket service as it is mounted in HTTP servers: who may connect, and what a connection does.
+/// A WebSocket service that HTTP servers mount: the conditions for connecting, and the sessions.
 ///
-/// One value for all connections of a server; they share its count and its timers.
+/// One value for all connections of a server; they share its counters and its timers.
 package struct WebSocketMount: Sendable {
-    /// Makes what stands above a new connection, on its event loop; or refuses, for example with 401.
+    /// Creates the session of a new connection, on its event loop; or throws a refusal, for example with 401.
     package typealias MakeSession =
         @Sendable (_ request: HTTPRequestHead, _ connection: ClientConnection) throws(UpgradeRefusal) ->
         any WebSocketSession
 
-    /// A decision that takes time, such as a look at a token elsewhere. The connection reads nothing meanwhile.
+    /// A decision that takes time, such as an external token check. The connection reads nothing meanwhile.
     package typealias Authorize = @Sendable (_ request: HTTPRequestHead) async -> Authorization
 
     package enum Authorization: Sendable {
@@ -61,12 +62,12 @@ package struct WebSocketMount: Sendable {
 
     package var policy: UpgradePolicy
     package var limits: WebSocketLimits { resources.limits }
-    /// Decides, if given, in the place of ``makeSession``.
+    /// If set, decides in place of ``makeSession``.
     package var authorize: Authorize?
     package var makeSession: MakeSession
-    /// The WebSockets, and what an application counts with them.
+    /// The WebSockets, and other clients that an application counts with them.
     package let clients = ClientCount()
-    /// All connections, whatever becomes of them.
+    /// All connections, whatever they become.
     package let admission: ConnectionAdmission
     let observer: (any TransportObserver)?
     let resources: TransportResources
@@ -90,24 +91,24 @@ package struct WebSocketMount: Sendable {
         resources = TransportResources(limits: limits, onQuiesce: onQuiesce)
     }
 
-    /// Sets up a connection that serves this WebSocket alone: plain SwiftNIO, in a child channel's initializer. Every
-    /// other request is refused in plain HTTP.
+    /// Configures a connection that serves only this WebSocket: plain SwiftNIO, in a child channel's initializer. Every
+    /// other request is refused with an HTTP response.
     ///
-    /// `isSecure` says that a TLS handler stands in the pipeline already.
+    /// `isSecure`: a TLS handler is already in the pipeline.
     package func configure(_ channel: any Channel, isSecure: Bool) throws {
         guard let connection = admit(channel) else { return channel.close(promise: nil) }
         let pipeline = try HTTPUpgradePipeline(channel: channel, isSecure: isSecure)
         try pipeline.add(HTTPUpgradeHandler(mount: self, pipeline: pipeline, others: nil, connection: connection))
     }
 
-    /// Sets up a connection that serves this WebSocket and, for every other request, whatever `others` adds to the end
-    /// of the pipeline.
+    /// Configures a connection that serves this WebSocket and, for every other request, the handlers that `others` adds
+    /// to the end of the pipeline.
     ///
     /// `others` runs on the event loop when the first such request has arrived, before it is passed on: handlers that
     /// take `HTTPServerRequestPart`. A connection that begins with the WebSocket never pays for them.
     ///
-    /// The result tells what the first request was; do not wait for it in a child channel's initializer, since nothing is read
-    ///   before that has ended. It fails when the connection ends without a request or with a refusal.
+    /// The result reports the kind of the first request; do not wait for it in a child channel's initializer, since
+    /// nothing is read before that has ended. It fails when the connection ends without a request or with a refusal.
     package func configure<Others: Sendable>(
         _ channel: any Channel,
         isSecure: Bool,
@@ -138,11 +139,11 @@ package struct WebSocketMount: Sendable {
     }
 }
 
-/// What a connection turned out to be for.
+/// The kind of a connection's first request.
 package enum FirstRequest<Others: Sendable>: Sendable {
-    /// A WebSocket; there is nothing more to do for the HTTP server.
+    /// A WebSocket; the HTTP server has nothing more to do.
     case webSocket
-    /// HTTP. A later request on the same connection can still become a WebSocket: then the handlers behind see the end
-    /// of the input, and what they write or half-close afterwards has no effect.
+    /// HTTP. A later request on the same connection can still become a WebSocket: then the handlers see the end of the
+    /// input, and their later writes and half-closures have no effect.
     case http(Others, ClientConnection)
 }

@@ -1,10 +1,10 @@
 package import NIOHTTP1
 
-/// Receives what happens to connections before they are clients. Called on event loops; must not block.
+/// Receives events of connections before they are clients. Called on event loops; must not block.
 package protocol TransportObserver: Sendable {
     /// A connection was accepted; `address` is nil for one without an IP address.
     func accepted(from address: ClientAddress?)
-    /// A connection was closed at once, because its address or the server has too many that have shown no token.
+    /// A connection was closed at once, because its address or the server has too many connections without a token.
     func turnedAway(from address: ClientAddress?)
     /// The head of a request has arrived.
     func requested(_ head: HTTPRequestHead, from address: ClientAddress?)

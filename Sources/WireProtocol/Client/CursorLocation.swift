@@ -54,8 +54,8 @@ public struct TextPosition: Sendable, Hashable, Codable {
     }
 
     init(_ fields: JSONFields) throws(ProtocolError) {
-        line = try fields.required(fields.count("line"), "line", "a whole number that is not negative")
-        column = try fields.required(fields.count("column"), "column", "a whole number that is not negative")
+        line = try fields.required(fields.count("line"), "line", "a non-negative integer")
+        column = try fields.required(fields.count("column"), "column", "a non-negative integer")
     }
 }
 

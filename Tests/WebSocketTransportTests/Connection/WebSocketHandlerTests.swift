@@ -96,7 +96,7 @@ import WireProtocol
         loop.advanceTime(by: .seconds(61))
         #expect(try sent(channel) == [.ping(ByteBuffer()), .ping(ByteBuffer())])
         loop.advanceTime(by: .seconds(30))
-        #expect(try sent(channel) == [close(.heartbeatTimeout, "nothing was heard within two heartbeat intervals")])
+        #expect(try sent(channel) == [close(.heartbeatTimeout, "nothing was received within two heartbeat intervals")])
         #expect(session.statuses.map(\.code) == [4408])
         loop.advanceTime(by: .seconds(4))
         #expect(!channel.isActive)

@@ -110,7 +110,7 @@ import WireProtocol
             _ = try await peer.receiveHead()
             var reader = MessageReader(role: .client)
             let messages = try reader.read(try await peer.receiveRest())
-            let reason = "nothing was heard within two heartbeat intervals"
+            let reason = "nothing was received within two heartbeat intervals"
             #expect(
                 messages == [
                     .ping(ByteBuffer()), .ping(ByteBuffer()), .close(CloseFrame(.heartbeatTimeout, reason: reason)),
