@@ -48,7 +48,7 @@ public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
             """
         case .recoveryNeeded(let path):
             """
-            a writer of \(path) died in the midst of a commit, and rolling that back needs to write the file and its \
+            a writer of \(path) died during a commit, and rolling that back needs to write the file and its \
             directory: let this process write them, or open the database once with a process that can
             """
         case .notAFile(let path): "\(path) is not a file that another process could write"

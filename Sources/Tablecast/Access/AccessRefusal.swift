@@ -3,23 +3,23 @@ import NIOHTTP1
 import WebSocketTransport
 package import WireProtocol
 
-/// Why a request is not let in: a status of HTTP, and what RFC 6750 section 3 wants said with it.
+/// Why a request is rejected: an HTTP status, and the challenge that RFC 6750 section 3 requires.
 package struct AccessRefusal: Error, Sendable, Hashable {
     package enum Kind: Sendable, Hashable {
         /// The request is ambiguous.
         case badRequest
-        /// There is no token, or none that is valid.
+        /// There is no token, or no valid one.
         case unauthorized
-        /// The token is valid and does not allow it.
+        /// The token is valid and does not allow the request.
         case forbidden
-        /// It cannot be told now.
+        /// The token cannot be checked now.
         case unavailable
     }
 
     package var kind: Kind
     /// One clause without a full stop.
     package var reason: String
-    /// The value of `WWW-Authenticate`, where there is one.
+    /// The value of `WWW-Authenticate`, if there is one.
     package var challenge: String?
 
     package static let missing = AccessRefusal(
@@ -52,7 +52,7 @@ package struct AccessRefusal: Error, Sendable, Hashable {
         }
     }
 
-    /// Section 3 of the RFC allows a description printable ASCII without quotation marks and backslashes.
+    /// Section 3 of the RFC allows a description of printable ASCII without quotation marks and backslashes.
     private static func challenge(_ error: String, _ description: String) -> String {
         let safe = description.unicodeScalars.filter { (0x20...0x7E).contains($0.value) && $0 != "\"" && $0 != "\\" }
         let text = String(String.UnicodeScalarView(safe))
@@ -73,7 +73,7 @@ extension UpgradeRefusal {
         if status == .serviceUnavailable { headers.add(name: "Retry-After", value: "5") }
     }
 
-    /// How a connection that is open already is told the same.
+    /// The close code with which an open connection is closed for the same reason.
     var closeCode: CloseCode? {
         switch status {
         case .badRequest: .badRequest
@@ -85,8 +85,8 @@ extension UpgradeRefusal {
     }
 }
 
-/// A connection from a web page that is closed as soon as it is open. A page cannot see the status of a handshake that was
-/// refused, and would try again for ever; the close code tells it not to.
+/// A connection from a web page that is closed as soon as it is open. A page cannot see the status of a refused
+/// handshake, and would reconnect forever; the close code prevents that.
 final class RefusedSession: WebSocketSession {
     private let code: CloseCode
     private let reason: String
@@ -96,7 +96,7 @@ final class RefusedSession: WebSocketSession {
         self.reason = reason
     }
 
-    /// It is no client, and must not keep one out.
+    /// It is not a client, and must not take a client's place.
     var takesPlace: Bool { false }
 
     func opened(_ connection: WebSocketHandler) { connection.close(code, reason: reason) }

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Says who stands behind a token. ``TokenList`` is the simple one; an application with users, sessions or JSON Web Tokens of
-/// its own gives its own.
+/// Maps a token to an identity. ``TokenList`` is the simple implementation; an application with users, sessions or JSON
+/// Web Tokens implements its own.
 ///
 /// ```
 /// struct Sessions: Authenticator {
@@ -12,17 +12,17 @@ import Synchronization
 /// }
 /// ```
 public protocol Authenticator: Sendable {
-    /// Called for every request and every new connection, from any task. A connection waits for it for
-    /// ``ServerLimits/handshakeTimeout`` at most.
+    /// Called for every request and every new connection, from any task. A connection waits for the result, at most for
+    /// ``ServerLimits/handshakeTimeout``.
     ///
-    /// - Throws: ``AuthenticationError`` for a token that is not valid, answered with 401; any other error says that it
-    ///   cannot be told now, and is answered with 503.
+    /// - Throws: ``AuthenticationError`` for an invalid token, answered with 401; any other error means that the token
+    ///   cannot be checked now, and is answered with 503.
     func identity(of token: String) async throws -> Identity
 }
 
-/// Why a token is not valid.
+/// Why a token is invalid.
 public struct AuthenticationError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The client reads it, so it must not tell a guesser how near he is: one clause without a full stop.
+    /// One clause without a full stop; the client can read it, so it must not help to guess a token.
     public var reason: String
 
     public init(_ reason: String) { self.reason = reason }
@@ -30,13 +30,13 @@ public struct AuthenticationError: Error, Sendable, Hashable, CustomStringConver
     public var description: String { reason }
 }
 
-/// Asks one authenticator after the other, and takes the first answer.
+/// Calls one authenticator after the other, and returns the first identity.
 public struct FirstAuthenticator: Authenticator {
     private let authenticators: [any Authenticator]
 
     public init(_ authenticators: [any Authenticator]) { self.authenticators = authenticators }
 
-    /// - Throws: what the last one that was asked said.
+    /// - Throws: the error of the last authenticator.
     public func identity(of token: String) async throws -> Identity {
         var failure: any Error = AuthenticationError("the token is unknown")
         for authenticator in authenticators {
@@ -50,13 +50,13 @@ public struct FirstAuthenticator: Authenticator {
     }
 }
 
-/// Asks an authenticator that can be replaced while it is in use. Thread-safe.
+/// Calls an authenticator that can be replaced while it is in use. Thread-safe.
 package final class ReloadableAuthenticator: Authenticator {
     private let current: Mutex<any Authenticator>
 
     package init(_ authenticator: any Authenticator) { current = Mutex(authenticator) }
 
-    /// Decides about every request from now on.
+    /// Sets the authenticator of all further requests.
     package func replace(with authenticator: any Authenticator) { current.withLock { $0 = authenticator } }
 
     package func identity(of token: String) async throws -> Identity {
@@ -64,14 +64,14 @@ package final class ReloadableAuthenticator: Authenticator {
     }
 }
 
-/// Finds the token in a request, RFC 6750 section 2: in the header, or where a browser's WebSocket and EventSource, which
-/// cannot set headers, have to put it: in the address.
+/// Finds the token of a request, RFC 6750 section 2: in the header, or in the query string, because a browser's
+/// WebSocket and EventSource cannot set headers.
 enum BearerToken {
-    /// The parameter of the address. It is never logged here; a proxy in front may do so, and should be told not to.
+    /// The query parameter. This service never logs it; configure a proxy in front not to log it either.
     static let parameter = "access_token"
 
-    /// - Returns: nil where there is none.
-    /// - Throws: for more than one, which section 2 forbids: they might be of different people.
+    /// - Returns: nil when there is none.
+    /// - Throws: for more than one, which section 2 forbids: they might belong to different users.
     static func find(authorization: [String], uri: String) throws(AccessRefusal) -> String? {
         var tokens: [String] = []
         for field in authorization {

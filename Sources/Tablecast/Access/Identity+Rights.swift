@@ -3,15 +3,15 @@ package import QueryEngine
 import WebSocketTransport
 package import WireProtocol
 
-/// What an identity may do: every decision about access is made here.
+/// The rights of an identity: every access decision is made here.
 extension Identity {
-    /// What its SQL may do. Nobody may write where the whole service is read-only.
+    /// The policy for its SQL. No client may write when the whole service is read-only.
     package func sqlPolicy(isReadOnlyService: Bool) -> SQLPolicy {
         guard !isReadOnlyService else { return policy(.readOnly) }
         switch role {
         case .readOnly: return policy(.readOnly)
         case .readWrite: return policy(.readWrite)
-        // Who is not even asked for a token leaves the settings of the file alone.
+        // An anonymous client may not change the settings of the file.
         case .admin: return policy(isAnonymous ? .readWrite : .admin)
         }
     }
@@ -21,8 +21,8 @@ extension Identity {
         return SQLPolicy(level: level, readableTables: names, writableTables: names)
     }
 
-    /// The share of the query queue that requests of this identity take: one for all its connections or, without tokens, one for
-    /// each address. Nil for the application itself.
+    /// The share of the query queue that requests of this identity use: one for all its connections or, without tokens,
+    /// one for each address. Nil for the application itself.
     func share(from address: ClientAddress?) -> String? {
         isAnonymous ? address.map { "address \($0.network)" } : "identity \(id)"
     }
@@ -44,7 +44,7 @@ extension Identity {
     }
 
     private func allows(_ channel: MessageChannel) -> Bool {
-        // It carries the acknowledgement and errors.
+        // The channel carries the acknowledgement and errors.
         if channel == .notifications { return true }
         if let channels { return channels.contains(channel) }
         return tables == nil || channel != .queries
@@ -61,9 +61,9 @@ extension Identity {
         }
     }
 
-    /// The subscription without the tables that are not for this identity.
+    /// The subscription without the tables that this identity may not read.
     ///
-    /// - Throws: `FORBIDDEN` for a channel or a table that is asked for by name and not allowed, or if nothing remains.
+    /// - Throws: `FORBIDDEN` for a channel or a table that is requested by name and not allowed, or if nothing remains.
     package func narrowed(_ request: SubscribeRequest) throws(ProtocolError) -> SubscribeRequest {
         try require(request.channel)
         guard request.channel == .tables, let tables else { return request }
@@ -101,18 +101,18 @@ extension Identity {
 
     private static let wildcards: Set<Character> = ["*", "?", "["]
 
-    /// A pattern that means the characters of a name themselves.
+    /// A pattern that matches exactly this name.
     private static func literalPattern(_ name: String) -> String {
         name.reduce(into: "") { $0 += wildcards.contains($1) ? "[\($1)]" : String($1) }
     }
 }
 
-/// What an identity with a list of tables sees of what others do: nothing of other tables.
+/// What an identity with a list of tables sees of other clients: nothing about other tables.
 extension Identity {
-    /// For the hub; nil for an identity that sees everything.
+    /// The hub's restriction; nil for an identity that sees everything.
     package var restriction: Restriction? { tables.map { Restriction(identityID: id, tables: $0) } }
 
-    /// A list of users without the cursors, and the texts they are in, that are not for this identity.
+    /// A list of users without the cursors and texts that this identity may not see.
     func visible(_ list: UserListPayload, author: (_ userID: String) -> Identity?) -> UserListPayload {
         guard let restriction else { return list }
         var visible = list
@@ -127,9 +127,9 @@ extension Identity {
 extension Restriction {
     func includes(table name: String) -> Bool { TableNames(tables).contains(name) }
 
-    /// Where another client's cursor is, as far as it may be known; nil for a cell of another table.
+    /// The position of another client's cursor, as far as this identity may see it; nil for a cell of another table.
     ///
-    /// A text can quote anything that its author may read, so it is for those who may read as much.
+    /// A text can quote anything that its author may read, so only identities with at least these rights see it.
     func visible(_ location: CursorLocation, of author: Identity?) -> CursorLocation? {
         switch location {
         case .cell(let table, _, _):

@@ -1,28 +1,28 @@
 package import NIOCore
 public import WireProtocol
 
-/// Who a client is, and what it may do.
+/// The identity and rights of a client.
 public struct Identity: Sendable, Hashable {
-    /// Of tables in ``tables``.
+    /// The maximum number of names in ``tables``.
     public static let maxTables = TableFilter.maxPatterns
 
-    /// Of each of them: as a pattern, its wildcards take three bytes each.
+    /// The maximum length of each name: as a pattern, each of its wildcards takes three bytes.
     public static let maxTableNameBytes = TableFilter.maxPatternBytes / 3
 
-    /// Names whoever it is. Clients of the same identity may cancel each other's queries.
+    /// The identity's unique id. Clients of the same identity may cancel each other's queries.
     public var id: String
-    /// The name that others see; the client cannot choose another. Nil lets it choose.
+    /// The name that other clients see; the client cannot choose another. If nil, the client may choose one.
     public var username: String?
     public var role: Role
-    /// The only tables that it may read, write, subscribe to and be told about, by their names without regard to case; nil
-    /// for all. What a view reads counts too, so its tables have to be listed with it. With a list nobody changes the schema.
+    /// The only tables that it may read, write and subscribe to, by their names regardless of case; nil for all. Tables
+    /// that a view reads must be listed with it. An identity with a list may not change the schema.
     public var tables: [String]?
-    /// The only channels that it may subscribe to, besides `notifications`. Nil for all, or, where ``tables`` has a list, all
-    /// but `queries`, which tells everybody's SQL.
+    /// The only channels that it may subscribe to, besides `notifications`. Nil for all, or, when ``tables`` has a
+    /// list, all except `queries`, which reveals the SQL of all clients.
     public var channels: Set<MessageChannel>?
-    /// When the identity ends, in milliseconds since 1970; its connections are closed then. Nil for never.
+    /// When the identity expires, in milliseconds since 1970; its connections are closed then. Nil for never.
     public var expiresAt: Int64?
-    /// Nobody asked who it is: a server without an ``Authenticator``.
+    /// The server has no ``Authenticator``, so the client was not identified.
     let isAnonymous: Bool
     /// With what the server found it out; nil where it did not.
     var credential: Credential?
@@ -50,14 +50,16 @@ public struct Identity: Sendable, Hashable {
         isAnonymous = true
     }
 
-    /// Everybody, where no tokens are asked for.
+    /// The identity of all clients of a server without an ``Authenticator``.
     package static let anonymous = Identity()
 }
 
 extension Identity {
-    /// Reads `role`, `username`, `tables` and `channels`, as a token list and the claims of a JSON Web Token have them.
+    /// Parses `role`, `username`, `tables` and `channels`, in the format of a token list and of the claims of a JSON
+    /// Web Token.
     ///
-    /// Without a role it may only read. A field of the wrong form is an error and never a right: it names the field.
+    /// Without a role the identity may only read. A malformed field is an error that names the field, and never grants
+    /// a right.
     package init(id: String, fields: [String: JSONValue], expiresAt: Int64? = nil) throws(AuthenticationError) {
         self.init(id: id, role: try Self.role(fields["role"]), expiresAt: expiresAt)
         username = try Self.username(fields["username"])
@@ -112,13 +114,13 @@ extension Identity {
     }
 }
 
-/// What a client may do. Each role may do what those before it may.
+/// The rights of a client. Each role includes the rights of the preceding ones.
 public enum Role: String, Sendable, Hashable, CaseIterable, Comparable {
-    /// Listen, and run queries that only read.
+    /// Subscribe, and run queries that only read.
     case readOnly = "read-only"
-    /// Also change rows and schema.
+    /// In addition, change rows and the schema.
     case readWrite = "read-write"
-    /// Also broadcast, cancel everybody's queries, and change settings of the database file.
+    /// In addition, broadcast, cancel the queries of all clients, and change settings of the database file.
     case admin
 
     public static func < (left: Role, right: Role) -> Bool { left.rank < right.rank }
@@ -133,11 +135,11 @@ public enum Role: String, Sendable, Hashable, CaseIterable, Comparable {
 }
 
 extension Identity {
-    /// Whether it is over, by the wall clock.
+    /// Whether the identity has expired, by the wall clock.
     func hasExpired(at milliseconds: Int64) -> Bool { expiresAt.map { $0 <= milliseconds } ?? false }
 
-    /// After what time to look again whether it is over: the wall clock may be set meanwhile. Zero when it is, nil when it
-    /// never will be.
+    /// When to check the expiry again: the wall clock may be set meanwhile. Zero when it has expired, nil when it never
+    /// will.
     package var timeUntilExpiryCheck: TimeAmount? {
         guard let expiresAt else { return nil }
         let now = UnixTime.milliseconds

@@ -1,13 +1,13 @@
 import WireProtocol
 
-/// Bearer tokens that are known beforehand, each with what it allows: the simple way to let some in and others not.
+/// A fixed list of bearer tokens with their rights: the simple form of access control.
 ///
 /// A token is a secret of at least ``minTokenBytes``, for example from `openssl rand -hex 32`. It is compared in a time that
-/// says nothing of how much of it was right.
+/// does not depend on how much of it is right.
 public struct TokenList: Authenticator {
     /// A shorter one could be guessed.
     public static let minTokenBytes = 16
-    /// One does not fit into a request's headers beyond it.
+    /// A longer one does not fit into a request's headers.
     public static let maxTokenBytes = 4_096
 
     private struct Entry: Sendable {
@@ -21,8 +21,8 @@ public struct TokenList: Authenticator {
 
     public var isEmpty: Bool { entries.isEmpty }
 
-    /// - Throws: ``AuthenticationError`` for one that is too short or too long, holds a character that cannot be sent in a header, or is
-    ///   in the list already. It never repeats the token.
+    /// - Throws: ``AuthenticationError`` for a token that is too short or too long, contains a character that cannot be
+    ///   sent in a header, or is already in the list. The error never contains the token.
     public mutating func add(_ token: String, for identity: Identity) throws(AuthenticationError) {
         let bytes = Array(token.utf8)
         guard (Self.minTokenBytes...Self.maxTokenBytes).contains(bytes.count) else {
@@ -45,7 +45,7 @@ public struct TokenList: Authenticator {
         return found
     }
 
-    /// Looks at every byte whatever it finds, so that the time tells nothing but the length.
+    /// Compares every byte, so that the time depends only on the length.
     private static func areEqual(_ given: [UInt8], _ known: [UInt8]) -> Bool {
         var difference = given.count ^ known.count
         for index in given.indices { difference |= Int(given[index] ^ known[index % known.count]) }
@@ -55,9 +55,9 @@ public struct TokenList: Authenticator {
 
 extension TokenList {
     /// Reads `[{"token": "…", "role": "read-only", "username": "ada", "tables": ["album"], "channels": ["tables"]}]`, of
-    /// which only the token is required; without a role it may only read.
+    /// which only the token is required; without a role the identity may only read.
     ///
-    /// - Throws: ``AuthenticationError``, which names the entry and the field, and never a token.
+    /// - Throws: ``AuthenticationError``, which names the entry and the field, and never contains a token.
     public init(parsing json: some Sequence<UInt8>) throws(AuthenticationError) {
         let bytes = Array(json)
         let value: JSONValue
@@ -78,7 +78,7 @@ extension TokenList {
         }
     }
 
-    /// Where a byte of a text is, as an editor counts.
+    /// The line and column of a byte offset.
     private static func place(of offset: Int, in bytes: [UInt8]) -> String {
         let before = bytes.prefix(offset)
         let lineStart = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
@@ -93,13 +93,13 @@ extension TokenList {
         guard case .object(let fields) = value, case .string(let token)? = fields["token"] else {
             throw AuthenticationError("expected an object with a token")
         }
-        // A misspelt restriction must not be none.
+        // A misspelt restriction must not be ignored.
         if let unknown = fields.keys.sorted().first(where: { !Self.fields.contains($0) }) {
             let known = Self.fields.sorted().joined(separator: ", ")
             throw AuthenticationError("\(quoted(unknown)) is not one of \(known)")
         }
         var identity = try Identity(id: "token \(number)", fields: fields)
-        // Apart from the ids of tokens without a name, which a user could be called.
+        // Distinct from the ids of tokens without a name, which a user could otherwise choose.
         if let username = identity.username { identity.id = "user \(username)" }
         do throws(AuthenticationError) {
             try add(token, for: identity)

@@ -3,9 +3,9 @@ import NIOCore
 import Synchronization
 import WireProtocol
 
-/// Who is connected: clients by their name on the wire, and their presence. Thread-safe.
+/// The connected clients by their client id, and their presence. Thread-safe.
 ///
-/// What presence decides is sent under the lock, so that everybody hears who came and went in one order.
+/// Presence messages are sent under the lock, so that all clients receive them in one order.
 final class ClientDirectory: Sendable {
     private struct State {
         var clients: [String: ConnectedClient] = [:]
@@ -19,7 +19,7 @@ final class ClientDirectory: Sendable {
 
     subscript(name: String) -> ConnectedClient? { state.withLock { $0.clients[name] } }
 
-    /// Who is there, as this identity may see them.
+    /// The present users, as this identity may see them.
     func userList(for identity: Identity) -> UserListPayload {
         state.withLock { state in identity.visible(state.presence.list) { state.clients[$0]?.identity } }
     }
@@ -37,7 +37,7 @@ final class ClientDirectory: Sendable {
         }
     }
 
-    /// The client says its name from now on.
+    /// Sets the client's name.
     func identify(_ client: ConnectedClient, on eventLoop: any EventLoop) {
         state.withLock { state in
             guard state.clients[client.name] != nil else { return }

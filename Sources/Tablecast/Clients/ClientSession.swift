@@ -5,7 +5,7 @@ import NIOHTTP1
 import WebSocketTransport
 import WireProtocol
 
-/// One client on a WebSocket: what it asks for, answered in turn. Confined to the connection's event loop.
+/// One client on a WebSocket: its requests are answered in order. Confined to the connection's event loop.
 final class ClientSession: WebSocketSession {
     private let server: WebSocketServer
     private let parameters: ConnectionParameters
@@ -17,7 +17,7 @@ final class ClientSession: WebSocketSession {
     private var client: ConnectedClient?
     private var expiry: Scheduled<Void>?
 
-    /// Refuses a connection whose address asks for what there is not, or for what is not allowed.
+    /// Refuses a connection whose query string is invalid, or requests something that is not allowed.
     init(
         _ server: WebSocketServer,
         _ request: HTTPRequestHead,
@@ -127,7 +127,7 @@ final class ClientSession: WebSocketSession {
         server.logger.info("client connected", metadata: metadata)
     }
 
-    /// Closes the connection when its token's time is over, by the wall clock, which may be set meanwhile.
+    /// Closes the connection when its token expires, by the wall clock, which may be set meanwhile.
     private func watchExpiry() {
         guard let connection, let client, let rest = identity.timeUntilExpiryCheck else { return }
         guard rest > .zero else {
@@ -222,7 +222,7 @@ final class ClientSession: WebSocketSession {
         return requests
     }
 
-    /// Answers with `error` when the request cannot be met; the connection goes on.
+    /// Answers with `error` when the request fails; the connection stays open.
     private func attempt(_ client: ConnectedClient, replyTo: String?, _ body: () throws(ProtocolError) -> Void) {
         do throws(ProtocolError) {
             try body()

@@ -1,6 +1,6 @@
 package import WireProtocol
 
-/// What the address of a connection says: `/ws?channels=tables,queries&username=ada`.
+/// The query string of a connection: `/ws?channels=tables,queries&username=ada`.
 struct ConnectionParameters: Sendable, Hashable {
     var channels: [MessageChannel]
     var username: String?
@@ -18,9 +18,9 @@ struct ConnectionParameters: Sendable, Hashable {
     }
 }
 
-/// The query of an address, decoded: `?channels=tables&username=ada+lovelace`.
+/// A decoded query string: `?channels=tables&username=ada+lovelace`.
 package struct AddressQuery: Sendable {
-    /// In their order, those too that are there more than once.
+    /// In their order, including repeated ones.
     let fields: [(name: String, value: String)]
 
     package init(of uri: String) {
@@ -35,9 +35,9 @@ package struct AddressQuery: Sendable {
         }
     }
 
-    /// The value of a field; nil where there is none.
+    /// The value of a field; nil when it is absent.
     ///
-    /// - Throws: when it is there more than once: to take the first, or the last, would be to guess.
+    /// - Throws: when the field is repeated: taking the first or the last value would be a guess.
     package func value(_ name: String) throws(ProtocolError) -> String? {
         let values = fields.filter { $0.name == name }.map(\.value)
         guard values.count <= 1 else {
@@ -46,10 +46,10 @@ package struct AddressQuery: Sendable {
         return values.first
     }
 
-    /// Every value of a field that may be there several times, in their order.
+    /// Every value of a field that may be repeated, in order.
     package func values(_ name: String) -> [String] { fields.filter { $0.name == name }.map(\.value) }
 
-    /// Decodes `+` and `%20`. A percent sign that begins no such escape stands for itself.
+    /// Decodes `+` and `%20`. A percent sign without a valid escape is kept.
     private static func decoded(_ text: Substring) -> String {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]

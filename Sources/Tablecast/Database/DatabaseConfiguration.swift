@@ -1,39 +1,40 @@
 import QueryEngine
 import SQLiteConnection
 
-/// Which database a ``TablecastService`` watches, and what its clients may do with it.
+/// The database of a ``TablecastService``, and the access of its clients.
 public struct DatabaseConfiguration: Sendable {
-    /// The file, which must exist; or ``InMemoryDatabase/name`` for an empty database that lasts as long as the service.
+    /// The file, which must exist; or ``InMemoryDatabase/name`` for an empty database that exists as long as the
+    /// service.
     public var path: String
-    /// Clients may only read.
+    /// Whether clients may only read.
     public var isReadOnly = false
-    /// Switch a database in a rollback-journal mode to write-ahead logging, for good. Without it the service watches the
-    /// file as it is, and says what it then cannot know.
+    /// Whether to switch a database in a rollback-journal mode to write-ahead logging permanently. Otherwise the
+    /// service watches the file in its mode, and reports what it cannot know in it.
     public var switchesToWAL = false
-    /// Enforce foreign keys in every query, as `PRAGMA foreign_keys = ON` does. Off, as in SQLite itself: a client that
-    /// wants them says so in its script, ahead of BEGIN.
+    /// Whether to enforce foreign keys in every query, as `PRAGMA foreign_keys = ON` does. False by default, as in
+    /// SQLite itself: a client that wants them sends the pragma in its script, before BEGIN.
     public var enforcesForeignKeys = false
     /// Queries that take at least this long are logged at `notice` with their SQL; nil for none. A second.
     public var slowQueryThreshold: Duration? = .seconds(1)
-    /// Every bound of its clients' queries.
+    /// All limits of clients' queries.
     public var limits = DatabaseLimits()
 
-    /// Kept, so that it lasts as long as what is configured with it.
+    /// Retained, so that it exists as long as this configuration.
     var memory: InMemoryDatabase?
 
     public init(path: String) { self.path = path }
 
-    /// A database in memory that was made before, and filled perhaps.
+    /// Serves an in-memory database that already exists, possibly with content.
     public init(_ database: InMemoryDatabase) {
         path = database.path
         memory = database
     }
 
-    /// An empty database in memory, with every feature, that lasts until the service shuts down or is released: for trying
-    /// things out and for tests.
+    /// An empty in-memory database, with every feature, that exists until the service shuts down or is released: for
+    /// experiments and tests.
     public static var inMemory: DatabaseConfiguration { DatabaseConfiguration(path: InMemoryDatabase.name) }
 
-    /// With the file that is really opened.
+    /// The same configuration with the path of the file that is opened.
     func resolved() throws(DatabaseFileError) -> DatabaseConfiguration {
         var result = self
         if memory == nil, path == InMemoryDatabase.name {
@@ -41,40 +42,40 @@ public struct DatabaseConfiguration: Sendable {
             result.path = database.path
             result.memory = database
         }
-        // A script that fills it can have switched it to another mode.
+        // A script that fills the database can have changed its journal mode.
         if result.memory != nil { result.switchesToWAL = true }
         return result
     }
 }
 
-/// Every bound of a ``TablecastService``'s queries, with its unit.
+/// All limits of a ``TablecastService``'s queries, with their units.
 public struct DatabaseLimits: Sendable, Hashable {
-    /// How many reads run at the same time. 4.
+    /// The number of reads that run at the same time. 4.
     public var readers = 4
     /// Queries that wait or run at the same time. 1,000.
     public var maxQueries = 2_000
-    /// The same of one client. 32.
+    /// Queries of one client that wait or run at the same time. 32.
     public var maxQueriesPerClient = 32
-    /// How long a query may wait and run when it does not say. 30 seconds.
+    /// How long a query may wait and run when it has no timeout. 30 seconds.
     public var statementTime = Duration.seconds(30)
-    /// The longest time that a query may ask for. An hour.
+    /// The longest timeout that a query may ask for. An hour.
     public var maxStatementTime = Duration.seconds(3_600)
-    /// How long a writer waits for somebody else's lock. 5 seconds.
+    /// How long a query waits for a lock of another process or client. 5 seconds.
     public var busyTimeout = Duration.seconds(5)
     /// How long a client may leave a transaction open without a request. 5 seconds.
     public var transactionIdleTimeout = Duration.seconds(5)
-    /// How long a client may keep a transaction open at all; other writers wait for it. A minute.
+    /// How long a client may keep a transaction open; other writers wait for it. A minute.
     public var maxTransactionTime = Duration.seconds(60)
-    /// Between two reports of progress when the query does not say. 250 milliseconds.
+    /// The minimum time between two progress reports when the query has no interval. 250 milliseconds.
     public var progressInterval = Duration.milliseconds(250)
-    /// Bytes of one string, blob or row inside SQLite. 16 MiB. The higher it is, the longer the longest call that nothing
-    /// interrupts.
+    /// Bytes of one string, blob or row inside SQLite. 16 MiB. The higher it is, the longer the longest call that
+    /// cannot be interrupted.
     public var maxValueBytes = 16 << 20
-    /// Bytes of memory that one query may take. 128 MiB.
+    /// Bytes of memory that one query may use. 128 MiB.
     public var maxQueryMemoryBytes = 128 << 20
-    /// Bytes of temporary files that one query may take: what it sorts, groups or makes distinct. 1 GiB.
+    /// Bytes of temporary files that one query may use to sort, group or make rows distinct. 1 GiB.
     public var maxTemporaryBytes = 1 << 30
-    /// The same of all queries together. 4 GiB.
+    /// Bytes of temporary files of all queries together. 4 GiB.
     public var maxTotalTemporaryBytes = 4 << 30
 
     public init() {}

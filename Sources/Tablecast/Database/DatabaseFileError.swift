@@ -3,35 +3,35 @@ import QueryEngine
 import SQLiteConnection
 package import WireProtocol
 
-/// Why a file cannot be served. The description names the file, says what is wrong with it and what to do.
+/// Why a file cannot be served. The description names the file, the problem and the solution.
 public enum DatabaseFileError: Error, Sendable, Hashable {
     case notFound(path: String)
-    /// The directory that the file would be in does not exist.
+    /// The directory of the file does not exist.
     case noDirectory(path: String)
     case isDirectory(path: String)
     /// A device, a socket, a pipe.
     case isNoRegularFile(path: String)
     /// This user may not read the file.
     case notReadable(path: String)
-    /// This user may not write the file, or may not write beside it, where SQLite keeps its journal.
+    /// This user may not write the file, or its directory, where SQLite creates its journal.
     case notWritable(path: String)
-    /// What the operating system says, where no other case fits.
+    /// Any other error of the operating system.
     case unreachable(path: String, reason: String)
     case notADatabase(path: String)
-    /// The file is in WAL mode, its log is not there, and this user cannot make one beside it.
+    /// The file is in WAL mode, its log is missing, and this user cannot create one.
     case logUnavailable(path: String, reason: String)
-    /// A writer died in the midst of a commit, and this user may not write the file to roll that back.
+    /// A writer died during a commit, and this user may not write the file to roll it back.
     case recoveryNeeded(path: String)
-    /// Another process has a lock that does not let the journal mode be switched.
+    /// Another process holds a lock that prevents switching the journal mode.
     case locked(path: String)
-    /// What SQLite says, where no other case fits.
+    /// Any other error of SQLite.
     case unusable(path: String, reason: String)
 }
 
 extension DatabaseFileError: CustomStringConvertible {
     public var description: String { advice.map { "\(problem). \($0)" } ?? problem }
 
-    /// What is wrong, without a full stop.
+    /// The problem, without a full stop.
     package var problem: String {
         switch self {
         case .notFound(let path): "there is no file '\(path)'"
@@ -43,15 +43,15 @@ extension DatabaseFileError: CustomStringConvertible {
         case .unreachable(let path, let reason): "'\(path)' cannot be opened: \(reason)"
         case .notADatabase(let path): "'\(path)' is not a SQLite database"
         case .logUnavailable(let path, let reason):
-            "'\(path)' is in WAL mode, and its -wal and -shm files can be neither opened nor made (\(reason))"
+            "'\(path)' is in WAL mode, and its -wal and -shm files can be neither opened nor created (\(reason))"
         case .recoveryNeeded(let path):
-            "a writer of '\(path)' died in the midst of a commit, and this user may not write the file to roll that back"
+            "a writer of '\(path)' died during a commit, and this user may not write the file to roll it back"
         case .locked(let path): "'\(path)' cannot be switched to WAL mode while another process uses it"
         case .unusable(let path, let reason): "'\(path)' cannot be used: \(reason)"
         }
     }
 
-    /// What to do about it, as a sentence.
+    /// The solution, as a sentence.
     package var advice: String? {
         switch self {
         case .notFound: "Check the path: the file must exist; an empty one is an empty database."
@@ -66,14 +66,14 @@ extension DatabaseFileError: CustomStringConvertible {
         case .logUnavailable: "Let this user write to the directory, or keep the file open in a process that can."
         case .recoveryNeeded:
             "Let this user write the file and its directory, which --read-only needs for this as well, or open it once with a program that may, such as the sqlite3 shell."
-        case .locked: "Try again when it is let go of, or serve the file in the mode that it has."
+        case .locked: "Try again when the other process has closed it, or serve the file in its current mode."
         case .noDirectory, .unreachable, .unusable: nil
         }
     }
 }
 
 extension ErrorCode {
-    /// What clients are told when something else than their query could not read the database.
+    /// The error that clients receive when a request other than a query could not read the database.
     package init(of error: any Error) {
         self =
             switch error {
@@ -98,13 +98,13 @@ extension ErrorCode {
     }
 }
 
-/// A view whose tables or columns are gone, or a virtual table whose module is missing: it is in the schema, and any use of
-/// it fails.
+/// A view whose tables or columns are missing, or a virtual table whose module is missing: it is in the schema, and any
+/// use of it fails.
 package struct UnusableTable: Error, Sendable, Hashable, CustomStringConvertible {
     let name: String
-    /// As `PRAGMA table_list` says it.
+    /// The type according to `PRAGMA table_list`.
     let kind: String
-    /// What SQLite says.
+    /// SQLite's error.
     let reason: String
 
     package var description: String {

@@ -9,15 +9,15 @@ import SQLiteConnection
     import Darwin
 #endif
 
-/// A path, looked at before SQLite does, to say in plain words what is wrong with it.
+/// A path, checked before SQLite opens it, for clear error messages.
 ///
-/// SQLite itself says "unable to open database file" for a file that is missing, one that is a directory and one that may not
-/// be read. The file is never opened here except through SQLite: closing a descriptor of its own would take away every lock
+/// SQLite itself reports "unable to open database file" for a file that is missing, for a directory and for a file
+/// without read permission. The file is only opened through SQLite: closing another descriptor would release every lock
 /// that this process has on the file ([How To Corrupt](https://sqlite.org/howtocorrupt.html), section 2.2).
 package struct DatabasePath: Sendable {
     package enum Finding: Sendable, Hashable {
         case missing
-        /// Not necessarily a database.
+        /// A file, not necessarily a database.
         case file
     }
 
@@ -31,7 +31,7 @@ package struct DatabasePath: Sendable {
     /// The last component.
     var name: String { path.split(separator: "/").last.map(String.init) ?? path }
 
-    /// Whether there is a file that SQLite may try.
+    /// Checks that there is a file that SQLite can try to open.
     ///
     /// - Parameter writable: whether the file and its directory must allow writing.
     package func inspect(writable: Bool) throws(DatabaseFileError) -> Finding {
@@ -54,18 +54,18 @@ package struct DatabasePath: Sendable {
             guard access(path, W_OK) == 0 else { throw .notWritable(path: path) }
             guard access(directory, W_OK) == 0 else { throw .notWritable(path: directory) }
         }
-        // SQLite opens what is shorter than its smallest page, and fails later.
+        // SQLite opens a file that is shorter than its smallest page, and fails later.
         guard status.st_size == 0 || status.st_size >= Self.minDatabaseBytes else { throw .notADatabase(path: path) }
         return .file
     }
 
-    /// Reads the schema once, and switches to write-ahead logging if that is wanted.
+    /// Reads the schema once, and switches to write-ahead logging if requested.
     ///
-    /// A file that another process has locked is waited for only if there is a switch to make, for five seconds. Otherwise it
-    /// may turn out later to be no database; the watcher waits for it and says so.
+    /// Waits for a file that another process has locked only for a switch, for five seconds. Otherwise a locked file
+    /// may later turn out not to be a database; the watcher waits for it and reports that.
     func open(switchingToWAL: Bool) throws(DatabaseFileError) {
         do throws(SQLiteError) {
-            // Not for reading alone: SQLite may have to roll back first what a writer left who died in the midst of a commit.
+            // Not read-only: SQLite may first have to roll back the commit of a writer that died.
             let connection = try Connection(path: path, mode: .readWrite)
             connection.setBusyTimeout(switchingToWAL ? .seconds(5) : .zero)
             _ = try connection.query("SELECT count(*) FROM sqlite_schema")
@@ -90,7 +90,7 @@ package struct DatabasePath: Sendable {
         }
     }
 
-    /// Where the journal goes.
+    /// The directory of the journal.
     private var directory: String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])

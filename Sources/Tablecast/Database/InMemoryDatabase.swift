@@ -15,34 +15,35 @@ import Synchronization
     import Darwin
 #endif
 
-/// A database for as long as this object lives: a private file in WAL mode, in memory where the system has a file system
-/// there.
+/// A database that exists as long as this object: a private file in WAL mode, in memory where the system has a memory
+/// file system.
 ///
-/// SQLite's own databases in memory do not do: their readers and their writer exclude each other. The file is in a directory
-/// that only this user may enter, in `/dev/shm` where that can be written and else where temporary files go. Both are
-/// removed with the object; what a process leaves that is killed is removed by the next one that makes such a database.
+/// SQLite's own in-memory databases are not suitable: their readers and their writer block each other. The file is in a
+/// directory that only this user may enter, in `/dev/shm` if that is writable and otherwise in the directory for
+/// temporary files. Both are removed with the object; those of a killed process are removed by the next process that
+/// creates such a database.
 ///
 /// Thread-safe.
 public final class InMemoryDatabase: Sendable {
-    /// What stands for such a database where a path is expected.
+    /// The path that denotes such a database.
     public static let name = ":memory:"
 
-    /// Of the file.
+    /// The path of the file.
     public let path: String
     private let directory: String
-    /// Keeps the lock that says that the directory is in use; the system releases it with the process.
+    /// Holds the lock that marks the directory as in use; the system releases it with the process.
     private let lock: Int32
     private let isRemoved = Mutex(false)
 
     static let prefix = "tablecast-memory-"
     private static let lockName = "lock"
     private static let maxAttempts = 100
-    /// How long a process takes at most between making the directory and locking it.
+    /// The maximum time between creating the directory and locking it.
     private static let secondsToLock = 60
 
-    /// Makes an empty database, after removing those whose processes are gone.
+    /// Creates an empty database, after removing those of ended processes.
     ///
-    /// - Throws: ``DatabaseFileError`` when the directory or the file cannot be made.
+    /// - Throws: ``DatabaseFileError`` when the directory or the file cannot be created.
     public convenience init() throws(DatabaseFileError) {
         try self.init(in: Self.base)
     }
@@ -66,8 +67,8 @@ public final class InMemoryDatabase: Sendable {
         close(lock)
     }
 
-    /// Removes the file and its directory, at the end of a process that ends without releasing what it has; again does
-    /// nothing. What has the file open still can use it.
+    /// Removes the file and its directory, for a process that ends without releasing its objects; a second call does
+    /// nothing. Connections that have the file open can still use it.
     public func remove() {
         let isFirst = isRemoved.withLock { isRemoved in
             defer { isRemoved = true }
@@ -76,7 +77,7 @@ public final class InMemoryDatabase: Sendable {
         if isFirst { Self.remove(directory) }
     }
 
-    /// In memory, or else where temporary files go.
+    /// The memory file system, or otherwise the directory for temporary files.
     static var base: String {
         if access("/dev/shm", W_OK | X_OK) == 0 { return "/dev/shm" }
         return ProcessInfo.processInfo.environment["TMPDIR"].flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
@@ -90,7 +91,7 @@ public final class InMemoryDatabase: Sendable {
             guard let made = mkdtemp(&template) else { break }
             let directory = String(cString: made)
             if let lock = tryLock(directory, creates: true) { return (directory, lock) }
-            // A process that starts at this moment took it for abandoned, and removes it.
+            // A process that is just starting treats it as abandoned, and removes it.
         }
         throw .unreachable(path: base, reason: String(cString: strerror(errno)))
     }
@@ -109,13 +110,13 @@ public final class InMemoryDatabase: Sendable {
 
     /// Removes the directories of this user whose lock no process holds.
     private static func removeAbandoned(in base: String) {
-        // A base that cannot be listed keeps what it has.
+        // A base directory that cannot be listed is left unchanged.
         let names = (try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []
         for name in names where name.hasPrefix(prefix) {
             let directory = "\(base)/\(name)"
             var status = stat()
             guard lstat(directory, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid(),
-                // One without a lock is about to get it, or its process was killed before.
+                // A directory without a lock is about to get it, or its process was killed before.
                 let lock = tryLock(directory, creates: time(nil) - status.modificationSeconds > secondsToLock)
             else { continue }
             remove(directory)
@@ -124,7 +125,7 @@ public final class InMemoryDatabase: Sendable {
     }
 
     private static func remove(_ directory: String) {
-        // What cannot be removed now is removed by the next process that makes such a database.
+        // If it cannot be removed now, the next process that creates such a database removes it.
         try? FileManager.default.removeItem(atPath: directory)
     }
 }

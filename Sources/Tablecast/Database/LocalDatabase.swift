@@ -3,17 +3,18 @@ import SQLiteConnection
 import Synchronization
 package import WireProtocol
 
-/// Runs queries on a database file without a server, for its owner: with progress, cancel and the messages of the protocol.
+/// Runs queries on a database file without a server, for its owner: with progress, cancellation and the messages of the
+/// protocol.
 ///
-/// Nothing is published. A service that watches the file takes what is written for another process's. Thread-safe; end it with
-/// ``shutDown()``.
+/// Nothing is published. A service that watches the file reports the changes as those of another process. Thread-safe;
+/// end it with ``shutDown()``.
 package final class LocalDatabase: Sendable {
     private let queries: QueryService
     private let name: String
     private let policy: SQLPolicy
     private let client = ClientKey("local")
 
-    /// - Throws: ``DatabaseFileError`` for a file that cannot be opened, `SQLiteError` for anything else SQLite says.
+    /// - Throws: ``DatabaseFileError`` for a file that cannot be opened, `SQLiteError` for any other error of SQLite.
     package init(path: String) throws {
         try Library.requireUsable()
         let file = DatabasePath(path)
@@ -22,7 +23,7 @@ package final class LocalDatabase: Sendable {
         policy = isWritable ? .admin : .readOnly
         name = file.name
         var configuration = ServiceConfiguration(path: path)
-        // One query at a time, for as long as its owner wants.
+        // One query at a time, without a time limit.
         configuration.limits.readerCount = 1
         configuration.limits.spareReaderCount = 0
         configuration.limits.maxStatementTime = .seconds(86_400)
@@ -33,7 +34,8 @@ package final class LocalDatabase: Sendable {
         queries = try QueryService(configuration)
     }
 
-    /// Runs one query; its messages go to `output`. A transaction that it leaves open is rolled back, and the query fails.
+    /// Runs one query; its messages go to `output`. A transaction that it leaves open is rolled back, and the query
+    /// fails.
     package func run(_ query: QueryRequest, replyTo: String?, output: any QueryOutput) -> RunningQuery {
         let request = SQLRequest(
             queryId: query.queryID ?? MessageID.next(),
@@ -61,18 +63,18 @@ package final class LocalDatabase: Sendable {
 
     package func cancel(queryID: String) { queries.cancel(queryID, by: .administrator) }
 
-    /// Cancels what runs, and closes the file.
+    /// Cancels the running query, and closes the file.
     package func shutDown() async { await queries.shutDown() }
 }
 
 extension LocalDatabase {
-    /// What `GET /tables` says of a file.
+    /// The JSON of `GET /tables` for a file.
     package static func tables(path: String) throws -> [UInt8] {
         try inspect(path)
         return try TableCatalog(path: path).list { _ in true }
     }
 
-    /// What `GET /tables/{name}` says of a file; nil when there is no such table.
+    /// The JSON of `GET /tables/{name}` for a file; nil when there is no such table.
     package static func describe(_ name: String, path: String) throws -> [UInt8]? {
         try inspect(path)
         return try TableCatalog(path: path).describe(name)

@@ -3,11 +3,11 @@ import NIOPosix
 import SQLiteConnection
 import WireProtocol
 
-/// What is in the database: the answers to `GET /tables` and `GET /tables/{name}`.
+/// The content of the database: the responses of `GET /tables` and `GET /tables/{name}`.
 ///
-/// Reads with a connection of its own and blocks: not for an event loop.
+/// Uses its own connection and blocks: do not call it on an event loop.
 struct TableCatalog {
-    /// How long one answer may take: a schema can make SQLite evaluate expressions.
+    /// The time limit of one response: a schema can make SQLite evaluate expressions.
     private static let maxDuration = Duration.seconds(2)
 
     private let connection: Connection
@@ -42,11 +42,11 @@ struct TableCatalog {
         return writer.bytes
     }
 
-    /// Everything about one table; nil when there is none of that name, whose case means as little as in SQL.
+    /// Everything about one table; nil when there is none of that name, ignoring case as in SQL.
     ///
-    /// - Parameter isKnown: which tables may be named; nil for all. With some alone there is no SQL, which could name others,
-    ///   and no foreign key to another.
-    /// - Throws: ``UnusableTable``, or what SQLite says about the file.
+    /// - Parameter isKnown: the tables that may be named; nil for all. With a restriction the result has no SQL, which
+    ///   could name others, and no foreign key to another table.
+    /// - Throws: ``UnusableTable``, or SQLite's error for the file.
     func describe(_ name: String, isKnown: ((String) -> Bool)? = nil) throws -> [UInt8]? {
         let found = try connection.query(
             """
@@ -59,7 +59,7 @@ struct TableCatalog {
         guard let table = found.first, case .text(let name) = table[0], case .text(var kind) = table[1] else {
             return nil
         }
-        // SQLite goes by the name alone, and a table of the user can have such a name.
+        // SQLite decides by the name alone, and a user table can have such a name.
         if kind == "shadow", try SchemaSnapshot.load(from: connection)[name]?.isShadow == false { kind = "table" }
         do throws(SQLiteError) {
             return try connection.withDeadline(Self.maxDuration) { () throws(SQLiteError) in
@@ -97,8 +97,8 @@ struct TableCatalog {
         return writer.bytes
     }
 
-    /// How many rows there are about, without counting them: what `ANALYZE` wrote, else the highest rowid, which is no
-    /// less than the number of rows unless rowids are negative. Nil where neither says.
+    /// The approximate number of rows, without counting them: the value from `ANALYZE`, otherwise the highest rowid,
+    /// which is at least the number of rows unless rowids are negative. Nil when neither is available.
     private func rowEstimate(_ name: String, kind: String) -> Int64? {
         guard kind == "table" else { return nil }
         if let rows = try? connection.query(
@@ -119,10 +119,10 @@ struct TableCatalog {
         }
     }
 
-    /// By what name the rowid can be asked for; nil where columns have taken all of them. A generated column of such a name
-    /// would be computed for every row.
+    /// The name by which SQL reads the rowid; nil when columns have taken all of its names. A generated column with
+    /// such a name would be computed for every row.
     private func rowidName(of table: String) -> String? {
-        // Without columns no name is safe.
+        // When the columns are unknown, no name is safe.
         guard let rows = try? connection.query("SELECT lower(name) FROM pragma_table_xinfo(?)", [.text(table)]) else {
             return nil
         }
@@ -150,7 +150,7 @@ extension TableCatalog {
     private static let triggers =
         "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"
 
-    /// The rows of a query as objects, NULLs left out; columns that hold flags as true and false.
+    /// Writes the rows of a query as objects without NULLs; columns with flags as true and false.
     private func write(
         _ field: StaticString,
         of table: String,
@@ -220,7 +220,7 @@ extension TableCatalog {
 }
 
 extension TablecastService {
-    /// The tables, views and virtual tables that the identity may see as JSON:
+    /// The tables, views and virtual tables that the identity may see, as JSON:
     /// `{"tables":[{"name","kind","rowEstimate"?}]}`.
     package func tables(for identity: Identity) async throws -> [UInt8] {
         let path = configuration.path
@@ -229,10 +229,10 @@ extension TablecastService {
         }
     }
 
-    /// Columns, indexes, keys and triggers of one table as JSON; nil when there is none of that name.
+    /// The columns, indexes, keys and triggers of one table as JSON; nil when there is none of that name.
     ///
-    /// - Throws: `FORBIDDEN` for one that is not for the identity, whether there is one or not; ``UnusableTable`` for one that
-    ///   is there and that SQLite cannot use.
+    /// - Throws: `FORBIDDEN` for a table that the identity may not see, whether it exists or not; ``UnusableTable`` for
+    ///   an existing one that SQLite cannot use.
     package func describeTable(_ name: String, for identity: Identity) async throws -> [UInt8]? {
         try identity.require(table: name)
         let path = configuration.path

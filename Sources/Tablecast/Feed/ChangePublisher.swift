@@ -5,16 +5,16 @@ import Synchronization
 import Tracing
 import WireProtocol
 
-/// Gives committed transactions their positions and publishes them. Thread-safe: the lock is what makes the order of
-/// positions the order of publication.
+/// Assigns positions to committed transactions and publishes them. Thread-safe: the lock makes the order of publication
+/// equal to the order of positions.
 final class ChangePublisher: Sendable {
     private let hub: Hub
     private let databaseName: String
     private let metrics: ServiceMetrics
     private let position: Mutex<Position>
-    /// Receive the transactions in this process.
+    /// The receivers of transactions in this process.
     let observers = TransactionObservers()
-    /// For the conditions of subscriptions.
+    /// The filters of subscriptions with a condition.
     let rowFilters = RowFilters()
 
     init(hub: Hub, databaseName: String, metrics: ServiceMetrics) {
@@ -24,12 +24,12 @@ final class ChangePublisher: Sendable {
         position = Mutex(hub.position)
     }
 
-    /// Of the last transaction that was published.
+    /// The position of the last published transaction.
     var lastPosition: Position { position.withLock { $0 } }
 
-    /// Publishes a transaction and returns its position; nil for one that changed nothing.
+    /// Publishes a transaction and returns its position; nil for one without changes.
     ///
-    /// Must be called in the order of commits.
+    /// Call it in the order of commits.
     func publish(_ changes: ChangeSet, by author: ServiceCommit? = nil) -> Position? {
         if changes.isEmpty { return nil }
         let start = ContinuousClock.now
@@ -81,7 +81,7 @@ final class ChangePublisher: Sendable {
         }
     }
 
-    /// Continuity is broken: clients must begin anew.
+    /// Begins a new epoch: continuity is broken, and clients must start again.
     func beginEpoch() {
         position.withLock { position in
             position = Position(epoch: Epoch.make(), sequence: 0)
@@ -91,7 +91,7 @@ final class ChangePublisher: Sendable {
     }
 }
 
-/// A committed transaction as the hub keeps and sends it.
+/// A committed transaction as the hub stores and sends it.
 struct TransactionPublication: Publication {
     let transaction: TransactionMessages
 
@@ -124,7 +124,7 @@ struct TransactionPublication: Publication {
         }
     }
 
-    /// About what the change set takes in memory.
+    /// The approximate memory of the change set.
     private static func byteCount(of changes: ChangeSet) -> Int {
         changes.events.reduce(256) { sum, event in
             switch event {

@@ -6,24 +6,24 @@ import QueryEngine
 import Synchronization
 import WireProtocol
 
-/// The one order of commits: brings those of the service's own writer and those of other processes to the publisher, each
-/// exactly once.
+/// Establishes the order of commits: passes those of the service's own writer and those of other processes to the
+/// publisher, each exactly once.
 ///
-/// With a watcher everything comes through it: the writer announces its commits, the watcher finds them among everybody's
-/// and delivers them at their place, and only then the queries that made them end, so that they can say at what position.
-/// Without one, for a database that nobody else can write, the writer publishes at once.
+/// With a watcher all commits come through it: the writer announces its commits, the watcher recognizes them and
+/// delivers them in order, and only then the queries that made them end, so that they can report their position.
+/// Without a watcher, for a database that no other process can write, the writer publishes immediately.
 final class DatabaseFeed: Sendable {
-    /// How many commits the writer may be ahead of the watcher. The watcher reads several at a time for little more than
-    /// one; but the log cannot begin anew as long as it has not read it.
+    /// How many commits the writer may be ahead of the watcher. Reading several commits costs the watcher little more
+    /// than reading one; but the log cannot be restarted until it has read them.
     static let maxUndelivered: UInt64 = 64
-    /// How long the writer waits for its commits to be delivered before it goes on. Ten million rows take seconds to read from
-    /// the log.
+    /// How long the writer waits for the delivery of its commits before it continues. Ten million rows take seconds to
+    /// read from the log.
     static let deliveryTimeout: Duration = .seconds(60)
-    /// The same for a file without a log, of which each commit has to be compared before the next one, and which others can
-    /// lock. The query ends without a position then.
+    /// The same limit for a file without a log, where each commit must be compared before the next one, and which other
+    /// processes can lock. After it the query ends without a position.
     static let comparisonTimeout: Duration = .seconds(5)
 
-    /// A commit of the writer that the watcher has not delivered.
+    /// A commit of the writer that the watcher has not delivered yet.
     private struct Announced {
         var commit: ServiceCommit
         var receipt: CommitReceipt
@@ -34,10 +34,10 @@ final class DatabaseFeed: Sendable {
         var lastToken: UInt64 = 0
         var announced: [UInt64: Announced] = [:]
         var level = CaptureLevel.counts
-        /// Why the file is not watched at the moment.
+        /// Why the file is not watched now.
         var goneBecause: String?
         var liveQueries: LiveQueryEngine?
-        /// Of the file that is watched.
+        /// The path of the watched file.
         var path: String?
     }
 
@@ -48,8 +48,7 @@ final class DatabaseFeed: Sendable {
     private let onReopened: @Sendable () -> Void
     private let state = Mutex(State())
 
-    /// - Parameter onReopened: called when the path does not name the file that it did: whoever has it open must open it
-    ///   anew.
+    /// - Parameter onReopened: called when the path names another file than before: its users must open it again.
     init(
         publisher: ChangePublisher,
         hub: Hub,
@@ -64,7 +63,7 @@ final class DatabaseFeed: Sendable {
         self.onReopened = onReopened
     }
 
-    /// Begins to watch the file for other processes' commits.
+    /// Starts watching the file for commits of other processes.
     func watch(path: String) throws(WatchError) {
         let watcher = try DatabaseWatcher(path: path, sink: self)
         watcher.captureLevel = captureLevel
@@ -82,7 +81,7 @@ final class DatabaseFeed: Sendable {
             return state.watcher
         }
         watcher?.stop()
-        // What the watcher did not get to.
+        // The commits that the watcher did not deliver.
         let left = state.withLock { state in
             defer { state.announced = [:] }
             return state.announced.values
@@ -104,9 +103,9 @@ final class DatabaseFeed: Sendable {
 
     var liveQueries: LiveQueryEngine? { state.withLock { $0.liveQueries } }
 
-    /// Has commits evaluated for live queries from now on. Again does nothing.
+    /// Starts evaluating commits for live queries. A second call does nothing.
     func startLiveQueries(path: String, sink: LiveFeed) throws(WatchError) {
-        // Under the lock: a transaction that is published now comes either before the position or to the engine.
+        // Under the lock: a transaction that is published now is either before the position or passed to the engine.
         let engine: LiveQueryEngine? = state.withLock { state in
             guard state.liveQueries == nil, let watcher = state.watcher else { return nil }
             let engine = LiveQueryEngine(
@@ -131,8 +130,8 @@ final class DatabaseFeed: Sendable {
         engine?.stop()
     }
 
-    /// Keeps at least this much of each row from the next transaction on. Never goes back: clients that leave come back,
-    /// and want what happened meanwhile as they had asked for it.
+    /// Raises the capture detail of each row to at least `level`, from the next transaction on. It is never lowered:
+    /// clients that reconnect expect the detail that they had requested for the transactions meanwhile.
     func capture(atLeast level: CaptureLevel) {
         let watcher: DatabaseWatcher? = state.withLock { state in
             guard level > state.level else { return nil }
@@ -217,14 +216,14 @@ extension DatabaseFeed: DatabaseEventSink {
             notify("database:epoch", message: "\(reason)", reason: reason.code)
         case .databaseGone(let reason):
             state.withLock { $0.goneBecause = reason }
-            // Who has the old file open would go on reading it; opened anew, queries fail and say why.
+            // Users of the old file would continue to read it; once reopened, queries fail with the reason.
             onReopened()
             logger.error("the database is gone", metadata: ["reason": "\(reason)"])
             notify("database:gone", message: reason)
         case .databaseBack:
             state.withLock { $0.goneBecause = nil }
             logger.notice("the database is back")
-            notify("database:back", message: "the database is there again")
+            notify("database:back", message: "the database is available again")
         case .notice(let message):
             logger.notice("\(message)")
             notify("database:notice", message: message)
@@ -241,14 +240,14 @@ extension DatabaseFeed: DatabaseEventSink {
         return metadata
     }
 
-    /// Where a commit of the writer was published that is delivered without its changes: with a rollback journal it can be
-    /// seen together with commits of other processes, as one transaction, and follows that. Nil for a commit that changed
-    /// nothing.
+    /// The position of a writer's commit that is delivered without its changes: with a rollback journal it can be
+    /// merged with commits of other processes into one transaction, and is delivered after it. Nil for a commit without
+    /// changes.
     private func mergedPosition(of commit: ServiceCommit) -> Position? {
         commit.changes.isEmpty ? nil : publisher.lastPosition
     }
 
-    /// Sends to every subscriber of `notifications`.
+    /// Sends a message to every subscriber of `notifications`.
     private func notify(_ type: String, message: String, reason: EpochReason.Code? = nil) {
         let type = MessageType(type)
         let header = EnvelopeHeader(type, channel: .notifications)
@@ -257,7 +256,7 @@ extension DatabaseFeed: DatabaseEventSink {
             if let reason { data["reason"] = .string(reason.rawValue) }
             return EncodedMessage(header, ServerPayload.custom(type, .object(data)))
         }
-        // What SQLite says of a file can name any table of it.
+        // SQLite's error for a file can name any of its tables.
         let restricted = encoded("the details are not for a token with a list of tables")
         hub.send(encoded(message), to: .notifications) { _ in restricted }
     }

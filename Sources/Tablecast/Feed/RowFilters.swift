@@ -6,11 +6,11 @@ package import WireProtocol
 
 /// Evaluates the conditions of subscriptions to tables. Thread-safe.
 ///
-/// Knows the tables as the feed says that they are, so that a condition can be checked without reading the database.
+/// It tracks the tables from the feed, so that a condition can be checked without reading the database.
 package final class RowFilters: Sendable {
     fileprivate struct State {
         var tables: [SQLName: TableDescription] = [:]
-        /// With the table that each was made for.
+        /// Each with the table for which it was made.
         var compiled: [SQLName: RowFilterTable] = [:]
     }
 
@@ -18,10 +18,10 @@ package final class RowFilters: Sendable {
 
     package init() {}
 
-    /// Reads the tables; again when what was known of them counts no more.
+    /// Reads the tables, initially and when the known ones are no longer valid.
     package func load(from path: String) {
         let known = try? Self.read(path)
-        // A table that is not known is refused; the next epoch reads them again.
+        // Filters on unknown tables are refused; the next epoch reads the tables again.
         state.withLock { state in
             state.compiled = [:]
             state.tables = known ?? [:]
@@ -39,7 +39,7 @@ package final class RowFilters: Sendable {
         return tables
     }
 
-    /// Takes note of what a transaction did to the schema.
+    /// Updates the tables with the schema changes of a transaction.
     package func note(_ changes: ChangeSet) {
         for case .schema(let change) in changes.events {
             state.withLock { state in
@@ -54,7 +54,7 @@ package final class RowFilters: Sendable {
         }
     }
 
-    /// - Throws: what is wrong with the filter's condition, and where.
+    /// Throws: the error of the filter's condition, with its position.
     package func check(_ filter: TableFilter) throws(ProtocolError) {
         guard let condition = filter.condition, let name = filter.tables?.first else { return }
         let result = state.withLock { state in
@@ -62,7 +62,7 @@ package final class RowFilters: Sendable {
                 guard let table = state.tables.values.first(where: { filter.includes(table: $0.name) }) else {
                     throw ProtocolError(
                         .invalidMessage,
-                        "tables: there is no table \(quoted(name)) for where to be about"
+                        "tables: no table \(quoted(name)), which the condition in where needs"
                     )
                 }
                 do throws(LiveRefusal) {
@@ -76,14 +76,14 @@ package final class RowFilters: Sendable {
         try result.get()
     }
 
-    /// What of a transaction's rows the condition selects.
+    /// The rows of a transaction that the condition selects.
     func evaluate(_ rows: TableRows, _ condition: WireProtocol.RowCondition) -> FilteredRows {
         let condition = LiveQueries.RowCondition(condition)
         return state.withLock { state in
             do throws(LiveRefusal) {
                 return try state.filter(for: rows.table).evaluate(rows, [condition])[condition] ?? .unknown
             } catch {
-                // The table has changed since the condition was checked: the client learns that rows changed.
+                // The table has changed since the condition was checked: the client is only notified that rows changed.
                 return .unknown
             }
         }

@@ -3,8 +3,8 @@ import Synchronization
 public import WireProtocol
 
 extension TablecastService {
-    /// Every transaction from now on, in commit order, whichever process committed it: what `tables` subscribers get, as
-    /// values instead of messages.
+    /// Every transaction from now on, in commit order, whichever process committed it: the events of `tables`
+    /// subscribers, as values instead of messages.
     ///
     /// ```swift
     /// for try await transaction in service.changes() {
@@ -14,21 +14,21 @@ extension TablecastService {
     /// }
     /// ```
     ///
-    /// The subscription begins with this call and ends with the iteration. It never leaves a transaction out: it ends with
-    /// an error where it would have to.
+    /// The subscription begins with this call and ends with the iteration. It never skips a transaction: if it would
+    /// have to, it ends with an error.
     ///
-    /// - Parameter maxBufferedTransactions: how far the reader may fall behind.
+    /// - Parameter maxBufferedTransactions: how many transactions the reader may fall behind.
     public func changes(maxBufferedTransactions: Int = 10_000) -> CommittedTransactions {
         feed.capture(atLeast: .values)
         return feed.publisher.observers.subscribe(maxBufferedTransactions: maxBufferedTransactions)
     }
 }
 
-/// A transaction as the service published it.
+/// A published transaction.
 public struct CommittedTransaction: Sendable {
     public let position: Position
     public let changes: ChangeSet
-    /// The client whose query committed it; nil for one of another process.
+    /// The user whose query committed it; nil for a commit of another process.
     public let userID: String?
     public let username: String?
     public let queryID: String?
@@ -41,7 +41,7 @@ public struct CommittedTransactions: AsyncSequence, Sendable {
 
     /// Why the sequence ended.
     public enum Interruption: Error, Sendable, Hashable {
-        /// A new epoch began: what happened in between is unknown. Read the tables again, then call `changes()` again.
+        /// A new epoch began: the changes in between are unknown. Read the tables again, then call `changes()` again.
         case newEpoch
         /// The reader fell behind by more than the buffer holds.
         case bufferOverflow(maxTransactions: Int)
@@ -58,7 +58,7 @@ public struct CommittedTransactions: AsyncSequence, Sendable {
     }
 }
 
-/// Who receives transactions in this process. Thread-safe.
+/// The receivers of transactions in this process. Thread-safe.
 final class TransactionObservers: Sendable {
     private typealias Continuation = AsyncThrowingStream<CommittedTransaction, any Error>.Continuation
 

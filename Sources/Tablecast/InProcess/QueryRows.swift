@@ -4,7 +4,7 @@ import Synchronization
 public import WireProtocol
 
 extension TablecastService {
-    /// Runs SQL on behalf of the application and returns its rows as they are stepped.
+    /// Runs SQL for the application and returns its rows as they are stepped.
     ///
     /// ```swift
     /// for try await row in service.query("SELECT name FROM genre WHERE genre_id < ?", [.integer(3)]) {
@@ -12,16 +12,16 @@ extension TablecastService {
     /// }
     /// ```
     ///
-    /// The query starts when the iteration starts, on a thread of the service's, under the service's limits, and is
-    /// published on channel `queries` like any client's. Stepping pauses while the reader falls behind, so that memory
-    /// stays flat; ending the iteration or cancelling its task cancels the query. A script of several statements is one
-    /// transaction and yields the rows of each in turn.
+    /// The query starts when the iteration starts, on a thread of the service, under the service's limits, and is
+    /// published on channel `queries` like a client's query. Stepping pauses while the reader falls behind, so that
+    /// memory stays bounded; ending the iteration or cancelling its task cancels the query. A script of several
+    /// statements is one transaction and yields the rows of each statement in turn.
     ///
     /// - Parameters:
     ///   - sql: one statement or a script.
     ///   - parameters: for `?`, in order.
-    ///   - identity: whose rights apply and to whom its commits are attributed. The application's own by default, which
-    ///     may do what the role `admin` may.
+    ///   - identity: the identity whose rights apply and to which its commits are attributed. By default the
+    ///     application's own, with the rights of the role `admin`.
     public func query(
         _ sql: String,
         _ parameters: [SQLiteValue] = [],
@@ -30,7 +30,7 @@ extension TablecastService {
         QueryRows(service: self, sql: sql, parameters: parameters, identity: identity)
     }
 
-    /// Runs SQL on behalf of the application, drops its rows, and returns what it did once its commit is published.
+    /// Runs SQL for the application, discards its rows, and returns a summary once its commit is published.
     ///
     /// - Throws: ``QueryError``.
     @discardableResult
@@ -55,26 +55,26 @@ public struct QueryRow: Sendable {
     /// The result's columns, in order.
     public let columns: [String]
     public let values: [SQLiteValue]
-    /// Which statement of the script it is of, from 0.
+    /// The index of its statement in the script, from 0.
     public let statementIndex: Int
 
-    /// The value of the first column of that name; nil where there is none.
+    /// The value of the first column with that name; nil when there is none.
     public subscript(column: String) -> SQLiteValue? { columns.firstIndex(of: column).map { values[$0] } }
 }
 
-/// What a query that ran to its end did.
+/// The summary of a query that ran to its end.
 public struct QuerySummary: Sendable, Hashable {
     /// Rows delivered, over all statements.
     public let rowCount: Int
     /// Rows that its statements changed, without those changed by triggers and foreign keys.
     public let changes: Int
-    /// Of the last row inserted, where one was.
+    /// The rowid of the last inserted row, if there was one.
     public let lastInsertRowID: Int64?
-    /// Of the transaction that it committed; nil where it changed nothing.
+    /// The position of the transaction that it committed; nil when it changed nothing.
     public let position: Position?
-    /// Rows beyond the limits were left out.
+    /// Whether rows beyond the limits were left out.
     public let isTruncated: Bool
-    /// From the start to the end.
+    /// The time from the start to the end.
     public let duration: Duration
 }
 
@@ -82,9 +82,9 @@ public struct QuerySummary: Sendable, Hashable {
 public struct QueryError: Error, Sendable, Hashable, CustomStringConvertible {
     public let code: ErrorCode
     public let message: String
-    /// SQLite's extended result code, where SQLite reported the error.
+    /// SQLite's extended result code, if SQLite reported the error.
     public let sqliteCode: Int?
-    /// Where in the SQL the error is, in UTF-8 bytes, where that is known.
+    /// The position of the error in the SQL in UTF-8 bytes, if it is known.
     public let sqlOffset: Int?
 
     init(_ code: ErrorCode, _ message: String, sqliteCode: Int? = nil, sqlOffset: Int? = nil) {
@@ -118,7 +118,7 @@ public struct QueryRows: AsyncSequence, Sendable {
             try await run.next()
         }
 
-        /// What the query did, after the last row.
+        /// The summary of the query, after the last row.
         func summary() throws(QueryError) -> QuerySummary { try run.summary() }
     }
 }
@@ -164,10 +164,10 @@ extension TablecastService {
     }
 }
 
-/// Rows between the query's thread and the task that reads them: bounded, since the query pauses while too many wait.
+/// Rows between the query's thread and the task that reads them: bounded, because the query pauses while too many wait.
 /// Thread-safe; one reader.
 private final class RowBuffer: Sendable {
-    /// Beyond it the query pauses until the reader has taken all.
+    /// Beyond it the query pauses until the reader has taken all rows.
     static let maxBufferedBytes = 1 << 20
 
     private struct State {
@@ -202,7 +202,7 @@ private final class RowBuffer: Sendable {
     func finish(_ end: Result<QuerySummary, QueryError>) {
         state.withLock { state in
             state.end = end
-            // The query keeps its sink, and must not be kept by it in turn.
+            // The query retains its sink: break the cycle.
             state.query = nil
         }
         wakeReader()
@@ -245,7 +245,7 @@ private final class RowBuffer: Sendable {
         return try end.get()
     }
 
-    /// What the query service calls.
+    /// Receives the calls of the query service.
     ///
     /// `@unchecked Sendable`: the query service makes one call at a time and orders them.
     final class Sink: QuerySink, @unchecked Sendable {
@@ -333,7 +333,7 @@ extension QueryError {
 }
 
 extension SQLiteValue {
-    /// About what it takes in memory.
+    /// The approximate memory of the row.
     fileprivate var byteCount: Int {
         switch self {
         case .null, .integer, .real: 16

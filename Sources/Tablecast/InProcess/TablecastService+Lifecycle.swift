@@ -1,14 +1,14 @@
 public import ServiceLifecycle
 
-/// A service of a `ServiceGroup`, as Hummingbird's `Application.addServices(_:)` takes it.
+/// A service of a `ServiceGroup`, for example with Hummingbird's `Application.addServices(_:)`.
 ///
 /// Source: [ServiceLifecycle](https://github.com/swift-server/swift-service-lifecycle).
 extension TablecastService: Service {
     /// Serves until the service group shuts down gracefully or the task is cancelled, then ``shutDown()``.
     ///
-    /// An HTTP server that the service is mounted in is stopped ahead of it. The service then cancels its queries
-    /// (`query:cancelled`, `shutdown`), closes each WebSocket with 1001 and ends each event stream as soon as that server
-    /// begins to stop, so that it can finish.
+    /// An HTTP server in which the service is mounted is stopped before it. The service then cancels its queries
+    /// (`query:cancelled`, `shutdown`), closes each WebSocket with 1001 and ends each event stream as soon as that
+    /// server begins to stop, so that the server can finish.
     public func run() async throws {
         await withTaskGroup { group in
             group.addTask { [self] in await reportLevels() }
@@ -18,7 +18,7 @@ extension TablecastService: Service {
         await shutDown()
     }
 
-    /// For a metrics backend of the application, which does not ask before it reads.
+    /// Updates gauges for a metrics backend of the application, which reads them without a callback.
     private func reportLevels() async {
         while !Task.isCancelled {
             updateLevels()
@@ -30,10 +30,10 @@ extension TablecastService: Service {
 
 extension WebSocketServer: Service {
     /// Listens on the configured address until the service group shuts down gracefully or the task is cancelled, then
-    /// cancels the database's queries and closes each client with 1001. For a server of its own; one that is mounted in
-    /// another HTTP server is that server's to run.
+    /// cancels the database's queries and closes each client with 1001. For a server with its own listener; a mounted
+    /// one is run by its HTTP server.
     ///
-    /// - Throws: what ``start(on:)`` throws.
+    /// - Throws: the errors of ``start(on:)``.
     public func run() async throws {
         try await start()
         await untilShutdown()
@@ -49,6 +49,6 @@ private func untilShutdown() async {
     do {
         try await gracefulShutdown()
     } catch {
-        // Cancellation asks for the same.
+        // Cancellation has the same effect.
     }
 }

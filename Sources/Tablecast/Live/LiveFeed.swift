@@ -3,20 +3,20 @@ import LiveQueries
 import Synchronization
 import WireProtocol
 
-/// Brings what the live-query engine says to the clients that follow queries. Thread-safe.
+/// Passes the events of the live-query engine to the clients. Thread-safe.
 ///
-/// A client that begins gets its snapshot at its own pace, message by message, and joins the query's topic when it has all of
-/// it; from then on it gets the same bytes as all others.
+/// A new client receives its snapshot at its own pace, message by message, and joins the query's topic when it has all
+/// of it; from then on it receives the same bytes as all others.
 final class LiveFeed: LiveQuerySink {
-    /// Who follows a query.
+    /// The receiver of a query's events.
     enum Receiver: Sendable {
-        /// - Parameter replyTo: of the request.
+        /// Parameter replyTo: the id of the request.
         case client(ClientID, replyTo: String?)
-        /// Within this process: called on the engine's thread.
+        /// In this process: called on the engine's thread.
         case handler(@Sendable (LiveQueryEvent) -> Void)
     }
 
-    /// What a client gets one after the other.
+    /// The messages that a client receives one after the other.
     private enum Item {
         case message(EncodedMessage)
         case rows(LiveRows, LiveMessages, next: Int, LivePosition, isReset: Bool)
@@ -26,16 +26,16 @@ final class LiveFeed: LiveQuerySink {
     private struct Subscriber {
         var receiver: Receiver
         var query: LiveQueryID?
-        /// What is left to be sent to it alone; empty for one that has joined the topic.
+        /// The messages that remain to be sent to it individually; empty for one that has joined the topic.
         var items: [Item] = []
         var isSending = false
         var hasJoined = false
-        /// Called once, with how the request went.
+        /// Called once, with the outcome of the request.
         var whenStarted: (@Sendable (ProtocolError?) -> Void)?
-        /// The connection is closed at the end of the query.
+        /// Whether the connection is closed at the end of the query.
         var closesAtEnd = false
 
-        /// The engine sends it what changes, and it has not joined the topic.
+        /// The engine sends it changes, and it has not joined the topic yet.
         var waitsToJoin: Bool { !hasJoined && items.contains { if case .join = $0 { true } else { false } } }
 
         var client: ClientID? {
@@ -50,7 +50,7 @@ final class LiveFeed: LiveQuerySink {
         var positions: [LiveQueryID: LivePosition] = [:]
         var byQuery: [LiveQueryID: Set<LiveSubscriberID>] = [:]
         var byClient: [ClientID: Set<LiveSubscriberID>] = [:]
-        /// What the engine said last of how far queries are.
+        /// The engine's last report on the progress of the queries.
         var reached: (position: LivePosition, lagging: Set<LiveQueryID>)?
         /// Who gets the event that is being taken in, once the state is unlocked: a handler can end its own subscription.
         var handlers: [@Sendable (LiveQueryEvent) -> Void] = []
@@ -64,7 +64,7 @@ final class LiveFeed: LiveQuerySink {
         }
     }
 
-    /// Of clients all of whose queries are live.
+    /// The clients all of whose queries are live.
     private static let reachedTopic = Topic(0)
 
     private let hub: Hub
@@ -79,7 +79,8 @@ final class LiveFeed: LiveQuerySink {
 
     /// - Parameters:
     ///   - closesAtEnd: whether the client's connection ends with the query.
-    ///   - whenStarted: called once, on the engine's thread, with how the request went. Without it the client gets `error`.
+    ///   - whenStarted: called once, on the engine's thread, with the outcome of the request. Without it the client
+    ///     receives `error`.
     func subscribe(
         _ request: LiveQueries.LiveQueryRequest,
         _ receiver: Receiver,
@@ -91,7 +92,7 @@ final class LiveFeed: LiveQuerySink {
             throw ProtocolError(.databaseGone, "the database is not watched")
         }
         return state.withLock { state in
-            // Under the lock, so that no event comes before it is known whose it is.
+            // Under the lock, so that no event arrives before its receiver is known.
             let id = engine.subscribe(request, client: owner)
             var subscriber = Subscriber(receiver: receiver)
             subscriber.closesAtEnd = closesAtEnd
@@ -102,7 +103,7 @@ final class LiveFeed: LiveQuerySink {
         }
     }
 
-    /// Ends one of a client's subscriptions; it gets `query:unsubscribed`.
+    /// Ends one of a client's subscriptions; the client receives `query:unsubscribed`.
     func unsubscribe(_ subscription: String, of client: ClientID, replyTo: String?) throws(ProtocolError) {
         let found = state.withLock { state -> (LiveSubscriberID, LiveQueryID)? in
             for id in state.byClient[client] ?? [] {
@@ -116,19 +117,19 @@ final class LiveFeed: LiveQuerySink {
         guard let (id, _) = found else {
             throw ProtocolError(
                 .subscriptionNotFound,
-                "data.subscription: this connection follows no query \(quoted(subscription))"
+                "data.subscription: this connection has no live query \(quoted(subscription))"
             )
         }
         engine.withLock { $0 }?.unsubscribe(id)
     }
 
-    /// Ends a subscription within this process.
+    /// Ends a subscription of this process.
     func unsubscribe(_ id: LiveSubscriberID) {
         state.withLock { remove(id, &$0) }
         engine.withLock { $0 }?.unsubscribe(id)
     }
 
-    /// The client is gone.
+    /// The client has disconnected.
     func left(_ client: ClientID) {
         let ids = state.withLock { state in
             let ids = state.byClient[client] ?? []
@@ -139,7 +140,7 @@ final class LiveFeed: LiveQuerySink {
         for id in ids { engine?.unsubscribe(id) }
     }
 
-    /// Clients that follow queries now.
+    /// The number of clients with live queries.
     var clientCount: Int { state.withLock { $0.byClient.count } }
 
     private func remove(_ id: LiveSubscriberID, _ state: inout State) {
@@ -286,7 +287,7 @@ final class LiveFeed: LiveQuerySink {
                 hub.leave(client, description.id.topic)
                 hub.leave(client, Self.reachedTopic)
             }
-            // Of what waits, the acknowledgement still counts.
+            // Of the waiting messages, the acknowledgement is still valid.
             let acknowledgement = subscriber.items.first.flatMap { item in
                 if case .message(let message) = item, message.type == .querySubscribed { item } else { nil }
             }
@@ -330,7 +331,7 @@ final class LiveFeed: LiveQuerySink {
         }
     }
 
-    /// Clients all of whose queries have come to a position.
+    /// Notifies the clients all of whose queries have reached a position.
     private func reached(
         _ position: LivePosition,
         _ lagging: Set<LiveQueryID>,
@@ -353,7 +354,7 @@ final class LiveFeed: LiveQuerySink {
         }
     }
 
-    // MARK: At the client's pace
+    // MARK: Pace of the client
 
     private func add(_ items: [Item], _ id: LiveSubscriberID, _ state: inout State) {
         guard state.subscribers[id] != nil else { return }
@@ -361,7 +362,7 @@ final class LiveFeed: LiveQuerySink {
         pump(id, &state)
     }
 
-    /// Sends the next message, if none is under way.
+    /// Sends the next message, unless one is being sent.
     private func pump(_ id: LiveSubscriberID, _ state: inout State) {
         while let subscriber = state.subscribers[id], !subscriber.isSending, let item = subscriber.items.first,
             let client = subscriber.client
@@ -370,7 +371,7 @@ final class LiveFeed: LiveQuerySink {
             switch item {
             case .join:
                 state.subscribers[id]?.items.removeFirst()
-                // Deltas that came while the snapshot was on its way go first.
+                // Deltas that arrived while the snapshot was being sent come first.
                 guard subscriber.items.count == 1 else {
                     state.subscribers[id]?.items.append(.join)
                     continue
@@ -404,12 +405,13 @@ final class LiveFeed: LiveQuerySink {
         }
     }
 
-    /// Clients all of whose queries are live get `query:reached` with the others.
+    /// Clients all of whose queries are live receive `query:reached` with the others.
     private func noteReach(_ client: ClientID, _ state: State) {
         let ids = state.byClient[client] ?? []
         guard !ids.isEmpty, ids.allSatisfy({ state.subscribers[$0]?.hasJoined == true }) else { return }
         hub.join(client, Self.reachedTopic)
-        // What was said while its rows were on their way: everything up to there is before this in its queue.
+        // The last position reported while its rows were being sent: everything up to it is earlier in the client's
+        // queue.
         guard let reached = state.reached else { return }
         let queries = ids.compactMap { state.subscribers[$0]?.query }
         // A change can have been sent since; then the engine says next how far it is.

@@ -5,13 +5,13 @@ import SQLiteConnection
 import Synchronization
 import WireProtocol
 
-/// Writes what happens with a live query as messages.
+/// Writes the events of a live query as messages.
 struct LiveMessages: Sendable {
-    /// A message of rows is cut into several when its JSON grows beyond this.
+    /// A message with rows is split when its JSON grows beyond this.
     static let maxMessageBytes = 256 << 10
 
     let description: LiveQueryDescription
-    /// Each once, so that a row can be an object.
+    /// Unique names, so that a row can be an object.
     let columns: [String]
     private let keys: [JSONKey]
 
@@ -21,7 +21,7 @@ struct LiveMessages: Sendable {
         keys = columns.map { JSONKey($0) }
     }
 
-    /// A name that is there already gets a number, as SQLite gives one to the columns of a subquery.
+    /// A repeated name gets a number, as SQLite numbers the columns of a subquery.
     static func unique(_ names: [String]) -> [String] {
         var taken: Set<String> = []
         return names.map { name in
@@ -54,7 +54,7 @@ struct LiveMessages: Sendable {
         return EncodedMessage(header, payload)
     }
 
-    /// Rows of a snapshot from a place on, as many as fit into a message, and the place after them.
+    /// The rows of a snapshot from an index on, as many as fit into a message, and the index after them.
     func snapshot(
         _ rows: LiveRows,
         from start: Int,
@@ -82,7 +82,7 @@ struct LiveMessages: Sendable {
         return (message, next)
     }
 
-    /// A delta; encoded for whoever asks first, shared by the others.
+    /// A delta; encoded for the first receiver, shared by the others.
     func changed(_ delta: LiveDelta) -> [EncodedMessage] {
         delta.encoded.withLock { encoded in
             if let known = encoded as? [EncodedMessage] { return known }
@@ -196,7 +196,7 @@ extension ErrorCode {
 }
 
 extension ProtocolError {
-    /// A refusal as an answer; it says where in the SQL, where that is known.
+    /// A refusal as an error with the position in the SQL, if it is known.
     init(_ refusal: LiveRefusal) {
         let place = refusal.offset.map { " (at byte \($0) of the SQL)" } ?? ""
         self.init(ErrorCode(refusal.code), refusal.reason + place)

@@ -7,7 +7,7 @@ import Synchronization
 public import WireProtocol
 
 extension TablecastService {
-    /// Follows a query for a client; what becomes of it reaches the client as messages.
+    /// Starts a live query for a client, which receives its events as messages.
     func subscribe(
         _ request: WireProtocol.LiveQueryRequest,
         replyTo: String?,
@@ -21,9 +21,9 @@ extension TablecastService {
         )
     }
 
-    /// Follows a query for a connection that ends with it.
+    /// Starts a live query for a connection that ends with it.
     ///
-    /// - Parameter whenStarted: called once, on a thread of the service's, with nil or with why it is refused.
+    /// - Parameter whenStarted: called once, on a thread of the service, with nil or with the reason for a refusal.
     package func subscribe(
         _ request: WireProtocol.LiveQueryRequest,
         for client: LiveClient,
@@ -64,10 +64,10 @@ extension TablecastService {
         )
     }
 
-    /// The client follows no queries any more.
+    /// The client has no live queries any more.
     package func leftQueries(_ client: LiveClient) { live.left(client.id) }
 
-    /// How live queries fare; nil while none was ever followed.
+    /// The statistics of live queries; nil until the first one.
     package var liveStatistics: LiveQueryStatistics? { feed.liveQueries?.statistics }
 
     /// What each live query costs, and how far it is.
@@ -75,12 +75,12 @@ extension TablecastService {
 }
 
 extension ClientID {
-    /// Whose queries are counted together: those of a connection.
+    /// The unit of the limit of queries: one connection.
     fileprivate var owner: UInt64 { number }
 }
 
 extension Identity {
-    /// What its live queries may read: the same as its other queries.
+    /// The read access of its live queries: the same as for its other queries.
     var liveRights: LiveRights {
         guard let tables else { return .all }
         let names = TableNames(tables)
@@ -88,7 +88,7 @@ extension Identity {
         let concealment = "the query needs a table, column or function that is not among what this token may read"
         return LiveRights(identity: "tables \(identity)", concealment: concealment) { request in
             guard request.action == .read, let table = request.first, !names.contains(table) else { return .allow }
-            // Functions that make a table of their argument.
+            // Table-valued functions.
             if ["json_each", "json_tree"].contains(SQLName(table).caseFolded.string) { return .allow }
             return .deny("reading the table \(table) is not allowed")
         }
@@ -99,27 +99,27 @@ extension Identity {
 
 /// What ``TablecastService/live(_:_:key:as:maxBufferedUpdates:)`` yields.
 public enum LiveQueryUpdate: Sendable {
-    /// All rows as of a position: the first update, and again where what came before counts no more.
+    /// All rows as of a position: the first update, and again when earlier updates are no longer valid.
     case rows(columns: [String], rows: [[SQLiteValue]], position: Position)
-    /// What commits changed, up to a position.
+    /// The changes of commits, up to a position.
     case changes([LiveQueryChange], position: Position)
 }
 
-/// One row of a result that changed.
+/// A changed row of a result.
 public struct LiveQueryChange: Sendable, Hashable {
-    /// Nil for a row that came.
+    /// Nil for an inserted row.
     public let before: [SQLiteValue]?
-    /// Nil for a row that went.
+    /// Nil for a deleted row.
     public let after: [SQLiteValue]?
-    /// In an ordered result: the row's place before all changes of the update.
+    /// In an ordered result: the row's index before all changes of the update.
     public let oldIndex: Int?
-    /// In an ordered result: the row's place after all of them.
+    /// In an ordered result: the row's index after all changes of the update.
     public let index: Int?
 }
 
 extension TablecastService {
-    /// Follows a SELECT on behalf of the application: yields its rows, and then what every commit changes in them,
-    /// whichever process commits.
+    /// Keeps a SELECT live for the application: yields its rows, and then the changes of every commit, whichever
+    /// process commits.
     ///
     /// ```swift
     /// for try await update in service.live("SELECT name FROM genre ORDER BY name") {
@@ -130,13 +130,13 @@ extension TablecastService {
     /// The query ends with the iteration, or when its task is cancelled.
     ///
     /// - Parameters:
-    ///   - sql: one statement that SQLite can compile and that does not depend on the time or on chance.
+    ///   - sql: one statement that SQLite can compile and that does not depend on the time or on randomness.
     ///   - parameters: for `?`, in order.
-    ///   - key: columns that identify a row; nil for those that the tables' primary keys give.
-    ///   - identity: whose rights apply.
+    ///   - key: columns that identify a row; nil to use the tables' primary keys.
+    ///   - identity: the identity whose rights apply.
     ///   - maxBufferedUpdates: how many updates may wait for the iteration.
-    /// - Returns: a sequence that throws ``QueryError`` where the query cannot be followed, or no longer, and where the reader
-    ///   falls behind by more than `maxBufferedUpdates`.
+    /// - Returns: a sequence that throws ``QueryError`` when the query cannot be live, or no longer, and when the reader falls
+    ///   behind by more than `maxBufferedUpdates`.
     public func live(
         _ sql: String,
         _ parameters: [SQLiteValue] = [],
@@ -191,15 +191,15 @@ extension TablecastService {
             return
         }
         if case .dropped = continuation.yield(update) {
-            // Nothing may be left out.
+            // No update may be skipped.
             continuation.finish(throwing: QueryError(.tooBig, "the reader of a live query has fallen behind"))
         }
     }
 }
 
-/// A connection that follows one query, and nothing else.
+/// A connection with only one live query.
 package struct LiveClient: Sendable {
-    /// In the hub.
+    /// The id in the hub.
     package var id: ClientID
     package var identity: Identity
 

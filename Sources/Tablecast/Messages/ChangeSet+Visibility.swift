@@ -3,10 +3,11 @@ package import ChangeCapture
 package import WireProtocol
 
 extension ChangeSet {
-    /// The events as a subscriber may know of them that must not know of any table outside of its filter.
+    /// The events for a subscriber that must not know of any table outside of its filter.
     ///
-    /// A table that is renamed to a name outside of the filter is dropped for it. One that is renamed to a name within it is
-    /// created, and its rows, which the subscriber has never had, are to be read: `rowsOmitted`.
+    /// A table that is renamed to a name outside of the filter is reported as dropped. One that is renamed to a name
+    /// within it is reported as created, and its rows, which the subscriber has never received, must be read:
+    /// `rowsOmitted`.
     func events(withoutOthersThan filter: TableFilter) -> [ChangeEvent] {
         var dropped: [ChangeEvent] = []
         var others: [ChangeEvent] = []
@@ -33,7 +34,7 @@ extension ChangeSet {
                     continue
                 }
             case .rows(let rows) where arrived.contains(rows.table.name):
-                // With the rows of before, which were not for the subscriber.
+                // This includes the earlier rows, which the subscriber could not see.
                 continue
             default:
                 others.append(event)
@@ -44,7 +45,7 @@ extension ChangeSet {
 }
 
 extension TableRows {
-    /// All rows of a table that the subscriber has none of.
+    /// All rows of a table that the subscriber does not have.
     fileprivate static func unknown(of table: TableDescription) -> TableRows {
         TableRows(
             table: table,
@@ -60,8 +61,8 @@ extension TableRows {
 }
 
 extension ChangeSet {
-    /// The transaction as the messages that a subscriber with this filter gets, each as JSON: for following a file without
-    /// a service.
+    /// The messages of the transaction for a subscriber with this filter, each as JSON: for watching a file without a
+    /// service.
     ///
     /// - Parameter timestamp: Unix milliseconds of the commit.
     package func messages(

@@ -3,22 +3,22 @@ import LiveQueries
 package import SQLiteConnection
 package import WireProtocol
 
-/// Writes the rows of one table as JSON, straight from their records: an entry of `rows` in `table:modified`.
+/// Writes the rows of one table as JSON, directly from their records: an entry of `rows` in `table:modified`.
 struct RowChangeWriter {
     private let columns: [JSONKey]
-    /// The columns of the primary key that are not just another name for the rowid, in key order.
+    /// The columns of the primary key that are not an alias of the rowid, in key order.
     private let keyColumns: [Int]
-    /// The name of the rowid within `key`, where it is the key.
+    /// The name of the rowid within `key`, if it is the key.
     private let rowidKey: JSONKey?
     private let level: RowLevel
     private let detail: CaptureLevel
     private let omitted: Set<Int>
 
     /// - Parameters:
-    ///   - table: the table as it is after the transaction.
-    ///   - level: what the subscriber asked for; not ``RowLevel/none``.
-    ///   - detail: what the rows hold.
-    ///   - omitted: positions of columns that are left out of `before` and `after`.
+    ///   - table: the table after the transaction.
+    ///   - level: the detail that the subscriber requested; not ``RowLevel/none``.
+    ///   - detail: the content of the rows.
+    ///   - omitted: positions of columns that `before` and `after` omit.
     init(_ table: TableDescription, level: RowLevel, detail: CaptureLevel, omitting omitted: Set<Int> = []) {
         columns = table.columns.map { JSONKey($0.name) }
         if let alias = table.rowidAlias {
@@ -36,7 +36,8 @@ struct RowChangeWriter {
         self.omitted = omitted
     }
 
-    /// - Parameter crossing: where the subscription has a condition, and an update changed whether the row matches it.
+    /// - Parameter crossing: set when the subscription has a condition, and an update changed whether the row matches
+    ///   it.
     func write(_ change: RowChange, crossing: FilteredRows.Crossing? = nil, to writer: inout JSONWriter) {
         writer.beginObject()
         writer.key("op")
@@ -72,7 +73,7 @@ struct RowChangeWriter {
             writer.integer(rowid)
         } else if let row = change.after ?? change.before {
             if detail == .keys {
-                // The record holds the key's columns alone, in key order.
+                // The record holds only the key's columns, in key order.
                 var position = 0
                 row.forEachField { field in
                     writer.key(columns[keyColumns[position]])
@@ -102,10 +103,10 @@ struct RowChangeWriter {
     }
 }
 
-/// The rows of one transaction as JSON: each table's once for each level, however many subscriptions list them.
+/// The rows of one transaction as JSON: encoded once per table and level, however many subscriptions list them.
 struct TransactionRows: Sendable {
     private struct Key: Hashable {
-        /// A transaction has the rows of a table once.
+        /// A transaction contains the rows of a table once.
         var table: SQLName
         var level: RowLevel
     }
@@ -126,13 +127,13 @@ struct TransactionRows: Sendable {
 struct EncodedRows: Sendable {
     /// With their commas.
     private let json: [UInt8]
-    /// Where each ends.
+    /// The end offset of each.
     private let ends: [Int]
     let operations: [RowChange.Operation]
-    /// Names of the columns that `before` and `after` lack.
+    /// Names of the columns that `before` and `after` omit.
     let columnsOmitted: [String]
 
-    /// - Parameter crossings: how each row crossed the subscription's condition; empty without one.
+    /// Parameter crossings: how each row crossed the subscription's condition; empty without one.
     init(_ rows: TableRows, level: RowLevel, crossings: [FilteredRows.Crossing?] = []) {
         columnsOmitted = level == .values ? rows.columnsOmitted : []
         let columns = rows.table.columns
@@ -154,17 +155,17 @@ struct EncodedRows: Sendable {
         operations = rows.rows.map(\.operation)
     }
 
-    /// Those with one of these operations.
+    /// The indices of the rows with one of these operations.
     func indices(of wanted: TableOperations) -> [Int] {
         operations.indices.filter { wanted.contains(operations[$0].tableOperation) }
     }
 
     func bytes(of index: Int) -> ArraySlice<UInt8> {
-        // Behind the comma.
+        // Starts after the comma.
         json[(index == 0 ? 0 : ends[index - 1] + 1)..<ends[index]]
     }
 
-    /// About what the rows take, with their commas.
+    /// The approximate bytes of the rows, with their commas.
     func byteCount(of indices: ArraySlice<Int>) -> Int {
         guard let first = indices.first, let last = indices.last else { return 0 }
         return ends[last] - bytes(of: first).startIndex
@@ -173,7 +174,7 @@ struct EncodedRows: Sendable {
     /// - Parameter indices: ascending.
     func write(_ indices: ArraySlice<Int>, to writer: inout JSONWriter) {
         guard let first = indices.first, let last = indices.last else { return }
-        // All of them: at once, commas included.
+        // All of them: written at once, including the commas.
         if last - first + 1 == indices.count {
             writer.raw(json[bytes(of: first).startIndex..<ends[last]])
         } else {
@@ -183,7 +184,7 @@ struct EncodedRows: Sendable {
 }
 
 extension JSONWriter {
-    /// A value of the database whose bytes are borrowed, written without a copy.
+    /// A database value with borrowed bytes, written without a copy.
     @inline(__always)
     mutating func value(_ value: BorrowedValue) {
         switch value {

@@ -1,7 +1,7 @@
 import ChangeCapture
 import WireProtocol
 
-// The model of the capture in the words of the wire.
+// Converts the capture's model to the types of the protocol.
 
 extension ColumnPayload {
     init(_ column: ColumnDescription) {
@@ -67,7 +67,7 @@ extension SchemaObjectPayload.Kind {
 }
 
 extension RowLevel {
-    /// What the capture must keep for it.
+    /// The capture level that the row level needs.
     var captureLevel: CaptureLevel {
         switch self {
         case .none: .counts

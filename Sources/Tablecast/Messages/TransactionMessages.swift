@@ -3,19 +3,19 @@ import ChangeCapture
 import LiveQueries
 import WireProtocol
 
-/// One committed transaction as its messages: made for each distinct subscription, never for each client.
+/// The messages of one committed transaction: encoded for each distinct subscription, never for each client.
 struct TransactionMessages: Sendable {
-    /// A message of rows is cut into several when its JSON grows beyond this, so that no frame is too large for a client
-    /// to take. Each has the counts of its own rows.
+    /// A message with rows is split when its JSON grows beyond this, so that no frame is too large for a client. Each
+    /// has the counts of its own rows.
     static let maxRowsMessageBytes = 512 * 1024
 
     let changes: ChangeSet
     let position: Position
     /// Unix milliseconds of the commit.
     let timestamp: Int64
-    /// Who did it, without the transaction.
+    /// The origin, without the transaction.
     let context: TableEventContext
-    /// Evaluates the conditions of subscriptions.
+    /// Evaluates the subscriptions' conditions.
     var rowFilters: RowFilters?
 
     struct Message: Sendable {
@@ -23,13 +23,14 @@ struct TransactionMessages: Sendable {
         let writer: JSONWriter
     }
 
-    /// What comes to a subscription, in order; empty when nothing of the transaction does. Always the same, ids included.
+    /// The messages for a subscription, in order; empty when the transaction does not concern it. Deterministic,
+    /// including the ids.
     func messages(for subscription: TableSubscription) -> [Message] {
         var rows = TransactionRows()
         return messages(for: subscription, &rows)
     }
 
-    /// - Parameter rows: encoded for other subscriptions, or for the next ones.
+    /// - Parameter rows: the rows encoded for other subscriptions, reused and extended.
     func messages(for subscription: TableSubscription, _ rows: inout TransactionRows) -> [Message] {
         let parts = parts(for: subscription.filter)
         var messages = Messages(self, subscription)
@@ -51,14 +52,14 @@ struct TransactionMessages: Sendable {
         return messages.list
     }
 
-    /// What of a transaction comes to a subscription.
+    /// The part of a transaction for a subscription.
     private enum Part {
         case schema(SchemaChange)
         case rows(TableRows)
-        /// Those that the subscription's condition selects.
+        /// The rows that the subscription's condition selects.
         case filteredRows(TableRows, [FilteredRows.Entry])
-        /// The table was renamed to a name that the filter includes, from one that it does not: what happened to its rows
-        /// before was not published to the subscription, which may have known the table under this name before.
+        /// The table was renamed to a name that the filter includes, from one that it does not: earlier changes of its
+        /// rows were not published to the subscription, which may have known the table under this name before.
         case missedRows(TableDescription)
     }
 
@@ -86,13 +87,13 @@ struct TransactionMessages: Sendable {
         return parts + entered.map(Part.missedRows)
     }
 
-    /// The rows of a table that come to a subscription; nil where none match its condition.
+    /// The rows of a table for a subscription; nil when none match its condition.
     private func part(_ rows: TableRows, _ filter: TableFilter) -> Part? {
         guard let condition = filter.condition else { return .rows(rows) }
         guard let filtered = rowFilters?.evaluate(rows, condition), !filtered.isUnknown else {
             return .missedRows(rows.table)
         }
-        // An operation is what the transaction did, whether the row entered, left or stayed.
+        // The operation is that of the transaction, whether the row entered, left or stayed.
         let entries = filtered.entries.filter { filter.operations.contains($0.operation.tableOperation) }
         return entries.isEmpty ? nil : .filteredRows(rows, entries)
     }
@@ -124,7 +125,7 @@ struct TransactionMessages: Sendable {
     }
 }
 
-/// The messages of one transaction for one subscription, as they are made.
+/// The messages of one transaction for one subscription, as they are created.
 private struct Messages {
     private let transaction: TransactionMessages
     private let subscription: TableSubscription
@@ -144,7 +145,7 @@ private struct Messages {
         return context
     }
 
-    /// Of the next message: its id says where it belongs, so that it is the same when it is replayed.
+    /// The header of the next message: the id depends only on its place, so that it is the same in a replay.
     private func header(_ type: MessageType) -> EnvelopeHeader {
         EnvelopeHeader(
             id: "\(transaction.position)/\(subscription.id)/\(list.count)",
@@ -166,7 +167,7 @@ private struct Messages {
 
 extension Messages {
     mutating func append(_ change: SchemaChange, isLast: Bool) {
-        // SQL of the schema can name any table: a view's, a trigger's, a foreign key's.
+        // SQL of the schema can name any table: in a view, a trigger or a foreign key.
         let hasSQL = !filter.hidesOtherTables
         switch change {
         case .created(let table):
@@ -216,12 +217,12 @@ extension Messages {
 // MARK: - Rows
 
 extension Messages {
-    /// Whether a subscription with this filter gets the rows themselves, and not their counts alone.
+    /// Whether a subscription with this filter receives the rows themselves, and not only their counts.
     static func lists(_ rows: TableRows, _ filter: TableFilter) -> Bool {
         filter.rowLevel != .none && rows.detail >= filter.rowLevel.captureLevel && !rows.rowsOmitted
     }
 
-    /// Cut into several messages where one would be too large.
+    /// Appends several messages when one would be too large.
     mutating func append(_ rows: TableRows, _ encoded: EncodedRows, isLast: Bool) {
         append(rows, encoded, encoded.indices(of: filter.operations), isLast: isLast)
     }
@@ -252,7 +253,7 @@ extension Messages {
         append(rows.table, counts(of: rows), nil, isLast: isLast)
     }
 
-    /// The rows that match the subscription's condition: those alone, each with how it crossed the condition.
+    /// Appends the rows that match the subscription's condition, each with how it crossed the condition.
     mutating func append(_ rows: TableRows, matching entries: [FilteredRows.Entry], isLast: Bool) {
         guard filter.rowLevel == .none else {
             var matching = rows
@@ -266,13 +267,13 @@ extension Messages {
         append(rows.table, counts, nil, isLast: isLast)
     }
 
-    /// It is known only that rows changed.
+    /// It is only known that rows changed.
     mutating func appendMissedRows(of table: TableDescription, isLast: Bool) {
         let counts = RowsModification(inserted: 0, updated: 0, deleted: 0, rowsOmitted: true)
         append(table, counts, nil, isLast: isLast)
     }
 
-    /// The counts of the operations that were asked for.
+    /// The counts of the requested operations.
     private func counts(of rows: TableRows) -> RowsModification {
         let wanted = filter.operations
         return RowsModification(

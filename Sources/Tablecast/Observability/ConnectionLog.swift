@@ -13,14 +13,14 @@ struct ConnectionLog: TransportObserver {
 
     func turnedAway(from address: ClientAddress?) {
         metrics.connectionRefused(status: 0)
-        logger.info("connection closed: too many that have shown no token", metadata: Self.metadata(address))
+        logger.info("connection closed: too many without a token", metadata: Self.metadata(address))
     }
 
     func requested(_ head: HTTPRequestHead, from address: ClientAddress?) {
         guard logger.logLevel <= .debug else { return }
         var metadata = Self.metadata(address)
         metadata["method"] = "\(head.method)"
-        // The query can hold a token.
+        // The query string can contain a token.
         metadata["path"] = "\(head.uri.prefix { $0 != "?" && $0 != "#" })"
         if let origin = head.headers.first(name: "Origin") { metadata["origin"] = "\(origin)" }
         logger.debug("request received", metadata: metadata)

@@ -1,9 +1,9 @@
 package import CoreMetrics
 import Synchronization
 
-/// Keeps the figures of a service and writes them in the text format of Prometheus. Thread-safe.
+/// Stores the metrics of a service and writes them in the text format of Prometheus. Thread-safe.
 ///
-/// Each service has one of its own, so that `GET /metrics` answers without a metrics backend in the application.
+/// Each service has its own, so that `GET /metrics` works without a metrics backend in the application.
 ///
 /// Source: [the text format, version 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/).
 package final class PrometheusRegistry: MetricsFactory {
@@ -13,7 +13,7 @@ package final class PrometheusRegistry: MetricsFactory {
         case histogram(HistogramValue)
     }
 
-    /// One family of series: a name, and its instruments by their labels as they are written.
+    /// One family of series: a name, and its instruments by their formatted labels.
     private struct Family: Sendable {
         var kind: String
         var series: [String: Instrument] = [:]
@@ -22,7 +22,7 @@ package final class PrometheusRegistry: MetricsFactory {
     private let families = Mutex<[String: Family]>([:])
     private let help: [String: String]
 
-    /// - Parameter help: a sentence for each metric, by its name without `_total`.
+    /// Parameter help: a sentence for each metric, by its name without `_total`.
     package init(help: [String: String]) { self.help = help }
 
     // MARK: MetricsFactory
@@ -47,7 +47,7 @@ package final class PrometheusRegistry: MetricsFactory {
         histogram(label + ".seconds", dimensions)
     }
 
-    // Instruments live as long as the registry: a client that scrapes must not see a counter go back.
+    // Instruments live as long as the registry: a scraping client must not see a counter decrease.
     package func destroyCounter(_ handler: any CounterHandler) {}
     package func destroyMeter(_ handler: any MeterHandler) {}
     package func destroyRecorder(_ handler: any RecorderHandler) {}
@@ -69,7 +69,7 @@ package final class PrometheusRegistry: MetricsFactory {
         } ?? HistogramValue()
     }
 
-    /// The instrument of that name and those labels; nil where the name has another kind, which is then not shown.
+    /// The instrument with that name and those labels; nil when the name has another kind, which is then not shown.
     private func instrument<Value: Sendable>(
         _ label: String,
         _ kind: String,

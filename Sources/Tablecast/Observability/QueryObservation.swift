@@ -2,11 +2,11 @@ import Logging
 import QueryEngine
 import Tracing
 
-/// Logs, counts and traces one query. Used by one thread at a time, as the query's sink is.
+/// Logs, counts and traces one query. Used by one thread at a time, like the query's sink.
 struct QueryObservation: Sendable {
     enum Outcome: String { case completed, failed, cancelled }
 
-    /// How much of a statement a log line shows.
+    /// The maximum length of a statement in a log line.
     private static let maxLoggedSQLBytes = 1_000
 
     private let query: String
@@ -18,7 +18,7 @@ struct QueryObservation: Sendable {
     private let span: any Span
     private let start = ContinuousClock.now
 
-    /// The query is submitted.
+    /// Call when the query is submitted.
     init(_ request: SQLRequest, client: String, logger: Logger, metrics: ServiceMetrics, slowThreshold: Duration?) {
         query = request.queryId
         sql = request.sql
@@ -26,7 +26,7 @@ struct QueryObservation: Sendable {
         self.logger = logger
         self.metrics = metrics
         self.slowThreshold = slowThreshold
-        // Names of https://opentelemetry.io/docs/specs/semconv/database/
+        // The names of https://opentelemetry.io/docs/specs/semconv/database/
         span = startSpan("tablecast.query", ofKind: .server)
         span.attributes["db.system.name"] = "sqlite"
         span.attributes["db.query.text"] = sql

@@ -3,16 +3,16 @@ import Metrics
 
 /// The instruments of a service. Thread-safe.
 ///
-/// Every figure goes to the service's own ``PrometheusRegistry``, which `GET /metrics` shows, and to the backend that the
-/// application bootstrapped swift-metrics with.
+/// Every value goes to the service's own ``PrometheusRegistry``, which `GET /metrics` shows, and to the backend with
+/// which the application bootstrapped swift-metrics.
 package struct ServiceMetrics: Sendable {
-    /// A metric as documentation and `# HELP` describe it.
+    /// A metric as the documentation and `# HELP` describe it.
     package struct Definition: Sendable {
         package let label: String
         package let help: String
     }
 
-    /// Every metric of the service. Names are those of swift-metrics; Prometheus has `_total` behind a counter.
+    /// Every metric of the service. Names are those of swift-metrics; Prometheus appends `_total` to a counter's name.
     package static let definitions: [Definition] = [
         .init(label: "tablecast_connections_opened", help: "Clients that connected, by transport."),
         .init(label: "tablecast_connections_closed", help: "WebSockets that ended, by close code."),
@@ -57,7 +57,7 @@ package struct ServiceMetrics: Sendable {
     private let messagesReceived: Counter
     private let internalErrors: Counter
 
-    /// - Parameter backend: the application's; by default what it bootstrapped `MetricsSystem` with.
+    /// - Parameter backend: the application's backend; by default the one with which it bootstrapped `MetricsSystem`.
     package init(backend: any MetricsFactory = MetricsSystem.factory) {
         let help = Self.definitions.map { ($0.label, $0.help) }
         registry = PrometheusRegistry(help: Dictionary(uniqueKeysWithValues: help))
@@ -87,10 +87,10 @@ package struct ServiceMetrics: Sendable {
         increment("tablecast_connections_opened", "transport", transport.rawValue)
     }
 
-    /// - Parameter code: of the close frame; 1005 for one without, 1006 for a connection that broke.
+    /// - Parameter code: the code of the close frame; 1005 for one without, 1006 for a connection that broke.
     func connectionClosed(code: UInt16) { increment("tablecast_connections_closed", "code", String(code)) }
 
-    /// - Parameter status: of HTTP; 0 where the connection was closed without an answer.
+    /// - Parameter status: the HTTP status; 0 when the connection was closed without a response.
     func connectionRefused(status: Int) { increment("tablecast_connections_refused", "status", String(status)) }
 
     func messageReceived() { messagesReceived.increment() }
@@ -120,9 +120,9 @@ package struct ServiceMetrics: Sendable {
         Counter(label: label, dimensions: [(dimension, value)], factory: factory).increment()
     }
 
-    // MARK: Levels
+    // MARK: Gauges
 
-    /// Sets a figure that has a present value, rather than counting events.
+    /// Sets a gauge.
     func set(_ label: String, to value: Double) {
         Gauge(label: label, dimensions: [], factory: factory).record(value)
     }

@@ -4,8 +4,8 @@ import QueryEngine
 import SQLiteConnection
 
 extension TablecastService {
-    /// Sets every figure that has a present value: before `/metrics` is written, and every ten seconds for the application's
-    /// own backend while ``run()`` runs. Runs no SQL.
+    /// Updates every gauge: before `/metrics` is written, and every ten seconds for the application's own backend while
+    /// ``run()`` runs. Runs no SQL.
     package func updateLevels() {
         let metrics = server.metrics
         let statistics = server.hub.statistics
@@ -28,6 +28,6 @@ extension TablecastService {
         metrics.set("tablecast_uptime_seconds", to: uptime / .seconds(1))
     }
 
-    /// 0 where there is no such file.
+    /// 0 when there is no such file.
     private static func byteCount(_ path: String) -> Double { Double(FileStamp(path: path)?.byteCount ?? 0) }
 }

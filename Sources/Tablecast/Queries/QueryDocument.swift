@@ -2,15 +2,16 @@ import QueryEngine
 import SQLiteConnection
 import WireProtocol
 
-/// The whole of a query as one JSON document: the answer to `POST /query` without a stream.
+/// A whole query as one JSON document: the response of `POST /query` without a stream.
 ///
 /// `{"queryId","results":[{"statementIndex","columns","rows"}],"rowCount","duration","changes",…}`; a failure is
-/// `{"queryId","error","code",…}`. Bounded: rows beyond ``maxBytes`` are left out, and the document says `truncated`.
+/// `{"queryId","error","code",…}`. Bounded: rows beyond ``maxBytes`` are left out, and the document contains
+/// `truncated`.
 ///
 /// `@unchecked Sendable`: the query service makes one call at a time and orders them.
 final class QueryDocument: QuerySink, @unchecked Sendable {
     static let maxBytes = 32 << 20
-    /// Rows when the request does not say.
+    /// The maximum number of rows when the request has none.
     static let defaultMaxRows = 10_000
     static let maxRows = 1_000_000
 
@@ -62,7 +63,7 @@ final class QueryDocument: QuerySink, @unchecked Sendable {
         return writer.count - before
     }
 
-    /// The document of a query that fails has no rows at all.
+    /// The document of a failed query contains no rows.
     func takeBackRow() {}
 
     func endOfBatch() {}

@@ -2,19 +2,18 @@ import Broadcast
 import QueryEngine
 import WireProtocol
 
-/// What one query lets be known: its messages for the subscribers of `queries`, and the same ones as replies for its
-/// requester.
+/// The events of one query: messages for the subscribers of `queries`, and the same ones as replies for its requester.
 struct QueryEvents: Sendable {
     let queryID: String
     let sql: String
     let userID: String
     let username: String?
     let database: String?
-    /// The `id` of the request, which means nothing to others.
+    /// The `id` of the request, which only its sender knows.
     let requestID: String?
-    /// Nil for a query that no service runs.
+    /// Nil for a query without a service.
     var observation: QueryObservation?
-    /// Passes a message to everybody else who listens to `queries`; makes it only if there is anybody.
+    /// Sends a message to all other subscribers of `queries`; creates it only if there is one.
     let publish: @Sendable (_ message: () -> EncodedMessage) -> Void
 
     func started(readOnly: Bool) -> [UInt8] {
@@ -37,7 +36,7 @@ struct QueryEvents: Sendable {
             .queryProgress,
             QueryProgressPayload(
                 queryID: queryID,
-                // A tenth of a percent is more than an estimate can know.
+                // An estimate is not more precise than a tenth of a percent.
                 progress: progress.fraction.map { ($0 * 1_000).rounded(.down) / 10 },
                 message: progress.message,
                 rowCount: progress.rowCount,
@@ -76,7 +75,7 @@ struct QueryEvents: Sendable {
         )
     }
 
-    /// Publishes the message and returns it as the requester gets it.
+    /// Publishes the message and returns the requester's copy.
     private func send(_ type: MessageType, _ data: some JSONWritable) -> [UInt8] {
         var header = EnvelopeHeader(type, channel: .queries)
         publish { [header] in EncodedMessage(header, data) }
@@ -87,7 +86,7 @@ struct QueryEvents: Sendable {
     }
 }
 
-/// Tells a client on the WebSocket that its transaction was rolled back without its doing. Thread-safe.
+/// Notifies a WebSocket client that its transaction was rolled back without its request. Thread-safe.
 struct TransactionNotices: QueryServiceEvents {
     let server: WebSocketServer
 

@@ -2,7 +2,7 @@ import QueryEngine
 import SQLiteConnection
 import WireProtocol
 
-/// Turns what a query does into `query:*` messages, its rows among them.
+/// Converts the results of a query to `query:*` messages, including its rows.
 ///
 /// `@unchecked Sendable`: the query service makes one call at a time and orders them, so the state needs no lock of its
 /// own; a lock for every row would cost more than its encoding.
@@ -11,14 +11,14 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
     private let rowFormat: QueryRequest.RowFormat
     private let output: any QueryOutput
 
-    /// Grows to the size of a batch when there are so many rows; most queries have one.
+    /// Grows to the size of a batch when there are that many rows; most queries have one row.
     private var writer = JSONWriter(capacityBytes: 2 << 10)
     private var rows: RowEncoder?
     private var statementIndex = 0
-    /// Rows of the statement that were sent in messages before the one that is being written.
+    /// Rows of the statement that were sent before the current message.
     private var sentRows = 0
     private var rowsInMessage = 0
-    /// Where the last row begins in the message.
+    /// The offset of the last row in the message.
     private var rowStart = 0
 
     init(_ events: QueryEvents, rowFormat: QueryRequest.RowFormat, output: any QueryOutput) {
@@ -38,7 +38,7 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
         self.statementIndex = statementIndex
         sentRows = 0
         rows = RowEncoder(columns: names, format: rowFormat)
-        // An empty result has columns too, and the message says which.
+        // An empty result has columns too, and the message lists them.
         beginRows()
     }
 
@@ -111,7 +111,7 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
     }
 }
 
-// What the query service says, in the words of the wire.
+// Converts the query service's values to those of the protocol.
 
 extension QueryCompletePayload {
     init(queryID: String, _ outcome: QueryOutcome) {
@@ -129,9 +129,9 @@ extension QueryCompletePayload {
 }
 
 extension Position {
-    /// What the feed promised for a commit; nil where there was none.
+    /// The position of a commit's receipt; nil when there was none.
     init?(receipt: String?) {
-        // The feed wrote it, so that it always parses.
+        // The feed wrote it, so it always parses.
         guard let receipt, let position = try? Position(parsing: receipt) else { return nil }
         self = position
     }
@@ -174,9 +174,9 @@ extension QueryParameters {
     }
 }
 
-/// Writes the rows of one statement as JSON in the form that was asked for.
+/// Writes the rows of one statement as JSON in the requested format.
 struct RowEncoder: Sendable {
-    /// As the message names them: as SQLite does, or each once where they are the keys of objects.
+    /// The names in the message: SQLite's, or made unique where they are the keys of objects.
     let columns: [String]
     private let keys: [JSONKey]
     private let format: QueryRequest.RowFormat
@@ -189,7 +189,7 @@ struct RowEncoder: Sendable {
         self.count = columns.count
     }
 
-    /// Writes the current row of the statement, its values borrowed.
+    /// Writes the statement's current row with borrowed values.
     @inline(__always)
     func write(_ statement: borrowing Statement, to writer: inout JSONWriter) {
         switch format {
@@ -210,16 +210,16 @@ struct RowEncoder: Sendable {
     }
 }
 
-/// Where the messages of one query go to its requester: a WebSocket connection, or the response to a request.
+/// The destination of a query's messages: the requester's WebSocket connection, or the response to its request.
 ///
 /// Called on the query's thread, in order; never blocks.
 package protocol QueryOutput: AnyObject, Sendable {
     /// A `query:*` message without rows.
     func send(event json: [UInt8])
-    /// A message with result rows; the bytes are valid within the call alone.
+    /// A message with result rows; the bytes are valid only within the call.
     func send(rows json: UnsafeRawBufferPointer)
-    /// Whether the requester takes more rows now. After a no, the query's handle must be resumed in time.
+    /// Whether the requester accepts more rows now. After false, the query's handle must be resumed later.
     var isWritable: Bool { get }
-    /// The query is over: no call follows.
+    /// The query is over: this is the last call.
     func finish()
 }

@@ -5,18 +5,18 @@ import Synchronization
 import WebSocketTransport
 package import WireProtocol
 
-/// Who asks for queries: a WebSocket client, or one HTTP request.
+/// The requester of queries: a WebSocket client, or one HTTP request.
 package struct QueryRequester: Sendable {
     let key: ClientKey
     let userID: String
     let username: String?
-    /// The client on the WebSocket, which hears of its queries directly.
+    /// The client on the WebSocket, which receives the messages of its queries directly.
     let client: ClientID?
     let identity: Identity
-    /// Whose share of the queue its queries take: see ``Identity/share(from:)``.
+    /// The share of the queue that its queries use: see ``Identity/share(from:)``.
     let share: String?
 
-    /// One HTTP request: what it begins ends with it.
+    /// One HTTP request: what it began ends with it.
     package static func request(of identity: Identity) -> QueryRequester {
         let name = MessageID.next()
         return QueryRequester(
@@ -57,7 +57,7 @@ package struct QueryRequester: Sendable {
     }
 }
 
-/// How a query that was answered as one document ended.
+/// How a query with a single JSON document ended.
 package enum QueryEnding: Sendable, Hashable {
     case completed
     case failed(ErrorCode)
@@ -72,22 +72,22 @@ package struct RunningQuery: Sendable {
     package func resume() { handle.resume() }
 }
 
-/// Sends a query's messages to the WebSocket client that asked for it, through the hub, so that they keep their order with
-/// everything else it hears. Thread-safe.
+/// Sends a query's messages to its WebSocket client, through the hub, so that they keep their order with all other
+/// messages of the client. Thread-safe.
 final class ClientQueryOutput: QueryOutput {
     private let hub: Hub
     private let client: ClientID
     private let rowBackpressure: RowBackpressure
     private let query = Mutex(Link.open)
 
-    /// The query keeps its output, so that one that is over must not be kept by it in turn.
+    /// The query retains its output, so the output must not retain a finished query.
     private enum Link {
         case open
         case connected(RunningQuery)
         case finished
     }
 
-    /// - Parameter rowBackpressure: those of the client, over all its queries.
+    /// Parameter rowBackpressure: the back-pressure of the client, over all its queries.
     init(hub: Hub, client: ClientID, rowBackpressure: RowBackpressure) {
         self.hub = hub
         self.client = client
@@ -95,15 +95,15 @@ final class ClientQueryOutput: QueryOutput {
         rowBackpressure.add(self)
     }
 
-    /// Connects the query, which is resumed when the client can take more.
+    /// Sets the query to resume when the client can take more.
     func connect(_ query: RunningQuery) {
         let isRunning = self.query.withLock { link in
-            // Many a query is over before this.
+            // The query may already have ended.
             if case .finished = link { return false }
             link = .connected(query)
             return true
         }
-        // It may have begun to wait before this.
+        // The query may already be waiting.
         if isRunning { query.resume() }
     }
 

@@ -3,7 +3,7 @@ import QueryEngine
 import SQLiteConnection
 package import WireProtocol
 
-/// How a row's write ended, for its requester.
+/// The outcome of a row write, for its requester.
 package enum RowWriteAnswer: Sendable {
     case written(RowWrittenPayload)
     case failed(code: ErrorCode, message: String, RowWriteFailure)
@@ -19,7 +19,7 @@ package enum RowWriteAnswer: Sendable {
         }
     }
 
-    /// The body of the answer to `POST /row`.
+    /// The body of the response to `POST /row`.
     package var json: [UInt8] {
         var writer = JSONWriter()
         switch self {
@@ -35,7 +35,8 @@ package enum RowWriteAnswer: Sendable {
     }
 }
 
-/// Collects what becomes of one row's write, and answers once. Other clients that follow queries receive its `query:*` messages.
+/// Collects the outcome of one row write, and answers once. Other subscribers of `queries` receive its `query:*`
+/// messages.
 ///
 /// `@unchecked Sendable`: the query service makes one call at a time and orders them.
 final class RowWriteReply: QuerySink, @unchecked Sendable {
@@ -57,7 +58,7 @@ final class RowWriteReply: QuerySink, @unchecked Sendable {
 
     func row(_ image: RowImage) { self.image = image }
 
-    // It has no results but the row itself.
+    // The only result is the row itself.
     func columns(statementIndex: Int, names: [String]) {}
     func row(_ statement: borrowing Statement) -> Int { 0 }
     func takeBackRow() {}
@@ -77,7 +78,7 @@ final class RowWriteReply: QuerySink, @unchecked Sendable {
                     rowid: image?.rowid,
                     changes: Int(clamping: outcome.changes),
                     duration: outcome.duration.milliseconds,
-                    // A position of another form is none that a client could use.
+                    // A receipt that is not a position is useless to a client.
                     position: outcome.receipt.flatMap { try? Position(parsing: $0) },
                     isInTransaction: outcome.inTransaction ? true : nil
                 )

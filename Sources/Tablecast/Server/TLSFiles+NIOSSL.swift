@@ -7,7 +7,7 @@ extension ServerConfiguration.TLSFiles {
     package func tlsConfiguration() throws(TLSFilesError) -> TLSConfiguration {
         do {
             let chain = try NIOSSLCertificate.fromPEMFile(certificateChain)
-            guard !chain.isEmpty else { throw TLSFilesError(self, reason: "there is no certificate in the first") }
+            guard !chain.isEmpty else { throw TLSFilesError(self, reason: "the first file contains no certificate") }
             let key = try NIOSSLPrivateKey(file: privateKey, format: .pem)
             var result = TLSConfiguration.makeServerConfiguration(
                 certificateChain: chain.map { .certificate($0) },
@@ -24,7 +24,7 @@ extension ServerConfiguration.TLSFiles {
     }
 }
 
-/// A certificate and its key, which can be read again while connections are made. Thread-safe.
+/// A certificate and its key, which can be reloaded while the server runs. Thread-safe.
 package final class ReloadableTLS: Sendable {
     private let files: ServerConfiguration.TLSFiles
     private let context: Mutex<NIOSSLContext>
@@ -34,13 +34,13 @@ package final class ReloadableTLS: Sendable {
         context = Mutex(try Self.context(files))
     }
 
-    /// New connections get what is in the files now; if that cannot be used, what they got before.
+    /// Loads the files for new connections; if they cannot be used, the previous ones remain in use.
     package func reload() throws {
         let new = try Self.context(files)
         context.withLock { $0 = new }
     }
 
-    /// Adds the TLS handler of a new connection to the end of its pipeline; on its event loop.
+    /// Adds the TLS handler of a new connection to the end of its pipeline; call it on the event loop.
     package func install(on channel: any NIOCore.Channel) throws {
         try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context.withLock { $0 }))
     }
@@ -52,9 +52,9 @@ package final class ReloadableTLS: Sendable {
 
 /// The certificate or its key cannot be used.
 public struct TLSFilesError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The files of which one, or both, cannot be used.
+    /// The files; one or both cannot be used.
     public let files: ServerConfiguration.TLSFiles
-    /// What NIOSSL says about them.
+    /// NIOSSL's error.
     public let reason: String
 
     init(_ files: ServerConfiguration.TLSFiles, reason: String) {

@@ -7,7 +7,7 @@ import WebSocketTransport
 import WireProtocol
 
 extension WebSocketServer {
-    /// Finds out who sent a request.
+    /// Determines the sender of a request.
     ///
     /// - Parameters:
     ///   - authorization: the values of its header `Authorization`.
@@ -48,7 +48,7 @@ extension WebSocketServer {
         }
     }
 
-    /// What stands above a new connection.
+    /// The session of a new connection.
     func session(
         for request: HTTPRequestHead,
         of identity: Identity,
@@ -62,7 +62,7 @@ extension WebSocketServer {
         }
     }
 
-    /// Nil where the handshake itself says it: programs, unlike pages, send no `Origin` and see the status.
+    /// Nil when the handshake itself is refused: other programs, unlike pages, send no `Origin` and see the status.
     private static func refusedSession(
         _ request: HTTPRequestHead,
         _ refusal: UpgradeRefusal
@@ -76,40 +76,40 @@ extension UpgradeRefusal {
     static let stopping = UpgradeRefusal(.serviceUnavailable, "The server is stopping.")
 }
 
-/// What clients can ask of a database. A server that only broadcasts has nobody to ask.
+/// The requests of clients that need a database. A server that only broadcasts has none.
 protocol DatabaseRequests: AnyObject, Sendable {
     /// The database's name in messages.
     var databaseName: String { get }
 
-    /// Throws what is wrong with the conditions of subscriptions to tables.
+    /// Throws the errors of the conditions of subscriptions to tables.
     func check(_ request: SubscribeRequest) throws(ProtocolError)
     /// A client is about to subscribe.
     func subscribes(_ request: SubscribeRequest)
     func execute(_ query: QueryRequest, replyTo: String?, for client: ConnectedClient)
-    /// Whether an identity may change rows at all; which ones is for each statement to say.
+    /// Whether an identity may change rows at all; the authorizer checks each statement.
     func mayWrite(_ identity: Identity) -> Bool
-    /// Sends the rows of a query, then what every commit changes in them.
+    /// Sends the rows of a query, then the changes of every commit.
     func subscribe(_ request: LiveQueryRequest, replyTo: String?, for client: ConnectedClient) throws(ProtocolError)
     func unsubscribe(query: String, replyTo: String?, for client: ConnectedClient) throws(ProtocolError)
     func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient)
     func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError)
     /// Sends the rows as of one position, then every change after it.
     func sendSnapshot(_ request: SubscribeRequest, replyTo: String?, to client: ConnectedClient) throws(ProtocolError)
-    /// Cancels all queries and rolls back what is open; returns when they have ended, or after two seconds.
+    /// Cancels all queries and rolls back open transactions; returns when they have ended, or after two seconds.
     func endQueries() async
-    /// Cancels the client's queries and rolls back what it began.
+    /// Cancels the client's queries and rolls back its transaction.
     func left(_ client: ConnectedClient)
 }
 
-/// A client as the service knows it.
+/// A connected client.
 struct ConnectedClient: Sendable {
-    /// In the hub.
+    /// The id in the hub.
     let id: ClientID
-    /// On the wire, as `clientId` and `userId`.
+    /// The id in the protocol, as `clientId` and `userId`.
     let name: String
     let username: String
-    /// Who it is, and what it may do.
+    /// Its identity and rights.
     let identity: Identity
-    /// Whose share of the limits it takes: see ``Identity/share(from:)``.
+    /// The share of the limits that it uses: see ``Identity/share(from:)``.
     var share: String?
 }

@@ -1,16 +1,17 @@
 package import Broadcast
 public import WireProtocol
 
-/// What an application tells its clients. Each call returns at once; the message goes out in the order of the calls.
+/// Messages of the application to its clients. Each call returns at once; messages are sent in the order of the calls.
 extension WebSocketServer {
     // MARK: Queries
 
-    /// Tells the subscribers of `queries` of a query that the application runs itself: this first, then any number of
-    /// ``notifyQueryProgress(_:)``, then one of the three ends. A service does so for the queries that run through it.
+    /// Notifies the subscribers of `queries` of a query that the application runs itself: call this first, then
+    /// ``notifyQueryProgress(_:)`` any number of times, then one of the three ends. A service does this itself for the
+    /// queries that it runs.
     public func notifyQueryStarted(_ payload: QueryStartedPayload) { sendQuery(.queryStarted(payload)) }
-    /// How far the query is.
+    /// Reports the progress of the query.
     public func notifyQueryProgress(_ payload: QueryProgressPayload) { sendQuery(.queryProgress(payload)) }
-    /// The query ended well.
+    /// The query completed.
     public func notifyQueryComplete(_ payload: QueryCompletePayload) { sendQuery(.queryComplete(payload)) }
     /// The query failed.
     public func notifyQueryError(_ payload: QueryErrorPayload) { sendQuery(.queryError(payload)) }
@@ -19,28 +20,28 @@ extension WebSocketServer {
 
     // MARK: Tables
 
-    /// Tells the subscribers of `tables`. For a server without a database: the service itself publishes what a database
-    /// committed, with positions, and an application's own word would be no part of that.
+    /// Notifies the subscribers of `tables`. For a server without a database: a service publishes the commits of its
+    /// database itself, with positions, and messages of the application would not be part of them.
     public func notifyTableCreated(_ payload: TableCreatedPayload) {
         sendTable(.tableCreated(payload), payload.tableName)
     }
-    /// As ``notifyTableCreated(_:)``, for a table whose schema or rows changed.
+    /// Like ``notifyTableCreated(_:)``, for a table whose schema or rows changed.
     public func notifyTableModified(_ payload: TableModifiedPayload) {
         sendTable(.tableModified(payload), payload.tableName)
     }
-    /// As ``notifyTableCreated(_:)``, for a table that is gone.
+    /// Like ``notifyTableCreated(_:)``, for a dropped table.
     public func notifyTableDropped(_ payload: TableDroppedPayload) {
         sendTable(.tableDropped(payload), payload.tableName)
     }
 
-    // MARK: Anything
+    // MARK: Any message
 
     /// Sends a message to every client, whatever it subscribed to.
     ///
     /// - Parameters:
     ///   - payload: one of the protocol's, or `ServerPayload.custom(_:_:)` with a type of the application's own.
-    ///   - channel: what the envelope names as its channel.
-    ///   - excludedClientID: a client that does not get it, such as the one that caused it.
+    ///   - channel: the channel in the envelope.
+    ///   - excludedClientID: a client that does not receive it, such as the one that caused it.
     public func broadcast(
         _ payload: ServerPayload,
         channel: MessageChannel = .notifications,
@@ -58,7 +59,7 @@ extension WebSocketServer {
         hub.send(message(payload, channel), to: channel, except: excludedClientID.flatMap { clients[$0]?.id })
     }
 
-    /// Sends a message to one client; false when there is none of that name.
+    /// Sends a message to one client; false when no client has that id.
     @discardableResult
     public func send(_ payload: ServerPayload, channel: MessageChannel = .notifications, toClient clientID: String)
         -> Bool
@@ -68,7 +69,7 @@ extension WebSocketServer {
         return true
     }
 
-    /// The application's own queries are no restricted client's.
+    /// Restricted clients do not receive the application's own queries.
     private func sendQuery(_ payload: ServerPayload) {
         hub.send(message(payload, .queries), to: .queries) { _ in nil }
     }
@@ -84,12 +85,12 @@ extension WebSocketServer {
 
     // MARK: Subscriptions
 
-    /// Subscribes a client, as if it had asked for it; it gets `subscribed`. To `tables` it adds a subscription; one with an
-    /// equal filter begins again.
+    /// Subscribes a client, as if it had requested it; it receives `subscribed`. To `tables` it adds a subscription;
+    /// one with an equal filter begins again.
     ///
-    /// - Returns: false when there is no client of that name.
-    /// - Throws: when the client's ``Identity`` does not allow it, or the client or the service has as many subscriptions as it
-    ///   may.
+    /// - Returns: false when no client has that id.
+    /// - Throws: when the client's ``Identity`` does not allow it, or the client or the service has reached its limit
+    ///   of subscriptions.
     @discardableResult
     public func subscribe(
         _ clientID: String,
@@ -102,8 +103,8 @@ extension WebSocketServer {
         return true
     }
 
-    /// Subscribes a client of any kind, whose rights are checked. A new subscriber of `collaboration` first receives the list
-    /// of users.
+    /// Subscribes a client of any kind, after checking its rights. A new subscriber of `collaboration` first receives
+    /// the list of users.
     package func subscribe(
         _ client: ClientID,
         of identity: Identity,
@@ -129,8 +130,8 @@ extension WebSocketServer {
         }
     }
 
-    /// Ends a client's subscription to a channel, for `tables` all of them; it gets `unsubscribed`. False when there is no
-    /// client of that name.
+    /// Ends a client's subscription to a channel, for `tables` all of them; it receives `unsubscribed`. False when no
+    /// client has that id.
     @discardableResult
     public func unsubscribe(_ clientID: String, from channel: MessageChannel) -> Bool {
         guard let client = clients[clientID] else { return false }
@@ -138,7 +139,7 @@ extension WebSocketServer {
         return true
     }
 
-    /// Closes a client's connection after everything that was sent to it before.
+    /// Closes a client's connection after all messages that were sent to it before.
     @discardableResult
     public func disconnect(_ clientID: String, _ code: CloseCode = .normal, reason: String = "") -> Bool {
         guard let client = clients[clientID] else { return false }

@@ -7,10 +7,10 @@ import Synchronization
 package import WebSocketTransport
 import WireProtocol
 
-/// Sends messages to everybody who listens, over WebSocket: the connections, their channels, who is there.
+/// Sends messages to subscribed clients over WebSocket: the connections, their channels, and presence.
 ///
-/// A server can listen on a port of its own, as here, or be mounted in another HTTP server; and it can serve a database,
-/// as ``TablecastService`` makes it, or broadcast what the application says.
+/// A server can listen on its own port, as here, or be mounted in another HTTP server; and it can serve a database, as
+/// ``TablecastService`` does, or broadcast the application's messages.
 ///
 /// ```swift
 /// let server = try await WebSocketServer.start()
@@ -20,7 +20,7 @@ import WireProtocol
 ///
 /// Thread-safe; no method blocks. Messages reach every client in the order of the calls.
 public final class WebSocketServer: Sendable {
-    /// As it was made with.
+    /// The configuration with which it was created.
     public let configuration: ServerConfiguration
     package let hub: Hub
     /// The WebSocket for HTTP servers to mount.
@@ -35,8 +35,8 @@ public final class WebSocketServer: Sendable {
     private let isQuiescing = Atomic<Bool>(false)
 
     /// - Parameters:
-    ///   - configuration: where to listen and whom to let in.
-    ///   - logger: for what the operator should know.
+    ///   - configuration: the listening address and the access settings.
+    ///   - logger: for messages to the operator.
     public convenience init(
         configuration: ServerConfiguration = ServerConfiguration(),
         logger: Logger = Logger(label: "tablecast")
@@ -56,7 +56,7 @@ public final class WebSocketServer: Sendable {
             burst: configuration.limits.maxMessageBurstOfIdentity
         )
         let reference = WeakServer()
-        // Without tokens to check nothing has to wait.
+        // Without tokens to check, no asynchronous decision is needed.
         var authorize: WebSocketMount.Authorize?
         if configuration.authenticator != nil {
             authorize = { request in
@@ -86,13 +86,14 @@ public final class WebSocketServer: Sendable {
         }
     }
 
-    /// Connects the database's side; once, before clients come.
+    /// Connects the database's side; call it once, before clients connect.
     func serve(_ requests: any DatabaseRequests) { database.withLock { $0 = requests } }
 
     var databaseRequests: (any DatabaseRequests)? { database.withLock { $0 } }
 
-    /// The HTTP server that the server is mounted in shuts down gracefully and waits for its connections: queries are
-    /// cancelled, then every WebSocket is closed with 1001 and every event stream ends. Happens once.
+    /// Called when the HTTP server in which the server is mounted shuts down gracefully and waits for its connections:
+    /// cancels queries, then closes every WebSocket with 1001 and ends every event stream. Only the first call has an
+    /// effect.
     private func quiesce() {
         guard !isQuiescing.exchange(true, ordering: .relaxed) else { return }
         logger.debug("closing all clients: the HTTP server shuts down")
@@ -102,10 +103,10 @@ public final class WebSocketServer: Sendable {
         }
     }
 
-    /// How many clients are connected now, over a WebSocket or an event stream.
+    /// The number of connected clients, over WebSockets and event streams.
     public var clientCount: Int { hub.statistics.clients }
 
-    /// What `connection:ack` says of the service.
+    /// The description of the service in `connection:ack`.
     var serverInfo: ServerInfo {
         var capabilities = ["broadcast", "presence"]
         if databaseRequests != nil { capabilities += ["tables", "queries", "resume", "snapshot"] }
@@ -113,7 +114,7 @@ public final class WebSocketServer: Sendable {
     }
 }
 
-/// The way from a mount, which an HTTP server may keep for longer, back to the server that owns it.
+/// A weak reference from a mount, which an HTTP server may keep longer, to the server that owns it.
 private final class WeakServer: Sendable {
     private let reference = Mutex<Weak>(Weak())
 
@@ -127,7 +128,7 @@ private final class WeakServer: Sendable {
     }
 }
 
-/// Names an unbroken run of transactions.
+/// Identifies an unbroken run of transactions.
 enum Epoch {
     /// Twelve random characters: no two runs ever have the same.
     static func make() -> String {
@@ -142,8 +143,8 @@ public enum TablecastVersion {
 }
 
 extension WebSocketServer {
-    /// Judges whether the program behind an HTTP request may speak to this server at all: the host that it names, and the
-    /// page that it says it comes from. Where the server listens is what ``ServerConfiguration/host`` says.
+    /// Checks whether the program behind an HTTP request may use this server at all: the requested host, and the page's
+    /// origin. ``ServerConfiguration/host`` defines where the server listens.
     package func admit(host: String?, origin: String?, isSecure: Bool) throws(UpgradeRefusal) {
         var headers = HTTPHeaders()
         if let host { headers.add(name: "Host", value: host) }
@@ -152,9 +153,9 @@ extension WebSocketServer {
     }
 }
 
-/// Listening on a port of its own, with SwiftNIO alone.
+/// Listening on its own port, with SwiftNIO alone.
 extension WebSocketServer {
-    /// Makes a server and starts it.
+    /// Creates a server and starts it.
     public static func start(
         configuration: ServerConfiguration = ServerConfiguration(),
         logger: Logger = Logger(label: "tablecast")
@@ -166,7 +167,7 @@ extension WebSocketServer {
 
     /// Listens on the configured host and port.
     ///
-    /// - Throws: ``ServerError/alreadyStarted``, what the system says about the address (`EADDRINUSE`), or
+    /// - Throws: ``ServerError/alreadyStarted``, the system's error for the address (`EADDRINUSE`), or
     ///   ``TLSFilesError``.
     public func start(on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton) async throws {
         guard listener.begin() else { throw ServerError.alreadyStarted }
@@ -188,7 +189,7 @@ extension WebSocketServer {
         }
     }
 
-    /// A listener on the configured address, with the bounds of this server.
+    /// A listener on the configured address, with the limits of this server.
     package func makeListener(
         allowsHalfClosure: Bool,
         group: any EventLoopGroup,
@@ -206,8 +207,8 @@ extension WebSocketServer {
         )
     }
 
-    /// Makes a connection of the application's own SwiftNIO server one of this server: call it in the child channel's
-    /// initializer, behind a TLS handler if there is one. Requests that are none for the WebSocket are refused.
+    /// Configures a connection of the application's own SwiftNIO server for this server: call it in the child channel's
+    /// initializer, after a TLS handler if there is one. Requests for anything except the WebSocket are refused.
     ///
     /// ```swift
     /// let channel = try await ServerBootstrap(group: group)
@@ -223,34 +224,34 @@ extension WebSocketServer {
     /// The port that the server listens on; nil when it does not.
     public var port: Int? { listener.socket?.localAddress.port }
 
-    /// Stops accepting, closes every client with 1001 after what was sent before, and returns when the connections are
-    /// gone or the close timeout is over.
+    /// Stops accepting, closes every client with 1001 after the messages sent before, and returns when the connections
+    /// have ended or the close timeout has expired.
     public func stop() async {
         listener.stop()?.stop()
         await closeClients()
     }
 
-    /// Closes every client with 1001 and waits for the connections to end, for the close timeout at most.
+    /// Closes every client with 1001 and waits for the connections to end, at most for the close timeout.
     package func closeClients() async {
         closeAllClients()
         let deadline = ContinuousClock.now + configuration.limits.closeTimeout
-        // Clients leave one by one, on their event loops; nobody is told when the last one has.
+        // Clients end one by one, on their event loops; there is no event for the last one.
         while mount.clients.value > 0, ContinuousClock.now < deadline {
             try? await Task.sleep(for: .milliseconds(5))
         }
     }
 
-    /// Closes every client with 1001 behind what was sent to it before. Returns at once.
+    /// Closes every client with 1001 after the messages sent to it before. Returns at once.
     func closeAllClients() { hub.closeEveryone(.goingAway, reason: "the server is going away") }
 }
 
 /// Why a ``WebSocketServer`` cannot be started.
 public enum ServerError: Error, Sendable, Hashable {
-    /// It listens already, or is about to.
+    /// The server is already listening, or about to.
     case alreadyStarted
 }
 
-/// Whether a server listens, and on what. Thread-safe.
+/// The state of a server's listener. Thread-safe.
 final class ListenerState: Sendable {
     private enum State {
         case stopped
@@ -264,7 +265,7 @@ final class ListenerState: Sendable {
         state.withLock { if case .listening(let socket) = $0 { socket } else { nil } }
     }
 
-    /// False when it has begun already.
+    /// False when the server has already started.
     func begin() -> Bool {
         state.withLock { state in
             guard case .stopped = state else { return false }

@@ -6,20 +6,20 @@ import SQLiteConnection
 import Synchronization
 package import WireProtocol
 
-/// Watches one SQLite database: runs clients' queries, and tells everybody who listens what was committed.
+/// Watches one SQLite database: runs clients' queries, and notifies subscribers of every commit.
 ///
 /// ```swift
 /// let service = try TablecastService(database: DatabaseConfiguration(path: "my.db"))
 /// try await service.server.start()
 /// ```
 ///
-/// Thread-safe. Keep it as long as it shall work; call ``shutDown()`` at the end.
+/// Thread-safe. Keep a reference as long as it should run; call ``shutDown()`` at the end.
 public final class TablecastService: Sendable {
-    /// As it was made with; for a database in memory, with the path of its file.
+    /// The configuration; for an in-memory database, with the path of its file.
     public let configuration: DatabaseConfiguration
-    /// The clients' side: start it on a port of its own, or mount it in another HTTP server.
+    /// The clients' side: start it on its own port, or mount it in another HTTP server.
     public let server: WebSocketServer
-    /// The database's name in messages: that of its file, or `:memory:`.
+    /// The database's name in messages: the file's name, or `:memory:`.
     public let databaseName: String
 
     let queries: QueryService
@@ -29,9 +29,10 @@ public final class TablecastService: Sendable {
     private let queriesEnd = Mutex<Task<Void, Never>?>(nil)
     private let rowBackpressure = Mutex<[ClientID: RowBackpressure]>([:])
 
-    /// Opens the database and begins to watch it.
+    /// Opens the database and starts watching it.
     ///
-    /// - Throws: ``DatabaseFileError`` for a file that cannot be served, `SQLiteError` or `WatchError` for anything else SQLite says.
+    /// - Throws: ``DatabaseFileError`` for a file that cannot be served, `SQLiteError` or `WatchError` for any other
+    ///   error of SQLite.
     public init(
         database: DatabaseConfiguration,
         server configuration: ServerConfiguration = ServerConfiguration(),
@@ -66,11 +67,11 @@ public final class TablecastService: Sendable {
         server.serve(self)
     }
 
-    /// Ends every query, rolls back what is open, closes every client with 1001.
+    /// Cancels every query, rolls back open transactions, and closes every client with 1001.
     ///
-    /// Calling it again has no effect.
+    /// Further calls have no effect.
     public func shutDown() async {
-        // In a task of its own: a task that was cancelled could wait for nothing.
+        // In a task of its own: a cancelled task could not wait.
         await Task { [self] in
             await endQueries()
             feed.stopLiveQueries()
@@ -90,12 +91,12 @@ public final class TablecastService: Sendable {
         await end.value
     }
 
-    /// Since the service began to watch.
+    /// The time since the service began to watch.
     public var uptime: Duration { ContinuousClock.now - startedAt }
 
     // MARK: Queries
 
-    /// Runs a query for an HTTP request; its messages go to `output`.
+    /// Runs a query for an HTTP request; its messages are sent to `output`.
     package func run(
         _ query: QueryRequest,
         for requester: QueryRequester,
@@ -107,7 +108,7 @@ public final class TablecastService: Sendable {
         }
     }
 
-    /// Runs a query whose results go to the sink that `sink` makes.
+    /// Runs a query with the sink that `sink` creates.
     func run(
         _ query: QueryRequest,
         for requester: QueryRequester,
@@ -119,7 +120,7 @@ public final class TablecastService: Sendable {
         return RunningQuery(handle: queries.submit(request, for: requester.key, sink: sink))
     }
 
-    /// Runs a query to one JSON document. `onEnd` is called once, on a thread of the service's.
+    /// Runs a query to one JSON document. `onEnd` is called once, on a thread of the service.
     package func runToDocument(
         _ query: QueryRequest,
         for requester: QueryRequester,
@@ -132,7 +133,7 @@ public final class TablecastService: Sendable {
         queries.submit(request, for: requester.key, sink: sink)
     }
 
-    /// Writes one row by its key. `answer` is called once, on a thread of the service's.
+    /// Writes one row by its key. `answer` is called once, on a thread of the service.
     package func write(
         _ row: RowWriteRequest,
         for requester: QueryRequester,
@@ -148,18 +149,18 @@ public final class TablecastService: Sendable {
         queries.submit(request, for: requester.key, sink: sink)
     }
 
-    /// The requester is gone: its queries are cancelled and what it began is rolled back.
+    /// The requester has disconnected: cancels its queries and rolls back its transaction.
     package func requesterLeft(_ requester: QueryRequester) {
         queries.clientDisconnected(requester.key)
     }
 
-    /// Cancels a query of the same identity, or anybody's for an administrator.
+    /// Cancels a query of the same identity, or of any identity for an administrator.
     package func cancel(queryID: String, by identity: Identity) throws(ProtocolError) {
         switch queries.cancel(queryID, by: identity.role >= .admin ? .administrator : .owner(identity.id)) {
         case .cancelling: return
         case .notFound: throw .queryNotFound(queryID)
         case .notAllowed:
-            // To a client that does not see the queries of others there are none.
+            // A client that does not see the queries of others must not learn that they exist.
             guard identity.tables == nil else { throw .queryNotFound(queryID) }
             throw ProtocolError(
                 .forbidden,
@@ -214,13 +215,13 @@ public final class TablecastService: Sendable {
         ) { message in
             guard hub.hasListeners(.queries) else { return }
             let message = message()
-            // A query names what its client may read, so that a client which may read less sees its own alone.
+            // A query names what its client may read, so a client with fewer rights sees only its own queries.
             hub.send(message, to: .queries, except: requester.client) { $0.identityID == owner ? message : nil }
         }
     }
 }
 
-// MARK: - What WebSocket clients ask for
+// MARK: - Requests of WebSocket clients
 
 extension TablecastService: DatabaseRequests {
     package func subscribes(_ request: SubscribeRequest) {
@@ -276,9 +277,9 @@ extension TablecastService: DatabaseRequests {
         try live.unsubscribe(query, of: client.id, replyTo: replyTo)
     }
 
-    /// Makes the engine of live queries work, with the first of them.
+    /// Starts the engine of live queries with the first of them.
     func startLiveQueries() throws(ProtocolError) {
-        // The values say which updates a query need not look at.
+        // The values show which queries an update does not concern.
         feed.capture(atLeast: .values)
         do {
             try feed.startLiveQueries(path: configuration.path, sink: live)
@@ -294,7 +295,7 @@ extension TablecastService: DatabaseRequests {
     }
 }
 
-/// The way from the feed to the query service, which is made after it.
+/// The link from the feed to the query service, which is created after it.
 private final class Reopening: Sendable {
     private let service = Mutex<QueryService?>(nil)
 
@@ -312,16 +313,16 @@ extension ProtocolError {
     }
 }
 
-/// Whether the watcher moves, from what is known without asking SQLite: cheap enough for anyone to ask.
+/// Whether the watcher makes progress, without running SQL: cheap enough for requests without a token.
 package struct WatcherStatus: Sendable, Hashable {
-    /// How long ago its thread was last seen moving; an idle one moves every 50 ms. Nil where there is none.
+    /// How long ago its thread last made progress; an idle watcher does so every 50 ms. Nil when there is no watcher.
     package var heartbeatAge: Duration?
-    /// Commits of the service's own writer that it has not delivered.
+    /// Commits of the service's own writer that it has not delivered yet.
     package var commitsBehind: Int
     /// Why the file cannot be read now; nil while it is watched.
     package var goneBecause: String?
 
-    /// A watcher that reads a transaction of millions of rows does not move for seconds.
+    /// A watcher that reads a transaction of millions of rows makes no visible progress for seconds.
     static let maxHeartbeatAge = Duration.seconds(30)
 
     package var isMoving: Bool { heartbeatAge.map { $0 <= Self.maxHeartbeatAge } ?? false }

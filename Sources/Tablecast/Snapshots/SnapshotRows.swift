@@ -8,40 +8,41 @@ import WireProtocol
 /// The rows of a read transaction as `table:snapshot` messages of bounded size, table after table, and then
 /// `snapshot:end`.
 ///
-/// `@unchecked Sendable`: its one user asks for the next message when it has got the one before, on any thread.
+/// `@unchecked Sendable`: its only user requests the next message after it has received the previous one, on any
+/// thread.
 final class SnapshotRows: @unchecked Sendable {
     static let maxMessageBytes = 256 << 10
-    /// The values of a row, as they are in SQLite: no more than a query gives.
+    /// The limit of a row's values in SQLite: the same as for a query.
     static let maxRowBytes = QueryLimits().maxRowBytes
 
-    /// How long the rows of one message may take: a generated column can be as slow as it likes.
+    /// The time limit for the rows of one message: a generated column can be arbitrarily slow.
     static let maxMessageTime = Duration.seconds(10)
 
     private let transaction: ReadTransaction
     private let subscription: TableSubscription
     private let position: Position
-    /// The names of all of them.
+    /// The names of all tables.
     let tableNames: [String]
     private var tables: ArraySlice<SchemaSnapshot.Table>
     private var current: Reading?
     private var complete: [String] = []
     private var unreadable: [SnapshotEndPayload.UnreadableTable] = []
 
-    /// A table that is being read.
+    /// The table that is currently read.
     private final class Reading {
         let table: TableDescription
         let columns: [String]
         let keys: [JSONKey]
-        /// Whether changes name the rows by their rowids, because no key identifies them.
+        /// Whether changes identify the rows by their rowids, because no key does.
         let hasRowids: Bool
-        /// Of the current row.
+        /// The rowid of the current row.
         private(set) var rowid: Int64?
         private var statement: Statement
-        /// Behind the rowid, where that is a column of the result.
+        /// The index after the rowid, if that is a column of the result.
         private let firstColumn: Int
-        /// Where a table has as many columns as a result can have: steps along.
+        /// Steps in parallel, when a table has as many columns as a result can have.
         private var rowids: Statement?
-        /// Where columns have taken all names of the rowid: steps along.
+        /// Steps in parallel, when columns have taken all names of the rowid.
         private var tree: TreeRowids?
 
         init(_ table: SchemaSnapshot.Table, _ connection: Connection, _ condition: WireProtocol.RowCondition?) throws {
@@ -49,7 +50,7 @@ final class SnapshotRows: @unchecked Sendable {
             let description = table.description
             let name = "main.\(SQLName(description.name).quoted)"
             hasRowids = !description.isIdentifiedByKey
-            // It was checked to be an expression over the table's columns when the subscription began.
+            // When the subscription began, it was checked to be an expression over the table's columns.
             let which = condition.map { " WHERE (\n\($0.sql)\n)" } ?? ""
             var first = 0
             if !hasRowids {
@@ -75,7 +76,7 @@ final class SnapshotRows: @unchecked Sendable {
                             + "larger than \(TreeRowids.maxDatabaseBytes) bytes"
                     )
                 }
-                // Without an index rows come in the order of the tree.
+                // Without an index the rows come in the order of the tree.
                 statement = try connection.prepare("SELECT * FROM \(name) NOT INDEXED")
             }
             if let condition {
@@ -130,7 +131,7 @@ final class SnapshotRows: @unchecked Sendable {
             }
         }
 
-        /// The current row's key.
+        /// The current row's key, for error messages.
         private var rowName: String {
             if let rowid { return "with the rowid \(rowid)" }
             var writer = JSONWriter()
@@ -169,7 +170,7 @@ final class SnapshotRows: @unchecked Sendable {
 
     /// The next message; nil at the end.
     ///
-    /// - Throws: what SQLite says about the database. What concerns one table alone is said at the end.
+    /// - Throws: SQLite's errors for the database. Errors of a single table are reported at the end.
     func next() throws -> EncodedMessage? {
         let deadline = ContinuousClock.now + Self.maxMessageTime
         transaction.connection.setProgressHandler(everySteps: 1_000) {
@@ -182,7 +183,7 @@ final class SnapshotRows: @unchecked Sendable {
                 let message = try rows(of: reading)
                 return message
             } catch let error where Self.concernsOneTable(error) {
-                // What SQLite says can name any table.
+                // SQLite's error can name any table.
                 let reason = subscription.filter.hidesOtherTables ? "it cannot be read" : Self.reason(of: error)
                 unreadable.append(.init(table: table.description.name, error: reason))
                 nextTable()
@@ -191,7 +192,7 @@ final class SnapshotRows: @unchecked Sendable {
         return nil
     }
 
-    /// What comes behind the last message.
+    /// The final message.
     var end: EncodedMessage {
         let header = EnvelopeHeader(.snapshotEnd, channel: .tables, position: position)
         let payload = SnapshotEndPayload(
@@ -227,8 +228,8 @@ final class SnapshotRows: @unchecked Sendable {
         return message(reading, rows, reading.hasRowids ? rowids : nil, isLast: isLast)
     }
 
-    /// Whether other tables can be read nevertheless: the writer's program has a collation or function that this one lacks,
-    /// a page of the table is corrupt, a row is too large.
+    /// Whether other tables can be read nevertheless: the table needs a collation or function that this process lacks,
+    /// one of its pages is corrupt, a row is too large.
     private static func concernsOneTable(_ error: any Error) -> Bool {
         switch error {
         case let error as SQLiteError:

@@ -6,19 +6,19 @@ import SQLiteConnection
 import Synchronization
 import WireProtocol
 
-/// Sends a client the rows of the tables it subscribes to as of one position, and then lets every change after it follow.
-/// What comes to the client's other subscriptions goes on meanwhile.
+/// Sends a client the rows of its tables as of one position, followed by every later change. The messages of the
+/// client's other subscriptions continue meanwhile.
 ///
-/// A read transaction is begun at exactly the position of the last published transaction, so writers go on; what they
-/// commit meanwhile waits in the history. The next rows are read when the client has taken those before.
+/// A read transaction begins at exactly the position of the last published transaction, so writers continue; their
+/// commits meanwhile wait in the history. The next rows are read when the client has taken the previous ones.
 struct SnapshotSender: Sendable {
-    /// Snapshots that are sent at the same time: each keeps the log from shrinking.
+    /// Snapshots that are sent at the same time: each prevents the log from shrinking.
     static let maxConcurrent = 16
-    /// How long one may take: a client that reads slowly must not keep the log for ever.
+    /// The time limit of a snapshot: a slow client must not hold the log forever.
     static let maxDuration = Duration.seconds(600)
 
     private static let running = Atomic<Int>(0)
-    /// Rows are read here, and never on an event loop.
+    /// Rows are read on these threads, and never on an event loop.
     private static let threads: NIOThreadPool = {
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
@@ -29,7 +29,7 @@ struct SnapshotSender: Sendable {
     let watcher: DatabaseWatcher
     let publisher: ChangePublisher
 
-    /// Begins; what becomes of it reaches the client as messages.
+    /// Starts a snapshot; the client receives its outcome as messages.
     func send(_ request: SubscribeRequest, replyTo: String?, to client: ClientID) throws(ProtocolError) {
         guard Self.running.add(1, ordering: .relaxed).newValue <= Self.maxConcurrent else {
             Self.running.subtract(1, ordering: .relaxed)
@@ -81,7 +81,7 @@ struct SnapshotSender: Sendable {
         hub.release(hold, rows.end, after: position)
     }
 
-    /// False when the client is gone or has no use for the snapshot any more.
+    /// False when the client has disconnected or does not need the snapshot any more.
     private func send(
         _ message: EncodedMessage,
         under hold: Hub.SnapshotHold,
@@ -92,7 +92,7 @@ struct SnapshotSender: Sendable {
         }
     }
 
-    /// Answers a request that is not acknowledged, or not to its end.
+    /// Answers a request that was not acknowledged, or not completed.
     private func fail(_ error: any Error, replyTo: String?, _ hold: Hub.SnapshotHold) {
         let header = EnvelopeHeader(.error, channel: .notifications, replyTo: replyTo)
         let reason = (error as? ProtocolError)?.message ?? "\(error)"
@@ -107,15 +107,15 @@ struct SnapshotSender: Sendable {
     )
 }
 
-/// Bytes of rows that one client was sent and has not been able to take, over all the queries it runs. Thread-safe.
+/// Bytes of rows that were sent to one client and that it has not taken yet, over all of its queries. Thread-safe.
 final class RowBackpressure: Sendable {
-    /// Beyond it all of them wait. Each can add the batch that it is making, and all of that is far below what a connection
-    /// may have waiting before it is closed as too slow.
+    /// Beyond it all of its queries wait. Each can add its current batch, and the total is far below the limit at which
+    /// a connection is closed as too slow.
     static let maxBytes = 512 << 10
 
     private struct State {
         var bytes = 0
-        /// Those that are not over.
+        /// The outputs of running queries.
         var outputs: [ObjectIdentifier: ClientQueryOutput] = [:]
     }
 
@@ -128,7 +128,8 @@ final class RowBackpressure: Sendable {
 
     func sent(byteCount: Int) { state.withLock { $0.bytes += byteCount } }
 
-    /// The client took them or is gone: queries that wait go on once there is room, whichever of them sent the rows.
+    /// The client took the bytes or has disconnected: waiting queries continue once there is room, whichever of them
+    /// sent the rows.
     func taken(byteCount: Int) {
         let waiting = state.withLock { state in
             state.bytes -= byteCount
