@@ -9,12 +9,12 @@ import Tablecast
     import Darwin
 #endif
 
-/// Why a command ends without having done what it was asked to: what is wrong, and what would help.
+/// Why a command failed: the problem and the solution.
 struct CommandFailure: Error, Sendable, Hashable, CustomStringConvertible {
     var status: ExitReason
-    /// What is wrong, as one sentence without a full stop.
+    /// The problem, as one sentence without a full stop.
     var message: String
-    /// What to do about it, as one sentence.
+    /// The solution, as one sentence.
     var advice: String?
 
     init(_ status: ExitReason, _ message: String, advice: String? = nil) {
@@ -32,8 +32,8 @@ struct CommandFailure: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// Runs the body of a command; a ``CommandFailure`` is printed to stderr and becomes the exit code, as
-/// does what is wrong with a database file.
+/// Runs the body of a command; a ``CommandFailure``, or the error of a database file, is printed to stderr and
+/// determines the exit code.
 func reportingFailure(_ body: () async throws -> Void) async throws {
     do {
         try await body()
@@ -49,7 +49,7 @@ func reportingFailure(_ body: () async throws -> Void) async throws {
     }
 }
 
-/// Says on stderr why the command ends; returns the process's exit code.
+/// Reports on stderr why the command ends; returns the process's exit code.
 func report(_ failure: CommandFailure) -> ExitCode {
     Terminal.error.note(failure.rendered(Terminal.error.palette))
     return failure.status.exitCode
@@ -88,7 +88,7 @@ extension CommandFailure {
 }
 
 extension CommandFailure {
-    /// An address could not be listened on.
+    /// The failure to listen on an address.
     static func binding(host: String, port: Int, errno code: Int32) -> CommandFailure {
         switch code {
         case EADDRINUSE:
@@ -111,18 +111,18 @@ extension CommandFailure {
     }
 }
 
-/// What the process tells its caller, in the numbers of BSD's `sysexits.h`.
+/// The exit codes of the process, with the numbers of BSD's `sysexits.h`.
 enum ExitReason: Int32, Sendable, CaseIterable {
     case success = 0
     /// The SQL failed, or the query was refused or cancelled by another client.
     case failure = 1
-    /// Options or arguments that make no sense.
+    /// Invalid options or arguments.
     case usage = 64
-    /// The file is no SQLite database, or a damaged one.
+    /// The file is not a SQLite database, or it is damaged.
     case notADatabase = 65
-    /// The file, or one that an option names, does not exist or cannot be read.
+    /// The file, or a file that an option names, does not exist or cannot be read.
     case noInput = 66
-    /// The server cannot be reached, or went away in the middle.
+    /// The server cannot be reached, or the connection was lost.
     case unavailable = 69
     /// An internal error.
     case software = 70
@@ -130,15 +130,15 @@ enum ExitReason: Int32, Sendable, CaseIterable {
     case osError = 71
     /// A file cannot be written.
     case cannotCreate = 73
-    /// Output cannot be written, for another reason than that its reader is gone.
+    /// Output cannot be written, although its reader still exists.
     case ioError = 74
-    /// Another process has a lock on the file: later it may work.
+    /// Another process has a lock on the file: a later attempt may work.
     case temporaryFailure = 75
     /// The server does not speak this protocol.
     case protocolError = 76
-    /// The file, the port or the server is not for this user.
+    /// This user may not use the file, the port or the server.
     case noPermission = 77
-    /// Ctrl-C: 128 and the number of SIGINT, as a shell would say.
+    /// Ctrl-C: 128 plus the number of SIGINT, as in a shell.
     case interrupted = 130
 
     static let helpText = """
@@ -150,7 +150,7 @@ enum ExitReason: Int32, Sendable, CaseIterable {
     var exitCode: ExitCode { ExitCode(rawValue) }
 }
 
-/// The operating system's own words for its error numbers.
+/// The operating system's messages for its error numbers.
 enum SystemError {
     static func message(_ code: Int32 = errno) -> String { String(cString: strerror(code)) }
 }

@@ -22,7 +22,7 @@ struct TablecastCommand: AsyncParsableCommand {
     )
 
     static func main() async {
-        // A reader that goes away is seen by the write that fails.
+        // The failing write reports a disconnected reader.
         signal(SIGPIPE, SIG_IGN)
         var settings: ServeSettings?
         do {
@@ -46,7 +46,7 @@ struct TablecastCommand: AsyncParsableCommand {
         }
     }
 
-    /// Ends the process as ArgumentParser would, except that help which cannot be written is an error, and that every error
+    /// Ends the process like ArgumentParser, except that help which cannot be written is an error, and that every error
     /// begins with the same word.
     private static func end(_ error: any Error) -> Never {
         let message = fullMessage(for: error)

@@ -1,7 +1,7 @@
 import ArgumentParser
 import WireProtocol
 
-/// A number of bytes on the command line: `65536`, `64k`, `16M`, `1G`, the units being powers of 1,024.
+/// A number of bytes on the command line: `65536`, `64k`, `16M`, `1G`, with units that are powers of 1,024.
 struct ByteCountArgument: ExpressibleByArgument, Sendable, Hashable {
     var bytes: Int
 
@@ -39,7 +39,7 @@ struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
 
     init?(argument: String) {
         let digits = argument.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-        // A day is beyond any sense here, and far below what a Duration holds.
+        // Far more than any useful value, and far below the limit of a Duration.
         guard let number = Double(digits), number.isFinite, number >= 0 else { return nil }
         let seconds: Double
         switch argument[digits.endIndex...] {

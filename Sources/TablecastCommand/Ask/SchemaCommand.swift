@@ -69,7 +69,7 @@ struct SchemaCommand: AsyncParsableCommand {
         return ([JSONDocument.text(sql)] + statements).map { Self.printable($0) + ";\n" }.joined()
     }
 
-    /// For a token to which no SQL is told.
+    /// The columns, for a token that may not see the SQL.
     private func columns(_ value: JSONValue?) -> String {
         guard case .array(let columns)? = value else { return "" }
         return "-- columns; this token has no access to the SQL\n"
@@ -81,7 +81,7 @@ struct SchemaCommand: AsyncParsableCommand {
             }.joined()
     }
 
-    /// Line breaks belong to it; other control characters could rewrite the terminal.
+    /// Line breaks are kept; other control characters could rewrite the terminal.
     private static func printable(_ sql: String) -> String {
         sql.split(separator: "\n", omittingEmptySubsequences: false).map { line in
             line.split(separator: "\t", omittingEmptySubsequences: false).map { String($0).printable }.joined(

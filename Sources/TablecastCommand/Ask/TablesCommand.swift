@@ -62,7 +62,7 @@ struct TablesCommand: AsyncParsableCommand {
     }
 }
 
-/// What a server answers over HTTP, read without a type for each.
+/// Reads a server's HTTP responses without a type for each.
 enum JSONDocument {
     static let unexpected = CommandFailure(
         .protocolError,
@@ -75,7 +75,7 @@ enum JSONDocument {
         }
     }
 
-    /// As a person reads it.
+    /// The value as readable text.
     static func text(_ value: JSONValue?) -> String {
         switch value {
         case nil, .null: ""

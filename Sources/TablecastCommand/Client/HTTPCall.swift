@@ -5,17 +5,17 @@ import NIOSSL
 import WireProtocol
 
 extension ServerConnection {
-    /// The largest answer that is taken: the description of a table, or a list of them.
+    /// The largest accepted response: the description of a table, or a list of tables.
     private static let maxAnswerBytes = 64 << 20
     private static let callTimeout = TimeAmount.seconds(30)
 
-    /// Asks the server over HTTP, and returns the body of its answer.
+    /// Sends a GET request to the server, and returns the body of its response.
     ///
-    /// - Parameter path: below the address at which the server's other routes are, beside the WebSocket: `/tables`.
-    /// - Throws: ``CommandFailure`` alone, for an answer that is a refusal too.
+    /// - Parameter path: relative to the base address of the server's routes, beside the WebSocket: `/tables`.
+    /// - Throws: Only ``CommandFailure``, including for an error response.
     func get(_ path: String) async throws -> [UInt8] { try await call(.GET, path) }
 
-    /// The same with a body of JSON, or none.
+    /// The same as a POST request, with a JSON body or none.
     func post(_ path: String, body: [UInt8]? = nil) async throws -> [UInt8] { try await call(.POST, path, body: body) }
 
     private func call(_ method: HTTPMethod, _ path: String, body: [UInt8]? = nil) async throws -> [UInt8] {
@@ -70,12 +70,12 @@ extension ServerConnection {
         return try await promise.futureResult.get()
     }
 
-    /// What the server says against a request, in its own words where it has any.
+    /// The failure for an error response, with the server's message if there is one.
     private func refusal(_ answer: HTTPAnswer) -> CommandFailure {
         var message = "the server responded with status \(answer.status)"
         if case .object(let fields)? = try? JSONValue(parsing: answer.body), case .string(let error)? = fields["error"]
         {
-            // An answer that is no JSON is another server's, and has its status alone.
+            // A response that is not JSON comes from another server; only its status is reported.
             message = error
             if case .string(let code)? = fields["code"] { message += " (\(code))" }
         }
@@ -94,13 +94,13 @@ extension ServerConnection {
 }
 
 extension ServerAddress {
-    /// Where the server's routes are: beside the WebSocket.
+    /// The base address of the server's routes, beside the WebSocket.
     var base: String {
         let path = path.prefix { $0 != "?" }
         return String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
     }
 
-    /// For the header `Host`.
+    /// The value of the header `Host`.
     var authority: String {
         let name = host.contains(":") ? "[\(host)]" : host
         return port == (isSecure ? 443 : 80) ? name : "\(name):\(port)"
@@ -126,7 +126,7 @@ private struct HTTPAnswer: Sendable {
     var body: [UInt8]
 }
 
-/// Puts the parts of one answer together. Confined to the channel's event loop.
+/// Assembles the parts of one response. Confined to the channel's event loop.
 private final class HTTPAnswerCollector: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
 

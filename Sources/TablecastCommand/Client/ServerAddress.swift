@@ -1,6 +1,7 @@
 import ArgumentParser
 
-/// Where a server listens, from what a person types: `ws://host:3001/ws`, `https://host`, `host:3001`, `:3001`.
+/// The address of a server, in the forms that a user can type: `ws://host:3001/ws`, `https://host`, `host:3001`,
+/// `:3001`.
 struct ServerAddress: Sendable, Hashable {
     static let defaultPort = 3001
     static let defaultPath = "/ws"
@@ -9,7 +10,7 @@ struct ServerAddress: Sendable, Hashable {
     var isSecure: Bool
     var host: String
     var port: Int
-    /// Of the WebSocket, with a query if there is one.
+    /// The path of the WebSocket, with the query string if there is one.
     var path: String
 
     init(isSecure: Bool, host: String, port: Int, path: String) {
@@ -42,12 +43,12 @@ struct ServerAddress: Sendable, Hashable {
         let (host, port) = try Self.split(authority, of: text)
         self.isSecure = isSecure
         self.host = host
-        // A scheme without a port means the scheme's own, as everywhere.
+        // A scheme without a port means the scheme's default port.
         self.port = port ?? (hasScheme && !Self.isLoopback(host) ? (isSecure ? 443 : 80) : Self.defaultPort)
         self.path = path.isEmpty || path == "/" ? Self.defaultPath : (path.first == "?" ? "/" : "") + String(path)
     }
 
-    /// Whether the text means a server rather than a file.
+    /// Whether the text is the address of a server rather than a file.
     static func looksLikeAddress(_ text: String) -> Bool {
         if text.contains("://") { return true }
         let authority = text.prefix { $0 != "/" }
@@ -101,7 +102,7 @@ extension ServerAddress: CustomStringConvertible {
     }
 }
 
-/// How `listen` and `query` reach a server.
+/// The options for the connection of `listen` and `query`.
 struct ConnectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("The name of this client for other clients; anonymous by default.", valueName: "name")
@@ -119,14 +120,14 @@ struct ConnectionOptions: ParsableArguments {
     @Flag(help: "Accept any TLS certificate, for tests with a self-signed one.")
     var insecure = false
 
-    /// From the option, or else from the environment.
+    /// From the option, otherwise from the environment.
     var bearerToken: String? { token ?? Environment.secret("TABLECAST_TOKEN") }
 
     func validate() throws {
         guard token?.isEmpty != true else {
             throw ValidationError("--token is empty: omit it if the server requires no token.")
         }
-        // Anything else would end the header, or begin another.
+        // Other characters would end the header, or begin another one.
         guard bearerToken?.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) ?? true else {
             throw ValidationError("The token has invalid characters: expected visible ASCII without spaces.")
         }

@@ -11,15 +11,15 @@ import WireProtocol
     import Darwin
 #endif
 
-/// Opens connections to a server, and says in plain words why one cannot be had.
+/// Opens connections to a server, and reports clear errors when that fails.
 struct ServerConnection: Sendable {
-    /// Messages from the server are larger than those it takes: a batch of rows, or of changes.
+    /// Messages from the server are larger than those to it: a batch of rows, or of changes.
     static let maxMessageBytes = 64 << 20
 
     var address: ServerAddress
     var options: ConnectionOptions
 
-    /// Throws ``CommandFailure`` alone; typed throws here make the compiler of Swift 6.3.1 crash in a caller's loop.
+    /// Throws only ``CommandFailure``; typed throws here make the compiler of Swift 6.3.1 crash in a caller's loop.
     func open() async throws -> WebSocketConnection {
         var limits = WebSocketLimits()
         limits.maxMessageBytes = Self.maxMessageBytes
@@ -45,7 +45,7 @@ struct ServerConnection: Sendable {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.certificateVerification = verification
         let context = try NIOSSLContext(configuration: configuration)
-        // A certificate names hosts; an address cannot be sent as the server's name (RFC 6066 section 3).
+        // A certificate names hosts; an IP address cannot be sent as the server's name (RFC 6066 section 3).
         let isAddress = (try? SocketAddress(ipAddress: host, port: 0)) != nil
         return try NIOSSLClientHandler(context: context, serverHostname: isAddress ? nil : host)
     }
@@ -103,7 +103,7 @@ struct ServerConnection: Sendable {
     }
 
     private func tlsFailure(_ reason: String) -> CommandFailure {
-        // BoringSSL has no type for it.
+        // BoringSSL has no type for this error.
         if reason.contains("CERTIFICATE_VERIFY_FAILED") {
             return CommandFailure(
                 .unavailable,

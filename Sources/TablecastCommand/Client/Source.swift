@@ -4,12 +4,13 @@
     import Foundation
 #endif
 
-/// What a command works on: a server, or a database file directly.
+/// The target of a command: a server, or a database file.
 enum Source: Sendable, Hashable {
     case server(ServerAddress)
     case file(String)
 
-    /// - Parameter text: an address or a path; nil for the server of `TABLECAST_URL`, or else ``ServerAddress/default``.
+    /// - Parameter text: an address or a path; nil for the server in `TABLECAST_URL`, or otherwise
+    ///   ``ServerAddress/default``.
     init(_ text: String?) throws(CommandFailure) {
         guard let text else {
             self = .server(try .preferred())
@@ -23,10 +24,10 @@ enum Source: Sendable, Hashable {
 
 extension ServerAddress {
     static let variable = "TABLECAST_URL"
-    /// For help: where a command goes that no server is given to.
+    /// For help texts: the server that a command uses by default.
     static let preferredText = "the server in \(variable), or else \(ServerAddress.default)"
 
-    /// The server of the environment, or else ``default``.
+    /// The server from the environment, otherwise ``default``.
     static func preferred() throws(CommandFailure) -> ServerAddress {
         guard let text = Environment.value(variable) else { return .default }
         do {
@@ -38,7 +39,7 @@ extension ServerAddress {
         }
     }
 
-    /// Takes the server from the arguments `[server] what`, where it may be left out.
+    /// Splits the arguments `[server] what`, in which the server is optional.
     static func split(_ arguments: [String]) throws(CommandFailure) -> (server: ServerAddress, rest: String) {
         guard arguments.count == 2 else { return (try preferred(), arguments.last ?? "") }
         guard looksLikeAddress(arguments[0]) else {

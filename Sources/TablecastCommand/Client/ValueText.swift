@@ -2,10 +2,10 @@ import WireProtocol
 
 /// Values of the database as text.
 enum ValueText {
-    /// How many bytes of a blob are shown to people.
+    /// The number of a blob's bytes that are displayed.
     static let maxShownBlobBytes = 16
 
-    /// As a cell of a table.
+    /// The value as a cell of a table.
     static func cell(_ value: WireValue) -> Cell {
         switch value {
         case .null: Cell(.null, "NULL")
@@ -17,7 +17,7 @@ enum ValueText {
         }
     }
 
-    /// As a literal of SQL, which tells `'1'` from `1`; long ones are cut.
+    /// The value as an SQL literal, which distinguishes `'1'` from `1`; a long one is truncated.
     static func literal(_ value: WireValue, maxWidth: Int = 60) -> String {
         switch value {
         case .text(let value):
@@ -28,7 +28,7 @@ enum ValueText {
         }
     }
 
-    /// As a field of comma-separated values; nil is NULL.
+    /// The value as a field of comma-separated values; nil is NULL.
     static func field(_ value: WireValue) -> String? {
         switch value {
         case .null: nil
@@ -39,7 +39,7 @@ enum ValueText {
         }
     }
 
-    /// As SQLite writes them, apart from more digits where they are needed to read the same number back.
+    /// In SQLite's format, with more digits when they are needed to parse the same number again.
     private static func real(_ value: Double) -> String {
         if value == .infinity { return "Inf" }
         if value == -.infinity { return "-Inf" }

@@ -1,13 +1,13 @@
-/// Where in the feed of changes a listener is, so that it can go on there after its connection broke.
+/// A listener's position in the feed of changes, from which it can resume after its connection was lost.
 ///
 /// A transaction's messages are contiguous, and a connection can end between two of them. The server replays whole
-/// transactions, so the messages already seen of the broken one are skipped when they come again.
+/// transactions, so the already received messages of the interrupted one are skipped.
 struct FeedPosition: Sendable, Hashable {
-    /// Of the last transaction seen to its end: what to ask for with `since`. Nil before any is known.
+    /// The position of the last completely received transaction: the value of `since`. Nil before any is known.
     private(set) var complete: String?
-    /// The transaction whose last message is still to come, and how many of its messages were seen.
+    /// The incompletely received transaction, and how many of its messages were received.
     private var partial: Partial?
-    /// How many messages of the partial transaction came over the present connection.
+    /// How many messages of the partial transaction arrived over the current connection.
     private var arrived = 0
 
     private struct Partial: Sendable, Hashable {
@@ -19,17 +19,17 @@ struct FeedPosition: Sendable, Hashable {
 
     /// The subscription is live.
     ///
-    /// - Parameter recovered: As the server says; nil where nothing was asked for.
+    /// - Parameter recovered: The server's value; nil when no position was requested.
     mutating func subscribed(at position: String?, recovered: Bool?) {
         arrived = 0
         if recovered != true {
-            // Nothing of the past will come: the feed begins here.
+            // No earlier transaction will arrive: the feed begins here.
             complete = position
             partial = nil
         }
     }
 
-    /// A message of the feed arrived; returns whether it is news.
+    /// Handles a message of the feed; returns whether it is new.
     ///
     /// - Parameter isLast: Whether it ends its transaction.
     mutating func received(_ position: String, isLast: Bool) -> Bool {

@@ -2,7 +2,7 @@ import ChangeCapture
 import Tablecast
 import WireProtocol
 
-/// Follows a database file directly, without a server.
+/// Watches a database file directly, without a server.
 struct FileListener: Sendable {
     let path: String
     let filter: TableFilter
@@ -64,7 +64,7 @@ struct FileListener: Sendable {
         }
     }
 
-    /// Returns false when the reader of the output is gone.
+    /// Returns false when the reader of the output has disconnected.
     private func print(_ changes: ChangeSet, at position: Position, _ rowFilters: RowFilters) throws -> Bool {
         let messages = changes.messages(
             for: filter,
@@ -81,7 +81,7 @@ struct FileListener: Sendable {
 }
 
 extension Position {
-    /// Of an epoch of its own: nothing before it is known.
+    /// The position at the start of a new epoch.
     fileprivate static func beforeFirst() -> Position {
         Position(epoch: String(UInt64.random(in: .min ... .max), radix: 36), sequence: 0)
     }

@@ -89,7 +89,7 @@ private func rowLevel(_ text: String) throws -> RowLevel {
     return level
 }
 
-/// The protocol's own checks say well what is wrong with an option.
+/// Reports an error of the protocol's own checks as an invalid option.
 private func asValidationError<Value>(_ body: () throws(ProtocolError) -> Value) throws -> Value {
     do {
         return try body()
@@ -133,7 +133,7 @@ extension ListenCommand {
     }
 
     private var parametersJSON: String? {
-        // validate() says what is wrong with them.
+        // validate() reports their errors.
         guard let json = try? ParameterArgument.json(parameters) else { return nil }
         var writer = JSONWriter()
         writer.value(json)
@@ -145,7 +145,7 @@ extension ListenCommand {
         var data: [String: JSONValue] = ["rows": .string(rows.rawValue)]
         data["tables"] = tables.map { .array($0.names.map { .string($0) }) }
         data["where"] = condition.map { .string($0) }
-        // validate() has found nothing wrong with them.
+        // validate() has checked them.
         data["params"] = try? ParameterArgument.json(parameters)
         data["operations"] = operations.map { .array($0.names.map { .string($0) }) }
         return data

@@ -1,13 +1,13 @@
 import WireProtocol
 
-/// Writes a message of the service as lines for people: one for what happened, and one for each row of it.
+/// Formats a message of the service as lines of text: one for the event, and one for each of its rows.
 struct MessageLines: Sendable {
-    /// Of the local clock.
+    /// The offset of the local clock.
     var utcOffset: Duration
 
     /// nil for messages that only keep the connection alive.
     ///
-    /// - Parameter text: The message as it came.
+    /// - Parameter text: The message as received.
     func lines(_ message: Envelope, _ text: String) -> [StyledLine]? {
         switch message.payload {
         case .heartbeat, .connectionAck, .subscribed, .unsubscribed, .queryRows: nil
@@ -105,14 +105,14 @@ struct MessageLines: Sendable {
 }
 
 extension StyledLine {
-    /// What happened, in a column of its own.
+    /// Appends the verb of the event, in a column of its own.
     mutating func append(verb: String, _ style: Style) {
         append(verb + String(repeating: " ", count: max(1, 10 - verb.displayWidth)), style)
     }
 }
 
 extension [StyledLine] {
-    /// Puts something in front of the first line, and as much space in front of the others.
+    /// Puts a prefix before the first line, and the same amount of space before the others.
     fileprivate func under(_ clock: StyledLine) -> [StyledLine] {
         let width = clock.spans.reduce(0) { $0 + $1.text.displayWidth }
         return enumerated().map { index, line in
@@ -124,16 +124,16 @@ extension [StyledLine] {
     }
 }
 
-/// Where `listen` writes: messages to stdout, what is to be said about the connection to stderr.
+/// The output of `listen`: messages to stdout, notices about the connection to stderr.
 struct ListenOutput: Sendable {
-    /// Messages as they are, one a line, rather than lines for people.
+    /// Whether to print messages unchanged, one per line, rather than as formatted lines.
     var isJSON: Bool
     var output = Terminal.output
     var error = Terminal.error
 
-    /// Returns false when the reader is gone.
+    /// Returns false when the reader has disconnected.
     ///
-    /// - Parameter text: The message as it came.
+    /// - Parameter text: The message as received.
     func print(_ message: Envelope, _ text: String) throws(CommandFailure) -> Bool {
         if isJSON { return try output.writeLine(text) }
         let utcOffset = LocalClock.utcOffset(atUnixMilliseconds: message.header.timestamp)
@@ -159,9 +159,9 @@ struct ListenOutput: Sendable {
     func warn(_ text: String) { error.note(error.palette(.yellow, text.printable)) }
 }
 
-/// Names of tables and columns as SQL would want them written.
+/// Quotes the names of tables and columns as SQL requires.
 enum SQLName {
-    /// As it is where that is clear, in double quotes otherwise; always fit to be printed.
+    /// Unquoted where that is unambiguous, in double quotes otherwise; always printable.
     static func quoted(_ name: String) -> String {
         let isPlain = name.unicodeScalars.allSatisfy { scalar in
             scalar == "_" || scalar.properties.isAlphabetic || scalar.properties.numericType == .decimal

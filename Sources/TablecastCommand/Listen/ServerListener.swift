@@ -2,7 +2,7 @@ import NIOCore
 import WebSocketTransport
 import WireProtocol
 
-/// Follows a server's channels for as long as the process lives, over as many connections as it takes.
+/// Listens to a server's channels for the life of the process, over as many connections as needed.
 struct ServerListener: Sendable {
     let connection: ServerConnection
     let output: ListenOutput
@@ -16,7 +16,7 @@ struct ServerListener: Sendable {
     }
 
     mutating func run() async throws {
-        // The first failure is most likely a mistake in the address: better said than tried again for ever.
+        // The first failure is probably a mistake in the address: report it instead of retrying forever.
         var open = try await connection.open()
         while true {
             guard try await read(open) else { return }
@@ -25,7 +25,7 @@ struct ServerListener: Sendable {
         }
     }
 
-    /// Prints until the connection ends; returns false when the reader of the output is gone.
+    /// Prints messages until the connection ends; returns false when the reader of the output has disconnected.
     private mutating func read(_ connection: WebSocketConnection) async throws -> Bool {
         for await text in connection.messages {
             guard let message = try? Envelope(parsing: text.utf8) else {
@@ -35,7 +35,7 @@ struct ServerListener: Sendable {
             for action in session.received(message) {
                 switch action {
                 case .send(let json):
-                    // A connection that ended is noticed by the loop.
+                    // The loop detects a connection that has ended.
                     try? await connection.send(String(decoding: json, as: UTF8.self))
                 case .print:
                     guard try output.print(message, text) else { return false }
@@ -50,7 +50,7 @@ struct ServerListener: Sendable {
         return true
     }
 
-    /// Throws when the server does not want this client back.
+    /// Throws when the server does not want this client to reconnect.
     private func check(_ status: CloseStatus) throws {
         guard let code = CloseCode(rawValue: status.code) else { return }
         guard code.reconnect == .no, code != .normal else { return }
@@ -74,29 +74,29 @@ struct ServerListener: Sendable {
     }
 }
 
-/// What `listen` makes of the messages of its connections, one after another: decides, and leaves the doing to its caller.
+/// The state of `listen` over its successive connections: decides on actions, and the caller performs them.
 struct ListenSession: Sendable {
     enum Action: Sendable, Hashable {
         case send([UInt8])
-        /// The message that was received is one to print.
+        /// Print the received message.
         case print
-        /// Something about the connection, for stderr.
+        /// Print a notice about the connection to stderr.
         case tell(Notice)
         case stop(CommandFailure)
     }
 
-    /// What a person should know about the feed itself.
+    /// A notice about the feed itself.
     enum Notice: Sendable, Hashable {
         case connected(database: String?, position: Position?)
-        /// Back after the connection was lost, with everything that happened meanwhile.
+        /// Reconnected, with all transactions that happened meanwhile.
         case resumed
-        /// Back, and what happened meanwhile is unknown.
+        /// Reconnected, without the transactions that happened meanwhile.
         case missed
     }
 
     private let channels: [MessageChannel]
     private let subscription: [String: JSONValue]
-    /// Whether answers to requests are printed too, for a program that reads the output.
+    /// Whether responses to requests are printed too, for a program that reads the output.
     private let isVerbatim: Bool
     private var feed: FeedPosition
     private var connections = 0
@@ -135,7 +135,7 @@ struct ListenSession: Sendable {
     }
 
     private mutating func isNews(_ message: Envelope) -> Bool {
-        // Every client hears notifications; not everyone wants them printed.
+        // Every client receives notifications; they are printed only when requested.
         guard channels.contains(message.header.channel) || message.header.type == .error else { return false }
         guard message.header.channel == .tables, let position = message.header.position else { return true }
         return feed.received(position.description, isLast: message.payload.isLastOfTransaction)
@@ -160,8 +160,8 @@ extension ServerPayload {
     }
 }
 
-/// How long to wait before the next attempt to connect: doubled each time up to a limit, and spread at random, so that the
-/// clients of a server that restarts do not all come back in the same moment.
+/// The wait before the next attempt to connect: doubled each time up to a limit, and randomized, so that the clients of
+/// a restarted server do not all reconnect at the same time.
 struct Backoff: Sendable {
     static let firstWait: Duration = .milliseconds(250)
     static let maxWait: Duration = .seconds(15)
@@ -169,7 +169,7 @@ struct Backoff: Sendable {
     /// Attempts that failed since the last ``reset()``.
     private(set) var attempts = 0
 
-    /// - Parameter spread: From 0 to 1; the caller draws it.
+    /// - Parameter spread: From 0 to 1; a random number of the caller.
     mutating func next(spread: Double) -> Duration {
         let full = min(Self.firstWait * (1 << min(attempts, 10)), Self.maxWait)
         attempts += 1
@@ -177,6 +177,6 @@ struct Backoff: Sendable {
         return full * (0.5 + min(max(spread, 0), 1) / 2)
     }
 
-    /// The connection stood.
+    /// The connection succeeded.
     mutating func reset() { attempts = 0 }
 }

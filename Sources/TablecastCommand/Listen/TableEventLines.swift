@@ -1,8 +1,8 @@
 import WireProtocol
 
-/// Writes what happened to a table: the table first, then a line for each row or index.
+/// Formats a change of a table: first the table, then a line for each row or index.
 struct TableEventLines: Sendable {
-    /// More columns than this are not listed.
+    /// When there are more columns than this, they are not listed.
     static let maxListedColumns = 12
 
     private let author: String?
@@ -131,8 +131,8 @@ struct TableEventLines: Sendable {
     }
 }
 
-/// The order in which a message about rows names its columns, which is the table's: decoded rows are dictionaries and have
-/// lost it.
+/// The order in which a message names the columns of its rows, which is the table's order: decoded rows are
+/// dictionaries without an order.
 struct ColumnOrder: Sendable {
     static let unknown = ColumnOrder(ranks: [:])
 
@@ -140,7 +140,7 @@ struct ColumnOrder: Sendable {
 
     private init(ranks: [String: Int]) { self.ranks = ranks }
 
-    /// - Parameter message: A valid message, as it came.
+    /// - Parameter message: A valid message, as received.
     init(message: String) {
         // {"data":{"rows":[{"after":{"column":…
         let depthOfColumns = 5
@@ -173,7 +173,7 @@ struct ColumnOrder: Sendable {
         return ranked.sorted { ($0.rank, $0.name) < ($1.rank, $1.name) }.map { ($0.name, $0.value) }
     }
 
-    /// Behind the closing quote.
+    /// The position after the closing quote.
     private static func end(ofStringAt start: Int, in bytes: [UInt8]) -> Int {
         var index = start + 1
         while index < bytes.count, bytes[index] != UInt8(ascii: "\"") {

@@ -1,14 +1,14 @@
-/// Lays out rows as an aligned table while they are still arriving.
+/// Formats rows as an aligned table while they arrive.
 ///
-/// The first rows decide how wide the columns are; they are held back until there are ``maxSampleRows`` of them or the
-/// result ends. Later rows keep those widths, and what does not fit ends in an ellipsis. So a result of any size streams in
-/// constant memory, and a small one is laid out perfectly. Rows that do not fit with every column cut to the bone are printed
-/// one value a line.
+/// The first rows determine the column widths; they are held back until there are ``maxSampleRows`` of them or the
+/// result ends. Later rows keep those widths, and longer values are truncated with an ellipsis. So a result of any size
+/// streams in constant memory, and a small one is formatted without truncation if it fits. Rows that do not fit even
+/// with the minimum column widths are printed with one value per line.
 struct ColumnLayout: Sendable {
     static let maxSampleRows = 200
-    /// Where lines have no limit nothing is cut off, and columns are padded up to this width.
+    /// When lines have no limit nothing is truncated, and columns are padded up to this width.
     static let maxPaddedWidth = 60
-    /// No column is cut to less than this.
+    /// The minimum width of a truncated column.
     static let minWidth = 4
 
     private let names: [String]
@@ -16,9 +16,9 @@ struct ColumnLayout: Sendable {
     private let lineWidth: Int
     private let palette: Palette
     private var sample: [[Cell]] = []
-    /// Decided once the sample is complete.
+    /// Determined once the sample is complete.
     private var columns: [Column]?
-    /// Where no table fits.
+    /// Set when a table does not fit.
     private var vertical: VerticalLayout?
 
     private struct Column: Sendable {
@@ -26,7 +26,7 @@ struct ColumnLayout: Sendable {
         var isNumeric: Bool
     }
 
-    /// - Parameter lineWidth: The cells that a line may take; `.max` for no limit.
+    /// - Parameter lineWidth: The maximum width of a line in cells; `.max` for no limit.
     init(titles: [String], lineWidth: Int, palette: Palette) {
         names = titles
         self.titles = titles.map { Cell(.text, $0) }
@@ -34,7 +34,7 @@ struct ColumnLayout: Sendable {
         self.palette = palette
     }
 
-    /// Takes more rows; returns the text to print now, with its line breaks.
+    /// Adds rows; returns the text to print now, with its line breaks.
     mutating func append(_ rows: [[Cell]]) -> String {
         guard let columns else {
             sample += rows
@@ -44,7 +44,7 @@ struct ColumnLayout: Sendable {
         return rows.reduce(into: "") { $0 += line($1, columns) }
     }
 
-    /// The result is complete, or enough time went by for the first rows to be wanted: returns what was held back.
+    /// The result is complete, or the first rows have been held back long enough: returns the held text.
     mutating func flush() -> String {
         guard columns == nil else { return "" }
         let columns = decideColumns()
@@ -77,10 +77,10 @@ struct ColumnLayout: Sendable {
         return columns
     }
 
-    /// Narrows the widest columns, one after another, until all of them fit; no column gets narrower than four cells.
+    /// Narrows the widest columns until all of them fit; no column gets narrower than four cells.
     static func fit(_ widths: [Int], into room: Int) -> [Int] {
         guard widths.reduce(0, +) > room else { return widths }
-        // The cap at which the sum just fits: columns below it keep what they need.
+        // The width limit at which the sum just fits: narrower columns are not truncated.
         var low = minWidth
         var high = max(widths.max() ?? minWidth, minWidth)
         while low < high {
@@ -123,7 +123,7 @@ struct ColumnLayout: Sendable {
     }
 }
 
-/// Lays out rows one below the other, a line for each value: for rows that are too wide for a table.
+/// Formats rows with one line for each value: for rows that are too wide for a table.
 struct VerticalLayout: Sendable {
     private let titles: [String]
     private let palette: Palette
@@ -148,7 +148,7 @@ struct VerticalLayout: Sendable {
     }
 }
 
-/// A value of a result as a person reads it in a table.
+/// A value of a result as displayed in a table.
 struct Cell: Sendable, Hashable {
     enum Kind: Sendable, Hashable {
         case null
@@ -159,9 +159,9 @@ struct Cell: Sendable, Hashable {
     }
 
     var kind: Kind
-    /// Fit to be printed: no control characters.
+    /// Printable: without control characters.
     var text: String
-    /// Cells of the terminal that ``text`` takes.
+    /// The width of ``text`` in cells of the terminal.
     var width: Int
 
     init(_ kind: Kind, _ text: String) {

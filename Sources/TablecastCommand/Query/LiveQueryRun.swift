@@ -3,9 +3,9 @@ import UnixSignals
 import WebSocketTransport
 import WireProtocol
 
-/// Carries out what a ``LiveQuerySession`` decides, over one connection, until Ctrl-C.
+/// Performs the actions of a ``LiveQuerySession``, over one connection, until Ctrl-C.
 struct LiveQueryRun: Sendable {
-    /// Home, and everything from there on erased: the rows are drawn over those before.
+    /// Moves the cursor home and erases everything after it: the new rows replace the previous ones.
     private static let redraw = "\u{1B}[H\u{1B}[2J"
 
     let connection: WebSocketConnection
@@ -59,13 +59,13 @@ struct LiveQueryRun: Sendable {
     }
 }
 
-/// What `query --live` makes of the messages of its connection: decides, and leaves the doing to its caller.
+/// The state of `query --live` for the messages of its connection: decides on actions, and the caller performs them.
 struct LiveQuerySession: Sendable {
     enum Action: Sendable, Hashable {
         case send([UInt8])
-        /// Rows, for stdout; drawn over those before where that is a terminal.
+        /// Print rows to stdout; on a terminal they replace the previous ones.
         case show(String)
-        /// The message that was received, as it is.
+        /// Print the received message unchanged.
         case printMessage
         case finish(QuerySession.Outcome)
     }

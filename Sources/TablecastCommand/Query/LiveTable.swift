@@ -1,15 +1,15 @@
 import WireProtocol
 
-/// The rows of a query that is followed, kept by its messages.
+/// The rows of a live query, updated by its messages.
 struct LiveTable: Sendable {
     private(set) var columns: [String] = []
     private(set) var rows: [[String: WireValue]] = []
     private var isOrdered = false
-    /// Parts of a snapshot, or of a change, that is not complete.
+    /// The parts received so far of an incomplete snapshot or change.
     private var partRows: [[String: WireValue]] = []
     private var partChanges: [QueryChangedPayload.Row] = []
 
-    /// Whether the rows are complete, and changed, with this message.
+    /// Whether the rows are complete and changed with this message.
     mutating func apply(_ payload: ServerPayload) -> Bool {
         switch payload {
         case .querySubscribed(let subscribed):
@@ -50,7 +50,7 @@ struct LiveTable: Sendable {
         for change in changes {
             let place = change.before.flatMap { rows.firstIndex(of: $0) }
             switch (place, change.after) {
-            // An update stays where the row was, so that it does not jump before the reader's eyes.
+            // An updated row keeps its place, so that it does not move on the screen.
             case (let place?, let row?): rows[place] = row
             case (let place?, nil): rows.remove(at: place)
             case (nil, let row?): rows.append(row)

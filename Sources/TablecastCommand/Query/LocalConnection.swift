@@ -2,11 +2,12 @@ import Synchronization
 import Tablecast
 import WireProtocol
 
-/// A database file as `query` sees a server: it takes the protocol's messages and answers with them.
+/// A database file with the interface of a server for `query`: it accepts the protocol's messages and answers with
+/// them.
 ///
 /// Thread-safe, for one reader of ``messages``.
 final class LocalConnection: QueryConnection {
-    /// Bytes of messages that wait to be printed, beyond which the query pauses.
+    /// Bytes of messages that wait to be printed; beyond this the query pauses.
     private static let maxWaitingBytes = 1 << 20
 
     let messages: LocalMessages
@@ -18,7 +19,7 @@ final class LocalConnection: QueryConnection {
         let (stream, continuation) = AsyncStream<String>.makeStream()
         output = Output(continuation)
         messages = LocalMessages(stream: stream, output: output)
-        // As a server greets.
+        // The same greeting as a server's.
         var greeting = JSONWriter()
         greeting.envelope(
             EnvelopeHeader(.connectionAck, channel: .notifications),
@@ -42,12 +43,12 @@ final class LocalConnection: QueryConnection {
         }
     }
 
-    /// Only a query's own messages end the conversation.
+    /// Only a query's own messages end the session.
     var end: String { get async { "the database was closed" } }
 
     func close() async { await database.shutDown() }
 
-    /// The messages of the one query.
+    /// The messages of the query.
     fileprivate final class Output: QueryOutput {
         private let continuation: AsyncStream<String>.Continuation
         private let waitingBytes = Atomic<Int>(0)
@@ -57,7 +58,7 @@ final class LocalConnection: QueryConnection {
 
         func connect(_ query: RunningQuery) {
             self.query.withLock { $0 = query }
-            // It may have begun to wait before this.
+            // The query may already be waiting.
             query.resume()
         }
 
@@ -72,7 +73,7 @@ final class LocalConnection: QueryConnection {
 
         var isWritable: Bool { waitingBytes.load(ordering: .relaxed) < LocalConnection.maxWaitingBytes }
 
-        /// A message was taken out.
+        /// The reader has taken a message.
         func taken(_ text: String) {
             let (before, after) = waitingBytes.subtract(text.utf8.count, ordering: .relaxed)
             guard before >= LocalConnection.maxWaitingBytes, after < LocalConnection.maxWaitingBytes else { return }
@@ -83,7 +84,7 @@ final class LocalConnection: QueryConnection {
     }
 }
 
-/// The messages of a ``LocalConnection``, each of which makes room for others as it is taken.
+/// The messages of a ``LocalConnection``; taking one makes room for others.
 struct LocalMessages: AsyncSequence, Sendable {
     fileprivate let stream: AsyncStream<String>
     fileprivate let output: LocalConnection.Output

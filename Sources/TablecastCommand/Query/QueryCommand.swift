@@ -99,7 +99,7 @@ struct QueryCommand: AsyncParsableCommand {
 }
 
 extension QueryCommand {
-    /// Where to run it.
+    /// The target of the query.
     var source: Source {
         get throws { try Source(arguments.count == (scriptFile == nil ? 2 : 1) ? arguments[0] : nil) }
     }
@@ -128,7 +128,7 @@ extension QueryCommand {
 
     private func validateSource(_ text: String?) throws {
         guard let text, !ServerAddress.looksLikeAddress(text) else { return }
-        // What looks like a path is one, and whether there is such a file is said when it is opened.
+        // Text that looks like a path is one; opening it reports whether the file exists.
         guard Source.isFile(text) || text.contains(where: { "./".contains($0) }) else {
             throw ValidationError("'\(text)' is neither a server address nor a file. Put the SQL in quotes.")
         }
@@ -148,7 +148,7 @@ extension QueryCommand {
 }
 
 extension QueryCommand {
-    /// Of one message to the server, and so of the SQL in it.
+    /// The limit of one message to the server, and so of its SQL.
     static let maxSQLBytes = 1 << 20
 
     func run() async throws {

@@ -1,10 +1,10 @@
 import WireProtocol
 
-/// Turns the rows of a query, as they arrive, into the text to print.
+/// Formats the rows of a query as text while they arrive.
 struct ResultPrinter: Sendable {
     private let format: ResultFormat
     private let palette: Palette
-    /// The statement whose rows came last.
+    /// The statement of the last rows.
     private var statementIndex: Int?
     private var layout: ColumnLayout?
     private var vertical: VerticalLayout?
@@ -40,7 +40,7 @@ struct ResultPrinter: Sendable {
         return text
     }
 
-    /// What is still held back: at the end, or when it is time to show something.
+    /// The text that is still held back: at the end, or when rows should be shown.
     mutating func flush() -> String { layout?.flush() ?? "" }
 
     private mutating func begin(_ columns: [String], isFirst: Bool) -> String {
@@ -74,22 +74,22 @@ extension JSONWriter {
     }
 }
 
-/// How `query` prints rows.
+/// The output format of `query`.
 enum ResultFormat: Sendable, Hashable {
     /// Aligned columns, for people.
     case table(lineWidth: Int)
-    /// One value a line.
+    /// One value per line.
     case vertical
-    /// One JSON object a line, values as in the protocol.
+    /// One JSON object per line, with values as in the protocol.
     case json
     /// RFC 4180, with the names of the columns in the first line.
     case csv
 }
 
-/// A line of comma-separated values after [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180), ended by a line feed alone, as
-/// the tools of Unix expect.
+/// A line of comma-separated values according to [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180), with a single line
+/// feed at its end, as Unix tools expect.
 enum CSVLine {
-    /// A nil field is NULL: nothing at all between the commas, where an empty text is a pair of quotes.
+    /// A nil field is NULL and written as nothing; an empty text is written as a pair of quotes.
     static func encode(_ fields: [String?]) -> String {
         fields.map { $0.map(quoted) ?? "" }.joined(separator: ",") + "\n"
     }
@@ -100,7 +100,8 @@ enum CSVLine {
         }
         guard needsQuotes || field.isEmpty || field.first == " " || field.last == " " else { return field }
         var result = "\""
-        // By scalars: a carriage return and a line feed are one character to Swift, as are a quote and an accent after it.
+        // By scalars: for Swift, a carriage return and a line feed are one character, and so are a quote and an accent
+        // after it.
         for scalar in field.unicodeScalars {
             if scalar == "\"" { result += "\"" }
             result.unicodeScalars.append(scalar)

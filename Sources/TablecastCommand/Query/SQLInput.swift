@@ -7,7 +7,7 @@ import WireProtocol
     import Darwin
 #endif
 
-/// Where a command reads SQL from: standard input, or a file or device that an option names, `-` for standard input. It may be
+/// The source of a command's SQL: standard input, or a file or device that an option names, `-` for standard input. It may be
 /// empty.
 enum SQLInput {
     static func standardInput(maxBytes: Int) throws(CommandFailure) -> String {
@@ -24,7 +24,7 @@ enum SQLInput {
         return try read(descriptor, "the SQL file '\(path)'", maxBytes: maxBytes)
     }
 
-    /// Everything up to the end, as UTF-8.
+    /// Reads everything up to the end, as UTF-8.
     private static func read(_ descriptor: Int32, _ name: String, maxBytes: Int) throws(CommandFailure) -> String {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
@@ -52,7 +52,8 @@ private func readBytes(_ descriptor: Int32, _ buffer: UnsafeMutableRawPointer?, 
     read(descriptor, buffer, count)
 }
 
-/// A parameter on the command line: `5`, `1.5`, `NULL`, `x'00ff'`, `'5'`, or text as it is; `:name=5` where it has a name.
+/// A parameter on the command line: `5`, `1.5`, `NULL`, `x'00ff'`, `'5'`, or plain text; `:name=5` for a named
+/// parameter.
 struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
     /// With its `:`, `@` or `$`; nil for a positional one.
     var name: String?
@@ -71,7 +72,7 @@ struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
     private static func value(_ text: Substring) -> JSONValue {
         if text.uppercased() == "NULL" { return .null }
         if let integer = Int64(text) {
-            // Beyond what every JSON reader keeps exact, the protocol has a form of its own.
+            // For numbers beyond those that every JSON parser keeps exactly, the protocol has its own form.
             return integer.magnitude < 1 << 53 ? .integer(integer) : ["$int64": .string(String(integer))]
         }
         if let first = text.first, first.isNumber || "+-.".contains(first), let real = Double(text), real.isFinite {
@@ -97,7 +98,7 @@ struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
         return bytes
     }
 
-    /// The `params` of a request: an array or an object, nil where there are none.
+    /// The `params` of a request: an array or an object; nil when there are none.
     static func json(_ parameters: [ParameterArgument]) throws(ValidationError) -> JSONValue? {
         guard !parameters.isEmpty else { return nil }
         let named = parameters.compactMap { parameter in parameter.name.map { ($0, parameter.value) } }
@@ -109,19 +110,19 @@ struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
     }
 }
 
-/// The line of a script where an error is, with a caret under the place.
+/// The line of a script with an error, with a caret under the position.
 struct SQLExcerpt: Sendable, Hashable {
-    /// The line, fit to be printed, cut down around the place where it is long.
+    /// The line, printable, shortened around the position when it is long.
     var line: String
     /// Cells of the terminal before the caret.
     var caretColumn: Int
-    /// From one.
+    /// From 1.
     var lineNumber: Int
     /// Whether the script has more than this line.
     var isPartOfMore: Bool
 
     /// - Parameter offset: In bytes of UTF-8, as SQLite counts.
-    /// - Returns: nil where the offset lies outside of the script.
+    /// - Returns: nil when the offset is outside of the script.
     init?(sql: String, offset: Int, width: Int) {
         let bytes = Array(sql.utf8)
         guard offset >= 0, offset <= bytes.count else { return nil }

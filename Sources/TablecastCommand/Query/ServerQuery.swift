@@ -2,10 +2,10 @@ import Synchronization
 import WebSocketTransport
 import WireProtocol
 
-/// Carries out what a ``QuerySession`` decides, over one connection.
+/// Performs the actions of a ``QuerySession``, over one connection.
 ///
 /// Two tasks share it: one reads the server's messages, the other waits for Ctrl-C. Decisions are made under the lock,
-/// their effects happen outside of it: a reader of stdout that is slow, such as a pager, does not hold up a cancel.
+/// and their effects happen outside of it: a slow reader of stdout, such as a pager, does not delay a cancel.
 final class ServerQuery<Connection: QueryConnection>: Sendable {
     private let session: Mutex<QuerySession>
     private let connection: Connection
@@ -35,7 +35,7 @@ final class ServerQuery<Connection: QueryConnection>: Sendable {
         )
     }
 
-    /// Ctrl-C: asks the server to cancel, and at the second time gives up.
+    /// Handles Ctrl-C: requests the cancellation; the second time ends at once.
     func interrupt() async throws -> QuerySession.Outcome? {
         try await perform(session.withLock { $0.interrupt() })
     }
@@ -48,7 +48,7 @@ final class ServerQuery<Connection: QueryConnection>: Sendable {
             case .print(let text):
                 status.clear()
                 guard try Terminal.output.write(text) else {
-                    // The reader is gone, as after `| head`.
+                    // The reader has disconnected, as after `| head`.
                     return .complete(summary: "")
                 }
             case .progress(let bar):
@@ -61,13 +61,13 @@ final class ServerQuery<Connection: QueryConnection>: Sendable {
     }
 }
 
-/// What `query` makes of the messages of its connection: decides, and leaves the doing to its caller.
+/// The state of `query` for the messages of its connection: decides on actions, and the caller performs them.
 struct QuerySession: Sendable {
     enum Action: Sendable, Hashable {
         case send([UInt8])
         /// Result rows, for stdout.
         case print(String)
-        /// The present state, for the line on stderr.
+        /// The current progress, for the line on stderr.
         case progress(ProgressBar)
         case finish(Outcome)
     }
@@ -88,8 +88,8 @@ struct QuerySession: Sendable {
     private var wasInterrupted = false
 
     /// - Parameters:
-    ///   - data: The `data` of `query:execute` apart from its `queryId`.
-    ///   - palette: Of stderr, where errors go.
+    ///   - data: The `data` of `query:execute` without its `queryId`.
+    ///   - palette: The palette of stderr, where errors are printed.
     init(
         queryID: String,
         sql: String,
@@ -134,7 +134,7 @@ struct QuerySession: Sendable {
         }
     }
 
-    /// Ctrl-C.
+    /// Handles Ctrl-C.
     mutating func interrupt() -> [Action] {
         guard hasAsked, !wasInterrupted else { return [.finish(.cancelled(message: "interrupted"))] }
         wasInterrupted = true
@@ -145,7 +145,7 @@ struct QuerySession: Sendable {
 
     private func outcome(_ complete: QueryCompletePayload) -> Outcome {
         guard complete.isInTransaction == true else { return .complete(summary: summary(complete)) }
-        // It ends with the connection, and so with the command.
+        // The query ends with the connection, and so with the command.
         return .failed(
             message: """
                 the SQL left a transaction open, and it was rolled back: end it with COMMIT, or omit BEGIN \
@@ -187,7 +187,7 @@ struct QuerySession: Sendable {
     }
 }
 
-/// What a query runs through: the protocol's messages in both directions. May be used from any task.
+/// The connection of a query: the protocol's messages in both directions. May be used from any task.
 protocol QueryConnection: Sendable {
     associatedtype Messages: AsyncSequence<String, Never> & Sendable
 

@@ -7,7 +7,8 @@ import Tablecast
     import Foundation
 #endif
 
-/// Whom `serve` lets in. Secrets come from a file or the environment: arguments can be read by every user of the machine.
+/// The access options of `serve`. Secrets come from a file or the environment, because every user of the machine can
+/// read a process's arguments.
 struct AccessOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -22,7 +23,7 @@ struct AccessOptions: ParsableArguments {
     )
     var tokens: String?
 
-    /// The variable of the environment for a token of each role.
+    /// The environment variable for a token of each role.
     static func variable(_ role: Role) -> String {
         switch role {
         case .readOnly: "TABLECAST_READ_ONLY_TOKEN"
@@ -31,12 +32,12 @@ struct AccessOptions: ParsableArguments {
         }
     }
 
-    /// Whether anything asks for tokens.
+    /// Whether tokens are required.
     var isConfigured: Bool {
         tokens != nil || Role.allCases.contains { Environment.secret(Self.variable($0)) != nil }
     }
 
-    /// A variable that is set to nothing means a token that did not arrive, and not that none is asked for.
+    /// An empty variable means that the token is missing, and not that none is required.
     func validate() throws {
         for role in Role.allCases where Environment.isEmpty(Self.variable(role)) {
             throw ValidationError(
@@ -45,7 +46,7 @@ struct AccessOptions: ParsableArguments {
         }
     }
 
-    /// Nil where no token is asked for.
+    /// Nil when no token is required.
     func authenticator() throws -> (any Authenticator)? {
         guard isConfigured else { return nil }
         return try tokenList()

@@ -8,7 +8,7 @@ import Tablecast
     import Foundation
 #endif
 
-/// How `serve` treats its file.
+/// The options of `serve` for its database.
 struct DatabaseOptions: ParsableArguments {
     @Option(
         name: .customLong("init"),
@@ -29,7 +29,7 @@ struct DatabaseOptions: ParsableArguments {
     @Flag(help: "Enforce foreign keys in every query; SQLite's default is off.")
     var foreignKeys = false
 
-    /// Fills the database in memory, or builds the file, if that is asked for; returns whether it did.
+    /// Fills the in-memory database, or builds the file, if requested; returns whether it did.
     func prepare(_ memory: InMemoryDatabase?, orFileAt path: String) throws -> Bool {
         guard let memory else { return try prepare(path) }
         guard let initialScript else { return false }
@@ -37,7 +37,7 @@ struct DatabaseOptions: ParsableArguments {
         return true
     }
 
-    /// Builds the file if that is asked for, and looks at it; returns whether it was built.
+    /// Builds the file if requested, and checks it; returns whether it was built.
     private func prepare(_ path: String) throws -> Bool {
         guard try DatabasePath(path).inspect(writable: !readOnly) == .missing else { return false }
         guard let initialScript else {
@@ -54,26 +54,26 @@ struct DatabaseOptions: ParsableArguments {
 
 /// Builds a database file from SQL, for `serve --init`.
 struct DatabaseBuilder {
-    /// A script of this size would be read into memory whole.
+    /// A script is read into memory as a whole, so its size is limited.
     static let maxScriptBytes = 256 << 20
 
     var path: String
 
-    /// Builds the file from a script, all of it or nothing: the file appears once it is complete.
+    /// Builds the file from a script, completely or not at all: the file appears once it is complete.
     func build(fromScriptAt scriptPath: String) throws {
         let draft = "\(path).building"
         try? FileManager.default.removeItem(atPath: draft)
         defer { try? FileManager.default.removeItem(atPath: draft) }
         try run(scriptAt: scriptPath, on: draft)
         do {
-            // Closed, so the log is checkpointed and gone: one file is the database.
+            // After closing, the log is checkpointed and removed: the database is one file.
             try FileManager.default.moveItem(atPath: draft, toPath: path)
         } catch {
             throw CommandFailure(.cannotCreate, "'\(path)' cannot be created: \(error)")
         }
     }
 
-    /// Runs a script on a database that exists and that nobody but this process knows.
+    /// Runs a script on an existing database that only this process knows.
     func fill(fromScriptAt scriptPath: String) throws { try run(scriptAt: scriptPath, on: path) }
 
     private func run(scriptAt scriptPath: String, on draft: String) throws {
@@ -84,7 +84,7 @@ struct DatabaseBuilder {
             while var statement = try script.next(on: connection) {
                 while try statement.step() {}
             }
-            // SQLite makes the file with the first statement that needs it, and an empty script has none.
+            // SQLite creates the file with the first statement that needs it, and an empty script has none.
             if !FileManager.default.fileExists(atPath: draft) { try connection.execute("PRAGMA user_version = 0") }
         } catch {
             throw Self.failure(error, script, at: scriptPath, draft: draft)
@@ -100,7 +100,7 @@ struct DatabaseBuilder {
         if error.code.primary == .cantOpen {
             return CommandFailure(.cannotCreate, "'\(draft)' cannot be created: \(error.message)")
         }
-        // Not every error has a place of its own; the statement always has.
+        // Not every error has a position; the statement always has one.
         let offset = error.offset ?? firstByte(ofStatementAt: script.offset, in: script.sql)
         let place = SQLExcerpt(sql: script.sql, offset: offset, width: 80)
         return CommandFailure(
@@ -110,7 +110,7 @@ struct DatabaseBuilder {
         )
     }
 
-    /// What ended the statement before, up to the line break, does not belong to this one.
+    /// Skips the end of the previous statement, up to the line break.
     private static func firstByte(ofStatementAt offset: Int, in sql: String) -> Int {
         let rest = sql.utf8.dropFirst(offset)
         return offset + (rest.firstIndex { $0 > 0x20 }.map { rest.distance(from: rest.startIndex, to: $0) } ?? 0)

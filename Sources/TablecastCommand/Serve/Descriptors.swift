@@ -6,12 +6,12 @@
     import Darwin
 #endif
 
-/// The descriptors of this process: how many it may have, and that programs which it starts get none of them.
+/// The file descriptors of this process: their limit, and that child processes do not inherit them.
 enum Descriptors {
-    /// More than any configuration needs: some programs go through all numbers up to the limit.
+    /// More than any configuration needs; not higher, because some programs iterate over all numbers up to the limit.
     static let maxLimit = 1 << 20
 
-    /// Raises the limit of this process as far as the system lets it, and returns it.
+    /// Raises the limit of this process as far as the system allows, and returns it.
     static func raiseLimit() -> Int {
         var limit = rlimit()
         guard getrlimit(resource, &limit) == 0 else { return Int.max }
@@ -24,8 +24,8 @@ enum Descriptors {
         return Int(clamping: limit.rlim_cur)
     }
 
-    /// Marks every open descriptor but the standard ones: libraries open some without saying so, and what a program inherits,
-    /// such as the one that writes a backtrace after a crash, it keeps open.
+    /// Marks every open descriptor except the standard ones as close-on-exec: libraries open some without the flag, and
+    /// a child process, such as the one that writes a backtrace after a crash, would keep them open.
     static func closeAllOnExec() {
         guard let directory = opendir("/dev/fd") else { return }
         defer { closedir(directory) }
@@ -35,7 +35,7 @@ enum Descriptors {
             }
             guard let descriptor = CInt(name), descriptor > 2 else { continue }
             let flags = fcntl(descriptor, F_GETFD)
-            // One that was closed meanwhile has none.
+            // A descriptor that was closed meanwhile has no flags.
             if flags >= 0, flags & FD_CLOEXEC == 0 { _ = fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC) }
         }
     }

@@ -10,17 +10,17 @@ import ServiceLifecycle
     import Darwin
 #endif
 
-/// Gives freed memory back to the system: glibc's allocator keeps what a storm of clients or a large query has freed in the
-/// arenas of the threads, and the process would stay as large as it ever was.
+/// Returns freed memory to the system: glibc's allocator keeps memory that a burst of clients or a large query has
+/// freed in the arenas of the threads, and the process would stay at its peak size.
 struct HeapTrimming: Service {
-    /// Between two looks.
+    /// The interval between two checks.
     static let interval = Duration.seconds(10)
 
     func run() async throws {
         var policy = TrimPolicy()
         while await Self.sleep() {
             guard let before = Self.privateBytes(), policy.wantsTrim(bytes: before) else { continue }
-            // It holds the locks of the arenas, for milliseconds: no task of others should wait behind it.
+            // It holds the locks of the arenas for milliseconds: it must not block other tasks.
             try await NIOThreadPool.singleton.runIfActive { _ = heap_trim() }
             policy.trimmed(from: before, to: Self.privateBytes() ?? before)
         }
@@ -30,11 +30,11 @@ struct HeapTrimming: Service {
     private static func sleep() async -> Bool {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask {
-                // Cancelled by the other one.
+                // Cancelled by the other task.
                 (try? await Task.sleep(for: interval)) != nil
             }
             group.addTask {
-                // Cancellation ends the service just as well.
+                // Cancellation ends the service as well.
                 try? await gracefulShutdown()
                 return false
             }
@@ -43,7 +43,7 @@ struct HeapTrimming: Service {
         }
     }
 
-    /// What the process alone has in memory; nil where the system does not say.
+    /// The private memory of the process; nil when the system does not report it.
     private static func privateBytes() -> Int? {
         let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
@@ -57,14 +57,14 @@ struct HeapTrimming: Service {
     }
 }
 
-/// Decides when it is worth asking the allocator for what it keeps. A value without a clock: one question for each look.
+/// Decides when to make the allocator return memory. A value without a clock: one call for each check.
 struct TrimPolicy {
-    /// Growth since the last time that makes it worth a try.
+    /// The growth since the last trim that justifies another one.
     static let minGrowthBytes = 16 << 20
-    /// Looks to wait after a try that gained little, at most.
+    /// The maximum number of checks to wait after a trim that gained little.
     static let maxWait = 64
 
-    /// The least that was seen.
+    /// The smallest size seen.
     private var base: Int?
     private var wait = 0
     private var looksToWait = 1
@@ -81,7 +81,7 @@ struct TrimPolicy {
         return wait >= looksToWait
     }
 
-    /// Memory in use is not gained: the next try then waits twice as long.
+    /// A trim cannot release memory in use: after such a trim the wait is doubled.
     mutating func trimmed(from before: Int, to after: Int) {
         wait = 0
         looksToWait = before - after >= Self.minGrowthBytes / 2 ? 1 : min(looksToWait * 2, Self.maxWait)

@@ -2,7 +2,7 @@ import ArgumentParser
 import TablecastHummingbird
 import WebSocketTransport
 
-/// Where `serve` listens, and to whom.
+/// The listening options of `serve`.
 struct ListeningOptions: ParsableArguments {
     @Option(help: "The TCP port; 0 for any free port.")
     var port = ServerAddress.defaultPort
@@ -86,7 +86,7 @@ struct ListeningOptions: ParsableArguments {
     }
 }
 
-/// The bounds of the service that an operator may want to move.
+/// The limits of the service that an operator can change.
 struct LimitOptions: ParsableArguments {
     @Option(help: "The maximum number of connected clients; further ones are refused with 503.")
     var maxConnections = 100

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Logging
 
-/// What `serve` writes to standard error while it runs.
+/// The log options of `serve`, which logs to standard error.
 struct LoggingOptions: ParsableArguments {
     enum Format: String, CaseIterable, ExpressibleByArgument {
         case text

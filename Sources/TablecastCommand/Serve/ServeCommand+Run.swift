@@ -38,7 +38,7 @@ extension ServeCommand {
             let reloading = Reloading(sources: reloadableSources(tokens, service.server, server), logger: logger)
             let group = ServiceGroup(
                 configuration: .init(
-                    // Stopped from the last to the first: clients are told before the port is closed.
+                    // Stopped from the last to the first: clients are notified before the port is closed.
                     services: [
                         .init(service: reloading), .init(service: HeapTrimming()), .init(service: server),
                         .init(service: Watchdog(service: service)), .init(service: Stopping(service: service)),
@@ -69,11 +69,11 @@ extension ServeCommand {
         return Logger(label: "tablecast")
     }
 
-    /// Descriptors beside those of connections: the database's files and what queries sort in, for each reader and the spare
-    /// ones, snapshots, event loops, the standard ones.
+    /// Descriptors in addition to those of connections: the database's files and temporary files for each reader and
+    /// the spare ones, snapshots, event loops, the standard ones.
     private var reservedDescriptors: Int { 192 + 4 * (16 + databaseConfiguration.limits.readers) }
 
-    /// Without them, connections that clients hold open would keep files from being opened.
+    /// Without them, the connections of clients could prevent files from being opened.
     private func requireDescriptors(limit: Int) throws {
         var smallest = serverConfiguration
         smallest.maxSockets = 0
@@ -135,7 +135,7 @@ extension ServeCommand {
         _ logger: Logger
     ) throws -> TablecastHTTPServer<RouterResponder<BasicRequestContext>> {
         let router = Router()
-        // First, so that it hears last.
+        // Added first, so that it handles requests last.
         router.add(middleware: UnknownPaths())
         router.addTablecast(service)
         return try TablecastHTTPServer(responder: router.buildResponder(), server: service.server, logger: logger) {
@@ -159,7 +159,7 @@ extension ServeCommand {
 
             """
         do throws(CommandFailure) {
-            // A reader that is gone has seen enough.
+            // A disconnected reader does not need the banner.
             _ = try Terminal.output.write(banner)
         } catch {
             Self.exit(withError: report(error))
@@ -198,20 +198,20 @@ extension ServeCommand {
     }
 }
 
-/// Ends the clients' side when the process is told to stop.
+/// Ends the clients' side when the process stops.
 private struct Stopping: Service {
     let service: TablecastService
 
-    /// From the end of the service on, which has rolled everything back, for HTTP requests that are still under way.
+    /// The time for HTTP requests in progress after the end of the service, which has rolled everything back.
     static let requestPatience = Duration.seconds(1)
 
     func run() async throws {
-        // Throws when the group is cancelled, which ends the service just as well.
+        // Throws when the group is cancelled, which ends the service as well.
         try? await gracefulShutdown()
         ServiceManager.notify("STOPPING=1")
         ExitDeadline.start()
         await service.shutDown()
-        // A client that sent half of a request holds its connection for as long as it likes. Nothing is lost with it.
+        // A client that sent an incomplete request can hold its connection indefinitely. Closing it loses nothing.
         Task.detached {
             try? await Task.sleep(for: Self.requestPatience)
             ServeCommand.exit()
@@ -219,13 +219,13 @@ private struct Stopping: Service {
     }
 }
 
-/// Ends the process a fixed time after it was told to stop, whatever still runs: a function of SQLite's that nothing
-/// interrupts must not keep a supervisor waiting. What is open then is rolled back by the process that opens the file next.
+/// Ends the process a fixed time after it began to stop, whatever still runs: a function of SQLite that cannot be
+/// interrupted must not keep a supervisor waiting. The next process that opens the file rolls back what is open then.
 enum ExitDeadline {
-    /// Everything that stops in an orderly way has stopped well before.
+    /// Everything that stops regularly has stopped well before.
     static let limit = Duration.milliseconds(4_500)
 
-    /// Starts to count, on a thread of its own: no other has to be free.
+    /// Starts the countdown, on its own thread: no other thread has to be free.
     static func start() {
         let thread = Thread {
             Thread.sleep(forTimeInterval: limit / .seconds(1))
@@ -236,9 +236,9 @@ enum ExitDeadline {
     }
 }
 
-/// Reads tokens and the certificate again at SIGHUP. What cannot be used is logged, and what was in use before stays.
+/// Reloads tokens and the certificate at SIGHUP. Errors are logged, and the previous values stay in use.
 struct Reloading: Service {
-    /// What is read again: its name in the plural, and how.
+    /// What is reloaded: its name in the plural, and the function.
     let sources: [(name: String, reload: @Sendable () async throws -> Void)]
     let logger: Logger
 

@@ -73,12 +73,12 @@ extension ServeCommand {
 }
 
 extension ServeCommand {
-    /// How long a client has to answer a close frame: the whole of stopping has to fit into five seconds.
+    /// How long a client has to answer a close frame: stopping must fit into five seconds in total.
     static let closeTimeout = Duration.milliseconds(1500)
 
     var databaseConfiguration: DatabaseConfiguration { configuration(of: DatabaseConfiguration(path: file)) }
 
-    /// What was asked for, of this database.
+    /// The configuration for this database.
     func configuration(of database: DatabaseConfiguration) -> DatabaseConfiguration {
         var configuration = database
         configuration.isReadOnly = self.database.readOnly

@@ -3,20 +3,20 @@ import Foundation
 import SystemPackage
 import WireProtocol
 
-/// What `serve` is told by the environment and by a file, as options that stand ahead of those of the command line, so that
-/// the command line prevails over the environment and the environment over the file.
+/// The settings of `serve` from the environment and a file, as options that precede those of the command line: so the
+/// command line overrides the environment, and the environment overrides the file.
 ///
 /// A key is an option in camel case: `--max-connections` is `maxConnections` in the file and `TABLECAST_MAX_CONNECTIONS` in the
 /// environment.
 struct ServeSettings {
     enum Kind {
-        /// true stands for the option, false for its absence.
+        /// true sets the option, false omits it.
         case flag
         case value
         case list
     }
 
-    /// Every option of `serve` but `--config` itself.
+    /// Every option of `serve` except `--config` itself.
     static let keys: [(name: String, kind: Kind)] = [
         ("init", .value), ("wal", .flag), ("readOnly", .flag), ("foreignKeys", .flag), ("port", .value),
         ("host", .value),
@@ -29,14 +29,14 @@ struct ServeSettings {
 
     static let environmentPrefix = "tablecast"
 
-    /// As they stand ahead of the command line's.
+    /// The options that precede the command line's.
     private(set) var options: [String] = []
-    /// Where they come from, for messages: a file, the environment, or both.
+    /// Their sources, for messages: a file, the environment, or both.
     private(set) var sources: [String] = []
 
     /// Reads the file, if there is one, and the environment.
     ///
-    /// - Throws: ``CommandFailure`` for a file that cannot be read, a key that there is not, and a value of the wrong form.
+    /// - Throws: ``CommandFailure`` for a file that cannot be read, an unknown key, and a malformed value.
     init(file: String?, environment: [String: String] = ProcessInfo.processInfo.environment) async throws {
         let variables = ConfigReader(provider: EnvironmentVariablesProvider(environmentVariables: environment))
             .scoped(to: ConfigKey([Self.environmentPrefix]))
@@ -58,7 +58,7 @@ struct ServeSettings {
         if !sources.contains(source) { sources.append(source) }
     }
 
-    /// What follows the option, once for each time that it is given; nil where the setting is not there.
+    /// The option's values, one for each occurrence; nil when it is not set.
     private static func values(_ name: String, _ kind: Kind, in reader: ConfigReader) -> [[String]]? {
         let key = ConfigKey([name])
         switch kind {
@@ -69,7 +69,7 @@ struct ServeSettings {
         }
     }
 
-    /// A number is as good as its digits.
+    /// A number is passed on as text.
     private static func text(_ key: ConfigKey, in reader: ConfigReader) -> String? {
         reader.string(forKey: key) ?? reader.int(forKey: key).map { String($0) }
     }
@@ -99,7 +99,7 @@ struct ServeSettings {
 
     private static func isYAML(_ file: String) -> Bool { file.hasSuffix(".yaml") || file.hasSuffix(".yml") }
 
-    /// A misspelt key must not be a setting that is silently not made.
+    /// A misspelt key must not be ignored silently.
     private static func checkKeys(in file: String) throws {
         let text: String
         do {
@@ -124,7 +124,7 @@ struct ServeSettings {
         return object.keys.sorted()
     }
 
-    /// Those of the outermost mapping, which stand at the beginning of a line.
+    /// The keys of the outermost mapping, which begin at the start of a line.
     private static func yamlKeys(_ text: String) -> [String] {
         text.split(whereSeparator: \.isNewline).compactMap { line in
             line.prefixMatch(of: /["']?([A-Za-z][\w-]*)["']?\s*:/).map { String($0.1) }
@@ -133,7 +133,7 @@ struct ServeSettings {
 }
 
 extension ServeSettings {
-    /// The arguments of a command line with what the environment and the file of `--config` say put ahead of the options of
+    /// The command line with the settings of the environment and of the `--config` file inserted before the options of
     /// `serve`; other commands have no such settings.
     static func apply(to arguments: [String]) async throws -> (arguments: [String], settings: ServeSettings?) {
         guard arguments.first == "serve", !arguments.contains(where: { ["-h", "--help"].contains($0) }) else {

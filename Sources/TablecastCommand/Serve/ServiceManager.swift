@@ -13,7 +13,8 @@ import Tablecast
 ///
 /// Source: [sd_notify(3)](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
 enum ServiceManager {
-    /// Sends assignments such as `READY=1`, one a line. A manager that does not listen is no reason to fail.
+    /// Sends assignments such as `READY=1`, one per line. A failure to send is ignored: the service works without the
+    /// manager.
     static func notify(_ state: String) {
         guard let name = getenv("NOTIFY_SOCKET").map({ String(cString: $0) }), name.utf8.count > 1 else { return }
         var address = sockaddr_un()
@@ -40,7 +41,7 @@ enum ServiceManager {
         }
     }
 
-    /// How often the manager expects a sign of life; nil where it expects none.
+    /// The interval in which the manager expects a sign of life; nil when it expects none.
     static var watchdogInterval: Duration? {
         guard let text = getenv("WATCHDOG_USEC").map({ String(cString: $0) }), let microseconds = Int64(text),
             microseconds > 0
@@ -50,13 +51,13 @@ enum ServiceManager {
     }
 }
 
-/// Tells systemd's watchdog that the service lives, as long as the watcher of the database moves.
+/// Notifies systemd's watchdog as long as the watcher of the database makes progress.
 struct Watchdog: Service {
     let service: TablecastService
 
     func run() async throws {
         guard let interval = ServiceManager.watchdogInterval else {
-            // A service that returned would end the group. Cancellation ends it just as well.
+            // A service that returns ends the group. Cancellation ends it as well.
             try? await gracefulShutdown()
             return
         }

@@ -6,7 +6,7 @@ import WireProtocol
     import Darwin
 #endif
 
-/// Numbers as people read them.
+/// Formats numbers for display.
 enum Figures {
     /// `1234567` as `1,234,567`.
     static func grouped(_ number: Int) -> String {
@@ -35,7 +35,7 @@ enum Figures {
         return "\(seconds / 3600):\(clock)"
     }
 
-    /// Two digits at least.
+    /// At least two digits.
     static func padded(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
 
     /// The time of day, to the millisecond: `14:02:11.042`.
@@ -50,9 +50,9 @@ enum Figures {
     }
 }
 
-/// The time zone of the person at the terminal.
+/// The time zone of the user.
 enum LocalClock {
-    /// What to add to UTC at that moment.
+    /// The offset from UTC at a given time.
     static func utcOffset(atUnixMilliseconds milliseconds: Int64) -> Duration {
         var time = time_t(milliseconds / 1000)
         var parts = tm()

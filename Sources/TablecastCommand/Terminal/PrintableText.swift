@@ -1,7 +1,8 @@
 extension String {
-    /// The text with everything visible that would move the cursor, change colours or turn the direction of writing.
+    /// The text with visible replacements for everything that would move the cursor, change colours or the writing
+    /// direction.
     ///
-    /// What a database holds is data of others: printed as it is, it could rewrite the lines above it.
+    /// The content of a database can come from others: printed unchanged, it could rewrite the lines above it.
     var printable: String {
         if utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) { return self }
         var result = String.UnicodeScalarView()
@@ -15,7 +16,7 @@ extension Unicode.Scalar {
         switch value {
         case 0x0A: "↵"
         case 0x09: "→"
-        // The Control Pictures block draws each of the others by its name.
+        // The Control Pictures block has a symbol for each of the others.
         case 0..<0x20: Unicode.Scalar(0x2400 + value) ?? "\u{FFFD}"
         case 0x7F: "␡"
         case 0x80..<0xA0: "\u{FFFD}"
@@ -28,13 +29,14 @@ extension Unicode.Scalar {
 }
 
 extension String {
-    /// How many cells of a terminal the text takes: East Asian wide characters and emoji take two, combining marks none.
+    /// The width of the text in cells of a terminal: East Asian wide characters and emoji take two, combining marks
+    /// none.
     var displayWidth: Int {
         if utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) { return utf8.count }
         return reduce(0) { $0 + $1.displayWidth }
     }
 
-    /// The text, cut to so many cells, the last of which is an ellipsis where something was cut off.
+    /// The text, truncated to a width in cells, with an ellipsis at the end if it was truncated.
     func truncated(toWidth width: Int) -> String {
         if displayWidth <= width { return self }
         guard width > 0 else { return "" }
@@ -51,9 +53,9 @@ extension String {
 }
 
 extension Character {
-    /// How many cells of a terminal the character takes.
+    /// The width of the character in cells of a terminal.
     var displayWidth: Int {
-        // A sequence draws as its first character does, except that a variation selector can ask for an emoji.
+        // A sequence is drawn like its first character, except that a variation selector can select an emoji.
         guard let first = unicodeScalars.first else { return 0 }
         if unicodeScalars.contains("\u{FE0F}") { return 2 }
         return first.displayWidth

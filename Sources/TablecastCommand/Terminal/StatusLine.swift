@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A line at the bottom of the terminal that is drawn over and over. Nothing at all where stderr is no terminal.
+/// A line at the bottom of the terminal that is redrawn. It prints nothing when stderr is not a terminal.
 ///
 /// May be used from any thread.
 final class StatusLine: Sendable {
@@ -19,7 +19,7 @@ final class StatusLine: Sendable {
         }
     }
 
-    /// Takes the line away, so that something else can be printed.
+    /// Removes the line, so that something else can be printed.
     func clear() {
         isShown.withLock { isShown in
             if isShown { terminal.redraw("") }
@@ -28,7 +28,7 @@ final class StatusLine: Sendable {
     }
 }
 
-/// A line of text in several styles, which is cut to the terminal's width only when it is printed.
+/// A line of text in several styles, which is truncated to the terminal's width only when it is printed.
 struct StyledLine: Sendable, Hashable {
     struct Span: Sendable, Hashable {
         var style: Style
@@ -51,7 +51,7 @@ struct StyledLine: Sendable, Hashable {
     }
 }
 
-/// How a piece of text looks on a terminal that has colours.
+/// The style of a piece of text on a terminal with colours.
 enum Style: String, Sendable {
     case plain = ""
     case bold = "1"
@@ -65,7 +65,7 @@ enum Style: String, Sendable {
     case boldRed = "1;31"
 }
 
-/// Turns styles into escape sequences, or drops them where they are not wanted.
+/// Converts styles to escape sequences, or omits them.
 struct Palette: Sendable {
     var hasColors: Bool
 
@@ -78,15 +78,15 @@ struct Palette: Sendable {
     }
 }
 
-/// The line on stderr that shows how far a query is.
+/// The line on stderr with the progress of a query.
 struct ProgressBar: Sendable, Hashable {
-    /// 0 to 100; nil where the service has no honest estimate.
+    /// 0 to 100; nil when the service has no reliable estimate.
     var percentage: Double?
     var rowCount: Int
     var elapsed: Duration
     var message: String
 
-    /// One line, without a line break, of at most so many cells.
+    /// One line, without a line break, of at most `width` cells.
     func line(width: Int, palette: Palette) -> String {
         let figures = [
             percentage.map { "\(Int($0.rounded(.down)))%" },
@@ -102,7 +102,7 @@ struct ProgressBar: Sendable, Hashable {
         return palette(.green, Self.bar(percentage, width: barWidth)) + "  " + text
     }
 
-    /// Filled to an eighth of a cell.
+    /// Filled in steps of an eighth of a cell.
     private static func bar(_ percentage: Double, width: Int) -> String {
         let eighths = Int(min(max(percentage, 0), 100) / 100 * Double(width * 8))
         let full = eighths / 8

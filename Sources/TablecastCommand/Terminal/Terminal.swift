@@ -4,7 +4,7 @@
     import Darwin
 #endif
 
-/// One of the process's output streams: whether a person looks at it, and how wide it is.
+/// One of the process's output streams: whether it is a terminal, and how wide it is.
 struct Terminal: Sendable {
     private let descriptor: Int32
     /// Whether the stream is a terminal rather than a pipe or a file.
@@ -20,17 +20,18 @@ struct Terminal: Sendable {
         palette = environment.palette(isInteractive: isInteractive)
     }
 
-    /// The number of columns; 80 where the terminal does not say. Asked anew each time: windows are resized.
+    /// The number of columns; 80 when the terminal does not report it. Determined again each time, because windows are
+    /// resized.
     var columnCount: Int {
         var size = winsize()
         guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
         return Int(size.ws_col)
     }
 
-    /// Writes results: all of the text at once.
+    /// Writes results, the whole text at once.
     ///
-    /// - Returns: false when the reader is gone, as after `| head`: time to stop, and no error.
-    /// - Throws: when the text cannot be written for another reason, such as a full disk: what was asked for is not there.
+    /// - Returns: false when the reader has disconnected, as after `| head`: stop, without an error.
+    /// - Throws: when the text cannot be written for another reason, such as a full disk: the output is incomplete.
     func write(_ text: String) throws(CommandFailure) -> Bool {
         let error = writeAll(text)
         switch error {
@@ -42,10 +43,10 @@ struct Terminal: Sendable {
 
     func writeLine(_ text: String) throws(CommandFailure) -> Bool { try write(text + "\n") }
 
-    /// Writes what is said beside the results, to stderr. Where that cannot be written there is no place to say so.
+    /// Writes notices to stderr. A failure is ignored: there is no other place to report it.
     func note(_ text: String) { _ = writeAll(text + "\n") }
 
-    /// Draws over what stands in the last line.
+    /// Replaces the content of the last line.
     func redraw(_ text: String) { _ = writeAll("\r\u{1B}[2K" + text) }
 
     /// - Returns: `errno`, or 0 when everything is written.
@@ -65,7 +66,7 @@ struct Terminal: Sendable {
             if count < 0 {
                 if errno == EINTR { continue }
                 if errno == EAGAIN {
-                    // Someone else's O_NONBLOCK on a shared terminal: wait until it takes more.
+                    // Another process set O_NONBLOCK on a shared terminal: wait until it takes more.
                     var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                     _ = poll(&request, 1, 1000)
                     continue
@@ -78,11 +79,12 @@ struct Terminal: Sendable {
     }
 }
 
-/// The environment variables that say how output should look.
+/// The environment variables that affect the output.
 struct Environment: Sendable {
-    /// `NO_COLOR`: no colours where it is set to anything but the empty string ([no-color.org](https://no-color.org)).
+    /// `NO_COLOR`: no colours when it is set to anything except the empty string
+    /// ([no-color.org](https://no-color.org)).
     var noColor: String?
-    /// `TERM`: `dumb` means a terminal that knows no escape sequences.
+    /// `TERM`: `dumb` means a terminal without escape sequences.
     var term: String?
 
     static var process: Environment {
@@ -93,13 +95,13 @@ struct Environment: Sendable {
         Palette(hasColors: isInteractive && (noColor ?? "").isEmpty && term != "dumb")
     }
 
-    /// Nil where it is not set, or to nothing.
+    /// Nil when it is unset or empty.
     static func value(_ name: String) -> String? { secret(name) }
 
-    /// The same of what must not be printed.
+    /// The same for a value that must not be printed.
     static func secret(_ name: String) -> String? { variable(name).flatMap { $0.isEmpty ? nil : $0 } }
 
-    /// Whether it is set to nothing.
+    /// Whether it is set to the empty string.
     static func isEmpty(_ name: String) -> Bool { variable(name)?.isEmpty ?? false }
 
     private static func variable(_ name: String) -> String? {
