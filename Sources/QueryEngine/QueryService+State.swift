@@ -30,7 +30,7 @@ extension QueryService.State {
             .failed(
                 QueryFailure(
                     .tooManyQueries,
-                    "as many queries of your identity are waiting or running as there are places left of \(limits.maxQueries)"
+                    "your identity has as many queries waiting or running as places are left of \(limits.maxQueries)"
                 )
             )
         case .transactionTimedOut, .transactionTooLong, .transactionLost, .transactionRolledBack:

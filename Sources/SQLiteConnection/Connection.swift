@@ -161,7 +161,7 @@ package final class Connection {
         guard try script.next(on: self) == nil else {
             throw SQLiteError(
                 code: .misuse,
-                message: "one statement was expected and another one follows",
+                message: "expected one statement, and another one follows",
                 sql: sql,
                 offset: script.offset
             )

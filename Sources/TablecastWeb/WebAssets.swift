@@ -8,7 +8,7 @@ package struct WebAssets: Sendable {
         assets = Dictionary(uniqueKeysWithValues: Self.files.map { ($0.path, Asset(path: $0.path, bytes: $0.bytes)) })
     }
 
-    /// Every path that is served, in no order.
+    /// Every served path, in no particular order.
     package var paths: some Collection<String> { assets.keys }
 
     /// The file at a request's path (without query, percent-decoded), or nil: answer 404.
@@ -29,12 +29,12 @@ extension WebAssets {
             entityTag = Self.entityTag(of: bytes)
         }
 
-        /// All response headers but `Content-Length`.
+        /// All response headers except `Content-Length`.
         package var headers: [(name: String, value: String)] {
             [
                 ("Content-Type", contentType),
                 ("ETag", entityTag),
-                ("Cache-Control", "no-cache"),  // ask each time: a new binary must not run with an old page
+                ("Cache-Control", "no-cache"),  // revalidate each time: a new binary must not run with an old page
             ] + WebAssets.securityHeaders
         }
 
@@ -146,7 +146,7 @@ extension WebAssets.Asset {
         }
     }
 
-    /// FNV-1a of the bytes: it has to tell versions apart, not to resist anyone.
+    /// FNV-1a of the bytes: it distinguishes versions and need not be collision-resistant.
     private static func entityTag(of bytes: [UInt8]) -> String {
         let hash = bytes.reduce(into: UInt64(0xcbf2_9ce4_8422_2325)) { hash, byte in
             hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3

@@ -33,7 +33,7 @@ import WireProtocol
         #expect(history.slice(after: Position(epoch: "f", sequence: 103), maxBytes: 1000) == nil)
     }
 
-    @Test func `a slice is cut by bytes, and says whether it reaches the end`() {
+    @Test func `a slice is limited by bytes, and reports whether it reaches the end`() {
         let history = history(count: 5)
         let first = history.slice(after: position(100), maxBytes: 15)
         #expect(sequences(first) == [101, 102])

@@ -4,7 +4,7 @@ import Testing
 import WireProtocol
 
 @Suite struct HubTests {
-    @Test func `a subscriber hears its channel and nobody else does`() throws {
+    @Test func `only the subscribers of a channel receive its messages`() throws {
         let test = TestHub()
         let (listener, listening) = test.connect()
         let (_, other) = test.connect()
@@ -15,7 +15,7 @@ import WireProtocol
         #expect(other.take() == [])
     }
 
-    @Test func `whether a channel may have listeners is known before they are told`() throws {
+    @Test func `whether a channel may have receivers is known before a message is sent`() throws {
         let test = TestHub()
         #expect(!test.hub.hasListeners(.queries))
         let (client, connection) = test.connect()
@@ -33,7 +33,7 @@ import WireProtocol
         #expect(!test.hub.hasListeners(.queries))
     }
 
-    @Test func `a message to a topic comes to those who have joined it, in its place`() throws {
+    @Test func `a message to a topic reaches the clients that have joined it, in order`() throws {
         let test = TestHub()
         let (client, connection) = test.connect()
         let (_, other) = test.connect()
@@ -53,7 +53,7 @@ import WireProtocol
         #expect(other.take() == [])
     }
 
-    @Test func `transactions are nothing to clients who do not listen to tables`() throws {
+    @Test func `clients without a subscription to tables receive no transactions`() throws {
         var limits = HubLimits()
         limits.maxPendingBytes = 150
         let test = TestHub(limits: limits)
@@ -69,7 +69,7 @@ import WireProtocol
         #expect(connection.take() == ["subscribed tables e:3", "e:4 t none"])
     }
 
-    @Test func `a new client hears notifications, its greeting first`() {
+    @Test func `a new client receives its greeting, then notifications`() {
         let test = TestHub()
         let connection = TestOutlet(test.loop)
         test.hub.sendToEveryone(EncodedMessage("before"))
@@ -188,7 +188,7 @@ import WireProtocol
         #expect(test.hub.statistics.clients == 0)
     }
 
-    @Test func `the filters that somebody has are known at once and until nobody has them`() throws {
+    @Test func `the filters of subscriptions are known at once and as long as a client has them`() throws {
         let test = TestHub()
         let (first, _) = test.connect()
         let (second, _) = test.connect()

@@ -31,7 +31,7 @@ import WireProtocol
         return presence
     }
 
-    @Test func `coming and going is announced with the number of those who are there`() {
+    @Test func `joining and leaving is announced with the number of present users`() {
         var presence = Presence()
         let joined = presence.join(ada, userID: "u", username: "ada", timestamp: 1)
         #expect(
@@ -69,7 +69,7 @@ import WireProtocol
         )
     }
 
-    @Test func `the list has who came first first, with cursors`() {
+    @Test func `the list is in the order of arrival, with cursors`() {
         var presence = withBoth()
         _ = presence.moveCursor(bob, to: cursor(3), now: at(0))
         #expect(
@@ -107,7 +107,7 @@ import WireProtocol
         expect(presence.sendCursors(now: at(80)), [moved(bob, "bob", 2)])
     }
 
-    @Test func `a cursor of one who left does not go out`() {
+    @Test func `the cursor of a user who left is not sent`() {
         var presence = withBoth()
         _ = presence.moveCursor(ada, to: cursor(1), now: at(0))
         _ = presence.moveCursor(ada, to: cursor(2), now: at(10))

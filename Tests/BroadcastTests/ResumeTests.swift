@@ -101,7 +101,7 @@ import WireProtocol
         #expect(hearing.take() == ["subscribed tables e:0"] + Self.texts(1...130))
     }
 
-    @Test func `a subscription that replaces one that is being replayed goes on where it was`() throws {
+    @Test func `a subscription that replaces one that is being replayed continues at its position`() throws {
         var limits = HubLimits()
         limits.replayChunkBytes = 300
         limits.resumeQueuedBytes = 0
@@ -155,7 +155,7 @@ import WireProtocol
         #expect(test.hub.statistics.historyTransactions == 10)
     }
 
-    @Test func `a new epoch is told to whoever listens to tables, and only to them`() {
+    @Test func `only subscribers of tables are notified of a new epoch`() {
         let test = TestHub()
         let (client, connection) = test.connect()
         let (_, other) = test.connect()

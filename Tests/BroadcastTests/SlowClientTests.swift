@@ -42,7 +42,7 @@ import WireProtocol
         #expect(test.hub.statistics.closedAsTooSlow == 1)
     }
 
-    @Test func `a closed client is let go`() {
+    @Test func `a closed client is released`() {
         let test = TestHub(limits: limits(queuedBytes: 10))
         weak var connection: TestOutlet?
         do {
@@ -89,7 +89,7 @@ import WireProtocol
         #expect(next.take() == ["a"])
     }
 
-    @Test func `whoever sends much hears when the client can take more`() {
+    @Test func `a sender of much data is notified when the client can take more`() {
         let test = TestHub(limits: limits(queuedBytes: 1000))
         let (client, connection) = test.connect()
         let answers = Answers()

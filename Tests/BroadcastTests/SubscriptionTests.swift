@@ -36,8 +36,7 @@ import WireProtocol
 
     private static let idOfEverything = "tgenz719gaj"
 
-    @Test func `a transaction ends for clients with several subscriptions alone, and only if it concerned them`() throws
-    {
+    @Test func `only clients with several subscriptions receive the end of a transaction that concerns them`() throws {
         let test = TestHub()
         let (several, connection) = test.connect()
         let (one, other) = test.connect()
@@ -123,7 +122,7 @@ import WireProtocol
         #expect(test.hub.subscriptions(of: client) == [t])
     }
 
-    @Test func `what a snapshot replaces goes on until it is acknowledged`() throws {
+    @Test func `a subscription that a snapshot replaces continues until the snapshot is acknowledged`() throws {
         let test = TestHub()
         let (client, connection) = test.connect()
         try test.hub.subscribe(client, to: [t])

@@ -70,7 +70,7 @@ struct ArgumentTests {
         }
     }
 
-    @Test func `everyone may be served only where that is said`() throws {
+    @Test func `anonymous clients are served only with an explicit option`() throws {
         for host in ["127.0.0.1", "::1", "localhost"] {
             #expect(throws: Never.self) { try TablecastCommand.parseAsRoot(["serve", "a.db", "--host", host]) }
         }

@@ -33,7 +33,7 @@ struct ListenSessionTests {
         #expect(replay == [[.tell(.resumed)], [], [.print]])
     }
 
-    @Test func `it says when something was missed`() {
+    @Test func `it reports when something was missed`() {
         var session = ListenSession(channels: [.tables], subscription: [:], since: "old:1")
         _ = session.received(acknowledgement)
         #expect(session.received(subscribed(at: 9, recovered: false)) == [.tell(.missed)])

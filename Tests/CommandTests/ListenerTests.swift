@@ -15,7 +15,7 @@ struct ListenerTests {
         #expect(first == .milliseconds(125))
     }
 
-    @Test func `a listener goes on after the last whole transaction`() {
+    @Test func `a listener resumes after the last whole transaction`() {
         var feed = FeedPosition()
         feed.subscribed(at: "e:4", recovered: nil)
         #expect(feed.complete == "e:4")
@@ -38,7 +38,7 @@ struct ListenerTests {
         #expect(news(&feed, [("e:6", true)]) == [true])
     }
 
-    @Test func `where nothing could be recovered the feed begins anew`() {
+    @Test func `when nothing could be recovered the feed starts again`() {
         var feed = FeedPosition(since: "old:4")
         _ = news(&feed, [("old:5", false)])
         feed.subscribed(at: "new:0", recovered: false)

@@ -41,13 +41,13 @@ struct MessageLinesTests {
     }
 
     @Test(arguments: [(7, "t  +7  too many rows to list"), (0, "t  rows unknown")])
-    func `rows that are not listed are said to be too many, or unknown`(inserted: Int, line: String) throws {
+    func `rows that are not listed are reported as too many, or as unknown`(inserted: Int, line: String) throws {
         let change = RowsModification(inserted: inserted, updated: 0, deleted: 0, rowsOmitted: true)
         let payload = TableModifiedPayload(tableName: "t", timestamp: 0, change: .rows(change))
         #expect(try text(.tableModified(payload)) == "00:00:01.000  changed   \(line)")
     }
 
-    @Test func `a created table shows its columns and who made it`() throws {
+    @Test func `a created table shows its columns and its author`() throws {
         let columns = [
             ColumnPayload(name: "id", type: "INTEGER", isNotNull: false, primaryKeyOrdinal: 1),
             ColumnPayload(name: "order by", type: "", isNotNull: false, primaryKeyOrdinal: 0),

@@ -66,7 +66,7 @@ struct QuerySessionTests {
         #expect(second == [.finish(.cancelled(message: "interrupted"))])
     }
 
-    @Test func `a query that somebody else cancelled failed`() {
+    @Test func `a query that another client cancelled has failed`() {
         var session = session
         let cancelled = QueryCancelledPayload(queryID: "q", reason: .client, rowCount: 0, duration: 5)
         let expected = "cancelled after 5 ms and 0 rows: requested by another client"

@@ -29,7 +29,7 @@ struct ServerAddressTests {
         ("/x/y:3001", false),
         ("localhost", false),
     ])
-    func `an address is told from a file`(text: String, isAddress: Bool) {
+    func `an address is distinguished from a file`(text: String, isAddress: Bool) {
         #expect(ServerAddress.looksLikeAddress(text) == isAddress)
     }
 }

@@ -38,7 +38,7 @@ struct TerminalTests {
         #expect(!hasColors(true, term: "dumb"))
     }
 
-    @Test func `a palette wraps text in escapes, or leaves it alone`() {
+    @Test func `a palette wraps text in escapes, or leaves it unchanged`() {
         #expect(Palette.colors(.red, "x") == "\u{1B}[31mx\u{1B}[0m")
         #expect(Palette.colors(.plain, "x") == "x")
         #expect(Palette.colors(.red, "") == "")

@@ -5,7 +5,7 @@ import Testing
 struct TrimPolicyTests {
     private let mebibyte = 1 << 20
 
-    @Test func `growth is trimmed, and a process of one size is left alone`() {
+    @Test func `growth is trimmed, and a process of constant size is not`() {
         var policy = TrimPolicy()
         let atStart = (0..<100).map { _ in policy.wantsTrim(bytes: 40 * mebibyte) }
         #expect(!atStart.contains(true))
@@ -16,7 +16,7 @@ struct TrimPolicyTests {
         #expect(after == [false, true])
     }
 
-    @Test func `memory in use is asked for less and less often`() {
+    @Test func `trimming is tried less and less often while memory is in use`() {
         var policy = TrimPolicy()
         _ = policy.wantsTrim(bytes: 40 * mebibyte)
         var looks: [Int] = []

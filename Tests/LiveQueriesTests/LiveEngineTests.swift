@@ -100,7 +100,7 @@ import Testing
 
     private static let table = "CREATE TABLE t(id INTEGER PRIMARY KEY, n); INSERT INTO t VALUES(1, 1), (2, 2)"
 
-    @Test func `a connection may follow so many queries and not one more`() throws {
+    @Test func `a connection may have a limited number of queries`() throws {
         var limits = LiveLimits()
         limits.maxQueriesPerClient = 1
         let bench = try Bench(Self.table, limits: limits)
@@ -110,7 +110,7 @@ import Testing
         _ = try bench.joined(bench.follow("SELECT id FROM t", client: 2))
     }
 
-    @Test func `all together may follow so many distinct queries`() throws {
+    @Test func `the number of distinct queries of all connections is limited`() throws {
         var limits = LiveLimits()
         limits.maxQueries = 1
         let bench = try Bench(Self.table, limits: limits)
@@ -200,7 +200,7 @@ import Testing
         }
     }
 
-    @Test func `a subscription that ended while it was compiled says nothing`() throws {
+    @Test func `a subscription that ended while it was compiled sends nothing`() throws {
         let bench = try Bench(Self.table)
         defer { bench.close() }
         let gone = try bench.follow("SELECT id FROM t")
@@ -225,7 +225,7 @@ import Testing
         #expect(statistics.incrementalSteps == 0)
     }
 
-    @Test func `a query that nothing has happened to for long goes on`() throws {
+    @Test func `a query without changes for a long time continues`() throws {
         var limits = LiveLimits()
         limits.maxPinTime = .milliseconds(300)
         let bench = try Bench(Self.table, limits: limits)

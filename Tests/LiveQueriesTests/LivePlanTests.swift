@@ -84,13 +84,13 @@ import Testing
         #expect(refusal?.reason.contains(part) == true, "\(refusal?.reason ?? "")")
     }
 
-    @Test func `an error of the SQL says where it is`() throws {
+    @Test func `an error of the SQL contains its position`() throws {
         let refusal = #expect(throws: LiveRefusal.self) { try plan("SELECT x, nope FROM a") }
         #expect(refusal?.code == .sqlError)
         #expect(refusal?.offset == 10)
     }
 
-    @Test func `rights are asked about every table, also about those of USING`() throws {
+    @Test func `rights are checked for every table, also for those of USING`() throws {
         let rights = LiveRights(identity: "a") { request in
             request.action == .read && request.first != "a" ? .deny("reading it is not allowed") : .allow
         }

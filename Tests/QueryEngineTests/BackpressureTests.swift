@@ -4,7 +4,7 @@ import Testing
 @testable import QueryEngine
 
 struct BackpressureTests {
-    @Test func `a receiver that is not writable stops its own query alone`() async throws {
+    @Test func `a receiver that is not writable stops only its own query`() async throws {
         let harness = try Harness("CREATE TABLE t(v)") { $0.limits.readerCount = 1 }
         let slow = harness.start(manyRows, sink: RecordingSink(isWritable: false))
         await slow.sink.wait { $0.batches > 0 }

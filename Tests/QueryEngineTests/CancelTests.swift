@@ -43,7 +43,7 @@ struct CancelTests {
 
     #if os(Linux)
         /// To delete the temporary file of a long sort takes tenths of a second.
-        @Test func `a cancelled sort is told of before its temporary file is deleted`() async throws {
+        @Test func `a cancelled sort is reported before its temporary file is deleted`() async throws {
             let harness = try Harness { $0.limits.cacheBytes = 1 << 20 }
             let hasFile = Mutex(false)
             let sink = RecordingSink(onCancelled: { hasFile.withLock { $0 = Self.hasTemporaryFile } })
@@ -69,7 +69,7 @@ struct CancelTests {
         }
     #endif
 
-    @Test func `a read that does not answer is ended for its client, and keeps nobody from reading`() async throws {
+    @Test func `an unresponsive read is ended for its client, and does not block other reads`() async throws {
         let harness = try Harness {
             $0.limits.readerCount = 1
             $0.limits.spareReaderCount = 1
@@ -87,7 +87,7 @@ struct CancelTests {
         #expect(!silent.sink.log.isBroken)
     }
 
-    @Test func `whoever takes a turn keeps the others from speaking`() {
+    @Test func `the thread that owns the sink excludes the others`() {
         let turn = SinkOwnership()
         #expect(!turn.takeOver(), "the thread may be speaking")
         turn.letGo()
@@ -151,7 +151,7 @@ struct CancelTests {
         #expect(running.sink.log.batches == 1)
     }
 
-    @Test func `a cancelled RETURNING is undone, and the transaction around it goes on`() async throws {
+    @Test func `a cancelled RETURNING is undone, and the transaction around it stays open`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         await harness.run("BEGIN; INSERT INTO t VALUES (0)")
         let running = harness.start("INSERT INTO t \(manyRows) RETURNING v", sink: RecordingSink(isWritable: false))

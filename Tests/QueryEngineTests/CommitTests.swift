@@ -19,7 +19,7 @@ struct CommitTests {
         }
     }
 
-    @Test func `each commit is told once, with its rows and its author`() async throws {
+    @Test func `each commit is reported once, with its rows and its author`() async throws {
         let harness = try Harness("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
         await harness.run(
             "INSERT INTO t(v) VALUES (1),(2); UPDATE t SET v = 3 WHERE id = 2; DELETE FROM t WHERE id = 1"
@@ -36,7 +36,7 @@ struct CommitTests {
         #expect(commit.client.rawValue == "ada")
     }
 
-    @Test func `a script that creates and fills a table tells both in one commit`() async throws {
+    @Test func `a script that creates and fills a table reports both in one commit`() async throws {
         let harness = try Harness()
         await harness.run("CREATE TABLE t(v); INSERT INTO t VALUES (1),(2)")
         #expect(harness.commits.all.map(summary) == [["created t", "t +2 ~0 -0"]])
@@ -44,7 +44,7 @@ struct CommitTests {
         #expect(harness.commits.all.last.map(summary) == ["dropped t"])
     }
 
-    @Test func `what is undone is not told`() async throws {
+    @Test func `undone changes are not reported`() async throws {
         let harness = try Harness("CREATE TABLE t(v UNIQUE)")
         await harness.run("BEGIN")
         await harness.run("INSERT INTO t VALUES (1)")
@@ -57,7 +57,7 @@ struct CommitTests {
         #expect(harness.commits.all.map(summary) == [["t +1 ~0 -0"]])
     }
 
-    @Test func `a RELEASE that commits is told like a COMMIT`() async throws {
+    @Test func `a RELEASE that commits is reported like a COMMIT`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         await harness.run("SAVEPOINT a")
         await harness.run("INSERT INTO t VALUES (1)")
@@ -65,7 +65,7 @@ struct CommitTests {
         #expect(harness.commits.all.map(summary) == [["t +1 ~0 -0"]])
     }
 
-    @Test func `a commit without a net change is told as empty, for whoever counts the log`() async throws {
+    @Test func `a commit without a net change is reported as empty, for a sink that counts log frames`() async throws {
         let harness = try Harness("CREATE TABLE t(v); INSERT INTO t VALUES (1)")
         await harness.run("INSERT INTO t VALUES (2); DELETE FROM t WHERE v = 2")
         #expect(harness.commits.all.map { $0.changes.isEmpty } == [true])
@@ -74,7 +74,7 @@ struct CommitTests {
         #expect(harness.commits.all.count == 1, "nothing was written")
     }
 
-    @Test func `every commit that begins is announced before it is told`() async throws {
+    @Test func `every commit is announced before it is reported`() async throws {
         let harness = try Harness("CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE t(v)")
         await harness.run("INSERT INTO t VALUES (1)")
         await harness.run("BEGIN; INSERT INTO t VALUES (2)")
@@ -85,7 +85,7 @@ struct CommitTests {
     }
 
     @Test(arguments: ["VACUUM", "PRAGMA user_version = 5", "ANALYZE", "REINDEX"])
-    func `work on the file tells no rows, and the next commit is whole`(sql: String) async throws {
+    func `maintenance of the file reports no rows, and the next commit is complete`(sql: String) async throws {
         let harness = try Harness("CREATE TABLE t(v); CREATE INDEX i ON t(v); INSERT INTO t VALUES (1)")
         #expect(await harness.run(sql).end.outcome != nil)
         #expect(harness.commits.all.flatMap(summary) == [])
@@ -93,14 +93,14 @@ struct CommitTests {
         #expect(harness.commits.all.last.map(summary) == ["t +1 ~0 -0"])
     }
 
-    @Test func `DELETE without WHERE tells every row`() async throws {
+    @Test func `DELETE without WHERE reports every row`() async throws {
         let harness = try Harness("CREATE TABLE t(v); INSERT INTO t VALUES (1),(2),(3)")
         await harness.run("DELETE FROM t")
         #expect(harness.commits.all.map(summary) == [["t +0 ~0 -3"]])
     }
 
     @Test(arguments: [("WAL", [[]]), ("DELETE", [["t +2 ~0 -0"]])])
-    func `what a commit changed is not told to whoever reads it from the log`(mode: String, told: [[String]])
+    func `a sink that reads the log does not receive the changes of a commit`(mode: String, told: [[String]])
         async throws
     {
         let harness = try Harness("CREATE TABLE t(v)", journalMode: mode, readsLog: true)
@@ -129,7 +129,7 @@ struct CommitTests {
     }
 
     @Test(arguments: ["WAL", "DELETE"])
-    func `VACUUM is announced before it runs, and tells of the tables whose rowids it changed`(
+    func `VACUUM is announced before it runs, and reports the tables whose rowids it changed`(
         journalMode: String
     ) async throws {
         let harness = try Harness(

@@ -12,7 +12,7 @@ struct DeadlineTests {
         if case .cancelled(.timeout, _) = end { true } else { false }
     }
 
-    @Test func `an update whose function took hours ends at its deadline, and the writer goes on`() async throws {
+    @Test func `an update whose function took hours ends at its deadline, and the writer continues`() async throws {
         let harness = try Harness("CREATE TABLE genre (name); INSERT INTO genre VALUES ('a')")
         let sql = "UPDATE genre SET name = name WHERE (\(Self.rows) SELECT max(\(Self.endless) + i) FROM c) = 1"
         let (end, _) = await harness.run(sql) { $0.timeout = .milliseconds(500) }

@@ -76,7 +76,7 @@ import Testing
         submit([ticket(5)], to: &scheduler)
     }
 
-    @Test func `who waits for the answer may go on without a transaction`() {
+    @Test func `a client that waits for the answer may continue without a transaction`() {
         var scheduler = scheduler()
         submit([ticket(1, "BEGIN")], to: &scheduler)
         _ = scheduler.assign()

@@ -123,7 +123,7 @@ struct PolicyTests {
             "WITH RECURSIVE c(n) AS (SELECT 1 UNION SELECT 2) SELECT n FROM c",
         ]
     )
-    func `a list of tables leaves what is no table alone`(sql: String) async throws {
+    func `a list of tables does not affect other objects`(sql: String) async throws {
         let harness = try Harness("CREATE TABLE open(v); CREATE TABLE secret(v); CREATE VIRTUAL TABLE f USING fts5(a)")
         let readable: TableNames = ["open", "f", "f_data", "f_idx", "f_content", "f_docsize", "f_config"]
         let end = await harness.run(sql) { $0.policy = SQLPolicy(level: .readOnly, readableTables: readable) }.end
@@ -195,7 +195,7 @@ struct PolicyTests {
         #expect(log.columns.count <= 1 && !log.isBroken)
     }
 
-    @Test func `a temporary trigger on a table of everybody's is gone with its request`() async throws {
+    @Test func `a temporary trigger on a shared table is removed with its request`() async throws {
         let harness = try Harness("CREATE TABLE t(v); CREATE TABLE log(v)")
         let trigger = "CREATE TEMP TRIGGER spy AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.v); END"
         #expect(await harness.run("\(trigger); INSERT INTO t VALUES (1)").end.outcome != nil)

@@ -45,7 +45,7 @@ struct ProgressEstimatorTests {
             "SELECT count(*) FROM t",
         ]
     )
-    func `where nobody can tell, there is no plan`(sql: String) throws {
+    func `without a reliable estimate there is no plan`(sql: String) throws {
         #expect(try plan(sql) == nil)
     }
 
@@ -68,7 +68,7 @@ struct ProgressEstimatorTests {
         #expect(estimator.fraction(at: .init(scanSteps: 5_000, machineSteps: 20_000)) == 0.99)
     }
 
-    @Test func `it goes on through the sort`() throws {
+    @Test func `progress continues through the sort`() throws {
         var estimator = ProgressEstimator(try #require(try plan("SELECT * FROM t ORDER BY v")))
         let half = estimator.fraction(at: .init(scanSteps: 500, machineSteps: 4_000))
         let scanned = estimator.fraction(at: .init(scanSteps: 1_000, machineSteps: 8_000))

@@ -3,7 +3,7 @@ import SQLiteConnection
 import Testing
 
 struct ProgressTests {
-    @Test func `a long query reports no more often than asked for`() async throws {
+    @Test func `a long query reports at most at the requested interval`() async throws {
         let harness = try Harness()
         let running = harness.start(endlessQuery) { $0.progressInterval = .milliseconds(20) }
         await running.sink.wait { $0.progress.count >= 4 }

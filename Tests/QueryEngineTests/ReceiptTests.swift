@@ -5,8 +5,7 @@ import Testing
 
 /// What the queries of the writer wait for, and what does not wait for it.
 struct ReceiptTests {
-    @Test func `a query ends once the position of its commit is known, and the writer goes on meanwhile`() async throws
-    {
+    @Test func `a query ends once the position of its commit is known, without delaying the writer`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         harness.commits.withholdReceipts()
         let first = harness.start("INSERT INTO t VALUES (1)")
@@ -88,7 +87,7 @@ struct ReceiptTests {
         #expect(!log.isBroken)
     }
 
-    @Test func `a script that fails says so after what it committed was told`() async throws {
+    @Test func `a failing script reports its failure after its commits`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         harness.commits.withholdReceipts()
         let running = harness.start("INSERT INTO t VALUES (1); INSERT INTO none VALUES (2)") { $0.atomic = false }
@@ -116,7 +115,7 @@ struct ReceiptTests {
         #expect(running.sink.log.end?.outcome?.receipt == "test:1")
     }
 
-    @Test func `the first word about a receipt counts, and everybody who asks hears it`() {
+    @Test func `the first value of a receipt counts, and all waiters receive it`() {
         let receipt = CommitReceipt()
         let heard = Mutex<[String?]>([])
         receipt.whenKnown { position in heard.withLock { $0.append(position) } }

@@ -99,7 +99,7 @@ struct RowWriteTests {
         #expect(renamed.rowid == nil)
     }
 
-    @Test func `rows whose key is NULL are told apart by their rowid alone`() async throws {
+    @Test func `rows whose key is NULL are distinguished only by their rowid`() async throws {
         let harness = try Harness(
             "CREATE TABLE t(k TEXT PRIMARY KEY, v); INSERT INTO t VALUES (NULL, 'a'), (NULL, 'b'), ('k', 'c')"
         )

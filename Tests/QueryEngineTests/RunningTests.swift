@@ -19,7 +19,7 @@ struct RunningTests {
         #expect(await harness.service.shutDown())
     }
 
-    @Test func `an INSERT runs on the writer and says what it changed`() async throws {
+    @Test func `an INSERT runs on the writer and reports its changes`() async throws {
         let harness = try Harness("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
         let (end, log) = await harness.run("INSERT INTO t(v) VALUES ('a'),('b')")
         #expect(log.readOnly == false)
@@ -85,14 +85,14 @@ struct RunningTests {
         #expect(harness.commits.all.count == (atomic ? 0 : 1))
     }
 
-    @Test func `last_insert_rowid tells nobody of another client's rows`() async throws {
+    @Test func `last_insert_rowid does not reveal another client's rows`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         await harness.run("INSERT INTO t VALUES (1)")
         await harness.run("INSERT INTO t SELECT last_insert_rowid()", client: "bob")
         #expect(try harness.database.query("SELECT v FROM t WHERE rowid = 2") == [[.integer(0)]])
     }
 
-    @Test func `a transaction that has read an older state is told so`() async throws {
+    @Test func `a transaction that has read an older state gets an error that explains it`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         await harness.run("BEGIN; SELECT * FROM t")
         let foreign = try Connection(path: harness.database.path, mode: .readWrite)
@@ -113,7 +113,7 @@ struct RunningTests {
     }
 
     @Test(arguments: ["", "  \n", ";;;", "-- nothing\n", "/* nothing */ ;"])
-    func `SQL without a statement is an error that says so`(sql: String) async throws {
+    func `SQL without a statement is reported as such`(sql: String) async throws {
         let harness = try Harness()
         let (end, _) = await harness.run(sql)
         #expect(end.failure?.code == .sqlError)
@@ -132,7 +132,7 @@ struct RunningTests {
         #expect(sink.log.rows.last == [.integer(1)])
     }
 
-    @Test func `rows beyond the limit are left out and the outcome says so`() async throws {
+    @Test func `rows beyond the limit are left out and the outcome is marked as truncated`() async throws {
         let harness = try Harness()
         let (end, log) = await harness.run(manyRows) { $0.maxRows = 10 }
         #expect(log.rows.count == 10)

@@ -29,7 +29,7 @@ struct SchedulerTests {
         )
     }
 
-    @Test func `clients take turns, whoever asks for most`() {
+    @Test func `clients take turns, regardless of their number of queries`() {
         var scheduler = scheduler(readers: 1)
         for id in 1...3 { #expect(scheduler.submit(ticket(UInt64(id), "ada")) == nil) }
         #expect(scheduler.submit(ticket(4, "bob")) == nil)
@@ -42,7 +42,7 @@ struct SchedulerTests {
         #expect(scheduler.isQuiet)
     }
 
-    @Test func `a read that sleeps lets another one run, and goes on regardless`() {
+    @Test func `a read that sleeps lets another one run, and continues regardless`() {
         var scheduler = scheduler(readers: 1, spareReaders: 1)
         for (id, client) in ["ada", "bob", "eve"].enumerated() { _ = scheduler.submit(ticket(UInt64(id), client)) }
         #expect(scheduler.assign() == [.read(ticket(0, "ada"), reader: 0)])
@@ -100,7 +100,7 @@ struct SchedulerTests {
         #expect(scheduler.assign() == [.read(ticket(3, "ada"), reader: 2)])
     }
 
-    @Test func `what may write and was asked for before BEGIN comes before it`() {
+    @Test func `a query that may write and was sent before BEGIN runs before it`() {
         var scheduler = scheduler(readers: 1)
         var unsettled = ticket(1, "ada")
         unsettled.mayWrite = true
@@ -168,7 +168,7 @@ struct SchedulerTests {
         #expect(scheduler.withdraw(2) == .unknown)
     }
 
-    @Test func `a transaction holds the writer for its client alone`() {
+    @Test func `a transaction holds the writer only for its client`() {
         var scheduler = scheduler()
         _ = scheduler.submit(ticket(1, "ada", .writer, controls: true))
         _ = scheduler.submit(ticket(2, "bob", .writer))
@@ -192,7 +192,7 @@ struct SchedulerTests {
         #expect(scheduler.assign() == [.write(ticket(1, "ada", .writer))])
     }
 
-    @Test func `an idle transaction is rolled back and its client refused until it says that it knows`() {
+    @Test func `an idle transaction is rolled back and its client refused until it acknowledges that`() {
         var scheduler = scheduler()
         scheduler.begin(ticket(1, "ada", .writer, controls: true), at: start)
         #expect(scheduler.nextTick == start + .seconds(3))
@@ -237,7 +237,7 @@ struct SchedulerTests {
         #expect(scheduler.submit(ticket(34, "ada", .writer, begins: true)) == nil)
     }
 
-    @Test func `a transaction that is lost with its file takes along what waits for it, and its client is told`() {
+    @Test func `a transaction lost with its file fails its waiting queries, and its client is notified`() {
         var scheduler = scheduler()
         scheduler.begin(ticket(1, "ada", .writer, begins: true), at: start)
         let (running, waiting) = (ticket(2, "ada", .writer), ticket(3, "ada", .writer))
@@ -349,7 +349,7 @@ struct SchedulerShareTests {
         #expect(scheduler.submit(read(id + 3, "ada 50", "ada")) == nil)
     }
 
-    @Test func `identities take turns, over however many clients one asks`() {
+    @Test func `identities take turns, regardless of their number of clients`() {
         var scheduler = Scheduler(readers: 1, maxQueries: 100, maxQueriesPerClient: 32)
         var id: UInt64 = 0
         for client in 0..<10 {

@@ -32,7 +32,7 @@ struct ScriptOutlineTests {
             ("SELECT 1; \u{feff}BEGIN", [.read, .begin]), ("DELETE FROM t; /*", [.write, .unknown]),
         ] as [(String, [ScriptOutline.Verb])]
     )
-    func `statements are told apart as SQLite does`(sql: String, verbs: [ScriptOutline.Verb]) {
+    func `statements are separated as SQLite does`(sql: String, verbs: [ScriptOutline.Verb]) {
         #expect(ScriptOutline(sql).verbs == verbs)
     }
 

@@ -92,7 +92,7 @@ struct TransactionTests {
         #expect(await harness.run("COMMIT").end.outcome != nil)
     }
 
-    @Test func `an idle transaction is rolled back and its client hears of it`() async throws {
+    @Test func `an idle transaction is rolled back and its client is notified`() async throws {
         let harness = try Harness(schema) { $0.limits.transactionIdleTimeout = .milliseconds(50) }
         await harness.run("BEGIN; INSERT INTO t(v) VALUES (1)")
         await harness.events.nextRollback()
@@ -103,7 +103,7 @@ struct TransactionTests {
         #expect(try harness.database.query("SELECT v FROM t ORDER BY v") == [[.integer(2)], [.integer(5)]])
     }
 
-    @Test func `who begins another transaction takes the one before for over`() async throws {
+    @Test func `beginning another transaction acknowledges the end of the previous one`() async throws {
         let harness = try Harness(schema) { $0.limits.transactionIdleTimeout = .milliseconds(50) }
         await harness.run("BEGIN; INSERT INTO t(v) VALUES (1)")
         await harness.events.nextRollback()
@@ -167,7 +167,7 @@ struct TransactionTests {
         #expect(await harness.run("INSERT INTO t(v) VALUES (2)").end.outcome != nil)
     }
 
-    @Test func `what was asked for before BEGIN is no part of the transaction`() async throws {
+    @Test func `a query sent before BEGIN is not part of the transaction`() async throws {
         let harness = try Harness(schema)
         for count in 1...50 {
             let running = [
@@ -179,7 +179,7 @@ struct TransactionTests {
         }
     }
 
-    @Test func `foreign keys are enforced for everybody when the service is told to`() async throws {
+    @Test func `foreign keys are enforced for all clients when configured`() async throws {
         let schema = "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p)"
         let plain = try Harness(schema)
         #expect(await plain.run("INSERT INTO c VALUES (1)").end.outcome != nil)

@@ -160,7 +160,7 @@ struct VisibleSchemaTests {
         #expect(failure?.message.contains("canary") == false, "\(failure?.message ?? "")")
     }
 
-    @Test func `what is wrong with the client's own tables is said with its place`() async throws {
+    @Test func `errors in the client's own tables are reported with their position`() async throws {
         let harness = try Harness(Self.visible + Self.hidden)
         let failure = await answer(harness, "SELECT 1; SELECT vv FROM open")
         #expect(failure.message == "no such column: vv")

@@ -36,9 +36,9 @@ import Testing
         #expect(error?.offset == 8)
     }
 
-    @Test func `prepare takes one statement and says so`() throws {
+    @Test func `prepare accepts one statement and reports more as an error`() throws {
         let two = #expect(throws: SQLiteError.self) { _ = try connection.prepare("SELECT 1; SELECT 2").sql }
-        #expect(two?.message == "one statement was expected and another one follows")
+        #expect(two?.message == "expected one statement, and another one follows")
         let none = #expect(throws: SQLiteError.self) { _ = try connection.prepare(" ").sql }
         #expect(none?.message == "there is no statement in the SQL")
     }

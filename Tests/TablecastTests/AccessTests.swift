@@ -145,7 +145,7 @@ struct AccessTests {
         #expect(throws: ProtocolError.self) { try none.narrowed(SubscribeRequest(channel: .tables)) }
     }
 
-    @Test func `who may see some tables does not hear everybody's SQL`() throws {
+    @Test func `a client with a list of tables does not receive the SQL of others`() throws {
         let some = Identity(id: "a", role: .readOnly, tables: ["t"])
         try some.require(.tables)
         #expect(throws: ProtocolError.self) { try some.require(.queries) }

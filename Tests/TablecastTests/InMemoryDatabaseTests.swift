@@ -21,7 +21,7 @@ import Testing
         #expect(left.isEmpty)
     }
 
-    @Test func `one that is in use is left alone, one whose process is gone is removed by the next`() throws {
+    @Test func `one in use is kept, one whose process has ended is removed by the next`() throws {
         let used = try InMemoryDatabase(in: base.path)
         let abandoned = base.appendingPathComponent("tablecast-memory-gone12")
         try FileManager.default.createDirectory(at: abandoned, withIntermediateDirectories: true)

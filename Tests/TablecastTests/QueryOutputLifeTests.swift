@@ -48,7 +48,7 @@ import WireProtocol
         await service.shutDown()
     }
 
-    @Test func `a response keeps nobody who waits for it to take more, once all is written`() {
+    @Test func `a response releases waiting writers once everything is written`() {
         final class Query: Sendable {}
         let pipe = ResponsePipe()
         weak var kept: Query?
@@ -62,7 +62,7 @@ import WireProtocol
         #expect(kept == nil)
     }
 
-    @Test func `a response that is never begun tells whoever writes it`() {
+    @Test func `a response that never begins notifies its writer`() {
         let pipe = ResponsePipe()
         let head = HTTPTypes.HTTPRequest(method: .get, scheme: "http", authority: "localhost", path: "/events")
         let cancellations = Mutex(0)

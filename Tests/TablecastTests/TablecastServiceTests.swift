@@ -40,7 +40,7 @@ import WireProtocol
         await running.service.shutDown()
     }
 
-    @Test func `another subscriber of queries hears of a query, without its rows`() async throws {
+    @Test func `another subscriber of queries receives a query's messages, without its rows`() async throws {
         let running = try await start()
         let other = try await TestClient(running.port, "channels=queries")
         _ = try await other.next(.subscribed)
@@ -55,7 +55,7 @@ import WireProtocol
         await running.service.shutDown()
     }
 
-    @Test func `subscribers hear what a query committed, with its position and author`() async throws {
+    @Test func `subscribers receive what a query committed, with its position and author`() async throws {
         let running = try await start()
         let listener = try await TestClient(running.port)
         try await listener.send(#"{"type":"subscribe","channel":"tables","id":"s","data":{"rows":"values"}}"#)
@@ -213,7 +213,7 @@ import WireProtocol
         await running.service.shutDown()
     }
 
-    @Test func `a snapshot of a file that is gone says so, in answer to its request`() async throws {
+    @Test func `a snapshot of a missing file is answered with an error`() async throws {
         let running = try await start("CREATE TABLE t(a)")
         let client = try await TestClient(running.port)
         for name in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: running.database.path + name) }

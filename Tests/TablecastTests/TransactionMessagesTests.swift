@@ -77,7 +77,7 @@ import WireProtocol
     }
 
     @Test(arguments: [(1, 10), (100, 10), (40, 40_000)])
-    func `what is encoded for others is what would be encoded for one alone`(rows: Int, textBytes: Int) throws {
+    func `a shared encoding equals the encoding for a single subscription`(rows: Int, textBytes: Int) throws {
         let transaction = Self.transaction(rows: rows, textBytes: textBytes)
         var shared = TransactionRows()
         for subscription in try Self.subscriptions() {

@@ -16,7 +16,7 @@ import WireProtocol
         return (server, try #require(server.port))
     }
 
-    @Test func `a new connection is acknowledged first and hears notifications alone`() async throws {
+    @Test func `a new connection is acknowledged first and receives only notifications`() async throws {
         let (server, port) = try await start()
         let client = try await TestClient(port)
         let first = try await client.next()
@@ -35,7 +35,7 @@ import WireProtocol
         await server.stop()
     }
 
-    @Test func `a token that ends in the middle of a connection closes it with 4401`() async throws {
+    @Test func `a token that expires during a connection closes it with 4401`() async throws {
         struct ShortLived: Authenticator {
             func identity(of token: String) async throws -> Identity {
                 Identity(id: token, role: .readOnly, expiresAt: UnixTime.milliseconds + 300)
@@ -92,7 +92,7 @@ import WireProtocol
         await server.stop()
     }
 
-    @Test func `a broadcast to everybody leaves out the excluded client`() async throws {
+    @Test func `a broadcast to all clients leaves out the excluded one`() async throws {
         let (server, port) = try await start()
         let first = try await TestClient(port)
         let second = try await TestClient(port)
@@ -168,7 +168,7 @@ import WireProtocol
         #expect(server.clientCount == 0)
     }
 
-    @Test func `users hear who comes, is named, moves and goes`() async throws {
+    @Test func `users receive the joins, names, cursors and departures of others`() async throws {
         let (server, port) = try await start()
         let ada = try await TestClient(port, "channels=collaboration&username=ada")
         _ = try await ada.next(.userList)
@@ -203,8 +203,7 @@ import WireProtocol
         (#"{"type":"subscribe","channel":"tables","data":{"rows":"all"}}"#, "INVALID_MESSAGE"),
         (#"{"type":"query:execute","data":{"sql":"SELECT 1"}}"#, "FORBIDDEN"),
     ])
-    func `a wrong message is answered with an error and the connection goes on`(json: String, code: String) async throws
-    {
+    func `a wrong message gets an error and keeps the connection open`(json: String, code: String) async throws {
         let (server, port) = try await start()
         let client = try await TestClient(port)
         try await client.send(json)

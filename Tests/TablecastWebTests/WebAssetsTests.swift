@@ -36,7 +36,7 @@ import Testing
         #expect(try #require(assets.asset(at: path)).contentType == "\(type); charset=utf-8")
     }
 
-    @Test func `scripts come from this origin alone and nothing is inline`() throws {
+    @Test func `scripts come only from this origin and nothing is inline`() throws {
         let headers = try #require(assets.asset(at: "/")).headers
         let policy = try #require(headers.first { $0.name == "Content-Security-Policy" }).value
         #expect(policy.contains("script-src 'self'"))

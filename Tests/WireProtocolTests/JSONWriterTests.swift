@@ -31,7 +31,7 @@ import Testing
         #expect(text == #"{"a":[],"b\"":[null,{},true],"c":"d"}"#)
     }
 
-    @Test func `a writer that was emptied begins anew`() {
+    @Test func `an emptied writer starts from the beginning`() {
         var writer = JSONWriter()
         writer.beginArray()
         writer.null()

@@ -20,7 +20,7 @@ import WireProtocol
         #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
     }
 
-    @Test func `positions are ordered within their epoch alone`() {
+    @Test func `positions are ordered only within their epoch`() {
         let first = Position(epoch: "a", sequence: 1)
         #expect(first.isBefore(first.next) == true)
         #expect(first.next.isBefore(first) == false)

@@ -14,7 +14,7 @@ struct ResultColumnsTests {
         #expect(ResultColumns.uniqueNames(names) == unique)
     }
 
-    @Test func `two thousand columns of one name are told apart at once`() {
+    @Test func `two thousand columns of one name get unique names quickly`() {
         let unique = ResultColumns.uniqueNames(Array(repeating: "n", count: 2_000))
         #expect(Set(unique).count == 2_000)
         #expect(unique.last == "n:1999")

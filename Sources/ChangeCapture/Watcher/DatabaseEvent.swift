@@ -75,7 +75,7 @@ public struct EpochReason: Sendable, Hashable, CustomStringConvertible {
 
 extension EpochReason {
     package static let replaced = EpochReason(.replaced, "the path names another file than before")
-    static let removed = EpochReason(.removed, "the database file was deleted or moved away, and is there again")
+    static let removed = EpochReason(.removed, "the database file was deleted or moved away, and exists again")
     static let overwritten = EpochReason(.overwritten, "something other than SQLite wrote over the database file")
     static let logDeleted = EpochReason(.logLost, "the -wal or the -shm file was deleted while it was in use")
     static let shrunk = EpochReason(

@@ -80,7 +80,7 @@ struct WritableTable {
         guard isWithoutRowid || identifyingName != nil else {
             throw QueryFailure(
                 .sqlError,
-                "columns of \(stored) have taken all names of the rowid, so that SQL cannot tell its rows apart"
+                "columns of \(stored) have taken all names of the rowid, so SQL cannot identify its rows"
             )
         }
     }

@@ -59,7 +59,7 @@ extension DatabaseFileError: CustomStringConvertible {
         case .isNoRegularFile: "Name a SQLite database file."
         case .notReadable: "Change its permissions, or run as a user that may read it."
         case .notWritable:
-            "Serve it read-only, or change its permissions; SQLite keeps its journal beside the file, so its directory counts too."
+            "Serve it read-only, or change its permissions; SQLite creates its journal in the directory of the file, so that must be writable too."
         case .notADatabase(let path) where path.lowercased().hasSuffix(".sql"):
             "It seems to be an SQL script. To build a database of it and serve that: tablecast serve new.db --init \(path)"
         case .notADatabase: "It does not begin with 'SQLite format 3'. An encrypted database looks like this too."

@@ -257,7 +257,7 @@ extension DatabaseFeed: DatabaseEventSink {
             return EncodedMessage(header, ServerPayload.custom(type, .object(data)))
         }
         // SQLite's error for a file can name any of its tables.
-        let restricted = encoded("the details are not for a token with a list of tables")
+        let restricted = encoded("the details are hidden from a token with a list of tables")
         hub.send(encoded(message), to: .notifications) { _ in restricted }
     }
 }

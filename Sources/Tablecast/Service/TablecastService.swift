@@ -261,7 +261,7 @@ extension TablecastService: DatabaseRequests {
         guard let watcher = feed.watcher else {
             throw ProtocolError(
                 .databaseGone,
-                "the database is not watched, so that there is no position to read it at"
+                "the database is not watched, so a snapshot would have no position"
             )
         }
         try SnapshotSender(hub: server.hub, watcher: watcher, publisher: feed.publisher)

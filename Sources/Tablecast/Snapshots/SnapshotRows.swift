@@ -65,14 +65,14 @@ final class SnapshotRows: @unchecked Sendable {
                 guard condition == nil else {
                     throw ProtocolError(
                         .databaseError,
-                        "table \(quoted(description.name)): its columns have all names of the rowid; ask for it without where"
+                        "table \(quoted(description.name)): its columns use all names of the rowid; subscribe without where"
                     )
                 }
                 tree = try TreeRowids(root: UInt32(clamping: table.rootPage), of: connection)
                 guard tree != nil else {
                     throw ProtocolError(
                         .tooBig,
-                        "table \(quoted(description.name)): its columns have all names of the rowid, and the database is "
+                        "table \(quoted(description.name)): its columns use all names of the rowid, and the database is "
                             + "larger than \(TreeRowids.maxDatabaseBytes) bytes"
                     )
                 }

@@ -56,7 +56,7 @@ struct CrossOriginAccess<Context: RequestContext>: RouterMiddleware {
             }
         }
         guard isAllowed(request, origin) else {
-            return .failure(.forbidden, .forbidden, "pages of this origin may not read what this server answers")
+            return .failure(.forbidden, .forbidden, "pages of this origin may not read the responses of this server")
         }
         var response = Response(status: .noContent)
         response.headers[.accessControlAllowMethods] = methods.map(\.rawValue).joined(separator: ", ")

@@ -52,7 +52,7 @@ struct OriginCheck {
         }
         throw UpgradeRefusal(
             .forbidden,
-            "This server listens for this machine alone and answers to localhost, not to this host; the server's operator "
+            "This server is only for this machine: its host is localhost, not this one; the server's operator "
                 + "can add it to the allowed origins."
         )
     }

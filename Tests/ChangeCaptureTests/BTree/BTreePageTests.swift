@@ -39,7 +39,7 @@ import Testing
     }
 
     @Test(arguments: [0, 1, 3, 4, 6, 14, 255] as [UInt8])
-    func `a type byte that is none is named`(_ byte: UInt8) {
+    func `an invalid type byte is named in the error`(_ byte: UInt8) {
         var bytes = leaf
         bytes[0] = byte
         #expect(throws: WALDecodeError(page: 2, .unknownPageType(byte))) { try page(bytes) { _ in } }

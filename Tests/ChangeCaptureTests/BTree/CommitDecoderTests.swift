@@ -100,7 +100,7 @@ import Testing
         #expect(tables[0].summary(column: 0) == ["delete abc -", "update b b", "insert - ABC"])
     }
 
-    @Test func `a created table's rows are insertions, a dropped one's are not told`() throws {
+    @Test func `a created table's rows are insertions, a dropped table's rows are not reported`() throws {
         let scenario = try Scenario("CREATE TABLE a(x); INSERT INTO a VALUES(1), (2)")
         let tables = try scenario.commit("BEGIN; CREATE TABLE b AS SELECT * FROM a; DROP TABLE a; COMMIT")
         #expect(tables.map(\.table.name) == ["b"])
@@ -120,7 +120,7 @@ import Testing
         #expect(tables[0].summary(column: 1) == ["delete gone -", "update old new"])
     }
 
-    @Test func `rows are told in the columns as they are after the commit`() throws {
+    @Test func `rows are reported in the columns after the commit`() throws {
         let scenario = try Scenario(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b); INSERT INTO t VALUES(1, 'a1', 'b1'), (2, 'a2', 'b2')"
         )
@@ -203,7 +203,7 @@ import Testing
         #expect(tables[1].rows.map { $0.after?.values } == [[.text("key")]])
     }
 
-    @Test func `a row larger than the limit is told by its key`() throws {
+    @Test func `a row larger than the limit is reported by its key`() throws {
         let scenario = try Scenario(
             """
             CREATE TABLE t(id INTEGER PRIMARY KEY, x); INSERT INTO t VALUES(1, zeroblob(2000000)), (2, zeroblob(2000000));
@@ -220,7 +220,7 @@ import Testing
         #expect(tables.map(\.updated) == [1, 1])
     }
 
-    @Test func `keys alone are told when no more is asked for`() throws {
+    @Test func `only keys are reported when no more is requested`() throws {
         let scenario = try Scenario(
             "CREATE TABLE w(x, k PRIMARY KEY) WITHOUT ROWID; INSERT INTO w VALUES(1, 'a'), (2, 'b')"
         )

@@ -7,7 +7,7 @@ import Testing
         try bytes.withUnsafeBytes { try DatabaseHeader($0) }
     }
 
-    @Test func `the header tells sizes, encoding, freelist and whether there is a pointer map`() throws {
+    @Test func `the header contains sizes, encoding, freelist and whether there is a pointer map`() throws {
         let types = try header(Fixture.bytes("every-type.db"))
         #expect(types.pageSize == 512)
         #expect(types.usableSize == 512)

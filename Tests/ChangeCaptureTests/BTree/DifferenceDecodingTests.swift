@@ -64,7 +64,7 @@ import Testing
         #expect(database.oracle.rowCount == 240)
     }
 
-    @Test func `tables that changed their names and pages at once are told apart`() throws {
+    @Test func `tables that swap names and pages at once are distinguished`() throws {
         let database = try Database("CREATE TABLE t(a INTEGER PRIMARY KEY, b);" + Self.rows)
         try database.change(
             "ALTER TABLE t RENAME TO old; CREATE TABLE t(a INTEGER PRIMARY KEY, b); INSERT INTO t SELECT * FROM old; DROP TABLE old; VACUUM"

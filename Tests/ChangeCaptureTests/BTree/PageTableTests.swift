@@ -25,7 +25,7 @@ import Testing
         #expect(listed == model)
     }
 
-    @Test func `a circle is noticed wherever it begins, and a chain without one is none`() {
+    @Test func `a cycle is detected wherever it begins, and a chain without one has none`() {
         for (tail, length) in [(0, 1), (0, 2), (1, 1), (5, 3), (100, 77), (3, 1_000)] {
             var cycle = CycleGuard(from: 1)
             var steps = 0

@@ -19,7 +19,7 @@ import Testing
         #expect(shifted?.isPointerMapPage(shifted?.lockPage ?? 0) == false)
     }
 
-    @Test func `entries tell the tree page above a chain, and who is whose child`() throws {
+    @Test func `entries contain the tree page above a chain, and the parent of a page`() throws {
         let image = try Fixture.image("auto-vacuum.db")
         let map = PointerMap(pageSize: 512, usableSize: 512)
         #expect(try map.entry(of: 3, in: image) == .root)

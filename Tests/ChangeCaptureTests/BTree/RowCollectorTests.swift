@@ -53,7 +53,7 @@ import Testing
         #expect(tables.map(\.rowsOmitted) == [true, true])
     }
 
-    @Test func `counts that were asked for are not rows left out`() {
+    @Test func `requested counts do not count as omitted rows`() {
         var collector = RowCollector(level: .counts)
         add(3, to: first, in: &collector)
         let tables = collector.finish()
@@ -62,7 +62,7 @@ import Testing
         #expect(tables.map(\.inserted) == [3])
     }
 
-    @Test func `a table that was looked at and did not change is not told`() {
+    @Test func `a compared table without changes is not reported`() {
         var collector = RowCollector()
         _ = collector.level(for: first, byteCount: 10)
         #expect(collector.finish().isEmpty)

@@ -38,7 +38,7 @@ import Testing
         #expect(pairing.oldTree == [nil, 2, 1])
     }
 
-    @Test func `a table dropped and created anew under its name has nothing before it`() {
+    @Test func `a table dropped and created again under its name has no predecessor`() {
         let pairing = TablePairing(
             before: catalog([("a", 2)]),
             after: catalog([("a", 2)]),

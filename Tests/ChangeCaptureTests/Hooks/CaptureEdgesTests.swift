@@ -4,7 +4,7 @@ import SQLiteConnection
 import Testing
 
 @Suite struct CaptureEdgesTests {
-    @Test func `a key that is set from a virtual REAL column is not told by guessing`() throws {
+    @Test func `a key that is set from a virtual REAL column is not guessed`() throws {
         let commits = try Capture.lines(
             """
             CREATE TABLE t(k, h REAL AS (b + 1) VIRTUAL, b DOUBLE, PRIMARY KEY(b, k)) WITHOUT ROWID;
@@ -37,7 +37,7 @@ import Testing
         )
     }
 
-    @Test func `an INSTEAD OF trigger tells the rows that it writes and a recursive one all of them`() throws {
+    @Test func `an INSTEAD OF trigger reports the rows that it writes and a recursive one all of them`() throws {
         let commits = try Capture.lines(
             """
             PRAGMA recursive_triggers = ON; CREATE TABLE t(n INTEGER PRIMARY KEY);
@@ -50,7 +50,7 @@ import Testing
         #expect(commits == [["t: insert @1 → (1)", "t: insert @2 → (2)", "t: insert @3 → (3)"]])
     }
 
-    @Test func `UPSERT, RETURNING and a write with a common table expression are told`() throws {
+    @Test func `UPSERT, RETURNING and a write with a common table expression are reported`() throws {
         let commits = try Capture.lines(
             "CREATE TABLE t(k TEXT UNIQUE, n); INSERT INTO t VALUES('a', 1)",
             """

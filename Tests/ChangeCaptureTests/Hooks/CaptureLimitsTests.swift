@@ -54,7 +54,7 @@ import Testing
         #expect(commits.map(\.lines) == [["t: changed"]])
     }
 
-    @Test func `a new table with more rows than the limit tells their number`() throws {
+    @Test func `a new table with more rows than the limit is reported with their number`() throws {
         let writer = try CapturedWriter(limits: CaptureLimits(maxRows: 3), setUp: Self.setUp)
         #expect(
             writer.run("CREATE TABLE c AS SELECT * FROM t").map(\.lines) == [

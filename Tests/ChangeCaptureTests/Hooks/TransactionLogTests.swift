@@ -62,7 +62,7 @@ import Testing
         #expect(try model.changeSet().lines == ["t: update @1 (1, 10, 10) → (1, 11, 11)"])
     }
 
-    @Test func `savepoints of one name are told apart by their nesting`() throws {
+    @Test func `savepoints of one name are distinguished by their nesting`() throws {
         let model = ModelTransaction(Self.rows)
         model.savepoint("s")
         model.statement { $0.update(1, 11, 11) }
@@ -123,7 +123,7 @@ import Testing
     // MARK: A statement that is its transaction
 
     @Test(arguments: [CaptureLevel.counts, .keys])
-    func `alone, an UPDATE is compared by the columns that it sets`(level: CaptureLevel) throws {
+    func `a single UPDATE is compared by the columns that it sets`(level: CaptureLevel) throws {
         let model = ModelTransaction(Self.rows, level: level)
         model.statement(isAlone: true, traits: .updating("a")) {
             $0.update(1, 11, 10)
@@ -134,7 +134,7 @@ import Testing
         #expect(try model.changeSet().lines == (level == .counts ? ["t: +0 ~1 -0"] : ["t: update @1"]))
     }
 
-    @Test func `alone, a statement that can bring rows back keeps what they held`() throws {
+    @Test func `a single statement that can bring rows back keeps their content`() throws {
         let model = ModelTransaction(Self.rows, level: .counts)
         model.statement(isAlone: true, traits: .updating("id")) {
             $0.update(1, to: 9, 10, 10)
@@ -144,7 +144,7 @@ import Testing
         #expect(try model.changeSet().lines == ["t: +0 ~0 -1"])
     }
 
-    @Test func `a statement that was not alone after all is not told by guessing`() throws {
+    @Test func `a statement that was not the only one after all is not guessed`() throws {
         let model = ModelTransaction(Self.rows, level: .counts)
         model.statement(isAlone: true, traits: .updating("a")) { $0.update(1, 11, 10) }
         model.statement { $0.update(1, 10, 10) }
@@ -168,7 +168,7 @@ import Testing
         #expect(try counts.changeSet().lines == ["t: +19 ~1 -1 omitted"])
     }
 
-    @Test func `past the rows a rollback to a savepoint says that the table changed`() throws {
+    @Test func `beyond the row limit a rollback to a savepoint reports that the table changed`() throws {
         let model = ModelTransaction(limits: CaptureLimits(maxRows: 5))
         model.savepoint("s")
         model.statement { for id in 1...20 { $0.insert(Int64(id), 1, 1) } }

@@ -9,7 +9,7 @@ import Testing
         [0x04, 0x01, 0x11, 0x08, 0x06, 0x61, 0x62],  // 6, 'ab', 0
     ]
 
-    @Test func `keys are equal by types and values of their fields alone`() throws {
+    @Test func `keys are equal when the types and values of their fields are`() throws {
         for (other, isEqual) in [(1, true), (2, false), (3, false)] {
             try records[0].withUnsafeBytes { first in
                 try records[other].withUnsafeBytes { second in

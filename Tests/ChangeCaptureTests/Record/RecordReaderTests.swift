@@ -106,7 +106,7 @@ import Testing
         #expect(rows.map(\.row) == expected)
     }
 
-    @Test func `where SQLite cannot compute a column the error says so`() throws {
+    @Test func `when SQLite cannot compute a column the error names it`() throws {
         let connection = try connection("CREATE TABLE t(a, j AS (json_extract(a, '$')), k AS (a))")
         let table = try table("t", connection)
         var rows = [(rowid: Int64(1), row: Row([.text("no json"), .null, .null]))]

@@ -100,7 +100,7 @@ import Testing
         #expect(commits == [["dropped table t", "created table t", "t: insert @2 → (2, 'new')"]])
     }
 
-    @Test func `a virtual table is told and its shadow tables are not`() throws {
+    @Test func `a virtual table is reported and its shadow tables are not`() throws {
         let commits = try Capture.lines(
             "CREATE VIRTUAL TABLE old USING fts5(x)",
             """

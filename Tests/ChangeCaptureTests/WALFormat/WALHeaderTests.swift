@@ -4,7 +4,7 @@ import Testing
 @Suite struct WALHeaderTests {
     private func header(_ bytes: [UInt8]) throws -> WALHeader { try bytes.withUnsafeBytes { try WALHeader($0) } }
 
-    @Test func `a header tells page size, generation and where the frames are`() throws {
+    @Test func `a header contains the page size, the generation and the frame offsets`() throws {
         let header = try header(Fixture.bytes("three-commits.db-wal"))
         #expect(header.pageSize == 512)
         #expect(header.checkpointSequence == 1)

@@ -4,7 +4,7 @@ import Testing
 @Suite struct WALIndexHeaderTests {
     private let bytes = Fixture.bytes("three-commits.db-shm")
 
-    @Test func `the wal-index tells how far the log is committed`() throws {
+    @Test func `the wal-index contains how far the log is committed`() throws {
         let header = try #require(bytes.withUnsafeBytes { WALIndexHeader(pair: $0) })
         #expect(header.isInitialized)
         #expect(header.pageSize == 512)
@@ -46,7 +46,7 @@ import Testing
         #expect(header.pageSize == 65_536)
     }
 
-    @Test func `the checkpoint information tells what was copied and what readers hold`() throws {
+    @Test func `the checkpoint information contains the copied frames and the read marks`() throws {
         let info = try #require(
             bytes.withUnsafeBytes {
                 WALCheckpointInfo(UnsafeRawBufferPointer(rebasing: $0[WALCheckpointInfo.offset...]))

@@ -55,7 +55,7 @@ import Testing
         _ = try recover(journalMode) { try write(Data(), over: $0) }
     }
 
-    @Test(arguments: journalModes) func `a file that is cut off in the middle begins a new epoch`(
+    @Test(arguments: journalModes) func `a truncated file begins a new epoch`(
         journalMode: String
     ) throws {
         // The second page is the table's.
@@ -128,7 +128,8 @@ import Testing
         #expect(!log.all.contains { $0.inserted(4) })
     }
 
-    @Test(arguments: ["-wal", "-shm"]) func `a log that somebody deletes begins a new epoch`(suffix: String) throws {
+    @Test(arguments: ["-wal", "-shm"]) func `a log deleted by another process begins a new epoch`(suffix: String) throws
+    {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let log = EventLog()
         let watcher = try DatabaseWatcher(path: database.path, sink: log)
@@ -141,7 +142,7 @@ import Testing
         #expect(log.waitForTransactions(1))
     }
 
-    @Test func `commits made after the index of the log was deleted are not overwritten by who had it open`() throws {
+    @Test func `connections opened before the index of the log was deleted do not overwrite later commits`() throws {
         let database = try TemporaryDatabase()
         #expect(try ForeignWriterProcess(database.path, ["mode=create"]).finish().status == 0)
         var limits = WatcherLimits()

@@ -37,7 +37,7 @@ import Testing
         #expect(w.after?.values == [.text("key"), .integer(6), .integer(12)])
     }
 
-    @Test func `the same table is told by its keys where no more is wanted`() throws {
+    @Test func `the same table is reported by its keys when no more is requested`() throws {
         let rows = try report(.keys, "BEGIN; UPDATE g SET a = 11; DELETE FROM w; COMMIT")
         #expect(rows.map(\.detail) == [.keys, .keys])
         #expect(rows.map(\.updated) == [1, 0])
@@ -45,13 +45,13 @@ import Testing
         #expect(rows[0].rows.map(\.rowid) == [1])
     }
 
-    @Test func `or by its counts alone`() throws {
+    @Test func `or only by its counts`() throws {
         let rows = try report(.counts, "BEGIN; UPDATE g SET a = 11; DELETE FROM w; COMMIT")
         #expect(rows.map(\.detail) == [.counts, .counts])
         #expect(rows.allSatisfy { $0.rows.isEmpty && !$0.rowsOmitted })
     }
 
-    @Test func `a table altered in the midst of a burst is told by its own columns each time`() throws {
+    @Test func `a table altered during a burst is reported with its own columns each time`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let log = EventLog()
         let gate = Monitor(false)

@@ -112,7 +112,7 @@ import Testing
     }
 
     @Test(arguments: journalModes)
-    func `a table with a STORED column that is new was made anew`(_ journalMode: String) throws {
+    func `a table with a new STORED column was recreated`(_ journalMode: String) throws {
         let lines = try told(
             "CREATE TABLE t(a); INSERT INTO t VALUES(1)",
             journalMode: journalMode,

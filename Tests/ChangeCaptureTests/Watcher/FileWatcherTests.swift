@@ -29,7 +29,7 @@ import Testing
         #expect(seen[2].hasPrefix("delete") && seen[2].contains("two"))
     }
 
-    @Test func `a cancelled task ends the iteration and lets go of the file`() async throws {
+    @Test func `a cancelled task ends the iteration and closes the file`() async throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let task = Task {
             var count = 0
@@ -40,7 +40,7 @@ import Testing
         #expect(try await task.value == 0)
     }
 
-    @Test func `a reader that falls too far behind is told, after what it still gets`() async throws {
+    @Test func `a reader that falls too far behind gets an error after the buffered transactions`() async throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let watcher = try FileWatcher(path: database.path, maxBufferedTransactions: 3)
         for value in 0..<10 { try write(database, "INSERT INTO t VALUES(\(value))") }

@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    @Test func `an own commit is reported once, as the service's, by the time its writer goes on`() throws {
+    @Test func `an own commit is reported once, as the service's, before its writer continues`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let log = EventLog()
         let watcher = try DatabaseWatcher(path: database.path, sink: log)
@@ -148,7 +148,7 @@ import Testing
         #expect(log.transactions.map(\.token) == [nil, 5])
     }
 
-    @Test func `a commit that is under way is waited for, but not by who stops`() throws {
+    @Test func `the watcher waits for a running commit, but not while it stops`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let log = EventLog()
         let watcher = try DatabaseWatcher(path: database.path, sink: log)
@@ -191,7 +191,7 @@ import Testing
         #expect(!watcher.localCommits.waitUntilDelivered(1, atMost: .seconds(60)))
     }
 
-    @Test func `own commits are told from others' with a rollback journal too`() throws {
+    @Test func `own commits are distinguished from external ones with a rollback journal too`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)", journalMode: "delete")
         let log = EventLog()
         let watcher = try DatabaseWatcher(path: database.path, sink: log)

@@ -85,7 +85,7 @@ import Testing
         #expect(!detector.isSuspicious)
     }
 
-    @Test func `a checkpoint that makes progress is left alone`() {
+    @Test func `a checkpoint that makes progress is not disturbed`() {
         var detector = StallDetector(limits: WatcherLimits())
         #expect(detector.shouldStepAside(isLockHeld: true, status(10, copied: 3), at: start) == false)
         #expect(
@@ -97,7 +97,7 @@ import Testing
         #expect(!detector.isSuspicious)
     }
 
-    @Test func `a checkpoint with nothing left to copy waits for nobody`() {
+    @Test func `a checkpoint with nothing left to copy waits for no reader`() {
         var detector = StallDetector(limits: WatcherLimits())
         #expect(detector.shouldProbe(status(10, copied: 10), at: start) == false)
         #expect(detector.shouldProbe(status(10, copied: 3, databaseOnly: true), at: start) == false)

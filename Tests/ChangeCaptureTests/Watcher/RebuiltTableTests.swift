@@ -47,7 +47,7 @@ import Testing
         )
     }
 
-    @Test func `a virtual table that is created is told to have rows when it has`() throws {
+    @Test func `a created virtual table is reported with rows only when it has some`() throws {
         let lines = try told(
             "CREATE TABLE t(a)",
             "CREATE VIRTUAL TABLE v USING fts5(x)",
@@ -89,7 +89,7 @@ import Testing
         #expect(lines[0].count == 4 && lines[0].dropFirst(2).allSatisfy { $0.hasPrefix("t: insert") })
     }
 
-    @Test func `a table made anew with the same key is told by the rows that differ`() throws {
+    @Test func `a recreated table with the same key is reported by the rows that differ`() throws {
         let lines = try told(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'x'), (2, 'y')",
             """

@@ -40,7 +40,7 @@ import Testing
         }
     }
 
-    @Test func `a database in memory is refused, for nobody else can write it`() throws {
+    @Test func `an in-memory database is refused, because no other process can write it`() throws {
         let error = #expect(throws: WatchError.self) { _ = try DatabaseWatcher(path: ":memory:", sink: EventLog()) }
         #expect(error == .notAFile(path: ":memory:"))
     }
@@ -186,7 +186,7 @@ import Testing
         #expect(log.wait { $0.inserted(2) })
     }
 
-    @Test func `an exclusive owner is waited for, and said so`() throws {
+    @Test func `the watcher waits for an exclusive owner, and reports it`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let owner = try connect(database)
         try owner.execute("PRAGMA locking_mode=EXCLUSIVE; BEGIN IMMEDIATE; INSERT INTO t VALUES(1); COMMIT")
@@ -203,7 +203,7 @@ import Testing
         #expect(log.wait { $0.inserted(3) })
     }
 
-    @Test func `who keeps a file with a rollback journal to himself is waited for, and said so`() throws {
+    @Test func `the watcher waits for an exclusive owner of a file with a rollback journal, and reports it`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)", journalMode: "delete")
         var limits = WatcherLimits()
         limits.busyTimeout = .milliseconds(20)

@@ -58,7 +58,7 @@ import Testing
         #expect(log.waitForTransactions(40))
     }
 
-    @Test func `a paced writer without a busy timeout is never told BUSY`() throws {
+    @Test func `a paced writer without a busy timeout never gets BUSY`() throws {
         let database = try TemporaryDatabase(
             "CREATE TABLE paced(id INTEGER PRIMARY KEY, name TEXT, val REAL, n INT, note TEXT)"
         )

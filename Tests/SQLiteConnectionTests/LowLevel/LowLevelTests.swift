@@ -124,7 +124,7 @@ import Testing
         }
     }
 
-    @Test func `SQLite reads whatever moment the pages show, and nothing can be written`() throws {
+    @Test func `SQLite reads the state that the pages show, and nothing can be written`() throws {
         let scratch = try Scratch()
         let writer = try scratch.connect("CREATE TABLE t(a); INSERT INTO t VALUES(1)")
         func image() throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: scratch.path))) }

@@ -38,7 +38,7 @@ import Testing
         #expect(range.contains(try #require(ClientAddress(address))) == holds)
     }
 
-    @Test func `what is no network is none`() {
+    @Test func `an invalid network is rejected`() {
         for text in [
             "", "/8", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/8/8", "::/129", "proxy",
         ] {

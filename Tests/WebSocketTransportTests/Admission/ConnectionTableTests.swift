@@ -30,7 +30,7 @@ import Testing
         #expect(table.pendingCount == 4)
     }
 
-    @Test func `who has shown a token is displaced after those who have not, and never while answered`() {
+    @Test func `connections with a token are displaced after those without one, and never while being answered`() {
         var table = table(maxPending: 3)
         for id in 1...3 { _ = table.admit(UInt64(id), from: ada) }
         table.enter(.working, 1)
@@ -56,7 +56,7 @@ import Testing
         #expect(table.admit(101, from: ada) == .evicting(1))
     }
 
-    @Test func `connections of a proxy are in no share until it says whose they are`() {
+    @Test func `connections of a proxy count to no address until it reports one`() {
         var table = table(maxPending: 10, maxUnknownPerAddress: 1)
         for id in 1...5 { #expect(table.admit(UInt64(id), from: nil) == .admitted) }
         #expect(table.move(1, to: ada) == nil)

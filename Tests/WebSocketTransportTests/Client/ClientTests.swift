@@ -76,7 +76,7 @@ import WireProtocol
         }
     }
 
-    @Test func `sending on a closed connection says how it was closed`() async throws {
+    @Test func `sending on a closed connection reports how it was closed`() async throws {
         try await TestServer.with(EchoSession.mount()) { server in
             let connection = try await server.connect()
             await connection.close(.goingAway, reason: "done")

@@ -23,7 +23,7 @@ import Testing
         #expect(heartbeat.tick(now: start + .seconds(90)) == .timeOut)
     }
 
-    @Test mutating func `anything heard begins the count again`() {
+    @Test mutating func `any received byte restarts the count`() {
         #expect(heartbeat.tick(now: start + .seconds(30)) == .ping)
         #expect(heartbeat.tick(now: start + .seconds(60)) == .ping)
         heartbeat.heard()

@@ -63,7 +63,7 @@ import WireProtocol
         #expect(session.statuses.map(\.code) == [1003])
     }
 
-    @Test func `after its close frame the server hears nothing but the answer`() throws {
+    @Test func `after its close frame the server handles nothing but the answer`() throws {
         let channel = try makeChannel()
         session.connection?.close(.goingAway, reason: "restart")
         session.connection?.close(.normal)
@@ -75,7 +75,7 @@ import WireProtocol
         #expect(session.statuses == [CloseStatus(initiator: .local, code: 1001, reason: "restart")])
     }
 
-    @Test func `the session hears of the end once, and not from within its own close`() throws {
+    @Test func `the session is notified of the end once, and not from within its own close`() throws {
         let channel = try makeChannel()
         session.connection?.close(.normal)
         #expect(session.statuses.isEmpty)

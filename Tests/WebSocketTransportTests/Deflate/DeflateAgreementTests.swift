@@ -39,7 +39,7 @@ import Testing
         #expect(response(offer) == nil)
     }
 
-    @Test func `a client takes only the answer that it asked for`() throws {
+    @Test func `a client accepts only an answer to its offer`() throws {
         let right = try #require(ExtensionOffer.parse([plain]).first)
         #expect(DeflateAgreement(answer: right) != nil)
         let keepsContext = try #require(ExtensionOffer.parse(["permessage-deflate"]).first)

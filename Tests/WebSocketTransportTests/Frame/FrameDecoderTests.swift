@@ -44,7 +44,7 @@ import WireProtocol
         #expect(throws: ProtocolViolation.self) { try reader.read(clientFrame(.text, "x")) }
     }
 
-    @Test func `the compression bit is taken on data alone and only when agreed on`() throws {
+    @Test func `the compression bit is accepted only on data and only when agreed on`() throws {
         #expect(
             MessageReader.violation(clientFrame(.ping, "", isCompressed: true), isCompressed: true) == .protocolError
         )

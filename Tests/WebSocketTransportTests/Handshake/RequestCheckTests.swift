@@ -58,7 +58,7 @@ import Testing
         #expect(status([host, ("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "identity")]) == 501)
     }
 
-    @Test func `a target in absolute form is its path, and says the host itself`() throws {
+    @Test func `a target in absolute form is reduced to its path, and contains the host`() throws {
         for (target, path) in [
             ("http://service.example:80/tables?name=a", "/tables?name=a"), ("HTTPS://service.example:80", "/"),
             ("http://service.example:80?a=b", "/?a=b"),

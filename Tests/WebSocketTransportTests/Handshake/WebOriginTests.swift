@@ -24,7 +24,7 @@ import Testing
         "", "null", "example.org", "https://", "https://a/path", "https://a//", "https://a?b", "https://a#b", "ftp://a",
         "https://u@a", "https://a:", "https://a:0", "https://a:65536", "https://a:b", "https://a b", "http://[::1", "*",
     ])
-    func `what no page has as its origin is none`(text: String) {
+    func `a value that no page has as its origin is rejected`(text: String) {
         #expect(WebOrigin(text) == nil)
     }
 }

@@ -55,7 +55,7 @@ import WireProtocol
     }
 
     @Test
-    func `everything written arrives in order, however slowly it is read, and the session hears when it has left`()
+    func `everything written arrives in order, however slowly it is read, and the session is notified at the end`()
         async throws
     {
         try await TestServer.with(ProbeSession.mount(log)) { server in

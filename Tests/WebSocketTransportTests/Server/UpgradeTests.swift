@@ -63,7 +63,7 @@ import WireProtocol
         }
     }
 
-    @Test func `a session may close the connection the moment that it is opened`() async throws {
+    @Test func `a session may close the connection as soon as it is opened`() async throws {
         let mount = WebSocketMount { _, _ in ClosingSession() }
         try await TestServer.with(mount) { server in
             // Again and again, as the close frame and the response may come together or not.
@@ -130,7 +130,7 @@ import WireProtocol
         }
     }
 
-    @Test func `a request to the path that asks for no WebSocket gets 426, and another upgrade goes by`() async throws {
+    @Test func `a request without a WebSocket upgrade gets 426, and another upgrade is ignored`() async throws {
         try await TestServer.withHTTP(EchoSession.mount()) { server in
             let plain = try await RawPeer.connect(to: server.port)
             try await plain.send("GET /ws HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -173,7 +173,7 @@ import WireProtocol
         }
     }
 
-    @Test func `a response that ends the connection comes although its request goes on`() async throws {
+    @Test func `a response that ends the connection arrives although its request continues`() async throws {
         try await TestServer.withHTTP(EchoSession.mount()) { server in
             let peer = try await RawPeer.connect(to: server.port)
             try await peer.send("POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n")

@@ -7,7 +7,7 @@ import Testing
     private let start = NIODeadline.uptimeNanoseconds(0)
     private var pace = BodyPace(patience: .seconds(20))
 
-    @Test mutating func `nothing runs out while nobody waits`() {
+    @Test mutating func `no time runs while nothing waits`() {
         #expect(pace.deadline == nil)
         pace.wait(now: start)
         pace.received(byteCount: 1, now: start + .seconds(5))
@@ -40,7 +40,7 @@ import Testing
         #expect(pace.deadline == now + .seconds(20))
     }
 
-    @Test mutating func `waiting again does not begin the time anew`() {
+    @Test mutating func `waiting again does not restart the time`() {
         pace.wait(now: start)
         pace.wait(now: start + .seconds(10))
         #expect(pace.deadline == start + .seconds(20))

@@ -16,7 +16,7 @@ import Testing
         #expect(looks([(70_000, 0), (70_000, 29), (70_000, 30)]) == [false, false, true])
     }
 
-    @Test mutating func `a client that takes a little in time goes on`() {
+    @Test mutating func `a client that takes a little in time stays connected`() {
         let isOver = looks((0..<100).map { (1_000_000 - $0, 29 * $0) })
         #expect(!isOver.contains(true))
     }
