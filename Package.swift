@@ -133,7 +133,8 @@ let package = Package(
             path: "Tests/CaptureOracle",
             swiftSettings: swiftSettings
         ),
-        // Random queries and transactions, and a replica that is kept by deltas alone: for the tests and the program below.
+        // Random queries and transactions, and a replica that is updated only by deltas: for the tests and the program
+        // below.
         .target(
             name: "LiveOracleSupport",
             dependencies: ["ChangeCapture", "LiveQueries", "RandomSupport", "SQLiteConnection"],
@@ -234,7 +235,7 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
-        // What the documentation says, against the code.
+        // Checks the documentation against the code.
         .testTarget(
             name: "DocumentationTests",
             dependencies: [
@@ -252,8 +253,8 @@ let package = Package(
     swiftLanguageModes: [.v6]
 )
 
-// `TABLECAST_ONLY=sqlite swift test` builds and tests the SQLite half alone, `wire` the network half, `web` the page's files:
-// none needs Hummingbird, which takes most of a first build.
+// `TABLECAST_ONLY=sqlite swift test` builds and tests only the SQLite half, `wire` the network half, `web` the page's
+// files: none needs Hummingbird, which takes most of a first build.
 let halves: [String: Set<String>] = [
     "sqlite": [
         "CSQLite", "SQLiteConnection", "ChangeCapture", "QueryEngine", "LiveQueries", "RandomSupport", "OracleSupport",

@@ -7,7 +7,7 @@
 #include <malloc.h>
 #endif
 
-/// Gives memory that has been freed back to the system, as far as the allocator can; false where it cannot be asked to.
+/// Returns freed memory to the system, as far as the allocator can; false when it has no function for that.
 static inline int heap_trim(void) {
 #ifdef __GLIBC__
     return malloc_trim(0);

@@ -1,7 +1,7 @@
 #ifndef CPREFETCH_H
 #define CPREFETCH_H
 
-/// Asks the processor for the cache line of an address. Never faults, whatever the address.
+/// Prefetches the cache line of an address. Never faults, whatever the address.
 static inline void prefetch(const void *address) { __builtin_prefetch(address); }
 
 #endif

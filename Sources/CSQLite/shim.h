@@ -1,4 +1,4 @@
-// What Swift cannot import from sqlite3.h by itself: functions behind an #if, variadic functions, casts
+// What Swift cannot import from sqlite3.h directly: functions behind an #if, variadic functions, casts
 // hidden in macros, and symbols that a library built with other options does not have.
 #pragma once
 
@@ -11,14 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
-// glibc declares it under _GNU_SOURCE alone; it is there on every platform.
+// glibc declares it only under _GNU_SOURCE; it exists on every platform.
 static inline const void *csqlite_find_bytes(const void *bytes, size_t count, const void *needle, size_t needle_count) {
     extern void *memmem(const void *, size_t, const void *, size_t);
     return memmem(bytes, count, needle, needle_count);
 }
 
 // A library built without SQLITE_ENABLE_PREUPDATE_HOOK lacks these symbols. Weak references let the program
-// start and say so, instead of failing in the dynamic linker.
+// start and report it, instead of failing in the dynamic linker.
 #pragma weak sqlite3_preupdate_hook
 #pragma weak sqlite3_preupdate_old
 #pragma weak sqlite3_preupdate_new
@@ -38,17 +38,17 @@ static inline int csqlite_error_offset(sqlite3 *db) {
     return sqlite3_error_offset != 0 ? sqlite3_error_offset(db) : -1;
 }
 
-// -1 where the library cannot tell.
+// -1 when the library does not report it.
 static inline int csqlite_preupdate_blobwrite(sqlite3 *db) {
     return sqlite3_preupdate_blobwrite != 0 ? sqlite3_preupdate_blobwrite(db) : -1;
 }
 
-// Whether a value of type TEXT is kept as UTF-8; 0 where the library cannot tell.
+// Whether a value of type TEXT is stored as UTF-8; 0 when the library does not report it.
 static inline int csqlite_value_is_utf8(sqlite3_value *value) {
     return sqlite3_value_encoding != 0 && sqlite3_value_encoding(value) == SQLITE_UTF8;
 }
 
-// sqlite3_db_config is variadic; every boolean option has this one shape. Returns the result code.
+// sqlite3_db_config is variadic; every boolean option has this signature. Returns the result code.
 static inline int csqlite_db_config_flag(sqlite3 *db, int option, int value, int *out) {
     return sqlite3_db_config(db, option, value, out);
 }
@@ -73,10 +73,10 @@ static inline void csqlite_result_text_transient(sqlite3_context *context, const
     sqlite3_result_text64(context, count > 0 ? (const char *)bytes : "", count, SQLITE_TRANSIENT, SQLITE_UTF8);
 }
 
-// The wal-index is shared memory that other processes write while we read, so its words are loaded atomically and one
-// by one. Source: https://sqlite.org/walformat.html#the_wal_index_file_format
+// The wal-index is shared memory that other processes write while this one reads, so its words are loaded atomically,
+// one by one. Source: https://sqlite.org/walformat.html#the_wal_index_file_format
 //
-// Copies the header; 0 when its two copies differ, that is, when a writer is between them or died there. SQLite writes
+// Copies the header; 0 when its two copies differ, because a writer is between them or died there. SQLite writes
 // the second copy first, so the first is read first.
 static inline int csqlite_wal_index_header(const void *index, uint32_t words[12]) {
     const uint32_t *shared = (const uint32_t *)index;
@@ -91,7 +91,7 @@ static inline uint32_t csqlite_wal_index_word(const void *index, int position) {
     return __atomic_load_n((const uint32_t *)index + position, __ATOMIC_ACQUIRE);
 }
 
-// The interface of FTS5 on a connection; null where the library has none. Source: sqlite.org/fts5.html#extending_fts5
+// The interface of FTS5 on a connection; null if the library has none. Source: sqlite.org/fts5.html#extending_fts5
 static inline fts5_api *csqlite_fts5_api(sqlite3 *db) {
     fts5_api *api = 0;
     sqlite3_stmt *statement = 0;
@@ -103,8 +103,8 @@ static inline fts5_api *csqlite_fts5_api(sqlite3 *db) {
     return api;
 }
 
-// As fcntl(2), but an unlock that fails is tried again for five seconds. SQLite ignores that it failed, and the lock would stay
-// with the process: no other connection gets it until the one that has it comes to unlock it once more.
+// fcntl(2) that retries a failed unlock for five seconds. SQLite ignores the failure, and the process would keep the lock: no other
+// connection can take it until its holder unlocks again.
 static inline int csqlite_fcntl(int file, int command, ...) {
     va_list arguments;
     va_start(arguments, command);
@@ -119,14 +119,14 @@ static inline int csqlite_fcntl(int file, int command, ...) {
     return result;
 }
 
-// Has SQLite's unix VFS unlock that way. Returns the result code.
+// Installs csqlite_fcntl in SQLite's unix VFS. Returns the result code.
 static inline int csqlite_retry_unlocks(void) {
     sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
     if (vfs == 0 || vfs->iVersion < 3 || vfs->xSetSystemCall == 0) return SQLITE_NOTFOUND;
     return vfs->xSetSystemCall(vfs, "fcntl", (sqlite3_syscall_ptr)csqlite_fcntl);
 }
 
-// A file of a VFS of ours: SQLite's part first, as it demands, then what the callbacks need.
+// A file of this package's VFS: SQLite's part first, as required, then the data of the callbacks.
 typedef struct csqlite_file {
     sqlite3_file base;
     void *context;

@@ -1,7 +1,7 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-// Measured like any application that uses the library: a package of its own, which sees the public API alone.
+// Measured like any application that uses the library: in a separate package, which sees only the public API.
 let package = Package(
     name: "tablecast-benchmarks",
     platforms: [.macOS(.v15)],

@@ -8,7 +8,7 @@ import WireProtocol
 
 /// Random calls on three event loops that run at random, against a model in which every call has its effect at once.
 @Suite struct HubOracleTests {
-    /// `TABLECAST_HUB_SEEDS` random seeds, which are printed where one fails, besides the fixed ones.
+    /// `TABLECAST_HUB_SEEDS` random seeds in addition to the fixed ones; a failing seed is printed.
     static let seeds: [UInt64] =
         Array(1...12)
         + (0..<(ProcessInfo.processInfo.environment["TABLECAST_HUB_SEEDS"].flatMap { Int($0) } ?? 4)).map { _ in
@@ -249,7 +249,7 @@ private struct OracleRun {
         hub.drained(client)
     }
 
-    /// Lets everybody read and everything arrive.
+    /// Lets all clients read and everything arrive.
     mutating func settle() {
         loops.forEach { $0.run() }
         for (client, connection) in outlets where connection.closed == nil { read(client, connection) }

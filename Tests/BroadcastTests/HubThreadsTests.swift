@@ -95,7 +95,7 @@ private final class Follower {
         }
     }
 
-    /// After a write: goes on reading, leaves, or is done.
+    /// After a write: continues to read, leaves, or is done.
     func wrote(_ connection: Connection) {
         guard connection === self.connection else { return }
         if seen >= end || report.faults.count > 10 {

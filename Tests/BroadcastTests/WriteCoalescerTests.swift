@@ -48,7 +48,7 @@ import WireProtocol
         #expect(TurnByTurn(clients: 10, gatheredBytes: 32).writes(for: 20) == [5])
     }
 
-    // MARK: The decision alone
+    // MARK: Decisions only
 
     private static let start = NIODeadline.uptimeNanoseconds(1)
 
@@ -65,7 +65,7 @@ import WireProtocol
         #expect(waits(&gathering, 1))
         #expect(waits(&gathering, 2))
         #expect(!waits(&gathering, 2))
-        // The next begins anew.
+        // The next delay starts again.
         #expect(waits(&gathering, 1))
     }
 

@@ -2,7 +2,7 @@ import ChangeCapture
 import OracleSupport
 import SQLiteConnection
 
-/// What the service itself does in WAL mode: its writer says when it commits, and the watcher finds the rows in the log, on
+/// The service's own way in WAL mode: its writer announces its commits, and the watcher finds the rows in the log, on
 /// its own thread.
 final class LogRoad {
     /// Of one workload: the writer's thread, and all threads together.

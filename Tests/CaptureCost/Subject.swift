@@ -13,7 +13,7 @@ enum Subject: Hashable {
         case empty
         /// Looks at the rowids.
         case key
-        /// Reads one column, old and new: the least that tells whether an UPDATE changed it.
+        /// Reads one column, old and new: the minimum to determine whether an UPDATE changed it.
         case column = "one column"
         /// Reads every column once, old and new.
         case values = "every column"

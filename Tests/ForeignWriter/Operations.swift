@@ -146,7 +146,7 @@ struct Operations {
         try run("DELETE FROM t_wrbig WHERE (SELECT count(*) FROM t_wrbig)>60 AND random()%2")
     }
 
-    /// The same blob with one byte changed: SQLite overwrites it in place, maybe on an overflow page alone.
+    /// The same blob with one byte changed: SQLite overwrites it in place, possibly only on an overflow page.
     mutating func edited(_ value: SQLiteValue) -> SQLiteValue? {
         guard case .blob(var bytes) = value, !bytes.isEmpty, values.random.chance(70) else { return nil }
         bytes[bytes.count - 1 - values.random.int(0...min(bytes.count, values.pageSize) - 1)] ^= 0x55

@@ -1,4 +1,4 @@
-/// What the command line asks for: `ForeignWriter DATABASE key=value …`.
+/// The options of the command line: `ForeignWriter DATABASE key=value …`.
 struct Options {
     var database: String
     private var values: [String: String] = [:]

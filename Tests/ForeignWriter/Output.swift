@@ -4,7 +4,7 @@
     import Darwin
 #endif
 
-/// Writes a line at once: whoever reads it must not wait for a buffer to fill.
+/// Writes a line at once: its reader must not wait for a buffer to fill.
 func say(_ line: String) { write(line, to: STDOUT_FILENO) }
 
 func complain(_ line: String) { write(line, to: STDERR_FILENO) }

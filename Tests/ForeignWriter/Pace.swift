@@ -7,8 +7,8 @@ import SQLiteConnection
     import Darwin
 #endif
 
-/// Small transactions at a steady rate. Prints for each the monotonic time in nanoseconds at which `COMMIT` had returned,
-/// and at the end the number of times that SQLite said BUSY.
+/// Small transactions at a steady rate. Prints for each the monotonic time in nanoseconds at which `COMMIT` returned,
+/// and at the end the number of SQLITE_BUSY results.
 func pace(_ options: Options) throws(SQLiteError) {
     let connection = try Connection(path: options.database, mode: .readWrite)
     connection.setBusyTimeout(.milliseconds(options.int("busy", 10_000)))

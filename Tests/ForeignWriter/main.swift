@@ -1,4 +1,4 @@
-// A process that writes to a database and knows nothing of who watches it.
+// A process that writes to a database and does not know its watcher.
 //
 //     ForeignWriter DATABASE mode=create [page=4096] [autovacuum=0] [encoding=UTF-8] [journal=WAL]
 //     ForeignWriter DATABASE mode=random seed=1 writer=0 transactions=100 […]

@@ -37,7 +37,7 @@ package struct LiveCampaign: Sendable {
 
     // MARK: Shrinking
 
-    /// As few transactions, statements and rows as still fail, with the query at fault alone.
+    /// Shrinks the script to as few transactions, statements and rows as still fail, with only the failing query.
     private func shrink(_ script: LiveScript, _ failure: LiveOracle.Failure) -> (LiveScript, String) {
         var short = script
         var reason = failure.description
@@ -72,7 +72,7 @@ package struct LiveCampaign: Sendable {
             return fails(candidate)
         }
         for index in short.transactions.indices {
-            // The ledger says which commit is which.
+            // The ledger identifies the commits.
             let number = short.transactions[index].prefix(1)
             short.transactions[index] =
                 number

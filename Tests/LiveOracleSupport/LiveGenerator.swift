@@ -289,7 +289,7 @@ package struct LiveGenerator {
         var sql: String
         var columns: [String]
         var keys: [String]
-        /// The columns of the first table alone.
+        /// Only the columns of the first table.
         var first: [String]
     }
 

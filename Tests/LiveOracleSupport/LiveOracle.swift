@@ -5,13 +5,13 @@ import RandomSupport
 import SQLiteConnection
 import Synchronization
 
-/// Holds replicas that are kept by deltas alone against the queries themselves, as of every position.
+/// Compares replicas that are updated only by deltas with the queries themselves, as of every position.
 package final class LiveOracle: Sendable {
     package struct Options: Sendable {
         /// Wait after each transaction until it is evaluated, so that every one is checked by itself.
         package var isPaced = true
         package var faults: LiveQueryFaults = []
-        /// Also ends subscriptions and begins them again, from their position or anew.
+        /// Also ends subscriptions and begins them again, with or without their position.
         package var resumes = true
         package var journalMode = "WAL"
 

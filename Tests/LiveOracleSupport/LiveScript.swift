@@ -33,7 +33,7 @@ package struct OracleQuery: Sendable, Hashable, CustomStringConvertible {
 package struct LiveScript: Sendable, CustomStringConvertible {
     package var setUp: [String]
     package var queries: [OracleQuery]
-    /// Each is one transaction; a statement that fails does nothing. `VACUUM` stands alone.
+    /// Each is one transaction; a statement that fails does nothing. `VACUUM` is a transaction of its own.
     package var transactions: [[String]]
 
     package init(setUp: [String], queries: [OracleQuery], transactions: [[String]]) {

@@ -7,7 +7,7 @@ import Testing
 @testable import LiveQueries
 
 @Suite struct LiveEngineTests {
-    /// A database, a watcher, an engine, and what the engine said.
+    /// A database, a watcher, an engine, and the engine's events.
     ///
     /// `@unchecked Sendable`: the writer belongs to the test's own thread; everything else is behind locks.
     private final class Bench: DatabaseEventSink, LiveQuerySink, @unchecked Sendable {

@@ -1,8 +1,8 @@
 package import ChangeCapture
 package import SQLiteConnection
 
-/// What columns read in rows that are older than they: found out by a row of no field in a real file, whose table is
-/// declared as the one that is asked about.
+/// The values that columns read in older rows: determined by a row without fields in a real file with the same table
+/// declaration.
 package enum AddedColumns {
     /// For each column of a table that can have been added, the value that it has in such a row; NULL for the others.
     package static func missingValues(of table: TableDescription) throws(SQLiteError) -> [SQLiteValue] {

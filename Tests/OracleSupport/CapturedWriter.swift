@@ -1,8 +1,8 @@
 package import ChangeCapture
 package import SQLiteConnection
 
-/// The smallest thing that runs SQL with a ``HookCapture`` as its documentation asks: each write outside of a transaction in
-/// one of its own, statement by statement.
+/// The minimal way to run SQL with a ``HookCapture`` according to its documentation: each write outside of a
+/// transaction in its own one, statement by statement.
 package final class CapturedWriter {
     package let connection: Connection
     package let capture: HookCapture
@@ -116,7 +116,7 @@ package final class CapturedWriter {
         }
     }
 
-    /// Steps to the end, and interrupts as the step asks.
+    /// Steps to the end, and interrupts where the step requires it.
     private func finish(_ statement: inout Statement) throws(SQLiteError) {
         if let interruptAfter { connection.setProgressHandler(everySteps: interruptAfter) { .interrupt } }
         defer { if interruptAfter != nil { connection.setProgressHandler(everySteps: 0, nil) } }

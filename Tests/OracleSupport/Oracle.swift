@@ -186,7 +186,7 @@ package final class Oracle {
                 table.isAnonymous
                 ? Truth.Table.counts(copy.rows) == Truth.Table.counts(table.rows) : copy.rows == table.rows
             if copy.isUnknown {
-                // Of rows that cannot be told apart it stays unknown which is which.
+                // Rows that cannot be distinguished stay ambiguous.
                 if !table.isAnonymous { replica.reload(name, table.rows) }
             } else if !isSame {
                 throw Replica.Mismatch(
@@ -235,7 +235,8 @@ package final class Oracle {
         let inserted = after.keys.count { before[$0] == nil }
         let deleted = before.keys.count { after[$0] == nil }
         let updated = after.count { entry in before[entry.key].map { $0 != entry.value } ?? false }
-        // Netted by sets of keys alone, a row that changed and came back to what it was counts as updated.
+        // When changes are coalesced only by sets of keys, a row that changed and returned to its old value counts as
+        // updated.
         let isNetted = isTight && rows.detail == .counts
         let fits = isNetted ? rows.updated >= updated : rows.updated == updated
         guard fits, (inserted, deleted) == (rows.inserted, rows.deleted) else {

@@ -5,7 +5,7 @@
 #endif
 
 package enum ProcessMemory {
-    /// The memory that the process has in use now; 0 where it cannot be told.
+    /// The memory that the process has in use now; 0 when it is unknown.
     package static var residentBytes: Int {
         #if canImport(Glibc)
             guard let file = fopen("/proc/self/statm", "r") else { return 0 }

@@ -14,7 +14,7 @@ package struct RecordedCommit {
     }
 }
 
-/// Reads commits out of a database in WAL mode by its files alone. The log must not restart twice between two calls.
+/// Reads commits of a database in WAL mode only from its files. The log must not restart twice between two calls.
 package final class RecordedCommits {
     package struct Unreadable: Error, CustomStringConvertible {
         package let description: String
@@ -36,7 +36,8 @@ package final class RecordedCommits {
 
     /// The commits since the last call.
     ///
-    /// The wal-index says how far the log is committed, not the frames' checksums: SQLite 3.40 leaves some of them zero.
+    /// The wal-index defines how far the log is committed, not the frames' checksums: SQLite 3.40 leaves some of them
+    /// zero.
     package func next() throws -> [RecordedCommit] {
         let index = TemporaryFiles.bytes(of: path + "-shm").withUnsafeBytes { WALIndexHeader(pair: $0) }
         let log = TemporaryFiles.bytes(of: path + "-wal")

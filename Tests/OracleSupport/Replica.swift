@@ -1,7 +1,7 @@
 package import ChangeCapture
 import SQLiteConnection
 
-/// A copy of a database made of nothing but change sets. Strict: an event that does not fit what it holds is an error.
+/// A copy of a database built only from change sets. Strict: an event that does not match its content is an error.
 package struct Replica {
     package struct Table {
         package var description: TableDescription

@@ -1,7 +1,7 @@
 package import ChangeCapture
 import RandomSupport
 
-/// Makes random statements for a schema as it is at the moment: valid ones for the most part, and some that fail.
+/// Generates random statements for the current schema: mostly valid ones, and some that fail.
 package struct ScriptGenerator {
     var random: SeededGenerator
     /// What the statements can refer to.

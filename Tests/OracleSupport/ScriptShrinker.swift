@@ -1,6 +1,6 @@
 /// Makes a failing script shorter by leaving out ever smaller parts, as long as it still fails.
 ///
-/// Runs nothing itself: whoever can run a script asks for the next one to try and says whether it failed.
+/// It runs nothing itself: the caller takes the next script to try and reports whether it failed.
 package struct ScriptShrinker {
     /// The shortest one that failed so far.
     package private(set) var script: [ScriptStep]

@@ -17,7 +17,7 @@ package final class Truth {
 
     package private(set) var tables: [SQLName: Table] = [:]
     package private(set) var schema = SchemaSnapshot()
-    /// The `CREATE` statements of everything but tables that SQLite keeps for itself.
+    /// The `CREATE` statements of everything except SQLite's internal tables.
     package private(set) var objects: [SQLName: SQLName] = [:]
 
     private let path: String
@@ -50,7 +50,7 @@ package final class Truth {
         connection = try Connection(path: path, mode: .readOnly)
     }
 
-    /// Forgets the schema, which can have changed without the cookie that says so.
+    /// Forgets the schema, which can have changed without a change of the cookie.
     package func reopen() throws(SQLiteError) {
         scans = [:]
         schema = SchemaSnapshot()

@@ -74,7 +74,7 @@ struct CancelTests {
             $0.limits.readerCount = 1
             $0.limits.spareReaderCount = 1
         }
-        // One call of a function, which takes seconds and asks nobody.
+        // One call of a function that takes seconds without a callback.
         let service = harness.service
         let sink = RecordingSink(onStarted: { service.cancel("silent", by: .administrator) })
         let silent = harness.start("SELECT length(printf('%.*c', 300000000, 'x'))", sink: sink) {

@@ -5,13 +5,13 @@ import RandomSupport
 import SQLiteConnection
 import Testing
 
-/// Many clients at once: writes, transactions, reads, errors, cancels and disconnects at random moments. Afterwards nothing
-/// that was reported as done is missing, nothing that was not is there, and the commits, told one by one, make up the file.
+/// Many clients at once: writes, transactions, reads, errors, cancels and disconnects at random times. Afterwards
+/// everything that was reported as done exists, nothing else does, and the reported commits together produce the file.
 struct ConcurrencyTests {
     private static let clients = 8
     private static let steps = Int(ProcessInfo.processInfo.environment["TABLECAST_CONCURRENCY_STEPS"] ?? "") ?? 40
 
-    /// What one client was told: tokens that must be in the ledger, and those that must not.
+    /// The results that one client received: tokens that must be in the ledger, and those that must not.
     private struct Account {
         var present: Set<String> = []
         var absent: Set<String> = []
@@ -155,7 +155,7 @@ struct ConcurrencyTests {
         } else {
             harness.service.clientDisconnected(ClientKey(name))
         }
-        // A cancel that comes during the commit is too late, and then the query says so by completing.
+        // A cancel during the commit is too late, and then the query completes.
         let end = await running.sink.end()
         #expect(end.failure == nil)
         if end.outcome != nil { account.present.insert(name) } else { account.absent.insert(name) }
@@ -191,7 +191,7 @@ struct ConcurrencyTests {
         return tables
     }
 
-    /// Applies the commits in the order in which they were told, and checks each row before it changes.
+    /// Applies the commits in the order in which they were reported, and checks each row before it changes.
     private static func replay(_ commits: [ServiceCommit], from initial: Tables) -> Tables {
         var tables = initial
         for commit in commits {

@@ -23,7 +23,7 @@ import Testing
         #expect(try harness.database.query("SELECT v FROM t") == [[.text("foreign")], [.text("behind")]])
     }
 
-    // MARK: The decisions alone
+    // MARK: Decisions only
 
     private let start = ContinuousClock.now
 

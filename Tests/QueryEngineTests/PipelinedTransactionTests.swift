@@ -170,7 +170,7 @@ private struct PipelinedClients {
         strand(orphaned + busy)
     }
 
-    /// Anything but a COMMIT, after which its client would have to ask whether the transaction is open.
+    /// Cancels anything except a COMMIT, after which its client would have to check whether the transaction is open.
     private mutating func cancel() {
         let ids = clients.values.flatMap(\.pending).sorted()
         let waiting = ids.filter { $0 != writing?.id && sent[$0]?.ticket.ends == false }
@@ -180,7 +180,7 @@ private struct PipelinedClients {
         strand(orphaned + [ticket])
     }
 
-    /// Who has sent nothing behind its BEGIN waits for the answer, and gives the transaction up.
+    /// A client that has sent nothing after its BEGIN waits for the answer, and abandons the transaction.
     private mutating func failed(_ begin: Ticket) {
         if clients[begin.client]?.lastSent == begin.id { clients[begin.client]?.transaction = nil }
     }

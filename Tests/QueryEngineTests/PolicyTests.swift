@@ -156,7 +156,7 @@ struct PolicyTests {
         #expect(await harness.run("INSERT INTO t VALUES (1)") { $0.policy = .admin }.end.failure != nil)
     }
 
-    /// Ways out that need nothing but the right to run a query.
+    /// Escapes that need only the right to run a query.
     @Test(
         arguments: [
             // PRAGMAs as table-valued functions: those that act, and those that would set something.

@@ -107,7 +107,7 @@ struct ReceiptTests {
         let running = harness.start("INSERT INTO t VALUES (1)")
         await harness.commits.wait(for: 1)
         async let isOver = harness.service.shutDown(within: .seconds(60))
-        // Refused from the moment that the shutdown has begun.
+        // Refused as soon as the shutdown has begun.
         while await harness.run("SELECT 1", client: "bob").end.outcome != nil {}
         #expect(running.sink.log.end == nil)
         harness.commits.fulfilReceipts()

@@ -21,7 +21,7 @@ struct ResourceTests {
         let failure = failure(await harness.run(Self.greedy).end)
         #expect(failure?.code == .tooBig)
         #expect(failure?.message.contains("134217728 bytes of memory") == true)
-        // The connection goes on.
+        // The connection still works.
         #expect(await harness.rows("SELECT 1") == [[.integer(1)]])
     }
 

@@ -234,7 +234,7 @@ struct RowWriteTests {
             #expect(log.image == nil)
             messages.append(end.failure?.message.replacing(table, with: "…") ?? "none")
         }
-        // Nobody learns by the answer which tables there are.
+        // The answer does not reveal which tables exist.
         #expect(messages[0] == messages[1])
     }
 

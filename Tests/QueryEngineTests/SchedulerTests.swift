@@ -272,7 +272,7 @@ struct SchedulerTests {
     @Test func `a writer waits for a transaction no longer than the busy timeout`() {
         var scheduler = scheduler()
         scheduler.begin(ticket(1, "ada", .writer, controls: true), at: start + .seconds(10))
-        // Asked long before the transaction, which it has only waited for since that began.
+        // Sent long before the transaction, and waiting for it only since that began.
         _ = scheduler.submit(ticket(2, "bob", .writer, after: 0))
         _ = scheduler.submit(ticket(3, "ada", .writer, after: 11))
         _ = scheduler.assign()
@@ -292,7 +292,7 @@ struct SchedulerTests {
         #expect(running.map(\.id) == [1])
         scheduler.writerFinished(begin, transaction: .open, at: start)
         scheduler.writerIsReady()
-        // Its BEGIN was running, and nobody will come back for the transaction that came of it.
+        // Its BEGIN was running, and no client will continue the transaction that it opened.
         #expect(scheduler.assign().contains(.rollBack(ClientKey("ada"))))
     }
 

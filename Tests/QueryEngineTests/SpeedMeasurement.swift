@@ -110,7 +110,7 @@ struct SpeedMeasurement {
                 let sink = RecordingSink(keepsRows: false)
                 let running = harness.start(sql, sink: sink)
                 await sink.wait { $0.readOnly != nil }
-                // At another moment each time: after so many point reads of another client.
+                // At another time in each run: after a number of point reads of another client.
                 for _ in 0..<index * 5 { await harness.run("SELECT 1", client: "bob") }
                 let start = ContinuousClock.now
                 harness.service.cancel(running.queryId, by: .administrator)

@@ -116,7 +116,7 @@ struct TransactionTests {
         let harness = try Harness(schema) { $0.limits.maxTransactionTime = .milliseconds(50) }
         await harness.run("BEGIN; INSERT INTO t(v) VALUES (1)")
         var ends: [RecordingSink.End] = []
-        // Never idle for long, and always ended by the limit alone.
+        // Never idle for long, and always ended by the limit only.
         while ends.last?.failure == nil, ends.count < 1_000_000 {
             ends.append(await harness.run("INSERT INTO t(v) VALUES (NULL)").end)
         }
@@ -244,7 +244,7 @@ struct TransactionTests {
         let script =
             "PRAGMA recursive_triggers = ON; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers; PRAGMA foreign_keys"
         #expect(await harness.run(script) { $0.atomic = false }.log.rows == [[.integer(1)], [.integer(1)]])
-        // A write in between makes sure that the writer is asked.
+        // A write in between ensures that the writer is used.
         let after = await harness.run(
             "CREATE TABLE x(v); PRAGMA recursive_triggers; PRAGMA foreign_keys",
             client: "bob"

@@ -2,8 +2,8 @@ import QueryEngine
 import SQLiteConnection
 import Testing
 
-/// A client with a list of tables learns nothing of the others from errors: everything it is told is what a database would
-/// tell that has no others.
+/// A client with a list of tables learns nothing of the others from errors: it receives the errors of a database
+/// without them.
 struct VisibleSchemaTests {
     private static let visible = """
         CREATE TABLE open(id INTEGER PRIMARY KEY, v UNIQUE, w AS (v + 1));

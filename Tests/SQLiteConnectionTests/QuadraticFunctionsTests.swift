@@ -172,8 +172,8 @@ struct QuadraticFunctionsTests {
 
     // MARK: The table of functions
 
-    /// Arguments that make a function work as long as it can. Where nothing is said of a function, each of its arguments is
-    /// the longest text.
+    /// Arguments that make a function run as long as possible. For a function that is not listed, each argument is the
+    /// longest text.
     private static let worstArguments: [String: [[String]]] = {
         let long = "printf('%.*c', 16000000, 'a')"
         let half = "printf('%.*c', 8000000, 'a') || 'b'"
@@ -211,8 +211,8 @@ struct QuadraticFunctionsTests {
         ]
     }()
 
-    /// How long the longest call without a look at the deadline may take. A second is what the limits aim at on a machine that
-    /// has nothing else to do; a loop of the tests' own says how much slower this one is.
+    /// How long the longest call without a check of the deadline may take. The limits aim at a second on an otherwise
+    /// idle machine; a loop of the tests measures how much slower this one is.
     private func bound() -> Duration {
         let start = ContinuousClock.now
         var sum: UInt64 = 0
@@ -241,7 +241,7 @@ struct QuadraticFunctionsTests {
                         _ = try connection.query("SELECT length(\(name)(\(arguments.joined(separator: ", "))))")
                     }
                 } catch {
-                    // What it says does not matter, nor whether it is an aggregate or takes such arguments.
+                    // The error does not matter, nor whether it is an aggregate or takes such arguments.
                 }
                 let duration = start.duration(to: .now)
                 #expect(duration < bound, "\(name)")

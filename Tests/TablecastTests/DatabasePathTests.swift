@@ -2,7 +2,7 @@ import Foundation
 import Tablecast
 import Testing
 
-/// What is said of a path before SQLite is asked.
+/// The errors for a path before SQLite opens it.
 struct DatabasePathTests {
     private let directory = URL.temporaryDirectory.appending(path: "tablecast-\(UUID().uuidString)")
 

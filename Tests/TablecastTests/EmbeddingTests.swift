@@ -4,7 +4,7 @@ import TablecastHummingbird
 import Testing
 import WireProtocol
 
-/// A server within somebody else's application, and behind TLS.
+/// A server within another application, and behind TLS.
 @Suite(.timeLimit(.minutes(1))) struct EmbeddingTests {
     /// Runs an application of three lines with a route of its own, for as long as the body takes.
     private func withApplication(

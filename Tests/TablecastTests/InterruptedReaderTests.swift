@@ -146,7 +146,7 @@ struct InterruptedReader {
                 for (index, id) in ids.enumerated() { subscriptions[index].id = id }
             } else if let index = message.header.replyTo.flatMap({ Int($0) }) {
                 subscriptions[index].id = subscribed.subscription
-                // Half a snapshot is none.
+                // An incomplete snapshot does not count.
                 if subscribed.tables != nil { subscriptions[index].replica = MessageReplica(checksGaps: false) }
             }
         case .tableSnapshot(let snapshot): with(snapshot.subscription) { $0.replica.apply(message) }

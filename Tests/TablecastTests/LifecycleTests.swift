@@ -9,7 +9,7 @@ import Testing
 import WebSocketTransport
 import WireProtocol
 
-/// A service in an application that is told to stop.
+/// A service in an application that is shut down.
 @Suite(.timeLimit(.minutes(1))) struct LifecycleTests {
     private let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 

@@ -2,11 +2,11 @@ import Foundation
 import OracleSupport
 import Testing
 
-/// Random transactions through the whole road: a client runs them, another one hears them, and after every commit what it
-/// heard must equal the database, table by table.
+/// Random transactions through the whole service: one client runs them, another one receives them, and after every
+/// commit the received state must equal the database, table by table.
 ///
-/// `TABLECAST_MESSAGE_SEEDS` random seeds of `TABLECAST_MESSAGE_STATEMENTS` statements, which are printed; or the one of
-/// `TABLECAST_MESSAGE_SEED`.
+/// Runs `TABLECAST_MESSAGE_SEEDS` random seeds of `TABLECAST_MESSAGE_STATEMENTS` statements, which are printed; or the
+/// one of `TABLECAST_MESSAGE_SEED`.
 @Suite(.timeLimit(.minutes(20))) struct MessageOracleTests {
     private static func setting(_ name: String, _ fallback: Int) -> Int {
         ProcessInfo.processInfo.environment[name].flatMap { Int($0) } ?? fallback

@@ -11,7 +11,7 @@ import WireProtocol
 
 /// What carries a query's messages goes with the query, also when that is over sooner than it can be connected.
 @Suite(.timeLimit(.minutes(1))) struct QueryOutputLifeTests {
-    /// Tells when the query is over.
+    /// Notifies the test when the query is over.
     private final class Output: QueryOutput {
         let ended: AsyncStream<Void>
         private let continuation: AsyncStream<Void>.Continuation
@@ -43,7 +43,7 @@ import WireProtocol
             output.finish()
             output.connect(query)
         }
-        // The query's thread lets go of it a moment after it has told the end.
+        // The query's thread releases it shortly after it has reported the end.
         while kept != nil { await Task.yield() }
         await service.shutDown()
     }

@@ -6,7 +6,8 @@ import Tablecast
 import Testing
 import WireProtocol
 
-/// A replica built from nothing but a client's messages must equal the database, whoever wrote, whenever the client came.
+/// A replica built only from a client's messages must equal the database, whichever process wrote, whenever the client
+/// connected.
 @Suite(.timeLimit(.minutes(2))) struct ReplicaTests {
     static let schema = """
         CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price REAL);
@@ -25,7 +26,7 @@ import WireProtocol
         try await service.server.start()
         let port = try #require(service.server.port)
 
-        // Somebody who knows nothing of the service.
+        // A process that does not know the service.
         let stranger = Stranger(path: database.path, seed: seed, transactions: 400)
         stranger.start()
 

@@ -118,7 +118,7 @@ import WireProtocol
         _ = try await client.next(.queryProgress)
         let other = try await TestClient(running.port)
         try await other.run("SELECT 1")
-        // Nobody is asked who he is here, so everybody may.
+        // Clients are not identified here, so all of them may.
         try await other.send(#"{"type":"query:cancel","data":{"queryId":"long"}}"#)
         guard case .queryCancelled(let cancelled) = try await client.next(.queryCancelled).payload else { return }
         #expect(cancelled.reason == .client)

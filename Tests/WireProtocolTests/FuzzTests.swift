@@ -3,7 +3,7 @@ import Testing
 
 @testable import WireProtocol
 
-/// Whatever bytes a client sends, reading them ends with a message or with an error that says what is wrong.
+/// Any bytes from a client produce either a message or an error that names the problem.
 @Suite struct FuzzTests {
     private static let messages = [
         #"{"id":"1","type":"subscribe","channel":"tables","data":{"tables":["a*","[b-d]?"],"operations":["insert"],"rows":"keys","since":"e:5"}}"#,

@@ -2,7 +2,7 @@ import Broadcast
 import NIOCore
 import WireProtocol
 
-/// What a hub ought to do, told in the simplest way: each call has its whole effect at once, for each client in turn.
+/// The specification of a hub in its simplest form: each call has its whole effect at once, for each client in turn.
 struct HubModel {
     /// What a client is to get next.
     enum Expectation {
@@ -13,7 +13,7 @@ struct HubModel {
 
     struct Subscription {
         let subscription: TableSubscription
-        /// Gets the transactions after this one; those before are in its snapshot, or were not asked for.
+        /// Receives the transactions after this one; earlier ones are in its snapshot, or were not requested.
         var after: UInt64 = 0
         var isHeld = false
     }
@@ -48,7 +48,7 @@ struct HubModel {
             return texts
         }
 
-        /// Those who have come up to `head` wait there for the others.
+        /// The subscriptions that have reached `head` wait there for the others.
         mutating func pause(at head: UInt64) {
             for index in subscriptions.indices { subscriptions[index].after = max(subscriptions[index].after, head) }
         }
@@ -97,7 +97,7 @@ struct HubModel {
     }
 
     /// - Parameters:
-    ///   - list: as asked for.
+    ///   - list: as requested.
     ///   - new: the same, each once.
     mutating func subscribe(
         _ id: ClientID,
@@ -185,7 +185,7 @@ struct HubModel {
 }
 
 extension HubModel.Client {
-    /// Everything that was to come, where what came says how each recovery ended; nil when one ended wrongly.
+    /// All expected messages, given how each recovery ended according to the received ones; nil when one ended wrongly.
     func resolved(by received: [String]) -> [String]? {
         var answers = received.filter { $0.hasPrefix("subscribed") && ($0.hasSuffix("true") || $0.hasSuffix("false")) }[
             ...
@@ -214,7 +214,7 @@ extension HubModel.Client {
     }
 }
 
-/// Concerns some tables, and says to each subscription what it has for it.
+/// Concerns some tables, and has messages for each subscription.
 struct OraclePublication: Publication, PublicationEncoder {
     let position: Position
     let tables: [String]

@@ -14,7 +14,7 @@ final class Answers: Sendable {
     func add(_ answer: Bool) { values.withLock { $0.append(answer) } }
 }
 
-/// Remembers for which subscriptions it was asked.
+/// Records the subscriptions for which messages were requested.
 final class CountingPublication: Publication, PublicationEncoder {
     let position: Position
     let byteCount = 1

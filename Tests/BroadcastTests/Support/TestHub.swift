@@ -4,7 +4,7 @@ import NIOEmbedded
 import Testing
 import WireProtocol
 
-/// A hub whose event loop and clock stand still until they are told to go on.
+/// A hub whose event loop and clock only advance when the test says so.
 final class TestHub {
     let loop = EmbeddedEventLoop()
     let hub: Hub

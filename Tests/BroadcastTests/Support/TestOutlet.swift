@@ -2,7 +2,7 @@ import Broadcast
 import NIOCore
 import WireProtocol
 
-/// Keeps what it is given; takes it at once, or when it is told to.
+/// Records its input; takes bytes at once, or when the test says so.
 final class TestOutlet: OutboundConnection {
     let eventLoop: any EventLoop
     let frameEncoding: FrameEncoding
@@ -30,7 +30,7 @@ final class TestOutlet: OutboundConnection {
 
     func close(_ code: CloseCode, reason: String) { closed = code }
 
-    /// The client reads everything; the hub must be told.
+    /// The client reads everything; the test must call the hub afterwards.
     func read() { queuedBytes = 0 }
 
     func forget() { received = [] }
@@ -51,7 +51,7 @@ extension EncodedMessage {
     }
 }
 
-/// Concerns some tables, and says to each filter what it has for it.
+/// Concerns some tables, and has messages for each filter.
 struct TestPublication: Publication, PublicationEncoder {
     let position: Position
     let tables: [String]

@@ -2,7 +2,7 @@ import ChangeCapture
 import OracleSupport
 import SQLiteConnection
 
-/// The schema as the tests read it, through SQL alone.
+/// The schema as the tests read it, only through SQL.
 struct TestSchema {
     struct Table {
         var description: TableDescription
@@ -106,7 +106,7 @@ struct TestSchema {
         )
     }
 
-    /// What a client would be told: by name, and by place in `sqlite_schema` for a rename.
+    /// The changes that a client would receive: paired by name, and by the position in `sqlite_schema` for a rename.
     func changes(from before: TestSchema) -> [SchemaChange] {
         var changes: [SchemaChange] = []
         var survivors: Set<String> = []

@@ -2,7 +2,8 @@ import SQLiteConnection
 
 @testable import ChangeCapture
 
-/// A table in memory that tells a ``TransactionLog`` of its changes as the hooks would, and nothing more: no SQLite, no I/O.
+/// A table in memory that reports its changes to a ``TransactionLog`` as the hooks would, and nothing more: no SQLite,
+/// no I/O.
 ///
 /// The table is `t(id INTEGER PRIMARY KEY, a, b)`, and all values are integers.
 final class ModelTransaction {
@@ -26,7 +27,7 @@ final class ModelTransaction {
         func newValue(_ column: Int) -> BorrowedValue { column < new.count ? .integer(new[column]) : .null }
     }
 
-    /// How a statement ends, and what that does to its rows. The log is told only whether it failed.
+    /// How a statement ends, and what that does to its rows. The log only learns whether it failed.
     enum End {
         case done
         /// An error that undoes the statement.
@@ -126,7 +127,7 @@ final class ModelTransaction {
 
     // MARK: Savepoints
 
-    // Names are the model's affair alone: the log hears of a ROLLBACK TO and not of which.
+    // Only the model knows the names: the log is notified of a ROLLBACK TO without its savepoint.
 
     func savepoint(_ name: String) { savepoints.append((name, rows)) }
 
@@ -148,7 +149,7 @@ final class ModelTransaction {
 
     func changeSet() throws(SQLiteError) -> ChangeSet { try log.changeSet(trail, from: self) }
 
-    /// What ``changeSet()`` should say, from the contents alone.
+    /// The expected ``changeSet()``, from the contents only.
     var expected: [String] {
         let ids = Set(rows.keys).union(rowsBefore.keys).sorted()
         let (deletes, others) = (

@@ -35,7 +35,7 @@ import Testing
         #expect(rename(intact.path, database.path) == 0)
         let writer = try Connection(path: database.path, mode: .readWrite)
         writer.setBusyTimeout(.seconds(10))
-        // What is committed before the file is opened again is part of the new epoch's beginning, and not told.
+        // Commits before the file is opened again belong to the start of the new epoch, and are not reported.
         let isFollowed = try (1...100).contains { value in
             try writer.execute("INSERT INTO t VALUES(\(value))")
             return log.wait(atMost: .milliseconds(300)) { $0.inserted(Int64(value)) }
@@ -111,7 +111,7 @@ import Testing
     @Test func `a commit that follows a copy over the file is not reported as one of the old database`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a); INSERT INTO t VALUES(1)")
         let other = try TemporaryDatabase("CREATE TABLE t(a); INSERT INTO t VALUES(2)")
-        // No look at the file but those that the log makes necessary.
+        // The only checks of the file are those that the log makes necessary.
         var limits = WatcherLimits()
         limits.identityInterval = .seconds(3_600)
         let log = EventLog()

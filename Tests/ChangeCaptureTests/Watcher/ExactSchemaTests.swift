@@ -8,7 +8,7 @@ import Testing
 @Suite struct ExactSchemaTests {
     static let journalModes = ["wal", "delete"]
 
-    /// The lines of every transaction that a foreign writer's scripts became.
+    /// The reported lines of every transaction of a foreign writer's scripts.
     private func told(_ setUp: String, journalMode: String, _ scripts: String...) throws -> [[String]] {
         let database = try TemporaryDatabase(setUp, journalMode: journalMode)
         let log = EventLog()

@@ -21,7 +21,7 @@ struct OracleCase: Sendable, CustomStringConvertible {
     var description: String { name }
 }
 
-/// What the environment asks for: more transactions, another seed.
+/// Settings from the environment: more transactions, another seed.
 enum OracleSettings {
     private static func value(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
     /// Of each writer in each case.
@@ -84,7 +84,7 @@ struct OracleRun {
         var outcomes: [Int: ForeignWriterProcess.Outcome] = [:]
         let processes = try (0..<test.writers).map { try spawn($0) }
         for number in test.writers..<(test.writers + test.killed) {
-            // One within a transaction of which a part is written already, the next wherever it is at some moment.
+            // Kills one writer within a partly written transaction, and the next at any time.
             let end =
                 number % 2 == 0
                 ? "kill=\(OracleSettings.transactions / 2)" : "die=\(2_000 + Int(seed &* UInt64(number) % 60_000))"
@@ -104,7 +104,7 @@ struct OracleRun {
         let end = try Connection(path: path, mode: .readWrite)
         try sink.replica.verify(against: end, "end")
         complaints += sink.replica.complaints
-        // On a busy machine a writer can keep the lock for long, and the watcher says so.
+        // On a busy machine a writer can hold the lock for long, and the watcher reports it.
         for event in sink.events
         where !event.hasNotice(containing: "journal mode")
             && !(test.mayMerge && event.hasNotice(containing: "is locked"))

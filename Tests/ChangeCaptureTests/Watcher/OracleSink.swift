@@ -5,8 +5,8 @@ import Synchronization
 
 /// Follows a watcher with a ``Replica`` and compares it with SQLite at commit boundaries.
 final class OracleSink: SnapshotSink, @unchecked Sendable {
-    // Everything below is touched by the watcher's thread alone while it runs, and by the test before it starts and after
-    // it has stopped; what the test waits for is in `ledger`.
+    // Everything below is used only by the watcher's thread while it runs, and by the test before its start and after
+    // its end; the state that the test waits for is in `ledger`.
     var replica: Replica
     private(set) var events: [DatabaseEvent] = []
     private(set) var transactions = 0

@@ -113,7 +113,7 @@ import Testing
         let hooksSawNothing = ChangeSet(origin: .service, events: [])
         #expect(try writer.commit("INSERT INTO t VALUES(1), (2), (3)", changes: hooksSawNothing) == 1)
         #expect(try writer.commit("DELETE FROM t WHERE a < 3") == 2)
-        // Gives the row that is left another rowid, of which no hook tells.
+        // Gives the remaining row another rowid, which no hook reports.
         #expect(try writer.commit("VACUUM", changes: hooksSawNothing) == 3)
         watcher.stop()
         #expect(log.transactions.map(\.changes.insertedIntegers) == [[1, 2, 3], [], [3]])
@@ -156,7 +156,7 @@ import Testing
         watcher.localCommits.willCommit()
         let writer = try Connection(path: database.path, mode: .readWrite)
         try writer.execute("INSERT INTO t VALUES(1)")
-        // As long as our writer has not said how its commit ended, this one could be it.
+        // Until the own writer has reported the end of its commit, this one could be it.
         let start = ContinuousClock.now
         watcher.stop()
         #expect(ContinuousClock.now - start < .seconds(20))
@@ -222,7 +222,7 @@ import Testing
         #expect(try writer.commit("VACUUM", changes: ChangeSet(origin: .service, events: [])) == 1)
         watcher.stop()
         #expect(log.transactions.map(\.token) == [1])
-        // Of rowids 2 and 3 with the values 2 and 3 became rowids 1 and 2.
+        // The rowids 2 and 3 with the values 2 and 3 became the rowids 1 and 2.
         var told: [Int64: Row] = [:]
         for case .rows(let rows) in log.transactions.flatMap(\.changes.events) {
             for row in rows.rows { told[row.rowid ?? 0] = row.after }

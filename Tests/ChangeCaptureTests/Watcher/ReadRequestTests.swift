@@ -13,7 +13,7 @@ import Testing
             var delivered = 0
         }
 
-        // The connection is used on the watcher's thread alone once the test has handed it over.
+        // After the test has passed the connection on, only the watcher's thread uses it.
         private let state: Mutex<State>
 
         init(_ writer: sending Connection) { state = Mutex(State(writer: writer)) }
@@ -65,7 +65,7 @@ import Testing
             try writer.execute("PRAGMA wal_autocheckpoint = \(autocheckpoint); PRAGMA synchronous = OFF")
             for _ in 0..<20_000 { try writer.execute("INSERT INTO t VALUES(1)") }
             asking.isOver.store(true, ordering: .sequentiallyConsistent)
-            // Nothing is written any more: whoever asked before one that is answered must have been answered too.
+            // Nothing is written any more: when a request is answered, all earlier ones must have been answered too.
             for _ in 0..<1_000 where asking.unanswered.load(ordering: .sequentiallyConsistent) > 0 {
                 try await watcher.beginRead {}.transaction.end()
             }

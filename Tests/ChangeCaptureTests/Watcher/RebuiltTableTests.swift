@@ -3,12 +3,12 @@ import Testing
 
 @testable import ChangeCapture
 
-/// What is told of transactions of which only the outcome can be seen: tables that were made anew, altered several times,
-/// or that a module keeps in tables of its own.
+/// The reports of transactions of which only the outcome is visible: recreated tables, tables that were altered several
+/// times, and tables that a module keeps in tables of its own.
 @Suite struct RebuiltTableTests {
     private static let journalModes = ["wal", "delete"]
 
-    /// The lines of every transaction that a foreign writer's scripts became.
+    /// The reported lines of every transaction of a foreign writer's scripts.
     private func told(_ setUp: String, journalMode: String = "wal", _ scripts: String...) throws -> [[String]] {
         let database = try TemporaryDatabase(setUp, journalMode: journalMode)
         let log = EventLog()

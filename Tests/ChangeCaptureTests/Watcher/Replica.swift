@@ -3,8 +3,8 @@ import SQLiteConnection
 
 @testable import ChangeCapture
 
-/// A copy of a database kept by nothing but what was reported, which complains about everything that does not fit: an
-/// insert of what is there, an update or delete of what is not, a wrong old value, an update that changes nothing.
+/// A copy of a database built only from the reports; it records every inconsistency: an insert of an existing row, an
+/// update or delete of a missing one, a wrong old value, an update without a change.
 struct Replica {
     struct Key: Hashable {
         var rowid: Int64?

@@ -175,7 +175,7 @@ import Testing
         #expect(log.waitForTransactions(2))
         #expect(log.all.contains { $0.hasNotice(containing: "has grown past") })
         let unknown = log.transactions[1].changes.events.map { event in
-            // The schema is as it was told already.
+            // The schema is as it was reported before.
             if case .rows(let rows) = event { rows.countsAreKnown ? "rows" : "unknown" } else { "schema" }
         }
         #expect(unknown == ["unknown", "unknown"])
@@ -278,7 +278,7 @@ import Testing
         probe.arguments = [database.path]
         probe.standardOutput = output
         try probe.run()
-        // It says so once it watches.
+        // It prints a line once it watches.
         #expect(!output.fileHandleForReading.availableData.isEmpty)
         let random = ["mode=random", "seed=\(OracleSettings.seed)", "transactions=60"]
         let writer = try ForeignWriterProcess(database.path, random + ["writer=0"])
@@ -310,7 +310,7 @@ import Testing
             #expect(sink.wait(for: .init(writer: Int64(round), sequence: 20)))
             watcher.stop()
             #expect(sink.replica.complaints == [])
-            // Nobody watches this one.
+            // This database is not watched.
             try connect(database).execute("INSERT INTO ledger(writer, seq) VALUES(1000, \(round))")
         }
     }

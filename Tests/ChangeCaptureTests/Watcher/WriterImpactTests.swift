@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChangeCapture
 
-/// What being watched does to those who write.
+/// The effect of watching on writers.
 @Suite(.serialized) struct WriterImpactTests {
     /// Runs a writer that never pauses, and looks at the log meanwhile.
     private func largestLog(_ limits: WatcherLimits, transactions: Int) throws -> (bytes: Int, reported: Int) {

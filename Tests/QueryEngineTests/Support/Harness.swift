@@ -3,7 +3,7 @@ import QueryEngine
 import SQLiteConnection
 import Synchronization
 
-/// A service on a temporary database, with everything it says.
+/// A service on a temporary database, with all of its reports.
 final class Harness: Sendable {
     let database: TemporaryDatabase
     let service: QueryService

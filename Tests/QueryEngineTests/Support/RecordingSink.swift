@@ -2,7 +2,7 @@ import QueryEngine
 import SQLiteConnection
 import Synchronization
 
-/// Keeps what a query says, and lets tests wait for it.
+/// Records a query's results, and lets tests wait for them.
 final class RecordingSink: QuerySink {
     enum End: Sendable {
         case completed(QueryOutcome)
@@ -112,7 +112,7 @@ extension RecordingSink.End {
     var outcome: QueryOutcome? { if case .completed(let outcome) = self { outcome } else { nil } }
     var failure: QueryFailure? { if case .failed(let failure) = self { failure } else { nil } }
     var cancelReason: CancelReason? { if case .cancelled(let reason, _) = self { reason } else { nil } }
-    /// As the client hears of it.
+    /// The value that the client receives.
     var inTransaction: Bool? {
         switch self {
         case .completed(let outcome): outcome.inTransaction

@@ -18,7 +18,7 @@ final class TemporaryDatabase: Sendable {
 
     deinit { try? FileManager.default.removeItem(at: directory) }
 
-    /// Asks a plain connection.
+    /// Queries a plain connection.
     func query(_ sql: String) throws -> [[SQLiteValue]] {
         let connection = try Connection(path: path, mode: .readWrite)
         // The service may be in the middle of opening its connections.

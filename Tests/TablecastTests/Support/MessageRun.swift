@@ -5,8 +5,8 @@ import Tablecast
 import Testing
 import WireProtocol
 
-/// One service with a client that writes and one that listens: runs statements, and holds what the listener heard against
-/// the database after every commit.
+/// One service with a client that writes and one that listens: runs statements, and compares the listener's messages
+/// with the database after every commit.
 final class MessageRun {
     private(set) var isInTransaction = false
     private(set) var commits = 0

@@ -3,9 +3,9 @@ import SQLiteConnection
 import Tablecast
 import WireProtocol
 
-/// All tables of a database according to one client's messages, schema changes included, held against the database.
+/// All tables of a database according to one client's messages, including schema changes, compared with the database.
 ///
-/// Tables are known by the bytes of their names: two names can differ in Unicode normalisation alone.
+/// Tables are identified by the bytes of their names: two names can differ only in Unicode normalization.
 struct OracleReplica {
     enum Identity: Hashable {
         case rowid(Int64)
@@ -19,7 +19,7 @@ struct OracleReplica {
         var unknownColumns: Set<String> = []
         /// Two of its columns are one to Swift's strings: as a dictionary a row of it is not whole.
         var isOpaque = false
-        /// A virtual table: what it held when it was looked at last, and whether it was told since that it changed.
+        /// A virtual table: its content at the last check, and whether a change was reported since.
         var content: [[SQLiteValue]] = []
         var isToldToHaveChanged = false
 
@@ -175,7 +175,7 @@ struct OracleReplica {
                 complain("the rows of \(table.description.name) were left out")
                 tables[key]?.isToldToHaveChanged = false
             }
-            // Swift's strings make one of column names that differ in normalisation alone.
+            // Swift's strings treat column names that differ only in normalization as equal.
             let columns = table.description.columns.map(\.name)
             guard Set(columns).count == columns.count, let truth = try Self.rows(of: table.description, connection)
             else {
@@ -225,7 +225,7 @@ struct OracleReplica {
 }
 
 extension WireValue {
-    /// The value with its text as bytes: two strings of Swift's are equal when they differ in normalisation alone.
+    /// The value with its text as bytes: two Swift strings that differ only in normalization are equal.
     fileprivate var bytewise: WireValue {
         if case .text(let text) = self { .malformedText(Array(text.utf8)) } else { self }
     }

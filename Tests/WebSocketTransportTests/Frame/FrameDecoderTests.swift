@@ -21,7 +21,7 @@ import WireProtocol
         #expect(try client.read(ByteBuffer(bytes: plain)) == [.text(ByteBuffer(string: "Hello"))])
     }
 
-    /// Headers alone: a violation is found without the payload.
+    /// Only headers: a violation is detected without the payload.
     @Test(
         arguments: [
             ("no mask", [0x81, 0x05]), ("RSV1", [0xC1, 0x80]), ("RSV2", [0xA1, 0x80]), ("RSV3", [0x91, 0x80]),

@@ -35,7 +35,7 @@ import WireProtocol
             #expect(refused?.description.contains("503: The limit of 2 connections is reached") == true)
             await first.close()
             var third: WebSocketConnection?
-            // The server may see the end of the first a moment after its client.
+            // The server may see the end of the first connection shortly after its client.
             while third == nil { third = try? await server.connect() }
             #expect(server.mount.clients.value == 2)
             await second.close()

@@ -13,7 +13,7 @@ final class RawPeer: Sendable {
         var received: ByteBuffer
     }
 
-    /// Gathers what arrives until somebody who waits finds it enough.
+    /// Collects received bytes until a waiting test has enough.
     private final class Inbox: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
         private var received = ByteBuffer()
@@ -83,7 +83,7 @@ final class RawPeer: Sendable {
         try await send(ByteBuffer(string: text))
     }
 
-    /// Waits for `isEnough`, which says how many bytes make up the answer, or nil for more.
+    /// Waits for `isEnough`, which returns the number of bytes of the response, or nil for more.
     func receive(_ isEnough: @escaping @Sendable (ByteBuffer) -> Int?) async throws -> ByteBuffer {
         let promise = channel.eventLoop.makePromise(of: ByteBuffer.self)
         channel.eventLoop.execute { [inbox] in inbox.value.wait(promise, isEnough) }
