@@ -5,7 +5,7 @@ import NIOPosix
 import Testing
 import WireProtocol
 
-/// What the hub itself costs, with 1,000 outlets that only count. Run by hand, on a machine that does nothing else:
+/// The cost of the hub itself, with 1,000 connections that only count. Run it manually, on an otherwise idle machine:
 ///
 ///     TABLECAST_BENCHMARK=1 TABLECAST_ONLY=wire swift test -c release -Xswiftc -enable-testing --filter HubBenchmark
 @Suite(.enabled(if: ProcessInfo.processInfo.environment["TABLECAST_BENCHMARK"] != nil), .serialized)

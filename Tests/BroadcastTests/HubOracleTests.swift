@@ -21,7 +21,7 @@ import WireProtocol
         for _ in 0..<1500 { try run.step() }
         run.settle()
         run.check()
-        // What a class of cases hides when it does not occur.
+        // A class of cases that does not occur hides its faults.
         if Self.seeds.first == seed { print(run.counts.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }) }
     }
 }
@@ -197,7 +197,7 @@ private struct OracleRun {
         number += 1
         hub.send(EncodedMessage("m\(number)"), under: hold, isAcknowledgement: true) { _ in }
         model.acknowledge(hold.client, "m\(number)", ending: replaced)
-        // What is replaced may go on for a while, or end and wait for nothing.
+        // A replaced subscription may continue for a while, or end and wait for nothing.
         if Bool.random(using: &random) { publish() }
         if Bool.random(using: &random) {
             count("snapshot failed")
@@ -215,7 +215,7 @@ private struct OracleRun {
         counts[words.compactMap { $0 }.joined(separator: " "), default: 0] += 1
     }
 
-    /// Lets everything come to a client that may still be on its way at its own pace, or wait for a transaction.
+    /// Delivers everything to a client that may be receiving at its own pace, or waiting for a transaction.
     private mutating func settle(_ client: ClientID) {
         guard model.clients[client]?.mayBeReplaying == true else { return }
         while model.clients[client]?.isAhead(of: model.head.sequence) == true {
@@ -279,7 +279,7 @@ private struct OracleRun {
             Issue.record("seed \(seed), \(id): a recovery ended wrongly: \(received)")
             return
         }
-        // A replay goes at its own pace: others may overtake it then.
+        // A replay runs at its own pace: other messages may overtake it then.
         for part in client.hasReplayed ? [isAboutTables, { !isAboutTables($0) }] : [{ _ in true }] {
             let wanted = expected.filter(part)
             let got = received.filter(part)

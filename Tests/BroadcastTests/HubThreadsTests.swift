@@ -5,7 +5,7 @@ import RandomSupport
 import Testing
 import WireProtocol
 
-/// Real threads: nothing is lost or repeated when commits pour in while clients come, go and resume.
+/// Real threads: nothing is lost or repeated while commits arrive and clients connect, disconnect and resume.
 @Suite struct HubThreadsTests {
     @Test func `clients that leave and resume while commits pour in see each transaction once and in order`()
         async throws
@@ -49,7 +49,7 @@ import WireProtocol
     }
 }
 
-/// A client on a real event loop that reads in its own time, leaves now and then, and comes back with its position.
+/// A client on a real event loop that reads at its own pace, disconnects now and then, and resumes at its position.
 private final class Follower {
     struct Report {
         var faults: [String] = []
@@ -105,7 +105,7 @@ private final class Follower {
             leave(connection)
             comeBack()
         } else if connection.isWaiting {
-            // Three turns later, so that more comes meanwhile.
+            // Three turns later, so that more arrives meanwhile.
             later(3) {
                 guard connection === self.connection else { return }
                 connection.read()

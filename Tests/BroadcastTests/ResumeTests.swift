@@ -295,7 +295,7 @@ import WireProtocol
                 case .hold: _ = try test.hub.hold(client, .everything)
                 }
             }
-            // In one batch with what ends it, and later.
+            // In one batch with the message that ends it, and later.
             test.hub.send(EncodedMessage("rows"), under: hold) { answers.add($0) }
             test.run()
             test.hub.send(EncodedMessage("more rows"), under: hold) { answers.add($0) }

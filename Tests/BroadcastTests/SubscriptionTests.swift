@@ -3,7 +3,7 @@ import NIOCore
 import Testing
 import WireProtocol
 
-/// Several subscriptions of one connection, case by case; `HubOracleTests` has them at random.
+/// Several subscriptions of one connection, as single cases; `HubOracleTests` covers them randomly.
 @Suite struct SubscriptionTests {
     private let t = TableSubscription(.everything)
     private let keys: TableSubscription
@@ -14,7 +14,7 @@ import WireProtocol
         u = TableSubscription(try TableFilter(tables: ["u"], rowLevel: .values))
     }
 
-    /// Those of `t` come first where its id is the lower one.
+    /// The messages of `t` come first when its id is the lower one.
     private func ordered(_ subscriptions: [TableSubscription], _ text: (TableSubscription) -> String?) -> [String] {
         subscriptions.sorted { $0.id < $1.id }.compactMap(text)
     }
@@ -24,7 +24,7 @@ import WireProtocol
         let same = try TableFilter(tables: ["a", "B", "b"], rowLevel: .keys)
         #expect(TableSubscription(filter) == TableSubscription(same))
         #expect(TableSubscription(filter).id == TableSubscription(same).id)
-        // It must not change with a version: clients' messages keep their ids over a restart.
+        // It must not change between versions: clients' messages keep their ids over a restart.
         #expect(TableSubscription(.everything).id == Self.idOfEverything)
         let others = [
             TableSubscription(filter, rights: "x"), TableSubscription(try TableFilter(tables: ["a"], rowLevel: .keys)),
@@ -190,7 +190,7 @@ import WireProtocol
         // 1, 2, 4 of one connection, and 3 of another one.
         #expect(try !refused(adaToo, subscriptions(1, 3)))
         #expect(try refused(adaToo, subscriptions(5)))
-        // What others have already costs nothing more.
+        // A subscription that others already have costs nothing more.
         #expect(try !refused(bob, subscriptions(1, 2)))
         #expect(try !refused(bob, subscriptions(6)))
         #expect(try refused(bob, subscriptions(7), replacing: subscriptions(1)[0].id))

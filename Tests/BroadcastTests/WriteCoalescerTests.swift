@@ -4,9 +4,9 @@ import NIOEmbedded
 import Testing
 import WireProtocol
 
-/// What an event loop with many clients waits for before it writes.
+/// How an event loop with many clients delays its writes.
 @Suite struct GatheringTests {
-    /// Publishes one message in each turn of the event loop, and notes how many writes there were.
+    /// Publishes one message in each turn of the event loop, and counts the writes.
     private struct TurnByTurn {
         let test: TestHub
         let outlets: [TestOutlet]

@@ -2,7 +2,8 @@ import ChangeCapture
 import OracleSupport
 import SQLiteConnection
 
-/// Measures every workload bare, with hooks that keep nothing and at each level, in turns, and keeps the best time of each.
+/// Measures every workload without capture, with hooks that keep nothing and at each level, alternating, and keeps the
+/// best time of each.
 struct CostReport {
     let rows: Int
     let rounds: Int

@@ -5,7 +5,7 @@ import SQLiteConnection
 /// The service's own way in WAL mode: its writer announces its commits, and the watcher finds the rows in the log, on
 /// its own thread.
 final class LogRoad {
-    /// Of one workload: the writer's thread, and all threads together.
+    /// The times of one workload: of the writer's thread, and of all threads together.
     struct Times {
         var writer: Duration
         var process: Duration
@@ -49,7 +49,7 @@ final class LogRoad {
         watcher.localCommits.didCommit(
             LocalCommitLedger.Commit(token: token, frameCount: UInt32(clamping: log.frames), changes: nil)
         )
-        // As far ahead as the service lets its writer be.
+        // As far ahead as the service allows its writer to be.
         wait(for: token - min(token, 64))
     }
 

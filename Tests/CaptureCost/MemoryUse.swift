@@ -2,7 +2,8 @@ import ChangeCapture
 import OracleSupport
 import SQLiteConnection
 
-/// What the capture of a transaction holds, by the number of its rows: the growth of the process over that without capture.
+/// The memory of a transaction's capture, by the number of its rows: the growth of the process compared with no
+/// capture.
 enum MemoryUse {
     static func report() throws {
         for millions in [1, 5] {

@@ -40,7 +40,7 @@ enum Subject: Hashable {
         }
     }
 
-    /// Gives the connections that are opened from here on the hook of a floor, or none.
+    /// Sets the floor hook, or none, for the connections that are opened from now on.
     func install() {
         if case .floor(let floor) = self {
             preupdate_floor_install(floor.kind)

@@ -2,7 +2,7 @@ import ChangeCapture
 import OracleSupport
 import SQLiteConnection
 
-/// One kind of writing, through the same wrapper with and without capture.
+/// One kind of write workload, through the same wrapper with and without capture.
 enum Workload: String, CaseIterable {
     case bulkInsert = "inserts of 6 columns in one transaction"
     case autocommit = "autocommit inserts, WAL, synchronous=NORMAL (a tenth of the rows)"
@@ -111,7 +111,8 @@ enum Workload: String, CaseIterable {
         _ = try statement.step()
     }
 
-    /// Bare, a statement is its own transaction; with capture, and in the floors, one of our own surrounds it.
+    /// Without capture, a statement is its own transaction; with capture, and in the floors, an explicit one surrounds
+    /// it.
     private func autocommit(
         _ rows: Int,
         _ connection: Connection,

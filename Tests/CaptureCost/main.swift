@@ -2,10 +2,11 @@ import ChangeCapture
 import OracleSupport
 import SQLiteConnection
 
-// What capture costs: each workload with and without it, in turns and in one process, processor time, best of several
-// rounds. Prints the ratio for each level, and those of hooks that keep nothing, which are SQLite's own part.
+// The cost of capture: each workload with and without it, alternating in one process, processor time, best of several
+// rounds. Prints the ratio for each level, and those of hooks that keep nothing, which are SQLite's own share.
 // `CaptureCost [thousands of rows, 1000] [rounds, 3] [workload 0-5]`; `CaptureCost log [thousands of rows] [rounds]`
-// measures the service's way in WAL mode; `CaptureCost memory` shows what a transaction of five million rows holds at its end.
+// measures the service's way in WAL mode; `CaptureCost memory` shows the memory of a transaction of five million rows
+// at its end.
 
 let arguments = CommandLine.arguments.dropFirst()
 if arguments.first == "memory" {

@@ -1,8 +1,8 @@
 import OracleSupport
 import Synchronization
 
-// The oracle for as long as one likes: `CaptureOracle [seeds] [statements] [first seed] [threads]`.
-// Prints what was checked, and for each mismatch its seed and a short script; exits with 1 when there was one.
+// Runs the oracle for any length of time: `CaptureOracle [seeds] [statements] [first seed] [threads]`. Prints what was
+// checked, and for each mismatch its seed and a short script; exits with 1 when there was one.
 
 let arguments = CommandLine.arguments.dropFirst().compactMap { UInt64($0) }
 let seedCount = arguments.first ?? 200
@@ -48,7 +48,7 @@ await withTaskGroup { group in
 
 let result = total.withLock { $0 }
 report(result)
-// A class that never came up is one whose faults would be hidden.
+// A class that never occurred hides its faults.
 for found in CaseClass.allCases.sorted() { print("\(result.figures.classes[found] ?? 0) commits: \(found.rawValue)") }
 exitProcess(result.mismatches == 0 ? 0 : 1)
 

@@ -32,7 +32,7 @@ struct DatabaseBuilderTests {
     }
 }
 
-/// A directory of a test's own, gone with it.
+/// A directory for one test, removed with the object.
 private final class TemporaryDirectory: Sendable {
     private let url = URL.temporaryDirectory.appending(path: "tablecast-\(UUID().uuidString)")
 

@@ -32,7 +32,7 @@ struct ListenerTests {
         #expect(news(&feed, [("e:5", false), ("e:5", false)]) == [true, true])
         feed.subscribed(at: "e:9", recovered: true)
         #expect(news(&feed, [("e:5", false)]) == [false])
-        // The connection breaks again, earlier than before.
+        // The connection is lost again, earlier than before.
         feed.subscribed(at: "e:9", recovered: true)
         #expect(news(&feed, [("e:5", false), ("e:5", false), ("e:5", true)]) == [false, false, true])
         #expect(news(&feed, [("e:6", true)]) == [true])

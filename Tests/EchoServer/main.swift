@@ -2,10 +2,10 @@ import NIOCore
 import NIOPosix
 import WebSocketTransport
 
-// Sends every message back: what the Autobahn cases talk to. `swift run -c release EchoServer [port]`, and in another terminal
-// `pip install kosoku && kosoku 127.0.0.1:9001`, which writes a report for each case.
+// Echoes every message: the server for the Autobahn test cases. `swift run -c release EchoServer [port]`, and in
+// another terminal `pip install kosoku && kosoku 127.0.0.1:9001`, which writes a report for each case.
 
-/// Answers text with text and binary with binary.
+/// Echoes text as text and binary as binary.
 final class Echo: WebSocketSession {
     private var connection: WebSocketHandler?
 
@@ -18,9 +18,10 @@ final class Echo: WebSocketSession {
 var limits = WebSocketLimits()
 limits.maxMessageBytes = 16 << 20
 limits.acceptsBinary = true
-// The suite does not expect plain answers once compression is agreed on.
+// The suite does not expect uncompressed replies once compression is agreed on.
 limits.minCompressedBytes = 0
-// To the suite a ping in the middle of a case of large messages is a failure, and on a busy machine some take over 30 s.
+// The suite treats a ping within a case of large messages as a failure, and on a busy machine some cases take over 30
+// s.
 limits.heartbeatInterval = nil
 let mount = WebSocketMount(policy: UpgradePolicy(paths: ["/"], maxConnections: 1000), limits: limits) { _, _ in Echo() }
 

@@ -1,7 +1,8 @@
 import RandomSupport
 import SQLiteConnection
 
-/// Transactions, each followed by a checkpoint that waits for readers. Prints how many milliseconds that took.
+/// Transactions, each followed by a checkpoint that waits for readers. Prints the duration of the checkpoint in
+/// milliseconds.
 func checkpoint(_ options: Options) throws(SQLiteError) {
     let connection = try Connection(path: options.database, mode: .readWrite)
     connection.setBusyTimeout(.seconds(30))

@@ -23,7 +23,7 @@ struct Options {
     var transactions: Int { int("transactions", 100) }
     var synchronous: String { string("synchronous", "OFF") }
     var busyTimeoutMilliseconds: Int { int("busy", 30_000) }
-    /// The pages after which the writer checkpoints by itself.
+    /// The number of pages after which the writer checkpoints itself.
     var autocheckpoint: Int { int("autocheckpoint", 200) }
     /// Pages of cache; 0 is SQLite's default. Few of them make a transaction spill into the log before it commits.
     var cachePages: Int { int("cache", 0) }
@@ -31,11 +31,11 @@ struct Options {
     var checkpointRate: Int { int("checkpoints", 30) }
     var vacuumRate: Int { int("vacuum", 4) }
     var incrementalVacuumRate: Int { int("incremental", 0) }
-    /// Kill the process within the transaction after this one; 0 does not.
+    /// Kill the process within the transaction after this one; 0 for never.
     var killAfter: Int { int("kill", 0) }
-    /// End the process so long after it began, below a second, as `kill -9` would; 0 does not.
+    /// End the process this long after its start, below a second, like `kill -9`; 0 for never.
     var dieAfterMicroseconds: Int { int("die", 0) }
-    /// Of this connection, in a rollback-journal mode.
+    /// The rollback-journal mode of this connection.
     var journal: String? { values["journal"] }
     var changesSchema: Bool { int("ddl", 1) != 0 }
 }

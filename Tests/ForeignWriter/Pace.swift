@@ -39,7 +39,7 @@ func pace(_ options: Options) throws(SQLiteError) {
     let start = monotonicNanoseconds()
     for number in 0..<options.transactions {
         if interval > 0 {
-            // Between half and one and a half of the interval, as independent clients would be.
+            // Between 0.5 and 1.5 times the interval, like independent clients.
             let pause = interval / 2 + random.int(0...interval)
             var time = timespec(tv_sec: pause / 1_000_000, tv_nsec: pause % 1_000_000 * 1_000)
             nanosleep(&time, nil)

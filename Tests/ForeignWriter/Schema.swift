@@ -1,4 +1,4 @@
-/// The tables of a test database: every kind of b-tree and of row that the capture has to understand.
+/// The tables of a test database: every kind of b-tree and of row that the capture must handle.
 let schemaSQL = """
     CREATE TABLE t_rowid(a TEXT, b, c REAL);
     CREATE TABLE t_ipk(id INTEGER PRIMARY KEY, name TEXT, val NUMERIC, data BLOB, UNIQUE(name));

@@ -1,7 +1,7 @@
 import RandomSupport
 import SQLiteConnection
 
-/// The random operations on the schema, and on the tables that come and go by them.
+/// Random operations on the schema, and on the tables that they create and drop.
 extension Operations {
     func dynamicTables() throws(SQLiteError) -> [String] {
         let rows = try connection.query("SELECT name FROM sqlite_schema WHERE type='table' AND name LIKE 'dyn%'")

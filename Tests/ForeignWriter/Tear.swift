@@ -4,7 +4,7 @@
     import Darwin
 #endif
 
-/// Leaves the two copies of the wal-index header different, as a writer does that is killed between them.
+/// Leaves the two copies of the wal-index header different, like a writer that is killed between them.
 func tear(_ database: String) -> Bool {
     let descriptor = open(database + "-shm", O_RDWR)
     guard descriptor >= 0 else { return false }

@@ -1,7 +1,7 @@
 import RandomSupport
 import SQLiteConnection
 
-/// Values that meet every serial type and its limits.
+/// Values for every serial type and its limits.
 struct Values {
     var random: SeededGenerator
     let pageSize: Int

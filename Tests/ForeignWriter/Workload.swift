@@ -7,8 +7,8 @@ import SQLiteConnection
     import Darwin
 #endif
 
-/// Random transactions, one after the other. Each that commits has added a row to `ledger`, and its number is printed once
-/// `COMMIT` has returned.
+/// Random transactions, one after the other. Each committed one has added a row to `ledger`, and its number is printed
+/// once `COMMIT` has returned.
 struct Workload {
     let options: Options
     let connection: Connection
@@ -30,7 +30,7 @@ struct Workload {
             PRAGMA wal_autocheckpoint=\(options.autocheckpoint); PRAGMA secure_delete=\(secureDelete);
             """
         )
-        // Which kind of rollback journal a connection uses is its own affair; only WAL mode is noted in the file.
+        // Each connection chooses its kind of rollback journal; only WAL mode is recorded in the file.
         if let journal = options.journal { try connection.execute("PRAGMA journal_mode=\(journal)") }
         if options.cachePages > 0 { try connection.execute("PRAGMA cache_size=\(options.cachePages)") }
         let pageSize = try connection.query("PRAGMA page_size").first?.first
@@ -39,7 +39,7 @@ struct Workload {
     }
 
     mutating func run() throws(SQLiteError) {
-        // The signal ends the process wherever it is by then, in the midst of a commit or of a rollback too.
+        // The signal ends the process anywhere, including during a commit or a rollback.
         if options.dieAfterMicroseconds > 0 { _ = ualarm(UInt32(options.dieAfterMicroseconds), 0) }
         var sequence = 0
         while sequence < options.transactions {
@@ -70,7 +70,7 @@ struct Workload {
                     try operations.runOne()
                 }
             } catch {
-                // Constraints and names that another writer took: as in any application.
+                // Errors of constraints and of names that another writer used are expected, as in any application.
                 guard [.constraint, .error, .mismatch].contains(error.code.primary) else { throw error }
                 if connection.isInAutocommit { return false }
                 if hasSavepoint { try connection.execute("ROLLBACK TO s") }
@@ -116,7 +116,7 @@ struct Workload {
         }
     }
 
-    /// Leaves frames without a commit in the log, as a crash does.
+    /// Leaves frames without a commit in the log, like a crash.
     private func dieInMidTransaction() throws(SQLiteError) {
         try connection.execute("BEGIN IMMEDIATE; PRAGMA cache_size=5")
         try connection.execute("UPDATE t_small SET n=n+1; UPDATE t_ipk SET data=zeroblob(500)")

@@ -1,4 +1,4 @@
-/// One seed: a random script, and on a mismatch one as short as can be found.
+/// One seed: a random script, which is shrunk on a mismatch.
 package struct LiveCampaign: Sendable {
     package var seed: UInt64
     package var commits: Int
@@ -41,7 +41,7 @@ package struct LiveCampaign: Sendable {
     private func shrink(_ script: LiveScript, _ failure: LiveOracle.Failure) -> (LiveScript, String) {
         var short = script
         var reason = failure.description
-        // Another failure, such as that of a table which is left out, is not this one.
+        // A different failure, such as that of a removed table, does not count.
         let isRefusal = failure.reason.hasPrefix("was ") || failure.reason.hasPrefix("is not")
         func fails(_ candidate: LiveScript) -> Bool {
             var paced = options
@@ -92,7 +92,7 @@ package struct LiveCampaign: Sendable {
         return (short, reason)
     }
 
-    /// Leaves out parts as long as the rest still fails.
+    /// Removes parts as long as the script still fails.
     private static func reduce<Element>(_ list: [Element], _ fails: ([Element]) -> Bool) -> [Element] {
         var list = list
         var size = max(1, list.count / 2)

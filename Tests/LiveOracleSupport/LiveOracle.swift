@@ -8,7 +8,7 @@ import Synchronization
 /// Compares replicas that are updated only by deltas with the queries themselves, as of every position.
 package final class LiveOracle: Sendable {
     package struct Options: Sendable {
-        /// Wait after each transaction until it is evaluated, so that every one is checked by itself.
+        /// Whether to wait after each transaction until it is evaluated, so that each one is checked separately.
         package var isPaced = true
         package var faults: LiveQueryFaults = []
         /// Also ends subscriptions and begins them again, with or without their position.
@@ -68,7 +68,7 @@ package final class LiveOracle: Sendable {
         var ended: LiveRefusal?
     }
 
-    /// A replica to be compared with the truth as of a position, which is not known yet.
+    /// A replica to compare with the truth as of a position that is not known yet.
     fileprivate struct Check {
         var query: OracleQuery
         var sequence: UInt64
@@ -187,7 +187,7 @@ package final class LiveOracle: Sendable {
         return run.figures
     }
 
-    /// The part of one thread: writes, and knows the truth.
+    /// The writer's thread: writes, and records the truth.
     fileprivate struct Run {
         let relay: Relay
         let engine: LiveQueryEngine
@@ -224,12 +224,12 @@ package final class LiveOracle: Sendable {
             }
         }
 
-        /// Each query has a client of its own, so that no limit for one client is met.
+        /// Each query has its own client, so that no limit per client is reached.
         private func id(of query: OracleQuery) -> UInt64 { UInt64(queries.firstIndex(of: query) ?? 0) }
 
         private func subscribe(_ query: OracleQuery, since: LivePosition?, from replica: LiveReplica? = nil) {
             let request = LiveQueryRequest(sql: query.sql, parameters: .positional(query.parameters), since: since)
-            // Under the lock, so that no event comes before it is known whose it is.
+            // Under the lock, so that no event arrives before its receiver is known.
             relay.state.update { state in
                 let id = engine.subscribe(request, client: id(of: query))
                 state.followers[id] = Follower(query: query, replica: replica, position: since)
@@ -242,7 +242,7 @@ package final class LiveOracle: Sendable {
             } else {
                 try writer.execute("BEGIN IMMEDIATE")
                 for statement in statements {
-                    // A statement can fail for a constraint; that is part of the game.
+                    // A statement can fail because of a constraint, which is expected.
                     do { try writer.execute(statement) } catch { if writer.isInAutocommit { throw error } }
                     if statement.hasPrefix("INSERT INTO ledger") {
                         commit = Int(try writer.query("SELECT max(n) FROM ledger")[0][0].integer ?? 0)

@@ -2,7 +2,7 @@ import ChangeCapture
 import LiveQueries
 import SQLiteConnection
 
-/// What a client knows of its query: rows that only events change. Strict: a delta that does not fit is an error.
+/// A client's state of its query: rows that only events change. Strict: a delta that does not match is an error.
 struct LiveReplica {
     struct Mismatch: Error, CustomStringConvertible {
         var description: String
@@ -64,8 +64,8 @@ struct LiveReplica {
     }
 }
 
-/// A result to compare: a list or a bag, with values as SQL compares them where it leaves open which of several equal ones it
-/// shows.
+/// A result to compare: a list or a multiset, with values compared as SQL compares them when it leaves open which of
+/// several equal ones it returns.
 struct OracleResult: Equatable {
     private var rows: [Row]
 
@@ -90,7 +90,7 @@ struct OracleResult: Equatable {
         }
     }
 
-    /// What one has and the other has not, for a report.
+    /// The rows that only one of the two results has, for a report.
     func difference(from expected: OracleResult) -> String {
         let missing = expected.rows.filter { !rows.contains($0) }.prefix(3).map { String("\($0.values)".prefix(200)) }
         let extra = rows.filter { !expected.rows.contains($0) }.prefix(3).map { String("\($0.values)".prefix(200)) }

@@ -1,6 +1,6 @@
 package import SQLiteConnection
 
-/// A query of the oracle, with what is known of it.
+/// A query of the oracle, with its known properties.
 package struct OracleQuery: Sendable, Hashable, CustomStringConvertible {
     package enum Kind: String, Sendable, CaseIterable {
         case filter, join, leftJoin, selfJoin, group, distinct, aggregate, ordered, subquery, compound, window, view
@@ -12,7 +12,7 @@ package struct OracleQuery: Sendable, Hashable, CustomStringConvertible {
     package var parameters: [SQLiteValue] = []
     /// It has to be evaluated by changed rows.
     package var mustBeIncremental: Bool
-    /// SQL leaves open which of several equal values it shows, so that values are compared as SQL compares them.
+    /// SQL leaves open which of several equal values it returns, so values are compared as SQL compares them.
     package var isOpen = false
     package var isOrdered = false
 
@@ -29,7 +29,7 @@ package struct OracleQuery: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// Everything that a run of the oracle depends on, as text.
+/// The complete input of an oracle run, as text.
 package struct LiveScript: Sendable, CustomStringConvertible {
     package var setUp: [String]
     package var queries: [OracleQuery]

@@ -55,7 +55,7 @@ import Testing
             parts?.engine.stop()
             parts?.watcher.stop()
             writer.close()
-            // Nothing of it is needed any more, and nothing depends on its going.
+            // It is not needed any more, and a failure does not matter.
             try? FileManager.default.removeItem(at: directory)
         }
 
@@ -67,7 +67,7 @@ import Testing
 
         func receive(_ event: LiveQueryEvent) { events.update { $0.append(event) } }
 
-        /// The first event for which `body` gives something.
+        /// The first event for which `body` returns a value.
         func first<R: Sendable>(_ body: @Sendable (LiveQueryEvent) -> R?) throws -> R {
             try #require(events.wait(atMost: .seconds(30)) { events in events.lazy.compactMap(body).first })
         }
@@ -231,7 +231,7 @@ import Testing
         let bench = try Bench(Self.table, limits: limits)
         defer { bench.close() }
         _ = try bench.joined(bench.follow("SELECT id FROM t"))
-        // What is pinned is the newest state, however old it is: only later commits make it outdated.
+        // The newest state is pinned, however old it is: only later commits supersede it.
         Thread.sleep(forTimeInterval: 0.5)
         try bench.writer.execute("INSERT INTO t VALUES(7, 7)")
         try bench.reached(1)
@@ -276,7 +276,8 @@ import Testing
         _ = try bench.joined(bench.follow("SELECT n FROM t"))
         for number in 0..<2_000 { try bench.writer.execute("UPDATE t SET n = \(number)") }
         try bench.reached(2_000)
-        // The pins move to where they keep no frame when everything is copied; then the next commit begins the log again.
+        // The pins move to the lock that keeps no frame once everything is copied; then the next commit restarts the
+        // log.
         let deadline = ContinuousClock.now + .seconds(30)
         var frames = Int.max
         while frames > 1_000, ContinuousClock.now < deadline {

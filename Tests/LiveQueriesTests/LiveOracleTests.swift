@@ -11,7 +11,7 @@ import Testing
             figures += try LiveCampaign(seed: random.next(), commits: 60, queries: 30).run()
         }
         #expect(figures.checks > 2_000)
-        // A query that falls back to being run as a whole would hide a wrong step.
+        // A query that falls back to a whole run would hide a wrong step.
         #expect(figures.statistics.incrementalSteps > figures.statistics.resets)
         #expect(figures.statistics.sparedRuns > 0)
     }

@@ -98,7 +98,7 @@ import Testing
             let refusal = #expect(throws: LiveRefusal.self) { try plan(LiveQueryRequest(sql: sql, rights: rights)) }
             #expect(refusal?.code == .notAuthorized)
         }
-        // SQLite does not ask about b here, for no column of it is named.
+        // SQLite does not call the authorizer for b here, because none of its columns is named.
         let hidden = "WITH g(z) AS (VALUES ('secret')) SELECT g.z FROM b JOIN g USING (z)"
         #expect(throws: LiveRefusal.self) { try plan(LiveQueryRequest(sql: hidden, rights: rights)) }
         for sql in ["SELECT x FROM a", "WITH g AS (SELECT id FROM a) SELECT count(*) FROM g"] {

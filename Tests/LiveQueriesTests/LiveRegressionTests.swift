@@ -2,7 +2,7 @@ import LiveOracleSupport
 import LiveQueries
 import Testing
 
-/// What other engines that keep query results up to date have got wrong.
+/// Known faults of other engines that keep query results up to date.
 @Suite struct LiveRegressionTests {
     private func check(
         _ sql: String,

@@ -4,7 +4,7 @@ package import SQLiteConnection
 /// The values that columns read in older rows: determined by a row without fields in a real file with the same table
 /// declaration.
 package enum AddedColumns {
-    /// For each column of a table that can have been added, the value that it has in such a row; NULL for the others.
+    /// For each column of a table that can have been added, its value in such a row; NULL for the others.
     package static func missingValues(of table: TableDescription) throws(SQLiteError) -> [SQLiteValue] {
         let added = table.columns.indices.filter { column in
             table.columns[column].visibility == .normal && column != table.rowidAlias

@@ -6,15 +6,15 @@ package import SQLiteConnection
 package final class CapturedWriter {
     package let connection: Connection
     package let capture: HookCapture
-    /// What the statements of the last ``run(_:)`` failed with.
+    /// The errors of the statements of the last ``run(_:)``.
     package private(set) var errors: [SQLiteError] = []
 
-    /// Every other write outside of a transaction is rolled back when it fails, and announced so.
+    /// Every other write outside of a transaction is rolled back on failure, and announced accordingly.
     private let isolatesStatements: Bool
     private var ownWrites = 0
     private let control = Control()
 
-    /// What the authorizer saw of the statement that was compiled last.
+    /// The authorizer's observations of the last compiled statement.
     private final class Control {
         enum Kind {
             case none
@@ -61,8 +61,8 @@ package final class CapturedWriter {
         control.capture = capture
     }
 
-    /// Runs every statement, also those after one that failed, and returns what was committed, one change set for each
-    /// commit; see ``errors``.
+    /// Runs every statement, including those after a failed one, and returns one change set for each commit; see
+    /// ``errors``.
     package func run(_ sql: String) -> [ChangeSet] {
         errors = []
         var commits: [ChangeSet] = []
@@ -76,7 +76,7 @@ package final class CapturedWriter {
                 if let changes = try run(&statement) { commits.append(changes) }
             } catch {
                 errors.append(error)
-                // Of a statement that does not compile it is not known where it ends.
+                // The end of a statement that does not compile is unknown.
                 if !isCompiled { return commits }
             }
         }

@@ -1,7 +1,7 @@
 package import ChangeCapture
 import SQLiteConnection
 
-/// What was special in a commit that an oracle checked: an oracle that never meets a class hides its faults.
+/// The special cases in a commit that an oracle checked: a class that an oracle never meets hides its faults.
 package enum CaseClass: String, CaseIterable, Sendable, Comparable {
     case addedDefault = "rows of a table with added columns of any default"
     case addedFirst = "an added column with a default that became the first one"
@@ -29,9 +29,9 @@ package enum CaseClass: String, CaseIterable, Sendable, Comparable {
     /// The classes of a commit.
     ///
     /// - Parameters:
-    ///   - changes: what was captured.
-    ///   - statements: what ran.
-    ///   - schema: as it is after the commit.
+    ///   - changes: the captured changes.
+    ///   - statements: the statements that ran.
+    ///   - schema: the schema after the commit.
     package static func classes(
         of changes: ChangeSet,
         statements: [String],

@@ -1,7 +1,7 @@
 import ChangeCapture
 
-/// Captures what is committed to a file in both ways in which that is done: commit by commit from the log, and several
-/// commits as one from the pages that differ.
+/// Captures the commits of a file in both ways: commit by commit from the log, and several commits as one from the
+/// pages that differ.
 final class FileFollower {
     private let recorded: RecordedCommits
     private let log: CommitCapture
@@ -18,7 +18,7 @@ final class FileFollower {
         comparison = try CommitCapture(image, limits: limits)
     }
 
-    /// What each commit since the last call changed.
+    /// The changes of each commit since the last call.
     func commits() throws -> [ChangeSet] {
         try recorded.next().map { commit in
             try log.changes(
@@ -31,7 +31,7 @@ final class FileFollower {
         }
     }
 
-    /// What all commits since the last call changed together.
+    /// The combined changes of all commits since the last call.
     func difference() throws -> ChangeSet {
         let now = recorded.image
         defer { image = now }

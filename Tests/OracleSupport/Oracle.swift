@@ -1,8 +1,8 @@
 package import ChangeCapture
 package import SQLiteConnection
 
-/// Runs a script with capture, and checks after every commit that what was captured, what a replica made of it and what the
-/// database really holds agree, on every table and row.
+/// Runs a script with capture, and checks after every commit that the captured changes, the replica built from them and
+/// the database agree, on every table and row.
 ///
 /// Commits are captured in three ways, each with a replica of its own: by the hooks of the writer's connection, from the
 /// log commit by commit, and from pages that differ, several commits as one.
@@ -32,7 +32,7 @@ package final class Oracle {
 
     package private(set) var figures = Figures()
 
-    /// Nil for a writer that the service knows nothing of.
+    /// Nil for a writer of another process.
     private let captured: CapturedWriter?
     private let connection: Connection
     private let file: FileFollower
@@ -87,7 +87,7 @@ package final class Oracle {
         try SchemaSnapshot.load(from: connection, reusing: known)
     }
 
-    /// Runs one statement and checks what came of it.
+    /// Runs one statement and checks its effect.
     package func run(_ step: ScriptStep) throws {
         figures.statements += 1
         statements.append(step.sql)
@@ -147,7 +147,7 @@ package final class Oracle {
         try check("log", changes, &logReplica, before, schemaBefore, .values, isTight: false)
     }
 
-    /// - Parameter before: the tables before the commit; nil where the changes are those of several.
+    /// - Parameter before: the tables before the commit; nil when the changes belong to several.
     private func check(
         _ source: String,
         _ changes: ChangeSet,
@@ -212,8 +212,8 @@ package final class Oracle {
         }
     }
 
-    /// Against the difference between the contents before and after. Only a table whose name and columns stayed can be
-    /// compared by itself.
+    /// Compares with the difference between the contents before and after. Only a table that kept its name and columns
+    /// can be compared separately.
     private func checkCounts(
         _ rows: TableRows,
         _ changes: ChangeSet,

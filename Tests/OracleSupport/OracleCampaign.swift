@@ -1,6 +1,6 @@
 package import ChangeCapture
 
-/// One seed of the oracle: a random database, random statements, and on a mismatch a script as short as can be found.
+/// One seed of the oracle: a random database, random statements, and on a mismatch a shrunk script.
 package struct OracleCampaign {
     package let seed: UInt64
     package let statements: Int
@@ -17,14 +17,15 @@ package struct OracleCampaign {
         }
     }
 
-    /// - Parameter directory: where databases are made; each run removes its own.
+    /// - Parameter directory: where databases are created; each run removes its own.
     package init(seed: UInt64, statements: Int, directory: String) {
         self.seed = seed
         self.statements = statements
         self.directory = directory
     }
 
-    /// Two seeds of four ask for values, one for keys and one for counts; one of eight has limits so small that they matter.
+    /// Two of four seeds capture values, one keys and one counts; one of eight has limits so small that they take
+    /// effect.
     package var level: CaptureLevel {
         switch seed % 4 {
         case 0, 1: .values
@@ -33,7 +34,7 @@ package struct OracleCampaign {
         }
     }
 
-    /// One seed of three has a writer that the service knows nothing of.
+    /// One of three seeds has a writer of another process.
     private var isForeign: Bool { seed % 3 == 2 }
 
     private var limits: CaptureLimits {

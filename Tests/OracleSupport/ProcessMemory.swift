@@ -22,7 +22,7 @@ package enum ProcessMemory {
     }
 }
 
-/// Time that the calling thread has spent on a processor: what a machine with other work can be measured by.
+/// The processor time of the calling thread: a measure that other load does not affect.
 package enum ThreadTime {
     package static func measure(_ body: () throws -> Void) rethrows -> Duration {
         let start = now
@@ -32,7 +32,7 @@ package enum ThreadTime {
 
     private static var now: Duration { read(CLOCK_THREAD_CPUTIME_ID) }
 
-    /// What all threads of the process have spent so far.
+    /// The processor time of all threads of the process so far.
     package static var ofProcess: Duration { read(CLOCK_PROCESS_CPUTIME_ID) }
 
     private static func read(_ clock: clockid_t) -> Duration {

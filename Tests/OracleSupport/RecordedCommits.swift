@@ -86,7 +86,7 @@ package final class RecordedCommits {
 }
 
 extension DatabaseImage {
-    /// The pages of `after` that are not the same here.
+    /// The pages of `after` that differ here.
     package func differences(from after: DatabaseImage) -> [UInt32] {
         (1...after.pageCount).filter { number in
             let range = (Int(number) - 1) * pageSize..<Int(number) * pageSize

@@ -7,7 +7,7 @@ package struct Replica {
         package var description: TableDescription
         package var objects: [SQLName: SQLName] = [:]
         package var rows: [RowIdentity: Row] = [:]
-        /// Only a new snapshot would tell what it holds.
+        /// Only a new snapshot would reveal its content.
         package var isUnknown = false
     }
 
@@ -17,7 +17,7 @@ package struct Replica {
     }
 
     package private(set) var tables: [SQLName: Table] = [:]
-    /// That of the database, which generated columns can see.
+    /// The encoding of the database, which generated columns can see.
     package var encoding = "UTF-8"
 
     package init() {}
@@ -33,13 +33,13 @@ package struct Replica {
         }
     }
 
-    /// A new snapshot of a table whose events left rows out.
+    /// A new snapshot of a table whose events omitted rows.
     package mutating func reload(_ name: SQLName, _ rows: [RowIdentity: Row]) {
         tables[name]?.rows = rows
         tables[name]?.isUnknown = false
     }
 
-    /// The order in which the events of a transaction come: each stage after the one before.
+    /// The order of the events of a transaction: each stage after the previous one.
     private enum Stage: Int {
         case drops
         case renames
@@ -48,7 +48,7 @@ package struct Replica {
         case rows
     }
 
-    /// Applies the events as they come; renames that follow one another happen at once.
+    /// Applies the events in order; consecutive renames are simultaneous.
     package mutating func apply(_ changes: ChangeSet) throws(Mismatch) {
         var stage = Stage.drops
         var created: Set<SQLName> = []
@@ -114,7 +114,7 @@ package struct Replica {
         for object in change.objects {
             let key = SQLName(object.name)
             let known = table.objects[key]
-            // The names of indexes and triggers are those of the whole schema.
+            // The names of indexes and triggers are unique in the whole schema.
             let isTaken = known != nil || tables.contains { $0.key != name && $0.value.objects[key] != nil }
             switch object.action {
             case .added where isTaken: throw Mismatch("added \(object.name), which is there")
@@ -133,7 +133,7 @@ package struct Replica {
         tables[name] = table
     }
 
-    /// What `ALTER TABLE` does with the rows that are there, by SQLite's own rules.
+    /// The effect of `ALTER TABLE` on existing rows, by SQLite's own rules.
     private func convert(
         _ table: Table,
         to description: TableDescription,
@@ -154,7 +154,7 @@ package struct Replica {
                 sources[column].map { old[$0] } ?? missing[column]
             }
             _ = try scratch.query("INSERT INTO \(name)(\(names)) VALUES(\(marks))", written.map { stored[$0] })
-            // Some values stay as they are that no INSERT would store.
+            // Some values that no INSERT would store stay unchanged.
             var values = try scratch.query("SELECT * FROM \(name)").first ?? []
             for column in values.indices where description.columns[column].visibility != .generatedVirtual {
                 if description.columns[column].visibility == .normal || sources[column] != nil {

@@ -1,7 +1,7 @@
 import ChangeCapture
 import RandomSupport
 
-/// Statements that change the schema, and those that look as if they did.
+/// Statements that change the schema, and statements that only appear to.
 extension ScriptGenerator {
     private static let names = [
         "t1", "t2", "t3", "t4", "caf\u{e9}", "cafe\u{301}", "quo\"te", "select",
@@ -139,7 +139,7 @@ extension ScriptGenerator {
         return "CREATE TABLE \(newName())(\(columns.shuffled(using: &random).joined(separator: ", ")))"
     }
 
-    /// One transaction of several statements that are rare side by side.
+    /// One transaction of several statements that rarely occur together.
     mutating func composition() -> [String] {
         let tables = schema.visibleTables.map(\.description).filter { $0.kind == .table }
         guard tables.count > 1 else { return [createTable()] }
@@ -215,7 +215,7 @@ extension ScriptGenerator {
         ]
     }
 
-    /// A table of the user that is named like one of a module's own, or one that is the module's own.
+    /// A user table that is named like one of a module's own tables, or a module's own table.
     private mutating func contentTable() -> [String] {
         let module = random.pick([
             "fts5(x, content='note_content')", "fts4(content=\"note_content\", x)", "fts4(content=\"note_content\")",
@@ -232,7 +232,7 @@ extension ScriptGenerator {
         ]
     }
 
-    /// What only a program does that has the file to itself: another default, another type, another expression.
+    /// Changes that only a program with exclusive access makes: another default, another type, another expression.
     private mutating func editSchema(_ table: TableDescription) -> [String] {
         let edit = random.pick([
             "replace(sql, 'DEFAULT 1', 'DEFAULT 7')", "replace(sql, 'active', 'passive')",

@@ -9,7 +9,7 @@ package struct ScriptGenerator {
     private var savepoints: [String] = []
     /// What comes next in any case.
     private var pending: [String] = []
-    /// The writer may do what the service refuses.
+    /// Whether the writer may do what the service refuses.
     let isForeign: Bool
 
     package init(seed: UInt64, isForeign: Bool = false) {
@@ -74,8 +74,8 @@ package struct ScriptGenerator {
             table: table.name,
             column: random.pick(columns).name,
             rowid: Int64(random.below(10)),
-            // No digits: text in a numeric column that reads as a number would be one at its next update, and no statement
-            // can store such text.
+            // No digits: text in a numeric column that reads as a number would become one at its next update, and no
+            // statement can store such text.
             bytes: [UInt8(random.below(20)) + UInt8(ascii: "g")]
         )
         return ScriptStep("", blobWrite: write)

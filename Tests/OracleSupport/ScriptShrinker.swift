@@ -10,14 +10,14 @@ package struct ScriptShrinker {
     private var hasShrunk = false
     private var triesLeft: Int
 
-    /// - Parameter maxTries: scripts that are tried before the shortest one so far has to do.
+    /// - Parameter maxTries: the number of scripts to try before the shortest one so far is used.
     package init(_ script: [ScriptStep], maxTries: Int = 5_000) {
         self.script = script
         size = max(1, script.count / 2)
         triesLeft = maxTries
     }
 
-    /// The next script to try; nil when no single statement can be left out any more.
+    /// The next script to try; nil when no single statement can be removed any more.
     package mutating func next() -> [ScriptStep]? {
         if start >= script.count {
             if size == 1, !hasShrunk { return nil }
@@ -32,7 +32,7 @@ package struct ScriptShrinker {
         return candidate
     }
 
-    /// What came of the script that ``next()`` gave last.
+    /// The result of the script that ``next()`` returned last.
     package mutating func candidateDid(fail hasFailed: Bool) {
         guard hasFailed else {
             start += size

@@ -1,7 +1,7 @@
 /// One statement of a random script.
 package struct ScriptStep: Sendable, CustomStringConvertible {
     package var sql: String
-    /// Interrupts the statement after about so many steps of the virtual machine.
+    /// Interrupts the statement after about this many steps of the virtual machine.
     package var interruptAfter: Int?
     /// In place of SQL: an incremental blob write.
     package var blobWrite: BlobWrite?

@@ -5,7 +5,7 @@
 #endif
 
 package enum TemporaryFiles {
-    /// Where a test may make files; in memory where the system has such a place.
+    /// The directory for test files; in memory where the system has a memory file system.
     package static var directory: String { access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp" }
 
     /// Removes a database with its log.
@@ -13,7 +13,7 @@ package enum TemporaryFiles {
         for suffix in ["", "-wal", "-shm", "-journal"] { unlink(path + suffix) }
     }
 
-    /// Everything that is in a file; nothing when it is not there.
+    /// The content of a file; empty when it does not exist.
     package static func bytes(of path: String) -> [UInt8] {
         guard let file = fopen(path, "r") else { return [] }
         defer { fclose(file) }
@@ -26,7 +26,7 @@ package enum TemporaryFiles {
         }
     }
 
-    /// Replaces the last bytes of a file, which have to be as expected.
+    /// Replaces the last bytes of a file, which must be as expected.
     package static func overwrite(_ path: String, atEnd expected: [UInt8], with bytes: [UInt8]) {
         precondition(Self.bytes(of: path).suffix(expected.count).elementsEqual(expected), "\(path) ends otherwise")
         guard let file = fopen(path, "r+") else { preconditionFailure("\(path) cannot be opened") }
@@ -38,7 +38,7 @@ package enum TemporaryFiles {
     package static func environment(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
 }
 
-/// Writes out what was printed, also into a pipe.
+/// Flushes the output, also into a pipe.
 package func flushOutput() { fflush(nil) }
 
 /// Ends the process.

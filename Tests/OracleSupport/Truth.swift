@@ -1,12 +1,12 @@
 package import ChangeCapture
 package import SQLiteConnection
 
-/// What a database really holds: read by a plain connection of its own that knows no hook.
+/// The actual content of a database: read by a separate plain connection without hooks.
 package final class Truth {
     /// The rows of one table, by rowid or primary key.
     package struct Table: Equatable {
         package var rows: [RowIdentity: Row] = [:]
-        /// Columns have taken every name of the rowid: the rows are known, and which is which is not.
+        /// Columns have taken every name of the rowid: the rows are known, but not their rowids.
         package var isAnonymous = false
 
         /// How often each row is there.
@@ -39,7 +39,7 @@ package final class Truth {
             columnCount = table.columns.count { $0.visibility != .hidden }
             isAnonymous = table.kind == .table && table.hasRowid && rowid == nil
             let key = identity == nil ? rowid ?? "NULL" : "NULL"
-            // An index may hold another encoding of an equal value.
+            // An index may contain another encoding of an equal value.
             let source = table.kind == .table && table.hasRowid ? "NOT INDEXED" : ""
             statement = try connection.prepare("SELECT *, \(key) FROM \(SQLName(table.name).quoted) \(source)")
         }
@@ -78,7 +78,7 @@ package final class Truth {
         }
         scans = [:]
         for table in schema.visibleTables where table.description.kind != .view {
-            // It reads a table of the user, which can be gone, and is checked by itself.
+            // It reads a user table, which can be missing, and is checked separately.
             if table.description.kind == .virtual, table.description.sql.contains("content=") { continue }
             scans[table.name] = try Scan(table.description, on: connection)
         }

@@ -42,7 +42,7 @@ struct CancelTests {
     }
 
     #if os(Linux)
-        /// To delete the temporary file of a long sort takes tenths of a second.
+        /// Deleting the temporary file of a long sort takes tenths of a second.
         @Test func `a cancelled sort is reported before its temporary file is deleted`() async throws {
             let harness = try Harness { $0.limits.cacheBytes = 1 << 20 }
             let hasFile = Mutex(false)
@@ -53,11 +53,11 @@ struct CancelTests {
             harness.service.cancel(running.queryId, by: .administrator)
             #expect(await sink.end().cancelReason == .client)
             #expect(hasFile.withLock { $0 })
-            // The client's next query needs not wait for it, nor does its id.
+            // The client's next query need not wait for it, and its id can be reused.
             #expect(await harness.run("SELECT 1") { $0.queryId = running.queryId }.end.outcome != nil)
         }
 
-        /// SQLite names them so, and deletes them as soon as they are open. Those of other tests are smaller.
+        /// SQLite uses such names, and deletes the files as soon as they are open. Those of other tests are smaller.
         private static var hasTemporaryFile: Bool {
             let files = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
             return files.contains { file in
@@ -122,7 +122,7 @@ struct CancelTests {
     @Test func `a write is cancelled while another process holds the lock`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         let foreign = try Connection(path: harness.database.path, mode: .readWrite)
-        // The service may be in the middle of opening its connections.
+        // The service may be opening its connections.
         foreign.setBusyTimeout(.seconds(10))
         try foreign.execute("BEGIN IMMEDIATE; INSERT INTO t VALUES (0)")
         let waiting = harness.start("INSERT INTO t VALUES (2)") { $0.progressInterval = .milliseconds(20) }

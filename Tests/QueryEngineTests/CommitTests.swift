@@ -4,7 +4,7 @@ import SQLiteConnection
 import Testing
 
 struct CommitTests {
-    /// What a commit did, in short: `t +1 ~0 -0`, `created t`.
+    /// A summary of a commit's changes: `t +1 ~0 -0`, `created t`.
     private func summary(_ commit: ServiceCommit) -> [String] {
         commit.changes.events.map { event in
             switch event {

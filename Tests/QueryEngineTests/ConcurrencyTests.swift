@@ -170,7 +170,7 @@ struct ConcurrencyTests {
         if let row = running.sink.log.rows.first { #expect(end.outcome != nil && row.count == 2) }
     }
 
-    /// Lets others go on for a random number of turns.
+    /// Lets other tasks run for a random number of turns.
     private static func pause(_ random: inout SeededGenerator) async {
         for _ in 0..<Int.random(in: 0..<30, using: &random) { await Task.yield() }
     }

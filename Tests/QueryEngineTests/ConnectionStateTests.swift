@@ -2,8 +2,8 @@ import QueryEngine
 import SQLiteConnection
 import Testing
 
-/// What a request leaves on the writer's connection: works within the request or the client's transaction, and is refused
-/// where nothing could make use of it.
+/// State that a request leaves on the writer's connection: it works within the request or the client's transaction, and
+/// is refused where nothing could use it.
 struct ConnectionStateTests {
     private static let schema =
         "CREATE TABLE t(v); CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p)"
@@ -44,13 +44,13 @@ struct ConnectionStateTests {
         let name = sql.dropFirst(7).prefix { $0.isLetter || $0 == "_" }
         let read = "PRAGMA \(name)"
         let before = await harness.rows(read)
-        // The writer answers when something is written.
+        // Only a write makes the writer respond.
         let (end, log) = await harness.run("\(sql); INSERT INTO t VALUES (1); \(read)") {
             $0.policy = .admin
             $0.atomic = false
         }
         #expect(end.outcome != nil, "\(end)")
-        // These two come with VACUUM, and that one ends with the transaction.
+        // The first two need VACUUM, and the third ends with the transaction.
         if !["auto_vacuum", "page_size", "defer_foreign_keys"].contains(String(name)) {
             #expect(log.rows.last != before.first)
         }

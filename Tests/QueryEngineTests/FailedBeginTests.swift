@@ -3,12 +3,12 @@ import Testing
 
 @testable import QueryEngine
 
-/// A client that does not wait for the answer to its BEGIN: when that fails, nothing behind it may run by itself.
+/// A client that does not wait for the result of its BEGIN: when that fails, no later query may run by itself.
 @Suite struct FailedBeginTests {
     @Test func `what was sent behind a BEGIN that another process keeps out is not run`() async throws {
         let harness = try Harness("CREATE TABLE t(v)") { $0.limits.busyTimeout = .milliseconds(500) }
         let foreign = try Connection(path: harness.database.path, mode: .readWrite)
-        // The service may be in the middle of opening its connections.
+        // The service may be opening its connections.
         foreign.setBusyTimeout(.seconds(10))
         try foreign.execute("BEGIN IMMEDIATE; INSERT INTO t VALUES ('foreign')")
         let begin = harness.start("BEGIN IMMEDIATE")

@@ -3,8 +3,8 @@ import Testing
 
 @testable import QueryEngine
 
-/// Clients that wait for no answer, at random: what was meant for a transaction runs in it or not at all, and everything else
-/// outside of any.
+/// Clients that do not wait for results, randomly: a query meant for a transaction runs in it or not at all, and all
+/// others run outside of transactions.
 @Suite struct PipelinedTransactionTests {
     @Test func `nothing runs in another transaction than it was meant for`() {
         var random = SeededGenerator.announced()
@@ -19,7 +19,7 @@ import Testing
     }
 }
 
-/// A scheduler with its clients, and what SQLite would have open.
+/// A scheduler with its clients, and the transactions that SQLite would have open.
 private struct PipelinedClients {
     struct Totals {
         var ran = 0
@@ -34,7 +34,7 @@ private struct PipelinedClients {
     }
 
     private struct Client {
-        /// The transaction that it takes for open, or is about to.
+        /// The transaction that it assumes to be open, or is about to open.
         var transaction: UInt64?
         /// What waits or runs.
         var pending: Set<UInt64> = []
@@ -43,7 +43,7 @@ private struct PipelinedClients {
 
     private struct Sent {
         let ticket: Ticket
-        /// Nil for what is meant to be a transaction of its own.
+        /// Nil for a query that is meant to be its own transaction.
         let transaction: UInt64?
     }
 
@@ -59,7 +59,7 @@ private struct PipelinedClients {
     private var open: UInt64?
     private var scheduler = Scheduler(maxQueries: 1_000, maxQueriesPerClient: 8)
 
-    /// What happened, for the first check that fails.
+    /// The history, for the first check that fails.
     private var trace: [String] = []
     private var hasFailed = false
 
@@ -82,7 +82,7 @@ private struct PipelinedClients {
         Issue.record("\(what), after:\n\(trace.suffix(60).joined(separator: "\n"))")
     }
 
-    /// Everything comes to an end, whatever has happened.
+    /// Everything ends, whatever has happened.
     mutating func drain() {
         for _ in 0..<1_000 where !scheduler.isQuiet {
             finish()
@@ -100,7 +100,8 @@ private struct PipelinedClients {
         let begins = !isWithin && random.chance(40)
         let ends = isWithin && random.chance(25)
         let ticket = Ticket(lastId, of: name, begins: begins, ends: ends, at: now)
-        // A COMMIT that is refused for its number leaves its transaction open, and the client has to know.
+        // A COMMIT that is refused because of the number of queries leaves its transaction open, and the client must
+        // know.
         if ends, clients[name]?.pending.count == 8 { return }
         clients[name]?.lastSent = lastId
         if begins { clients[name]?.transaction = lastId }
@@ -138,7 +139,7 @@ private struct PipelinedClients {
         }
     }
 
-    /// What runs comes to its end, well or not.
+    /// A running query ends, with or without success.
     private mutating func finish() {
         guard let ticket = writing else { return }
         if ticket.begins {

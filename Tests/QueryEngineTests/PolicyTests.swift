@@ -159,7 +159,7 @@ struct PolicyTests {
     /// Escapes that need only the right to run a query.
     @Test(
         arguments: [
-            // PRAGMAs as table-valued functions: those that act, and those that would set something.
+            // PRAGMAs as table-valued functions: those with an effect, and those that would set a value.
             "SELECT * FROM pragma_optimize", "SELECT count(*) FROM pragma_optimize(-1)",
             "SELECT 1 UNION ALL SELECT * FROM pragma_optimize",
             "SELECT * FROM pragma_hard_heap_limit(0)", "SELECT * FROM pragma_busy_timeout(0)",
@@ -176,7 +176,7 @@ struct PolicyTests {
             "UPDATE sqlite_schema SET sql = ''", "INSERT INTO sqlite_dbpage(pgno, data) VALUES (1, x'00')",
             "PRAGMA main.writable_schema = 1", "PRAGMA \"writable_schema\"(1)", "PRAGMA writable_schema(RESET)",
             "DELETE FROM f_data", "DROP TABLE f_data",
-            // From a trigger, a view, a generated column, a default, an index, a check.
+            // From a trigger, a view, a generated column, a default, an index, a CHECK constraint.
             "CREATE TEMP TRIGGER s AFTER INSERT ON t BEGIN SELECT load_extension('x'); END; INSERT INTO t(v) VALUES (1)",
             "CREATE TEMP VIEW s AS SELECT load_extension('x') AS a; SELECT * FROM s",
             "CREATE TABLE s(a, b AS (load_extension(a))); INSERT INTO s(a) VALUES ('x'); SELECT b FROM s",
@@ -204,7 +204,7 @@ struct PolicyTests {
         #expect(try harness.database.query("SELECT v FROM log") == [[.integer(1)]])
     }
 
-    /// What is made to take all memory, all time or the whole stack.
+    /// Statements that try to use all memory, all time or the whole stack.
     @Test(
         arguments: [
             ("SELECT zeroblob(1e9)", QueryFailure.Code.tooBig), ("SELECT randomblob(1000000000)", .tooBig),

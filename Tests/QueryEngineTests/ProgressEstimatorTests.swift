@@ -5,7 +5,7 @@ import Testing
 @testable import QueryEngine
 
 struct ProgressEstimatorTests {
-    /// The plan of a statement on a small database, with sizes as given.
+    /// The plan of a statement on a small database, with the given sizes.
     private func plan(_ sql: String, sizes: [String: Double] = ["t": 1_000, "u": 10]) throws -> WorkPlan? {
         let connection = try Connection(path: ":memory:", mode: .readWriteCreate)
         try connection.execute(

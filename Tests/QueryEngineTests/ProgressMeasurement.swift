@@ -4,7 +4,7 @@ import SQLiteConnection
 import Synchronization
 import Testing
 
-/// Measures how good the percentages are on a table of 10 million rows; too slow for every day.
+/// Measures the accuracy of the percentages on a table of 10 million rows; too slow for every test run.
 ///
 /// `TABLECAST_MEASURE_PROGRESS=1 swift test -c release -Xswiftc -enable-testing --filter ProgressMeasurement`
 @Suite(.serialized, .enabled(if: ProcessInfo.processInfo.environment["TABLECAST_MEASURE_PROGRESS"] != nil))
@@ -34,7 +34,7 @@ struct ProgressMeasurement {
         ("bulk DELETE", "DELETE FROM t"),
     ]
 
-    /// Encodes about as much as a JSON writer does.
+    /// Encodes about as much as a JSON writer.
     final class CountingSink: QuerySink {
         let log = Mutex<
             (
@@ -89,7 +89,7 @@ struct ProgressMeasurement {
                 harness.service.submit(SQLRequest(queryId: name, sql: sql), for: ClientKey("ada"), sink: sink)
             }
             let (started, reports, end, _) = sink.log.withLock { $0 }
-            // The checkpoint after the query before can have kept this one waiting.
+            // The checkpoint after the previous query can have delayed this one.
             let waited = start.duration(to: started ?? start) / .seconds(1)
             let total = start.duration(to: .now) / .seconds(1) - waited
             func share(_ report: QueryProgress) -> Double { (report.elapsed / .seconds(1) - waited) / total }

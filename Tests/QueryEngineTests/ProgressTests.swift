@@ -16,7 +16,7 @@ struct ProgressTests {
 
     @Test func `a scan reports a percentage that grows`() async throws {
         let harness = try Harness("CREATE TABLE t(v); INSERT INTO t \(manyRows)")
-        // A scan of some seconds: each row is looked at for long.
+        // A scan of some seconds: each row takes long.
         let slow = "SELECT count(*) FROM t WHERE length(hex(zeroblob(2000 + v % 2))) < v"
         let running = harness.start(slow) { $0.progressInterval = .milliseconds(20) }
         #expect(await running.sink.end().outcome != nil)

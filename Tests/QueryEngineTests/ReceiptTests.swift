@@ -3,7 +3,7 @@ import SQLiteConnection
 import Synchronization
 import Testing
 
-/// What the queries of the writer wait for, and what does not wait for it.
+/// What a writer's query waits for, and what does not wait for it.
 struct ReceiptTests {
     @Test func `a query ends once the position of its commit is known, without delaying the writer`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
@@ -93,7 +93,7 @@ struct ReceiptTests {
         let running = harness.start("INSERT INTO t VALUES (1); INSERT INTO none VALUES (2)") { $0.atomic = false }
         await harness.commits.wait(for: 1)
         #expect(await harness.rows("SELECT v FROM t", client: "bob") == [[.integer(1)]])
-        // The writer has done with it when it runs the next one.
+        // The writer has finished it when it runs the next one.
         let next = harness.start("INSERT INTO t VALUES (3)", client: "bob")
         await harness.commits.wait(for: 2)
         #expect(running.sink.log.end == nil && next.sink.log.end == nil)

@@ -10,7 +10,7 @@ struct ResourceTests {
         if case .failed(let failure) = end { failure } else { nil }
     }
 
-    /// Of the report: 66 values of 16 MB took the whole heap, and every other query failed.
+    /// From the report: 66 values of 16 MB used the whole heap, and every other query failed.
     static let greedy =
         "SELECT "
         + (1...66).map { "max(CASE WHEN i > 0 THEN printf('%16000000d', \($0)) END)" }.joined(separator: ", ")

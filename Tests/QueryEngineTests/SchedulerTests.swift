@@ -313,7 +313,7 @@ struct SchedulerTests {
     }
 }
 
-/// What one identity may take of the queue, over however many clients.
+/// The share of the queue that one identity may use, over any number of clients.
 struct SchedulerShareTests {
     private let now = ContinuousClock.now
 

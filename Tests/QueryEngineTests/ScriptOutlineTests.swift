@@ -62,7 +62,7 @@ struct ScriptOutlineTests {
         }
     }
 
-    /// Each took minutes when it was looked at more than once.
+    /// Each took minutes when it was scanned more than once.
     @Test(
         .timeLimit(.minutes(1)),
         arguments: [

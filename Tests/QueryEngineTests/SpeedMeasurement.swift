@@ -4,7 +4,7 @@ import SQLiteConnection
 import Synchronization
 import Testing
 
-/// Measures what the service adds to SQLite; too slow for every day.
+/// Measures the overhead of the service over SQLite; too slow for every test run.
 ///
 /// `TABLECAST_MEASURE_SPEED=1 swift test -c release -Xswiftc -enable-testing --filter SpeedMeasurement`
 @Suite(.serialized, .enabled(if: ProcessInfo.processInfo.environment["TABLECAST_MEASURE_SPEED"] != nil))

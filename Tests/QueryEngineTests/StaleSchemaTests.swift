@@ -2,7 +2,7 @@ import QueryEngine
 import SQLiteConnection
 import Testing
 
-/// Another process changes the schema, and the very next statement must be compiled with it. SQLite looks for itself only
+/// Another process changes the schema, and the very next statement must be compiled with it. SQLite itself checks only
 /// for errors about names that are not found.
 struct StaleSchemaTests {
     @Test(

@@ -93,7 +93,7 @@ struct VisibleSchemaTests {
             offset: failure?.offset,
             sqliteCode: failure?.sqliteCode,
             statementIndex: failure?.statementIndex,
-            // The code of EXPLAIN has the numbers of pages.
+            // The code of EXPLAIN contains page numbers.
             rows: sql.hasPrefix("EXPLAIN") ? [] : log.rows
         )
     }
@@ -117,7 +117,7 @@ struct VisibleSchemaTests {
         #expect(failures > 1_000 && compared - failures > 50, "\(failures) of \(compared) failed")
     }
 
-    /// The template with `T` and `C` replaced where they are no part of a keyword.
+    /// The template with `T` and `C` replaced where they are not part of a keyword.
     private static func filled(_ template: String, table: String, column: String) -> String {
         var result = ""
         let characters = Array(template)

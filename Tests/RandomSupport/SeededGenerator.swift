@@ -4,14 +4,14 @@
     import Foundation
 #endif
 
-/// Pseudo-random numbers that are the same for the same seed on every machine, so that a failure can be had again:
+/// Pseudo-random numbers that are the same for the same seed on every machine, so that a failure can be reproduced:
 /// [SplitMix64](https://prng.di.unimi.it/splitmix64.c), which is in the public domain.
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
     package init(seed: UInt64) { state = seed }
 
-    /// A fresh seed, or the one in `TABLECAST_SEED`; printed so that a failure can be run again.
+    /// A random seed, or the one in `TABLECAST_SEED`; printed so that a failure can be reproduced.
     package static func announced() -> SeededGenerator {
         let given = ProcessInfo.processInfo.environment["TABLECAST_SEED"].flatMap { UInt64($0) }
         let seed = given ?? UInt64.random(in: 0 ... .max)
@@ -44,7 +44,7 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
         return Array(bytes.prefix(count))
     }
 
-    /// Letters, now and then of more than one byte.
+    /// Letters, some of them longer than one byte.
     package mutating func text(_ count: Int) -> String {
         let letters = chance(10) ? Array("äöü€漢字😀abc") : Array("abcdefghijklmnopqrstuvwxyz ")
         return String((0..<count).map { _ in pick(letters) })

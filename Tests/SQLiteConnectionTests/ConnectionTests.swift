@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test func `a file name that begins like a URI is a file name`() throws {
-        // In the working directory, because a path to another one does not begin so.
+        // In the working directory, because a path to another one does not have this prefix.
         let name = "file:\(UUID().uuidString)?mode=memory"
         defer { try? FileManager.default.removeItem(atPath: name) }
         try Connection(path: name, mode: .readWriteCreate).execute("CREATE TABLE t(a)")

@@ -3,7 +3,7 @@ import Testing
 
 @testable import SQLiteConnection
 
-/// The linear functions against SQLite's own.
+/// Compares the linear functions with SQLite's own.
 struct QuadraticFunctionsTests {
     private func connection(encoding: String = "UTF-8", replacing: Bool) throws -> Connection {
         let connection = try Connection(path: ":memory:", mode: .readWriteCreate)
@@ -17,7 +17,7 @@ struct QuadraticFunctionsTests {
         let arguments: [SQLiteValue]
     }
 
-    /// Short values of few letters, so that they match often: every storage class, NUL, invalid and overlong UTF-8.
+    /// Short values of few letters, so that they often match: every storage class, NUL, invalid and overlong UTF-8.
     private func value(_ random: inout SeededGenerator) -> SQLiteValue {
         func bytes() -> [UInt8] {
             let letters: [[UInt8]] = [
@@ -204,7 +204,7 @@ struct QuadraticFunctionsTests {
             "strftime": [["replace(hex(zeroblob(1000000)), '0', '%J')", "1"]],
             "hex": [["zeroblob(8000000)"]], "quote": [["zeroblob(8000000)"]], "randomblob": [["16000000"]],
             "zeroblob": [["16000000"]], "char": [(0..<100).map { "\($0)" }],
-            // Refused by the policy, or a table's own: not called by itself.
+            // Refused by the policy, or internal to a table: not called by itself.
             "load_extension": [], "fts3_tokenizer": [], "fts5": [], "match": [], "bm25": [], "highlight": [],
             "snippet": [],
             "matchinfo": [], "offsets": [], "optimize": [], "rtreecheck": [],

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A folder of a test's own, removed with it.
+/// A directory for one test, removed with the object.
 final class TemporaryFolder {
     let path: String
 

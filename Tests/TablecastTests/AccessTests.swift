@@ -5,7 +5,7 @@ import WireProtocol
 
 @testable import Tablecast
 
-/// What tokens are, and what an identity may do.
+/// Valid tokens, and the rights of identities.
 struct AccessTests {
     private let secret = "0123456789abcdef"
 
@@ -137,7 +137,7 @@ struct AccessTests {
         for name in ["secret", "orders2", "ab"] { #expect(throws: ProtocolError.self) { try tables([name]) } }
         #expect(throws: ProtocolError.self) { try tables(["orders", "secret"]) }
         #expect(throws: ProtocolError.self) { try tables(["s*"]) }
-        // A name with a wildcard in it stands for itself.
+        // A name with a wildcard in it matches only itself.
         let everything = try identity.narrowed(SubscribeRequest(channel: .tables)).filter
         #expect(everything.includes(table: "a*") && everything.includes(table: "ORDERS"))
         #expect(!everything.includes(table: "ab") && !everything.includes(table: "secret"))

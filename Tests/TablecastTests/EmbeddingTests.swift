@@ -6,7 +6,7 @@ import WireProtocol
 
 /// A server within another application, and behind TLS.
 @Suite(.timeLimit(.minutes(1))) struct EmbeddingTests {
-    /// Runs an application of three lines with a route of its own, for as long as the body takes.
+    /// Runs a minimal application with a route of its own, for as long as the body takes.
     private func withApplication(
         _ server: WebSocketServer,
         service: TablecastService? = nil,

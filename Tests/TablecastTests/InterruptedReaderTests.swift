@@ -5,8 +5,8 @@ import Tablecast
 import Testing
 import WireProtocol
 
-/// Readers that lose their connection anywhere, within snapshots, replays and transactions, and come back by the rules of the
-/// protocol, must end with the database.
+/// Readers that lose their connection anywhere, within snapshots, replays and transactions, and resume by the rules of
+/// the protocol, must end with the content of the database.
 @Suite(.timeLimit(.minutes(3))) struct InterruptedReaderTests {
     @Test(arguments: [UInt64.random(in: 0..<1_000_000), 3, 4])
     func `readers that are cut anywhere and come back by the rules equal the database`(seed: UInt64) async throws {
@@ -27,7 +27,7 @@ import WireProtocol
         }
         await stranger.finished()
         let writer = try await TestClient(port)
-        // Both subscriptions learn that it is the end.
+        // Both subscriptions receive the end.
         try await writer.run("INSERT INTO notes VALUES('the end'); INSERT INTO tags VALUES('the end', 0)")
         let truth = try Connection(path: database.path, mode: .readOnly)
         for (number, reader) in readers.enumerated() {
@@ -47,7 +47,7 @@ import WireProtocol
     }
 }
 
-/// One or two subscriptions that together are every table.
+/// One or two subscriptions that together cover every table.
 struct InterruptedReader {
     struct Report: Sendable {
         var mismatches: [String] = []
@@ -60,9 +60,9 @@ struct InterruptedReader {
         let tables: [String]
         var id: String?
         var replica = MessageReplica(checksGaps: false)
-        /// Everything up to here is in the replica; nil while there is no whole snapshot.
+        /// Everything up to here is in the replica; nil while there is no complete snapshot.
         var position: Position?
-        /// Of the transaction that has not come to its last message.
+        /// The messages of the transaction whose last message has not arrived.
         var pending: [Envelope] = []
 
         var filter: String {
@@ -127,7 +127,7 @@ struct InterruptedReader {
                 )
             }
         }
-        // The first ends within the snapshot in any case, however late it comes.
+        // The first connection always ends within the snapshot, however late it comes.
         var left = Int.random(in: report.connections == 1 ? 1...5 : 1...60, using: &random)
         while left > 0, !isFinished {
             receive(try await client.next())

@@ -34,7 +34,7 @@ import WireProtocol
         try await client.send(#"{"type":"query:execute","id":"q","data":{"sql":"\#(endless)"}}"#)
         _ = try await client.next(.queryStarted)
         async let events = HTTPRequest(port: port, path: "/events?channels=queries").response()
-        // The stream is open when the server counts it.
+        // The stream is open once the server counts it.
         while service.server.clientCount < 2 { await Task.yield() }
 
         await group.triggerGracefulShutdown()

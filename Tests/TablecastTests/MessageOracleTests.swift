@@ -43,7 +43,7 @@ import Testing
         )
     }
 
-    /// The shortest script that is found in a bounded number of services.
+    /// The shortest failing script found with a limited number of services.
     private static func shrink(_ script: [ScriptStep]) async throws -> [ScriptStep] {
         var shrinker = ScriptShrinker(script, maxTries: 300)
         while let candidate = shrinker.next() {

@@ -9,7 +9,7 @@ import WireProtocol
 @testable import Tablecast
 @testable import TablecastHummingbird
 
-/// What carries a query's messages goes with the query, also when that is over sooner than it can be connected.
+/// The output of a query's messages is released with the query, even when that ends before it is connected.
 @Suite(.timeLimit(.minutes(1))) struct QueryOutputLifeTests {
     /// Notifies the test when the query is over.
     private final class Output: QueryOutput {

@@ -66,7 +66,7 @@ import WireProtocol
     /// What is written last.
     private static let farewell = "the end"
 
-    /// Takes a snapshot and follows until the farewell is in.
+    /// Takes a snapshot and receives changes until the final one has arrived.
     private static func follow(_ port: Int) async throws -> MessageReplica {
         let client = try await TestClient(port)
         try await client.send(#"{"type":"subscribe","channel":"tables","data":{"rows":"values","snapshot":true}}"#)
@@ -79,7 +79,7 @@ import WireProtocol
     }
 }
 
-/// Another user of the file, on a thread of its own and as quick as it can.
+/// Another user of the file, on its own thread and at full speed.
 final class Stranger: Sendable {
     private let path: String
     private let seed: UInt64

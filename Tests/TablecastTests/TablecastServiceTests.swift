@@ -158,7 +158,7 @@ import WireProtocol
             )
             try await client.send(#"{"type":"unsubscribe","channel":"tables","id":"u\#(round)"}"#)
             _ = try await client.reply(to: "u\(round)")
-            // The answer to the snapshot may have come before, when it was quick.
+            // A quick reply to the snapshot may have arrived before.
             if !client.log[start...].contains(where: { $0.header.replyTo == "s\(round)" }) {
                 guard case .error(let error) = try await client.reply(to: "s\(round)").payload else {
                     Issue.record("acknowledged after it was unsubscribed")

@@ -106,7 +106,7 @@ import WireProtocol
         }
     }
 
-    /// What many filters cost beside one. Run by hand, in a release build:
+    /// The cost of many filters compared with one. Run it manually, in a release build:
     ///
     ///     TABLECAST_BENCHMARK=1 swift test -c release -Xswiftc -enable-testing --filter TransactionMessagesTests
     @Test(.enabled(if: ProcessInfo.processInfo.environment["TABLECAST_BENCHMARK"] != nil))

@@ -222,7 +222,7 @@ import WireProtocol
         }
         let client = try await TestClient(port)
         for _ in 0..<12 { try? await client.send(#"{"type":"heartbeat"}"#) }
-        // What it has earned before comes nevertheless.
+        // The replies to earlier messages still arrive.
         for _ in 0..<10 { _ = try await client.next(.heartbeat) }
         await client.readToEnd()
         #expect(await client.connection.status.code == 4429)

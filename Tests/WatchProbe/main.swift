@@ -1,9 +1,10 @@
-// A process that watches a database and measures how it does.
+// A process that watches a database and measures the watcher.
 //
 //     WatchProbe DATABASE [seconds=60] [ledger=1]
 //
-// Prints `ready` when it watches. Ends at the transaction that inserts into a table `stop`, or after so many seconds. Then
-// prints for each transaction the monotonic time in nanoseconds at which it was reported, and figures of the process.
+// Prints `ready` when it watches. It ends at the transaction that inserts into a table `stop`, or after that number of
+// seconds. Then prints for each transaction the monotonic time in nanoseconds at which it was reported, and figures of
+// the process.
 
 import ChangeCapture
 import Synchronization

@@ -194,7 +194,7 @@ import Testing
     @Test(arguments: payloads) func `JSONDecoder and JSONEncoder agree`(payload: ServerPayload) throws {
         let envelope = envelope(payload)
         let encoded = try JSONEncoder().encode(envelope)
-        // Foundation writes 2.0 as 2: compare the meaning of the JSON, and decode what we wrote.
+        // Foundation writes 2.0 as 2: compare the meaning of the JSON, and decode the original bytes.
         let ours = try JSONSerialization.jsonObject(with: Data(envelope.json)) as? NSDictionary
         #expect(try ours == JSONSerialization.jsonObject(with: encoded) as? NSDictionary)
         let decoded = try JSONDecoder().decode(Envelope.self, from: Data(envelope.json))

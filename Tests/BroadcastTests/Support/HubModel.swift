@@ -7,7 +7,8 @@ struct HubModel {
     /// What a client is to get next.
     enum Expectation {
         case text(String)
-        /// The acknowledgement of a subscription with `since`: with the replay, or without, as the history allows.
+        /// The acknowledgement of a subscription with `since`: with the replay, or without it, depending on the
+        /// history.
         case recovery(ids: String, since: Position, head: Position, replay: [String], isCertain: Bool?)
     }
 
@@ -24,7 +25,7 @@ struct HubModel {
         var subscriptions: [Subscription] = []
         /// The transaction up to which some subscriptions are behind others.
         var meetingPoint: UInt64?
-        /// Something may still be on its way at the client's own pace, which the model does not know.
+        /// A message may still be on its way at the client's own pace, which the model does not know.
         var mayBeReplaying = false
         var hasReplayed = false
         var expected: [Expectation] = []
@@ -68,7 +69,7 @@ struct HubModel {
         }
     }
 
-    /// How many transactions the history keeps at least.
+    /// The minimum number of transactions that the history keeps.
     let kept: Int
     var clients: [ClientID: Client] = [:]
     private(set) var epoch = "e0"
@@ -145,7 +146,7 @@ struct HubModel {
         clients[id]?.hasReplayed = true
     }
 
-    /// The snapshot is acknowledged: what it replaces ends.
+    /// The snapshot is acknowledged: the subscription that it replaces ends.
     mutating func acknowledge(_ id: ClientID, _ text: String, ending replaced: String?) {
         clients[id]?.subscriptions.removeAll { $0.subscription.id == replaced }
         expect([text], id)
@@ -172,7 +173,7 @@ struct HubModel {
         }
     }
 
-    /// What the subscriptions of a client that are behind get up to the newest transaction.
+    /// The transactions for the client's subscriptions that are behind, up to the newest one.
     private mutating func catchUp(_ id: ClientID, after sequence: UInt64) -> [String] {
         clients[id]?.mayBeReplaying = true
         clients[id]?.hasReplayed = true
@@ -199,7 +200,7 @@ extension HubModel.Client {
             case .recovery(let ids, let since, let head, let replay, let isCertain):
                 let yes = "subscribed tables \(ids) \(since) true"
                 let no = "subscribed tables \(ids) \(head) false"
-                // A connection that was closed has not got its answer.
+                // A closed connection has not received its reply.
                 guard let answer = answers.popFirst() ?? (isCertain == false ? no : yes) as String? else { return nil }
                 if answer == yes, isCertain != false {
                     texts += [yes] + replay

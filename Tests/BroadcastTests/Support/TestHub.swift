@@ -72,7 +72,7 @@ extension Hub {
 }
 
 extension TestOutlet {
-    /// What came, acknowledgements shortened, and forgets it.
+    /// Returns and removes the received messages, with shortened acknowledgements.
     func take() -> [String] {
         defer { forget() }
         return received.map(gist)

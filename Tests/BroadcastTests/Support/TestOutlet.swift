@@ -12,7 +12,7 @@ final class TestOutlet: OutboundConnection {
     /// What is written waits until ``read()``.
     var isStalled = false
     var queuedBytes = 0
-    /// Called at the end of each write, as by a channel that fails or drains while it writes.
+    /// Called at the end of each write, like a channel that fails or drains while it writes.
     var onWrite: (() -> Void)?
 
     init(_ eventLoop: any EventLoop, _ frameEncoding: FrameEncoding = .lines) {
@@ -70,7 +70,7 @@ struct TestPublication: Publication, PublicationEncoder {
     }
 }
 
-/// The message as it is, or the gist of one that the hub made, whose id and time differ.
+/// The message itself, or a summary of one that the hub created, whose id and time differ.
 func gist(_ text: String) -> String { gist(text, withIDs: false) }
 
 /// - Parameter withIDs: names subscriptions.

@@ -5,7 +5,8 @@ import RandomSupport
 import SQLiteConnection
 import Testing
 
-/// Random transactions by the real SQLite; what is decoded from the pages must be what SQL finds to be different.
+/// Random transactions in the real SQLite; the changes decoded from the pages must equal the differences that SQL
+/// finds.
 @Suite struct CommitDecoderOracleTests {
     struct Configuration: CustomTestStringConvertible, Sendable {
         var pageSize = 4096
@@ -21,7 +22,8 @@ import Testing
         }
     }
 
-    // Some builds of SQLite, Debian's among them, turn secure_delete on: then freed pages are written, which is the easy case.
+    // Some builds of SQLite, for example Debian's, enable secure_delete: then freed pages are written, which is the
+    // easy case.
     static let configurations = [
         Configuration(pageSize: 512),
         Configuration(pageSize: 512, autoVacuum: 1, pragmas: "PRAGMA cache_size = 5"),
@@ -75,8 +77,8 @@ import Testing
         )
     }
 
-    /// As a file with a rollback journal is followed: several commits are seen as one, and of pages is known only whether
-    /// their bytes are the same.
+    /// Like a file with a rollback journal: several commits are seen as one, and only the equality of pages' bytes is
+    /// known.
     @Test(arguments: configurations)
     func `rows decoded from pages that differ are the difference that SQL finds`(
         _ configuration: Configuration
@@ -112,7 +114,7 @@ import Testing
             PRAGMA encoding = '\(configuration.encoding)';
             """
         if configuration.reservedBytes > 0 {
-            // Only the shell has a way to reserve bytes.
+            // Only the shell has a command to reserve bytes.
             let shell = Process()
             shell.executableURL = URL(fileURLWithPath: "/usr/bin/env")
             shell.arguments = [

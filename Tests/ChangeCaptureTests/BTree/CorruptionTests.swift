@@ -5,8 +5,8 @@ import RandomSupport
 import SQLiteConnection
 import Testing
 
-/// Damage at random, from single bits to the numbers that an attacker would write: an error at most, never a crash and never
-/// a loop.
+/// Random damage, from single bits to numbers that an attacker would choose: at most an error, never a crash or an
+/// endless loop.
 @Suite struct CorruptionTests {
     private static let rounds =
         ProcessInfo.processInfo.environment["TABLECAST_FUZZ_ROUNDS"].flatMap(Int.init) ?? 400
@@ -116,7 +116,7 @@ import Testing
                 changedPages: changedPages,
                 schema: next.map { .changed($0, []) } ?? .unchanged
             )
-            // The rows of damaged pages can be looked at without harm.
+            // The rows of damaged pages can be read without harm.
             for row in tables.flatMap(\.rows) { _ = (row.before?.values, row.after?.values) }
             _ = try decoder.verify(against: new)
             return nil
@@ -127,15 +127,15 @@ import Testing
 
     private func damage(_ bytes: inout [UInt8], _ count: Int, _ random: inout SeededGenerator) {
         for _ in 0..<count {
-            // Half of the damage hits the headers and pointers at the beginning of pages, where it hurts.
+            // Half of the damage hits the headers and pointers at the beginning of pages, where it has the most effect.
             let page = random.below(bytes.count / 512)
             let offset = random.chance(50) ? random.below(20) : random.below(512)
             bytes[page * 512 + offset] ^= UInt8(1 << random.below(8))
         }
     }
 
-    /// Writes what is not there by accident: the largest and smallest numbers, other pages' numbers, long varints, one page in
-    /// the place of another.
+    /// Writes values that do not occur by accident: the largest and smallest numbers, other pages' numbers, long
+    /// varints, one page in the place of another.
     private func attack(_ bytes: inout [UInt8], _ count: Int, _ random: inout SeededGenerator) {
         let pageCount = bytes.count / 512
         for _ in 0..<count {
@@ -148,7 +148,7 @@ import Testing
                 let offset = start + random.below(503)
                 bytes.replaceSubrange(offset..<offset + 9, with: repeatElement(0xff, count: 9))
             default:
-                // Behind the file's magic and page size, without which nothing else is looked at.
+                // After the file's magic and page size, without which nothing else is read.
                 let offset = start + (start == 0 ? 20 + random.below(80) : random.below(40))
                 withUnsafeBytes(of: Self.hostileNumber(UInt32(pageCount), &random).bigEndian) {
                     bytes.replaceSubrange(offset..<offset + 4, with: $0)

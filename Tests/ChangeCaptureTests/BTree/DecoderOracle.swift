@@ -3,7 +3,7 @@ import OracleSupport
 import SQLiteConnection
 import Testing
 
-/// Decodes one commit after the other and compares what is found with what SQL finds to be different.
+/// Decodes one commit after the other and compares the result with the differences that SQL finds.
 final class DecoderOracle {
     let decoder: CommitDecoder
     private(set) var rowCount = 0

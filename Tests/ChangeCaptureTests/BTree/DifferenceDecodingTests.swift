@@ -3,7 +3,7 @@ import OracleSupport
 import SQLiteConnection
 import Testing
 
-/// Commits of which is known only which pages differ: those of a database with a rollback journal.
+/// Commits of which only the differing pages are known, as in a database with a rollback journal.
 @Suite struct DifferenceDecodingTests {
     private final class Database {
         let connection: Connection
@@ -24,7 +24,7 @@ import Testing
             oracle = try DecoderOracle(image, connection)
         }
 
-        /// Runs transactions, and decodes the difference that all of them made.
+        /// Runs transactions, and decodes their combined difference.
         func change(_ sql: String) throws {
             try connection.execute(sql)
             let after = try DatabaseImage(readBytes(path))

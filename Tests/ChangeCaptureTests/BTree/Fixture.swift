@@ -32,7 +32,7 @@ enum Fixture {
         return records
     }
 
-    /// A table whose columns are all ordinary, save those that the arguments name.
+    /// A table with only ordinary columns, except those that the arguments name.
     static func table(
         _ columns: [ColumnDescription],
         name: String = "t",
@@ -69,7 +69,7 @@ enum Fixture {
 }
 
 extension TableLayout {
-    /// Of a table with rowid whose added columns have no defaults.
+    /// For a table with rowid whose added columns have no defaults.
     init(_ table: TableDescription, missingValue: SQLiteValue = .null) {
         self.init(
             table,

@@ -13,7 +13,7 @@ import Testing
     @Test func `the page where SQLite takes its locks is skipped`() {
         let map = PointerMap(pageSize: 1024, usableSize: 1024)
         #expect(map.lockPage == 1_048_577)
-        // Reserve bytes until a page of the map would fall on it.
+        // Reserves bytes until a page of the map would fall on it.
         let shifted = (480...65_536).lazy.map { PointerMap(pageSize: 65_536, usableSize: $0) }
             .first { $0.mapPage(of: $0.lockPage) == $0.lockPage + 1 }
         #expect(shifted?.isPointerMapPage(shifted?.lockPage ?? 0) == false)

@@ -2,7 +2,7 @@ import OracleSupport
 import RandomSupport
 import SQLiteConnection
 
-/// Random transactions on a schema that has every kind of table, for the decoder to be measured against.
+/// Random transactions on a schema with every kind of table, for comparison with the decoder.
 struct RandomWorkload {
     static let schema = """
         CREATE TABLE t_rowid(a TEXT, b, c REAL);
@@ -37,7 +37,7 @@ struct RandomWorkload {
         self.pageSize = pageSize
     }
 
-    /// Runs one transaction, or one statement that cannot be part of one.
+    /// Runs one transaction, or one statement that cannot be part of a transaction.
     mutating func step() throws {
         if random.chance(2) {
             try? connection.execute("VACUUM")
@@ -54,7 +54,7 @@ struct RandomWorkload {
             do {
                 try operate()
             } catch let error as SQLiteError {
-                // Constraints, missing tables and the like are part of the game.
+                // Errors of constraints, missing tables and the like are expected.
                 guard error.code.primary != .corrupt else { throw error }
                 if hasSavepoint { try connection.execute("ROLLBACK TO s") }
             }

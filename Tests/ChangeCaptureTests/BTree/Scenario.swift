@@ -3,7 +3,7 @@ import OracleSupport
 import SQLiteConnection
 import Testing
 
-/// A database in WAL mode in which one transaction after the other is run and decoded.
+/// A database in WAL mode in which transactions are run and decoded one after the other.
 final class Scenario {
     let connection: Connection
     let decoder: CommitDecoder
@@ -45,7 +45,7 @@ final class Scenario {
         return tables
     }
 
-    /// Runs a transaction that is to be decoded by the caller.
+    /// Runs a transaction that the caller decodes.
     func record(_ sql: String) throws -> (RecordedCommit, CommitDecoder.SchemaTransition) {
         try connection.execute(sql)
         let commits = try recorded.next()

@@ -1,7 +1,7 @@
 import Foundation
 import OracleSupport
 
-/// A directory of its own for one test, removed with the object.
+/// A directory for one test, removed with the object.
 final class ScratchDirectory {
     let path: String
 

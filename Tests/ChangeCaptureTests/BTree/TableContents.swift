@@ -2,7 +2,7 @@ import ChangeCapture
 import OracleSupport
 import SQLiteConnection
 
-/// Every row of every table as SQL reads it, by key: what decoded changes must add up to.
+/// Every row of every table as SQL reads it, by key: the decoded changes must lead to it.
 struct TableContents {
     var tables: [String: [[SQLiteValue]: (rowid: Int64?, row: Row)]] = [:]
 
@@ -30,7 +30,7 @@ struct TableContents {
         }
     }
 
-    /// The rows as a replica has them after it applied the schema changes, and before it applies any row.
+    /// The rows of a replica after it applied the schema changes, and before it applies any row.
     func carried(over changes: [SchemaChange], _ before: TreeCatalog, _ after: TreeCatalog) -> TableContents {
         var result = self
         var taken: [String: [[SQLiteValue]: (rowid: Int64?, row: Row)]] = [:]

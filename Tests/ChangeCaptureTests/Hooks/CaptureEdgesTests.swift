@@ -116,7 +116,7 @@ import Testing
             """,
             "VACUUM"
         )
-        // Of rowids that no name reaches it cannot be seen whether they changed.
+        // It is unknown whether rowids that no name reaches have changed.
         #expect(commits == [["t: changed", "hidden: changed"]])
     }
 

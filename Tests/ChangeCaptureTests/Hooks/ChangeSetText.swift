@@ -2,7 +2,7 @@ import ChangeCapture
 import SQLiteConnection
 
 extension ChangeSet {
-    /// One line for each event, to compare with what a test expects.
+    /// One line for each event, for comparison with expectations.
     var lines: [String] {
         events.flatMap { event -> [String] in
             switch event {

@@ -268,7 +268,7 @@ import Testing
 }
 
 enum Capture {
-    /// What the statements of `sql` commit, as lines of text, one list for each commit.
+    /// The changes that the statements of `sql` commit, as lines of text, one list for each commit.
     static func lines(_ setUp: String, _ sql: String, level: CaptureLevel = .values) throws -> [[String]] {
         let writer = try CapturedWriter(level: level, setUp: setUp)
         let commits = writer.run(sql).map(\.lines)

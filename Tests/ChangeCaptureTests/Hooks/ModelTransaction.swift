@@ -27,12 +27,12 @@ final class ModelTransaction {
         func newValue(_ column: Int) -> BorrowedValue { column < new.count ? .integer(new[column]) : .null }
     }
 
-    /// How a statement ends, and what that does to its rows. The log only learns whether it failed.
+    /// How a statement ends, and the effect on its rows. The log only learns whether it failed.
     enum End {
         case done
         /// An error that undoes the statement.
         case abort
-        /// An error that keeps what the statement did before.
+        /// An error that keeps the statement's earlier changes.
         case fail
     }
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChangeCapture
 
-/// Hook events in, one net change set out: without SQLite and without I/O.
+/// Hook events in, one net change set out: without SQLite or I/O.
 @Suite struct TransactionLogTests {
     private static let rows: [Int64: [Int64]] = [1: [1, 10, 10], 2: [2, 20, 20], 3: [3, 30, 30]]
 

@@ -9,7 +9,7 @@ import Testing
     static let seeds: [UInt64] = {
         if let seed = TemporaryFiles.environment("TABLECAST_ORACLE_SEED") { return [UInt64(seed)] }
         let count = TemporaryFiles.environment("TABLECAST_ORACLE_SEEDS") ?? 16
-        // Fixed ones, and a fresh one that the failure prints.
+        // Fixed seeds, and a random one that a failure prints.
         return (1..<UInt64(max(2, count))).map { $0 } + [UInt64.random(in: 1_000...UInt64(UInt32.max))]
     }()
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChangeCapture
 
-/// What SQLite reads in records that were put together here, against what it reads in a file.
+/// The values that SQLite reads in assembled records, compared with those that it reads in a file.
 @Suite struct RecordReaderTests {
     private static let encodings = ["UTF-8", "UTF-16le", "UTF-16be"]
 

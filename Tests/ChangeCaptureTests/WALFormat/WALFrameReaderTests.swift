@@ -14,7 +14,7 @@ import Testing
             #expect(frames.map(\.number) == (1...6).map { UInt32($0) })
             #expect(frames.map(\.header.pageNumber) == [2, 1, 2, 3, 2, 3])
             #expect(frames.map(\.header.pageCountAfterCommit) == [2, 0, 0, 3, 0, 3])
-            // Behind them there is a whole frame, left over.
+            // A complete leftover frame follows them.
             #expect(log.count > reader.header.offset(ofFrame: 8))
         }
     }

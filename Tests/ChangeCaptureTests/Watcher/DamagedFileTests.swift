@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChangeCapture
 
-/// What becomes of a watcher when its file is damaged or taken away beneath it, in WAL mode and with a rollback journal.
+/// The behaviour of a watcher when its file is damaged or removed, in WAL mode and with a rollback journal.
 @Suite struct DamagedFileTests {
     private static let journalModes = ["wal", "delete"]
 
@@ -16,7 +16,8 @@ import Testing
         try file.close()
     }
 
-    /// Changes the file by `damage` while it is watched, puts the old bytes back by `rename`, and expects to be followed again.
+    /// Changes the file by `damage` while it is watched, restores the old bytes by `rename`, and expects the watcher to
+    /// continue.
     private func recover(
         _ journalMode: String,
         from damage: (String) throws -> Void
@@ -65,7 +66,7 @@ import Testing
     @Test(arguments: [false, true]) func `a database copied over a watched one in place begins a new epoch`(
         rightAfterCommit: Bool
     ) async throws {
-        // As long as the other, and committed to as often: nothing in its header is different.
+        // The same length, and the same number of commits: its header is identical.
         let database = try TemporaryDatabase("CREATE TABLE t(a); INSERT INTO t VALUES(1)")
         let other = try TemporaryDatabase("CREATE TABLE t(a); INSERT INTO t VALUES(2)")
         let log = EventLog()
@@ -77,7 +78,8 @@ import Testing
         if rightAfterCommit {
             try writer.execute("INSERT INTO t VALUES(4)")
             #expect(log.wait { $0.inserted(4) })
-            // Each of these takes the watcher a round, and it looks at the file in the first one that finds nothing new.
+            // Each of these takes the watcher a round, and it checks the file in the first round that finds nothing
+            // new.
             for _ in 0..<5 {
                 _ = try await watcher.read { connection throws(SQLiteError) in try connection.query("SELECT 1") }
             }
@@ -154,7 +156,7 @@ import Testing
         let own = try Connection(path: database.path, mode: .readWrite)
         #expect(try own.query("SELECT count(*) FROM ledger") == [[.integer(0)]])
         #expect(unlink(database.path + "-shm") == 0)
-        // As long as one connection has the old index, no other one may be opened.
+        // While one connection has the old index, no other one may be opened.
         #expect(log.wait { $0.isGone })
         let refused = #expect(throws: SQLiteError.self) { try Connection(path: database.path, mode: .readWrite) }
         #expect(refused?.code == .cantOpen)

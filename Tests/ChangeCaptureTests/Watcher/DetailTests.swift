@@ -3,7 +3,7 @@ import Testing
 
 @testable import ChangeCapture
 
-/// How much of each row is reported, and what columns that no page holds read.
+/// The detail of reported rows, and the values of columns that no page holds.
 @Suite struct DetailTests {
     private let sql = """
         CREATE TABLE g(id INTEGER PRIMARY KEY, a INT, twice AS (a * 2) VIRTUAL, thrice AS (a * 3) STORED, b TEXT);

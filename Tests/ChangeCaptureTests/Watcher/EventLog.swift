@@ -2,7 +2,7 @@ import SQLiteConnection
 
 @testable import ChangeCapture
 
-/// A sink that keeps everything, on which a test waits for what it expects.
+/// A sink that records all events; a test waits on it for expected ones.
 final class EventLog: DatabaseEventSink {
     private let events = Monitor<[DatabaseEvent]>([])
     private let whenReceived: @Sendable (DatabaseEvent) -> Void
@@ -19,7 +19,7 @@ final class EventLog: DatabaseEventSink {
         all.compactMap { if case .transaction(let transaction) = $0 { transaction } else { nil } }
     }
 
-    /// Waits until an event fits; false when none does in time.
+    /// Waits for a matching event; false when none arrives in time.
     func wait(
         atMost timeout: Duration = .seconds(30),
         for fits: (DatabaseEvent) -> Bool
@@ -27,7 +27,7 @@ final class EventLog: DatabaseEventSink {
         events.wait(atMost: timeout) { events in events.contains(where: fits) ? true : nil } ?? false
     }
 
-    /// Waits until so many transactions have arrived.
+    /// Waits until this number of transactions has arrived.
     func waitForTransactions(_ count: Int, atMost timeout: Duration = .seconds(30)) -> Bool {
         events.wait(atMost: timeout) { events in
             let transactions = events.filter { if case .transaction = $0 { true } else { false } }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChangeCapture
 
-/// Rows of tables whose schema is not what its text, or a pragma about something else, would make one think.
+/// Rows of tables whose schema is not what its text, or another pragma, suggests.
 @Suite struct ExactSchemaTests {
     static let journalModes = ["wal", "delete"]
 
@@ -188,7 +188,7 @@ import Testing
 
     @Test(arguments: journalModes)
     func `a virtual column that cannot be computed is named, and the others are there`(_ journalMode: String) throws {
-        // No statement stores a row that one of its own columns cannot be computed for.
+        // No statement can store a row for which one of its own columns cannot be computed.
         let database = try TemporaryDatabase(
             """
             CREATE TABLE t(a, j AS (upper(a)), k AS (a || '!')); INSERT INTO t VALUES('no json');

@@ -1,8 +1,8 @@
 import Foundation
 
-/// A `ForeignWriter` in a process of its own.
+/// A `ForeignWriter` in its own process.
 final class ForeignWriterProcess {
-    /// What it printed, what it complained of and how it ended.
+    /// Its output, its errors and its exit status.
     struct Outcome {
         var lines: [String]
         var complaints: [String]
@@ -12,7 +12,7 @@ final class ForeignWriterProcess {
     private let process = Process()
     private let files: [URL]
 
-    /// Output goes to files beside the database, so that no pipe can fill up.
+    /// Output is written to files beside the database, so that no pipe can fill up.
     init(_ database: String, logsAt place: String? = nil, _ options: [String]) throws {
         let name = "\(place ?? database).\(UUID().uuidString)"
         files = ["out", "err"].map { URL(fileURLWithPath: "\(name).\($0)") }
@@ -24,7 +24,7 @@ final class ForeignWriterProcess {
         try process.run()
     }
 
-    /// Where the build put it, next to the test bundle.
+    /// Its location in the build, next to the test bundle.
     static func executable(_ name: String) -> URL {
         let places = [
             Bundle.main.bundleURL, URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent(),

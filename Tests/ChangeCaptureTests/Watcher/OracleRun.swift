@@ -11,9 +11,9 @@ struct OracleCase: Sendable, CustomStringConvertible {
     /// The same for its mode `random`.
     var workload: [String] = []
     var writers = 1
-    /// Writers that are killed in mid-transaction, one after the other.
+    /// The number of writers that are killed during a transaction, one after the other.
     var killed = 0
-    /// Commits that follow one another quickly may be seen as one: the file has a rollback journal.
+    /// Commits in quick succession may be seen as one: the file has a rollback journal.
     var mayMerge = false
     /// Uses another connection string for the writers, such as `psow=0`.
     var uriQuery: String?
@@ -36,7 +36,7 @@ enum OracleSettings {
     static var digestEvery: Int { value("TABLECAST_ORACLE_DIGEST_EVERY").flatMap { Int($0) } ?? 4 }
 }
 
-/// Runs a case: creates the database, watches it, lets the writers loose, and compares.
+/// Runs a case: creates the database, watches it, starts the writers, and compares.
 struct OracleRun {
     struct Outcome {
         var seed: UInt64
@@ -49,11 +49,12 @@ struct OracleRun {
 
     init(_ test: OracleCase, seed: UInt64 = OracleSettings.seed) {
         self.test = test
-        // Each case does something else with the same seed.
+        // Each case does something different with the same seed.
         self.seed = test.name.utf8.reduce(seed) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 } >> 32 ^ seed
     }
 
-    /// Looks at the file far more often than usual: whatever writers and checkpoints do to it, it is the same one.
+    /// Checks the file far more often than usual: whatever writers and checkpoints do to it, it must count as the same
+    /// file.
     private static var limits: WatcherLimits {
         var limits = WatcherLimits()
         limits.identityInterval = .milliseconds(1)
@@ -92,7 +93,7 @@ struct OracleRun {
         }
         for (number, process) in processes.enumerated() { outcomes[number] = try process.finish() }
 
-        // A last commit of our own, by which is known that everything before it was reported.
+        // A last commit of this process, after which everything before it must have been reported.
         let last = try Connection(path: path, mode: .readWrite)
         last.setBusyTimeout(.seconds(30))
         try last.execute("INSERT INTO ledger(writer, seq) VALUES(-1, 0)")

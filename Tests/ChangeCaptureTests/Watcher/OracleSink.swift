@@ -3,7 +3,7 @@ import Synchronization
 
 @testable import ChangeCapture
 
-/// Follows a watcher with a ``Replica`` and compares it with SQLite at commit boundaries.
+/// Applies a watcher's events to a ``Replica`` and compares it with SQLite at commit boundaries.
 final class OracleSink: SnapshotSink, @unchecked Sendable {
     // Everything below is used only by the watcher's thread while it runs, and by the test before its start and after
     // its end; the state that the test waits for is in `ledger`.
@@ -13,7 +13,7 @@ final class OracleSink: SnapshotSink, @unchecked Sendable {
     private(set) var digests = 0
     private(set) var doubleLedgerRows = 0
 
-    /// The transactions in the order reported, by the row each added to the ledger.
+    /// The transactions in the order reported, by the row that each added to the ledger.
     struct Entry: Hashable, Sendable {
         var writer: Int64
         var sequence: Int64
@@ -24,7 +24,7 @@ final class OracleSink: SnapshotSink, @unchecked Sendable {
     /// Called for each transaction, before anything else.
     private let whenReceived: @Sendable (CapturedTransaction) -> Void
 
-    /// - Parameter digestEvery: compares everything at each so many transactions; 0 never does.
+    /// - Parameter digestEvery: the number of transactions between two full comparisons; 0 never does.
     init(digestEvery: Int = 1, whenReceived: @escaping @Sendable (CapturedTransaction) -> Void = { _ in }) throws {
         replica = Replica()
         self.digestEvery = digestEvery
@@ -72,7 +72,7 @@ final class OracleSink: SnapshotSink, @unchecked Sendable {
         if !entries.isEmpty { ledger.update { $0 += entries } }
     }
 
-    /// Waits until the transaction was reported that added this row to the ledger.
+    /// Waits until the transaction that added this row to the ledger was reported.
     func wait(for entry: Entry, atMost timeout: Duration = .seconds(120)) -> Bool {
         ledger.wait(atMost: timeout) { $0.contains(entry) ? true : nil } ?? false
     }

@@ -4,9 +4,9 @@ import Testing
 
 @testable import ChangeCapture
 
-/// Commits of this process and of others in one order, each once and by the right name.
+/// Commits of this process and of others in one order, each once and with the right origin.
 @Suite struct OwnCommitTests {
-    /// A writer as the service has one: announces what it commits.
+    /// A writer like the service's: it announces its commits.
     private final class OwnWriter {
         let connection: Connection
         private let own: LocalCommitLedger
@@ -26,7 +26,7 @@ import Testing
             connection.setWALHook { [frames] _, count in frames.last = count }
         }
 
-        /// Runs a transaction and returns its token once it was delivered, or once the one so many before it was.
+        /// Runs a transaction and returns its token once it was delivered, or once the transaction `ahead` before it was.
         func commit(_ sql: String, changes: ChangeSet? = nil, ahead: UInt64 = 0) throws -> UInt64? {
             frames.last = nil
             // VACUUM calls no commit hook.

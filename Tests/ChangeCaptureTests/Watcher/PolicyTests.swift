@@ -3,7 +3,7 @@ import Testing
 
 @testable import ChangeCapture
 
-/// The decisions about pins and the log, with a clock of the test's own.
+/// The decisions about pins and the log, with a test clock.
 @Suite struct PolicyTests {
     private let start = ContinuousClock.now
 
@@ -117,7 +117,7 @@ import Testing
         #expect(isOverwritten((2, before), (2, after)) == [false, true])
         #expect(isOverwritten((2, before), (3, after)) == [false, false])
         #expect(isOverwritten((2, before), (2, after), isCheckpointing: true) == [false, false])
-        // Copied within the tick of the clock that the first look saw.
+        // Copied within the clock tick of the first check.
         #expect(isOverwritten((2, before), (3, before), (3, after)) == [false, false, true])
     }
 

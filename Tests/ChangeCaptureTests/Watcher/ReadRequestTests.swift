@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChangeCapture
 
-/// Read transactions at exactly the position that was delivered.
+/// Read transactions at exactly the delivered position.
 @Suite struct ReadRequestTests {
     /// Counts transactions, and commits another one during each delivery, so that the watcher never catches up.
     private final class RestlessSink: DatabaseEventSink {

@@ -27,7 +27,7 @@ struct Replica {
 
     // MARK: The beginning
 
-    /// Takes the whole database as the connection sees it.
+    /// Reads the whole database as the connection sees it.
     mutating func load(from connection: Connection) throws {
         tables = [:]
         for table in try SchemaSnapshot.load(from: connection).visibleTables where table.description.kind == .table {
@@ -140,7 +140,7 @@ struct Replica {
 
     // MARK: Comparing
 
-    /// Compares every table with what SQLite reads.
+    /// Compares every table with the rows that SQLite reads.
     mutating func verify(against connection: Connection, _ moment: String) throws {
         let real = try SchemaSnapshot.load(from: connection).visibleTables.map(\.description).filter {
             $0.kind == .table
@@ -175,7 +175,7 @@ struct Replica {
     ) throws {
         let columns = table.columns.map { SQLName($0.name).quoted }.joined(separator: ",")
         let rowid = table.hasRowid ? "rowid" : "0"
-        // An index may hold another encoding of an equal value.
+        // An index may contain another encoding of an equal value.
         let hint = table.hasRowid ? "NOT INDEXED" : ""
         var statement = try connection.prepare("SELECT \(rowid),\(columns) FROM \(SQLName(table.name).quoted) \(hint)")
         var builder = RowBuilder()

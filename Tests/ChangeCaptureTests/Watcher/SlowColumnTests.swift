@@ -5,7 +5,7 @@ import Testing
 
 /// Generated columns that cannot be computed in time.
 @Suite struct SlowColumnTests {
-    /// Looks at its deadline after every megabyte, and with none left fails at the first look.
+    /// Checks its deadline after every megabyte, and fails at the first check when it has passed.
     private static let slow = "instr(printf('%.*c', 4000000, 'a'), 'b')"
 
     private func report(_ sql: String, _ changes: [String]) throws -> [TableRows] {

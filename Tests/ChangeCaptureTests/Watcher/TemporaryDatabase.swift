@@ -1,7 +1,7 @@
 import Foundation
 import SQLiteConnection
 
-/// A database in a directory of its own, removed with it.
+/// A database in its own directory, which is removed with the object.
 final class TemporaryDatabase {
     let directory: URL
     var path: String { directory.appendingPathComponent("test.db").path }

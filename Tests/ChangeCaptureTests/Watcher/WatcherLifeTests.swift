@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChangeCapture
 
-/// What becomes of a watcher when something happens to the file itself.
+/// The behaviour of a watcher when the file itself is changed.
 @Suite struct WatcherLifeTests {
     private func connect(_ database: TemporaryDatabase) throws -> Connection {
         let connection = try Connection(path: database.path, mode: .readWrite)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChangeCapture
 
-/// Random transactions of other processes, seen through the watcher, against what SQLite reads.
+/// Random transactions of other processes, as the watcher reports them, compared with the rows that SQLite reads.
 @Suite(.serialized) struct WatcherOracleTests {
     static let cases: [OracleCase] = [
         OracleCase(name: "one writer"),

@@ -6,7 +6,7 @@ import Testing
 
 /// The effect of watching on writers.
 @Suite(.serialized) struct WriterImpactTests {
-    /// Runs a writer that never pauses, and looks at the log meanwhile.
+    /// Runs a writer without pauses, and checks the log meanwhile.
     private func largestLog(_ limits: WatcherLimits, transactions: Int) throws -> (bytes: Int, reported: Int) {
         let database = try TemporaryDatabase(
             "CREATE TABLE paced(id INTEGER PRIMARY KEY, name TEXT, val REAL, n INT, note TEXT)"
@@ -40,7 +40,7 @@ import Testing
         limits.forcedRestartFrameCount = 200
         let (bytes, reported) = try largestLog(limits, transactions: 12_000)
         #expect(reported == 12_000)
-        // Without restarts 12,000 transactions take 98 MB; how much it is with them depends on the machine's load.
+        // Without restarts 12,000 transactions take 98 MB; with them the size depends on the machine's load.
         #expect(bytes < 64 << 20, "\(bytes >> 20) MB")
     }
 
@@ -53,7 +53,7 @@ import Testing
         let outcome = try ForeignWriterProcess(database.path, ["mode=checkpoint", "transactions=40"]).finish()
         #expect(outcome.status == 0, "\(outcome.complaints)")
         let longest = outcome.lines.compactMap { Int($0) }.max() ?? .max
-        // Two pins that alternate make it wait for its whole busy timeout of 30 s.
+        // Two alternating pins make it wait for its whole busy timeout of 30 s.
         #expect(longest < 5_000, "\(longest) ms")
         #expect(log.waitForTransactions(40))
     }

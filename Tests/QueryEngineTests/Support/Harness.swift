@@ -20,7 +20,7 @@ final class Harness: Sendable {
         commits = CommitLog(readsLog: readsLog)
         database = try TemporaryDatabase(sql, journalMode: journalMode)
         var configuration = ServiceConfiguration(path: database.path)
-        // Longer than any stall of a busy machine: a test that is about a limit sets it.
+        // Longer than any stall of a busy machine: a test about a limit sets it.
         configuration.limits.busyTimeout = .seconds(60)
         configuration.limits.transactionIdleTimeout = .seconds(60)
         configuration.limits.maxTransactionTime = .seconds(600)
@@ -89,7 +89,7 @@ final class CommitLog: CommitSink {
     var all: [ServiceCommit] { state.withLock { $0.commits } }
     var begun: Int { state.withLock { $0.begun } }
     var failed: Int { state.withLock { $0.failed } }
-    /// Calls `body` on the writer's thread, within each commit from now on.
+    /// Calls `body` on the writer's thread, within each later commit.
     func onCommit(_ body: @escaping @Sendable (ServiceCommit) -> Void) { reaction.withLock { $0 = body } }
     func setLevel(_ level: CaptureLevel) { state.withLock { $0.level = level } }
 
@@ -116,7 +116,7 @@ final class CommitLog: CommitSink {
         }
     }
 
-    /// Keeps the positions of what is committed from now on to itself.
+    /// Withholds the positions of all later commits.
     func withholdReceipts() { state.withLock { $0.isWithholding = true } }
 
     func fulfilReceipts() {
@@ -127,7 +127,7 @@ final class CommitLog: CommitSink {
         for (receipt, position) in withheld { receipt.fulfil(position) }
     }
 
-    /// Suspends until so many transactions were committed.
+    /// Suspends until this number of transactions was committed.
     func wait(for count: Int) async {
         await withCheckedContinuation { continuation in
             state.withLock { state in

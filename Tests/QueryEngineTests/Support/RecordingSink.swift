@@ -47,7 +47,7 @@ final class RecordingSink: QuerySink {
 
     func setWritable(_ isWritable: Bool) { state.withLock { $0.isWritable = isWritable } }
 
-    /// Suspends until the log meets a condition, or never will because the query is over.
+    /// Suspends until the log meets a condition, or the query is over.
     func wait(until isMet: @escaping @Sendable (Log) -> Bool) async {
         let isMet = { @Sendable (log: Log) in isMet(log) || log.end != nil }
         await withCheckedContinuation { continuation in

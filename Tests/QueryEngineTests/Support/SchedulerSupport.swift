@@ -25,7 +25,7 @@ extension Ticket {
 }
 
 extension Scheduler {
-    /// Two readers, and limits that a test reaches: writers wait for 5 s.
+    /// Two readers, and limits that a test can reach: writers wait for 5 s.
     init(
         readers: Int = 2,
         spareReaders: Int = 0,

@@ -1,7 +1,7 @@
 import Foundation
 import SQLiteConnection
 
-/// A database file in a directory of its own, removed at the end.
+/// A database file in its own directory, removed at the end.
 final class TemporaryDatabase: Sendable {
     let path: String
     private let directory: URL
@@ -21,13 +21,13 @@ final class TemporaryDatabase: Sendable {
     /// Queries a plain connection.
     func query(_ sql: String) throws -> [[SQLiteValue]] {
         let connection = try Connection(path: path, mode: .readWrite)
-        // The service may be in the middle of opening its connections.
+        // The service may be opening its connections.
         connection.setBusyTimeout(.seconds(10))
         defer { connection.close() }
         return try connection.query(sql)
     }
 
-    /// Runs a script on a plain connection, as another process would.
+    /// Runs a script on a plain connection, like another process.
     func execute(_ sql: String) throws {
         let connection = try Connection(path: path, mode: .readWrite)
         connection.setBusyTimeout(.seconds(10))

@@ -3,7 +3,7 @@ import SQLiteConnection
 import Testing
 
 @Suite struct LowLevelTests {
-    /// A database in a directory that goes with it.
+    /// A database in a directory that is removed with it.
     private final class Scratch {
         let directory = FileManager.default.temporaryDirectory.appendingPathComponent("tablecast-\(UUID().uuidString)")
         var path: String { directory.appendingPathComponent("low.db").path }
@@ -86,7 +86,7 @@ import Testing
             let probe = try #require(LockProbe(databasePath: scratch.path))
             #expect(!probe.isHeldByOthers(.checkpoint))
         }
-        // With its locks gone, another process could take the file out of WAL mode.
+        // Without its locks, another process could take the file out of WAL mode.
         let shell = Process()
         shell.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         shell.arguments = ["sqlite3", scratch.path, "PRAGMA journal_mode=DELETE"]

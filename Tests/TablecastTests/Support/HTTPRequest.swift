@@ -2,7 +2,7 @@ import NIOCore
 import NIOPosix
 import Testing
 
-/// A request with as little as there can be in between.
+/// A request with as few layers in between as possible.
 struct HTTPRequest {
     let port: Int
     let path: String

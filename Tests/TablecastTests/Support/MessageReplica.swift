@@ -3,10 +3,10 @@ import Tablecast
 import Testing
 import WireProtocol
 
-/// Tables as they are according to the messages of one client, and nothing else. Strict: a message that does not fit what
-/// came before is an error.
+/// Tables built only from the messages of one client. Strict: a message that does not match the previous ones is an
+/// error.
 struct MessageReplica {
-    /// A row by its rowid, or by its key where the table has none.
+    /// A row by its rowid, or by its key when the table has no rowids.
     private enum Identity: Hashable {
         case rowid(Int64)
         case key([String: WireValue])
@@ -16,10 +16,10 @@ struct MessageReplica {
     private var tables: [String: [Identity: [String: WireValue]]] = [:]
     private(set) var mismatches: [String] = []
     private(set) var transactions = 0
-    /// Tables whose snapshot has come to its end.
+    /// Tables whose snapshot is complete.
     private(set) var completeTables = 0
     private var isWithinTransaction = false
-    /// Not with a filter: transactions that do not concern it are no gap.
+    /// False with a filter: transactions that do not concern it are not a gap.
     private let checksGaps: Bool
 
     init(checksGaps: Bool = true) { self.checksGaps = checksGaps }
@@ -42,7 +42,7 @@ struct MessageReplica {
         }
     }
 
-    /// Positions must follow each other without gap or repetition.
+    /// Positions must be consecutive, without gap or repetition.
     private mutating func note(_ message: Envelope, _ transaction: TableEventContext.Transaction?) {
         guard let transaction, let now = message.header.position, transaction.position == now else {
             mismatches.append("a message without its transaction: \(message.header)")
@@ -95,7 +95,7 @@ struct MessageReplica {
         tables[table]?.values.contains { $0[column] == value } ?? false
     }
 
-    /// The rows in no order, to compare with those of the database.
+    /// The rows without an order, for comparison with those of the database.
     func rows(of table: String) -> Set<[String: WireValue]> {
         Set((tables[table] ?? [:]).values)
     }

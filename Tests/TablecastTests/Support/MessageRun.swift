@@ -43,7 +43,7 @@ final class MessageRun {
         try SchemaSnapshot.load(from: truth, reusing: known)
     }
 
-    /// Runs a statement, and compares where it committed.
+    /// Runs a statement, and compares when it committed.
     func run(_ step: ScriptStep) async throws {
         let end = try await writer.run(step.sql)
         guard case .queryComplete(let complete) = end.payload else { return }
@@ -62,7 +62,7 @@ final class MessageRun {
         await service.shutDown()
     }
 
-    /// What a script comes to from an empty database on; none where it adds up.
+    /// The mismatch of a script that starts with an empty database; nil when there is none.
     static func complaints(of script: [ScriptStep]) async throws -> [String] {
         let run = try await MessageRun()
         for step in script where run.complaints.isEmpty { try await run.run(step) }

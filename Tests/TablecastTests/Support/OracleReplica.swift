@@ -15,15 +15,15 @@ struct OracleReplica {
     private struct Table {
         var rows: [Identity: [String: WireValue]] = [:]
         var columns: [ColumnPayload] = []
-        /// Columns that are new or generated: what they read is for SQLite to say.
+        /// New or generated columns: only SQLite can compute their values.
         var unknownColumns: Set<String> = []
-        /// Two of its columns are one to Swift's strings: as a dictionary a row of it is not whole.
+        /// Swift's strings treat two of its columns as equal: a row in a dictionary is incomplete.
         var isOpaque = false
         /// A virtual table: its content at the last check, and whether a change was reported since.
         var content: [[SQLiteValue]] = []
         var isToldToHaveChanged = false
 
-        /// - Parameter sources: for each column the place that it had before; nil where all are as they were.
+        /// - Parameter sources: for each column its index before; nil when no column changed.
         mutating func takeColumns(_ new: [ColumnPayload], sources: [Int?]?) {
             let wasOpaque = isOpaque
             isOpaque = Set(new.map(\.name)).count != new.count
@@ -58,7 +58,7 @@ struct OracleReplica {
     private(set) var complaints: [String] = []
     private(set) var rowChanges = 0
     private var tables: [[UInt8]: Table] = [:]
-    /// Tables whose name another one has taken, until the message of their own rename.
+    /// Tables whose name another one has taken, until their own rename message.
     private var displaced: [[UInt8]: Table] = [:]
     private var isWithinTransaction = false
 
@@ -116,7 +116,7 @@ struct OracleReplica {
             guard let table = displaced.removeValue(forKey: from) ?? tables.removeValue(forKey: from) else {
                 return complain("\(previous) is renamed and was not there")
             }
-            // The renames of a transaction are one set: the table of that name has its own to come.
+            // The renames of a transaction are simultaneous: the rename of the table with that name follows.
             if let other = tables[key] { displaced[key] = other }
             tables[key] = table
         }
@@ -151,7 +151,7 @@ struct OracleReplica {
         tables[key] = table
     }
 
-    /// Compares everything with what a plain connection reads.
+    /// Compares everything with the rows that a plain connection reads.
     mutating func compare(with connection: Connection) throws {
         let schema = try SchemaSnapshot.load(from: connection)
         let names = Set(schema.visibleTables.map { Array($0.description.name.utf8) })
@@ -202,7 +202,7 @@ struct OracleReplica {
         }
     }
 
-    /// Nil where columns have taken every name of the rowid.
+    /// Nil when columns have taken every name of the rowid.
     private static func rows(
         of table: TableDescription,
         _ connection: Connection

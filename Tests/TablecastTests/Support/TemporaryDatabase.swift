@@ -1,7 +1,7 @@
 import Foundation
 import SQLiteConnection
 
-/// A database file of a test's own, removed with it.
+/// A database file for one test, removed with the object.
 final class TemporaryDatabase: Sendable {
     let path: String
     private let folder: String

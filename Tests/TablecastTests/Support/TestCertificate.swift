@@ -6,7 +6,7 @@ import Testing
 import WebSocketTransport
 import WireProtocol
 
-/// The self-signed certificate of Fixtures, and a client that trusts it and no other.
+/// The self-signed certificate of Fixtures, and a client that trusts only it.
 struct TestCertificate {
     private static let folder = URL(filePath: #filePath).appending(path: "../../../../Fixtures/tls").standardizedFileURL
 
@@ -15,7 +15,7 @@ struct TestCertificate {
         privateKey: folder.appending(path: "key.pem").path
     )
 
-    /// Connects over `wss` and waits to be welcomed.
+    /// Connects over `wss` and waits for the acknowledgement.
     func expectAcknowledgement(on port: Int) async throws {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(files.certificateChain))

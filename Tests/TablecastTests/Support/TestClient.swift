@@ -4,8 +4,8 @@ import Testing
 import WebSocketTransport
 import WireProtocol
 
-/// A client on a real socket that reads one message after the other. A test that waits for one that never comes is ended
-/// by its time limit.
+/// A client on a real socket that reads one message after the other. The test's time limit ends a wait for a message
+/// that never arrives.
 final class TestClient {
     let connection: WebSocketConnection
     private var messages: ClientMessages.AsyncIterator
@@ -37,7 +37,7 @@ final class TestClient {
         }
     }
 
-    /// Reads up to the reply to a request; heartbeats and the like may come before.
+    /// Reads up to the reply to a request, past heartbeats and the like.
     func reply(to id: String) async throws -> Envelope {
         while true {
             let message = try await next()
@@ -60,7 +60,7 @@ final class TestClient {
         }
     }
 
-    /// All that comes before the answer to a heartbeat sent now: what was published before is among it.
+    /// All messages before the reply to a heartbeat sent now: they include everything published before.
     func drain() async throws -> [Envelope] {
         let start = log.count
         let id = MessageIDs.next()

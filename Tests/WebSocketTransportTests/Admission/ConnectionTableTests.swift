@@ -65,7 +65,7 @@ import Testing
         #expect(table.move(2, to: ada) == nil, "it is there already")
     }
 
-    /// The counts against a plain list of what is there.
+    /// Compares the counts with a plain list of the connections.
     @Test func `whatever happens, no bound is passed and the oldest unknown goes first`() {
         let seed = UInt64.random(in: 0 ... .max)
         var random = SeededGenerator(seed: seed)
@@ -91,7 +91,7 @@ import Testing
                 }
                 model.append((id, address, .unknown))
             } else if let index = model.indices.randomElement(using: &random) {
-                // A client whose stream ends is one more pending connection, whether there is room or not.
+                // A client whose stream ends is one more pending connection, even at the limit.
                 let hasRoom = model[index].phase != .client || model.count { $0.phase != .client } < 6
                 switch Int.random(in: 0..<4, using: &random) {
                 case 0: table.remove(model.remove(at: index).id)

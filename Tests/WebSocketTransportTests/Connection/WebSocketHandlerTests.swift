@@ -5,7 +5,7 @@ import WireProtocol
 
 @testable import WebSocketTransport
 
-/// The handler in a channel without a socket, with a clock that the test moves.
+/// The handler in a channel without a socket, with a test clock.
 @Suite struct WebSocketHandlerTests {
     private final class Session: WebSocketSession {
         var connection: WebSocketHandler?
@@ -35,7 +35,7 @@ import WireProtocol
         return channel
     }
 
-    /// What the connection has sent, as the client reads it.
+    /// The bytes that the connection has sent, as the client decodes them.
     private func sent(_ channel: EmbeddedChannel) throws -> [InboundMessage] {
         var reader = MessageReader(role: .client)
         var messages: [InboundMessage] = []

@@ -5,7 +5,7 @@ import WireProtocol
 
 @testable import WebSocketTransport
 
-/// Random streams against a decoder that is too simple to be wrong.
+/// Compares random streams with a decoder that is too simple to be wrong.
 @Suite struct FrameFuzzTests {
     private let seed = UInt64.random(in: 0...UInt64.max)
 
@@ -80,7 +80,7 @@ import WireProtocol
     }
 }
 
-/// Reads a server's input with everything in memory, checks in the order of the bytes, and knows no pieces.
+/// Decodes a server's input completely in memory, and checks in the order of the bytes, without pieces.
 private enum ReferenceDecoder {
     static func violation(_ bytes: [UInt8], maxMessageBytes: Int) -> CloseCode? {
         var at = 0
@@ -133,7 +133,7 @@ private enum ReferenceDecoder {
         return String(validating: payload[2...], as: UTF8.self) == nil ? .invalidPayload : nil
     }
 
-    /// Some ending of at most three bytes makes it valid: tried out.
+    /// Tries whether an ending of at most three bytes makes it valid.
     private static func isPrefixOfUTF8(_ bytes: [UInt8], whole: Bool) -> Bool {
         let endings: [[UInt8]] = [
             [], [0x80], [0x80, 0x80], [0x80, 0x80, 0x80], [0xA0], [0xA0, 0x80], [0x90, 0x80, 0x80], [0x90, 0x80],

@@ -3,7 +3,7 @@ import Testing
 
 @testable import WebSocketTransport
 
-/// The errors of accept(2), by the page of the manual.
+/// The errors of accept(2), according to its manual page.
 @Suite struct AcceptPacingTests {
     @Test(arguments: [
         ECONNABORTED, EPERM, EPROTO, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH, EOPNOTSUPP, ENOPROTOOPT, ETIMEDOUT,

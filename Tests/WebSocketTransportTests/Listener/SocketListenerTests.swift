@@ -6,7 +6,7 @@ import Testing
 @testable import WebSocketTransport
 
 @Suite(.timeLimit(.minutes(1))) struct SocketListenerTests {
-    /// The connections that a listener made, in the order in which they came.
+    /// The connections that a listener accepted, in order.
     private final class Accepted: Sendable {
         let channels: AsyncStream<any NIOCore.Channel>
         private let continuation: AsyncStream<any NIOCore.Channel>.Continuation

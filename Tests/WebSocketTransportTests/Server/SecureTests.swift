@@ -5,7 +5,7 @@ import WireProtocol
 
 @testable import WebSocketTransport
 
-/// The same behaviour with TLS between the handler and the socket, where nothing goes straight to it.
+/// The same behaviour with TLS between the handler and the socket, where no frame goes directly to it.
 @Suite struct SecureTests {
     private let log = ProbeSession.Log()
     private let tls: TestTLS

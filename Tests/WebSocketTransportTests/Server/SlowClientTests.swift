@@ -125,7 +125,7 @@ import WireProtocol
         try await TestServer.with(ProbeSession.mount(log, limits: limits)) { server in
             let peer = try await RawPeer.connect(to: server.port)
             let upload = clientFrame(.text, ByteBuffer(repeating: 0x78, count: 5_000_000))
-            // It fails when the server's end comes first, as it may.
+            // It fails when the server ends first, which is allowed.
             try? await peer.send(ByteBuffer(string: RawPeer.handshake()) + upload)
             _ = try await peer.receiveHead()
             var reader = MessageReader(role: .client)

@@ -6,7 +6,7 @@ import WireProtocol
 
 @testable import WebSocketTransport
 
-/// The way from HTTP to WebSocket over real sockets.
+/// The upgrade from HTTP to WebSocket over real sockets.
 @Suite struct UpgradeTests {
     @Test func `frames that arrive glued to the request are not lost`() async throws {
         try await TestServer.with(EchoSession.mount()) { server in
@@ -66,7 +66,7 @@ import WireProtocol
     @Test func `a session may close the connection as soon as it is opened`() async throws {
         let mount = WebSocketMount { _, _ in ClosingSession() }
         try await TestServer.with(mount) { server in
-            // Again and again, as the close frame and the response may come together or not.
+            // Repeated, because the close frame and the response may arrive together or separately.
             for _ in 0..<50 {
                 let connection = try await WebSocketClient().connect(to: server.url("/ws"))
                 let status = await connection.status
@@ -81,7 +81,7 @@ import WireProtocol
         limits.handshakeTimeout = .milliseconds(100)
         try await TestServer.with(EchoSession.mount(limits: limits)) { server in
             let peer = try await RawPeer.connect(to: server.port)
-            // On a busy machine the time may be up before this.
+            // On a busy machine the time may have expired before this.
             try? await peer.send("GET /ws HTTP/1.1\r\nHost: ")
             #expect(String(buffer: try await peer.receiveRest()).hasPrefix("HTTP/1.1 408 Request Timeout\r\n"))
             let silent = try await RawPeer.connect(to: server.port)
@@ -191,7 +191,7 @@ import WireProtocol
         try await TestServer.withHTTP(EchoSession.mount(limits: limits)) { server in
             let peer = try await RawPeer.connect(to: server.port, reads: false)
             try await peer.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
-            // Ends although nothing is read, because the connection does.
+            // It ends although nothing is read, because the connection does.
             #expect(try await peer.receiveRest().readableBytes < 16 << 20)
         }
     }

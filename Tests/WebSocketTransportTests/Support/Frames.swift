@@ -32,7 +32,7 @@ extension ByteBuffer {
     }
 }
 
-/// A decoder and an assembler joined as in a connection.
+/// A decoder and an assembler, connected as in a connection.
 struct MessageReader {
     private var decoder: FrameDecoder
     private var assembler: MessageAssembler

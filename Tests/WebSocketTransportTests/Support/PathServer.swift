@@ -4,8 +4,8 @@ import NIOPosix
 
 @testable import WebSocketTransport
 
-/// An HTTP server that answers every request with its path; `/slow` takes a few turns of the event loop, `/large` gets
-/// more than a socket takes at once, and `/refused` is refused before its body has come.
+/// An HTTP server that answers every request with its path; `/slow` takes a few turns of the event loop, `/large`
+/// returns more than a socket takes at once, and `/refused` is refused before its body has arrived.
 final class PathServer: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart

@@ -4,9 +4,9 @@ import Synchronization
 
 @testable import WebSocketTransport
 
-/// A session that hands its connection and its events to the test.
+/// A session that passes its connection and its events to the test.
 final class ProbeSession: WebSocketSession {
-    /// The connections of a server and what became of them. Safe from any thread.
+    /// The connections of a server and their state. Safe from any thread.
     final class Log: Sendable {
         typealias Opened = (handler: NIOLoopBound<WebSocketHandler>, eventLoop: any EventLoop)
         private let opened: AsyncStream<Opened>
@@ -78,7 +78,7 @@ extension NIOLoopBound<WebSocketHandler> {
         try await eventLoop.submit { body(self.value) }.get()
     }
 
-    /// Writes until at least `bytes` wait, as the hub does, and returns how much was written.
+    /// Writes until at least `bytes` wait, like the hub, and returns how much was written.
     func fill(_ eventLoop: any EventLoop, with chunk: ByteBuffer, bytes: Int) async throws -> Int {
         try await on(eventLoop) { handler in
             var written = 0

@@ -4,7 +4,7 @@ import NIOSSL
 
 @testable import WebSocketTransport
 
-/// A plain socket to a test server: sends any bytes, and waits for what is to come back.
+/// A plain socket to a test server: sends any bytes, and waits for responses.
 final class RawPeer: Sendable {
     private let channel: any NIOCore.Channel
     private let inbox: NIOLoopBound<Inbox>
@@ -56,7 +56,7 @@ final class RawPeer: Sendable {
         self.inbox = inbox
     }
 
-    /// Without `reads`, it never takes anything from its socket, which has a small buffer.
+    /// Without `reads`, it never reads from its socket, which has a small buffer.
     static func connect(to port: Int, reads: Bool = true, tls: TestTLS? = nil) async throws -> RawPeer {
         let (channel, inbox) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.autoRead, value: reads)
@@ -112,12 +112,12 @@ final class RawPeer: Sendable {
         }
     }
 
-    /// Begins, or ceases, to take what arrives.
+    /// Starts or stops reading.
     func setReading(_ reads: Bool) async throws {
         try await channel.setOption(.autoRead, value: reads).get()
     }
 
-    /// Closes the socket, unless the other end was first.
+    /// Closes the socket, unless the other end closed it first.
     func close() async {
         try? await channel.close()
     }

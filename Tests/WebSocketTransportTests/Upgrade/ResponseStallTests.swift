@@ -7,7 +7,7 @@ import Testing
     private let start = NIODeadline.uptimeNanoseconds(0)
     private var stall = ResponseStall(patience: .seconds(30))
 
-    /// Whether each look, a number of waiting bytes at a second, found the end.
+    /// Whether each check, a number of waiting bytes per second, detected the stall.
     private mutating func looks(_ looks: [(waiting: Int, second: Int)]) -> [Bool] {
         looks.map { stall.isOver(waitingBytes: $0.waiting, now: start + .seconds(Int64($0.second))) }
     }

@@ -1,10 +1,11 @@
-/// What the measuring programs tell a server: `--port P --conns N --messages M --rate R --burst B --size BYTES`.
+/// The options that the measuring programs pass to a server: `--port P --conns N --messages M --rate R --burst B --size
+/// BYTES`.
 struct Options: Sendable {
     var port = 3001
-    /// Publishing begins this many clients after.
+    /// Publishing begins after this many clients.
     var conns = 100
     var messages = 1_000
-    /// Messages a second; 0 as fast as it goes.
+    /// Messages a second; 0 for the maximum rate.
     var rate = 0.0
     /// Messages in one turn of the event loop, at rate 0.
     var burst = 1

@@ -2,7 +2,7 @@ import NIOCore
 import Tablecast
 import WireProtocol
 
-/// Broadcasts numbered and stamped messages when all clients are there. Confined to its event loop.
+/// Broadcasts numbered and timestamped messages once all clients are connected. Confined to its event loop.
 final class Publisher {
     private let server: WebSocketServer
     private let options: Options
@@ -10,18 +10,18 @@ final class Publisher {
     private let padding: JSONValue
     private var sent = 0
     private var start = NIODeadline.uptimeNanoseconds(0)
-    /// Every client has got two messages before the first: `connection:ack`, and the answer to the frame that it sent.
+    /// Every client has received two messages before the first: `connection:ack`, and the reply to its frame.
     private var total: Int { options.messages - 2 }
 
     init(_ server: WebSocketServer, _ options: Options, on eventLoop: any EventLoop) {
         self.server = server
         self.options = options
         self.eventLoop = eventLoop
-        // What the envelope and the other fields take is about 141 bytes.
+        // The envelope and the other fields take about 141 bytes.
         padding = .string(String(repeating: "x", count: max(0, options.size - 141)))
     }
 
-    /// Waits for the clients, then a little for what they send first.
+    /// Waits for the clients, and briefly for their first messages.
     func waitForClients() {
         if server.clientCount >= options.conns {
             after(.milliseconds(700)) { self.begin() }
@@ -45,7 +45,7 @@ final class Publisher {
             let next = start + .nanoseconds(Int64(Double(sent) / options.rate * 1e9))
             eventLoop.assumeIsolated().scheduleTask(deadline: next) { self.publish() }
         } else {
-            // In the next turn: what was published in this one goes out first.
+            // In the next turn: messages published in this one are sent first.
             eventLoop.assumeIsolated().execute { self.publish() }
         }
     }

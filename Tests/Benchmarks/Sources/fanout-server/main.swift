@@ -8,7 +8,7 @@ import Tablecast
     import Darwin
 #endif
 
-// A broadcast server to measure fan-out with: see the README of the repository. It listens on 127.0.0.1 at the path `/`.
+// A broadcast server for measuring fan-out: see the README of the repository. It listens on 127.0.0.1 at the path `/`.
 
 let options = try Options(Array(CommandLine.arguments.dropFirst()))
 
@@ -34,6 +34,6 @@ try await server.start(on: group)
 let eventLoop = group.next()
 try await eventLoop.submit { Publisher(server, options, on: eventLoop).waitForClients() }.get()
 
-// Until it is killed: the clients may still be reading.
+// Runs until it is killed: the clients may still be reading.
 try await Task.sleep(for: .seconds(300))
 await server.stop()
