@@ -304,4 +304,4 @@ def test_help_names_the_default_of_every_option(run, command):
     assert with_values
     for option in with_values:
         name = re.search(r"--[\w-]+", option).group()
-        assert name in WITHOUT_DEFAULT or re.search(r"\(default: |left out", option), option
+        assert name in WITHOUT_DEFAULT or re.search(r"\b[Dd]efault\b", option), option

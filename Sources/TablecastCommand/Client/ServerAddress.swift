@@ -111,7 +111,7 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The access token. Prefer TABLECAST_TOKEN: other users of this machine can see command line arguments.",
+            "The access token; by default that in TABLECAST_TOKEN, which other users of this machine cannot see.",
             valueName: "token"
         )
     )
