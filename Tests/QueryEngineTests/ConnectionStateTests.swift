@@ -44,7 +44,7 @@ struct ConnectionStateTests {
         let name = sql.dropFirst(7).prefix { $0.isLetter || $0 == "_" }
         let read = "PRAGMA \(name)"
         let before = await harness.rows(read)
-        // Only a write makes the writer respond.
+        // The INSERT makes the writer run the whole script.
         let (end, log) = await harness.run("\(sql); INSERT INTO t VALUES (1); \(read)") {
             $0.policy = .admin
             $0.atomic = false
