@@ -62,7 +62,7 @@ package final class RowFilters: Sendable {
                 guard let table = state.tables.values.first(where: { filter.includes(table: $0.name) }) else {
                     throw ProtocolError(
                         .invalidMessage,
-                        "tables: no table \(quoted(name)), which the condition in where needs"
+                        "tables: there is no table \(quoted(name)), to which where refers"
                     )
                 }
                 do throws(LiveRefusal) {

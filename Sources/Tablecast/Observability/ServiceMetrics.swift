@@ -19,29 +19,29 @@ package struct ServiceMetrics: Sendable {
         .init(label: "tablecast_connections_refused", help: "Handshakes that were refused, by HTTP status."),
         .init(label: "tablecast_messages_received", help: "Messages that clients sent."),
         .init(label: "tablecast_queries", help: "Queries that ended, by outcome: completed, failed, cancelled."),
-        .init(label: "tablecast_query_duration_seconds", help: "From the submission of a query to its end."),
+        .init(label: "tablecast_query_duration_seconds", help: "Time from the submission of a query to its end."),
         .init(label: "tablecast_query_rows", help: "Rows that queries returned."),
         .init(label: "tablecast_slow_queries", help: "Queries that took longer than the threshold."),
-        .init(label: "tablecast_queries_active", help: "Queries that wait or run now."),
+        .init(label: "tablecast_queries_active", help: "Queries that are waiting or running."),
         .init(label: "tablecast_commits", help: "Transactions published, by origin: service, external."),
-        .init(label: "tablecast_row_changes", help: "Row changes in them."),
+        .init(label: "tablecast_row_changes", help: "Row changes in published transactions."),
         .init(
             label: "tablecast_publish_duration_seconds",
-            help: "Encoding a transaction and handing it to connections."
+            help: "Time to encode a transaction and pass it to connections."
         ),
-        .init(label: "tablecast_epochs", help: "Times that positions began again, by reason."),
+        .init(label: "tablecast_epochs", help: "New epochs, by reason."),
         .init(label: "tablecast_internal_errors", help: "Errors that should not happen."),
-        .init(label: "tablecast_clients", help: "Clients connected now."),
+        .init(label: "tablecast_clients", help: "Connected clients."),
         .init(label: "tablecast_history_transactions", help: "Transactions kept for clients that resume."),
-        .init(label: "tablecast_history_bytes", help: "Memory of those transactions."),
-        .init(label: "tablecast_watcher_heartbeat_age_seconds", help: "Since the watcher's thread last moved."),
+        .init(label: "tablecast_history_bytes", help: "Memory of the kept transactions."),
+        .init(label: "tablecast_watcher_heartbeat_age_seconds", help: "Time since the watcher's thread last made progress."),
         .init(label: "tablecast_watcher_commits_behind", help: "Commits of the service that are not published yet."),
         .init(label: "tablecast_database_bytes", help: "Size of the database file."),
         .init(label: "tablecast_log_bytes", help: "Size of the write-ahead log."),
         .init(label: "tablecast_live_queries", help: "Distinct live queries."),
         .init(label: "tablecast_live_subscribers", help: "Subscriptions to live queries."),
         .init(label: "tablecast_live_pending_transactions", help: "Commits that live queries have not evaluated."),
-        .init(label: "tablecast_uptime_seconds", help: "Since the service began to watch."),
+        .init(label: "tablecast_uptime_seconds", help: "Time since the service began to watch."),
     ]
 
     package let registry: PrometheusRegistry

@@ -78,11 +78,11 @@ public final class WebSocketServer: Sendable {
         reference.server = self
         if case .sameAnd(let origins) = configuration.origins {
             for origin in origins where WebOrigin(origin) == nil {
-                logger.error("the allowed origin \(quoted(origin)) can be no page's: expected \(WebOrigin.expectation)")
+                logger.error("the allowed origin \(quoted(origin)) is ignored: expected \(WebOrigin.expectation)")
             }
         }
         for proxy in configuration.trustedProxies where AddressRange(proxy) == nil {
-            logger.error("the trusted proxy \(quoted(proxy)) is not trusted: expected \(AddressRange.expectation)")
+            logger.error("the trusted proxy \(quoted(proxy)) is ignored: expected \(AddressRange.expectation)")
         }
     }
 
@@ -181,7 +181,7 @@ extension WebSocketServer {
             }
             listener.listening(socket)
             socket.start { [logger] error in
-                if let error { logger.error("the server does not listen any more: \(error)") }
+                if let error { logger.error("the server stopped listening: \(error)") }
             }
         } catch {
             listener.failed()

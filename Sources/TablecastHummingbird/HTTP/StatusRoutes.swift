@@ -21,7 +21,7 @@ struct StatusRoutes {
     func ready() -> Response {
         let watcher = service.watcherStatus
         if let reason = watcher.goneBecause { return .failure(.serviceUnavailable, .databaseGone, reason) }
-        guard watcher.isMoving else { return .failure(.serviceUnavailable, .internal, "the watcher does not move") }
+        guard watcher.isMoving else { return .failure(.serviceUnavailable, .internal, "the watcher makes no progress") }
         return .text("ready\n")
     }
 
@@ -49,14 +49,14 @@ struct StatusRoutes {
             text += "# HELP tablecast_\(name) \(help)\n# TYPE tablecast_\(name) \(kind)\ntablecast_\(name) \(value)\n"
         }
         if let live = service.liveStatistics {
-            add("live_steps_total", "counter", "Commits evaluated by their changed rows.", live.incrementalSteps)
-            add("live_skipped_steps_total", "counter", "Commits that changed no column read.", live.skippedSteps)
-            add("live_step_seconds_total", "counter", "Time of those steps.", live.stepTime / .seconds(1))
-            add("live_runs_total", "counter", "Queries run as a whole.", live.runs)
-            add("live_spared_runs_total", "counter", "Runs that no changed row called for.", live.sparedRuns)
-            add("live_run_seconds_total", "counter", "Time of those runs.", live.runTime / .seconds(1))
+            add("live_steps_total", "counter", "Steps that evaluated a commit by its changed rows.", live.incrementalSteps)
+            add("live_skipped_steps_total", "counter", "Steps skipped because no read column changed.", live.skippedSteps)
+            add("live_step_seconds_total", "counter", "Time of incremental steps.", live.stepTime / .seconds(1))
+            add("live_runs_total", "counter", "Whole runs of queries.", live.runs)
+            add("live_spared_runs_total", "counter", "Whole runs skipped because no row of the query changed.", live.sparedRuns)
+            add("live_run_seconds_total", "counter", "Time of whole runs.", live.runTime / .seconds(1))
             add("live_changes_total", "counter", "Changes of results sent.", live.deltas)
-            add("live_resets_total", "counter", "Results that had to be sent again as a whole.", live.resets)
+            add("live_resets_total", "counter", "Results sent again as a whole.", live.resets)
         }
         text += liveMetrics(await service.liveFigures(), withSQL: identity.seesSQLOfOthers)
         return .text(text, contentType: "text/plain; version=0.0.4; charset=utf-8")
