@@ -34,7 +34,7 @@ package struct ServiceMetrics: Sendable {
         .init(label: "tablecast_clients", help: "Connected clients."),
         .init(label: "tablecast_history_transactions", help: "Transactions kept for clients that resume."),
         .init(label: "tablecast_history_bytes", help: "Memory of the kept transactions."),
-        .init(label: "tablecast_watcher_heartbeat_age_seconds", help: "Time since the watcher's thread last made progress."),
+        .init(label: "tablecast_watcher_heartbeat_age_seconds", help: "Time since the watcher last made progress."),
         .init(label: "tablecast_watcher_commits_behind", help: "Commits of the service that are not published yet."),
         .init(label: "tablecast_database_bytes", help: "Size of the database file."),
         .init(label: "tablecast_log_bytes", help: "Size of the write-ahead log."),

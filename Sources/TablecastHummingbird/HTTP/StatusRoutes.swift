@@ -49,11 +49,11 @@ struct StatusRoutes {
             text += "# HELP tablecast_\(name) \(help)\n# TYPE tablecast_\(name) \(kind)\ntablecast_\(name) \(value)\n"
         }
         if let live = service.liveStatistics {
-            add("live_steps_total", "counter", "Steps that evaluated a commit by its changed rows.", live.incrementalSteps)
-            add("live_skipped_steps_total", "counter", "Steps skipped because no read column changed.", live.skippedSteps)
+            add("live_steps_total", "counter", "Commits evaluated by changed rows.", live.incrementalSteps)
+            add("live_skipped_steps_total", "counter", "Steps without a change of a read column.", live.skippedSteps)
             add("live_step_seconds_total", "counter", "Time of incremental steps.", live.stepTime / .seconds(1))
             add("live_runs_total", "counter", "Whole runs of queries.", live.runs)
-            add("live_spared_runs_total", "counter", "Whole runs skipped because no row of the query changed.", live.sparedRuns)
+            add("live_spared_runs_total", "counter", "Whole runs skipped for lack of changes.", live.sparedRuns)
             add("live_run_seconds_total", "counter", "Time of whole runs.", live.runTime / .seconds(1))
             add("live_changes_total", "counter", "Changes of results sent.", live.deltas)
             add("live_resets_total", "counter", "Results sent again as a whole.", live.resets)
