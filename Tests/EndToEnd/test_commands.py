@@ -181,7 +181,7 @@ def test_the_schema_of_a_table_can_be_run(server, run, music, where, tmp_path):
         sqlite3.connect(":memory:").executescript(text)
     assert json.loads(run("schema", target, "genre", "--json").stdout)["name"] == "genre"
     result = run("schema", target, "nothing")
-    assert result.returncode == 1 and "there is no table" in result.stderr
+    assert result.returncode == 1 and "no table" in result.stderr
 
 
 def test_cancel(server, run, start):
@@ -293,6 +293,7 @@ def test_a_database_is_built_from_nothing(serve, tmp_path, script):
 # Left out, nothing of the kind is done.
 WITHOUT_DEFAULT = {
     "--init", "--allowed-origin", "--trusted-proxy", "--tls-certificate", "--tls-key", "--tokens", "--file", "--param",
+    "--config", "--where",
 }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ struct SchemaCommand: AsyncParsableCommand {
             switch try Source(arguments.count == 2 ? arguments[0] : nil) {
             case .file(let path):
                 guard let found = try LocalDatabase.describe(name, path: path) else {
-                    throw CommandFailure(.failure, "there is no table '\(name)' in '\(path)'")
+                    throw CommandFailure(.failure, "no table '\(name)' in '\(path)'")
                 }
                 document = found
             case .server(let address):
