@@ -10,8 +10,8 @@ struct LoggingOptions: ParsableArguments {
 
     @Option(
         help: """
-            The minimum level of log entries on stderr: trace, debug, info, notice, warning or error. 'info' includes \
-            each client and refusal, 'debug' each request and query, 'trace' each step and transaction.
+            The minimum level of log entries on stderr: trace, debug, info, notice, warning or error; default notice. \
+            'info' includes each client and refusal, 'debug' each request and query, 'trace' each step and transaction.
             """,
         transform: parseLogLevel
     )
