@@ -207,7 +207,7 @@ import WireProtocol
         ),
         (
             #"{"type":"user:cursor","data":{"position":{"line":-1,"column":0}}}"#, "INVALID_MESSAGE",
-            "data.position.line: expected a whole number"
+            "data.position.line: expected a non-negative integer"
         ),
     ])
     func `a wrong message is refused with the field, what was found and what was expected`(
