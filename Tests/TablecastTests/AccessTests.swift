@@ -83,7 +83,10 @@ struct AccessTests {
         ("[{\"token\": \"0123456789abcdef\", \"channels\": [\"nonsense\"]}]", "channels"),
         ("[{\"token\": \"0123456789abcdef\"}, {\"token\": \"0123456789abcdef\"}]", "duplicate token"),
         ("[{\"token\": \"0123456789abcdef\", \"username\": \"\"}]", "username"), ("[", ""),
-        ("[{\"token\": \"0123456789abcdef\",\n\"tables\": [\"a\"], \"tables\": null}]", "line 2, column 18: duplicate field"),
+        (
+            "[{\"token\": \"0123456789abcdef\",\n\"tables\": [\"a\"], \"tables\": null}]",
+            "line 2, column 18: duplicate field"
+        ),
     ])
     func `a wrong list is refused with what is wrong, and never with a token`(json: String, word: String) throws {
         let error = try #require(throws: AuthenticationError.self) { try TokenList(parsing: json.utf8) }

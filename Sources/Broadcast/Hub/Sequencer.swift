@@ -131,7 +131,7 @@ struct Sequencer {
 
     // MARK: Subscriptions to tables
 
-    /// Parameter since: the transaction after which they begin; nil for the next one.
+    /// - Parameter since: the transaction after which they begin; nil for the next one.
     mutating func subscribe(
         _ client: ClientID,
         to new: [TableSubscription],
@@ -156,7 +156,7 @@ struct Sequencer {
         return append(.change(.subscribeToTables(change), of: client), for: client)
     }
 
-    /// Parameter replaced: a subscription of the client that ends when the snapshot is acknowledged; it must exist.
+    /// - Parameter replaced: a subscription of the client that ends when the snapshot is acknowledged; it must exist.
     mutating func hold(
         _ client: ClientID,
         _ new: TableSubscription,

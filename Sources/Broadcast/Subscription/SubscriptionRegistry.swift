@@ -37,7 +37,7 @@ struct SubscriptionRegistry {
 
     // MARK: Clients
 
-    /// Parameter owner: the owner to whose limit of distinct subscriptions the client counts.
+    /// - Parameter owner: the owner to whose limit of distinct subscriptions the client counts.
     mutating func open(_ client: ClientID, owner: String) { clients[client] = Client(owner: owner) }
 
     mutating func close(_ client: ClientID) {

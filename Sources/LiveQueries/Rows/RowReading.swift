@@ -89,7 +89,7 @@ enum LiveEvaluation {
 struct GroupKey: Hashable, Sendable {
     private let row: Row
 
-    /// Parameter values: the values of any row of the group.
+    /// - Parameter values: the values of any row of the group.
     init(_ values: [SQLiteValue], _ collations: [KeyCollation]) {
         var builder = RowBuilder()
         for (value, collation) in zip(values, collations) { builder.append(Self.canonical(value, collation)) }

@@ -28,7 +28,7 @@ struct Program: Sendable {
     /// A trigger's program scans a table, once for each row: the amount of work is unknown.
     private(set) var scansInTriggers = false
 
-    /// Parameter listing: the rows of `EXPLAIN`, with the programs of triggers after the main one.
+    /// - Parameter listing: the rows of `EXPLAIN`, with the programs of triggers after the main one.
     init(_ listing: [Instruction]) {
         let main = listing.enumerated().prefix { $0.offset == $0.element.address }.map(\.element)
         instructions = main

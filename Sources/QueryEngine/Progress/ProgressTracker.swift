@@ -60,7 +60,7 @@ struct ProgressTracker {
         }
     }
 
-    /// Parameter rowShare: the delivered share of the rows that the request allows: the statement ends there too.
+    /// - Parameter rowShare: the delivered share of the rows that the request allows: the statement ends there too.
     mutating func estimate(rowShare: Double?) -> Estimate? {
         let worked = estimator?.fraction(at: sample)
         guard let fraction = [worked, rowShare].compactMap({ $0 }).max(), worked != nil else { return nil }

@@ -36,7 +36,7 @@ struct WorkPlan: Hashable, Sendable {
 }
 
 extension WorkPlan {
-    /// Parameter entries: the number of entries of the b-tree with a root page, and its name.
+    /// - Parameter entries: the number of entries of the b-tree with a root page, and its name.
     init?(_ program: Program, entries: @escaping (_ root: Int) -> (count: Double, name: String)?) {
         guard !program.scansInTriggers else { return nil }
         var builder = Builder(program: program, entries: entries)

@@ -129,7 +129,7 @@ enum Conclusion {
     /// A reader found that the query writes.
     case handOn
 
-    /// Parameter receipt: the position of the query's commit.
+    /// - Parameter receipt: the position of the query's commit.
     func tell(_ control: QueryControl, receipt: String? = nil) {
         switch self {
         case .completed(var outcome):

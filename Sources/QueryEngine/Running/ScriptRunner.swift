@@ -259,7 +259,7 @@ struct ScriptRunner {
 }
 
 extension QueryFailure {
-    /// Parameter state: the state that the statement would leave on the connection.
+    /// - Parameter state: the state that the statement would leave on the connection.
     fileprivate static func withoutLastingEffect(_ state: String) -> QueryFailure {
         QueryFailure(
             .notAuthorized,

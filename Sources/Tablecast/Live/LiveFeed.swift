@@ -10,7 +10,7 @@ import WireProtocol
 final class LiveFeed: LiveQuerySink {
     /// The receiver of a query's events.
     enum Receiver: Sendable {
-        /// Parameter replyTo: the id of the request.
+        /// - Parameter replyTo: the id of the request.
         case client(ClientID, replyTo: String?)
         /// In this process: called on the engine's thread.
         case handler(@Sendable (LiveQueryEvent) -> Void)

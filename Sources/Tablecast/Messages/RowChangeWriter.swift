@@ -133,7 +133,7 @@ struct EncodedRows: Sendable {
     /// Names of the columns that `before` and `after` omit.
     let columnsOmitted: [String]
 
-    /// Parameter crossings: how each row crossed the subscription's condition; empty without one.
+    /// - Parameter crossings: how each row crossed the subscription's condition; empty without one.
     init(_ rows: TableRows, level: RowLevel, crossings: [FilteredRows.Crossing?] = []) {
         columnsOmitted = level == .values ? rows.columnsOmitted : []
         let columns = rows.table.columns

@@ -22,7 +22,7 @@ package final class PrometheusRegistry: MetricsFactory {
     private let families = Mutex<[String: Family]>([:])
     private let help: [String: String]
 
-    /// Parameter help: a sentence for each metric, by its name without `_total`.
+    /// - Parameter help: a sentence for each metric, by its name without `_total`.
     package init(help: [String: String]) { self.help = help }
 
     // MARK: MetricsFactory

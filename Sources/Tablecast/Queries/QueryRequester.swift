@@ -87,7 +87,7 @@ final class ClientQueryOutput: QueryOutput {
         case finished
     }
 
-    /// Parameter rowBackpressure: the back-pressure of the client, over all its queries.
+    /// - Parameter rowBackpressure: the back-pressure of the client, over all its queries.
     init(hub: Hub, client: ClientID, rowBackpressure: RowBackpressure) {
         self.hub = hub
         self.client = client

@@ -101,7 +101,7 @@ public struct RowWriteFailure: Sendable, Hashable {
         self.isInTransaction = isInTransaction
     }
 
-    /// Parameter code: only a conflict includes the current row, even if it is `null`.
+    /// - Parameter code: only a conflict includes the current row, even if it is `null`.
     package func fields(code: ErrorCode) -> [String: JSONValue] {
         var fields: [String: JSONValue] = ["queryId": .string(queryID), "tableName": .string(tableName)]
         if code == .conflict { fields["row"] = row.map { .object($0.mapValues(\.json)) } ?? .null }
