@@ -26,7 +26,10 @@ struct TextSearchFunctionsTests {
             switch (expected, found) {
             case (.success(let expected), .success(let found)):
                 let difference = zip(found, expected).first { $0 != $1 }
-                #expect(difference == nil && found.count == expected.count, "\(sql) \(values)")
+                #expect(
+                    difference == nil && found.count == expected.count,
+                    "\(sql) \(values): \(difference.map { "\($0)" } ?? "other count")"
+                )
                 return expected.count
             case (.failure(let expected as SQLiteError), .failure(let found as SQLiteError)):
                 #expect(found.code.primary == expected.code.primary, "\(sql) \(values)")
@@ -56,7 +59,8 @@ struct TextSearchFunctionsTests {
         return switch random.below(6) {
         case 0: phrases.joined(separator: " AND ")
         case 1, 2: phrases.joined(separator: " OR ")
-        case 3: "NEAR(\(phrases.joined(separator: " ")), \(random.below(8)))"
+        // With equal phrases FTS5 3.40 contradicts itself from one call to the next, or fails with SQLITE_CORRUPT_VTAB.
+        case 3: "NEAR(\(Set(phrases).sorted().joined(separator: " ")), \(random.below(8)))"
         case 4: "{y} : (\(phrases.joined(separator: " OR ")))"
         default: phrases[0]
         }

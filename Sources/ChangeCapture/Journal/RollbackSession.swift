@@ -215,8 +215,8 @@ final class RollbackSession: WatchSession {
         watched.delivery.send(
             .notice(
                 """
-                \(watched.path) has grown past \(limit.megabytes) MB: of a commit of another process is said from now on that \
-                rows may have changed, and not which. In WAL mode each is reported; switch with: PRAGMA journal_mode=WAL
+                \(watched.path) has grown past \(limit.megabytes) MB: commits of other processes are reported without their rows \
+                from now on. In WAL mode each row is reported; switch with: PRAGMA journal_mode=WAL
                 """
             )
         )

@@ -108,7 +108,7 @@ struct OracleRun {
         // On a busy machine a writer can hold the lock for long, and the watcher reports it.
         for event in sink.events
         where !event.hasNotice(containing: "journal mode")
-            && !(test.mayMerge && event.hasNotice(containing: "is locked"))
+            && !(test.mayMerge && event.hasNotice(containing: "has been locked"))
         {
             complaints.append("event: \(event)")
         }

@@ -212,7 +212,7 @@ import Testing
         defer { watcher.stop() }
         let owner = try connect(database)
         try owner.execute("PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES(1)")
-        #expect(log.wait { $0.hasNotice(containing: "is locked") })
+        #expect(log.wait { $0.hasNotice(containing: "has been locked") })
         try owner.execute("INSERT INTO t VALUES(2)")
         owner.close()
         #expect(log.wait { $0.inserted(2) })
