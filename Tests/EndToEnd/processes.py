@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.request
 
 LIMIT = 60  # seconds that any one thing may take
 
@@ -89,6 +90,10 @@ class Server(Command):
     @property
     def ws(self) -> str:
         return f"ws://{self.host}:{self.port}/ws"
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(self.http + "/metrics", timeout=LIMIT) as answer:
+            return answer.read().decode()
 
     def stop(self, number=signal.SIGTERM, limit=6) -> int:
         self.signal(number)

@@ -6,7 +6,6 @@ import re
 import shutil
 import socket
 import subprocess
-import urllib.request
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -24,11 +23,6 @@ def entry(server, message):
     """The next log entry with this message."""
     line = server.error_line(re.escape(f'"message":"{message}'))
     return json.loads(line)
-
-
-def metrics(server):
-    with urllib.request.urlopen(server.http + "/metrics", timeout=LIMIT) as answer:
-        return answer.read().decode()
 
 
 def test_a_client_leaves_its_connection_and_its_end_in_the_log(serve, music):
@@ -70,7 +64,7 @@ def test_a_slow_query_is_logged_with_its_sql_at_the_default_level(serve, music):
     assert slow["metadata"]["query"] == "slow-1"
     assert slow["metadata"]["sql"] == sql
     assert float(slow["metadata"]["ms"]) >= 1
-    assert "\ntablecast_slow_queries_total 1\n" in metrics(server)
+    assert "\ntablecast_slow_queries_total 1\n" in server.metrics()
 
 
 def test_trace_shows_an_insert_from_submission_to_publication(serve, music):
@@ -102,7 +96,7 @@ def test_the_figures_count_what_happened(serve, music, shell):
         client.message("query:error")
         shell(music, "INSERT INTO genre VALUES (51, 'Sea shanty')")
         client.message("table:modified", where=lambda message: message["data"]["origin"] == "external")
-        text = metrics(server)
+        text = server.metrics()
     for line in (
         'tablecast_queries_total{outcome="completed"} 1',
         'tablecast_queries_total{outcome="failed"} 1',
@@ -122,7 +116,7 @@ def test_prometheus_accepts_the_figures(serve, music):
     server = serve(music)
     with Client(server.ws) as client:
         client.query("SELECT 1", "q1")
-        checked = subprocess.run(["promtool", "check", "metrics"], input=metrics(server), text=True, capture_output=True)
+        checked = subprocess.run(["promtool", "check", "metrics"], input=server.metrics(), text=True, capture_output=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 

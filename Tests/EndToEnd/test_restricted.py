@@ -178,7 +178,7 @@ def test_what_happens_to_the_file_is_said_without_its_details(guarded):
         back = collect(gil, lambda message: message["type"] == "database:epoch")
         for message in [gone, *back]:
             if message["type"] in ("database:gone", "database:epoch"):
-                assert message["data"]["message"] == "the details are not for a token with a list of tables"
+                assert message["data"]["message"] == "the details are hidden from a token with a list of tables"
         assert "guarded.db" not in json.dumps(silent([gone, *back]))
 
 

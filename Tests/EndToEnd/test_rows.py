@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 import urllib.error
 import urllib.request
 
@@ -57,6 +58,10 @@ def test_a_row_is_not_written_when_its_client_has_gone_before(server, music):
             watcher.subscribe("queries")
             with socket.create_connection((server.host, server.port), timeout=LIMIT) as left:
                 left.sendall(head.encode() + body)
+                # The query waits for the holder's transaction from then on.
+                deadline = time.monotonic() + LIMIT
+                while "\ntablecast_queries_active 1\n" not in server.metrics():
+                    assert time.monotonic() < deadline
             watcher.message("query:cancelled", where=lambda m: m["data"]["queryId"] == "left")
             holder.query("COMMIT", "commit")
             assert watcher.query("SELECT name FROM genre WHERE genre_id = 1", "look")[0] != [{"name": "too late"}]
