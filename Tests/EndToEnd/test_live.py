@@ -3,12 +3,14 @@
 import collections
 import json
 import random
+import signal
 import sqlite3
 import urllib.error
 import urllib.parse
 import urllib.request
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from contract import check
 from processes import LIMIT, Command, Terminal
@@ -313,6 +315,35 @@ def test_rights_are_those_of_queries(serve, shop, tmp_path):
 
 def live_url(server, sql, **data):
     return f"{server.http}/live?" + urllib.parse.urlencode({"sql": sql, **data})
+
+
+def test_a_reload_that_changes_the_rights_of_a_token_ends_its_queries_with_the_reason(serve, shop, tmp_path):
+    path, _ = shop
+    tokens = tmp_path / "tokens.json"
+    token = "reader-" + 20 * "x"
+
+    def write(rights):
+        tokens.write_text(json.dumps([{"token": token, **rights}]))
+        tokens.chmod(0o600)
+
+    write({})
+    server = serve(path, "--tokens", tokens)
+    stream = Command(["curl", "-sN", live_url(server, "SELECT id FROM item", access_token=token)])
+    with Follower(server.ws + f"?access_token={token}") as client:
+        client.follow("SELECT id FROM item")
+        events = sse(stream)
+        while next(events)[0]["type"] != "query:snapshot":
+            pass
+        write({"tables": ["other"]})
+        server.signal(signal.SIGHUP)
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                client.receive()
+    assert closed.value.rcvd.code == 1001 and "rights" in closed.value.rcvd.reason
+    while (message := next(events)[0])["type"] != "error":
+        pass
+    assert message["data"]["code"] == "FORBIDDEN" and "rights" in message["data"]["message"]
+    assert stream.wait() == 0
 
 
 def test_server_sent_events_resume_by_themselves(serve, shop):

@@ -164,21 +164,6 @@ import Testing
         #expect(rows == 33)
     }
 
-    @Test func `rights that are withdrawn end their queries with the reason`() throws {
-        let bench = try Bench(Self.table)
-        defer { bench.close() }
-        let mine = try bench.joined(bench.follow("SELECT n FROM t"))
-        let rights = LiveRights(identity: "other") { _ in .allow }
-        let other = try bench.engine.subscribe(LiveQueryRequest(sql: "SELECT n FROM t", rights: rights), client: 2)
-        let ended = try bench.joined(other)
-        #expect(ended != mine)
-        try bench.engine.revoke { $0 == "other" ? "the token was withdrawn" : nil }
-        let refusal = try bench.first { event -> LiveRefusal? in
-            if case .ended(ended, _, let refusal) = event { refusal } else { nil }
-        }
-        #expect(refusal == LiveRefusal(.notAuthorized, "the token was withdrawn"))
-    }
-
     @Test func `a client that has missed more than is kept gets all rows`() throws {
         var limits = LiveLimits()
         limits.maxLogDeltas = 4

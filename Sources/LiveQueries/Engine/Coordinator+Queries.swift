@@ -330,12 +330,6 @@ extension Coordinator {
         statistics.queries = queries.count
         statistics.subscribers = subscribers.count
     }
-
-    func revoke(_ reason: @Sendable (String) -> String?) {
-        for query in queries.values {
-            if let reason = reason(query.identity.rights) { end(query, LiveRefusal(.notAuthorized, reason)) }
-        }
-    }
 }
 
 extension LiveQuery {

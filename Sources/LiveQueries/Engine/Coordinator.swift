@@ -144,7 +144,6 @@ final class Coordinator {
         switch command {
         case .subscribe(let subscriber, let client, let request): subscribe(subscriber, client, request)
         case .unsubscribe(let subscriber): unsubscribe(subscriber)
-        case .revoke(let reason): revoke(reason)
         case .report(let answer): answer(figures())
         case .readerBegan(let seen):
             unbegunSnapshots = 0

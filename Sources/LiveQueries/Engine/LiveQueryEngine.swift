@@ -22,8 +22,6 @@ package final class LiveQueryEngine: Sendable {
         case subscribe(LiveSubscriberID, client: UInt64, LiveQueryRequest)
         case unsubscribe(LiveSubscriberID)
         case report(@Sendable ([LiveQueryFigures]) -> Void)
-        /// The rule that granted some rights no longer holds.
-        case revoke(@Sendable (String) -> String?)
         case readerBegan(LivePosition)
         case compiled(LiveSubscriberID, client: UInt64, LiveQueryRequest, Result<LivePlan, LiveRefusal>)
         case snapshot(LiveQueryID, generation: Int, LivePosition, Result<LiveRows, LiveRefusal>)
@@ -136,13 +134,6 @@ package final class LiveQueryEngine: Sendable {
     /// Ends a subscription. The sink receives nothing for it after the events that are already under way.
     package func unsubscribe(_ id: LiveSubscriberID) {
         mailbox.update { $0.commands.append(.unsubscribe(id)) }
-    }
-
-    /// Ends the queries whose rights no longer hold.
-    ///
-    /// - Parameter reason: why the queries of an identity end; nil for those that continue.
-    package func revoke(_ reason: @escaping @Sendable (_ identity: String) -> String?) {
-        mailbox.update { $0.commands.append(.revoke(reason)) }
     }
 
     package var statistics: LiveQueryStatistics {

@@ -8,7 +8,7 @@ import WireProtocol
 package final class TokenSessions: Sendable {
     package enum Kind: Sendable, Hashable {
         case webSocket
-        /// There are no close codes: what ends it is said in a message.
+        /// It has no close codes: an `error` message carries the reason of its end.
         case eventStream
     }
 
@@ -26,10 +26,10 @@ package final class TokenSessions: Sendable {
 
     private let state = Mutex(State())
 
-    /// Of the tokens that a session which begins now is checked against.
+    /// The generation of the tokens that a new session is checked against.
     var generation: Int { state.withLock { $0.generation } }
 
-    /// - Returns: whether the tokens have been replaced since the session was let in, and it has to be checked again.
+    /// - Returns: whether the tokens were replaced after the session was admitted, so that it must be checked again.
     func opened(_ client: ClientID, _ identity: Identity, _ kind: Kind) -> Bool {
         guard let credential = identity.credential else { return false }
         return state.withLock { state in
@@ -42,7 +42,7 @@ package final class TokenSessions: Sendable {
 
     subscript(client: ClientID) -> Session? { state.withLock { $0.sessions[client] } }
 
-    /// The tokens have been replaced: the sessions that were opened with the ones before.
+    /// Call it when the tokens were replaced. Returns the sessions that were opened with the previous ones.
     func replaced() -> [Session] {
         state.withLock { state in
             state.generation += 1
@@ -51,7 +51,7 @@ package final class TokenSessions: Sendable {
     }
 }
 
-/// What an identity was proved with. Says nothing of who it is: all are equal, and none is printed.
+/// The token that proved an identity. It is not part of the identity: all credentials are equal, and none is printed.
 struct Credential: Sendable, Hashable, CustomStringConvertible, CustomReflectable {
     let token: String
     /// ``TokenSessions/generation`` when it was checked.
@@ -65,17 +65,17 @@ struct Credential: Sendable, Hashable, CustomStringConvertible, CustomReflectabl
 }
 
 extension WebSocketServer {
-    /// Checks the tokens of all open connections again, after those that are known have changed. A connection whose token is
-    /// no longer valid is closed with 4401, one whose rights have changed with 1001, so that the client connects again and gets
-    /// the new ones; their queries are cancelled, and what they began is rolled back. One whose token cannot be checked now
-    /// stays.
+    /// Checks the tokens of all open connections again after the tokens were replaced. A connection whose token is no longer
+    /// valid is closed with 4401, one whose rights have changed with 1001, so that the client reconnects with the new rights;
+    /// event streams receive the reason in an `error` message first. Queries of these connections are cancelled, and open
+    /// transactions rolled back. A connection whose token cannot be checked stays open.
     ///
-    /// HTTP requests that are under way end with the rights that they began with.
+    /// HTTP requests in progress end with the rights that they began with.
     package func recheckTokens() async {
         for session in tokenSessions.replaced() { await recheck(session) }
     }
 
-    /// To be called when a client that may have a token is connected.
+    /// Call it when a client that may have a token has connected.
     package func opened(_ client: ClientID, as identity: Identity, over kind: TokenSessions.Kind) {
         guard tokenSessions.opened(client, identity, kind) else { return }
         Task { [weak self] in
@@ -90,26 +90,24 @@ extension WebSocketServer {
         guard let authenticator = configuration.authenticator, let token = session.identity.credential?.token else {
             return
         }
-        let refusal: AccessRefusal
         do {
             var current = try await authenticator.identity(of: token)
             current.credential = session.identity.credential
             guard current != session.identity else { return }
-            hub.close(session.client, .goingAway, reason: "the rights of the token have changed: connect again")
-            return
+            end(session, .goingAway, .forbidden, "the rights of the token have changed: connect again")
         } catch let error as AuthenticationError {
-            refusal = .invalid(error.reason)
+            let refusal = AccessRefusal.invalid(error.reason)
+            end(session, .unauthorized, refusal.code, refusal.reason)
         } catch {
             logger.error("the token of an open connection could not be checked again: \(error)")
-            return
         }
+    }
+
+    private func end(_ session: TokenSessions.Session, _ closeCode: CloseCode, _ code: ErrorCode, _ reason: String) {
         if session.kind == .eventStream {
             let header = EnvelopeHeader(.error, channel: .notifications)
-            hub.send(
-                EncodedMessage(header, ErrorPayload(message: refusal.reason, code: refusal.code)),
-                to: session.client
-            )
+            hub.send(EncodedMessage(header, ErrorPayload(message: reason, code: code)), to: session.client)
         }
-        hub.close(session.client, .unauthorized, reason: refusal.reason)
+        hub.close(session.client, closeCode, reason: reason)
     }
 }
