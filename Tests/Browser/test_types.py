@@ -14,8 +14,8 @@ from conftest import ROOT
 
 CLIENT = ROOT / "Sources/TablecastWeb/Client"
 CONTRACT = ROOT / "Sources/TablecastHummingbird/Contract/asyncapi.yaml"
-# A message of the application's own has no name of its own.
-NOT_DECLARED = {"a type of the application's own"}
+# A message of an application-defined type has no declaration.
+NOT_DECLARED = {"an application-defined type"}
 
 pytestmark = pytest.mark.skipif(shutil.which("tsc") is None, reason="apt-get install node-typescript")
 
