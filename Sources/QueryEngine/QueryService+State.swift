@@ -2,7 +2,7 @@ import SQLiteConnection
 
 extension QueryService.State {
     /// Queues the query, or returns the reason for a refusal.
-    mutating func admit(_ control: QueryControl, _ limits: QueryLimits) -> Conclusion? {
+    mutating func admit(_ control: QueryControl, _ limits: QueryLimits) -> QueryResult? {
         let queryId = control.request.queryId
         if idsInUse[queryId] != nil {
             return .failed(QueryFailure(.queryIdInUse, "a query with the id \(queryId) is waiting or running"))
@@ -13,7 +13,7 @@ extension QueryService.State {
         return nil
     }
 
-    private static func conclusion(_ refusal: Scheduler.Refusal, _ limits: QueryLimits) -> Conclusion {
+    private static func conclusion(_ refusal: Scheduler.Refusal, _ limits: QueryLimits) -> QueryResult {
         switch refusal {
         case .tooManyQueries:
             .failed(
@@ -133,8 +133,8 @@ extension QueryFailure {
     }
 }
 
-extension Conclusion {
-    static func sqlTooLong(_ request: SQLRequest, _ limits: QueryLimits) -> Conclusion {
+extension QueryResult {
+    static func sqlTooLong(_ request: SQLRequest, _ limits: QueryLimits) -> QueryResult {
         .failed(
             QueryFailure(
                 .tooBig,

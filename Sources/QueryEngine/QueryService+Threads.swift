@@ -58,7 +58,7 @@ extension QueryService {
                             state.scheduler.readEnded(control.ticket)
                             state.forget(control.id)
                         }
-                        conclusion.tell(control)
+                        conclusion.deliver(to: control)
                     }
                 )
                 let (work, isShuttingDown) = state.withLock { state in
@@ -74,7 +74,7 @@ extension QueryService {
                 // This precedes the notification of the sink, so that a client that reacts to it finds the service up
                 // to date.
                 give(work)
-                conclusion.tell(control)
+                conclusion.deliver(to: control)
                 // The query may wait for another client's transaction now, with a time limit.
                 if case .handOn = conclusion { deadlineLoop.wake() }
                 if isShuttingDown { deadlineLoop.wake() }
@@ -132,9 +132,9 @@ extension QueryService {
                     }
                     return orphaned?.why
                 }
-                tell(result, of: control)
+                deliver(result, of: control)
                 if let why {
-                    tellRolledBack(control.client, .transactionEnded(why, limits))
+                    notifyRolledBack(control.client, .transactionEnded(why, limits))
                     deadlineLoop.wake()
                 }
             }
@@ -150,7 +150,7 @@ extension QueryService {
     }
 
     /// Reports the end of a writer's query, once the position of its commit in the commit order is known.
-    private func tell(_ result: WriteExecutor.Result, of control: QueryControl) {
+    private func deliver(_ result: WriteExecutor.Result, of control: QueryControl) {
         let (conclusion, wait) = (result.conclusion, result.wait?.0)
         if let (wait, interval) = result.wait {
             let reportsAt = ContinuousClock.now + interval
@@ -166,7 +166,7 @@ extension QueryService {
                 state.commitWaits[control.id] = nil
                 state.freeQueryId(of: control)
             }
-            conclusion.tell(control, receipt: position)
+            conclusion.deliver(to: control, receipt: position)
             // Only afterwards, because a shutdown waits for it.
             let isShuttingDown = state.withLock { state in
                 state.forget(control.id)
@@ -183,9 +183,9 @@ extension QueryService {
     private func runDeadlineLoop() {
         while true {
             let actions = state.withLock { $0.actions(at: .now, readers: readers.count) }
-            for notice in actions.notices { notice.conclusion.tell(notice.control) }
+            for notice in actions.notices { notice.conclusion.deliver(to: notice.control) }
             if let (client, why) = actions.ended {
-                tellRolledBack(client, .transactionEnded(why, configuration.limits))
+                notifyRolledBack(client, .transactionEnded(why, configuration.limits))
             }
             for control in actions.expired { control.cancel(.timeout) }
             for wait in actions.reports { wait.report(at: .now) }
@@ -253,7 +253,7 @@ extension QueryService.State {
                 scheduler.readAbandoned(control.ticket)
                 forget(control.id)
                 let rowCount = control.rowCount.load(ordering: .relaxed)
-                let conclusion = Conclusion.cancelled(control.cancelReason ?? .client, rowCount: rowCount)
+                let conclusion = QueryResult.cancelled(control.cancelReason ?? .client, rowCount: rowCount)
                 notices.append(QueryService.Notice(control: control, conclusion: conclusion))
             }
         }
@@ -269,8 +269,8 @@ extension QueryService.State {
 
     private mutating func finishShutdown(_ actions: inout DeadlineActions, at now: ContinuousClock.Instant) {
         guard var shutdown else { return }
-        if scheduler.isQuiet, !shutdown.hasToldWorkers {
-            shutdown.hasToldWorkers = true
+        if scheduler.isQuiet, !shutdown.hasStoppedWorkers {
+            shutdown.hasStoppedWorkers = true
             actions.stopsWorkers = true
         }
         // A query that the writer has finished can still wait for its receipt.

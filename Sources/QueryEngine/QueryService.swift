@@ -46,12 +46,12 @@ package final class QueryService: Sendable {
 
     struct Notice {
         var control: QueryControl
-        var conclusion: Conclusion
+        var conclusion: QueryResult
     }
 
     struct Shutdown {
         var deadline: ContinuousClock.Instant
-        var hasToldWorkers = false
+        var hasStoppedWorkers = false
         var waiting: [CheckedContinuation<Bool, Never>]
     }
 
@@ -181,7 +181,7 @@ package final class QueryService: Sendable {
         }
         for worker in readers + [writer] { worker.give(.close) }
         give(work)
-        if let loser { tellRolledBack(loser, why) }
+        if let loser { notifyRolledBack(loser, why) }
         wakeDeadlineLoop()
     }
 
@@ -223,7 +223,9 @@ package final class QueryService: Sendable {
 
     func wakeDeadlineLoop() { deadlineLoop.wake() }
 
-    func tellRolledBack(_ client: ClientKey, _ failure: QueryFailure) { events.transactionRolledBack(client, failure) }
+    func notifyRolledBack(_ client: ClientKey, _ failure: QueryFailure) {
+        events.transactionRolledBack(client, failure)
+    }
 
     private struct NoEvents: QueryServiceEvents {
         func transactionRolledBack(_ client: ClientKey, _ failure: QueryFailure) {}

@@ -22,7 +22,7 @@ struct HubBenchmark {
         for index in 0..<Self.clients {
             let filter = try TableFilter(tables: ["t\(index % filters)"])
             try await loop.submit {
-                let client = hub.connect(CountingOutlet(loop))
+                let client = hub.connect(CountingConnection(loop))
                 try hub.subscribe(client, to: [TableSubscription(filter)])
             }.get()
         }
@@ -44,7 +44,7 @@ struct HubBenchmark {
     private static func cpuSeconds() -> Double { Double(clock()) / Double(CLOCKS_PER_SEC) }
 }
 
-private final class CountingOutlet: OutboundConnection {
+private final class CountingConnection: OutboundConnection {
     let eventLoop: any EventLoop
     let frameEncoding = FrameEncoding.webSocket
     let queuedBytes = 0

@@ -35,7 +35,7 @@ private struct OracleRun {
     private let loops = (0..<3).map { _ in EmbeddedEventLoop() }
     private let hub: Hub
     private var model = HubModel(kept: kept)
-    private var outlets: [ClientID: TestOutlet] = [:]
+    private var connections: [ClientID: TestConnection] = [:]
     private var holds: [(hold: Hub.SnapshotHold, replaced: String?, at: UInt64)] = []
     private(set) var counts: [String: Int] = [:]
     private var number = 0
@@ -72,7 +72,7 @@ private struct OracleRun {
     }
 
     private func anyClient(_ random: inout SeededGenerator) -> ClientID? {
-        model.clients.keys.filter { outlets[$0]?.closed == nil }.sorted { $0.description < $1.description }
+        model.clients.keys.filter { connections[$0]?.closed == nil }.sorted { $0.description < $1.description }
             .randomElement(using: &random)
     }
 
@@ -110,9 +110,9 @@ private struct OracleRun {
 
     private mutating func connect() {
         guard model.clients.count < 25, let loop = loops.randomElement(using: &random) else { return }
-        let connection = TestOutlet(loop, Bool.random(using: &random) ? .lines : .otherLines)
+        let connection = TestConnection(loop, Bool.random(using: &random) ? .lines : .otherLines)
         let client = hub.connect(connection)
-        outlets[client] = connection
+        connections[client] = connection
         model.clients[client] = HubModel.Client()
     }
 
@@ -193,7 +193,7 @@ private struct OracleRun {
         let (hold, replaced, sequence) = holds.remove(at: Int.random(in: 0..<holds.count, using: &random))
         settle(hold.client)
         loops.forEach { $0.run() }
-        guard hub.isHeld(hold), outlets[hold.client]?.closed == nil else { return }
+        guard hub.isHeld(hold), connections[hold.client]?.closed == nil else { return }
         number += 1
         hub.send(EncodedMessage("m\(number)"), under: hold, isAcknowledgement: true) { _ in }
         model.acknowledge(hold.client, "m\(number)", ending: replaced)
@@ -234,15 +234,15 @@ private struct OracleRun {
 
     private mutating func stall() {
         guard let client = anyClient(&random) else { return }
-        outlets[client]?.isStalled = true
+        connections[client]?.isStalled = true
     }
 
     private mutating func read() {
-        guard let client = anyClient(&random), let connection = outlets[client] else { return }
+        guard let client = anyClient(&random), let connection = connections[client] else { return }
         read(client, connection)
     }
 
-    private func read(_ client: ClientID, _ connection: TestOutlet) {
+    private func read(_ client: ClientID, _ connection: TestConnection) {
         connection.isStalled = false
         guard connection.queuedBytes > 0 else { return }
         connection.read()
@@ -252,12 +252,12 @@ private struct OracleRun {
     /// Lets all clients read and everything arrive.
     mutating func settle() {
         loops.forEach { $0.run() }
-        for (client, connection) in outlets where connection.closed == nil { read(client, connection) }
+        for (client, connection) in connections where connection.closed == nil { read(client, connection) }
         loops.forEach { $0.run() }
-        for (client, connection) in outlets where connection.closed != nil {
+        for (client, connection) in connections where connection.closed != nil {
             if model.clients[client] != nil { check(client, isComplete: false) }
             model.clients[client] = nil
-            outlets[client] = nil
+            connections[client] = nil
         }
         let head = model.head.sequence
         for (id, client) in model.clients { model.clients[id]?.mayBeReplaying = client.isAhead(of: head) }
@@ -273,7 +273,7 @@ private struct OracleRun {
     }
 
     private func check(_ id: ClientID, isComplete: Bool) {
-        guard let client = model.clients[id], let connection = outlets[id] else { return }
+        guard let client = model.clients[id], let connection = connections[id] else { return }
         let received = connection.received.map { gist($0, withIDs: true) }
         guard let expected = client.resolved(by: received) else {
             Issue.record("seed \(seed), \(id): a recovery ended wrongly: \(received)")

@@ -71,7 +71,7 @@ import WireProtocol
 
     @Test func `a new client receives its greeting, then notifications`() {
         let test = TestHub()
-        let connection = TestOutlet(test.loop)
+        let connection = TestConnection(test.loop)
         test.hub.sendToEveryone(EncodedMessage("before"))
         _ = test.hub.connect(connection) { id in [EncodedMessage("hello \(id)")] }
         test.hub.send(EncodedMessage("a"), to: .notifications)
@@ -99,12 +99,12 @@ import WireProtocol
             framed.increment()
             return message.json
         }
-        let outlets = (0..<5).map { _ in TestOutlet(test.loop, frameEncoding) }
-        for connection in outlets { _ = test.hub.connect(connection) }
+        let connections = (0..<5).map { _ in TestConnection(test.loop, frameEncoding) }
+        for connection in connections { _ = test.hub.connect(connection) }
         let (_, plain) = test.connect()
         test.hub.send(EncodedMessage("a"), to: .notifications)
         test.run()
-        #expect(outlets.allSatisfy { $0.received == ["a"] })
+        #expect(connections.allSatisfy { $0.received == ["a"] })
         #expect(plain.take() == ["a"])
         #expect(framed.count == 1)
     }

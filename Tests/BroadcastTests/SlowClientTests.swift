@@ -44,9 +44,9 @@ import WireProtocol
 
     @Test func `a closed client is released`() {
         let test = TestHub(limits: limits(queuedBytes: 10))
-        weak var connection: TestOutlet?
+        weak var connection: TestConnection?
         do {
-            let slow = TestOutlet(test.loop)
+            let slow = TestConnection(test.loop)
             connection = slow
             slow.isStalled = true
             _ = test.hub.connect(slow)

@@ -66,7 +66,7 @@ import WireProtocol
             return message.json
         }
         for level in [RowLevel.none, .keys, .values] {
-            let client = test.hub.connect(TestOutlet(test.loop, frameEncoding))
+            let client = test.hub.connect(TestConnection(test.loop, frameEncoding))
             test.subscribeToTables(client, try TableFilter(rowLevel: level))
             test.subscribeToTables(client, try TableFilter(tables: ["u"], rowLevel: level))
         }
@@ -170,7 +170,7 @@ import WireProtocol
         limits.maxDistinctFilters = 4
         limits.maxDistinctFiltersInAll = 5
         let test = TestHub(limits: limits)
-        func client(of owner: String) -> ClientID { test.hub.connect(TestOutlet(test.loop), owner: owner) }
+        func client(of owner: String) -> ClientID { test.hub.connect(TestConnection(test.loop), owner: owner) }
         func subscriptions(_ numbers: Int...) throws -> [TableSubscription] {
             try numbers.map { TableSubscription(try TableFilter(tables: ["t\($0)"])) }
         }

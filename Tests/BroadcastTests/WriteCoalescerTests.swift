@@ -9,7 +9,7 @@ import WireProtocol
     /// Publishes one message in each turn of the event loop, and counts the writes.
     private struct TurnByTurn {
         let test: TestHub
-        let outlets: [TestOutlet]
+        let connections: [TestConnection]
         let text = "12345678"
 
         init(clients: Int, gatheredBytes: Int = 8 << 10) {
@@ -18,7 +18,7 @@ import WireProtocol
             limits.gatheredBytes = gatheredBytes
             let test = TestHub(limits: limits)
             self.test = test
-            outlets = (0..<clients).map { _ in test.connect().1 }
+            connections = (0..<clients).map { _ in test.connect().1 }
             test.run()
         }
 
@@ -31,8 +31,8 @@ import WireProtocol
         func writes(for count: Int) -> Set<Int> {
             publish(count)
             test.run()
-            for connection in outlets { #expect(connection.take() == Array(repeating: text, count: count)) }
-            return Set(outlets.map(\.writes))
+            for connection in connections { #expect(connection.take() == Array(repeating: text, count: count)) }
+            return Set(connections.map(\.writes))
         }
     }
 

@@ -7,7 +7,7 @@ struct ListenSessionTests {
     @Test func `it subscribes to every channel when it is connected`() {
         var session = ListenSession(channels: [.tables, .queries], subscription: ["rows": "keys"], since: "e:4")
         let actions = session.received(acknowledgement)
-        #expect(actions.first == .tell(.connected(database: "music.db", position: position(9))))
+        #expect(actions.first == .report(.connected(database: "music.db", position: position(9))))
         #expect(
             sent(actions) == [
                 #"{"channel":"tables","data":{"rows":"keys","since":"e:4"},"id":"tables","type":"subscribe"}"#,
@@ -30,13 +30,13 @@ struct ListenSessionTests {
             session.received(subscribed(at: 12, recovered: true)), session.received(dropped(at: 11, isLast: false)),
             session.received(dropped(at: 11, isLast: true)),
         ]
-        #expect(replay == [[.tell(.resumed)], [], [.print]])
+        #expect(replay == [[.report(.resumed)], [], [.print]])
     }
 
     @Test func `it reports when something was missed`() {
         var session = ListenSession(channels: [.tables], subscription: [:], since: "old:1")
         _ = session.received(acknowledgement)
-        #expect(session.received(subscribed(at: 9, recovered: false)) == [.tell(.missed)])
+        #expect(session.received(subscribed(at: 9, recovered: false)) == [.report(.missed)])
     }
 
     @Test func `a refused subscription ends it`() {

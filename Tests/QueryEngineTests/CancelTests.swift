@@ -90,9 +90,9 @@ struct CancelTests {
     @Test func `the thread that owns the sink excludes the others`() {
         let turn = SinkOwnership()
         #expect(!turn.takeOver(), "the thread may be speaking")
-        turn.letGo()
+        turn.release()
         #expect(turn.takeBack())
-        turn.letGo()
+        turn.release()
         #expect(turn.takeOver())
         #expect(!turn.takeBack())
         #expect(!turn.takeOver())

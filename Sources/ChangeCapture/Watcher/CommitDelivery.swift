@@ -204,7 +204,7 @@ final class CommitDelivery: Sendable {
     }
 
     /// Called at the beginning of a session: earlier announcements are part of the state that it starts from.
-    func releaseOwnCommits() {
+    func releaseLocalCommits() {
         for commit in own.announced(atMost: .zero) ?? [] { deliverOwn(commit, changes: commit.changes) }
     }
 

@@ -36,13 +36,13 @@ final class WatchSupervisor: Sendable {
                 if !isGone { delivery.send(.databaseGone("\(error)")) }
                 isGone = true
                 delivery.refuseJobs(error)
-                delivery.releaseOwnCommits()
+                delivery.releaseLocalCommits()
                 if delivery.waitForStop(atMost: limits.reopenInterval) { break }
                 continue
             }
             if isGone { delivery.send(.databaseBack) }
             if let breach { delivery.send(.epochChanged(breach)) }
-            delivery.releaseOwnCommits()
+            delivery.releaseLocalCommits()
             if isFirst { started(.success(())) }
             isFirst = false
             isGone = false

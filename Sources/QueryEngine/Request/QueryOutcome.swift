@@ -120,17 +120,17 @@ package enum CancelReason: String, Sendable, Hashable {
 }
 
 /// How a query ended; its sink is notified once the scheduler is up to date.
-enum Conclusion {
+enum QueryResult {
     case completed(QueryOutcome)
     case failed(QueryFailure)
     case cancelled(CancelReason, rowCount: Int, inTransaction: Bool? = nil)
     /// Its sink was already notified that it was cancelled, before all cleanup was done.
-    case told
+    case reported
     /// A reader found that the query writes.
     case handOn
 
     /// - Parameter receipt: the position of the query's commit.
-    func tell(_ control: QueryControl, receipt: String? = nil) {
+    func deliver(to control: QueryControl, receipt: String? = nil) {
         switch self {
         case .completed(var outcome):
             outcome.receipt = receipt
@@ -145,7 +145,7 @@ enum Conclusion {
                 duration: control.elapsed,
                 inTransaction: inTransaction
             )
-        case .told, .handOn: break
+        case .reported, .handOn: break
         }
     }
 }

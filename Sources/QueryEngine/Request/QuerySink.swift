@@ -128,7 +128,7 @@ package final class CommitReceipt: Sendable {
 final class SinkOwnership: Sendable {
     private enum Turn: UInt8, AtomicRepresentable {
         case thread
-        case nobody
+        case free
         case other
     }
 
@@ -136,16 +136,16 @@ final class SinkOwnership: Sendable {
 
     /// Called on the query's thread, which makes no call to the sink before ``takeBack()``.
     @inline(__always)
-    func letGo() { turn.store(.nobody, ordering: .releasing) }
+    func release() { turn.store(.free, ordering: .releasing) }
 
     /// Called on the query's thread; false when another thread ended the query, and no more calls are allowed.
     @inline(__always)
     func takeBack() -> Bool {
-        turn.compareExchange(expected: .nobody, desired: .thread, ordering: .acquiring).original != .other
+        turn.compareExchange(expected: .free, desired: .thread, ordering: .acquiring).original != .other
     }
 
     /// Called on another thread; false when the query's own thread may be calling the sink.
     func takeOver() -> Bool {
-        turn.compareExchange(expected: .nobody, desired: .other, ordering: .acquiring).exchanged
+        turn.compareExchange(expected: .free, desired: .other, ordering: .acquiring).exchanged
     }
 }

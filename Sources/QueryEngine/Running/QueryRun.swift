@@ -29,9 +29,9 @@ final class QueryRun {
     var onPause: ((Bool) -> Void)?
     /// If set, called when the query was cancelled, before SQLite cleans up: deleting the temporary file of a long sort
     /// can take longer than the query.
-    var onCancel: ((Conclusion) -> Void)?
+    var onCancel: ((QueryResult) -> Void)?
     /// ``onCancel`` was called, or another thread ended the query: the sink must not be called any more.
-    private(set) var hasTold = false
+    private(set) var hasReported = false
     /// True within SQLite and its callbacks.
     private var isStepping = false
     private let limits: QueryLimits
@@ -146,7 +146,7 @@ final class QueryRun {
     }
 
     private func stepOnce(_ statement: inout Statement) throws -> Bool {
-        control.turn.letGo()
+        control.turn.release()
         isStepping = true
         defer { isStepping = false }
         let hasRow: Bool
@@ -160,7 +160,7 @@ final class QueryRun {
 
     private func takeTurn() -> Bool {
         if control.turn.takeBack() { return true }
-        hasTold = true
+        hasReported = true
         return false
     }
 
@@ -180,7 +180,7 @@ final class QueryRun {
 
     /// Sends the rest of the last batch.
     func flush() {
-        guard batchRows > 0, !hasTold else { return }
+        guard batchRows > 0, !hasReported else { return }
         batchRows = 0
         batchBytes = 0
         batchEndsAt = .now + limits.batchTime
@@ -235,7 +235,7 @@ final class QueryRun {
     /// Called every `ExecutionHandlers.steps` steps of the virtual machine.
     func tick() -> ProgressDecision {
         guard takeTurn() else { return .interrupt }
-        defer { if isStepping { control.turn.letGo() } }
+        defer { if isStepping { control.turn.release() } }
         return decide()
     }
 
@@ -248,26 +248,26 @@ final class QueryRun {
         progress.tick(rows: rowCount, at: now)
         // Rows that a receiver does not take wait until the batch is full; then the query waits with them.
         if batchRows > 0, now >= batchEndsAt, control.sink.isWritable { flush() }
-        if now >= reportsAt { tell(isCommitting ? "committing" : progress.message, at: now) }
+        if now >= reportsAt { reportProgress(isCommitting ? "committing" : progress.message, at: now) }
         return .proceed
     }
 
     private func tellOfCancel() {
-        guard let onCancel, !hasTold, let reason = control.cancelReason else { return }
+        guard let onCancel, !hasReported, let reason = control.cancelReason else { return }
         flush()
-        hasTold = true
+        hasReported = true
         onCancel(.cancelled(reason, rowCount: rowCount))
     }
 
     /// Called while the query waits for a lock.
     func tickWaiting() {
         guard takeTurn() else { return }
-        defer { if isStepping { control.turn.letGo() } }
+        defer { if isStepping { control.turn.release() } }
         let now = ContinuousClock.now
-        if now >= reportsAt { tell("waiting for a lock that another process holds", at: now) }
+        if now >= reportsAt { reportProgress("waiting for a lock that another process holds", at: now) }
     }
 
-    private func tell(_ message: String, at now: ContinuousClock.Instant) {
+    private func reportProgress(_ message: String, at now: ContinuousClock.Instant) {
         reportsAt = now + progressInterval
         control.sink.progress(report(message, at: now))
     }

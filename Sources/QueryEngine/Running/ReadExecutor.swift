@@ -33,8 +33,8 @@ final class ReadExecutor {
         generation: Int,
         onSettle: @escaping () -> Void,
         onPause: @escaping (Bool) -> Void,
-        onCancel: @escaping (Conclusion) -> Void
-    ) -> Conclusion {
+        onCancel: @escaping (QueryResult) -> Void
+    ) -> QueryResult {
         let run = QueryRun(control, limits: configuration.limits, access: .reader, planner: planner)
         run.onStart = onSettle
         run.onPause = onPause
@@ -43,7 +43,7 @@ final class ReadExecutor {
             let guarded: GuardedConnection
             do { guarded = try open(generation: generation) } catch { throw Ended.failed(QueryFailure(error)) }
             try execute(run, on: guarded)
-            if run.hasTold { return .told }
+            if run.hasReported { return .reported }
             run.flush()
             return .completed(
                 QueryOutcome(
@@ -55,7 +55,7 @@ final class ReadExecutor {
                 )
             )
         } catch {
-            if run.hasTold { return .told }
+            if run.hasReported { return .reported }
             switch error {
             case .needsWriter: return .handOn
             case .cancelled(let reason):

@@ -34,7 +34,7 @@ final class WriteExecutor {
     var isInTransaction: Bool { session?.isInTransaction ?? false }
 
     struct Result {
-        var conclusion: Conclusion
+        var conclusion: QueryResult
         /// The receipt of its last commit; its sink must wait for it.
         var receipt: CommitReceipt?
         var transaction = ClientTransaction.none
@@ -91,7 +91,7 @@ final class WriteExecutor {
         return (wait, run.progressInterval)
     }
 
-    private func conclusion(of run: QueryRun, _ ended: Ended?) -> Conclusion {
+    private func conclusion(of run: QueryRun, _ ended: Ended?) -> QueryResult {
         switch ended {
         case nil:
             return .completed(

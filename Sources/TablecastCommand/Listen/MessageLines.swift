@@ -142,7 +142,7 @@ struct ListenOutput: Sendable {
         return try output.write(lines.map { $0.rendered(width: width, output.palette) + "\n" }.joined())
     }
 
-    func tell(_ notice: ListenSession.Notice) {
+    func report(_ notice: ListenSession.Notice) {
         switch notice {
         case .connected(let database, let position):
             let name = database.map { "connected to \($0)" } ?? "connected"

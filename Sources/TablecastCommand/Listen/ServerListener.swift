@@ -39,9 +39,9 @@ struct ServerListener: Sendable {
                     try? await connection.send(String(decoding: json, as: UTF8.self))
                 case .print:
                     guard try output.print(message, text) else { return false }
-                case .tell(let notice):
+                case .report(let notice):
                     backoff.reset()
-                    output.tell(notice)
+                    output.report(notice)
                 case .stop(let failure):
                     throw failure
                 }
@@ -81,7 +81,7 @@ struct ListenSession: Sendable {
         /// Print the received message.
         case print
         /// Print a notice about the connection to stderr.
-        case tell(Notice)
+        case report(Notice)
         case stop(CommandFailure)
     }
 
@@ -114,14 +114,14 @@ struct ListenSession: Sendable {
         case .connectionAck(let acknowledgement):
             connections += 1
             let notice = Notice.connected(database: acknowledgement.database, position: acknowledgement.position)
-            return answer + (connections == 1 ? [.tell(notice)] : []) + channels.map { .send(subscribe(to: $0)) }
+            return answer + (connections == 1 ? [.report(notice)] : []) + channels.map { .send(subscribe(to: $0)) }
         case .subscribed(let subscribed) where subscribed.channel == .tables:
             let isBack = connections > 1
             feed.subscribed(at: subscribed.position?.description, recovered: subscribed.recovered)
             switch subscribed.recovered {
-            case true?: return answer + (isBack ? [.tell(.resumed)] : [])
-            case false?: return answer + [.tell(.missed)]
-            case nil: return answer + (isBack ? [.tell(.missed)] : [])
+            case true?: return answer + (isBack ? [.report(.resumed)] : [])
+            case false?: return answer + [.report(.missed)]
+            case nil: return answer + (isBack ? [.report(.missed)] : [])
             }
         case .subscribed, .unsubscribed:
             return answer

@@ -20,7 +20,7 @@ package struct Heartbeat: Sendable, Hashable {
     }
 
     /// A byte was received from the peer.
-    package mutating func heard() {
+    package mutating func noteActivity() {
         unanswered = 0
     }
 

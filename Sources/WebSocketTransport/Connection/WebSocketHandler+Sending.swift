@@ -95,7 +95,7 @@ extension WebSocketHandler {
         noteQueue()
         // Queued bytes were taken: the peer is alive, even if this side holds back its reads. A write that the kernel
         // took at once does not prove anything about the peer.
-        if !isFlushing { heartbeat?.heard() }
+        if !isFlushing { heartbeat?.noteActivity() }
         flushQueue()
         readIfWanted()
         guard queue.isEmpty else { return }

@@ -175,7 +175,7 @@ extension WebSocketHandler: Ticker.Member {
             return
         }
         // While nothing is read, the peer cannot prove that it is alive.
-        if !isReading { heartbeat?.heard() }
+        if !isReading { heartbeat?.noteActivity() }
         switch heartbeat?.tick(now: now) {
         case .ping:
             ping()
@@ -191,7 +191,7 @@ extension WebSocketHandler: Ticker.Member {
 extension WebSocketHandler {
     /// Takes bytes that arrived before this handler was in the pipeline.
     package func receive(_ bytes: ByteBuffer) {
-        heartbeat?.heard()
+        heartbeat?.noteActivity()
         var input = bytes
         do throws(ProtocolViolation) {
             while closing.isReading, let event = try decoder.next(&input) {

@@ -43,7 +43,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var state = State.betweenRequests
     private var context: ChannelHandlerContext?
     private var hasInstalledOthers = false
-    private var hasToldOthers = false
+    private var hasNotifiedOthers = false
     private var openResponses = 0
     /// NIO's decoder stops permanently after any request with `Upgrade`, so such a connection must end with its
     /// response.
@@ -133,7 +133,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
             hasInstalledOthers = true
             do {
                 try others.install(context.channel)
-                hasToldOthers = true
+                hasNotifiedOthers = true
             } catch {
                 refuse(UpgradeRefusal(.internalServerError, "The server could not set up this connection."))
                 reportEnd()
@@ -248,8 +248,8 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
             context.close(promise: nil)
             return
         }
-        if !hasToldOthers {
-            hasToldOthers = true
+        if !hasNotifiedOthers {
+            hasNotifiedOthers = true
             others?.upgraded()
         }
         if holdsRead { webSocket.readAgain() }
@@ -367,8 +367,8 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Only if the HTTP server has not been notified of the first request.
     private func reportEnd() {
-        guard !hasToldOthers else { return }
-        hasToldOthers = true
+        guard !hasNotifiedOthers else { return }
+        hasNotifiedOthers = true
         others?.ended()
     }
 

@@ -17,8 +17,8 @@ final class TestHub {
 
     deinit { try? loop.syncShutdownGracefully() }
 
-    func connect(channels: Channels = .notifications) -> (ClientID, TestOutlet) {
-        let connection = TestOutlet(loop)
+    func connect(channels: Channels = .notifications) -> (ClientID, TestConnection) {
+        let connection = TestConnection(loop)
         let client = hub.connect(connection, channels: channels)
         return (client, connection)
     }
@@ -71,7 +71,7 @@ extension Hub {
     }
 }
 
-extension TestOutlet {
+extension TestConnection {
     /// Returns and removes the received messages, with shortened acknowledgements.
     func take() -> [String] {
         defer { forget() }

@@ -21,7 +21,7 @@ struct OracleReplica {
         var isOpaque = false
         /// A virtual table: its content at the last check, and whether a change was reported since.
         var content: [[SQLiteValue]] = []
-        var isToldToHaveChanged = false
+        var isReportedAsChanged = false
 
         /// - Parameter sources: for each column its index before; nil when no column changed.
         mutating func takeColumns(_ new: [ColumnPayload], sources: [Int?]?) {
@@ -131,7 +131,7 @@ struct OracleReplica {
             if rows.rowsOmitted != true || rows.inserted + rows.updated + rows.deleted > 0 {
                 complain("no rows for \(name)")
             }
-            tables[key]?.isToldToHaveChanged = true
+            tables[key]?.isReportedAsChanged = true
             return
         }
         for change in changes {
@@ -163,17 +163,17 @@ struct OracleReplica {
         for table in schema.visibleTables where table.description.kind == .virtual {
             let key = Array(table.description.name.utf8)
             let content = try connection.query("SELECT rowid, * FROM \(table.name.quoted)")
-            if content != tables[key]?.content, tables[key]?.isToldToHaveChanged == false {
+            if content != tables[key]?.content, tables[key]?.isReportedAsChanged == false {
                 complain("\(table.description.name) changed and it was not told")
             }
             tables[key]?.content = content
-            tables[key]?.isToldToHaveChanged = false
+            tables[key]?.isReportedAsChanged = false
         }
         for table in schema.visibleTables where table.description.kind == .table {
             let key = Array(table.description.name.utf8)
-            if tables[key]?.isToldToHaveChanged == true {
+            if tables[key]?.isReportedAsChanged == true {
                 complain("the rows of \(table.description.name) were left out")
-                tables[key]?.isToldToHaveChanged = false
+                tables[key]?.isReportedAsChanged = false
             }
             // Swift's strings treat column names that differ only in normalization as equal.
             let columns = table.description.columns.map(\.name)

@@ -11,7 +11,7 @@ import Testing
         var pings = 0
         for second in 0...300 {
             if heartbeat.tick(now: start + .seconds(Int64(second))) == .ping { pings += 1 }
-            heartbeat.heard()
+            heartbeat.noteActivity()
         }
         #expect(pings == 10)
     }
@@ -26,7 +26,7 @@ import Testing
     @Test mutating func `any received byte restarts the count`() {
         #expect(heartbeat.tick(now: start + .seconds(30)) == .ping)
         #expect(heartbeat.tick(now: start + .seconds(60)) == .ping)
-        heartbeat.heard()
+        heartbeat.noteActivity()
         #expect(heartbeat.tick(now: start + .seconds(90)) == .ping)
         #expect(heartbeat.tick(now: start + .seconds(120)) == .ping)
         #expect(heartbeat.tick(now: start + .seconds(150)) == .timeOut)

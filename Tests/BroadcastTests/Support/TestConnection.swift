@@ -3,7 +3,7 @@ import NIOCore
 import WireProtocol
 
 /// Records its input; takes bytes at once, or when the test says so.
-final class TestOutlet: OutboundConnection {
+final class TestConnection: OutboundConnection {
     let eventLoop: any EventLoop
     let frameEncoding: FrameEncoding
     private(set) var received: [String] = []
