@@ -939,7 +939,8 @@ async function collection(server, client, rows, options = {}) {
   return { table, request };
 }
 
-const rowsChanged = (server, position, rows) => server.socket.push("table:modified", "tables", change("a", position, true, { subscription: "s", rows }), { position });
+const rowsChanged = (server, position, rows, author = {}) =>
+  server.socket.push("table:modified", "tables", change("a", position, true, { subscription: "s", rows, ...author }), { position });
 
 test("a collection follows its table by key and by rowid", async () => {
   for (const part of [{ key: ["id"] }, { rowids: [5, 6] }]) {
@@ -979,7 +980,9 @@ test("an own write shows at once, is taken back when it is refused, and gives wa
   const refused = table.update(table.rows[0], { v: "mine" });
   assert.deepEqual(table.rows[0], { id: 1, v: "mine" });
   const request = await server.sent("row:write");
-  assert.deepEqual(request.data, { table: "a", op: "update", key: { id: 1 }, before: { v: "a" }, values: { v: "mine" } });
+  const { queryId, ...sent } = request.data;
+  assert.equal(typeof queryId, "string");
+  assert.deepEqual(sent, { table: "a", op: "update", key: { id: 1 }, before: { v: "a" }, values: { v: "mine" } });
   server.socket.push("error", "notifications", { message: "changed", code: "CONFLICT", details: { row: { id: 1, v: "theirs" } } }, { replyTo: request.id });
   await assert.rejects(refused, { code: "CONFLICT" });
   assert.deepEqual(table.rows[0], { id: 1, v: "a" });
@@ -1001,6 +1004,20 @@ test("an own write shows at once, is taken back when it is refused, and gives wa
   assert.equal(await deleted, undefined);
   rowsChanged(server, "e:10", [{ op: "delete", key: { id: 2 }, before: { id: 2, v: "bb" } }]);
   assert.deepEqual(table.rows.map(({ id }) => id), [1, 3]);
+  client.close();
+});
+
+test("an own insert is shown once where its change arrives before its answer", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const { table } = await collection(server, client, [[1, "a"]]);
+  const added = table.insert({ v: "new" });
+  const { id, data } = await server.sent("row:write");
+  rowsChanged(server, "e:9", [{ op: "insert", key: { id: 2 }, after: { id: 2, v: "new" } }], { queryId: data.queryId });
+  assert.deepEqual(table.rows, [{ id: 1, v: "a" }, { id: 2, v: "new" }]);
+  server.socket.push("row:written", "queries", { queryId: data.queryId, tableName: "a", op: "insert", row: { id: 2, v: "new" }, changes: 1, duration: 1, position: "e:9" }, { replyTo: id });
+  await added;
+  assert.equal(table.rows.length, 2);
   client.close();
 });
 

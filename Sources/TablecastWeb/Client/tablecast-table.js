@@ -95,11 +95,11 @@ export class LiveTable extends Emitter {
   }
 
   async #write(request, shown) {
-    const write = { ...shown, position: undefined };
+    const write = { ...shown, queryId: this.#client._newId(), position: undefined };
     this.#writes.add(write);
     this.#changed();
     try {
-      const written = await this.#client.writeRow({ table: this.name, ...request });
+      const written = await this.#client.writeRow({ table: this.name, queryId: write.queryId, ...request });
       write.position = written.position;
       // It stays in sight until the server's own rows have it, or are of a later state.
       if (write.position === undefined || !isNewer(write.position, this.position)) this.#forget(write);
@@ -179,7 +179,11 @@ export class LiveTable extends Emitter {
       if (type === "table:created" || data.change === "schema" || data.rowsOmitted) return this.#subscription.update(this.#subscription.options); // a new snapshot
       if (this.isLive) this.#apply(data.rows ?? []); // else a snapshot is on its way
     }
-    for (const write of this.#writes) if (write.position !== undefined && !isNewer(write.position, this.position)) this.#writes.delete(write);
+    for (const write of this.#writes) {
+      // The change can arrive before the answer: both rows at once would show the write twice.
+      const isItsChange = messages.some(({ data }) => data.queryId === write.queryId);
+      if (isItsChange || (write.position !== undefined && !isNewer(write.position, this.position))) this.#writes.delete(write);
+    }
     this.#changed();
   }
 
