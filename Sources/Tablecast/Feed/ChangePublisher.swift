@@ -35,11 +35,11 @@ final class ChangePublisher: Sendable {
         let start = ContinuousClock.now
         let published = withSpan("tablecast.publish", ofKind: .producer) { span in
             let published = number(changes, by: author)
-            span.attributes["tablecast.position"] = published.description
+            if span.isRecording { span.attributes["tablecast.position"] = published.description }
             return published
         }
         metrics.published(
-            origin: changes.origin == .service ? "service" : "external",
+            byService: changes.origin == .service,
             rowChanges: changes.rowCount,
             in: ContinuousClock.now - start
         )

@@ -15,7 +15,7 @@ package final class PrometheusRegistry: MetricsFactory {
 
     /// One family of series: a name, and its instruments by their formatted labels.
     private struct Family: Sendable {
-        var kind: String
+        var kind: PrometheusText.Kind
         var series: [String: Instrument] = [:]
     }
 
@@ -28,7 +28,7 @@ package final class PrometheusRegistry: MetricsFactory {
     // MARK: MetricsFactory
 
     package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
-        instrument(label, "counter", dimensions) {
+        instrument(label, .counter, dimensions) {
             .counter(CounterValue())
         } as: {
             if case .counter(let value) = $0 { value } else { nil }
@@ -54,7 +54,7 @@ package final class PrometheusRegistry: MetricsFactory {
     package func destroyTimer(_ handler: any TimerHandler) {}
 
     private func gauge(_ label: String, _ dimensions: [(String, String)]) -> GaugeValue {
-        instrument(label, "gauge", dimensions) {
+        instrument(label, .gauge, dimensions) {
             .gauge(GaugeValue())
         } as: {
             if case .gauge(let value) = $0 { value } else { nil }
@@ -62,7 +62,7 @@ package final class PrometheusRegistry: MetricsFactory {
     }
 
     private func histogram(_ label: String, _ dimensions: [(String, String)]) -> HistogramValue {
-        instrument(label, "histogram", dimensions) {
+        instrument(label, .histogram, dimensions) {
             .histogram(HistogramValue())
         } as: {
             if case .histogram(let value) = $0 { value } else { nil }
@@ -72,12 +72,12 @@ package final class PrometheusRegistry: MetricsFactory {
     /// The instrument with that name and those labels; nil when the name has another kind, which is then not shown.
     private func instrument<Value: Sendable>(
         _ label: String,
-        _ kind: String,
+        _ kind: PrometheusText.Kind,
         _ dimensions: [(String, String)],
         _ make: () -> Instrument,
         as cast: (Instrument) -> Value?
     ) -> Value? {
-        let labels = Self.labels(dimensions)
+        let labels = PrometheusText.labels(dimensions.sorted { $0.0 < $1.0 }.map { (name: $0.0, value: $0.1) })
         return families.withLock { families in
             var family = families[label] ?? Family(kind: kind)
             let instrument = family.series[labels] ?? make()
@@ -90,54 +90,32 @@ package final class PrometheusRegistry: MetricsFactory {
 
     // MARK: The text
 
-    /// Every series, families and series sorted by name.
-    package func text() -> String {
+    /// Appends every series, families and series sorted by name.
+    package func write(to text: inout PrometheusText) {
         let families = families.withLock { $0 }
-        var text = ""
         for (label, family) in families.sorted(by: { $0.key < $1.key }) {
             let name = Self.name(label, family.kind)
-            if let help = help[Self.sanitized(label)] { text += "# HELP \(name) \(help)\n" }
-            text += "# TYPE \(name) \(family.kind)\n"
+            text.begin(name, family.kind, help: help[Self.sanitized(label)])
             for (labels, instrument) in family.series.sorted(by: { $0.key < $1.key }) {
                 switch instrument {
-                case .counter(let counter): text += "\(name)\(Self.braces(labels)) \(counter.value)\n"
-                case .gauge(let gauge): text += "\(name)\(Self.braces(labels)) \(Self.number(gauge.value))\n"
+                case .counter(let counter): text.sample(name, labels: labels, counter.value)
+                case .gauge(let gauge): text.sample(name, labels: labels, Self.number(gauge.value))
                 case .histogram(let histogram): histogram.write(name, labels, to: &text)
                 }
             }
         }
-        return text
     }
 
-    private static func name(_ label: String, _ kind: String) -> String {
-        kind == "counter" ? sanitized(label) + "_total" : sanitized(label)
+    private static func name(_ label: String, _ kind: PrometheusText.Kind) -> String {
+        kind == .counter ? sanitized(label) + "_total" : sanitized(label)
     }
 
     private static func sanitized(_ label: String) -> String {
         String(label.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") ? $0 : "_" })
     }
 
-    private static func labels(_ dimensions: [(String, String)]) -> String {
-        dimensions.sorted { $0.0 < $1.0 }.map { "\($0.0)=\"\(escaped($0.1))\"" }.joined(separator: ",")
-    }
-
-    private static func escaped(_ value: String) -> String {
-        var result = ""
-        for character in value {
-            switch character {
-            case "\\": result += "\\\\"
-            case "\"": result += "\\\""
-            case "\n": result += "\\n"
-            default: result.append(character)
-            }
-        }
-        return result
-    }
-
-    fileprivate static func braces(_ labels: String) -> String { labels.isEmpty ? "" : "{\(labels)}" }
-
     /// Whole numbers without a fraction.
-    fileprivate static func number(_ value: Double) -> String {
+    private static func number(_ value: Double) -> String {
         Int64(exactly: value).map { String($0) } ?? String(value)
     }
 }
@@ -189,16 +167,16 @@ private final class HistogramValue: TimerHandler, RecorderHandler {
         }
     }
 
-    func write(_ name: String, _ labels: String, to text: inout String) {
+    func write(_ name: String, _ labels: String, to text: inout PrometheusText) {
         let counts = counts.withLock { $0 }
         let prefix = labels.isEmpty ? "" : labels + ","
         var total: Int64 = 0
         for (index, count) in counts.buckets.enumerated() {
             total += count
             let bound = index < Self.bounds.count ? String(Self.bounds[index]) : "+Inf"
-            text += "\(name)_bucket{\(prefix)le=\"\(bound)\"} \(total)\n"
+            text.sample(name + "_bucket", labels: "\(prefix)le=\"\(bound)\"", total)
         }
-        text += "\(name)_sum\(PrometheusRegistry.braces(labels)) \(counts.sum)\n"
-        text += "\(name)_count\(PrometheusRegistry.braces(labels)) \(total)\n"
+        text.sample(name + "_sum", labels: labels, counts.sum)
+        text.sample(name + "_count", labels: labels, total)
     }
 }

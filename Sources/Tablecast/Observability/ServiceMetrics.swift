@@ -53,6 +53,8 @@ package struct ServiceMetrics: Sendable {
     private let queryRows: Counter
     private let slowQueries: Counter
     private let publishDuration: Metrics.Timer
+    private let serviceCommits: Counter
+    private let externalCommits: Counter
     private let rowChanges: Counter
     private let messagesReceived: Counter
     private let internalErrors: Counter
@@ -74,6 +76,8 @@ package struct ServiceMetrics: Sendable {
         queryRows = counter("tablecast_query_rows")
         slowQueries = counter("tablecast_slow_queries")
         publishDuration = Metrics.Timer(label: "tablecast_publish_duration", dimensions: [], factory: factory)
+        serviceCommits = counter("tablecast_commits", [("origin", "service")])
+        externalCommits = counter("tablecast_commits", [("origin", "external")])
         rowChanges = counter("tablecast_row_changes")
         messagesReceived = counter("tablecast_messages_received")
         internalErrors = counter("tablecast_internal_errors")
@@ -105,15 +109,15 @@ package struct ServiceMetrics: Sendable {
         case .failed: failed.increment()
         case .cancelled: cancelled.increment()
         }
-        queryDuration.recordNanoseconds(duration.nanoseconds)
+        queryDuration.record(duration: duration)
         queryRows.increment(by: rows)
         if isSlow { slowQueries.increment() }
     }
 
-    func published(origin: String, rowChanges count: Int, in duration: Duration) {
-        increment("tablecast_commits", "origin", origin)
+    func published(byService: Bool, rowChanges count: Int, in duration: Duration) {
+        (byService ? serviceCommits : externalCommits).increment()
         rowChanges.increment(by: count)
-        publishDuration.recordNanoseconds(duration.nanoseconds)
+        publishDuration.record(duration: duration)
     }
 
     private func increment(_ label: String, _ dimension: String, _ value: String) {
@@ -125,14 +129,5 @@ package struct ServiceMetrics: Sendable {
     /// Sets a gauge.
     func set(_ label: String, to value: Double) {
         Gauge(label: label, dimensions: [], factory: factory).record(value)
-    }
-}
-
-extension Duration {
-    /// Saturates after 292 years.
-    fileprivate var nanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (product, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return overflows ? .max : product + attoseconds / 1_000_000_000
     }
 }

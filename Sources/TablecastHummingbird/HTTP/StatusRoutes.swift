@@ -44,65 +44,68 @@ struct StatusRoutes {
     /// Returns the metrics in the text format of Prometheus.
     func metrics(for identity: Identity) async -> Response {
         service.updateLevels()
-        var text = service.server.metrics.registry.text()
-        func add(_ name: String, _ kind: String, _ help: String, _ value: some Numeric) {
-            text += "# HELP tablecast_\(name) \(help)\n# TYPE tablecast_\(name) \(kind)\ntablecast_\(name) \(value)\n"
-        }
-        if let live = service.liveStatistics {
-            add("live_steps_total", "counter", "Commits evaluated by changed rows.", live.incrementalSteps)
-            add("live_skipped_steps_total", "counter", "Steps without a change of a read column.", live.skippedSteps)
-            add("live_step_seconds_total", "counter", "Time of incremental steps.", live.stepTime / .seconds(1))
-            add("live_runs_total", "counter", "Whole runs of queries.", live.runs)
-            add("live_spared_runs_total", "counter", "Whole runs skipped for lack of changes.", live.sparedRuns)
-            add("live_run_seconds_total", "counter", "Time of whole runs.", live.runTime / .seconds(1))
-            add("live_changes_total", "counter", "Changes of results sent.", live.deltas)
-            add("live_resets_total", "counter", "Results sent again as a whole.", live.resets)
-        }
-        text += liveMetrics(await service.liveFigures(), withSQL: identity.seesSQLOfOthers)
-        return .text(text, contentType: "text/plain; version=0.0.4; charset=utf-8")
+        var text = PrometheusText()
+        service.server.metrics.registry.write(to: &text)
+        if let live = service.liveStatistics { write(live, to: &text) }
+        write(await service.liveFigures(), withSQL: identity.seesSQLOfOthers, to: &text)
+        return .text(text.text, contentType: "text/plain; version=0.0.4; charset=utf-8")
     }
 
-    /// Of each live query by itself, named as its subscribers know it.
+    private func write(_ live: LiveQueryStatistics, to text: inout PrometheusText) {
+        func counter(_ name: String, _ help: String, _ value: some CustomStringConvertible) {
+            text.begin("tablecast_live_" + name, .counter, help: help)
+            text.sample("tablecast_live_" + name, value)
+        }
+        counter("steps_total", "Commits evaluated by changed rows.", live.incrementalSteps)
+        counter("skipped_steps_total", "Steps without a change of a read column.", live.skippedSteps)
+        counter("step_seconds_total", "Time of incremental steps.", live.stepTime / .seconds(1))
+        counter("runs_total", "Whole runs of queries.", live.runs)
+        counter("spared_runs_total", "Whole runs skipped for lack of changes.", live.sparedRuns)
+        counter("run_seconds_total", "Time of whole runs.", live.runTime / .seconds(1))
+        counter("changes_total", "Changes of results sent.", live.deltas)
+        counter("resets_total", "Results sent again as a whole.", live.resets)
+    }
+
+    /// Writes the metrics of each live query, labelled with the subscription id of its clients.
     ///
-    /// - Parameter withSQL: whether the reader may know what others ask for.
-    private func liveMetrics(_ queries: [LiveQueryFigures], withSQL: Bool) -> String {
-        guard !queries.isEmpty else { return "" }
-        var text = ""
-        func add(_ name: String, _ kind: String, _ help: String, _ value: (LiveQueryFigures) -> some Numeric) {
-            text += "# HELP tablecast_live_query_\(name) \(help)\n# TYPE tablecast_live_query_\(name) \(kind)\n"
-            for query in queries { text += "tablecast_live_query_\(name){query=\"\(query.id)\"} \(value(query))\n" }
+    /// - Parameter withSQL: whether the reader may see the SQL of other clients.
+    private func write(_ queries: [LiveQueryFigures], withSQL: Bool, to text: inout PrometheusText) {
+        guard !queries.isEmpty else { return }
+        func family(
+            _ name: String,
+            _ kind: PrometheusText.Kind,
+            _ help: String,
+            _ value: (LiveQueryFigures) -> some CustomStringConvertible
+        ) {
+            let name = "tablecast_live_query_" + name
+            text.begin(name, kind, help: help)
+            for query in queries {
+                text.sample(name, labels: PrometheusText.labels([("query", "\(query.id)")]), value(query))
+            }
         }
-        text += "# HELP tablecast_live_query_info How it is kept up to date.\n# TYPE tablecast_live_query_info gauge\n"
+        text.begin("tablecast_live_query_info", .gauge, help: "How it is kept up to date.")
         for query in queries {
-            let plan = query.isIncremental ? "incremental" : "rerun"
-            text += "tablecast_live_query_info{query=\"\(query.id)\",plan=\"\(plan)\""
-            if let reason = query.rerunReason { text += ",reason=\"\(Self.label(reason))\"" }
-            if withSQL { text += ",sql=\"\(Self.label(query.sql))\"" }
-            text += "} 1\n"
+            var labels = [("query", "\(query.id)"), ("plan", query.isIncremental ? "incremental" : "rerun")]
+            if let reason = query.rerunReason { labels.append(("reason", Self.shortened(reason))) }
+            if withSQL { labels.append(("sql", Self.shortened(query.sql))) }
+            text.sample("tablecast_live_query_info", labels: PrometheusText.labels(labels), 1)
         }
-        add("subscribers", "gauge", "Clients that follow it.") { $0.statistics.subscribers }
-        add("steps_total", "counter", "Commits evaluated by their changed rows.") { $0.statistics.incrementalSteps }
-        add("runs_total", "counter", "Runs as a whole.") { $0.statistics.runs }
-        add("seconds_total", "counter", "Time of both.") {
+        family("subscribers", .gauge, "Clients that follow it.") { $0.statistics.subscribers }
+        family("steps_total", .counter, "Commits evaluated by their changed rows.") { $0.statistics.incrementalSteps }
+        family("runs_total", .counter, "Runs as a whole.") { $0.statistics.runs }
+        family("seconds_total", .counter, "Time of both.") {
             ($0.statistics.stepTime + $0.statistics.runTime) / .seconds(1)
         }
-        add("changes_total", "counter", "Changes of its result.") { $0.statistics.deltas }
-        add("resets_total", "counter", "Results sent again as a whole.") { $0.statistics.resets }
-        add("lag_seconds", "gauge", "Since the first commit that its subscribers do not have.") { $0.lag / .seconds(1) }
-        return text
+        family("changes_total", .counter, "Changes of its result.") { $0.statistics.deltas }
+        family("resets_total", .counter, "Results sent again as a whole.") { $0.statistics.resets }
+        family("lag_seconds", .gauge, "Since the first commit that its subscribers do not have.") {
+            $0.lag / .seconds(1)
+        }
     }
 
     private static let maxLabelLength = 200
 
-    private static func label(_ text: String) -> String {
-        let short = text.count > maxLabelLength ? text.prefix(maxLabelLength) + "…" : text[...]
-        return short.reduce(into: "") { label, character in
-            switch character {
-            case "\\": label += "\\\\"
-            case "\"": label += "\\\""
-            case "\n", "\r\n", "\r": label += "\\n"
-            default: label.append(character)
-            }
-        }
+    private static func shortened(_ text: String) -> String {
+        text.count > maxLabelLength ? text.prefix(maxLabelLength) + "…" : text
     }
 }
