@@ -87,14 +87,24 @@ struct QueryRoute {
         _ requester: QueryRequester,
         _ request: Request
     ) async throws -> Response {
-        let (ending, json) = try await request.whileConnected {
+        try await request.answer(service, to: requester) { answer in
+            service.runToDocument(query, for: requester) { answer(.json($1, status: $0.status)) }
+        }
+    }
+}
+
+extension Request {
+    /// Answers with what `work` passes on once; when the client disconnects before, its queries are cancelled.
+    fileprivate func answer(
+        _ service: TablecastService,
+        to requester: QueryRequester,
+        _ work: (_ answer: @escaping @Sendable (Response) -> Void) -> Void
+    ) async throws -> Response {
+        var response = try await whileConnected {
             service.requesterLeft(requester)
         } _: {
-            await withCheckedContinuation { continuation in
-                service.runToDocument(query, for: requester) { continuation.resume(returning: ($0, $1)) }
-            }
+            await withCheckedContinuation { continuation in work { continuation.resume(returning: $0) } }
         }
-        var response = Response.json(json, status: ending.status)
         response.headers.append(contentsOf: Request.connectionHeaders)
         return response
     }
@@ -128,16 +138,9 @@ struct RowRoute {
             return .failure(.badRequest, error.code, error.message)
         }
         let requester = QueryRequester.request(of: identity)
-        let answer = try await request.whileConnected {
-            service.requesterLeft(requester)
-        } _: {
-            await withCheckedContinuation { continuation in
-                service.write(write, for: requester) { continuation.resume(returning: $0) }
-            }
+        return try await request.answer(service, to: requester) { answer in
+            service.write(write, for: requester) { answer(.json($0.json, status: $0.status)) }
         }
-        var response = Response.json(answer.json, status: answer.status)
-        response.headers.append(contentsOf: Request.connectionHeaders)
-        return response
     }
 }
 
