@@ -244,9 +244,9 @@ test("a live table waits for its table to be created, and says that it was dropp
   await until(table, () => table.rows.length === 1);
   assert.deepEqual([table.error, table.name, table.isLive], [undefined, "late", true]);
   for (const [sql, message] of [["ALTER TABLE late RENAME TO later", /renamed to later/], ["DROP TABLE late", /dropped/]]) {
-    const told = new Promise((resolve) => table.on("error", resolve));
+    const reported = new Promise((resolve) => table.on("error", resolve));
     shell(sql);
-    assert.match((await told).message, message);
+    assert.match((await reported).message, message);
     assert.deepEqual(table.rows, []);
     shell("CREATE TABLE late (id INTEGER PRIMARY KEY, v); INSERT INTO late VALUES (2, 'y')");
     await until(table, () => table.rows.length === 1);

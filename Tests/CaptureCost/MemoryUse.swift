@@ -28,11 +28,11 @@ enum MemoryUse {
                 let after = ProcessMemory.residentBytes
                 try connection.execute("COMMIT")
                 let what = level.map { "\($0)" } ?? "without capture"
-                let told = capture.map { capture -> String in
+                let reported = capture.map { capture -> String in
                     guard case .rows(let rows)? = capture.transactionDidCommit().events.first else { return "" }
-                    return ", told +\(rows.inserted), rows omitted: \(rows.rowsOmitted)"
+                    return ", reported +\(rows.inserted), rows omitted: \(rows.rowsOmitted)"
                 }
-                print("\(millions) million rows, \(what): \((after - before) >> 20) MB\(told ?? "")")
+                print("\(millions) million rows, \(what): \((after - before) >> 20) MB\(reported ?? "")")
             }
         }
     }

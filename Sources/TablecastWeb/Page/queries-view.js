@@ -76,7 +76,7 @@ export class QueriesView {
     this.#editor.text = recall("draft", "SELECT name, type FROM sqlite_schema ORDER BY name;");
     this.#parameters.match(this.#editor.text);
     this.#drawHistory();
-    app.client.on("error", (error) => this.#told(error));
+    app.client.on("error", (error) => this.#showError(error));
     onRemembered("history", () => {
       this.#history = recall("history", []);
       this.#drawHistory();
@@ -213,7 +213,7 @@ export class QueriesView {
   }
 
   /** Nothing that is on its way can have been meant for the transaction: what comes next comes from who has read this. */
-  #told(error) {
+  #showError(error) {
     if (!this.#isInTransaction || this.#running || !TRANSACTION_ENDS.has(error.code)) return;
     this.#results.fail(error.message);
     this.#acknowledge();

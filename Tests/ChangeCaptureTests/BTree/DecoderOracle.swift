@@ -46,7 +46,7 @@ final class DecoderOracle {
             rowCount += table.rows.count
             #expect(table.inserted + table.updated + table.deleted == table.rows.count)
             let decoded = Set(table.rows)
-            #expect(decoded.count == table.rows.count, "\(place): a row told twice")
+            #expect(decoded.count == table.rows.count, "\(place): a row reported twice")
             let wanted = expected[table.table.name] ?? []
             let missing = wanted.subtracting(decoded).prefix(2).map(describe)
             let wrong = decoded.subtracting(wanted).prefix(2).map(describe)

@@ -77,22 +77,24 @@ import Testing
         gate.update { $0 = true }
         #expect(slow.waitForTransactions(8))
         watcher.stop()
-        var told: [String] = []
+        var reported: [String] = []
         for transaction in slow.transactions {
             for event in transaction.changes.events {
                 switch event {
-                case .schema(.created(let table)): told.append("created \(table.name)")
-                case .schema(.dropped(let table)): told.append("dropped \(table.name)")
+                case .schema(.created(let table)): reported.append("created \(table.name)")
+                case .schema(.dropped(let table)): reported.append("dropped \(table.name)")
                 case .schema(.modified(let change)):
                     let columns = change.table.columns.map(\.name).joined(separator: ",")
-                    told.append("\(change.previousName ?? "") is \(change.table.name)(\(columns))")
+                    reported.append("\(change.previousName ?? "") is \(change.table.name)(\(columns))")
                 case .rows(let rows):
-                    for row in rows.rows { told.append("\(rows.table.name) \(row.operation) \(row.after?.count ?? 0)") }
+                    for row in rows.rows {
+                        reported.append("\(rows.table.name) \(row.operation) \(row.after?.count ?? 0)")
+                    }
                 }
             }
         }
         #expect(
-            told == [
+            reported == [
                 "t insert 1", " is t(a,b)", "t insert 2", " is t(c,b)", "t update 2", "t is u(c,b)", "u delete 0",
                 "dropped u",
             ]

@@ -1,4 +1,5 @@
 import SQLiteConnection
+import Testing
 
 @testable import ChangeCapture
 
@@ -67,4 +68,21 @@ extension ChangeSet {
         }
         return found
     }
+}
+
+/// Runs scripts of another process, each a transaction, and returns the lines that the watcher reports for each.
+func reportedLines(_ setUp: String, journalMode: String = "wal", _ scripts: String...) throws -> [[String]] {
+    let database = try TemporaryDatabase(setUp, journalMode: journalMode)
+    let log = EventLog()
+    let watcher = try DatabaseWatcher(path: database.path, sink: log)
+    try watcher.start()
+    let writer = try Connection(path: database.path, mode: .readWrite)
+    writer.setBusyTimeout(.seconds(30))
+    for (index, script) in scripts.enumerated() {
+        try writer.execute("BEGIN IMMEDIATE; \(script); COMMIT")
+        #expect(log.waitForTransactions(index + 1))
+    }
+    watcher.stop()
+    #expect(log.all.allSatisfy { if case .epochChanged = $0 { false } else { true } })
+    return log.transactions.map(\.changes.lines)
 }

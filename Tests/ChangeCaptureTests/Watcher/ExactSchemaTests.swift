@@ -8,23 +8,6 @@ import Testing
 @Suite struct ExactSchemaTests {
     static let journalModes = ["wal", "delete"]
 
-    /// The reported lines of every transaction of a foreign writer's scripts.
-    private func reported(_ setUp: String, journalMode: String, _ scripts: String...) throws -> [[String]] {
-        let database = try TemporaryDatabase(setUp, journalMode: journalMode)
-        let log = EventLog()
-        let watcher = try DatabaseWatcher(path: database.path, sink: log)
-        try watcher.start()
-        let writer = try Connection(path: database.path, mode: .readWrite)
-        writer.setBusyTimeout(.seconds(30))
-        for (index, script) in scripts.enumerated() {
-            try writer.execute("BEGIN IMMEDIATE; \(script); COMMIT")
-            #expect(log.waitForTransactions(index + 1))
-        }
-        watcher.stop()
-        #expect(log.all.allSatisfy { if case .epochChanged = $0 { false } else { true } })
-        return log.transactions.map(\.changes.lines)
-    }
-
     // MARK: Added columns
 
     @Test(arguments: [#""active""#, "[active]", "`active`", "active", "'active'"], journalModes)
@@ -32,7 +15,7 @@ import Testing
         _ spelling: String,
         _ journalMode: String
     ) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             """
             CREATE TABLE t(id INTEGER PRIMARY KEY, u, w); INSERT INTO t VALUES(1, 1, 1), (2, 2, 2);
             ALTER TABLE t ADD COLUMN s TEXT NOT NULL DEFAULT \(spelling); CREATE TABLE n(x)
@@ -56,7 +39,7 @@ import Testing
         _ change: String,
         _ journalMode: String
     ) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(w, u); INSERT INTO t VALUES(1, 1), (2, 2)",
             journalMode: journalMode,
             """
@@ -78,7 +61,7 @@ import Testing
 
     @Test(arguments: journalModes)
     func `a default that writable_schema edits changes the rows that read it`(_ journalMode: String) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             """
             CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES(1); ALTER TABLE t ADD COLUMN s DEFAULT 'old';
             INSERT INTO t VALUES(2, 'own')
@@ -113,7 +96,7 @@ import Testing
 
     @Test(arguments: journalModes)
     func `a table with a new STORED column was recreated`(_ journalMode: String) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(a); INSERT INTO t VALUES(1)",
             journalMode: journalMode,
             "DROP TABLE t; CREATE TABLE t(a, s AS (typeof(a)) STORED); INSERT INTO t VALUES(1)"
@@ -149,7 +132,7 @@ import Testing
         _ change: (sql: String, line: String),
         _ journalMode: String
     ) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, a, v AS (a || '!')); INSERT INTO t(id, a) VALUES(1, 'x'), (2, 'z')",
             journalMode: journalMode,
             change.sql
@@ -159,7 +142,7 @@ import Testing
 
     @Test(arguments: journalModes)
     func `virtual columns are computed where no name reaches the rowid`(_ journalMode: String) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(rowid, oid, _rowid_, v AS (rowid + oid)); INSERT INTO t VALUES(1, 2, 3)",
             journalMode: journalMode,
             "UPDATE t SET oid = 5"
@@ -171,7 +154,7 @@ import Testing
     func `a redefined virtual column omits the rows, one that only moves does not`(
         _ journalMode: String
     ) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b, v AS (a)); INSERT INTO t(id, a, b) VALUES(1, 2, 3)",
             journalMode: journalMode,
             "ALTER TABLE t DROP COLUMN v; ALTER TABLE t ADD COLUMN v AS (b)",
@@ -216,7 +199,7 @@ import Testing
 
     @Test(arguments: journalModes)
     func `a key that names a column under two collations keeps its values apart`(_ journalMode: String) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             """
             CREATE TABLE t(a, b, c, PRIMARY KEY(a COLLATE NOCASE, a, c)) WITHOUT ROWID;
             INSERT INTO t VALUES('x', 1, 2), ('Y', 3, 4)
@@ -230,7 +213,7 @@ import Testing
 
     @Test(arguments: journalModes)
     func `a key that reads differently by an edited type is another row`(_ journalMode: String) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(a REAL PRIMARY KEY, b) WITHOUT ROWID; INSERT INTO t VALUES(5, 1), (2.5, 2)",
             journalMode: journalMode,
             """
@@ -245,7 +228,7 @@ import Testing
 
     @Test(arguments: ["fts5(t, content='note_content')", "fts4(content='note_content')"], journalModes)
     func `a content table of the user is no shadow table`(_ module: String, _ journalMode: String) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE note_content(t); CREATE VIRTUAL TABLE note USING \(module)",
             journalMode: journalMode,
             "INSERT INTO note_content VALUES('x')",
@@ -256,7 +239,7 @@ import Testing
     }
 
     @Test func `a trigger is of its table in whatever case it names it`() throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(a)",
             journalMode: "wal",
             "CREATE TRIGGER r AFTER INSERT ON T BEGIN SELECT 1; END"
@@ -268,7 +251,7 @@ import Testing
 
     @Test(arguments: journalModes)
     func `tables that swap names are renamed as one set, before other modifications`(_ journalMode: String) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             """
             CREATE TABLE a(x); CREATE TABLE b(y); CREATE TABLE m(z); CREATE TABLE gone(q);
             INSERT INTO a VALUES(1); INSERT INTO b VALUES(2)
@@ -290,7 +273,7 @@ import Testing
 
     @Test(arguments: journalModes)
     func `an index whose name another table had is added after that one lost it`(_ journalMode: String) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE a(x); CREATE TABLE b(y); CREATE INDEX i ON a(x); CREATE INDEX j ON b(y)",
             journalMode: journalMode,
             "DROP INDEX i; DROP INDEX j; CREATE INDEX i ON b(y); CREATE INDEX j ON a(x)"

@@ -223,12 +223,12 @@ import Testing
         watcher.stop()
         #expect(log.transactions.map(\.token) == [1])
         // The rowids 2 and 3 with the values 2 and 3 became the rowids 1 and 2.
-        var told: [Int64: Row] = [:]
+        var reported: [Int64: Row] = [:]
         for case .rows(let rows) in log.transactions.flatMap(\.changes.events) {
-            for row in rows.rows { told[row.rowid ?? 0] = row.after }
+            for row in rows.rows { reported[row.rowid ?? 0] = row.after }
         }
-        #expect(told[1]?.values == [.integer(2)])
-        #expect(told[2]?.values == [.integer(3)])
-        #expect(told[3] == nil)
+        #expect(reported[1]?.values == [.integer(2)])
+        #expect(reported[2]?.values == [.integer(3)])
+        #expect(reported[3] == nil)
     }
 }

@@ -8,23 +8,6 @@ import Testing
 @Suite struct RebuiltTableTests {
     private static let journalModes = ["wal", "delete"]
 
-    /// The reported lines of every transaction of a foreign writer's scripts.
-    private func reported(_ setUp: String, journalMode: String = "wal", _ scripts: String...) throws -> [[String]] {
-        let database = try TemporaryDatabase(setUp, journalMode: journalMode)
-        let log = EventLog()
-        let watcher = try DatabaseWatcher(path: database.path, sink: log)
-        try watcher.start()
-        let writer = try Connection(path: database.path, mode: .readWrite)
-        writer.setBusyTimeout(.seconds(30))
-        for (index, script) in scripts.enumerated() {
-            try writer.execute("BEGIN IMMEDIATE; \(script); COMMIT")
-            #expect(log.waitForTransactions(index + 1))
-        }
-        watcher.stop()
-        #expect(log.all.allSatisfy { if case .epochChanged = $0 { false } else { true } })
-        return log.transactions.map(\.changes.lines)
-    }
-
     // MARK: Virtual tables
 
     @Test(arguments: [("fts5(x)", "'word'"), ("fts4(x)", "'word'"), ("rtree(x, low, high)", "1, 2, 3")], journalModes)
@@ -32,7 +15,7 @@ import Testing
         module: (definition: String, values: String),
         journalMode: String
     ) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(a); CREATE VIRTUAL TABLE v USING \(module.definition)",
             journalMode: journalMode,
             "INSERT INTO v VALUES(\(module.values)); INSERT INTO t VALUES(1)",
@@ -48,7 +31,7 @@ import Testing
     }
 
     @Test func `a created virtual table is reported with rows only when it has some`() throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(a)",
             "CREATE VIRTUAL TABLE v USING fts5(x)",
             "CREATE VIRTUAL TABLE w USING fts5(x); INSERT INTO w VALUES('word')",
@@ -77,7 +60,7 @@ import Testing
         tables: (old: String, new: String),
         journalMode: String
     ) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(\(tables.old); INSERT INTO t VALUES(1, 'x'), (2, 'y')",
             journalMode: journalMode,
             """
@@ -90,7 +73,7 @@ import Testing
     }
 
     @Test func `a recreated table with the same key is reported by the rows that differ`() throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'x'), (2, 'y')",
             """
             CREATE TABLE n(id INTEGER PRIMARY KEY, v, w); INSERT INTO n(id, v) SELECT * FROM t;
@@ -114,7 +97,7 @@ import Testing
         alteration: (sql: String, columns: String, before: String, after: String),
         journalMode: String
     ) throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b); INSERT INTO t VALUES(1, 'x', 'y'), (2, 'z', 3)",
             journalMode: journalMode,
             "ALTER TABLE t \(alteration.sql); ALTER TABLE t ADD COLUMN n; UPDATE t SET b = 9 WHERE id = 1"
@@ -130,7 +113,7 @@ import Testing
     }
 
     @Test func `a key column that is renamed together with another alteration keeps its rows`() throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(k TEXT PRIMARY KEY, b) WITHOUT ROWID; INSERT INTO t VALUES('a', 1), ('b', 2)",
             "ALTER TABLE t RENAME COLUMN k TO z; ALTER TABLE t ADD COLUMN n; UPDATE t SET b = 9 WHERE z = 'a'"
         )
@@ -138,7 +121,7 @@ import Testing
     }
 
     @Test func `a table that is renamed and gets a column is the same table`() throws {
-        let lines = try reported(
+        let lines = try reportedLines(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'x')",
             "ALTER TABLE t RENAME TO u; ALTER TABLE u ADD COLUMN n"
         )

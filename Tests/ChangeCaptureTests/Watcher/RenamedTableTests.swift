@@ -4,24 +4,14 @@ import Testing
 
 @testable import ChangeCapture
 
-/// Transactions of another process of which only the outcome can be seen: a table that was renamed and altered is told from one
-/// that was dropped while another one was created in its place.
+/// Transactions of another process of which only the outcome can be seen: a table that was renamed and altered is
+/// distinguished from one that was dropped while another one was created in its place.
 @Suite struct RenamedTableTests {
     static let journalModes = ["wal", "delete"]
 
-    /// The lines of one transaction of a foreign writer.
+    /// The lines of one transaction of another process.
     private func changes(_ setUp: String, journalMode: String = "wal", _ script: String) throws -> [String] {
-        let database = try TemporaryDatabase(setUp, journalMode: journalMode)
-        let log = EventLog()
-        let watcher = try DatabaseWatcher(path: database.path, sink: log)
-        try watcher.start()
-        let writer = try Connection(path: database.path, mode: .readWrite)
-        writer.setBusyTimeout(.seconds(30))
-        try writer.execute("BEGIN IMMEDIATE; \(script); COMMIT")
-        #expect(log.waitForTransactions(1))
-        watcher.stop()
-        #expect(log.all.allSatisfy { if case .epochChanged = $0 { false } else { true } })
-        return log.transactions.flatMap(\.changes.lines)
+        try reportedLines(setUp, journalMode: journalMode, script).flatMap(\.self)
     }
 
     @Test(
