@@ -1,20 +1,20 @@
-/// Tells a table that was renamed within a transaction, and altered maybe, from one that was dropped while another one was
-/// created in its place.
+/// Distinguishes a table that was renamed within a transaction, and possibly altered, from one that was dropped while another
+/// one was created in its place.
 ///
-/// `ALTER TABLE` keeps the entry in `sqlite_schema` with its rowid. That of a dropped table goes to the next new one only
-/// where it was the last one.
+/// `ALTER TABLE` keeps the entry in `sqlite_schema` with its rowid. The rowid of a dropped table is reused by the next new
+/// table only if it was the last one.
 package struct RenameEvidence {
-    /// Whether the table that had its root on the first page before the transaction has it on the second one after it, by its
-    /// rows. False where they tell nothing.
+    /// Whether the rows show that the table with the first root page before the transaction is the table with the second root
+    /// page after it. False if there is no such evidence.
     package typealias ContentCheck = (_ oldRoot: Int64, _ newRoot: Int64) -> Bool
 
     private let before: SchemaSnapshot
     private let after: SchemaSnapshot
     private let keepsContent: ContentCheck
-    /// Entries before this one are still those of the same tables; nil until it is needed.
+    /// Entries with a lower rowid still belong to the same tables; nil until it is needed.
     private var firstUncertainRowid: Int64?
 
-    /// As many tables are looked at for one that has kept its entry and its rows.
+    /// The number of tables that are checked for one that kept its entry and its rows.
     private static let maxTablesToCheck = 16
 
     init(from before: SchemaSnapshot, to after: SchemaSnapshot, keepsContent: @escaping ContentCheck) {
@@ -28,16 +28,18 @@ package struct RenameEvidence {
     ///   - table: one of the same kind and another name after it, which has the same entry.
     mutating func isRenamed(_ previous: SchemaSnapshot.Table, to table: SchemaSnapshot.Table) -> Bool {
         let same = before.tables[table.name]
-        // VACUUM renumbers entries and roots, and renames nothing.
-        if same?.description.sql.isIdentical(to: table.description.sql) == true { return false }
+        let isSameSQL = same?.description.sql.isIdentical(to: table.description.sql) == true
         switch table.description.kind {
         case .view: return false
-        case .virtual: return previous.description.columns.count == table.description.columns.count
+        case .virtual: return !isSameSQL && previous.description.columns.count == table.description.columns.count
         case .table: break
         }
         guard previous.description.hasSameKey(as: table.description) else { return false }
         let isKept = keepsContent(previous.rootPage, table.rootPage)
-        if let same, !isKept, keepsContent(same.rootPage, table.rootPage) { return false }
+        // VACUUM renumbers entries and roots, and renames nothing; tables that swap names can have the same SQL under each name.
+        // Only the rows distinguish the two.
+        if let same, isSameSQL || !isKept, keepsContent(same.rootPage, table.rootPage) { return false }
+        if isSameSQL { return isKept }
         return isKept || isOfCertainEntry(table)
             || (previous.rootPage == table.rootPage && previous.description.isPlausiblyAltered(to: table.description))
     }
@@ -49,7 +51,7 @@ package struct RenameEvidence {
         return table.schemaRowid < limit
     }
 
-    /// The last entry that is certain to be of the same table, by its rows; 0 for none.
+    /// The rowid of the last entry whose table kept its rows; 0 for none.
     private func lastKeptEntry() -> Int64 {
         let entries = Dictionary(after.tables.values.map { ($0.schemaRowid, $0) }) { first, _ in first }
         return before.tables.values
@@ -62,8 +64,8 @@ package struct RenameEvidence {
 }
 
 extension TableDescription {
-    /// Whether `ALTER TABLE` can have made these columns of the ones before, with no more than half of them renamed: added at
-    /// the end, renamed in their place, or removed, and not both removed and added.
+    /// Whether `ALTER TABLE` can have produced these columns with no more than half of them renamed: columns added at the end,
+    /// renamed in place, or removed, but not both removed and added.
     fileprivate func isPlausiblyAltered(to other: TableDescription) -> Bool {
         let sources = ColumnSources.infer(from: columns, to: other.columns) ?? Array(columns.indices)
         let kept = sources.prefix { $0 != nil }.compactMap(\.self)

@@ -126,6 +126,22 @@ import Testing
         #expect(lines.dropFirst().first == "modified u was v columns 0,1,2")
     }
 
+    @Test(arguments: journalModes)
+    func `tables with the same SQL under each name, one of them empty, are renamed when they swap names`(
+        _ journalMode: String
+    ) throws {
+        let lines = try changes(
+            """
+            CREATE TABLE u(a); CREATE TABLE v(a); INSERT INTO u VALUES(1), (2), (3);
+            ALTER TABLE u RENAME TO "x y"; ALTER TABLE v RENAME TO "b c"
+            """,
+            journalMode: journalMode,
+            #"ALTER TABLE "x y" RENAME TO s; ALTER TABLE "b c" RENAME TO "x y"; ALTER TABLE s RENAME TO "b c""#
+        )
+        #expect(lines.contains { $0.hasPrefix("modified b c was x y") }, "\(lines)")
+        #expect(!lines.contains { $0.hasPrefix("dropped x y") }, "\(lines)")
+    }
+
     // MARK: Columns
 
     @Test(arguments: journalModes)
