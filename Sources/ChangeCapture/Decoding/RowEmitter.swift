@@ -135,9 +135,10 @@ struct RowEmitter {
         let oldRow = try oldRow(old, on: oldPage, in: before, step)
         let newRow = try newRow(new, on: newPage, in: after, step)
         guard oldRow != newRow else { return }
-        // A type that was edited in the schema lets one stored key read differently: a row under another key is another row.
+        // A row under another key is another row. The key can differ where only an overflow page of an equal cell did, and where
+        // a type that was edited in the schema lets one stored key read differently.
         let isMoved =
-            step.mapping != nil && !step.after.table.hasRowid
+            !step.after.table.hasRowid && (step.mapping != nil || new.overflowPage != 0)
             && oldRow.selecting(step.after.table.primaryKey) != newRow.selecting(step.after.table.primaryKey)
         guard level > .counts else {
             for operation in isMoved ? [RowChange.Operation.delete, .insert] : [.update] {

@@ -8,6 +8,22 @@ import Testing
 @Suite struct ExactSchemaTests {
     static let journalModes = ["wal", "delete"]
 
+    // MARK: Keys
+
+    @Test(arguments: journalModes)
+    func `a key that differs only on an overflow page is another row`(_ journalMode: String) throws {
+        let lines = try reportedLines(
+            """
+            CREATE TABLE t(a, d, PRIMARY KEY(a, d)) WITHOUT ROWID;
+            INSERT INTO t VALUES(printf('%.*c', 3000, 'x'), 3)
+            """,
+            journalMode: journalMode,
+            "UPDATE t SET d = 10"
+        )
+        let key = String(repeating: "x", count: 3_000)
+        #expect(lines == [["t: delete ('\(key)', 3)", "t: insert → ('\(key)', 10)"]])
+    }
+
     // MARK: Added columns
 
     @Test(arguments: [#""active""#, "[active]", "`active`", "active", "'active'"], journalModes)
