@@ -193,7 +193,7 @@ extension ScriptGenerator {
         let position = random.below(table.columns.count)
         let (name, column) = (SQLName(table.name).quoted, SQLName(table.columns[position].name).quoted)
         if random.chance(30) {
-            table.columns.remove(at: position)
+            table.dropColumn(at: position)
             return "ALTER TABLE \(name) DROP COLUMN \(column)"
         }
         let newName = random.pick(["m1", "m2", "m3"])
@@ -280,5 +280,15 @@ extension ScriptGenerator {
             }
         return
             "CREATE TRIGGER IF NOT EXISTS r\(random.below(4)) \(moment) \(event) ON \(name) BEGIN \(action); END"
+    }
+}
+
+extension TableDescription {
+    /// As `ALTER TABLE … DROP COLUMN`, which refuses columns of the primary key.
+    fileprivate mutating func dropColumn(at position: Int) {
+        guard !primaryKey.contains(position), rowidAlias != position else { return }
+        columns.remove(at: position)
+        primaryKey = primaryKey.map { $0 > position ? $0 - 1 : $0 }
+        rowidAlias = rowidAlias.map { $0 > position ? $0 - 1 : $0 }
     }
 }
