@@ -215,6 +215,14 @@ package struct LiveGenerator {
         case .aggregate:
             let source = from(isLeft: random.chance(30))
             let column = random.pick(source.columns)
+            if random.chance(50) {
+                let list = (0..<random.int(1...3)).map { _ in runningAggregate(source) }
+                return OracleQuery(
+                    kind: kind,
+                    sql: "SELECT \(list.joined(separator: ", ")) FROM \(source.sql)\(condition(source))",
+                    mustBeIncremental: true
+                )
+            }
             return OracleQuery(
                 kind: kind,
                 sql:
@@ -430,8 +438,31 @@ package struct LiveGenerator {
         )
     }
 
+    /// An aggregate that follows from the changed rows alone.
+    private mutating func runningAggregate(_ source: Source) -> String {
+        let column = random.pick(source.columns)
+        return random.pick([
+            "count(*)", "count(\(column))", "count(nullif(\(column), 1))", "sum(length(\(column)))",
+            "sum(CASE typeof(\(column)) WHEN 'integer' THEN \(column) % 1000003 END)", "sum(\(column) IS NULL)",
+            "SUM ( ALL hex(\(column)) = '61' )",
+        ])
+    }
+
     private mutating func group() -> OracleQuery {
         let source = from(isLeft: random.chance(40))
+        if random.chance(30) {
+            let key = random.pick(source.columns)
+            // Without the key in the result each value is determined.
+            let isShown = random.chance(50)
+            let list = (isShown ? [key] : []) + [runningAggregate(source), runningAggregate(source)]
+            return OracleQuery(
+                kind: .group,
+                sql:
+                    "SELECT \(list.joined(separator: ", ")) FROM \(source.sql)\(condition(source)) GROUP BY \(key)",
+                mustBeIncremental: true,
+                isOpen: isShown
+            )
+        }
         let count = random.int(1...2)
         let keys = (0..<count).map { _ in
             let column = random.pick(source.columns)

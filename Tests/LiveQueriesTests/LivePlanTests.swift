@@ -54,11 +54,38 @@ import Testing
 
     @Test(
         arguments: [
-            "SELECT x FROM a ORDER BY x", "SELECT x FROM a LIMIT 1", "SELECT count(*) FROM a", "SELECT id FROM v",
+            ("SELECT count(*) FROM a", 0), ("SELECT Count(x), \"sum\"(id), sum(x) FROM a WHERE id > 1", 2),
+            ("SELECT x, count(*), sum(id + 1) FROM a GROUP BY x", 1), ("SELECT count() FROM a GROUP BY x, id % 3", 0),
+        ]
+    )
+    func `counts and sums follow from the changed rows`(_ sql: String, _ arguments: Int) throws {
+        let plan = try plan(sql)
+        #expect(plan.kind == .groups)
+        #expect(plan.core?.running?.arguments.count == arguments)
+    }
+
+    @Test(
+        arguments: [
+            "SELECT x, min(id) FROM a GROUP BY x", "SELECT x, sum(id) FROM a GROUP BY x HAVING count(*) > 1",
+            "SELECT x, id, count(*) FROM a GROUP BY x", "SELECT x, count(DISTINCT id) FROM a GROUP BY x",
+            "SELECT DISTINCT x FROM a",
+        ]
+    )
+    func `groups of other columns are evaluated again`(_ sql: String) throws {
+        let plan = try plan(sql)
+        #expect(plan.kind == .groups)
+        #expect(plan.core?.running == nil)
+    }
+
+    @Test(
+        arguments: [
+            "SELECT x FROM a ORDER BY x", "SELECT x FROM a LIMIT 1", "SELECT max(x) FROM a", "SELECT id FROM v",
             "SELECT id FROM a UNION SELECT id FROM b", "WITH t AS (SELECT 1) SELECT * FROM t",
             "SELECT (SELECT 1) FROM a",
             "SELECT row_number() OVER () FROM a", "SELECT * FROM a FULL JOIN b ON 1",
-            "SELECT * FROM json_each('[1]'), a",
+            "SELECT * FROM json_each('[1]'), a", "SELECT count(DISTINCT x) FROM a", "SELECT count(*) + 1 FROM a",
+            "SELECT sum(x) FILTER (WHERE id > 1) FROM a", "SELECT count(*) FROM a HAVING count(*) > 1",
+            "SELECT total(x) FROM a", "SELECT x, count(*) FROM a",
         ]
     )
     func `everything else runs as a whole, with the reason`(_ sql: String) throws {

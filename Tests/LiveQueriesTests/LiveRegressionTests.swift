@@ -52,6 +52,75 @@ import Testing
         )
     }
 
+    @Test func `all rows are counted without being read again`() throws {
+        try check(
+            "SELECT count(*), count(n), sum(n) FROM p",
+            people,
+            ["UPDATE p SET n = NULL WHERE id = 1", "INSERT INTO p VALUES(4, 'c', 'D', -9)"],
+            ["DELETE FROM p WHERE n IS NOT NULL"],
+            ["DELETE FROM p"],
+            ["INSERT INTO p VALUES(5, 'c', 'D', 9223372036854775807), (6, 'c', 'D', -1)"],
+            ["UPDATE p SET team = 'z'"]
+        )
+    }
+
+    @Test(
+        arguments: [
+            ("SELECT count(*), sum(n) FROM p", false), ("SELECT team, sum(n) FROM p GROUP BY team", true),
+            ("SELECT sum(n), count(*) FROM p GROUP BY team", true),
+        ]
+    )
+    func `a sum with a REAL is evaluated again`(_ sql: String, _ isIncremental: Bool) throws {
+        try check(
+            sql,
+            people,
+            isIncremental: isIncremental,
+            ["UPDATE p SET n = 0.5 WHERE id = 1"],
+            ["UPDATE p SET n = n + 1"],
+            ["UPDATE p SET n = 'text' WHERE id = 2"],
+            ["UPDATE p SET n = id"],
+            ["DELETE FROM p WHERE id = 1"]
+        )
+    }
+
+    @Test func `a group of equal numbers shows one that it has`() throws {
+        let numbers = [
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, a, i INT)", "INSERT INTO t VALUES(1, 1, 1), (2, 1.0, 1.0)",
+        ]
+        for column in ["a", "i", "a COLLATE NOCASE"] {
+            try check(
+                "SELECT \(column), count(*) FROM t GROUP BY \(column)",
+                numbers,
+                ["DELETE FROM t WHERE id = 1"],
+                ["INSERT INTO t VALUES(3, 1, '1')"],
+                ["DELETE FROM t WHERE id = 2"],
+                ["UPDATE t SET a = 'A', i = 'A'", "INSERT INTO t VALUES(4, 'a', 'a')"],
+                ["DELETE FROM t WHERE id = 3"]
+            )
+        }
+    }
+
+    @Test func `the number of a column within an expression groups as SQLite does`() throws {
+        for key in ["(1)", "+1", "1 COLLATE NOCASE"] {
+            try check(
+                "SELECT team, count(*) FROM p GROUP BY \(key)",
+                people,
+                isIncremental: false,
+                ["INSERT INTO p VALUES(4, 'c', 'D', 4)"],
+                ["DELETE FROM p WHERE team = 'a'"]
+            )
+        }
+    }
+
+    @Test func `constants that differ in case are different expressions`() throws {
+        try check(
+            "SELECT team || 'A', count(*) FROM p GROUP BY team || 'a'",
+            people,
+            ["INSERT INTO p VALUES(4, 'c', 'D', 4)"],
+            ["DELETE FROM p WHERE team = 'a'"]
+        )
+    }
+
     @Test func `the union of a table with itself`() throws {
         try check(
             "SELECT id, n FROM p UNION ALL SELECT id, n FROM p",

@@ -136,7 +136,7 @@ extension Coordinator {
         case .success(let rows): read = rows
         }
         let wasLoading = query.phase == .loading
-        var rows = read
+        let rows = query.plan.kind == .groups ? query.takeGroups(read) : read
         switch query.plan.kind {
         case .rows:
             // A snapshot that a coalesced step has already passed cannot be joined to the deltas.
@@ -148,15 +148,21 @@ extension Coordinator {
             serve(query, rows, at: seen, missed: Array(missed), wasLoading)
             return
         case .groups:
-            guard let core = query.plan.core else { return }
-            rows = query.takeGroups(read, count: query.plan.columns.count, collations: core.groups.map(\.collation))
             let touched = query.touched.filter { $0.sequence > seen.sequence }
             query.touched = []
+            // As above: what the step changed is partly in the snapshot.
+            guard touched.allSatisfy({ $0.from >= seen.sequence }) else { return readSnapshot(query) }
             query.log = DeltaLog(start: seen.sequence)
             query.phase = .live
             serve(query, rows, at: seen, missed: [], wasLoading)
-            var groups: [GroupKey: [SQLiteValue]] = [:]
-            for entry in touched { groups.merge(entry.groups) { first, _ in first } }
+            var groups: [GroupKey: TouchedGroup] = [:]
+            for entry in touched {
+                groups.merge(entry.groups) { first, second in
+                    var both = first
+                    both.merge(second)
+                    return both
+                }
+            }
             if !groups.isEmpty {
                 refresh(query, groups, from: seen.sequence, transactions: touched.count)
             }
@@ -337,7 +343,7 @@ extension LiveQuery {
     fileprivate var keptRows: LiveRows? {
         switch plan.kind {
         case .rows: nil
-        case .groups: groups.map { LiveRows(Array($0.values)) }
+        case .groups: groups.map { LiveRows($0.values.map(\.row)) }
         case .rerun: rows
         }
     }

@@ -168,7 +168,7 @@ extension Coordinator {
                 let groups = try evaluator.groups(cover, views)
                 if groups.isEmpty { return }
                 if query.groups == nil {
-                    query.touched.append((position.sequence, groups))
+                    query.touched.append((from, position.sequence, groups))
                 } else {
                     refresh(query, groups, from: from, transactions: concerning.count)
                 }
@@ -201,24 +201,26 @@ extension Coordinator {
         }
         switch failure {
         case .tooManyKeys: reset(query)
+        case .unknownTotals: reset(query, because: LivePlan.unknownTotals)
         case .tooSlow: reset(query, because: "the step of a commit takes longer than \(limits.maxStepTime)")
         case .sqlite(let error): reset(query, because: "the step of a commit failed: \(error.message)")
         }
     }
 
-    /// Evaluates groups again, as of the coordinator's position.
-    func refresh(_ query: LiveQuery, _ groups: [GroupKey: [SQLiteValue]], from: UInt64, transactions: Int) {
+    /// Brings groups up to date, as of the coordinator's position.
+    func refresh(_ query: LiveQuery, _ groups: [GroupKey: TouchedGroup], from: UInt64, transactions: Int) {
         guard let views, let position, let evaluator = evaluator(of: query) else { return }
         var changes: [LiveRowChange] = []
         views.rights = query.request.rights
         views.deadline.start(limits.maxStepTime)
         do throws(StepEvaluator.Failure) {
-            for (key, values) in groups {
-                let row = try evaluator.group(values, views)
-                let known = query.groups?[key]
+            for (key, touched) in groups {
+                let before = query.groups?[key]
+                let after = try evaluator.group(touched, known: before, views)
+                query.groups?[key] = after
+                query.groupBytes += (after?.byteCount ?? 0) - (before?.byteCount ?? 0)
+                let (known, row) = (before?.row, after?.row)
                 guard row != known else { continue }
-                query.groups?[key] = row
-                query.groupBytes += (row.map { $0.byteCount + 64 } ?? 0) - (known.map { $0.byteCount + 64 } ?? 0)
                 let isSameKey = query.plan.key.map { row?.selecting($0) == known?.selecting($0) } ?? false
                 // A group can return a different one of several equal values than before.
                 if isSameKey || known == nil || row == nil {

@@ -85,12 +85,12 @@ final class LiveQuery {
 
     /// Every delta since the query was registered.
     var log: DeltaLog
-    /// The rows of each group; nil until they have been read.
-    var groups: [GroupKey: Row]?
+    /// The groups as they were sent; nil until they have been read.
+    var groups: [GroupKey: KeptGroup]?
     /// Bytes of ``groups``.
     var groupBytes = 0
-    /// Groups touched while the first rows are read, with the sequence number.
-    var touched: [(sequence: UInt64, groups: [GroupKey: [SQLiteValue]])] = []
+    /// Groups touched while the first rows are read, with the sequence numbers before and after.
+    var touched: [(from: UInt64, sequence: UInt64, groups: [GroupKey: TouchedGroup])] = []
     /// The rows sent last, for a query that runs as a whole.
     var rows: LiveRows?
     /// The sequence number of ``rows``.
@@ -161,20 +161,38 @@ final class LiveQuery {
     /// Whether the subscribers have the exact result as of the coordinator's position.
     var isExact: Bool { phase == .live && dirty.isEmpty }
 
-    /// Takes the groups' rows from a whole run, in which the last columns are the groups' keys.
-    func takeGroups(_ rows: LiveRows, count: Int, collations: [KeyCollation]) -> LiveRows {
-        var groups: [GroupKey: Row] = [:]
+    func runAsWhole(because reason: String) {
+        forcedRerun = reason
+        plan = plan.asRerun(reason)
+        evaluator = nil
+    }
+
+    /// Takes the groups from a whole run, in which the last columns are the groups' keys and totals.
+    ///
+    /// - Returns: the result's rows. If they cannot be counted on, the query's plan is to run as a whole.
+    func takeGroups(_ rows: LiveRows) -> LiveRows {
+        let count = plan.columns.count
+        let collations = plan.core?.groups.map(\.collation) ?? []
+        var groups: [GroupKey: KeptGroup] = [:]
         var stripped: [Row] = []
         groupBytes = 0
         for row in rows.rows {
             let values = row.values
-            let key = GroupKey(Array(values[count...]), collations)
+            let keyEnd = count + collations.count
+            let key = GroupKey(Array(values[count..<keyEnd]), collations)
             let result = Row(Array(values[..<count]))
-            groups[key] = result
-            groupBytes += result.byteCount + 64
+            let group = KeptGroup(row: result, totals: RunningAggregates.Totals(values[keyEnd...]))
+            groups[key] = group
+            groupBytes += group.byteCount
             stripped.append(result)
         }
         self.groups = groups
+        if collations.isEmpty, let totals = groups.values.first?.totals, plan.core?.running?.row([], totals) == nil {
+            dirty = touched.map(\.sequence)
+            self.groups = nil
+            touched = []
+            runAsWhole(because: LivePlan.unknownTotals)
+        }
         return LiveRows(stripped)
     }
 }

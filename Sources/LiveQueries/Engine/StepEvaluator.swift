@@ -13,6 +13,8 @@ final class StepEvaluator {
     enum Failure: Error {
         /// More keys than allowed.
         case tooManyKeys
+        /// The row of all rows cannot be counted on.
+        case unknownTotals
         /// The evaluation took too long.
         case tooSlow
         case sqlite(SQLiteError)
@@ -91,14 +93,24 @@ final class StepEvaluator {
         )
     }
 
-    /// The groups of the rows that the cover contains, before or after, each represented by one row's values.
-    func groups(_ cover: Cover, _ views: ViewPair) throws(Failure) -> [GroupKey: [SQLiteValue]] {
+    /// The groups of the rows that the cover contains, before or after.
+    func groups(_ cover: Cover, _ views: ViewPair) throws(Failure) -> [GroupKey: TouchedGroup] {
         let collations = core.groups.map(\.collation)
-        var groups: [GroupKey: [SQLiteValue]] = [:]
+        var groups: [GroupKey: TouchedGroup] = [:]
         for side in 0..<2 where side == 0 ? cover.hasOld && !faults.contains(.noOldGroups) : cover.hasNew {
             for row in try rows(.groups, cover, side, views) {
                 let values = row.values
-                groups[GroupKey(values, collations)] = values
+                let key = Array(values[..<core.groups.count])
+                let contribution = RunningAggregates.Totals(values[core.groups.count...])
+                // Without GROUP BY there is a row of totals even if there are no rows.
+                if core.groups.isEmpty, contribution?.rows == 0 { continue }
+                var group =
+                    groups[GroupKey(key, collations)]
+                    ?? TouchedGroup(key: key, change: core.running?.noTotals)
+                if let contribution {
+                    if side == 0 { group.change?.subtract(contribution) } else { group.change?.add(contribution) }
+                }
+                groups[GroupKey(key, collations)] = group
                 if groups.count > maxKeys { throw .tooManyKeys }
             }
         }
@@ -113,9 +125,28 @@ final class StepEvaluator {
         return false
     }
 
-    /// The result's row of one group as of the state after; nil when there is none any more.
-    func group(_ values: [SQLiteValue], _ views: ViewPair) throws(Failure) -> Row? {
-        try run(core.group, 1, views, key: values).first
+    /// One group as of the state after; nil when it has no rows any more.
+    ///
+    /// - Parameter known: the group as it was before.
+    func group(
+        _ touched: TouchedGroup,
+        known: KeptGroup?,
+        _ views: ViewPair
+    ) throws(Failure) -> KeptGroup? {
+        guard let running = core.running else {
+            return try run(core.group, 1, views, key: touched.key).first.map { KeptGroup(row: $0, totals: nil) }
+        }
+        if var totals = known.map(\.totals) ?? running.noTotals, let change = touched.change {
+            totals.add(change)
+            if totals.rows == 0, !core.groups.isEmpty { return nil }
+            if totals.rows >= 0, let row = running.row(touched.key, totals) {
+                return KeptGroup(row: row, totals: totals)
+            }
+        }
+        if core.groups.isEmpty { throw .unknownTotals }
+        return try run(core.group, 1, views, key: touched.key).first.map { row in
+            KeptGroup(result: row, columnCount: plan.columns.count)
+        }
     }
 
     private func rows(

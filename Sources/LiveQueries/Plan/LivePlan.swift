@@ -7,7 +7,8 @@ struct LivePlan: Sendable {
         /// Each row of the result comes from rows of tables: the changes are found from the changed rows, and nothing
         /// is kept.
         case rows
-        /// Rows are grouped: the groups of the changed rows are evaluated again, and the result's rows are kept.
+        /// Rows are grouped: the groups of the changed rows are counted on or evaluated again, and the result's rows
+        /// are kept. Without GROUP BY all rows are one group.
         case groups
         /// The query runs as a whole and is compared with the rows sent last.
         case rerun
@@ -39,7 +40,7 @@ struct LivePlan: Sendable {
     /// The caller chose the key, and it is not proved to be one.
     var mustCheckKey = false
     var isOrdered: Bool
-    /// The statement with numbered parameters, and with the group's key after the result's columns for ``Kind/groups``.
+    /// The statement with numbered parameters, and with the group's key and totals after the result's columns for ``Kind/groups``.
     var sql: String
     /// The client's statement with numbered parameters.
     var whole: String
@@ -47,6 +48,9 @@ struct LivePlan: Sendable {
     var values: [SQLiteValue]
 
     var isIncremental: Bool { kind != .rerun }
+
+    /// Why a query without GROUP BY runs as a whole although its aggregates are `count` and `sum`.
+    static let unknownTotals = "a sum is not of integers alone, or too large"
 
     /// The plan for running the query as a whole.
     func asRerun(_ reason: String) -> LivePlan {
@@ -102,6 +106,8 @@ struct SelectCore: Sendable {
     var isDistinct: Bool
     /// The expressions that distinguish groups, and how they are compared.
     var groups: [(sql: String, collation: KeyCollation)]
+    /// How a group's row follows from the changed rows; nil if groups are evaluated again.
+    var running: RunningAggregates?
     /// The next free parameter number.
     var nextParameter: Int
 
@@ -127,13 +133,20 @@ struct SelectCore: Sendable {
         let list =
             switch projection {
             case .result: result
-            case .groups: groups.map { "(\($0.sql))" }.joined(separator: ", ")
+            case .groups:
+                (groups.map { "(\($0.sql)\n)" } + (running.map { [$0.totals] } ?? [])).joined(separator: ", ")
             case .existence: "1"
             }
         var parts = restrictions.map(self.condition)
         if let condition { parts.insert("(\(condition)\n)", at: 0) }
         return "SELECT \(list)\n FROM \(from)" + (parts.isEmpty ? "" : "\n WHERE \(parts.joined(separator: " AND "))")
-            + (projection == .existence ? " LIMIT 1" : "")
+            + (projection == .existence ? " LIMIT 1" : projection == .groups ? groupsTail : "")
+    }
+
+    /// Totals are per group. The numbers name the first result columns.
+    private var groupsTail: String {
+        guard running != nil, !groups.isEmpty else { return "" }
+        return "\n GROUP BY " + groups.indices.map { "\($0 + 1)" }.joined(separator: ", ")
     }
 
     /// The keys of the anchors whose rows join the changed rows of an item on the right side of a LEFT JOIN.
@@ -143,19 +156,21 @@ struct SelectCore: Sendable {
         return "SELECT DISTINCT \(keys)\n FROM \(items[number].prefix)\n WHERE \(condition(restriction))"
     }
 
-    /// The result's row of the group whose key is bound at ``nextParameter`` and after it.
+    /// The result's row, and the totals, of the group whose key is bound at ``nextParameter`` and after it.
     var group: String {
         var parts = groups.enumerated().map { "(\($1.sql)\n) IS ?\(nextParameter + $0)" }
         if let condition { parts.insert("(\(condition)\n)", at: 0) }
         return
-            "SELECT \(isDistinct ? "DISTINCT " : "")\(result)\n FROM \(from)\n WHERE \(parts.joined(separator: " AND "))\n \(tail)"
+            "SELECT \(isDistinct ? "DISTINCT " : "")\(result)\(totals)\n FROM \(from)\n WHERE \(parts.joined(separator: " AND "))\n \(tail)"
             + (isDistinct ? " LIMIT 1" : "")
     }
 
-    /// The whole query with the groups' keys after its columns.
+    private var totals: String { running.map { ",\n\($0.totals)" } ?? "" }
+
+    /// The whole query with the groups' keys and totals after its columns.
     var withGroupKeys: String {
         let keys = groups.map { ", (\($0.sql)\n)" }.joined()
-        return "SELECT \(isDistinct ? "DISTINCT " : "")\(result)\(keys)\n FROM \(from)"
+        return "SELECT \(isDistinct ? "DISTINCT " : "")\(result)\(keys)\(totals)\n FROM \(from)"
             + (condition.map { "\n WHERE (\($0)\n)" } ?? "") + "\n \(tail)"
     }
 

@@ -227,6 +227,7 @@ struct QueryCompiler {
             tail: shape.groupTokens.isEmpty ? "" : text(shape.bytes(shape.groupTokens)),
             isDistinct: shape.isDistinct,
             groups: [],
+            running: nil,
             nextParameter: numbers.count + 1
         )
         plan.core = core
@@ -235,21 +236,43 @@ struct QueryCompiler {
             throw SelectShape.Failure(reason: "it has ORDER BY or LIMIT")
         }
         if shape.groupBy.isEmpty, !shape.isDistinct {
-            if isAggregate || shape.hasHaving { throw SelectShape.Failure(reason: "it aggregates all rows to one") }
-            plan.kind = .rows
+            guard isAggregate || shape.hasHaving else {
+                plan.kind = .rows
+                return
+            }
+            guard let running = RunningAggregates(shape, keys: [], calls: { isAggregateCall($0, shape) }, text) else {
+                throw SelectShape.Failure(reason: "it aggregates all rows to one, by more than count and sum")
+            }
+            core.running = running
+            plan.core = core
+            plan.kind = .groups
+            plan.sql = core.withGroupKeys
             return
         }
         if shape.isDistinct, !shape.groupBy.isEmpty || isAggregate {
             throw SelectShape.Failure(reason: "it has DISTINCT beside a grouping")
         }
-        let ranges =
-            shape.isDistinct
-            ? try distinctExpressions(shape, items, text)
-            : try shape.groupBy.map { (range) throws(SelectShape.Failure) in
+        if shape.isDistinct {
+            core.groups = try distinctExpressions(shape, items, text).map { ($0.0, $0.1) }
+        } else {
+            var keys: [(Range<Int>, RunningAggregates.Key)] = []
+            for range in shape.groupBy {
                 let resolved = try groupExpression(range, shape)
-                return (text(shape.bytes(resolved)), try collation(of: resolved, shape, items))
+                let collation = try collation(of: resolved, shape, items)
+                core.groups.append((text(shape.bytes(resolved)), collation))
+                let type = column(resolved, shape, items)?.column.type
+                keys.append(
+                    (
+                        resolved,
+                        RunningAggregates.Key(
+                            hasDistinctTexts: collation == .binary,
+                            hasDistinctNumbers: type.map(Affinity.isInteger) ?? false
+                        )
+                    )
+                )
             }
-        core.groups = ranges.map { ($0.0, $0.1) }
+            core.running = RunningAggregates(shape, keys: keys, calls: { isAggregateCall($0, shape) }, text)
+        }
         plan.core = core
         plan.key = shape.isDistinct ? nil : groupKey(shape)
         plan.kind = .groups
@@ -329,7 +352,15 @@ struct QueryCompiler {
 
     /// An expression of GROUP BY, which can be the number or the alias of a result column.
     private func groupExpression(_ range: Range<Int>, _ shape: SelectShape) throws(SelectShape.Failure) -> Range<Int> {
-        guard range.count == 1, let only = range.first else { return range }
+        guard range.count == 1, let only = range.first else {
+            // SQLite also takes `(1)`, `+1` and `1 COLLATE NOCASE` for the number of a column.
+            if range.contains(where: { shape.tokens[$0].kind == .number }),
+                range.allSatisfy({ isPartOfNumber($0, shape) })
+            {
+                throw SelectShape.Failure(reason: "it groups by the number of a column within an expression")
+            }
+            return range
+        }
         let token = shape.tokens[only]
         if token.kind == .number, let number = Int(token.text) {
             guard shape.columns.indices.contains(number - 1), !shape.columns.contains(where: \.isStar) else {
@@ -342,6 +373,11 @@ struct QueryCompiler {
         // Names of columns come before aliases.
         if tables(shape).contains(where: { $0.contains { SQLName($0.name).caseFolded == name } }) { return range }
         return shape.columns.first { $0.alias.map { SQLName($0).caseFolded == name } ?? false }?.tokens ?? range
+    }
+
+    private func isPartOfNumber(_ index: Int, _ shape: SelectShape) -> Bool {
+        shape.tokens[index].kind == .number || shape.isWord(index, "COLLATE") || shape.isWord(index - 1, "COLLATE")
+            || ["(", ")", "+", "-"].contains { shape.isSymbol(index, $0) }
     }
 
     private func tables(_ shape: SelectShape) -> [[ColumnDescription]] {
@@ -385,12 +421,7 @@ struct QueryCompiler {
         _ shape: SelectShape,
         _ items: [SelectCore.Item]
     ) throws(SelectShape.Failure) -> KeyCollation {
-        var range = range
-        while range.count > 2, shape.isSymbol(range.lowerBound, "("),
-            closing(range.lowerBound, shape) == range.upperBound - 1
-        {
-            range = range.lowerBound + 1..<range.upperBound - 1
-        }
+        let range = shape.withoutParentheses(range)
         if range.contains(where: { shape.isWord($0, "COLLATE") }) {
             let last = range.upperBound - 1
             guard range.count <= 5, shape.isWord(last - 1, "COLLATE"),
@@ -399,7 +430,7 @@ struct QueryCompiler {
             else { throw SelectShape.Failure(reason: "it groups by an expression with COLLATE") }
             return collation
         }
-        guard let (qualifier, name) = columnName(range, shape) else {
+        guard columnName(range, shape) != nil else {
             // CAST and the unary plus keep the collation of their operand.
             if range.contains(where: { shape.isWord($0, "CAST") })
                 || range.first.map({ shape.isSymbol($0, "+") }) == true
@@ -408,25 +439,28 @@ struct QueryCompiler {
             }
             return .binary
         }
+        guard let (table, column) = column(range, shape, items) else { return .binary }
+        guard let collation = connection.collation(ofColumn: column.name, of: table).flatMap(KeyCollation.init) else {
+            throw SelectShape.Failure(reason: "it groups by a column with a collation of its own")
+        }
+        return collation
+    }
+
+    /// The column that an expression names, and its table.
+    private func column(
+        _ range: Range<Int>,
+        _ shape: SelectShape,
+        _ items: [SelectCore.Item]
+    ) -> (table: String, column: ColumnDescription)? {
+        guard let (qualifier, name) = columnName(shape.withoutParentheses(range), shape) else { return nil }
         for item in items {
             if let qualifier, SQLName(unquoted: item.name).caseFolded != qualifier { continue }
             guard let column = item.table.columns.first(where: { SQLName($0.name).caseFolded == name }) else {
                 continue
             }
-            guard
-                let collation = connection.collation(ofColumn: column.name, of: item.table.name).flatMap(
-                    KeyCollation.init
-                )
-            else { throw SelectShape.Failure(reason: "it groups by a column with a collation of its own") }
-            return collation
+            return (item.table.name, column)
         }
-        return .binary
-    }
-
-    private func closing(_ open: Int, _ shape: SelectShape) -> Int? {
-        (open + 1..<shape.tokens.count).first { index in
-            shape.isSymbol(index, ")") && shape.tokens[index].depth == shape.tokens[open].depth
-        }
+        return nil
     }
 
     /// The folded name of a column, if the tokens are only that.
@@ -497,11 +531,10 @@ struct QueryCompiler {
     /// The result columns that are the expressions of GROUP BY; nil when some are missing.
     private func groupKey(_ shape: SelectShape) -> [Int]? {
         if shape.columns.contains(where: \.isStar) { return nil }
-        func words(_ range: Range<Int>) -> [String] { range.map { SQLName(shape.tokens[$0].text).caseFolded.string } }
         var key: [Int] = []
         for range in shape.groupBy {
             guard let resolved = try? groupExpression(range, shape),
-                let place = shape.columns.firstIndex(where: { words($0.tokens) == words(resolved) })
+                let place = shape.columns.firstIndex(where: { shape.areSameExpression($0.tokens, resolved) })
             else { return nil }
             key.append(place)
         }

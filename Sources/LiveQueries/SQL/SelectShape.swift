@@ -127,6 +127,35 @@ struct SelectShape {
             ? 0..<0 : tokens[range.lowerBound].range.lowerBound..<tokens[range.upperBound - 1].range.upperBound
     }
 
+    /// An expression without the parentheses around it.
+    func withoutParentheses(_ range: Range<Int>) -> Range<Int> {
+        var range = range
+        while range.count > 2, isSymbol(range.lowerBound, "("), closing(range.lowerBound) == range.upperBound - 1 {
+            range = range.lowerBound + 1..<range.upperBound - 1
+        }
+        return range
+    }
+
+    /// The token that closes the parenthesis.
+    func closing(_ open: Int) -> Int? {
+        (open + 1..<tokens.count).first { isSymbol($0, ")") && tokens[$0].depth == tokens[open].depth }
+    }
+
+    /// Whether two expressions have the same tokens, apart from the case of names and keywords.
+    func areSameExpression(_ left: Range<Int>, _ right: Range<Int>) -> Bool {
+        left.count == right.count
+            && zip(left, right).allSatisfy { left, right in
+                let (left, right) = (tokens[left], tokens[right])
+                switch left.kind {
+                case .word, .quotedName:
+                    return (right.kind == .word || right.kind == .quotedName)
+                        && SQLName(left.text).caseFolded == SQLName(right.text).caseFolded
+                case .string, .number, .blob, .parameter, .symbol:
+                    return left.kind == right.kind && left.text.isIdentical(to: right.text)
+                }
+            }
+    }
+
     /// Where the clause that contains the token ends: at the next clause's keyword outside of parentheses.
     private func clauseEnd(_ start: Int) -> Int {
         var index = start

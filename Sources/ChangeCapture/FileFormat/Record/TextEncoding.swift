@@ -73,19 +73,24 @@ extension TextEncoding {
 package enum Affinity {
     /// Whether a column declared with this type has REAL affinity.
     package static func isReal(declared type: String) -> Bool {
-        // SQLite folds only the case of ASCII letters.
-        let bytes = Array(type.utf8)
-        func contains(_ name: StaticString) -> Bool {
-            name.withUTF8Buffer { name in
-                guard bytes.count >= name.count else { return false }
-                return (0...bytes.count - name.count).contains { start in
-                    SQLName.areEqualIgnoringCase(bytes[start..<start + name.count], name)
-                }
-            }
-        }
-        if contains("INT") || contains("CHAR") || contains("CLOB") || contains("TEXT") || contains("BLOB") {
+        for name in ["INT", "CHAR", "CLOB", "TEXT", "BLOB"] as [StaticString] where contains(name, type) {
             return false
         }
-        return contains("REAL") || contains("FLOA") || contains("DOUB")
+        return contains("REAL", type) || contains("FLOA", type) || contains("DOUB", type)
+    }
+
+    /// Whether a column declared with this type has INTEGER affinity: it stores a real that equals an integer as that
+    /// integer.
+    package static func isInteger(declared type: String) -> Bool { contains("INT", type) }
+
+    private static func contains(_ name: StaticString, _ type: String) -> Bool {
+        // SQLite folds only the case of ASCII letters.
+        let bytes = Array(type.utf8)
+        return name.withUTF8Buffer { name in
+            guard bytes.count >= name.count else { return false }
+            return (0...bytes.count - name.count).contains { start in
+                SQLName.areEqualIgnoringCase(bytes[start..<start + name.count], name)
+            }
+        }
     }
 }
