@@ -109,9 +109,10 @@ extension WatchError {
     /// Starts a thread.
     package static func startThread(
         _ name: String,
+        priority: NamedThread.Priority = .normal,
         _ body: @escaping @Sendable () -> Void
     ) throws(WatchError) -> NamedThread {
-        do { return try NamedThread(name: name, body) } catch { throw .noThread(code: error.errno) }
+        do { return try NamedThread(name: name, priority: priority, body) } catch { throw .noThread(code: error.errno) }
     }
 
     static func result<Success>(_ body: () throws(SQLiteError) -> Success) -> Result<Success, WatchError> {

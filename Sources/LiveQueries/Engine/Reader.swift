@@ -46,7 +46,7 @@ final class Reader: Sendable {
     }
 
     func start() throws(WatchError) {
-        let started = try WatchError.startThread("live-reader") { [self] in work() }
+        let started = try WatchError.startThread("live-reader", priority: .low) { [self] in work() }
         thread.update { $0 = started }
     }
 

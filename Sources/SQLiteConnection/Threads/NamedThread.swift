@@ -16,14 +16,30 @@ package final class NamedThread: Sendable {
 
     private let handle: Handle
 
+    /// How the system prefers a thread when there are fewer processors than threads that can run.
+    package enum Priority: Sendable {
+        case normal
+        /// For long computations on whose end no message of the feed waits.
+        case low
+    }
+
+    /// The niceness of ``Priority/low``: about a third of the share of a normal thread; a thread that wakes up preempts it.
+    ///
+    /// Source: `sched(7)`, "The nice value".
+    private static let lowNiceness: Int32 = 5
+
     /// Starts the thread at once.
     ///
     /// - Parameters:
     ///   - name: for debuggers, `top -H` and `/proc`; Linux keeps 15 bytes of it.
     ///   - body: runs on the new thread.
     /// - Throws: ``StartError`` when the system refuses to start another thread.
-    package init(name: String, _ body: @escaping @Sendable () -> Void) throws(StartError) {
-        let context = Unmanaged.passRetained(Start(name: name, body: body))
+    package init(
+        name: String,
+        priority: Priority = .normal,
+        _ body: @escaping @Sendable () -> Void
+    ) throws(StartError) {
+        let context = Unmanaged.passRetained(Start(name: name, priority: priority, body: body))
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, Self.stackBytes)
@@ -62,10 +78,12 @@ package final class NamedThread: Sendable {
 
     private final class Start {
         let name: String
+        let priority: Priority
         let body: @Sendable () -> Void
 
-        init(name: String, body: @escaping @Sendable () -> Void) {
+        init(name: String, priority: Priority, body: @escaping @Sendable () -> Void) {
             self.name = name
+            self.priority = priority
             self.body = body
         }
 
@@ -73,9 +91,24 @@ package final class NamedThread: Sendable {
             guard let context else { return nil }
             let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
             NamedThread.nameCurrentThread(start.name)
+            if start.priority == .low { NamedThread.lowerPriorityOfCurrentThread() }
             start.body()
             return nil
         }
+    }
+
+    private static func lowerPriorityOfCurrentThread() {
+        #if canImport(Darwin)
+            pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0)
+        #else
+            // On Linux the niceness belongs to the thread, see setpriority(2). With the usual one the thread works as well.
+            #if canImport(Glibc)
+                let process = __priority_which_t(PRIO_PROCESS.rawValue)
+            #else
+                let process = PRIO_PROCESS
+            #endif
+            _ = setpriority(process, 0, getpriority(process, 0) + lowNiceness)
+        #endif
     }
 
     private static func nameCurrentThread(_ name: String) {
