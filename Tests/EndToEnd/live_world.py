@@ -324,7 +324,7 @@ class World:
         column = self.random.choice(source[1])
         aggregates = self.random.choice(
             [
-                "count(*)", f"count({column}), min({column}), max({column})", f"count(DISTINCT {column})", f"sum(length({column}))",
+                "count(*)", f"count({column}), sum({column} IS NULL)", f"count({column}), min({column}), max({column})", f"count(DISTINCT {column})", f"sum(length({column}))",
                 f"count(*) FILTER (WHERE {column} > 0), total(typeof({column}) = 'text')",
             ]
         )  # fmt: skip
@@ -348,8 +348,12 @@ class World:
     def aggregate(self):
         source = self.source(self.random.random() < 0.3)
         column = self.random.choice(source[1])
-        sql = f"SELECT count(*), count({column}), min({column}), max({column}) FROM {source[0]}{self.where(source)}"
-        return {"sql": sql, "open": True}
+        counted = self.random.random() < 0.5
+        if counted:
+            aggregates = f"count(*), count({column}), sum(length({column})), sum(CASE typeof({column}) WHEN 'integer' THEN {column} % 97 END)"
+        else:
+            aggregates = f"count(*), count({column}), min({column}), max({column})"
+        return {"sql": f"SELECT {aggregates} FROM {source[0]}{self.where(source)}", "incremental": counted, "open": not counted}
 
     def ordered(self):
         source = self.source(self.random.random() < 0.2)
