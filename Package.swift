@@ -19,7 +19,14 @@ let package = Package(
     name: "tablecast",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "Tablecast", targets: ["Tablecast", "ChangeCapture", "SQLiteConnection", "WireProtocol"]),
+        // With the modules that declare the types of its interface.
+        .library(
+            name: "Tablecast",
+            targets: [
+                "Tablecast", "Broadcast", "ChangeCapture", "LiveQueries", "QueryEngine", "SQLiteConnection",
+                "WebSocketTransport", "WireProtocol",
+            ]
+        ),
         .library(name: "TablecastHummingbird", targets: ["TablecastHummingbird"]),
         .executable(name: "tablecast", targets: ["TablecastCommand"]),
     ],
@@ -32,6 +39,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     ],
@@ -104,8 +112,8 @@ let package = Package(
         .executableTarget(
             name: "TablecastCommand",
             dependencies: [
-                "CHeap", "Tablecast", "TablecastHummingbird", "ChangeCapture", "SQLiteConnection", "WebSocketTransport",
-                "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL, logging,
+                "CHeap", "Tablecast", "TablecastHummingbird", "ChangeCapture", "QueryEngine", "SQLiteConnection",
+                "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -113,6 +121,7 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: swiftSettings
         ),
@@ -231,7 +240,7 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "TablecastCommand", "SQLiteConnection", "WireProtocol",
+                "Tablecast", "TablecastCommand", "QueryEngine", "SQLiteConnection", "WireProtocol",
             ],
             swiftSettings: swiftSettings
         ),
@@ -239,7 +248,7 @@ let package = Package(
         .testTarget(
             name: "DocumentationTests",
             dependencies: [
-                "TablecastCommand", "Tablecast", "TablecastHummingbird", "ChangeCapture", "QueryEngine",
+                "TablecastCommand", "Tablecast", "TablecastHummingbird", "Broadcast", "ChangeCapture", "QueryEngine",
                 "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioPosix,
                 logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -31,8 +31,8 @@ final class LogRoad {
         connection.setBusyTimeout(.seconds(5))
         self.connection = connection
         var limits = WatcherLimits()
-        limits.capture.maxRows = 10_000_000
-        limits.capture.maxValueBytes = 1 << 30
+        limits.transaction.maxRows = 10_000_000
+        limits.transaction.maxValueBytes = 1 << 30
         watcher = try DatabaseWatcher(path: path, sink: Sink(), limits: limits)
         watcher.captureLevel = level
         try watcher.start()

@@ -1,7 +1,10 @@
 import ArgumentParser
 import Foundation
+import QueryEngine
+import SQLiteConnection
 import Testing
 
+@testable import Tablecast
 @testable import TablecastCommand
 
 @Suite struct ServeSettingsTests {
@@ -38,17 +41,91 @@ import Testing
             #"{"port": 8080, "maxConnections": 5}"#,
             environment: ["TABLECAST_MAX_CONNECTIONS": "7", "TABLECAST_WAL": "true", "OTHER": "1"]
         )
-        #expect(settings.options == ["--wal", "--port", "8080", "--max-connections", "7"])
+        #expect(
+            settings.options == [
+                "--wal", "--port", "8080", "--limit", "clients.maxConnections=5", "--limit",
+                "clients.maxConnections=7",
+            ]
+        )
     }
 
     @Test func `the command line prevails over both`() async throws {
         let settings = try await settings(#"{"port": 8080}"#, environment: ["TABLECAST_READERS": "2"])
         let command = try ServeCommand.parse(["my.db"] + settings.options + ["--port", "9090"])
         #expect(command.address.port == 9090)
-        #expect(command.limits.readers == 2)
+        #expect(try command.limits.limits().query.readerCount == 2)
+    }
+
+    @Test func `limits have the same names in the file and in the environment`() async throws {
+        let file =
+            #"{"limits": {"query": {"maxRows": 7, "evaluation": {"maxSQLBytes": "64k"}}, "clients": {"maxConnections": 3}}}"#
+        let environment = [
+            "TABLECAST_LIMITS_QUERY_MAX_ROWS": "9", "TABLECAST_LIMITS_QUERY_EVALUATION_MAX_SQL_BYTES": "32k",
+        ]
+        let fromFile = try await settings(file)
+        #expect(try limits(fromFile).query.maxRows == 7)
+        #expect(try limits(fromFile).query.evaluation.maxSQLBytes == 64 << 10)
+        #expect(try limits(fromFile).clients.maxConnections == 3)
+        let fromBoth = try await settings(file, environment: environment)
+        #expect(try limits(fromBoth).query.maxRows == 9)
+        #expect(try limits(fromBoth).query.evaluation.maxSQLBytes == 32 << 10)
+        #expect(try limits(fromBoth, ["--limit", "query.maxRows=11"]).query.maxRows == 11)
+    }
+
+    @Test func `every limit can be set in the environment and in a file`() async throws {
+        for setting in LimitSetting.all {
+            let path =
+                ["TABLECAST", "LIMITS"] + setting.name.split(separator: ".").map { ServeSettings.kebab(String($0)) }
+            let variable = path.joined(separator: "_").replacing("-", with: "_").uppercased()
+            let option = ["--limit", "\(setting.name)=5"]
+            #expect(try await settings(environment: [variable: "5"]).options == option)
+            let json = setting.name.split(separator: ".").reversed().reduce("5") { #"{"\#($1)": \#($0)}"# }
+            #expect(try await settings(#"{"limits": \#(json)}"#).options == option)
+        }
+    }
+
+    @Test func `a limit on the command line prevails over an option of the environment`() async throws {
+        let settings = try await settings(environment: ["TABLECAST_MAX_CONNECTIONS": "7"])
+        #expect(try limits(settings, ["--limit", "clients.maxConnections=9"]).clients.maxConnections == 9)
+        #expect(try limits(settings, ["--max-connections", "8"]).clients.maxConnections == 8)
+    }
+
+    @Test func `the temporary files of all queries follow those of one`() async throws {
+        let settings = try await settings()
+        let one = try limits(settings, ["--max-temporary-bytes", "1M"])
+        #expect(one.query.maxTotalTemporaryBytes == 4 << 20)
+        let both = try limits(settings, ["--max-temporary-bytes", "1M", "--limit", "query.maxTotalTemporaryBytes=2M"])
+        #expect(both.query.maxTotalTemporaryBytes == 2 << 20)
+    }
+
+    private func limits(_ settings: ServeSettings, _ arguments: [String] = []) throws -> Limits {
+        try ServeCommand.parse(["my.db"] + settings.options + arguments).limits.limits()
     }
 
     @Test(arguments: [
+        ("query.maxRows=0", "query.maxRows must be a number of at least 1, or none, not '0'"),
+        ("query.readerCount=65", "query.readerCount must be 1 to 64, not '65'"),
+        ("hub.maxQueuedBytes=many", "hub.maxQueuedBytes must be 1 to 1024G bytes, not 'many'"),
+        (
+            "query.busyTimeout=0s",
+            "query.busyTimeout must be a duration such as 500ms, 30s, 5m of at least 1us"
+        ),
+        ("query.maxRow=5", "there is no limit 'query.maxRow'; expected query.readerCount"),
+        ("maxRows=5", "there is no limit 'maxRows'; a name begins with capture, clients"),
+        ("query.maxRows", "'query.maxRows': expected name=value"),
+    ])
+    func `a limit that cannot be meant is refused with the reason`(argument: String, reason: String) {
+        let error = #expect(throws: (any Error).self) { try ServeCommand.parse(["my.db", "--limit", argument]) }
+        let message = error.map { ServeCommand.message(for: $0) } ?? ""
+        #expect(message.contains(reason), "\(message)")
+    }
+
+    @Test(arguments: [
+        (#"{"limits": {"query": {"maxRow": 5}}}"#, "unknown setting 'limits.query.maxRow'"),
+        (#"{"limits": 5}"#, "unknown setting 'limits'"),
+        (#"{"limits": {"query": {"maxRows": [5]}}}"#, "'limits.query.maxRows' is not a text or a whole number"),
+        (#"{"port": 80.5}"#, "'port' is not a text or a whole number"),
+        (#"{"wal": [true]}"#, "'wal' is not true or false"),
         (#"{"prot": 8080}"#, "unknown setting 'prot'"), ("[1]", "is not a JSON object"), ("{", "not JSON"),
     ])
     func `a file that cannot be meant is refused with the reason`(text: String, reason: String) async {
@@ -58,9 +135,9 @@ import Testing
 
     @Test func `a misspelt key of YAML is refused`() async {
         let error = await #expect(throws: CommandFailure.self) {
-            try await settings("port: 1\nmaxConections: 5\n", named: "t.yml")
+            try await settings("port: 1\nlimits: {query: {maxRow: 5}}\n", named: "t.yml")
         }
-        #expect(error?.description.contains("maxConections") == true)
+        #expect(error?.description.contains("limits.query.maxRow") == true)
     }
 
     @Test func `a file that is not there is named`() async {

@@ -1,8 +1,10 @@
+import Broadcast
 import ChangeCapture
 import Hummingbird
 import Logging
 import NIOCore
 import NIOPosix
+import QueryEngine
 import SQLiteConnection
 import ServiceLifecycle
 import Tablecast
@@ -31,6 +33,14 @@ enum Examples {
         try await server.start()
         print(server.clientCount, "clients on port", server.port ?? 0)
         await server.stop()
+    }
+
+    static func limits() async throws {
+        var configuration = ServerConfiguration()
+        configuration.limits.query.maxRows = 10_000
+        configuration.limits.hub.history.maxBytes = 256 << 20
+        let service = try TablecastService(database: DatabaseConfiguration(path: "my.db"), server: configuration)
+        await service.shutDown()
     }
 
     static func startAndStop() async throws {

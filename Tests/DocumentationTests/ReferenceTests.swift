@@ -29,9 +29,10 @@ struct ReferenceTests {
     }
 
     @Test func `every option of serve is a setting of the file and of the environment`() {
-        let settings = ServeSettings.keys.map { "--" + ServeSettings.kebab($0.name) }
+        let names = ServeSettings.keys.map(\.name) + LimitOptions.shortcuts.map(\.key)
+        let settings = names.map { "--" + ServeSettings.kebab($0) }
         let options = options(in: ServeCommand.helpMessage(columns: 500))
-        #expect(Set(settings) == options.subtracting(["--config", "--help", "--version"]))
+        #expect(Set(settings) == options.subtracting(["--config", "--limit", "--help", "--version"]))
     }
 
     @Test func `the README and the pages name options that there are`() throws {
@@ -58,21 +59,25 @@ struct ReferenceTests {
 
     @Test func `defaults of options are those of the code`() throws {
         let serve = try ServeCommand.parse(["my.db"])
-        let server = serve.serverConfiguration
-        let database = serve.databaseConfiguration
-        let slowQuery = try #require(database.slowQueryThreshold)
-        let defaults: [String: String] = [
+        let server = try serve.serverConfiguration()
+        let slowQuery = try #require(serve.databaseConfiguration.slowQueryThreshold)
+        var defaults: [String: String] = [
             "--port": "\(server.port)", "--host": server.host, "--path": server.path,
-            "--max-connections": "\(server.maxConnections)",
-            "--heartbeat-interval": DurationArgument(server.heartbeatInterval).defaultValueDescription,
-            "--max-message-bytes": ByteCountArgument(server.limits.maxMessageBytes).defaultValueDescription,
-            "--max-queued-bytes": ByteCountArgument(server.limits.maxQueuedBytes).defaultValueDescription,
-            "--query-timeout": DurationArgument(database.limits.statementTime).defaultValueDescription,
-            "--readers": "\(database.limits.readers)",
             "--log-level": "\(serve.logging.logLevel)",
             "--log-format": serve.logging.logFormat.rawValue,
             "--slow-query": DurationArgument(slowQuery).defaultValueDescription,
         ]
+        let help = ServeCommand.helpMessage(columns: 500)
+        for (key, name) in LimitOptions.shortcuts {
+            let option = "--" + ServeSettings.kebab(key)
+            let value = try #require(LimitSetting.named(name)).text(in: server.limits)
+            defaults[option] = value
+            // Up to the next option.
+            let text = try #require(
+                help.split(separator: "  \(option) <", maxSplits: 1).last?.split(separator: "  --").first
+            )
+            #expect(text.contains("Default \(value)."), "the help of \(option): \(text)")
+        }
         for (option, value) in defaults {
             #expect(
                 page.rows.contains { $0.count > 1 && $0[0] == "`\(option)`" && $0[1] == value },
@@ -81,50 +86,51 @@ struct ReferenceTests {
         }
     }
 
-    @Test func `every limit has its row with its default`() {
-        let server = ServerConfiguration()
-        var limits: [String: any Sendable] = [
-            "maxConnections": server.maxConnections, "heartbeatInterval": server.heartbeatInterval,
-        ]
-        for child in [Mirror(reflecting: server.limits), Mirror(reflecting: DatabaseLimits())].flatMap(\.children) {
-            guard let name = child.label else { continue }
-            switch child.value {
-            case let count as Int: limits[name] = count
-            case let duration as Duration: limits[name] = duration
-            default: Issue.record("\(name) is neither a number nor a duration")
-            }
+    @Test func `every limit has its row, in the order of the code`() {
+        let limits = Limits()
+        let expected = LimitSetting.all.map { "| `\($0.name)` | \($0.text(in: limits)) | \($0.effect) |" }
+        let names = Set(LimitSetting.all.map(\.name))
+        let documented = page.lines.filter { line in
+            line.wholeMatch(of: /\| `([^`]+)` \|.*/).map { names.contains(String($0.1)) } == true
         }
-        for (name, limit) in limits {
-            let row = page.rows.first { $0.first == "`\(name)`" }
-            #expect(row?[1] == Self.text(of: limit, named: name), "\(name)")
+        #expect(documented == expected, "the table has to be:\n\(expected.joined(separator: "\n"))")
+    }
+
+    @Test func `every field of the limits has its setting`() throws {
+        let names = LimitSetting.all.map(\.name)
+        // The one field that is no limit: the protocol has no binary messages.
+        #expect(Set(Self.leaves(of: Limits()).keys) == Set(names).union(["connection.acceptsBinary"]))
+        #expect(names.count == Set(names).count)
+        for name in names {
+            var limits = Limits()
+            try LimitArgument("\(name)=\(Self.otherValue(of: name))").set(in: &limits)
+            let changed = Self.leaves(of: limits).filter { Self.leaves(of: Limits())[$0.key] != $0.value }
+            #expect(changed.keys.sorted() == [name])
         }
     }
 
-    @Test func `limits that are fixed are those of the code`() {
-        let queries = QueryLimits()
-        let http = WebSocketLimits()
+    /// Every field that is not a structure of limits, by its path.
+    private static func leaves(of value: Any, at path: String = "") -> [String: String] {
+        let mirror = Mirror(reflecting: value)
+        guard mirror.displayStyle == .struct, !(value is Duration) else { return [path: "\(value)"] }
+        return mirror.children.reduce(into: [:]) { result, child in
+            let name = child.label ?? "?"
+            let inner = leaves(of: child.value, at: path.isEmpty ? name : "\(path).\(name)")
+            result.merge(inner) { $1 }
+        }
+    }
+
+    /// A value that is valid and not the default.
+    private static func otherValue(of name: String) throws -> String {
+        switch try #require(LimitSetting.named(name)).field {
+        case .count(_, let range), .bytes(_, let range), .optionalCount(_, let range):
+            "\(Swift.max(range.lowerBound, 1) + 1)"
+        case .duration, .optionalDuration: "150ms"
+        }
+    }
+
+    @Test func `limits of the protocol are those of the code`() {
         let limits: [String: String] = [
-            "body of `POST /query`": Self.mebibytes(QueryRoute.maxBodyBytes),
-            "body of `POST /broadcast`": Self.mebibytes(BroadcastRoute.maxBodyBytes),
-            "HTTP request whose body does not come": "\(http.bodyTimeout.nanoseconds / 1_000_000_000) s",
-            "HTTP response that is not taken": "\(http.responseTimeout.nanoseconds / 1_000_000_000) s",
-            "HTTP connection between two requests": "\(http.keepAliveTimeout.nanoseconds / 1_000_000_000) s",
-            "SQL of a query": "\(Self.grouped(queries.evaluation.maxSQLBytes)) bytes",
-            "parameters of a statement": Self.grouped(queries.evaluation.maxParameters),
-            "pattern of LIKE or GLOB": "\(queries.evaluation.maxLikePatternBytes) bytes",
-            "value in a statement with LIKE or GLOB": Self.mebibytes(queries.evaluation.maxPatternTextBytes),
-            "generated columns of a table in one commit of another process":
-                Self.seconds(WatcherLimits().maxVirtualColumnTime),
-            "row of a result": Self.mebibytes(queries.maxRowBytes),
-            "rows in one JSON document": Self.grouped(QueryDocument.defaultMaxRows),
-            "one JSON document": Self.mebibytes(QueryDocument.maxBytes),
-            "memory of SQLite in all": Self.mebibytes(queries.maxHeapBytes),
-            "read whose receiver takes no rows": Self.seconds(queries.maxPause),
-            "write whose receiver takes no rows": Self.seconds(queries.maxWriterPause),
-            "read that had to pause, as a whole": Self.seconds(queries.maxSnapshotTime),
-            "snapshots that are sent at the same time": "\(SnapshotSender.maxConcurrent)",
-            "snapshot": Self.seconds(SnapshotSender.maxDuration),
-            "row of a snapshot": Self.mebibytes(SnapshotRows.maxRowBytes),
             "depth of JSON": "\(JSONParser.maxDepth) levels",
             "tables in a filter": "\(TableFilter.maxPatterns)",
             "table's name in a filter": "\(TableFilter.maxPatternBytes) bytes",
@@ -186,23 +192,5 @@ struct ReferenceTests {
             .compactMap { ($0.1 ?? $0.2).map(String.init) }
         #expect(!names.isEmpty)
         #expect(Set(names).subtracting(page.terms) == [])
-    }
-
-    /// A limit as the page writes it: the unit is in its name, or in its type.
-    private static func text(of limit: any Sendable, named name: String) -> String {
-        switch limit {
-        case let bytes as Int where name.hasSuffix("Bytes"): mebibytes(bytes)
-        case let count as Int: grouped(count)
-        case let duration as Duration where duration < .seconds(1): "\(duration.milliseconds) ms"
-        case let duration as Duration where duration < .seconds(3600): seconds(duration)
-        case let duration as Duration: "\(duration.components.seconds / 3600) h"
-        default: ""
-        }
-    }
-
-    private static func mebibytes(_ bytes: Int) -> String { "\(grouped(bytes >> 20)) MiB" }
-    private static func seconds(_ duration: Duration) -> String { "\(grouped(Int(duration.components.seconds))) s" }
-    private static func grouped(_ count: Int) -> String {
-        count.formatted(.number.locale(Locale(identifier: "en_US")))
     }
 }

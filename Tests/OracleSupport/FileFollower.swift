@@ -13,7 +13,7 @@ final class FileFollower {
         recorded = try RecordedCommits(path: path)
         image = recorded.image
         var limits = WatcherLimits()
-        limits.capture = CaptureLimits()
+        limits.transaction = CaptureLimits()
         log = try CommitCapture(image, limits: limits)
         comparison = try CommitCapture(image, limits: limits)
     }

@@ -55,7 +55,7 @@ struct ResourceTests {
     }
 
     @Test func `a query that needs more temporary files than one may have fails, and names the limit`() async throws {
-        let harness = try Harness { $0.limits.resources.maxTemporaryBytes = 10 << 20 }
+        let harness = try Harness { $0.limits.maxTemporaryBytes = 10 << 20 }
         let (end, _) = await harness.run("\(Self.twenty) SELECT DISTINCT zeroblob(1000000) || i FROM c")
         let failure = failure(end)
         #expect(failure?.code == .tooBig)
@@ -68,15 +68,15 @@ struct ResourceTests {
 
     @Test func `VACUUM needs temporary files for the whole database`() async throws {
         let sql = "CREATE TABLE t (a); \(Self.twenty) INSERT INTO t SELECT randomblob(3000000) FROM c"
-        let harness = try Harness(sql) { $0.limits.resources.maxTemporaryBytes = 10 << 20 }
+        let harness = try Harness(sql) { $0.limits.maxTemporaryBytes = 10 << 20 }
         #expect(failure(await harness.run("VACUUM").end)?.code == .tooBig)
         #expect(await harness.rows("SELECT count(*) FROM t") == [[.integer(20)]])
-        let enough = try Harness(sql) { $0.limits.resources.maxTemporaryBytes = 80 << 20 }
+        let enough = try Harness(sql) { $0.limits.maxTemporaryBytes = 80 << 20 }
         for _ in 0..<2 { #expect(await enough.run("VACUUM").end.outcome != nil) }
     }
 
     @Test func `temporary files are given back at the end of a query`() async throws {
-        let harness = try Harness { $0.limits.resources.maxTotalTemporaryBytes = 60 << 20 }
+        let harness = try Harness { $0.limits.maxTotalTemporaryBytes = 60 << 20 }
         for _ in 0..<5 {
             let (end, log) = await harness.run(
                 "\(Self.twenty) SELECT DISTINCT length(zeroblob(1000000) || i) FROM c ORDER BY zeroblob(1000000) || i"
@@ -106,7 +106,7 @@ struct ResourceTests {
     }
 
     @Test func `all queries together may need so much of temporary files`() async throws {
-        let harness = try Harness { $0.limits.resources.maxTotalTemporaryBytes = 10 << 20 }
+        let harness = try Harness { $0.limits.maxTotalTemporaryBytes = 10 << 20 }
         let failure = failure(await harness.run("\(Self.twenty) SELECT DISTINCT zeroblob(1000000) || i FROM c").end)
         #expect(failure?.code == .tooBig)
         #expect(failure?.message.contains("all queries together") == true)

@@ -217,8 +217,8 @@ import WireProtocol
 
     @Test func `a client that sends without end is closed with 4429`() async throws {
         let (server, port) = try await start {
-            $0.limits.maxMessagesPerSecond = 1
-            $0.limits.maxMessageBurst = 10
+            $0.limits.clients.maxMessagesPerSecond = 1
+            $0.limits.clients.maxMessageBurst = 10
         }
         let client = try await TestClient(port)
         for _ in 0..<12 { try? await client.send(#"{"type":"heartbeat"}"#) }
@@ -231,8 +231,8 @@ import WireProtocol
 
     @Test func `all connections of one address without tokens together may send so many messages`() async throws {
         let (server, port) = try await start {
-            $0.limits.maxMessagesPerSecondOfIdentity = 1
-            $0.limits.maxMessageBurstOfIdentity = 10
+            $0.limits.clients.maxMessagesPerSecondOfIdentity = 1
+            $0.limits.clients.maxMessageBurstOfIdentity = 10
         }
         let (first, second) = (try await TestClient(port), try await TestClient(port))
         for _ in 0..<5 {

@@ -1,44 +1,44 @@
-/// All limits of a ``Hub``.
-package struct HubLimits: Sendable {
+/// All limits of the fan-out of messages to clients.
+public struct HubLimits: Sendable, Hashable {
     /// Bytes that may wait for one connection; beyond this it is closed as too slow. A single larger message is still
     /// sent to a connection for which nothing else waits. 8 MiB.
-    package var maxQueuedBytes = 8 << 20
+    public var maxQueuedBytes = 8 << 20
     /// Bytes that may wait for a connection when more is produced for it: a replay, a result, a snapshot. 256 KiB.
-    package var resumeQueuedBytes = 256 << 10
+    public var resumeQueuedBytes = 256 << 10
     /// Bytes that may be published and not yet written by one event loop; beyond this its connections are closed as too
     /// slow. 256 MiB.
-    package var maxPendingBytes = 256 << 20
+    public var maxPendingBytes = 256 << 20
     /// The number of clients from which an event loop delays writing, as long as each turn brings more messages. 64.
-    package var minGatheringClients = 64
+    public var minGatheringClients = 64
     /// Bytes that are enough for one write: it is not delayed further. 8 KiB.
-    package var gatheredBytes = 8 << 10
+    public var gatheredBytes = 8 << 10
     /// Bytes of a replay that are sent in one turn of an event loop. 256 KiB.
-    package var replayChunkBytes = 256 << 10
+    public var replayChunkBytes = 256 << 10
     /// Subscriptions to tables of one connection. 100.
-    package var maxSubscriptionsPerClient = 100
+    public var maxSubscriptionsPerClient = 100
     /// Distinct filters on tables of one owner over all its connections: each costs one encoding of each transaction.
     /// 1,000.
-    package var maxDistinctFilters = 1000
+    public var maxDistinctFilters = 1000
     /// Distinct filters on tables of all owners. 10,000.
-    package var maxDistinctFiltersInAll = 10_000
-    package var history = HistoryLimits()
+    public var maxDistinctFiltersInAll = 10_000
+    public var history = HistoryLimits()
 
-    package init() {}
+    public init() {}
 }
 
 /// The limits of the transactions that are kept for clients that resume.
-package struct HistoryLimits: Sendable {
+public struct HistoryLimits: Sendable, Hashable {
     /// 64 MiB.
-    package var maxBytes = 64 << 20
+    public var maxBytes = 64 << 20
     /// 100,000.
-    package var maxTransactions = 100_000
+    public var maxTransactions = 100_000
     /// An hour.
-    package var maxAge: Duration = .seconds(3600)
+    public var maxAge: Duration = .seconds(3600)
     /// Bytes that may be kept for clients during a replay or a snapshot; beyond this they are closed as too slow. 256
     /// MiB.
-    package var maxPinnedBytes = 256 << 20
+    public var maxPinnedBytes = 256 << 20
 
-    package init() {}
+    public init() {}
 }
 
 /// The hub's counters, for monitoring.

@@ -60,7 +60,7 @@ package final class CommitCapture {
                 evidence: evidence,
                 schema: transition,
                 level: level,
-                limits: limits.capture
+                limits: limits.transaction
             )
         } catch {
             throw .undecodable("\(error)")

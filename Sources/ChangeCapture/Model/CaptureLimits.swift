@@ -11,7 +11,7 @@ public struct CaptureLimits: Sendable, Hashable {
     public var maxKeySetBytes: Int
 
     public init(
-        maxRows: Int = 1_000_000,
+        maxRows: Int = 500_000,
         maxValueBytes: Int = 64 << 20,
         maxKeySetBytes: Int = 64 << 20
     ) {
@@ -56,7 +56,7 @@ public struct WatcherLimits: Sendable, Hashable {
     /// Bytes of pages kept from one commit to the next.
     public var maxPageCacheBytes: Int = 16 << 20
     /// The limits of one transaction; a larger one is reported with less detail.
-    public var capture = CaptureLimits(maxRows: 500_000)
+    public var transaction = CaptureLimits()
 
     // MARK: Generated columns
 

@@ -1,78 +1,87 @@
-package import SQLiteConnection
+public import SQLiteConnection
 
 /// All limits of the query service, with their units and defaults.
-package struct QueryLimits: Sendable {
+public struct QueryLimits: Sendable, Hashable {
     // MARK: Concurrency
 
     /// Read-only connections, each on its own thread: the number of reads that run at the same time.
-    package var readerCount = 4
+    public var readerCount = 4
     /// Additional read-only connections, which replace those whose query sleeps because its receiver takes no rows: so
     /// that this many slow receivers delay no other client.
-    package var spareReaderCount = 16
+    public var spareReaderCount = 16
     /// Queries that wait or run at the same time, over all clients.
-    package var maxQueries = 2_000
+    public var maxQueries = 2_000
     /// Queries of one client that wait or run at the same time.
-    package var maxQueriesPerClient = 32
+    public var maxQueriesPerClient = 32
 
     // MARK: Time
 
     /// How long a query may wait and run when the request has no timeout.
-    package var statementTime = Duration.seconds(30)
+    public var statementTime = Duration.seconds(30)
     /// The longest time a request may ask for.
-    package var maxStatementTime = Duration.seconds(3_600)
+    public var maxStatementTime = Duration.seconds(3_600)
     /// How long a query on the writer waits for a transaction of another client, and any query for a lock of another
     /// process.
-    package var busyTimeout = Duration.seconds(5)
+    public var busyTimeout = Duration.seconds(5)
     /// How long a client may leave its transaction idle before it is rolled back.
-    package var transactionIdleTimeout = Duration.seconds(5)
+    public var transactionIdleTimeout = Duration.seconds(5)
     /// How long a client may keep its transaction, even without idle time, before it is rolled back. A running
     /// statement ends first.
-    package var maxTransactionTime = Duration.seconds(60)
+    public var maxTransactionTime = Duration.seconds(60)
     /// The minimum time between two progress reports when the request has no interval.
-    package var progressInterval = Duration.milliseconds(250)
+    public var progressInterval = Duration.milliseconds(250)
     /// The shortest progress interval a request may ask for.
-    package var minProgressInterval = Duration.milliseconds(20)
+    public var minProgressInterval = Duration.milliseconds(20)
     /// How long a read may wait without interruption for a receiver that does not take its rows: it holds a snapshot,
     /// and with it the write-ahead log.
-    package var maxPause = Duration.seconds(30)
+    public var maxPause = Duration.seconds(30)
     /// The same limit for a query that holds the writer.
-    package var maxWriterPause = Duration.seconds(5)
+    public var maxWriterPause = Duration.seconds(5)
     /// How long a read may hold its snapshot in total, including pauses.
-    package var maxSnapshotTime = Duration.seconds(1_800)
+    public var maxSnapshotTime = Duration.seconds(1_800)
 
     // MARK: Size
 
     /// The limits of the SQL, of values and of expressions.
-    package var evaluation = EvaluationPolicy()
+    public var evaluation = EvaluationPolicy()
     /// Rows delivered by one query; further rows are left out, and the outcome reports it.
-    package var maxRows = Int.max
+    public var maxRows = Int.max
     /// Bytes of rows delivered by one query, as the sink counts them; further rows are left out, and the outcome
     /// reports it.
-    package var maxResultBytes = Int.max
+    public var maxResultBytes = Int.max
     /// Bytes of one row as the sink counts them; a longer one is an error.
-    package var maxRowBytes = 16 << 20
+    public var maxRowBytes = 16 << 20
     /// Bytes of heap that SQLite may use in the whole process; beyond it statements fail with `SQLITE_NOMEM`. 0 for no
     /// limit.
-    package var maxHeapBytes = 1 << 30
+    public var maxTotalMemoryBytes = 1 << 30
     /// Bytes of pages that a connection caches. A sort collects this much before it uses a temporary file, and sorting
     /// it cannot be interrupted: twice as much doubles the delay of a cancel, and makes the sort no faster.
-    package var cacheBytes = 2 << 20
+    public var cacheBytes = 2 << 20
     /// Bytes of changed pages that the writer keeps before it writes some of them to the log before the commit.
-    package var maxChangedPageBytes = 32 << 20
-    /// Bytes of heap and of temporary files that one query may use; a statement that needs more fails.
-    package var resources = ResourceBudget.Limits(
-        maxHeapBytes: 128 << 20,
-        maxTemporaryBytes: 1 << 30,
-        maxTotalTemporaryBytes: 4 << 30
-    )
+    public var maxChangedPageBytes = 32 << 20
+    /// Bytes of heap that one query may use; a statement that needs more fails.
+    public var maxMemoryBytes = 128 << 20
+    /// Bytes of temporary files that one query may use to sort, group or make rows distinct.
+    public var maxTemporaryBytes = 1 << 30
+    /// Bytes of temporary files of all queries together.
+    public var maxTotalTemporaryBytes = 4 << 30
 
     // MARK: Batches
 
     /// Rows and bytes after which a batch is sent.
-    package var batchRows = 4_096
-    package var batchBytes = 64 << 10
+    public var batchRows = 4_096
+    public var batchBytes = 64 << 10
     /// Rows in a batch that is not full are sent after this time.
-    package var batchTime = Duration.milliseconds(50)
+    public var batchTime = Duration.milliseconds(50)
 
-    package init() {}
+    public init() {}
+
+    /// The limits of one query's thread.
+    var resources: ResourceBudget.Limits {
+        ResourceBudget.Limits(
+            maxHeapBytes: maxMemoryBytes,
+            maxTemporaryBytes: maxTemporaryBytes,
+            maxTotalTemporaryBytes: maxTotalTemporaryBytes
+        )
+    }
 }

@@ -38,7 +38,7 @@ final class GuardedConnection {
         handlers = ExecutionHandlers(busyTimeout: limits.busyTimeout)
         handlers.install(on: connection)
         try limits.evaluation.apply(to: connection)
-        try connection.execute("PRAGMA hard_heap_limit = \(limits.maxHeapBytes)")
+        try connection.execute("PRAGMA hard_heap_limit = \(limits.maxTotalMemoryBytes)")
         try connection.execute("PRAGMA cache_size = -\(max(limits.cacheBytes >> 10, 1))")
         switch access {
         case .reader:

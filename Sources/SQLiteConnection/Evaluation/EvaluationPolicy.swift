@@ -9,24 +9,24 @@ import Synchronization
 /// ``Connection/withDeadline(_:_:)`` and ``Connection/setProgressHandler(everySteps:_:)``.
 ///
 /// Source: [Defense Against The Dark Arts](https://sqlite.org/security.html).
-package struct EvaluationPolicy: Sendable, Hashable {
+public struct EvaluationPolicy: Sendable, Hashable {
     /// Bytes of one string or blob, and of one row inside SQLite.
-    package var maxValueBytes = 16 << 20
+    public var maxValueBytes = 16 << 20
     /// Bytes of a pattern of `LIKE` or `GLOB`. One comparison takes about a nanosecond for each byte of the pattern and each
     /// byte of the text, and nothing can interrupt it.
-    package var maxLikePatternBytes = 250
+    public var maxLikePatternBytes = 250
     /// Bytes of a value where an expression may use `LIKE` or `GLOB`: together with ``maxLikePatternBytes`` this keeps one
     /// comparison within about a second.
-    package var maxPatternTextBytes = 4 << 20
-    package var maxSQLBytes = 1_000_000
-    package var maxColumns = 2_000
-    package var maxExpressionDepth = 500
-    package var maxCompoundSelects = 500
-    package var maxVirtualMachineOperations = 10_000_000
-    package var maxParameters = 32_766
-    package var maxTriggerDepth = 100
+    public var maxPatternTextBytes = 4 << 20
+    public var maxSQLBytes = 1_000_000
+    public var maxColumns = 2_000
+    public var maxExpressionDepth = 500
+    public var maxCompoundSelects = 500
+    public var maxVirtualMachineOperations = 10_000_000
+    public var maxParameters = 32_766
+    public var maxTriggerDepth = 100
 
-    package init() {}
+    public init() {}
 
     /// Opens a database to read it, under this policy.
     ///

@@ -13,7 +13,7 @@ import Synchronization
 /// ```
 public protocol Authenticator: Sendable {
     /// Called for every request and every new connection, from any task. A connection waits for the result, at most for
-    /// ``ServerLimits/handshakeTimeout``.
+    /// `limits.connection.handshakeTimeout`.
     ///
     /// - Throws: ``AuthenticationError`` for an invalid token, answered with 401; any other error means that the token
     ///   cannot be checked now, and is answered with 503.

@@ -34,7 +34,7 @@ final class ClientSession: WebSocketSession {
         } catch {
             throw UpgradeRefusal(error.code == .forbidden ? .forbidden : .badRequest, error.message)
         }
-        let limits = server.configuration.limits
+        let limits = server.configuration.limits.clients
         rateLimit = RateLimit(
             perSecond: Double(max(limits.maxMessagesPerSecond, 1)),
             burst: max(limits.maxMessageBurst, 1),
@@ -73,12 +73,12 @@ final class ClientSession: WebSocketSession {
         let now = NIODeadline.now()
         guard rateLimit.take(now: now) else {
             return closeForMessages(
-                "more than \(server.configuration.limits.maxMessagesPerSecond) messages a second",
+                "more than \(server.configuration.limits.clients.maxMessagesPerSecond) messages a second",
                 client
             )
         }
         if let share, !server.messageRates.take(share, now: now) {
-            let limit = server.configuration.limits.maxMessagesPerSecondOfIdentity
+            let limit = server.configuration.limits.clients.maxMessagesPerSecondOfIdentity
             return closeForMessages("more than \(limit) messages a second of all connections of \(whose)", client)
         }
         attempt(client, replyTo: nil) { () throws(ProtocolError) in

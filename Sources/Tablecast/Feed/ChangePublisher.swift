@@ -15,12 +15,13 @@ final class ChangePublisher: Sendable {
     /// The receivers of transactions in this process.
     let observers = TransactionObservers()
     /// The filters of subscriptions with a condition.
-    let rowFilters = RowFilters()
+    let rowFilters: RowFilters
 
-    init(hub: Hub, databaseName: String, metrics: ServiceMetrics) {
+    init(hub: Hub, databaseName: String, metrics: ServiceMetrics, rowFilters: RowFilters) {
         self.hub = hub
         self.databaseName = databaseName
         self.metrics = metrics
+        self.rowFilters = rowFilters
         position = Mutex(hub.position)
     }
 

@@ -45,6 +45,7 @@ final class DatabaseFeed: Sendable {
     private let hub: Hub
     private let logger: Logger
     private let metrics: ServiceMetrics
+    private let limits: Limits
     private let onReopened: @Sendable () -> Void
     private let state = Mutex(State())
 
@@ -54,18 +55,20 @@ final class DatabaseFeed: Sendable {
         hub: Hub,
         logger: Logger,
         metrics: ServiceMetrics,
+        limits: Limits,
         onReopened: @escaping @Sendable () -> Void
     ) {
         self.publisher = publisher
         self.hub = hub
         self.logger = logger
         self.metrics = metrics
+        self.limits = limits
         self.onReopened = onReopened
     }
 
     /// Starts watching the file for commits of other processes.
     func watch(path: String) throws(WatchError) {
-        let watcher = try DatabaseWatcher(path: path, sink: self)
+        let watcher = try DatabaseWatcher(path: path, sink: self, limits: limits.capture)
         watcher.captureLevel = captureLevel
         try watcher.start()
         state.withLock { state in
@@ -112,7 +115,9 @@ final class DatabaseFeed: Sendable {
                 path: path,
                 watcher: watcher,
                 sink: sink,
-                position: LivePosition(publisher.lastPosition)
+                position: LivePosition(publisher.lastPosition),
+                limits: limits.live,
+                watcherLimits: limits.capture
             )
             state.liveQueries = engine
             return engine

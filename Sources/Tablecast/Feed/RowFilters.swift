@@ -1,5 +1,5 @@
 package import ChangeCapture
-import LiveQueries
+package import LiveQueries
 import SQLiteConnection
 import Synchronization
 package import WireProtocol
@@ -16,7 +16,9 @@ package final class RowFilters: Sendable {
 
     private let state = Mutex(State())
 
-    package init() {}
+    private let limits: LiveLimits
+
+    package init(limits: LiveLimits = LiveLimits()) { self.limits = limits }
 
     /// Reads the tables, initially and when the known ones are no longer valid.
     package func load(from path: String) {
@@ -66,7 +68,7 @@ package final class RowFilters: Sendable {
                     )
                 }
                 do throws(LiveRefusal) {
-                    try state.filter(for: table).check(LiveQueries.RowCondition(condition))
+                    try state.filter(for: table, limits).check(LiveQueries.RowCondition(condition))
                 } catch {
                     let place = error.offset.map { " (at byte \($0))" } ?? ""
                     throw ProtocolError(ErrorCode(error.code), "where: \(error.reason)\(place)")
@@ -81,7 +83,7 @@ package final class RowFilters: Sendable {
         let condition = LiveQueries.RowCondition(condition)
         return state.withLock { state in
             do throws(LiveRefusal) {
-                return try state.filter(for: rows.table).evaluate(rows, [condition])[condition] ?? .unknown
+                return try state.filter(for: rows.table, limits).evaluate(rows, [condition])[condition] ?? .unknown
             } catch {
                 // The table has changed since the condition was checked: the client is only notified that rows changed.
                 return .unknown
@@ -101,10 +103,12 @@ extension RowFilters.State {
         compiled[SQLName(name).caseFolded] = nil
     }
 
-    fileprivate mutating func filter(for table: TableDescription) throws(LiveRefusal) -> RowFilterTable {
+    fileprivate mutating func filter(for table: TableDescription, _ limits: LiveLimits) throws(LiveRefusal)
+        -> RowFilterTable
+    {
         let name = SQLName(table.name).caseFolded
         if let known = compiled[name], known.description == table { return known }
-        let made = try RowFilterTable(table)
+        let made = try RowFilterTable(table, limits: limits)
         compiled[name] = made
         return made
     }

@@ -5,18 +5,14 @@ import WireProtocol
 /// A whole query as one JSON document: the response of `POST /query` without a stream.
 ///
 /// `{"queryId","results":[{"statementIndex","columns","rows"}],"rowCount","duration","changes",…}`; a failure is
-/// `{"queryId","error","code",…}`. Bounded: rows beyond ``maxBytes`` are left out, and the document contains
+/// `{"queryId","error","code",…}`. Bounded: rows beyond ``HTTPLimits/maxDocumentBytes`` are left out, and the document contains
 /// `truncated`.
 ///
 /// `@unchecked Sendable`: the query service makes one call at a time and orders them.
 final class QueryDocument: QuerySink, @unchecked Sendable {
-    static let maxBytes = 32 << 20
-    /// The maximum number of rows when the request has none.
-    static let defaultMaxRows = 10_000
-    static let maxRows = 1_000_000
-
     private let events: QueryEvents
     private let rowFormat: QueryRequest.RowFormat
+    private let maxBytes: Int
     private let onEnd: @Sendable (QueryEnding, [UInt8]) -> Void
 
     private var writer = JSONWriter(capacityBytes: 16 << 10)
@@ -27,10 +23,12 @@ final class QueryDocument: QuerySink, @unchecked Sendable {
     init(
         _ events: QueryEvents,
         rowFormat: QueryRequest.RowFormat,
+        maxBytes: Int,
         onEnd: @escaping @Sendable (QueryEnding, [UInt8]) -> Void
     ) {
         self.events = events
         self.rowFormat = rowFormat
+        self.maxBytes = maxBytes
         self.onEnd = onEnd
         writer.beginObject()
         writer.field("queryId", events.queryID)
@@ -54,7 +52,7 @@ final class QueryDocument: QuerySink, @unchecked Sendable {
     }
 
     func row(_ statement: borrowing Statement) -> Int {
-        guard writer.count < Self.maxBytes else {
+        guard writer.count < maxBytes else {
             isTruncated = true
             return 0
         }

@@ -49,11 +49,11 @@ public final class WebSocketServer: Sendable {
         self.logger = logger
         let metrics = ServiceMetrics()
         self.metrics = metrics
-        hub = Hub(start: start, limits: configuration.hubLimits)
+        hub = Hub(start: start, limits: configuration.limits.hub)
         clients = ClientDirectory(hub: hub)
         messageRates = IdentityRates(
-            perSecond: configuration.limits.maxMessagesPerSecondOfIdentity,
-            burst: configuration.limits.maxMessageBurstOfIdentity
+            perSecond: configuration.limits.clients.maxMessagesPerSecondOfIdentity,
+            burst: configuration.limits.clients.maxMessageBurstOfIdentity
         )
         let reference = WeakServer()
         // Without tokens to check, no asynchronous decision is needed.
@@ -66,7 +66,7 @@ public final class WebSocketServer: Sendable {
         }
         mount = WebSocketMount(
             policy: configuration.upgradePolicy,
-            limits: configuration.webSocketLimits,
+            limits: configuration.limits.connection,
             admission: configuration.admission,
             authorize: authorize,
             observer: ConnectionLog(logger: logger, metrics: metrics),
@@ -234,7 +234,7 @@ extension WebSocketServer {
     /// Closes every client with 1001 and waits for the connections to end, at most for the close timeout.
     package func closeClients() async {
         closeAllClients()
-        let deadline = ContinuousClock.now + configuration.limits.closeTimeout
+        let deadline = ContinuousClock.now + configuration.limits.connection.closeTimeout
         // Clients end one by one, on their event loops; there is no event for the last one.
         while mount.clients.value > 0, ContinuousClock.now < deadline {
             try? await Task.sleep(for: .milliseconds(5))

@@ -50,13 +50,19 @@ public final class TablecastService: Sendable {
         server = WebSocketServer(configuration: configuration, logger: logger)
         let reopening = Reopening()
         feed = DatabaseFeed(
-            publisher: ChangePublisher(hub: server.hub, databaseName: databaseName, metrics: server.metrics),
+            publisher: ChangePublisher(
+                hub: server.hub,
+                databaseName: databaseName,
+                metrics: server.metrics,
+                rowFilters: RowFilters(limits: configuration.limits.live)
+            ),
             hub: server.hub,
             logger: logger,
-            metrics: server.metrics
+            metrics: server.metrics,
+            limits: configuration.limits
         ) { reopening.reopen() }
         queries = try QueryService(
-            database.serviceConfiguration,
+            database.serviceConfiguration(configuration.limits),
             commitSink: feed,
             events: TransactionNotices(server: server)
         )
@@ -126,10 +132,11 @@ public final class TablecastService: Sendable {
         for requester: QueryRequester,
         onEnd: @escaping @Sendable (QueryEnding, [UInt8]) -> Void
     ) {
+        let limits = server.configuration.limits.http
         var request = request(query, for: requester)
-        request.maxRows = min(request.maxRows ?? QueryDocument.defaultMaxRows, QueryDocument.maxRows)
+        request.maxRows = min(request.maxRows ?? limits.documentRows, limits.maxDocumentRows)
         let events = events(request, for: requester, replyTo: nil)
-        let sink = QueryDocument(events, rowFormat: query.rowFormat, onEnd: onEnd)
+        let sink = QueryDocument(events, rowFormat: query.rowFormat, maxBytes: limits.maxDocumentBytes, onEnd: onEnd)
         queries.submit(request, for: requester.key, sink: sink)
     }
 
@@ -264,8 +271,13 @@ extension TablecastService: DatabaseRequests {
                 "the database is not watched, so a snapshot would have no position"
             )
         }
-        try SnapshotSender(hub: server.hub, watcher: watcher, publisher: feed.publisher)
-            .send(request, replyTo: replyTo, to: client.id)
+        try SnapshotSender(
+            hub: server.hub,
+            watcher: watcher,
+            publisher: feed.publisher,
+            limits: server.configuration.limits.snapshot
+        )
+        .send(request, replyTo: replyTo, to: client.id)
     }
 
     package func check(_ request: SubscribeRequest) throws(ProtocolError) {

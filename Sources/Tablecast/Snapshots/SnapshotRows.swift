@@ -1,7 +1,6 @@
 import Broadcast
 import ChangeCapture
 import LiveQueries
-import QueryEngine
 import SQLiteConnection
 import WireProtocol
 
@@ -12,12 +11,8 @@ import WireProtocol
 /// thread.
 final class SnapshotRows: @unchecked Sendable {
     static let maxMessageBytes = 256 << 10
-    /// The limit of a row's values in SQLite: the same as for a query.
-    static let maxRowBytes = QueryLimits().maxRowBytes
 
-    /// The time limit for the rows of one message: a generated column can be arbitrarily slow.
-    static let maxMessageTime = Duration.seconds(10)
-
+    private let limits: SnapshotLimits
     private let transaction: ReadTransaction
     private let subscription: TableSubscription
     private let position: Position
@@ -111,7 +106,7 @@ final class SnapshotRows: @unchecked Sendable {
             return true
         }
 
-        func writeRow(to writer: inout JSONWriter) throws(ProtocolError) {
+        func writeRow(to writer: inout JSONWriter, maxRowBytes: Int) throws(ProtocolError) {
             var byteCount = 0
             writer.beginObject()
             for (index, key) in keys.enumerated() {
@@ -151,8 +146,10 @@ final class SnapshotRows: @unchecked Sendable {
     init(
         _ transaction: ReadTransaction,
         of subscription: TableSubscription,
-        position: Position
+        position: Position,
+        limits: SnapshotLimits
     ) throws(SQLiteError) {
+        self.limits = limits
         self.transaction = transaction
         self.subscription = subscription
         self.position = position
@@ -172,7 +169,7 @@ final class SnapshotRows: @unchecked Sendable {
     ///
     /// - Throws: SQLite's errors for the database. Errors of a single table are reported at the end.
     func next() throws -> EncodedMessage? {
-        let deadline = ContinuousClock.now + Self.maxMessageTime
+        let deadline = ContinuousClock.now + limits.maxMessageTime
         transaction.connection.setProgressHandler(everySteps: 1_000) {
             ContinuousClock.now < deadline ? .proceed : .interrupt
         }
@@ -184,7 +181,7 @@ final class SnapshotRows: @unchecked Sendable {
                 return message
             } catch let error where Self.concernsOneTable(error) {
                 // SQLite's error can name any table.
-                let reason = subscription.filter.hidesOtherTables ? "it cannot be read" : Self.reason(of: error)
+                let reason = subscription.filter.hidesOtherTables ? "it cannot be read" : reason(of: error)
                 unreadable.append(.init(table: table.description.name, error: reason))
                 nextTable()
             }
@@ -219,7 +216,7 @@ final class SnapshotRows: @unchecked Sendable {
                 break
             }
             if let rowid = reading.rowid { rowids.append(rowid) }
-            try reading.writeRow(to: &rows)
+            try reading.writeRow(to: &rows, maxRowBytes: limits.maxRowBytes)
         }
         if isLast {
             complete.append(reading.table.name)
@@ -240,10 +237,10 @@ final class SnapshotRows: @unchecked Sendable {
         }
     }
 
-    private static func reason(of error: any Error) -> String {
+    private func reason(of error: any Error) -> String {
         switch error {
         case let error as SQLiteError where error.code.primary == .interrupt:
-            "its rows took longer than \(Self.maxMessageTime) to compute"
+            "its rows took longer than \(limits.maxMessageTime) to compute"
         case let error as SQLiteError: error.message
         case let error as ProtocolError: error.message
         default: "\(error)"

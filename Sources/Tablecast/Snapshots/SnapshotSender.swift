@@ -12,11 +12,6 @@ import WireProtocol
 /// A read transaction begins at exactly the position of the last published transaction, so writers continue; their
 /// commits meanwhile wait in the history. The next rows are read when the client has taken the previous ones.
 struct SnapshotSender: Sendable {
-    /// Snapshots that are sent at the same time: each prevents the log from shrinking.
-    static let maxConcurrent = 16
-    /// The time limit of a snapshot: a slow client must not hold the log forever.
-    static let maxDuration = Duration.seconds(600)
-
     private static let running = Atomic<Int>(0)
     /// Rows are read on these threads, and never on an event loop.
     private static let threads: NIOThreadPool = {
@@ -28,12 +23,13 @@ struct SnapshotSender: Sendable {
     let hub: Hub
     let watcher: DatabaseWatcher
     let publisher: ChangePublisher
+    let limits: SnapshotLimits
 
     /// Starts a snapshot; the client receives its outcome as messages.
     func send(_ request: SubscribeRequest, replyTo: String?, to client: ClientID) throws(ProtocolError) {
-        guard Self.running.add(1, ordering: .relaxed).newValue <= Self.maxConcurrent else {
+        guard Self.running.add(1, ordering: .relaxed).newValue <= limits.maxConcurrent else {
             Self.running.subtract(1, ordering: .relaxed)
-            throw ProtocolError(.tooManyQueries, "\(Self.maxConcurrent) snapshots are being sent already; try again")
+            throw ProtocolError(.tooManyQueries, "\(limits.maxConcurrent) snapshots are being sent already; try again")
         }
         let hold: Hub.SnapshotHold
         do throws(ProtocolError) {
@@ -54,11 +50,11 @@ struct SnapshotSender: Sendable {
 
     private func run(replyTo: String?, _ hold: Hub.SnapshotHold) async throws {
         guard hub.isHeld(hold) else { throw Self.replaced }
-        let deadline = ContinuousClock.now + Self.maxDuration
-        let publisher = publisher
+        let deadline = ContinuousClock.now + limits.maxDuration
+        let (publisher, limits) = (publisher, limits)
         let (transaction, position) = try await watcher.beginRead { publisher.lastPosition }
         let rows = try await Self.threads.runIfActive {
-            try SnapshotRows(transaction, of: hold.subscription, position: position)
+            try SnapshotRows(transaction, of: hold.subscription, position: position, limits: limits)
         }
         let payload = SubscribedPayload(
             channel: .tables,
@@ -73,7 +69,7 @@ struct SnapshotSender: Sendable {
             if ContinuousClock.now > deadline {
                 throw ProtocolError(
                     .tooBig,
-                    "the snapshot took longer than \(Self.maxDuration); read faster or ask for fewer tables"
+                    "the snapshot took longer than \(limits.maxDuration); read faster or ask for fewer tables"
                 )
             }
         }

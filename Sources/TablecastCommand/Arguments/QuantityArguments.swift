@@ -31,7 +31,7 @@ struct ByteCountArgument: ExpressibleByArgument, Sendable, Hashable {
     }
 }
 
-/// A duration on the command line: `30s`, `500ms`, `5m`, `1h`, or a plain number of seconds.
+/// A duration on the command line: `30s`, `500ms`, `20us`, `5m`, `1h`, or a plain number of seconds.
 struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
     var duration: Duration
 
@@ -43,6 +43,7 @@ struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
         guard let number = Double(digits), number.isFinite, number >= 0 else { return nil }
         let seconds: Double
         switch argument[digits.endIndex...] {
+        case "us": seconds = number / 1_000_000
         case "ms": seconds = number / 1000
         case "", "s": seconds = number
         case "m": seconds = number * 60
@@ -55,6 +56,10 @@ struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
 
     var defaultValueDescription: String {
         let (seconds, attoseconds) = duration.components
-        return attoseconds == 0 ? "\(seconds)s" : "\(duration.milliseconds)ms"
+        guard attoseconds == 0 else {
+            let microseconds = duration / .microseconds(1)
+            return microseconds < 1_000 ? "\(Int(microseconds))us" : "\(duration.milliseconds)ms"
+        }
+        return seconds >= 3_600 && seconds % 3_600 == 0 ? "\(seconds / 3_600)h" : "\(seconds)s"
     }
 }

@@ -4,6 +4,7 @@ import Foundation
 import Hummingbird
 import Logging
 import NIOCore
+import QueryEngine
 import ServiceLifecycle
 import Tablecast
 import TablecastHummingbird
@@ -26,9 +27,11 @@ extension ServeCommand {
             if wasBuilt { Terminal.error.note("built \(file.printable)") }
             let logger = makeLogger()
             let maxDescriptors = Descriptors.raiseLimit()
-            try requireDescriptors(limit: maxDescriptors)
+            let configuration = try serverConfiguration()
+            let reserved = reservedDescriptors(configuration.limits)
+            try requireDescriptors(configuration, reserved: reserved, limit: maxDescriptors)
             let tokens = try access.authenticator().map { ReloadableAuthenticator($0) }
-            let service = try makeService(memory, tokens, maxSockets: maxDescriptors - reservedDescriptors, logger)
+            let service = try makeService(memory, tokens, configuration, maxSockets: maxDescriptors - reserved, logger)
             let server: TablecastHTTPServer<RouterResponder<BasicRequestContext>>
             do {
                 server = try makeServer(service, logger)
@@ -71,17 +74,19 @@ extension ServeCommand {
 
     /// Descriptors in addition to those of connections: the database's files and temporary files for each reader and
     /// the spare ones, snapshots, event loops, the standard ones.
-    private var reservedDescriptors: Int { 192 + 4 * (16 + databaseConfiguration.limits.readers) }
+    private func reservedDescriptors(_ limits: Limits) -> Int {
+        192 + 4 * (limits.query.readerCount + limits.query.spareReaderCount)
+    }
 
     /// Without them, the connections of clients could prevent files from being opened.
-    private func requireDescriptors(limit: Int) throws {
-        var smallest = serverConfiguration
+    private func requireDescriptors(_ configuration: ServerConfiguration, reserved: Int, limit: Int) throws {
+        var smallest = configuration
         smallest.maxSockets = 0
-        let needed = smallest.maxOpenSockets + reservedDescriptors
+        let needed = smallest.maxOpenSockets + reserved
         guard needed > limit else { return }
         throw CommandFailure(
             .usage,
-            "--max-connections \(limits.maxConnections) needs \(needed) file descriptors, and the limit of this process is \(limit)",
+            "--max-connections \(configuration.maxConnections) needs \(needed) file descriptors, and the limit of this process is \(limit)",
             advice: "Raise the limit (ulimit -n, LimitNOFILE= of systemd), or lower --max-connections."
         )
     }
@@ -112,13 +117,14 @@ extension ServeCommand {
     private func makeService(
         _ memory: InMemoryDatabase?,
         _ authenticator: (any Authenticator)?,
+        _ configuration: ServerConfiguration,
         maxSockets: Int,
         _ logger: Logger
     ) throws -> TablecastService {
-        var server = serverConfiguration
+        var server = configuration
         server.maxSockets = maxSockets
         server.authenticator = authenticator
-        let database = memory.map { configuration(of: DatabaseConfiguration($0)) } ?? databaseConfiguration
+        let database = memory.map { self.configuration(of: DatabaseConfiguration($0)) } ?? databaseConfiguration
         do {
             return try TablecastService(database: database, server: server, logger: logger)
         } catch let error as DatabaseFileError {

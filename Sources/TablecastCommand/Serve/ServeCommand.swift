@@ -73,9 +73,6 @@ extension ServeCommand {
 }
 
 extension ServeCommand {
-    /// How long a client has to answer a close frame: stopping must fit into five seconds in total.
-    static let closeTimeout = Duration.milliseconds(1500)
-
     var databaseConfiguration: DatabaseConfiguration { configuration(of: DatabaseConfiguration(path: file)) }
 
     /// The configuration for this database.
@@ -85,31 +82,20 @@ extension ServeCommand {
         configuration.switchesToWAL = self.database.wal
         configuration.enforcesForeignKeys = self.database.foreignKeys
         configuration.slowQueryThreshold = logging.slowQuery.duration > .zero ? logging.slowQuery.duration : nil
-        if let readers = limits.readers { configuration.limits.readers = readers }
-        if let timeout = limits.queryTimeout { configuration.limits.statementTime = timeout.duration }
-        if let bytes = limits.maxValueBytes?.bytes { configuration.limits.maxValueBytes = bytes }
-        if let bytes = limits.maxQueryMemory?.bytes { configuration.limits.maxQueryMemoryBytes = bytes }
-        if let bytes = limits.maxTemporaryBytes?.bytes {
-            configuration.limits.maxTemporaryBytes = bytes
-            configuration.limits.maxTotalTemporaryBytes = bytes.multipliedReportingOverflow(by: 4).partialValue
-        }
         return configuration
     }
 
-    var serverConfiguration: ServerConfiguration {
+    /// - Throws: `ValidationError` for limits that `validate()` refuses too.
+    func serverConfiguration() throws -> ServerConfiguration {
         var configuration = ServerConfiguration()
+        configuration.limits = try limits.limits()
         configuration.host = address.host
         configuration.port = address.port
         configuration.path = address.path
-        configuration.maxConnections = limits.maxConnections
         configuration.trustedProxies = address.trustedProxies
-        configuration.heartbeatInterval = limits.heartbeatInterval.duration
-        configuration.limits.closeTimeout = Self.closeTimeout
         if let certificate = address.tlsCertificate, let key = address.tlsKey {
             configuration.tls = .init(certificateChain: certificate, privateKey: key)
         }
-        if let bytes = limits.maxMessageBytes?.bytes { configuration.limits.maxMessageBytes = bytes }
-        if let bytes = limits.maxQueuedBytes?.bytes { configuration.limits.maxQueuedBytes = bytes }
         if !address.allowedOrigins.isEmpty { configuration.origins = .sameAnd(address.allowedOrigins) }
         return configuration
     }

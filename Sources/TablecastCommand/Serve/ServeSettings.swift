@@ -1,13 +1,13 @@
 import Configuration
 import Foundation
-import SystemPackage
-import WireProtocol
+import Tablecast
 
 /// The settings of `serve` from the environment and a file, as options that precede those of the command line: so the
 /// command line overrides the environment, and the environment overrides the file.
 ///
 /// A key is an option in camel case: `--max-connections` is `maxConnections` in the file and `TABLECAST_MAX_CONNECTIONS` in the
-/// environment.
+/// environment. Limits are nested below `limits` by their names: `query.maxRows` is `{"limits": {"query": {"maxRows": 1000}}}`
+/// in the file and `TABLECAST_LIMITS_QUERY_MAX_ROWS` in the environment.
 struct ServeSettings {
     enum Kind {
         /// true sets the option, false omits it.
@@ -21,11 +21,15 @@ struct ServeSettings {
         ("init", .value), ("wal", .flag), ("readOnly", .flag), ("foreignKeys", .flag), ("port", .value),
         ("host", .value),
         ("path", .value), ("allowAnonymous", .flag), ("tokens", .value), ("allowedOrigin", .list),
-        ("trustedProxy", .list), ("tlsCertificate", .value), ("tlsKey", .value), ("maxConnections", .value),
-        ("heartbeatInterval", .value), ("maxMessageBytes", .value), ("maxQueuedBytes", .value),
-        ("queryTimeout", .value), ("readers", .value), ("maxValueBytes", .value), ("maxQueryMemory", .value),
-        ("maxTemporaryBytes", .value), ("logLevel", .value), ("logFormat", .value), ("slowQuery", .value),
+        ("trustedProxy", .list), ("tlsCertificate", .value), ("tlsKey", .value), ("logLevel", .value),
+        ("logFormat", .value), ("slowQuery", .value),
     ]
+
+    /// Every limit: its path in the file, and its name. An option of its own follows the limit by name, so that it
+    /// prevails.
+    private static let limits: [(path: [String], name: String)] =
+        LimitSetting.all.map { (["limits"] + $0.name.split(separator: ".").map(String.init), $0.name) }
+        + LimitOptions.shortcuts.map { ([$0.key], $0.limit) }
 
     static let environmentPrefix = "tablecast"
 
@@ -40,17 +44,34 @@ struct ServeSettings {
     init(file: String?, environment: [String: String] = ProcessInfo.processInfo.environment) async throws {
         let variables = ConfigReader(provider: EnvironmentVariablesProvider(environmentVariables: environment))
             .scoped(to: ConfigKey([Self.environmentPrefix]))
-        var fromFile: ConfigReader?
-        if let file { fromFile = try await Self.reader(file) }
+        var document: SettingsFile?
+        if let file { document = try await SettingsFile(file) }
         for (name, kind) in Self.keys {
             let option = "--" + Self.kebab(name)
-            if let values = Self.values(name, kind, in: variables) {
+            if let values = Self.values([name], kind, in: variables) {
                 options += values.flatMap { [option] + $0 }
                 note("the environment")
-            } else if let file, let fromFile, let values = Self.values(name, kind, in: fromFile) {
+            } else if let document, document.keys.contains([name]) {
+                guard let values = Self.values([name], kind, in: document.reader) else {
+                    throw document.mistyped([name], kind)
+                }
                 options += values.flatMap { [option] + $0 }
-                note(file)
+                note(document.path)
             }
+        }
+        // A later one prevails: the environment over the file.
+        for (path, name) in Self.limits where document?.keys.contains(path) == true {
+            guard let document else { continue }
+            guard let value = Self.text(ConfigKey(path), in: document.reader) else {
+                throw document.mistyped(path, .value)
+            }
+            options += ["--limit", "\(name)=\(value)"]
+            note(document.path)
+        }
+        for (path, name) in Self.limits {
+            guard let value = Self.text(ConfigKey(path.map(Self.kebab)), in: variables) else { continue }
+            options += ["--limit", "\(name)=\(value)"]
+            note("the environment")
         }
     }
 
@@ -59,8 +80,8 @@ struct ServeSettings {
     }
 
     /// The option's values, one for each occurrence; nil when it is not set.
-    private static func values(_ name: String, _ kind: Kind, in reader: ConfigReader) -> [[String]]? {
-        let key = ConfigKey([name])
+    private static func values(_ path: [String], _ kind: Kind, in reader: ConfigReader) -> [[String]]? {
+        let key = ConfigKey(path)
         switch kind {
         case .flag: return reader.bool(forKey: key).map { $0 ? [[]] : [] }
         case .list:
@@ -74,62 +95,22 @@ struct ServeSettings {
         reader.string(forKey: key) ?? reader.int(forKey: key).map { String($0) }
     }
 
-    /// `maxConnections` as `max-connections`.
+    /// `maxConnections` as `max-connections`, `maxSQLBytes` as `max-sql-bytes`.
     static func kebab(_ name: String) -> String {
-        name.reduce(into: "") { $0 += $1.isUppercase ? "-" + $1.lowercased() : String($1) }
+        var result = ""
+        let characters = Array(name)
+        for (index, character) in characters.enumerated() {
+            let beginsWord =
+                index > 0 && character.isUppercase
+                && (!characters[index - 1].isUppercase || characters.dropFirst(index + 1).first?.isLowercase == true)
+            if beginsWord { result += "-" }
+            result += character.lowercased()
+        }
+        return result
     }
 
-    // MARK: The file
-
-    private static func reader(_ file: String) async throws -> ConfigReader {
-        do {
-            try checkKeys(in: file)
-            if isYAML(file) {
-                return ConfigReader(provider: try await FileProvider<YAMLSnapshot>(filePath: FilePath(file)))
-            }
-            return ConfigReader(provider: try await FileProvider<JSONSnapshot>(filePath: FilePath(file)))
-        } catch let failure as CommandFailure {
-            throw failure
-        } catch {
-            throw CommandFailure(.usage, "'\(file)' cannot be read: \(error)", advice: advice)
-        }
-    }
-
-    private static let advice = "Expected JSON or YAML such as {\"port\": 8080, \"tokens\": \"tokens.json\"}."
-
-    private static func isYAML(_ file: String) -> Bool { file.hasSuffix(".yaml") || file.hasSuffix(".yml") }
-
-    /// A misspelt key must not be ignored silently.
-    private static func checkKeys(in file: String) throws {
-        let text: String
-        do {
-            text = try String(contentsOfFile: file, encoding: .utf8)
-        } catch {
-            throw CommandFailure(.noInput, "'\(file)' cannot be read: \(error.localizedDescription)")
-        }
-        let known = Set(keys.map(\.name))
-        for key in try isYAML(file) ? yamlKeys(text) : jsonKeys(text, file) where !known.contains(key) {
-            throw CommandFailure(
-                .usage,
-                "'\(file)': unknown setting '\(key)'",
-                advice: "Expected one of \(known.sorted().joined(separator: ", "))."
-            )
-        }
-    }
-
-    private static func jsonKeys(_ text: String, _ file: String) throws -> [String] {
-        guard case .object(let object) = try JSONValue(parsing: Array(text.utf8)) else {
-            throw CommandFailure(.usage, "'\(file)' is not a JSON object", advice: advice)
-        }
-        return object.keys.sorted()
-    }
-
-    /// The keys of the outermost mapping, which begin at the start of a line.
-    private static func yamlKeys(_ text: String) -> [String] {
-        text.split(whereSeparator: \.isNewline).compactMap { line in
-            line.prefixMatch(of: /["']?([A-Za-z][\w-]*)["']?\s*:/).map { String($0.1) }
-        }
-    }
+    /// Every key that a file may contain.
+    static let paths = Set(keys.map { [$0.name] } + limits.map(\.path))
 }
 
 extension ServeSettings {

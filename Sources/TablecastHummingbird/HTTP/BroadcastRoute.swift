@@ -5,8 +5,6 @@ import WireProtocol
 
 /// `POST /broadcast` with `{channel?, type?, data}`: to one channel, or to all clients. For administrators.
 struct BroadcastRoute {
-    static let maxBodyBytes = 1 << 20
-
     let server: WebSocketServer
 
     func respond(to request: Request, from identity: Identity) async throws -> Response {
@@ -16,7 +14,7 @@ struct BroadcastRoute {
             return .failure(error)
         }
         var request = request
-        let body = try await request.body(upTo: Self.maxBodyBytes)
+        let body = try await request.body(upTo: server.configuration.limits.http.maxBroadcastBodyBytes)
         do throws(ProtocolError) {
             let announcement = try Announcement(parsing: body.readableBytesView)
             let payload = ServerPayload.custom(announcement.type, announcement.data)

@@ -50,16 +50,11 @@ struct DatabaseRoutes {
 /// `POST /query`: one JSON document, or one message per line as the query runs. When the client disconnects, the query
 /// is cancelled and its open transaction is rolled back.
 struct QueryRoute {
-    /// The maximum body size; the query service limits the SQL itself.
-    static let maxBodyBytes = 4 << 20
-    /// Bytes on their way to the client beyond which the query waits.
-    static let maxQueuedBytes = 1 << 20
-
     let service: TablecastService
 
     func respond(to request: Request, from identity: Identity) async throws -> Response {
         var request = request
-        let body = try await request.body(upTo: Self.maxBodyBytes)
+        let body = try await request.body(upTo: service.server.configuration.limits.http.maxQueryBodyBytes)
         let query: QueryRequest
         do throws(ProtocolError) {
             query = try QueryRequest(parsing: body.readableBytesView)
@@ -72,7 +67,7 @@ struct QueryRoute {
     }
 
     private func lines(_ query: QueryRequest, _ requester: QueryRequester, _ request: Request) -> Response {
-        let output = LineOutput(maxQueuedBytes: Self.maxQueuedBytes)
+        let output = LineOutput(maxQueuedBytes: service.server.configuration.limits.http.maxQueuedBytes)
         output.pipe.onCancel { service.requesterLeft(requester) }
         let handle = service.run(query, for: requester, output: output)
         output.pipe.onDrain { handle.resume() }
@@ -124,13 +119,11 @@ extension QueryEnding {
 /// `POST /row`: writes one row by its key. Answers 409 `CONFLICT` with the current row when it has changed meanwhile.
 /// A row whose client disconnects before the write is not written.
 struct RowRoute {
-    static let maxBodyBytes = 4 << 20
-
     let service: TablecastService
 
     func respond(to request: Request, from identity: Identity) async throws -> Response {
         var request = request
-        let body = try await request.body(upTo: Self.maxBodyBytes)
+        let body = try await request.body(upTo: service.server.configuration.limits.http.maxQueryBodyBytes)
         let write: RowWriteRequest
         do throws(ProtocolError) {
             write = try RowWriteRequest(parsing: body.readableBytesView)

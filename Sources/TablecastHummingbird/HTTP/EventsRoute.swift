@@ -10,9 +10,6 @@ import WireProtocol
 
 /// `GET /events`: the same messages as on the WebSocket, as Server-Sent Events, so that `curl -N` shows live changes.
 struct EventsRoute {
-    /// The interval between comments that keep proxies from closing an idle connection.
-    static let keepAliveInterval = TimeAmount.seconds(15)
-
     let service: TablecastService
     private var server: WebSocketServer { service.server }
 
@@ -62,7 +59,7 @@ struct EventsRoute {
                         ? EventStream.serverSentEventsOfSeveral : EventStream.serverSentEvents,
                     eventLoop: eventLoop
                 )
-                .open(requests, keepAliveInterval: Self.keepAliveInterval)
+                .open(requests, keepAliveInterval: TimeAmount(server.configuration.limits.http.keepAliveInterval))
             }
         }.get()
         if case .failure(let error) = opened {

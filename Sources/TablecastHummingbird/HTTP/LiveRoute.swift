@@ -10,8 +10,6 @@ import WireProtocol
 /// `GET /live` and `POST /live`: the rows of one query, then the changes of every commit, as Server-Sent Events or as
 /// one message per line.
 struct LiveRoute {
-    static let maxBodyBytes = 1 << 20
-
     let service: TablecastService
     private var server: WebSocketServer { service.server }
 
@@ -34,7 +32,10 @@ struct LiveRoute {
                     since: request.headers[.lastEventID] ?? since
                 )
             } else {
-                query = try await Self.query(from: &request)
+                query = try await Self.query(
+                    from: &request,
+                    maxBodyBytes: server.configuration.limits.http.maxLiveBodyBytes
+                )
             }
         } catch {
             return .failure(error)
@@ -52,6 +53,7 @@ struct LiveRoute {
         let pipe = ResponsePipe()
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         let (service, server) = (service, server)
+        let keepAliveInterval = TimeAmount(server.configuration.limits.http.keepAliveInterval)
         let refusal: ProtocolError? = await withCheckedContinuation { continuation in
             eventLoop.execute {
                 let stream = EventStream(
@@ -61,7 +63,7 @@ struct LiveRoute {
                     frameEncoding: isStream ? EventStream.serverSentEvents : EventStream.lines,
                     eventLoop: eventLoop
                 )
-                stream.open(query, of: service, keepAliveInterval: isStream ? EventsRoute.keepAliveInterval : nil) {
+                stream.open(query, of: service, keepAliveInterval: isStream ? keepAliveInterval : nil) {
                     continuation.resume(returning: $0)
                 }
             }
@@ -73,7 +75,10 @@ struct LiveRoute {
         return Response(status: .ok, headers: headers, body: pipe.body(of: request))
     }
 
-    private static func query(from request: inout Request) async throws(ProtocolError) -> LiveQueryRequest {
+    private static func query(
+        from request: inout Request,
+        maxBodyBytes: Int
+    ) async throws(ProtocolError) -> LiveQueryRequest {
         let body: ByteBuffer
         do {
             body = try await request.body(upTo: maxBodyBytes)

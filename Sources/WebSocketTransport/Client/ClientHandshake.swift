@@ -94,7 +94,7 @@ final class ClientHandshakeHandler: ChannelInboundHandler, RemovableChannelHandl
 
     private func start(_ context: ChannelHandlerContext) {
         guard timeout == nil else { return }
-        timeout = context.eventLoop.assumeIsolated().scheduleTask(in: client.limits.handshakeTimeout) {
+        timeout = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(client.limits.handshakeTimeout)) {
             self.fail(WebSocketClientError.timedOut, context)
         }
         context.write(wrapOutboundOut(.head(handshake.request)), promise: nil)

@@ -48,7 +48,7 @@ package struct WebSocketClient: Sendable {
         let eventLoop = group.next()
         let opened = eventLoop.makePromise(of: WebSocketConnection.self)
         let bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(limits.handshakeTimeout)
+            .connectTimeout(TimeAmount(limits.handshakeTimeout))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try self.setUp(channel, url, opened)

@@ -49,7 +49,7 @@ package final class TransportResources: Sendable {
             limits.heartbeatInterval ?? .seconds(30), limits.closeTimeout, limits.lingerTimeout,
             limits.handshakeTimeout, limits.keepAliveTimeout, limits.bodyTimeout, limits.responseTimeout,
         ]
-        let shortest = times.map(\.nanoseconds).min() ?? 0
+        let shortest = times.map { TimeAmount($0).nanoseconds }.min() ?? 0
         tickPeriod = .nanoseconds(min(max(shortest / 4, 5_000_000), 1_000_000_000))
     }
 

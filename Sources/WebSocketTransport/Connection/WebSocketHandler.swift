@@ -73,7 +73,10 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
             inflaters: deflate == nil ? nil : resources.inflaters,
             keepsInflater: deflate.map { !$0.clientDropsContext } ?? false
         )
-        closing = CloseHandshake(closeTimeout: limits.closeTimeout, lingerTimeout: limits.lingerTimeout)
+        closing = CloseHandshake(
+            closeTimeout: TimeAmount(limits.closeTimeout),
+            lingerTimeout: TimeAmount(limits.lingerTimeout)
+        )
     }
 
     // MARK: The pipeline
@@ -140,7 +143,7 @@ package final class WebSocketHandler: ChannelDuplexHandler, RemovableChannelHand
         guard !isOpened else { return }
         isOpened = true
         let now = eventLoop.now
-        heartbeat = resources.limits.heartbeatInterval.map { Heartbeat(interval: $0, now: now) }
+        heartbeat = resources.limits.heartbeatInterval.map { Heartbeat(interval: TimeAmount($0), now: now) }
         if isPlain { direct = DirectSocket(context.channel) }
         adoptEarlierWrites(context)
         noteQueue()

@@ -29,35 +29,35 @@ extension WebSocketSession {
     package func drained() {}
 }
 
-/// The limits of one WebSocket connection.
-package struct WebSocketLimits: Sendable, Hashable {
+/// All limits of one connection, of HTTP requests and of a WebSocket.
+public struct WebSocketLimits: Sendable, Hashable {
     /// The largest accepted message, after decompression and over all fragments; a larger one closes the connection
     /// with 1009. 1 MiB.
-    package var maxMessageBytes = 1 << 20
+    public var maxMessageBytes = 1 << 20
     /// Bytes written and not yet taken by the socket beyond which nothing more is read from the peer, so that responses
     /// to a client that does not read cannot accumulate. 256 KiB.
-    package var maxUnsentBytesWhileReading = 256 << 10
+    public var maxUnsentBytesWhileReading = 256 << 10
     /// The interval between pings; a peer that is silent over two of them is disconnected (4408). Nil for no heartbeat.
     /// 30 s.
-    package var heartbeatInterval: TimeAmount? = .seconds(30)
+    public var heartbeatInterval: Duration? = .seconds(30)
     /// The time from our close frame to the peer's. 5 s.
-    package var closeTimeout: TimeAmount = .seconds(5)
+    public var closeTimeout: Duration = .seconds(5)
     /// The time from the last sent byte to the end of the connection, and for a slow client (4413) from the decision;
     /// then the connection is reset, and the kernel's memory for it is freed. 2 s.
-    package var lingerTimeout: TimeAmount = .seconds(2)
+    public var lingerTimeout: Duration = .seconds(2)
     /// The time from the connection, including TLS, to the first complete request; then 408. 10 s.
-    package var handshakeTimeout: TimeAmount = .seconds(10)
+    public var handshakeTimeout: Duration = .seconds(10)
     /// The time from the end of a response to the next complete request head on the same connection. 60 s.
-    package var keepAliveTimeout: TimeAmount = .seconds(60)
+    public var keepAliveTimeout: Duration = .seconds(60)
     /// How long the server waits for a request's body. Each byte earns 2 ms more, up to this. 20 s.
-    package var bodyTimeout: TimeAmount = .seconds(20)
+    public var bodyTimeout: Duration = .seconds(20)
     /// How long a client may take nothing of a pending HTTP response; then the connection is reset. 30 s.
-    package var responseTimeout: TimeAmount = .seconds(30)
+    public var responseTimeout: Duration = .seconds(30)
     /// Smaller messages are not compressed, and larger ones only if that makes them smaller; 0 compresses every message
     /// in any case. 512 bytes.
-    package var minCompressedBytes = 512
+    public var minCompressedBytes = 512
     /// Whether binary messages are accepted; otherwise they are refused with 1003.
-    package var acceptsBinary = false
+    public var acceptsBinary = false
 
-    package init() {}
+    public init() {}
 }

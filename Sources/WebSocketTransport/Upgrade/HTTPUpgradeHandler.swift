@@ -69,8 +69,8 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         self.connection = connection
         self.pipeline = pipeline
         self.others = others
-        body = BodyPace(patience: mount.limits.bodyTimeout)
-        response = ResponseStall(patience: mount.limits.responseTimeout)
+        body = BodyPace(patience: TimeAmount(mount.limits.bodyTimeout))
+        response = ResponseStall(patience: TimeAmount(mount.limits.responseTimeout))
     }
 
     // MARK: Requests
@@ -89,7 +89,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
             state = .betweenRequests
             connection.completed()
             // The response can be complete before the request is.
-            deadline = openResponses == 0 ? context.eventLoop.now + mount.limits.keepAliveTimeout : nil
+            deadline = openResponses == 0 ? context.eventLoop.now + TimeAmount(mount.limits.keepAliveTimeout) : nil
             context.fireChannelRead(data)
         case (.body(let piece), .passing):
             body.received(byteCount: piece.readableBytes, now: context.eventLoop.now)
@@ -141,7 +141,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
             }
         }
         state = .passing
-        body = BodyPace(patience: mount.limits.bodyTimeout)
+        body = BodyPace(patience: TimeAmount(mount.limits.bodyTimeout))
         if openResponses == 1 { encourage(head, context) }
         context.fireChannelRead(wrapInboundOut(.head(head)))
     }
@@ -306,7 +306,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         guard openResponses == 0 else { return }
         connection.answered()
         if case .betweenRequests = state {
-            deadline = context.eventLoop.now + mount.limits.keepAliveTimeout
+            deadline = context.eventLoop.now + TimeAmount(mount.limits.keepAliveTimeout)
         } else {
             decideWhenReady()
         }
@@ -320,7 +320,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func linger(_ context: ChannelHandlerContext) {
         state = .lingering
-        deadline = context.eventLoop.now + mount.limits.lingerTimeout
+        deadline = context.eventLoop.now + TimeAmount(mount.limits.lingerTimeout)
         context.close(mode: .output).assumeIsolated().whenFailure { _ in context.close(promise: nil) }
         context.read()
     }
@@ -343,7 +343,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        deadline = context.eventLoop.now + mount.limits.handshakeTimeout
+        deadline = context.eventLoop.now + TimeAmount(mount.limits.handshakeTimeout)
         mount.resources.on(context.eventLoop).ticker.add(self)
     }
 
@@ -401,7 +401,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case .betweenRequests where openResponses == 0:
             context.close(promise: nil)
         case .passing, .asked(_, isComplete: false):
-            quiesceDeadline = context.eventLoop.now + mount.limits.lingerTimeout
+            quiesceDeadline = context.eventLoop.now + TimeAmount(mount.limits.lingerTimeout)
         default:
             break
         }

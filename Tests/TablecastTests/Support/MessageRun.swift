@@ -1,5 +1,6 @@
 import ChangeCapture
 import OracleSupport
+import QueryEngine
 import SQLiteConnection
 import Tablecast
 import Testing
@@ -24,11 +25,11 @@ final class MessageRun {
         database = try TemporaryDatabase()
         var configuration = ServerConfiguration()
         configuration.port = 0
-        configuration.limits.maxMessagesPerSecond = 1_000_000
-        configuration.limits.maxMessageBurst = 1_000_000
-        configuration.limits.maxMessageBurstOfIdentity = 1_000_000
-        var served = DatabaseConfiguration(path: database.path)
-        served.limits.transactionIdleTimeout = .seconds(60)
+        configuration.limits.clients.maxMessagesPerSecond = 1_000_000
+        configuration.limits.clients.maxMessageBurst = 1_000_000
+        configuration.limits.clients.maxMessageBurstOfIdentity = 1_000_000
+        let served = DatabaseConfiguration(path: database.path)
+        configuration.limits.query.transactionIdleTimeout = .seconds(60)
         service = try TablecastService(database: served, server: configuration)
         try await service.server.start()
         let port = try #require(service.server.port)

@@ -1,0 +1,35 @@
+/// One limit as an operator sets it and as the documentation shows it: its name, its range, and the effect of
+/// exceeding it.
+package struct LimitSetting: Sendable {
+    package typealias Path<Value> = any (WritableKeyPath<Limits, Value> & Sendable)
+
+    /// The field of ``Limits`` with its type.
+    package enum Field: Sendable {
+        /// `Int.max` is none, where the range reaches it.
+        case count(Path<Int>, ClosedRange<Int>)
+        /// `Int.max` is none, where the range reaches it.
+        case bytes(Path<Int>, ClosedRange<Int>)
+        case optionalCount(Path<Int?>, ClosedRange<Int>)
+        case duration(Path<Duration>, ClosedRange<Duration>)
+        case optionalDuration(Path<Duration?>, ClosedRange<Duration>)
+    }
+
+    /// The path of the field below ``Limits``, such as `query.maxRows`.
+    package let name: String
+    /// What the limit concerns, and what happens beyond it.
+    package let effect: String
+    package let field: Field
+
+    init(_ name: String, _ field: Field, _ effect: String) {
+        self.name = name
+        self.field = field
+        self.effect = effect
+    }
+
+    package static let all: [LimitSetting] = [
+        clients, connection, hub, history, query, evaluation, live, capture, transaction, snapshot, http,
+    ].flatMap(\.self)
+
+    /// The setting of this name.
+    package static func named(_ name: String) -> LimitSetting? { all.first { $0.name == name } }
+}
