@@ -135,8 +135,8 @@ package final class Oracle {
         }
         if !statements.contains(where: Self.mayDropTables) {
             for case .schema(.dropped(let table)) in changes.events {
-                // Where a table has no rows, nothing tells it from another one in its place.
-                guard before[SQLName(table.name)]?.rows.isEmpty == true else {
+                // Where no row shows it, nothing distinguishes the table from another one in its place.
+                guard !hasMoved(table, before[SQLName(table.name)]?.rows ?? [:], changes) else {
                     throw Replica.Mismatch("\(table.name) is dropped, and no statement did it")
                 }
             }
@@ -145,6 +145,25 @@ package final class Oracle {
             figures.classes[found, default: 0] += 1
         }
         try check("log", changes, &logReplica, before, schemaBefore, .values, isTight: false)
+    }
+
+    /// Whether a row of the table is also in one that the changes call new: with all values, or with those of the columns that
+    /// have the same name.
+    private func hasMoved(_ table: TableDescription, _ rows: [RowIdentity: Row], _ changes: ChangeSet) -> Bool {
+        for case .schema(.created(let new)) in changes.events {
+            let after = truth.tables[SQLName(new.name)]?.rows ?? [:]
+            let sources = new.columns.map { column in table.columns.firstIndex { $0.name.isIdentical(to: column.name) }
+            }
+            for (identity, row) in rows {
+                guard let moved = after[identity] else { continue }
+                if moved == row { return true }
+                let pairs = zip(sources, moved.values).compactMap { source, value in
+                    source.map { (row.values[$0], value) }
+                }
+                if pairs.contains(where: { $0.0 != .null }), pairs.allSatisfy({ $0.0 == $0.1 }) { return true }
+            }
+        }
+        return false
     }
 
     /// - Parameter before: the tables before the commit; nil when the changes belong to several.

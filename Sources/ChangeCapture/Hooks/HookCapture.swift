@@ -147,12 +147,13 @@ package final class HookCapture {
         return prepared ?? ChangeSet(origin: .service, events: [])
     }
 
-    /// Describes virtual tables as a new connection does: a virtual table that stays connected to its module keeps the columns
-    /// that it read from another table, such as FTS4 with `content=`, although that table has been dropped or altered.
+    /// Describes views and virtual tables as a new connection does: this one keeps the columns of a view that were read before a
+    /// table of it was dropped, and a virtual table that stays connected to its module keeps the columns that it read from
+    /// another table, such as FTS4 with `content=`.
     ///
     /// Call it only after the commit: a module that reconnects within a transaction loses what it keeps in memory.
     private func followColumnsOfOtherTables() {
-        guard trail.hasSteps, trail.current.tables.values.contains(where: { $0.description.kind == .virtual }) else {
+        guard trail.hasSteps, trail.current.tables.values.contains(where: { $0.description.kind != .table }) else {
             return
         }
         do throws(SQLiteError) {

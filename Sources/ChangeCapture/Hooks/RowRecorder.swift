@@ -377,14 +377,9 @@ struct RowRecorder: ~Copyable {
     private mutating func encodeChanged<Event: RowEvent & ~Copyable>(_ event: borrowing Event, _ shape: TableShape) {
         encoder.begin()
         for column in 0..<shape.columnCount {
-            if !current.isChangeable[column] {
-                let value = event.oldValue(column)
-                if !value.isNull || column > shape.lastAddedDefault {
-                    encoder.append(shape.normal(value, column))
-                    continue
-                }
-            }
-            encoder.append(shape.normal(event.newValue(column), column))
+            let isKept = !current.isChangeable[column] && !shape.isAddedWithDefault[column]
+            let value = isKept ? event.oldValue(column) : event.newValue(column)
+            encoder.append(shape.normal(value, column))
         }
     }
 
@@ -397,8 +392,20 @@ struct RowRecorder: ~Copyable {
         for position in changeable.indices {
             let column = changeable[position]
             let old = event.oldValue(column)
-            if old.isNull, column <= shape.lastAddedDefault { return nil }
+            if old.isNull, shape.isAddedWithDefault[column] { return nil }
             difference &+= ContentHash.hash(shape.normal(event.newValue(column), column), column: column)
+            difference &-= ContentHash.hash(shape.normal(old, column), column: column)
+        }
+        for position in shape.addedWithDefault.indices {
+            let column = shape.addedWithDefault[position]
+            if current.isChangeable[column] { continue }
+            let (old, new) = (event.oldValue(column), event.newValue(column))
+            if old.isNull {
+                // A column that is not set and stays NULL is stored as NULL.
+                if new.isNull { continue }
+                return nil
+            }
+            difference &+= ContentHash.hash(shape.normal(new, column), column: column)
             difference &-= ContentHash.hash(shape.normal(old, column), column: column)
         }
         return difference

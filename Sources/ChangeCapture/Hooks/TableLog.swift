@@ -311,10 +311,22 @@ struct TableLog {
         setHash(entry, moment, row.withRecord(ContentHash.hash(record:)))
     }
 
-    /// The whole row before the transaction, in the columns that the table had when the row was first touched; nil when
-    /// that is not kept. A copy.
-    func rowBefore(_ entry: Int) -> Row? {
-        guard hasValues, let record = entries[entry].before.record else { return nil }
+    func exists(_ entry: Int, _ moment: Moment) -> Bool {
+        moment == .before ? entries[entry].before.exists : entries[entry].now.exists
+    }
+
+    /// Replaces the row as of now by the same row in other columns; nil when it is not known.
+    mutating func replaceRowNow(_ entry: Int, _ row: Row?) {
+        guard hasValues else { return }
+        guard let row else { return setUnread(entry) }
+        row.withRecord { setRecord(entry, .now, $0, UnsafeRawBufferPointer(start: nil, count: 0)) }
+    }
+
+    /// The whole row in the columns that the table had when it was recorded: when it was first touched, or last; nil when it
+    /// is not kept. A copy.
+    func row(_ entry: Int, _ moment: Moment) -> Row? {
+        let image = moment == .before ? entries[entry].before : entries[entry].now
+        guard hasValues, let record = image.record else { return nil }
         return Row(record: arena.withBlock(at: record) { [UInt8]($0) }, count: shape.columnCount)
     }
 

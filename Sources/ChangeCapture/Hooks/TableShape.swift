@@ -21,6 +21,12 @@ final class TableShape: Sendable {
     /// The last column that can have been added with a default. Where it and all columns after it are NULL, the row can
     /// be older than the column, and 3.40.1 does not report the default; -1 when there is none.
     let lastAddedDefault: Int
+    /// The columns that can have been added with a default. An update can change their value although no part of the
+    /// statement sets them: `TEXT DEFAULT FALSE` reads as the integer 0 while the row is older than the column, and the
+    /// next update of the row stores the text '0'.
+    let addedWithDefault: [Int]
+    /// For each column, whether it is one of ``addedWithDefault``.
+    let isAddedWithDefault: [Bool]
     /// The hook's indexes of the columns of ``identity``, and of their new values in an update: the two differ on
     /// 3.40.1 in tables with virtual columns.
     let hookColumnsOfIdentity: [Int]
@@ -52,11 +58,13 @@ final class TableShape: Sendable {
         isIdentityHidden =
             isKeyRepeated
             && identity.contains { column in (fields.columns.firstIndex(of: column) ?? .max) >= columns.count }
-        lastAddedDefault =
-            columns.indices.last { column in
-                columns[column].defaultSQL.map { $0.uppercased() != "NULL" } ?? false
-                    && table.rowidAlias != column && !table.primaryKey.contains(column)
-            } ?? -1
+        let isAdded = columns.indices.map { column in
+            columns[column].defaultSQL.map { $0.uppercased() != "NULL" } ?? false
+                && table.rowidAlias != column && !table.primaryKey.contains(column)
+        }
+        isAddedWithDefault = isAdded
+        addedWithDefault = columns.indices.filter { isAdded[$0] }
+        lastAddedDefault = addedWithDefault.last ?? -1
         rowidName = table.rowidName
         columnCount = columns.count
         hasRealColumn = readsIntegersAsReal.contains(true)

@@ -146,7 +146,7 @@ extension TransactionLog {
         let hasOtherColumns = trail.columnSources[name] != nil
         let entries = rows.tables[table].entriesToRead(suspects: rows.suspects, all: hasOtherColumns)
         if entries.isEmpty { return [:] }
-        let converted = hasOtherColumns ? convertRowsBefore(table, name, trail, source) : [:]
+        let converted = hasOtherColumns ? convertRows(.before, of: table, current, trail, source) : [:]
         let shape = TableShape(current)
         rows.tables[table].reshape(shape)
         var encoder = RecordEncoder()
@@ -154,7 +154,14 @@ extension TransactionLog {
             let key = rows.tables[table].key(of: entry)
             guard let isThere = try source.readRow(key, of: shape, into: &encoder) else {
                 // The rows that may have been undone cannot be read.
-                if rows.hasSuspects(of: table) { rows.tables[table].loseCounts() }
+                if rows.hasSuspects(of: table) {
+                    rows.tables[table].loseCounts()
+                } else if hasOtherColumns {
+                    // Each was recorded in the columns that the table had then.
+                    for (entry, row) in convertRows(.now, of: table, current, trail, source) {
+                        rows.tables[table].replaceRowNow(entry, row)
+                    }
+                }
                 break
             }
             if isThere {
@@ -166,26 +173,27 @@ extension TransactionLog {
         return converted
     }
 
-    private func convertRowsBefore(
-        _ table: Int,
-        _ name: SQLName,
+    /// The recorded rows of a table in the columns that it has now, where it had others when they were recorded.
+    private func convertRows(
+        _ moment: TableLog.Moment,
+        of table: Int,
+        _ current: SchemaSnapshot.Table,
         _ trail: SchemaTrail,
         _ source: some RowSource
     ) -> TableLog.ConvertedRows {
-        guard let current = trail.current.tables[name] else { return [:] }
-        /// By the statement that touched a row first; nil when the columns did not change since then.
+        /// By the statement that recorded a row; nil when the columns did not change since then.
         var converters: [UInt32: Result<RowConverter, SQLiteError>?] = [:]
         var converted: TableLog.ConvertedRows = [:]
         let log = rows.tables[table]
-        for entry in log.entries.indices where log.entries[entry].before.exists {
-            let ordinal = log.entries[entry].firstTouch
+        for entry in log.entries.indices where log.exists(entry, moment) {
+            let ordinal = moment == .before ? log.entries[entry].firstTouch : log.entries[entry].lastTouch
             if converters[ordinal] == nil {
-                let sources = trail.columnSources(of: name, since: ordinal)
+                let sources = trail.columnSources(of: current.name, since: ordinal)
                 converters[ordinal] = .some(sources.map { Self.converter(to: current, sources: $0, source) })
             }
             guard let converter = converters[ordinal] ?? nil else { continue }
             let rowid = log.shape.table.hasRowid ? log.entries[entry].key : nil
-            converted[entry] = .some(log.rowBefore(entry).flatMap { Self.convert($0, rowid: rowid, converter) })
+            converted[entry] = .some(log.row(entry, moment).flatMap { Self.convert($0, rowid: rowid, converter) })
         }
         return converted
     }

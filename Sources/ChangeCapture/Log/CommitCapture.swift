@@ -43,8 +43,8 @@ package final class CommitCapture {
             if try decoder.touchesSchema(before: before, after: after, changedPages: pages) {
                 cursor.move(to: after)
                 do throws(SQLiteError) {
-                    let (catalog, changes) = try catalogs.load(from: cursor.connection) { old, new in
-                        before.sharesRows(ofTree: old, withTree: new, in: after)
+                    let (catalog, changes) = try catalogs.load(from: cursor.connection) { old, new, fields in
+                        before.sharesRows(ofTree: old, withTree: new, in: after, fields: fields)
                     }
                     events = changes.map { .schema($0) }
                     transition = .changed(catalog, changes)

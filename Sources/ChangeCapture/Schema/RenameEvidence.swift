@@ -5,8 +5,15 @@
 /// table only if it was the last one.
 package struct RenameEvidence {
     /// Whether the rows show that the table with the first root page before the transaction is the table with the second root
-    /// page after it. False if there is no such evidence.
-    package typealias ContentCheck = (_ oldRoot: Int64, _ newRoot: Int64) -> Bool
+    /// page after it: a row has the same bytes in both, or where `fields` are given, the same values in these. False if there is
+    /// no such evidence.
+    package typealias ContentCheck = (_ oldRoot: Int64, _ newRoot: Int64, _ fields: [FieldPair]?) -> Bool
+
+    /// The positions of a column in the records of a table before and after the transaction.
+    package struct FieldPair: Hashable {
+        var before: Int
+        var after: Int
+    }
 
     private let before: SchemaSnapshot
     private let after: SchemaSnapshot
@@ -35,13 +42,30 @@ package struct RenameEvidence {
         case .table: break
         }
         guard previous.description.hasSameKey(as: table.description) else { return false }
-        let isKept = keepsContent(previous.rootPage, table.rootPage)
+        let isKept = keepsContent(previous.rootPage, table.rootPage, nil)
         // VACUUM renumbers entries and roots, and renames nothing; tables that swap names can have the same SQL under each name.
         // Only the rows distinguish the two.
-        if let same, isSameSQL || !isKept, keepsContent(same.rootPage, table.rootPage) { return false }
+        if let same, isSameSQL || !isKept, keepsContent(same.rootPage, table.rootPage, nil) { return false }
         if isSameSQL { return isKept }
         return isKept || isOfCertainEntry(table)
-            || (previous.rootPage == table.rootPage && previous.description.isPlausiblyAltered(to: table.description))
+            || (previous.rootPage == table.rootPage
+                && (previous.description.isPlausiblyAltered(to: table.description)
+                    || keepsValues(of: previous, in: table)))
+    }
+
+    /// Whether a row kept its values in the columns that both tables have: `DROP COLUMN` writes every row again.
+    private func keepsValues(of previous: SchemaSnapshot.Table, in table: SchemaSnapshot.Table) -> Bool {
+        let columns = table.description.columns
+        let sources = ColumnSources.infer(from: previous.description.columns, to: columns) ?? Array(columns.indices)
+        var fields: [FieldPair] = []
+        // The record has NULL in place of the rowid.
+        for (column, source) in sources.enumerated() where column != table.description.rowidAlias {
+            guard let source, let before = previous.fields.columns.firstIndex(of: source),
+                let after = table.fields.columns.firstIndex(of: column)
+            else { continue }
+            fields.append(FieldPair(before: before, after: after))
+        }
+        return !fields.isEmpty && keepsContent(previous.rootPage, table.rootPage, fields)
     }
 
     /// A new entry has a higher rowid than any that is there.
@@ -58,7 +82,7 @@ package struct RenameEvidence {
             .filter { $0.rootPage > 0 && entries[$0.schemaRowid] != nil }
             .sorted { $0.schemaRowid > $1.schemaRowid }
             .prefix(Self.maxTablesToCheck)
-            .first { keepsContent($0.rootPage, entries[$0.schemaRowid]?.rootPage ?? 0) }?
+            .first { keepsContent($0.rootPage, entries[$0.schemaRowid]?.rootPage ?? 0, nil) }?
             .schemaRowid ?? 0
     }
 }

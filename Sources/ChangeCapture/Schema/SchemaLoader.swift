@@ -264,7 +264,7 @@ struct CatalogLoader {
     /// - Parameter keepsContent: whether the table that had its root on the first page has it on the second one now.
     mutating func load(
         from connection: Connection,
-        keepsContent: @escaping RenameEvidence.ContentCheck = { _, _ in false }
+        keepsContent: @escaping RenameEvidence.ContentCheck = { _, _, _ in false }
     ) throws(SQLiteError) -> (TreeCatalog, [SchemaChange]) {
         // The first statement must read the schema table: the table-valued pragmas do not check whether their schema is
         // still current.

@@ -72,7 +72,7 @@ package struct SchemaIdentities: Sendable, Hashable {
         from before: SchemaSnapshot,
         to after: SchemaSnapshot,
         inStatement: Bool = false,
-        keepsContent: @escaping RenameEvidence.ContentCheck = { _, _ in false }
+        keepsContent: @escaping RenameEvidence.ContentCheck = { _, _, _ in false }
     ) {
         previousNames = [:]
         columnSources = [:]

@@ -135,4 +135,10 @@ import Testing
         let commits = writer.run("INSERT INTO t(a) VALUES(1); INSERT INTO u VALUES(2)")
         #expect(commits.map(\.lines) == [["t: insert @1 → (1, 7)"], ["u: insert @1 → (2)"]])
     }
+
+    @Test func `a view has no columns after the table that it reads was dropped in its transaction`() throws {
+        let writer = try CapturedWriter(setUp: "CREATE TABLE t(a, b)")
+        _ = writer.run("BEGIN; CREATE VIEW v AS SELECT * FROM t; DROP TABLE t; COMMIT")
+        #expect(writer.capture.schema["v"]?.description.columns == [])
+    }
 }

@@ -41,6 +41,44 @@ import Testing
         #expect(lines == [alteration.line])
     }
 
+    @Test(
+        arguments: [
+            (
+                "ADD COLUMN c DEFAULT -0.0; ALTER TABLE t DROP COLUMN a; ALTER TABLE t RENAME TO u",
+                "modified u was t columns 0,2,new"
+            ),
+            (
+                "RENAME TO u; ALTER TABLE u ADD COLUMN v AS (b || 1); ALTER TABLE u DROP COLUMN a",
+                "modified u was t columns 0,2,new"
+            ),
+            (
+                "RENAME TO u; ALTER TABLE u RENAME COLUMN a TO x; ALTER TABLE u RENAME COLUMN b TO y; UPDATE u SET x = x",
+                "modified u was t columns 0,1,2"
+            ),
+        ],
+        journalModes
+    )
+    func `a table of which every row was written is renamed where a row kept its values`(
+        _ alteration: (sql: String, line: String),
+        _ journalMode: String
+    ) throws {
+        let setUp = "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b); INSERT INTO t VALUES(1, 'x', 'y'), (2, 'z', NULL)"
+        let lines = try changes(setUp, journalMode: journalMode, "ALTER TABLE t \(alteration.sql)")
+        #expect(lines == [alteration.line])
+    }
+
+    @Test(arguments: journalModes)
+    func `a table that takes the place of a dropped one with rows of other values is a new one`(
+        _ journalMode: String
+    ) throws {
+        let lines = try changes(
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b); INSERT INTO t VALUES(1, 'x', NULL)",
+            journalMode: journalMode,
+            "DROP TABLE t; CREATE TABLE u(id INTEGER PRIMARY KEY, b, c); INSERT INTO u VALUES(1, NULL, 'x')"
+        )
+        #expect(lines == ["dropped table t", "created table u", "u: insert @1 → (1, NULL, 'x')"])
+    }
+
     @Test(arguments: journalModes)
     func `a table of which every row was written too is renamed where one that came later is still there`(
         _ journalMode: String
