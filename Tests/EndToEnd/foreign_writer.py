@@ -53,14 +53,17 @@ class Writer:
         self.operations = [operation for operation in self.OPERATIONS if operation not in self.left_out]
         self.random = random.Random(seed)
         self.counts = collections.Counter()
+        self.next_table = 0
+        self.mark = 0
+        self.prepare(path, journal_mode)
+
+    def prepare(self, path, journal_mode):
         self.connection = sqlite3.connect(path, isolation_level=None, timeout=60)
         self.connection.text_factory = lambda data: data.decode("utf-8", "replace")
         self.connection.create_collation("theirs", lambda one, other: (one > other) - (one < other))
         self.execute(f"PRAGMA journal_mode = {journal_mode}")
         self.execute("PRAGMA foreign_keys = ON")
         self.execute("CREATE TABLE IF NOT EXISTS marks(id INTEGER PRIMARY KEY)")
-        self.next_table = 0
-        self.mark = 0
 
     def execute(self, sql, *values):
         return self.connection.execute(sql, values).fetchall()

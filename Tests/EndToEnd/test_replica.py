@@ -22,7 +22,9 @@ from websockets.exceptions import ConnectionClosed
 from contract import document
 from processes import LIMIT
 from replica import Replica, Violation
+from service_writer import ServiceWriter
 from sockets import Client
+from test_memory import directories
 
 SECONDS = float(os.environ.get("REPLICA_SECONDS", "12"))
 SEED = int(os.environ.get("REPLICA_SEED", str(random.SystemRandom().randrange(1 << 30))))
@@ -43,10 +45,10 @@ class ForeignWriter:
         self.process.stdin.write(f"{count}\n")
         self.process.stdin.flush()
 
-    def mark(self):
+    def mark_reached(self):
         return int(self.process.stdout.readline())
 
-    def counts(self):
+    def final_counts(self):
         self.process.stdin.close()
         return collections.Counter(json.loads(self.process.stdout.readline()))
 
@@ -126,6 +128,7 @@ class Follower:
                     self.end_snapshot(message["position"])
             case "snapshot:end":
                 self.replica.unreadable = {table["table"] for table in data["unreadable"]}
+                self.counts["unreadable tables of snapshots"] += len(self.replica.unreadable)
                 self.end_snapshot(data["position"])
             case "table:created" | "table:modified" | "table:dropped":
                 assert not self.in_snapshot, "a change within a snapshot"
@@ -162,16 +165,10 @@ class Follower:
             return []
 
 
-@pytest.mark.parametrize("journal_mode", ["WAL", "DELETE"])
-def test_a_strict_replica_stays_equal_whatever_another_process_does(serve, tmp_path, journal_mode):
-    path = tmp_path / "source.db"
-    writer = ForeignWriter(path, SEED, journal_mode)
-    follower = None
+def follow(writer, follower, path, title):
+    """Lets the writer change the database, and compares the copy with it again and again."""
     transactions = 0
     try:
-        writer.run(30)
-        writer.mark()
-        follower = Follower(serve(path, "--max-connections", "1000"), SEED)
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             # Snapshots are read while no table comes or goes, for their keys are asked for apart from them.
@@ -179,19 +176,43 @@ def test_a_strict_replica_stays_equal_whatever_another_process_does(serve, tmp_p
             count = follower.random.choice([1, 5, 40])
             writer.run(count)
             transactions += count
-            mark = writer.mark()
+            mark = writer.mark_reached()
             follower.follow(mark)
             connection = sqlite3.connect(path)
             connection.create_collation("theirs", lambda one, other: (one > other) - (one < other))
             differences = follower.replica.differences(connection)
             connection.close()
             assert not differences, differences
-        counts = writer.counts()
+        counts = writer.final_counts()
     except BaseException:
-        print(f"\nREPLICA_SEED={SEED} journal mode {journal_mode}, after {transactions} transactions")
+        print(f"\nREPLICA_SEED={SEED} {title}, after {transactions} transactions")
         raise
+    print(f"\nseed {SEED}, {title}: {transactions} transactions, 0 differences")
+    for part, counted in (("cases", counts), ("replica", follower.replica.counts), ("client", follower.counts)):
+        print(part + ": " + ", ".join(f"{name} {count}" for name, count in sorted(counted.items())))
+
+
+@pytest.mark.parametrize("journal_mode", ["WAL", "DELETE"])
+def test_a_strict_replica_stays_equal_whatever_another_process_does(serve, tmp_path, journal_mode):
+    path = tmp_path / "source.db"
+    writer = ForeignWriter(path, SEED, journal_mode)
+    try:
+        writer.run(30)
+        writer.mark_reached()
+        follower = Follower(serve(path, "--max-connections", "1000"), SEED)
+        follow(writer, follower, path, f"journal mode {journal_mode}")
     finally:
         writer.kill()
-    print(f"\nseed {SEED}, journal mode {journal_mode}: {transactions} transactions, 0 differences")
-    for title, counted in (("cases", counts), ("replica", follower.replica.counts), ("client", follower.counts)):
-        print(title + ": " + ", ".join(f"{name} {count}" for name, count in sorted(counted.items())))
+
+
+def test_a_strict_replica_stays_equal_to_a_database_in_memory(serve):
+    before = directories()
+    server = serve(":memory:", "--max-connections", "1000")
+    (directory,) = directories() - before
+    writer = ServiceWriter(server.ws, SEED, LEFT_OUT)
+    try:
+        writer.run(30)
+        writer.mark_reached()
+        follow(writer, Follower(server, SEED), directory / "memory.db", "in memory")
+    finally:
+        writer.kill()

@@ -39,7 +39,7 @@ package enum CaseClass: String, CaseIterable, Sendable, Comparable {
     ) -> Set<CaseClass> {
         if changes.isEmpty { return [] }
         var classes: Set<CaseClass> = []
-        if statements.contains(where: { $0.contains("writable_schema") }) { classes.insert(.writableSchema) }
+        if statements.contains(where: { $0.contains("_schema") }) { classes.insert(.writableSchema) }
         if statements.contains(where: { $0.hasPrefix("VACUUM") }) { classes.insert(.vacuum) }
         var altered: Set<SQLName> = []
         var previousNames: Set<SQLName> = []

@@ -58,7 +58,11 @@ private struct LeafRow: Hashable {
 
     enum Content: Hashable {
         case payload([UInt8])
-        case field(SerialType, [UInt8])
+        case null
+        /// `DROP COLUMN` can store an integer of a REAL column as a floating-point number.
+        case number(Double)
+        case text([UInt8])
+        case blob([UInt8])
     }
 
     /// Nil for a row that is no evidence: one that is too short, continues on other pages, or has only NULL in the fields.
@@ -73,7 +77,14 @@ private struct LeafRow: Hashable {
         let found = fields.map { header.fields[$0] }
         guard found.contains(where: { $0.type != .null }) else { return nil }
         content = found.map { field in
-            .field(field.type, Array(payload[field.offset..<field.offset + (field.type.byteCount ?? 0)]))
+            let bytes = payload[field.offset..<field.offset + (field.type.byteCount ?? 0)]
+            return switch BorrowedValue(field.type, UnsafeRawBufferPointer(rebasing: bytes)) {
+            case .integer(let value): .number(Double(value))
+            case .real(let value): .number(value)
+            case .text(let bytes): .text(Array(bytes))
+            case .blob(let bytes): .blob(Array(bytes))
+            case .null, nil: .null
+            }
         }
     }
 }

@@ -62,7 +62,7 @@ import Testing
         _ alteration: (sql: String, line: String),
         _ journalMode: String
     ) throws {
-        let setUp = "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b); INSERT INTO t VALUES(1, 'x', 'y'), (2, 'z', NULL)"
+        let setUp = "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b REAL); INSERT INTO t VALUES(1, 'x', 5), (2, 'z', NULL)"
         let lines = try changes(setUp, journalMode: journalMode, "ALTER TABLE t \(alteration.sql)")
         #expect(lines == [alteration.line])
     }
