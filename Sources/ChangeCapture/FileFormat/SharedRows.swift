@@ -1,3 +1,5 @@
+import SQLiteConnection
+
 extension PageReader {
     /// Whether a row at the beginning of a tree is also at the beginning of a tree of another reader: then it is most likely the
     /// same table.
