@@ -226,6 +226,7 @@ import Testing
     @Test func `a writer that never pauses does not make the log grow for ever`() throws {
         var limits = WatcherLimits()
         limits.forcedRestartFrameCount = 1_000
+        limits.pacedRestartFrameCount = 1_000
         limits.forcedRestartRetryInterval = .milliseconds(1)
         // However slow this machine is.
         limits.forcedRestartLockWait = .seconds(30)

@@ -61,6 +61,9 @@ struct CheckpointPolicy {
     private let limits: WatcherLimits
     private var nextCheckpoint: ContinuousClock.Instant?
     private var nextRestart: ContinuousClock.Instant?
+    /// The commits captured since an instant, and whether they came without pauses before that.
+    private var window: (start: ContinuousClock.Instant, commits: Int)?
+    private var isWriterRestless = false
 
     init(limits: WatcherLimits) { self.limits = limits }
 
@@ -74,11 +77,25 @@ struct CheckpointPolicy {
         return true
     }
 
-    /// Whether to pause the writers for a restart of the log. Call it right after a capture.
-    mutating func shouldForceRestart(_ status: LogStatus, at now: ContinuousClock.Instant) -> Bool {
-        guard let threshold = limits.forcedRestartFrameCount, status.frameCount >= UInt32(clamping: threshold) else {
-            return false
+    /// Counts the commits of a capture, which tell how fast they come.
+    mutating func captured(commits: Int, at now: ContinuousClock.Instant) {
+        let (start, count) = window.map { ($0.start, $0.commits + commits) } ?? (now, 0)
+        let elapsed = now - start
+        guard elapsed >= Self.rateWindow else {
+            window = (start, count)
+            return
         }
+        isWriterRestless = Double(count) >= Self.restlessCommitsPerSecond * (elapsed / .seconds(1))
+        window = (now, 0)
+    }
+    private static let rateWindow: Duration = .milliseconds(4)
+    private static let restlessCommitsPerSecond = 2_000.0
+
+    /// Whether to hold back the writers for a restart of the log. Call it right after a capture.
+    mutating func shouldForceRestart(_ status: LogStatus, at now: ContinuousClock.Instant) -> Bool {
+        guard let least = limits.forcedRestartFrameCount else { return false }
+        let threshold = isWriterRestless ? least : max(least, limits.pacedRestartFrameCount)
+        guard status.frameCount >= UInt32(clamping: threshold) else { return false }
         if let nextRestart, now < nextRestart { return false }
         return true
     }
@@ -89,17 +106,27 @@ struct CheckpointPolicy {
     }
 }
 
-/// Pauses the writers for some milliseconds so that the log can start from its beginning.
+/// Holds back the writers for some milliseconds so that the log can start from its beginning.
 ///
 /// The log restarts when a writer finds every frame copied and no reader on a mark. Under a writer that never pauses
 /// this does not happen, because there is always one commit that a pin of this process has not passed. It does happen
 /// while this process holds the write lock.
+///
+/// A writer can commit faster than its commits are decoded. So that the rest becomes shorter, and no writer waits for
+/// all of it, the lock is held in turns: for most of the time, but never for long.
 final class WALRestarter {
     private let limits: WatcherLimits
     /// Holds the write lock.
     private let locker: Connection
     /// Copies the frames.
     private let copier: Connection
+    private(set) var isLocked = false
+    /// When to release the lock, or to try to take it again; nil outside of a restart.
+    private var endOfTurn: ContinuousClock.Instant?
+    /// How long writers have the lock until it is taken again.
+    private var gap: Duration { limits.forcedRestartMaxCatchUp / 6 }
+    /// A commit of more frames is decoded without the lock.
+    private static let maxFrames = 256
 
     init(path: String, limits: WatcherLimits) throws(SQLiteError) {
         self.limits = limits
@@ -112,23 +139,55 @@ final class WALRestarter {
         copier.close()
     }
 
-    /// Copies as much as possible without the lock; this is most of the work.
+    /// Copies and syncs as much as possible without the lock; this is most of the work.
     func prepare() {
         // Busy means that another connection is running a checkpoint.
         _ = try? copier.checkpoint(.passive)
     }
 
-    /// Runs `body` with the write lock held; false when the lock could not be taken.
+    /// Takes the write lock; false when that was impossible.
     ///
     /// Tries without pause: SQLite's own busy handler sleeps, and never gets the lock from a writer without pauses.
-    func withWriteLock(_ body: () throws(WatchError) -> Void) throws(WatchError) -> Bool {
-        let deadline = ContinuousClock.now + limits.forcedRestartLockWait
-        while (try? locker.execute("BEGIN IMMEDIATE")) == nil {
-            if ContinuousClock.now > deadline { return false }
+    func lock() -> Bool { lock(within: limits.forcedRestartLockWait) }
+
+    private func lock(within patience: Duration) -> Bool {
+        let deadline = ContinuousClock.now + patience
+        repeat {
+            // Busy means that a writer has the lock.
+            if (try? locker.execute("BEGIN IMMEDIATE")) != nil {
+                isLocked = true
+                endOfTurn = .now + limits.forcedRestartMaxCatchUp
+                return true
+            }
+        } while ContinuousClock.now < deadline
+        endOfTurn = .now + gap
+        return false
+    }
+
+    /// Releases the write lock and ends the turns.
+    func unlock() {
+        release()
+        endOfTurn = nil
+    }
+
+    private func release() {
+        // Closing the connection would end a transaction that cannot be rolled back.
+        if isLocked { try? locker.execute("ROLLBACK") }
+        isLocked = false
+    }
+
+    /// Call before a commit is decoded. During a restart it takes and releases the lock in turns, and releases it before a
+    /// long commit.
+    func commitWillBeDecoded(frameCount: Int) {
+        guard let endOfTurn else { return }
+        let now = ContinuousClock.now
+        if isLocked {
+            guard now >= endOfTurn || frameCount > Self.maxFrames else { return }
+            release()
+            self.endOfTurn = now + gap
+        } else if now >= endOfTurn, frameCount <= Self.maxFrames {
+            _ = lock(within: gap)
         }
-        defer { try? locker.execute("ROLLBACK") }
-        try body()
-        return true
     }
 
     /// Copies the rest of the frames while the lock is held.

@@ -18,6 +18,7 @@ final class WALSession: WatchSession {
     /// The last captured commit. The pin can be ahead of it.
     private var captured: WALIndexHeader
     private var position: SnapshotReader
+    private var commitCount = 0
 
     private var reads = PendingSnapshotReads()
     private var pacing: WakePacing
@@ -96,8 +97,11 @@ final class WALSession: WatchSession {
             return nil
         }
         if !header.isSameCommit(as: captured) {
+            let known = commitCount
             try captureNew()
-            pacing.captured(at: .now)
+            let now = ContinuousClock.now
+            pacing.captured(at: now)
+            checkpoints.captured(commits: commitCount - known, at: now)
             try forceRestartIfNeeded()
             return nil
         }
@@ -204,8 +208,10 @@ final class WALSession: WatchSession {
             try store.check(pageCount: after.pageCount, known: position.pageCount, frameCount: pages.count)
             if writesHeader { try store.checkHeader(upTo: after.lastFrame) }
             writesHeader = false
+            restarter?.commitWillBeDecoded(frameCount: pages.count)
             let changes = try decode(pages, to: after)
             position = after
+            commitCount += 1
             watched.delivery.deliver(changes, token: own.first { $0.frameCount == after.lastFrame }?.token, at: after)
             beginReads()
             reads.delivered(salt: header.salt, lastFrame: after.lastFrame)
@@ -259,16 +265,31 @@ final class WALSession: WatchSession {
             return
         }
         self.restarter = restarter
+        defer { restarter.unlock() }
         restarter.prepare()
         try captureNew()
-        _ = try restarter.withWriteLock { () throws(WatchError) in
-            try captureNew()
-            restarter.finish()
-            waitForViews { restarter.finish() }
-            try captureNew()
+        guard restarter.lock(), try catchUp(restarter) else {
+            checkpoints.forcedRestart(succeeded: false, at: .now)
+            return
         }
+        restarter.finish()
+        waitForViews { restarter.finish() }
+        try captureNew()
         let isRestarted = pin.isDatabaseOnly && !watched.delivery.hold.isInTheWay(of: captured)
         checkpoints.forcedRestart(succeeded: isRestarted, at: .now)
+    }
+
+    /// Captures until no commit is left while the write lock is held. True when that succeeded in time.
+    ///
+    /// The lock is released whenever it was held for long: see ``WALRestarter/commitWillBeDecoded(frameCount:)``.
+    private func catchUp(_ restarter: WALRestarter) throws(WatchError) -> Bool {
+        let deadline = ContinuousClock.now + watched.limits.forcedRestartLockWait * 10
+        while true {
+            try captureNew()
+            if restarter.isLocked, pins.header()?.isSameCommit(as: captured) == true { return true }
+            if ContinuousClock.now > deadline { return false }
+            if !restarter.isLocked { _ = restarter.lock() }
+        }
     }
 
     /// Gives those who follow this watcher time to come to the commit that is captured, and to keep no frame of the log. What they

@@ -74,16 +74,22 @@ public struct WatcherLimits: Sendable, Hashable {
     /// The minimum time between two such checkpoints.
     public var checkpointInterval: Duration = .milliseconds(2)
     /// From this number of frames on the watcher takes the write lock for some milliseconds, so that the log can start
-    /// from its beginning; nil disables this. Only a writer that makes thousands of commits without a pause, and
-    /// without waiting for the disk, makes the log so long: 100 MB with pages of 4 KiB. If it has no busy timeout it
-    /// can get `SQLITE_BUSY` meanwhile, therefore the high threshold.
-    public var forcedRestartFrameCount: Int? = 25_000
+    /// from its beginning, if commits come without a pause; nil disables this. Above 1,000 frames every commit of such a
+    /// writer copies a frame into the database file and waits for the disk. If it has no busy timeout it can get
+    /// `SQLITE_BUSY` while the lock is held.
+    public var forcedRestartFrameCount: Int? = 1_000
+    /// The same for fewer than 2,000 commits a second: there the log restarts by itself in one of the pauses.
+    public var pacedRestartFrameCount: Int = 25_000
     /// The minimum time between two successful forced restarts.
     public var forcedRestartInterval: Duration = .milliseconds(1)
-    /// How long a forced restart tries to get the write lock.
+    /// How long a forced restart tries to get the write lock. It is given up when it has not caught up with the writers
+    /// after ten times as long.
     public var forcedRestartLockWait: Duration = .milliseconds(50)
     /// The wait after a failed forced restart.
-    public var forcedRestartRetryInterval: Duration = .milliseconds(100)
+    public var forcedRestartRetryInterval: Duration = .milliseconds(5)
+    /// How long a forced restart holds the write lock at a time while it decodes what is committed already. Writers have it
+    /// for a sixth of that time in between.
+    public var forcedRestartMaxCatchUp: Duration = .milliseconds(3)
     /// The maximum time that a forced restart holds the write lock while another process's checkpoint is in the way.
     public var forcedRestartMaxHold: Duration = .milliseconds(30)
     /// The longest a forced restart holds the write lock until live queries have evaluated what was committed.

@@ -455,6 +455,11 @@ extension LimitSetting {
             \.capture.forcedRestartFrameCount,
             "frames of the log from which the watcher takes the write lock for some milliseconds, so that the log can start at its beginning; none to disable it"
         ),
+        .count(
+            "capture.pacedRestartFrameCount",
+            \.capture.pacedRestartFrameCount,
+            "the same for fewer than 2,000 commits a second, which leave pauses in which the log restarts"
+        ),
         .duration(
             "capture.forcedRestartInterval",
             \.capture.forcedRestartInterval,
@@ -469,6 +474,11 @@ extension LimitSetting {
             "capture.forcedRestartRetryInterval",
             \.capture.forcedRestartRetryInterval,
             "the wait after a failed forced restart"
+        ),
+        .duration(
+            "capture.forcedRestartMaxCatchUp",
+            \.capture.forcedRestartMaxCatchUp,
+            "how long it holds the write lock at a time to decode what is committed already"
         ),
         .duration(
             "capture.forcedRestartMaxHold",

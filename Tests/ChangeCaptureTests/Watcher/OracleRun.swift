@@ -15,6 +15,8 @@ struct OracleCase: Sendable, CustomStringConvertible {
     var killed = 0
     /// Commits in quick succession may be seen as one: the file has a rollback journal.
     var mayMerge = false
+    /// The watcher restarts the log as often as it can, and lets the writers in between.
+    var forcesRestarts = false
     /// Uses another connection string for the writers, such as `psow=0`.
     var uriQuery: String?
 
@@ -55,13 +57,18 @@ struct OracleRun {
 
     /// Checks the file far more often than usual: whatever writers and checkpoints do to it, it must count as the same
     /// file.
-    private static var limits: WatcherLimits {
+    private var limits: WatcherLimits {
         var limits = WatcherLimits()
         limits.identityInterval = .milliseconds(1)
+        guard test.forcesRestarts else { return limits }
+        limits.forcedRestartFrameCount = 10
+        limits.pacedRestartFrameCount = 10
+        limits.forcedRestartRetryInterval = .milliseconds(1)
+        limits.forcedRestartMaxCatchUp = .microseconds(200)
         return limits
     }
 
-    func run(limits: WatcherLimits = Self.limits) throws -> Outcome {
+    func run() throws -> Outcome {
         let database = try TemporaryDatabase()
         let path = database.path
         let created = try ForeignWriterProcess(path, ["mode=create"] + test.database).finish()

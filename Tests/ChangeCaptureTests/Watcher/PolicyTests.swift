@@ -56,14 +56,27 @@ import Testing
     @Test func `a restart is forced only past its threshold, and later again when it failed`() {
         var limits = WatcherLimits()
         limits.forcedRestartFrameCount = 4_000
+        limits.pacedRestartFrameCount = 0
         var policy = CheckpointPolicy(limits: limits)
         #expect(policy.shouldForceRestart(status(3_999, copied: 0), at: start) == false)
         #expect(policy.shouldForceRestart(status(4_000, copied: 0), at: start) == true)
         policy.forcedRestart(succeeded: false, at: start)
-        #expect(policy.shouldForceRestart(status(5_000, copied: 0), at: start + .milliseconds(99)) == false)
-        #expect(policy.shouldForceRestart(status(5_000, copied: 0), at: start + .milliseconds(100)) == true)
+        #expect(policy.shouldForceRestart(status(5_000, copied: 0), at: start + .milliseconds(4)) == false)
+        #expect(policy.shouldForceRestart(status(5_000, copied: 0), at: start + .milliseconds(5)) == true)
         policy.forcedRestart(succeeded: true, at: start + .milliseconds(100))
         #expect(policy.shouldForceRestart(status(9_000, copied: 0), at: start + .milliseconds(101)) == true)
+    }
+
+    @Test(arguments: [(pauseMicroseconds: 700, threshold: UInt32(25_000)), (50, 1_000)])
+    func `a writer with pauses is left alone until the log is long`(pauseMicroseconds: Int, threshold: UInt32) {
+        var policy = CheckpointPolicy(limits: WatcherLimits())
+        var now = start
+        for _ in 0..<200 {
+            now += .microseconds(pauseMicroseconds)
+            policy.captured(commits: 1, at: now)
+        }
+        #expect(policy.shouldForceRestart(status(threshold - 1, copied: 0), at: now) == false)
+        #expect(policy.shouldForceRestart(status(threshold, copied: 0), at: now) == true)
     }
 
     @Test func `a restart is never forced when it is switched off`() {

@@ -54,7 +54,7 @@ import Testing
     ) async throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         var limits = WatcherLimits()
-        if autocheckpoint == 0 { limits.forcedRestartFrameCount = 1 }
+        if autocheckpoint == 0 { (limits.forcedRestartFrameCount, limits.pacedRestartFrameCount) = (1, 1) }
         let watcher = try DatabaseWatcher(path: database.path, sink: EventLog(), limits: limits)
         try watcher.start()
         let asking = Asking()

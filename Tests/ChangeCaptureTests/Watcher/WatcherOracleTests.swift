@@ -79,6 +79,14 @@ import Testing
             mayMerge: true
         ),
         OracleCase(name: "four writers and checkpoints", workload: ["checkpoints=100"], writers: 4),
+        OracleCase(name: "forced restarts", workload: ["checkpoints=0"], forcesRestarts: true),
+        OracleCase(
+            name: "forced restarts, three writers, spilling",
+            database: ["page=512"],
+            workload: ["cache=5", "autocheckpoint=20"],
+            writers: 3,
+            forcesRestarts: true
+        ),
     ]
 
     @Test(arguments: cases.filter(OracleSettings.isChosen))

@@ -38,6 +38,7 @@ import Testing
         var limits = WatcherLimits()
         limits.checkpointFrameCount = 100
         limits.forcedRestartFrameCount = 200
+        limits.pacedRestartFrameCount = 200
         let (bytes, reported) = try largestLog(limits, transactions: 12_000)
         #expect(reported == 12_000)
         // Without restarts 12,000 transactions take 98 MB; with them the size depends on the machine's load.
