@@ -136,6 +136,21 @@ import WireProtocol
         }
     }
 
+    @Test func `every row arrives however reader and query alternate`() async throws {
+        try await withService("") { service in
+            // Small batches, so that the reader often takes the last row before the query ends the batch.
+            let sql = """
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+                SELECT i, zeroblob(8000) FROM n
+                """
+            for _ in 0..<150 {
+                var count = 0
+                for try await _ in service.query(sql) { count += 1 }
+                #expect(count == 300)
+            }
+        }
+    }
+
     @Test func `ending the iteration cancels the query`() async throws {
         try await withService("") { service in
             let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, zeroblob(1000) FROM n"

@@ -141,12 +141,18 @@ private final class QueryRowsRun: Sendable {
     }
 
     func next() async throws(QueryError) -> QueryRow? {
-        await withTaskCancellationHandler {
-            await buffer.waitForRow()
-        } onCancel: {
-            service.requesterLeft(requester)
+        while true {
+            await withTaskCancellationHandler {
+                await buffer.waitForRow()
+            } onCancel: {
+                service.requesterLeft(requester)
+            }
+            switch try buffer.takeRow() {
+            case .row(let row): return row
+            case .end: return nil
+            case .none: continue
+            }
         }
-        return try buffer.takeRow()
     }
 
     func summary() throws(QueryError) -> QuerySummary { try buffer.summary() }
@@ -183,20 +189,15 @@ private final class RowBuffer: Sendable {
     func connect(_ query: RunningQuery) { state.withLock { if $0.end == nil { $0.query = query } } }
 
     var hasEnded: Bool { state.withLock { $0.end != nil } }
-    var isWritable: Bool { state.withLock { $0.bufferedBytes < Self.maxBufferedBytes } }
+    var bufferedBytes: Int { state.withLock { $0.bufferedBytes } }
 
-    func append(_ row: QueryRow, byteCount: Int) {
+    /// Adds a complete batch: none of its rows is taken back any more.
+    func append(_ batch: [QueryRow], byteCount: Int) {
         state.withLock { state in
-            state.rows.append(row)
+            state.rows += batch
             state.bufferedBytes += byteCount
         }
-    }
-
-    func removeLast(byteCount: Int) {
-        state.withLock { state in
-            _ = state.rows.popLast()
-            state.bufferedBytes -= byteCount
-        }
+        wakeReader()
     }
 
     func finish(_ end: Result<QuerySummary, QueryError>) {
@@ -208,7 +209,7 @@ private final class RowBuffer: Sendable {
         wakeReader()
     }
 
-    func wakeReader() {
+    private func wakeReader() {
         let reader = state.withLock { state in
             defer { state.reader = nil }
             return state.reader
@@ -230,12 +231,21 @@ private final class RowBuffer: Sendable {
         }
     }
 
-    /// Nil at the end.
-    func takeRow() throws(QueryError) -> QueryRow? {
+    enum Taken {
+        case row(QueryRow)
+        case end
+        /// The reader was woken for a row that it had taken before.
+        case none
+    }
+
+    func takeRow() throws(QueryError) -> Taken {
         let (row, end) = state.withLock { ($0.rows.popFirst(), $0.end) }
-        if let row { return row }
-        if case .failure(let error)? = end { throw error }
-        return nil
+        if let row { return .row(row) }
+        switch end {
+        case .success?: return .end
+        case .failure(let error)?: throw error
+        case nil: return .none
+        }
     }
 
     func summary() throws(QueryError) -> QuerySummary {
@@ -253,6 +263,9 @@ private final class RowBuffer: Sendable {
         private let events: QueryEvents
         private var columns: [String] = []
         private var statementIndex = 0
+        /// The rows of the batch, which the last one can still leave.
+        private var batch: [QueryRow] = []
+        private var batchBytes = 0
         private var lastRowBytes = 0
 
         init(buffer: RowBuffer, events: QueryEvents) {
@@ -260,7 +273,7 @@ private final class RowBuffer: Sendable {
             self.events = events
         }
 
-        var isWritable: Bool { buffer.isWritable }
+        var isWritable: Bool { buffer.bufferedBytes + batchBytes < RowBuffer.maxBufferedBytes }
 
         func started(readOnly: Bool) { _ = events.started(readOnly: readOnly) }
 
@@ -279,32 +292,40 @@ private final class RowBuffer: Sendable {
                 values.append(value)
             }
             lastRowBytes = byteCount
-            buffer.append(
-                QueryRow(columns: columns, values: values, statementIndex: statementIndex),
-                byteCount: byteCount
-            )
+            batch.append(QueryRow(columns: columns, values: values, statementIndex: statementIndex))
+            batchBytes += byteCount
             return byteCount
         }
 
-        func takeBackRow() { buffer.removeLast(byteCount: lastRowBytes) }
+        func takeBackRow() {
+            _ = batch.popLast()
+            batchBytes -= lastRowBytes
+        }
 
-        func endOfBatch() { buffer.wakeReader() }
+        func endOfBatch() {
+            buffer.append(batch, byteCount: batchBytes)
+            batch = []
+            batchBytes = 0
+        }
 
         func progress(_ progress: QueryProgress) { _ = events.progress(progress) }
 
         func completed(_ outcome: QueryOutcome) {
             _ = events.completed(outcome)
+            endOfBatch()
             buffer.finish(.success(QuerySummary(outcome)))
         }
 
         func failed(_ failure: QueryFailure) {
             _ = events.failed(failure)
+            endOfBatch()
             buffer.finish(.failure(QueryError(failure)))
         }
 
         func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?) {
             _ = events.cancelled(reason, rowCount: rowCount, duration: duration, inTransaction: inTransaction)
             let reason = QueryCancelledPayload.Reason(reason).rawValue
+            endOfBatch()
             buffer.finish(.failure(QueryError(.interrupted, "the query was cancelled: \(reason)")))
         }
     }
