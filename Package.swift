@@ -28,6 +28,10 @@ let package = Package(
             ]
         ),
         .library(name: "TablecastHummingbird", targets: ["TablecastHummingbird"]),
+        // A client of a server, without SQLite.
+        .library(name: "TablecastClient", targets: ["TablecastClient", "WireProtocol"]),
+        // A watcher of SQLite files, without a network.
+        .library(name: "ChangeCapture", targets: ["ChangeCapture", "SQLiteConnection"]),
         .executable(name: "tablecast", targets: ["TablecastCommand"]),
     ],
     dependencies: [
@@ -74,6 +78,12 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
 
+        .target(
+            name: "TablecastClient",
+            dependencies: ["WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL],
+            swiftSettings: swiftSettings
+        ),
+
         // The web page. A target of its own because embedding its bytes takes seconds, and nothing else should wait.
         .target(
             name: "TablecastWeb",
@@ -112,8 +122,8 @@ let package = Package(
         .executableTarget(
             name: "TablecastCommand",
             dependencies: [
-                "CHeap", "Tablecast", "TablecastHummingbird", "ChangeCapture", "QueryEngine", "SQLiteConnection",
-                "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL, logging,
+                "CHeap", "Tablecast", "TablecastClient", "TablecastHummingbird", "ChangeCapture", "QueryEngine",
+                "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -238,9 +248,14 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .testTarget(
+            name: "TablecastClientTests",
+            dependencies: ["TablecastClient", "QueryEngine", "SQLiteConnection", "Tablecast", "WireProtocol"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
             name: "CommandTests",
             dependencies: [
-                "Tablecast", "TablecastCommand", "QueryEngine", "SQLiteConnection", "WireProtocol",
+                "Tablecast", "TablecastClient", "TablecastCommand", "QueryEngine", "SQLiteConnection", "WireProtocol",
             ],
             swiftSettings: swiftSettings
         ),
@@ -248,9 +263,9 @@ let package = Package(
         .testTarget(
             name: "DocumentationTests",
             dependencies: [
-                "TablecastCommand", "Tablecast", "TablecastHummingbird", "Broadcast", "ChangeCapture", "QueryEngine",
-                "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioPosix,
-                logging,
+                "TablecastCommand", "Tablecast", "TablecastClient", "TablecastHummingbird", "Broadcast",
+                "ChangeCapture", "QueryEngine", "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore,
+                nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -17,7 +17,7 @@ struct TablecastCommand: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, ListenCommand.self, QueryCommand.self, TablesCommand.self, SchemaCommand.self,
             CancelCommand.self,
-            BroadcastCommand.self, StatusCommand.self, CompletionsCommand.self,
+            BroadcastCommand.self, StatusCommand.self, CompletionsCommand.self, ManualCommand.self,
         ]
     )
 

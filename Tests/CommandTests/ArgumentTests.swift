@@ -6,23 +6,24 @@ import WireProtocol
 
 struct ArgumentTests {
     @Test(arguments: [
-        ("5", JSONValue.integer(5)), ("-5", .integer(-5)), ("1.5", .number(1.5)), ("NULL", .null), ("null", .null),
-        ("'5'", .string("5")), ("'it''s'", .string("it's")), ("x'00ff'", .object(["$base64": "AP8="])),
-        ("x'0'", .string("x'0'")),
-        ("text", .string("text")), ("", .string("")), ("inf", .string("inf")), ("1e999", .string("1e999")),
-        ("9223372036854775807", .object(["$int64": "9223372036854775807"])), ("1_000", .string("1_000")),
-        ("a=b", .string("a=b")),
+        ("5", WireValue.integer(5)), ("-5", .integer(-5)), ("1.5", .real(1.5)), ("NULL", .null), ("null", .null),
+        ("'5'", .text("5")), ("'it''s'", .text("it's")), ("x'00ff'", .blob([0, 255])), ("x'0'", .text("x'0'")),
+        ("text", .text("text")), ("", .text("")), ("inf", .text("inf")), ("1e999", .text("1e999")),
+        ("9223372036854775807", .integer(.max)), ("1_000", .text("1_000")), ("a=b", .text("a=b")),
     ])
-    func `a parameter is what it looks like`(text: String, value: JSONValue) {
+    func `a parameter is what it looks like`(text: String, value: WireValue) {
         #expect(ParameterArgument(argument: text)?.value == value)
         #expect(ParameterArgument(argument: text)?.name == nil)
     }
 
-    @Test func `named parameters become an object`() throws {
+    @Test func `named parameters go by their names`() throws {
         let parameters = [":a=1", "@b='x'", "$c="].compactMap(ParameterArgument.init)
-        #expect(try ParameterArgument.json(parameters) == [":a": 1, "@b": "x", "$c": ""])
+        #expect(
+            try ParameterArgument.parameters(parameters)
+                == .named([":a": .integer(1), "@b": .text("x"), "$c": .text("")])
+        )
         #expect(throws: ValidationError.self) {
-            try ParameterArgument.json([":a=1", "2"].compactMap(ParameterArgument.init))
+            try ParameterArgument.parameters([":a=1", "2"].compactMap(ParameterArgument.init))
         }
     }
 
@@ -85,10 +86,14 @@ struct ArgumentTests {
         ]
         let command = try #require(try TablecastCommand.parseAsRoot(arguments) as? QueryCommand)
         #expect(try command.source == .server(ServerAddress(parsing: "host:1")))
-        #expect(
-            try command.data(sql: "SELECT ?") == [
-                "sql": "SELECT ?", "rowFormat": "arrays", "params": [5], "timeout": 2000, "maxRows": 9, "atomic": false,
-            ]
+        let request = QueryRequest(
+            sql: "SELECT ?",
+            parameters: .positional([.integer(5)]),
+            rowFormat: .arrays,
+            maxRows: 9,
+            timeout: .seconds(2),
+            isAtomic: false
         )
+        #expect(try command.request(sql: "SELECT ?") == request)
     }
 }

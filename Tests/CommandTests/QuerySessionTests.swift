@@ -6,8 +6,7 @@ import WireProtocol
 struct QuerySessionTests {
     private let session = QuerySession(
         queryID: "q",
-        sql: "SELECT x FORM t",
-        data: ["sql": "SELECT x FORM t"],
+        request: QueryRequest(sql: "SELECT x FORM t"),
         printer: ResultPrinter(format: .csv, palette: .plain),
         palette: .plain,
         errorWidth: 80
@@ -16,14 +15,8 @@ struct QuerySessionTests {
     @Test func `the query is sent once the server acknowledged the connection`() throws {
         var session = session
         let actions = session.received(acknowledgement)
-        guard case .send(let json) = actions.first else {
-            Issue.record("nothing was sent")
-            return
-        }
-        #expect(
-            String(decoding: json, as: UTF8.self)
-                == #"{"data":{"queryId":"q","sql":"SELECT x FORM t"},"id":"q","type":"query:execute"}"#
-        )
+        let request = QueryRequest(sql: "SELECT x FORM t", queryID: "q")
+        #expect(actions == [.send(ClientMessage(id: "q", .executeQuery(request)))])
         #expect(session.received(acknowledgement).isEmpty)
     }
 
@@ -58,7 +51,7 @@ struct QuerySessionTests {
         var session = session
         _ = session.received(acknowledgement)
         let first = session.interrupt()
-        #expect(first == [.send(Array(#"{"data":{"queryId":"q"},"type":"query:cancel"}"#.utf8))])
+        #expect(first == [.send(ClientMessage(.cancelQuery(id: "q")))])
         let cancelled = QueryCancelledPayload(queryID: "q", reason: .client, rowCount: 2, duration: 1500)
         let end = session.received(message(.queryCancelled(cancelled)))
         #expect(end == [.finish(.cancelled(message: "cancelled after 1.5 s and 2 rows"))])

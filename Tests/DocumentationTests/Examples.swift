@@ -8,6 +8,7 @@ import QueryEngine
 import SQLiteConnection
 import ServiceLifecycle
 import Tablecast
+import TablecastClient
 import TablecastHummingbird
 import UnixSignals
 import WireProtocol
@@ -40,6 +41,80 @@ enum Examples {
         configuration.limits.query.maxRows = 10_000
         configuration.limits.hub.history.maxBytes = 256 << 20
         let service = try TablecastService(database: DatabaseConfiguration(path: "my.db"), server: configuration)
+        await service.shutDown()
+    }
+
+    static func client() async throws {
+        let client = try TablecastClient("ws://127.0.0.1:3001/ws")
+        try await client.execute("INSERT INTO genre (name) VALUES (?)", [.text("Skronk")])
+        for try await row in client.query("SELECT name FROM genre") { print(row["name"] ?? .null) }
+        for try await event in try client.changes(of: ["genre"]) {
+            guard case .message(let message) = event else { continue }
+            if case .tableModified(let change) = message.envelope.payload { print(change.tableName) }
+        }
+    }
+
+    static func clientOverview() async throws {
+        let client = try TablecastClient("ws://127.0.0.1:3001/ws")
+        for try await row in client.query("SELECT name FROM genre WHERE genre_id < ?", [.integer(3)]) {
+            print(row["name"] ?? .null)
+        }
+        for try await event in try client.changes(of: ["album", "artist"]) {
+            guard case .message(let message) = event else { continue }
+            if case .tableModified(let change) = message.envelope.payload { print(change.tableName) }
+        }
+    }
+
+    static func resumingClient(token: String, since: Position) async throws {
+        var position: Position? = since
+        let client = try TablecastClient("wss://db.example.com/ws", token: token)
+        for try await event in try client.changes(of: ["album"], since: position) {
+            switch event {
+            case .message(let message): position = message.position ?? position
+            case .missed: print("transactions are missing: read the table again")
+            case .disconnected(let error, let wait): print(error, "- connecting again in", wait)
+            default: break
+            }
+        }
+    }
+
+    static func liveClient(client: TablecastClient) async throws {
+        for try await update in client.live("SELECT name FROM genre ORDER BY name LIMIT ?", [.integer(10)]) {
+            print(update.rows.count, "rows at", update.position?.description ?? "no position")
+        }
+    }
+
+    static func connectedClient(client: TablecastClient) async throws {
+        let connection = try await client.connect()
+        for sql in ["BEGIN", "INSERT INTO genre (name) VALUES ('Skronk')", "COMMIT"] {
+            try await connection.send(ClientMessage(id: sql, .executeQuery(QueryRequest(sql: sql))))
+        }
+        for try await message in connection.messages where message.envelope.header.replyTo == "COMMIT" { break }
+        await connection.close()
+    }
+
+    static func clientEvents(server: WebSocketServer) async throws {
+        for try await event in server.clientEvents() {
+            switch event {
+            case .connected(let client): print(client.username, "is here")
+            case .message(let client, let type, let data):
+                server.broadcast(.custom(type, data), to: .collaboration, excluding: client.id)
+            default: break
+            }
+        }
+    }
+
+    static func chat(server: WebSocketServer) async throws {
+        for try await event in server.clientEvents() {
+            guard case .message(let client, let type, let data) = event, type == MessageType("chat:message") else {
+                continue
+            }
+            server.broadcast(.custom(type, data), to: .collaboration, excluding: client.id)
+        }
+    }
+
+    static func openService() async throws {
+        let service = try await TablecastService.open(database: DatabaseConfiguration(path: "my.db"))
         await service.shutDown()
     }
 

@@ -326,6 +326,28 @@ def test_the_certificate_is_read_again_at_sighup_while_connections_go_on(serve, 
     assert server.stop() == 0
 
 
+def test_the_log_level_is_read_again_at_sighup(serve, music, tmp_path):
+    settings = tmp_path / "tablecast.json"
+    settings.write_text('{"logLevel": "notice"}')
+    server = serve(music, "--config", settings)
+    with Client(server.ws) as client:
+        client.query("SELECT 1", "before")
+        settings.write_text('{"logLevel": "debug"}')
+        server.signal(signal.SIGHUP)
+        server.error_line("reloaded the log level")
+        assert not any("client connected" in line or " debug " in line for line in server.errors)
+        client.query("SELECT 2", "after")
+        server.error_line(" debug ")
+    # What makes no sense changes nothing.
+    settings.write_text('{"logLevel": "loud"}')
+    server.signal(signal.SIGHUP)
+    server.error_line("cannot reload the log level")
+    with Client(server.ws) as client:
+        client.query("SELECT 3", "again")
+        server.error_line(" debug ")
+    assert server.stop() == 0
+
+
 def test_sighup_without_anything_to_read_again_ends_nothing(server):
     server.signal(signal.SIGHUP)
     server.error_line("SIGHUP")

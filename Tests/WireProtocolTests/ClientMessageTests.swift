@@ -99,8 +99,8 @@ import WireProtocol
         (#"{"id":5,"type":"heartbeat"}"#, "INVALID_MESSAGE", "id: expected a string"),
         ("{}", "INVALID_MESSAGE", "type: expected a string, found nothing"),
         (
-            #"{"type":"tables:created"}"#, "UNKNOWN_TYPE",
-            #"unknown type "tables:created": expected one of subscribe, unsubscribe"#
+            #"{"type":"table:create"}"#, "UNKNOWN_TYPE",
+            #"unknown type "table:create": expected one of subscribe, unsubscribe"#
         ),
         (#"{"type":"table:created"}"#, "UNKNOWN_TYPE", "unknown type"),
         (

@@ -34,6 +34,8 @@ public struct ChangeSet: Sendable {
 }
 
 /// One step of a ``ChangeSet``.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum ChangeEvent: Sendable {
     case schema(SchemaChange)
     case rows(TableRows)

@@ -1,5 +1,7 @@
 /// A schema object that a transaction created, modified or dropped; determined by comparing the schema before and
 /// after, never by parsing the SQL that ran.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum SchemaChange: Sendable, Hashable {
     case created(TableDescription)
     case modified(Modification)

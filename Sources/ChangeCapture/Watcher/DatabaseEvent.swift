@@ -1,4 +1,6 @@
 /// An event of a watcher; events arrive in the order in which they happened.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum DatabaseEvent: Sendable {
     /// A committed transaction: each exactly once, in commit order.
     case transaction(CapturedTransaction)

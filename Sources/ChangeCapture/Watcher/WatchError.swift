@@ -1,6 +1,8 @@
 public import SQLiteConnection
 
 /// Why a file cannot be watched, or cannot be watched any longer.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum WatchError: Error, Sendable, Hashable, CustomStringConvertible {
     /// SQLite returned an error; see its code.
     case sqlite(SQLiteError)

@@ -12,10 +12,14 @@ final class ClientDirectory: Sendable {
         var presence = Presence()
     }
 
+    /// The receivers of clients' events in this process.
+    let observers = Observers<ClientEvent>()
     private let hub: Hub
     private let state = Mutex(State())
 
     init(hub: Hub) { self.hub = hub }
+
+    var all: [ConnectedClient] { state.withLock { Array($0.clients.values) } }
 
     subscript(name: String) -> ConnectedClient? { state.withLock { $0.clients[name] } }
 
@@ -27,6 +31,7 @@ final class ClientDirectory: Sendable {
     func join(_ client: ConnectedClient, on eventLoop: any EventLoop) {
         state.withLock { state in
             state.clients[client.name] = client
+            observers.publish(.connected(ClientInfo(client)))
             let actions = state.presence.join(
                 client.id,
                 userID: client.name,
@@ -42,6 +47,7 @@ final class ClientDirectory: Sendable {
         state.withLock { state in
             guard state.clients[client.name] != nil else { return }
             state.clients[client.name] = client
+            observers.publish(.renamed(ClientInfo(client)))
             let actions = state.presence.identify(client.id, username: client.username)
             perform(actions, state, on: eventLoop)
         }
@@ -54,9 +60,10 @@ final class ClientDirectory: Sendable {
         }
     }
 
-    func leave(_ client: ConnectedClient, on eventLoop: any EventLoop) {
+    func leave(_ client: ConnectedClient, code: UInt16, reason: String, on eventLoop: any EventLoop) {
         state.withLock { state in
             state.clients[client.name] = nil
+            observers.publish(.disconnected(ClientInfo(client), code: code, reason: reason))
             let actions = state.presence.leave(client.id)
             perform(actions, state, on: eventLoop)
         }

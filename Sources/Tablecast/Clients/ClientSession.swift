@@ -113,7 +113,7 @@ final class ClientSession: WebSocketSession {
         if let share { server.messageRates.leave(share) }
         server.closed(client.id)
         server.hub.disconnect(client.id)
-        server.clients.leave(client, on: connection.eventLoop)
+        server.clients.leave(client, code: status.code, reason: status.reason, on: connection.eventLoop)
         server.databaseRequests?.left(client)
     }
 
@@ -194,6 +194,10 @@ final class ClientSession: WebSocketSession {
         case .cursor(let location):
             try identity.require(.collaboration)
             server.clients.moveCursor(client, to: location, on: connection.eventLoop)
+        case .custom(let type, let data):
+            let event = ClientEvent.message(ClientInfo(client), type: type, data: data)
+            // The application is the only receiver of such messages.
+            guard server.clients.observers.publish(event) else { throw ClientMessage.unknownType(type) }
         case .heartbeat:
             let header = EnvelopeHeader(.heartbeat, channel: .notifications, replyTo: message.id)
             server.hub.send(EncodedMessage(header, HeartbeatPayload(timestamp: UnixTime.milliseconds)), to: client.id)

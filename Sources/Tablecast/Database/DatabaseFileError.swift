@@ -4,6 +4,8 @@ import SQLiteConnection
 package import WireProtocol
 
 /// Why a file cannot be served. The description names the file, the problem and the solution.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum DatabaseFileError: Error, Sendable, Hashable {
     case notFound(path: String)
     /// The directory of the file does not exist.

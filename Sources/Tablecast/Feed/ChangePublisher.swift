@@ -13,7 +13,7 @@ final class ChangePublisher: Sendable {
     private let metrics: ServiceMetrics
     private let position: Mutex<Position>
     /// The receivers of transactions in this process.
-    let observers = TransactionObservers()
+    let observers = Observers<CommittedTransaction>()
     /// The filters of subscriptions with a condition.
     let rowFilters: RowFilters
 
@@ -87,7 +87,7 @@ final class ChangePublisher: Sendable {
         position.withLock { position in
             position = Position(epoch: Epoch.make(), sequence: 0)
             hub.reset(to: position)
-            observers.finish(.newEpoch)
+            observers.finish(CommittedTransactions.Interruption.newEpoch)
         }
     }
 }

@@ -4,6 +4,7 @@ import LiveQueries
 import Logging
 import QueryEngine
 import Synchronization
+import Tracing
 import WireProtocol
 
 /// Establishes the order of commits: passes those of the service's own writer and those of other processes to the
@@ -48,6 +49,8 @@ final class DatabaseFeed: Sendable {
     private let limits: Limits
     private let onReopened: @Sendable () -> Void
     private let state = Mutex(State())
+    /// The commit in progress, while it is traced.
+    private let commitSpan = Mutex<(any Span)?>(nil)
 
     /// - Parameter onReopened: called when the path names another file than before: its users must open it again.
     init(
@@ -154,11 +157,33 @@ extension DatabaseFeed: CommitSink {
 
     var readsLog: Bool { true }
 
-    func willCommit() { watcher?.localCommits.willCommit() }
+    func willCommit() {
+        let span = startSpan("tablecast.commit")
+        commitSpan.withLock { $0 = span.isRecording ? span : nil }
+        watcher?.localCommits.willCommit()
+    }
 
-    func didNotCommit() { watcher?.localCommits.didNotCommit() }
+    func didNotCommit() {
+        watcher?.localCommits.didNotCommit()
+        endCommitSpan { $0.setStatus(SpanStatus(code: .error, message: "not committed")) }
+    }
+
+    /// There is one writer, and so at most one commit at a time.
+    private func endCommitSpan(_ describe: (any Span) -> Void) {
+        let span = commitSpan.withLock { span in
+            defer { span = nil }
+            return span
+        }
+        guard let span else { return }
+        describe(span)
+        span.end()
+    }
 
     func committed(_ commit: ServiceCommit) -> CommitReceipt {
+        endCommitSpan { span in
+            span.attributes["tablecast.query.id"] = commit.queryId
+            span.attributes["tablecast.rows"] = commit.changes.rowCount
+        }
         let receipt = CommitReceipt()
         let (watcher, token) = state.withLock { state in
             state.lastToken += 1

@@ -1,5 +1,4 @@
 public import ChangeCapture
-import Synchronization
 public import WireProtocol
 
 extension TablecastService {
@@ -20,7 +19,9 @@ extension TablecastService {
     /// - Parameter maxBufferedTransactions: how many transactions the reader may fall behind.
     public func changes(maxBufferedTransactions: Int = 10_000) -> CommittedTransactions {
         feed.capture(atLeast: .values)
-        return feed.publisher.observers.subscribe(maxBufferedTransactions: maxBufferedTransactions)
+        let overflow = CommittedTransactions.Interruption.bufferOverflow(maxTransactions: maxBufferedTransactions)
+        let stream = feed.publisher.observers.subscribe(maxBuffered: maxBufferedTransactions, overflow: overflow)
+        return CommittedTransactions(stream: stream)
     }
 }
 
@@ -55,61 +56,5 @@ public struct CommittedTransactions: AsyncSequence, Sendable {
         fileprivate var base: AsyncThrowingStream<CommittedTransaction, any Error>.Iterator
 
         public mutating func next() async throws -> CommittedTransaction? { try await base.next() }
-    }
-}
-
-/// The receivers of transactions in this process. Thread-safe.
-final class TransactionObservers: Sendable {
-    private typealias Continuation = AsyncThrowingStream<CommittedTransaction, any Error>.Continuation
-
-    private struct Observer {
-        let continuation: Continuation
-        let maxTransactions: Int
-    }
-
-    private struct State {
-        var lastID = 0
-        var observers: [Int: Observer] = [:]
-    }
-
-    private let state = Mutex(State())
-
-    func subscribe(maxBufferedTransactions: Int) -> CommittedTransactions {
-        let (stream, continuation) = AsyncThrowingStream<CommittedTransaction, any Error>.makeStream(
-            bufferingPolicy: .bufferingOldest(maxBufferedTransactions)
-        )
-        let id = state.withLock { state in
-            state.lastID += 1
-            state.observers[state.lastID] = Observer(
-                continuation: continuation,
-                maxTransactions: maxBufferedTransactions
-            )
-            return state.lastID
-        }
-        continuation.onTermination = { [weak self] _ in self?.remove(id) }
-        return CommittedTransactions(stream: stream)
-    }
-
-    private func remove(_ id: Int) { state.withLock { _ = $0.observers.removeValue(forKey: id) } }
-
-    private var all: [Observer] {
-        state.withLock { state in state.observers.isEmpty ? [] : Array(state.observers.values) }
-    }
-
-    func publish(_ transaction: @autoclosure () -> CommittedTransaction) {
-        let observers = all
-        if observers.isEmpty { return }
-        let transaction = transaction()
-        for observer in observers {
-            if case .dropped = observer.continuation.yield(transaction) {
-                let error = CommittedTransactions.Interruption.bufferOverflow(maxTransactions: observer.maxTransactions)
-                observer.continuation.finish(throwing: error)
-            }
-        }
-    }
-
-    /// Ends all sequences: with the reason, or without one at shutdown.
-    func finish(_ reason: CommittedTransactions.Interruption?) {
-        for observer in all { observer.continuation.finish(throwing: reason) }
     }
 }

@@ -98,6 +98,8 @@ extension Identity {
 // MARK: - In process
 
 /// What ``TablecastService/live(_:_:key:as:maxBufferedUpdates:)`` yields.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum LiveQueryUpdate: Sendable {
     /// All rows as of a position: the first update, and again when earlier updates are no longer valid.
     case rows(columns: [String], rows: [[SQLiteValue]], position: Position)

@@ -229,6 +229,7 @@ extension WebSocketServer {
     public func stop() async {
         listener.stop()?.stop()
         await closeClients()
+        clients.observers.finish(nil)
     }
 
     /// Closes every client with 1001 and waits for the connections to end, at most for the close timeout.
@@ -246,6 +247,8 @@ extension WebSocketServer {
 }
 
 /// Why a ``WebSocketServer`` cannot be started.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum ServerError: Error, Sendable, Hashable {
     /// The server is already listening, or about to.
     case alreadyStarted

@@ -1,6 +1,7 @@
 import Broadcast
 import ChangeCapture
 public import Logging
+import NIOPosix
 import QueryEngine
 import SQLiteConnection
 import Synchronization
@@ -29,7 +30,7 @@ public final class TablecastService: Sendable {
     private let queriesEnd = Mutex<Task<Void, Never>?>(nil)
     private let rowBackpressure = Mutex<[ClientID: RowBackpressure]>([:])
 
-    /// Opens the database and starts watching it.
+    /// Opens the database and starts watching it. Blocks meanwhile; a task calls ``open(database:server:logger:)`` instead.
     ///
     /// - Throws: ``DatabaseFileError`` for a file that cannot be served, `SQLiteError` or `WatchError` for any other
     ///   error of SQLite.
@@ -71,6 +72,22 @@ public final class TablecastService: Sendable {
         feed.publisher.rowFilters.load(from: database.path)
         try feed.watch(path: database.path)
         server.serve(self)
+    }
+
+    /// The same as `init`, on a thread for blocking work: opening a file waits for the disk, for locks of other processes,
+    /// and for the recovery of a log.
+    ///
+    /// ```swift
+    /// let service = try await TablecastService.open(database: DatabaseConfiguration(path: "my.db"))
+    /// ```
+    public static func open(
+        database: DatabaseConfiguration,
+        server configuration: ServerConfiguration = ServerConfiguration(),
+        logger: Logger = Logger(label: "tablecast")
+    ) async throws -> TablecastService {
+        try await NIOThreadPool.singleton.runIfActive {
+            try TablecastService(database: database, server: configuration, logger: logger)
+        }
     }
 
     /// Cancels every query, rolls back open transactions, and closes every client with 1001.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import TablecastClient
 
 struct CancelCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -32,7 +33,7 @@ struct CancelCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingFailure {
             let (address, queryID) = try ServerAddress.split(arguments)
-            let path = "/query/\(ServerConnection.percentEncoded(queryID))/cancel"
+            let path = "/query/\(queryID.percentEncoded)/cancel"
             _ = try await ServerConnection(address: address, options: connection).post(path)
         }
     }

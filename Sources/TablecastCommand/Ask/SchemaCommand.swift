@@ -1,5 +1,6 @@
 import ArgumentParser
 import Tablecast
+import TablecastClient
 import WireProtocol
 
 struct SchemaCommand: AsyncParsableCommand {
@@ -49,7 +50,7 @@ struct SchemaCommand: AsyncParsableCommand {
                 }
                 document = found
             case .server(let address):
-                let path = "/tables?name=\(ServerConnection.percentEncoded(name))"
+                let path = "/tables?name=\(name.percentEncoded)"
                 document = try await ServerConnection(address: address, options: connection).get(path)
             }
             _ = try Terminal.output.write(json ? String(decoding: document, as: UTF8.self) + "\n" : text(document))

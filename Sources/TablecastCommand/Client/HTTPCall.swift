@@ -1,7 +1,7 @@
 import NIOCore
 import NIOHTTP1
 import NIOPosix
-import NIOSSL
+import TablecastClient
 import WireProtocol
 
 extension ServerConnection {
@@ -41,7 +41,9 @@ extension ServerConnection {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
-                    if isSecure { try pipeline.addHandler(Self.tls(host: host, insecure ? .none : .fullVerification)) }
+                    if isSecure {
+                        try pipeline.addHandler(ClientTLS(acceptsAnyCertificate: insecure).handler(host: host))
+                    }
                     try pipeline.addHTTPClientHandlers()
                     try pipeline.addHandler(HTTPAnswerCollector(promise, maxBytes: Self.maxAnswerBytes))
                 }

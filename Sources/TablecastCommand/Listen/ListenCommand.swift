@@ -1,4 +1,5 @@
 import ArgumentParser
+import TablecastClient
 import WireProtocol
 
 struct ListenCommand: AsyncParsableCommand {
@@ -9,6 +10,7 @@ struct ListenCommand: AsyncParsableCommand {
             tablecast listen --rows values
             tablecast listen ws://db.example.com:3001 --channels tables,queries --tables 'invoice*'
             tablecast listen music.db --json | jq .data.tableName
+            tablecast listen --json --rows values --state position.json | my-consumer
             """,
         discussion: """
             With a server, prints the messages of its channels. After a lost connection it reconnects and first prints the \
@@ -68,10 +70,31 @@ struct ListenCommand: AsyncParsableCommand {
     @Flag(help: "Print the JSON messages unchanged, one per line.")
     var json = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Keep the position in this file, and continue after it: an at-least-once pipe, with --json. By default it is not kept.",
+            discussion: """
+                Written after the lines of each transaction. Waits for a server that cannot be reached. After a gap, the line \
+                'subscribed' says "recovered":false. --since applies while there is no file.
+                """,
+            valueName: "file"
+        ),
+        completion: .file()
+    )
+    var state: String?
+
     @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
     func validate() throws {
-        _ = try ParameterArgument.json(parameters)
+        if state != nil {
+            guard json else {
+                throw ValidationError("--state requires --json: other output has no replies of the server.")
+            }
+            guard !isFile else { throw ValidationError("--state requires a server: a file has no history.") }
+            guard channels.channels.contains(.tables) else {
+                throw ValidationError("--state requires the channel tables: other channels have no positions.")
+            }
+        }
         _ = try filter
         if isFile, since != nil || channels.channels != [.tables] {
             throw ValidationError(
@@ -119,36 +142,34 @@ struct NameList: Sendable {
 extension ListenCommand {
     var filter: TableFilter {
         get throws {
-            try asValidationError { () throws(ProtocolError) in
+            let rowCondition = try rowCondition
+            return try asValidationError { () throws(ProtocolError) in
                 var kinds: TableOperations = operations == nil ? .all : []
                 for name in operations?.names ?? [] { kinds.formUnion(try TableOperations(parsing: name)) }
                 return try TableFilter(
                     tables: tables?.names,
                     operations: kinds,
                     rowLevel: rows,
-                    condition: RowCondition(where: condition, params: parametersJSON)
+                    condition: rowCondition
                 )
             }
         }
     }
+}
 
-    private var parametersJSON: String? {
-        // validate() reports their errors.
-        guard let json = try? ParameterArgument.json(parameters) else { return nil }
-        var writer = JSONWriter()
-        writer.value(json)
-        return String(decoding: writer.bytes, as: UTF8.self)
-    }
-
-    /// The `data` of the subscription to `tables`, apart from its `since`.
-    var subscription: [String: JSONValue] {
-        var data: [String: JSONValue] = ["rows": .string(rows.rawValue)]
-        data["tables"] = tables.map { .array($0.names.map { .string($0) }) }
-        data["where"] = condition.map { .string($0) }
-        // validate() has checked them.
-        data["params"] = try? ParameterArgument.json(parameters)
-        data["operations"] = operations.map { .array($0.names.map { .string($0) }) }
-        return data
+extension ListenCommand {
+    private var rowCondition: RowCondition? {
+        get throws {
+            let values = try ParameterArgument.parameters(parameters)
+            guard let condition else {
+                guard values == .none else { throw ValidationError("--param requires --where.") }
+                return nil
+            }
+            guard condition.utf8.count <= RowCondition.maxSQLBytes else {
+                throw ValidationError("--where has more than \(RowCondition.maxSQLBytes) bytes.")
+            }
+            return RowCondition(sql: condition, parameters: values)
+        }
     }
 }
 
@@ -169,17 +190,16 @@ extension ListenCommand {
 
     private func followServer(_ output: ListenOutput) async throws {
         let address = try source.map { try ServerAddress(parsing: $0) } ?? .preferred()
-        let session = ListenSession(
-            channels: channels.channels,
-            subscription: subscription,
-            since: since,
-            isVerbatim: json
+        let server = ServerConnection(address: address, options: connection)
+        // validate() has checked the position.
+        let position = try since.map { try Position(parsing: $0) }
+        let file = try state.map { path throws(CommandFailure) in try PositionFile(path: path) }
+        let feed = try server.client().feed(
+            channels.channels,
+            filter: try filter,
+            since: file?.position ?? position,
+            waitsForServer: file != nil
         )
-        var listener = ServerListener(
-            connection: ServerConnection(address: address, options: connection),
-            output: output,
-            session: session
-        )
-        try await listener.run()
+        try await ServerListener(connection: server, output: output, feed: feed, file: file).run()
     }
 }

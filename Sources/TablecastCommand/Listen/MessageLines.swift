@@ -1,3 +1,4 @@
+import TablecastClient
 import WireProtocol
 
 /// Formats a message of the service as lines of text: one for the event, and one for each of its rows.
@@ -142,16 +143,20 @@ struct ListenOutput: Sendable {
         return try output.write(lines.map { $0.rendered(width: width, output.palette) + "\n" }.joined())
     }
 
-    func report(_ notice: ListenSession.Notice) {
-        switch notice {
-        case .connected(let database, let position):
-            let name = database.map { "connected to \($0)" } ?? "connected"
-            note(name + (position.map { " at \($0)" } ?? ""))
-        case .resumed:
-            note("reconnected; nothing was missed")
-        case .missed:
-            warn("the server cannot resume from the last position: changes may have been missed")
+    /// Prints a message, or reports the event on stderr; returns false when the reader has disconnected.
+    func print(_ event: FeedEvent) throws(CommandFailure) -> Bool {
+        switch event {
+        case .message(let message):
+            // A program that reads the output gets the answers to requests too.
+            return message.isReply && !isJSON ? true : try print(message.envelope, message.json)
+        case .connected(let server):
+            let name = server.database.map { "connected to \($0)" } ?? "connected"
+            note(name + (server.position.map { " at \($0)" } ?? ""))
+        case .disconnected(_, let wait): warn("connection lost, reconnecting in \(Figures.seconds(wait))")
+        case .resumed: note("reconnected; nothing was missed")
+        case .missed: warn("the server cannot resume from the last position: changes may have been missed")
         }
+        return true
     }
 
     func note(_ text: String) { error.note(error.palette(.dim, text.printable)) }

@@ -1,5 +1,6 @@
 import Synchronization
 import Tablecast
+import TablecastClient
 import WireProtocol
 
 /// A database file with the interface of a server for `query`: it accepts the protocol's messages and answers with
@@ -33,8 +34,8 @@ final class LocalConnection: QueryConnection {
         output.send(event: greeting.bytes)
     }
 
-    func send(_ text: String) throws {
-        switch try ClientMessage(parsing: text.utf8).body {
+    func send(_ message: ClientMessage) {
+        switch message.body {
         case .executeQuery(let query):
             let id = query.queryID
             output.connect(database.run(query, replyTo: id, output: output))
@@ -86,6 +87,8 @@ final class LocalConnection: QueryConnection {
 
 /// The messages of a ``LocalConnection``; taking one makes room for others.
 struct LocalMessages: AsyncSequence, Sendable {
+    typealias Element = ReceivedMessage
+
     fileprivate let stream: AsyncStream<String>
     fileprivate let output: LocalConnection.Output
 
@@ -93,10 +96,10 @@ struct LocalMessages: AsyncSequence, Sendable {
         fileprivate var iterator: AsyncStream<String>.AsyncIterator
         fileprivate let output: LocalConnection.Output
 
-        mutating func next() async -> String? {
+        mutating func next() async throws -> ReceivedMessage? {
             guard let text = await iterator.next() else { return nil }
             output.taken(text)
-            return text
+            return ReceivedMessage(envelope: try Envelope(parsing: text.utf8), json: text)
         }
     }
 

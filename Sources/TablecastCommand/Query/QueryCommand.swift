@@ -94,7 +94,7 @@ struct QueryCommand: AsyncParsableCommand {
             throw ValidationError("--live cannot be combined with --timeout, --max-rows or --not-atomic.")
         }
         if let maxRows, maxRows < 0 { throw ValidationError("--max-rows must not be negative.") }
-        _ = try ParameterArgument.json(parameters)
+        _ = try ParameterArgument.parameters(parameters)
     }
 }
 
@@ -134,16 +134,16 @@ extension QueryCommand {
         }
     }
 
-    /// The `data` of the request, apart from its id.
-    func data(sql: String) throws -> [String: JSONValue] {
-        var data: [String: JSONValue] = ["sql": .string(sql)]
-        data["params"] = try ParameterArgument.json(parameters)
-        if live { return data }
-        data["rowFormat"] = "arrays"
-        data["timeout"] = timeout.map { .integer($0.duration.milliseconds) }
-        data["maxRows"] = maxRows.map { .integer(Int64($0)) }
-        if notAtomic { data["atomic"] = false }
-        return data
+    /// The request, apart from its id.
+    func request(sql: String) throws -> QueryRequest {
+        QueryRequest(
+            sql: sql,
+            parameters: try ParameterArgument.parameters(parameters),
+            rowFormat: .arrays,
+            maxRows: maxRows,
+            timeout: timeout?.duration,
+            isAtomic: !notAtomic
+        )
     }
 }
 
@@ -157,8 +157,7 @@ extension QueryCommand {
             if live { return try await follow(sql) }
             let session = QuerySession(
                 queryID: "cli-\(String(UInt64.random(in: .min ... .max), radix: 36))",
-                sql: sql,
-                data: try data(sql: sql),
+                request: try request(sql: sql),
                 printer: ResultPrinter(format: format, palette: Terminal.output.palette),
                 palette: Terminal.error.palette,
                 errorWidth: Terminal.error.columnCount
@@ -173,13 +172,13 @@ extension QueryCommand {
     }
 
     private func follow(_ sql: String) async throws {
-        let session = LiveQuerySession(data: try data(sql: sql), format: format, palette: Terminal.output.palette)
         guard case .server(let address) = try source else {
             throw CommandFailure(.usage, "--live needs a server", advice: "Start one with: tablecast serve FILE")
         }
-        let connection = try await ServerConnection(address: address, options: connection).open()
-        let outcome = try await LiveQueryRun(connection: connection).run(session)
-        await connection.close()
+        let request = LiveQueryRequest(sql: sql, parameters: try ParameterArgument.parameters(parameters))
+        let server = ServerConnection(address: address, options: connection)
+        let session = LiveQuerySession(format: format, palette: Terminal.output.palette)
+        let outcome = try await LiveQueryRun(server: server, request: request).run(session)
         try finish(outcome)
     }
 

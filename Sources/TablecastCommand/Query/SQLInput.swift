@@ -57,7 +57,7 @@ private func readBytes(_ descriptor: Int32, _ buffer: UnsafeMutableRawPointer?, 
 struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
     /// With its `:`, `@` or `$`; nil for a positional one.
     var name: String?
-    var value: JSONValue
+    var value: WireValue
 
     init?(argument: String) {
         if let first = argument.first, ":@$".contains(first), let equals = argument.firstIndex(of: "=") {
@@ -69,21 +69,18 @@ struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
         }
     }
 
-    private static func value(_ text: Substring) -> JSONValue {
+    private static func value(_ text: Substring) -> WireValue {
         if text.uppercased() == "NULL" { return .null }
-        if let integer = Int64(text) {
-            // For numbers beyond those that every JSON parser keeps exactly, the protocol has its own form.
-            return integer.magnitude < 1 << 53 ? .integer(integer) : ["$int64": .string(String(integer))]
-        }
+        if let integer = Int64(text) { return .integer(integer) }
         if let first = text.first, first.isNumber || "+-.".contains(first), let real = Double(text), real.isFinite {
-            return .number(real)
+            return .real(real)
         }
         if text.count >= 2, text.first == "'", text.last == "'" {
             let content = text.dropFirst().dropLast()
-            return .string(content.split(separator: "''", omittingEmptySubsequences: false).joined(separator: "'"))
+            return .text(content.split(separator: "''", omittingEmptySubsequences: false).joined(separator: "'"))
         }
-        if let bytes = blob(text) { return ["$base64": .string(Base64.encode(bytes))] }
-        return .string(String(text))
+        if let bytes = blob(text) { return .blob(bytes) }
+        return .text(String(text))
     }
 
     private static func blob(_ text: Substring) -> [UInt8]? {
@@ -98,15 +95,15 @@ struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
         return bytes
     }
 
-    /// The `params` of a request: an array or an object; nil when there are none.
-    static func json(_ parameters: [ParameterArgument]) throws(ValidationError) -> JSONValue? {
-        guard !parameters.isEmpty else { return nil }
-        let named = parameters.compactMap { parameter in parameter.name.map { ($0, parameter.value) } }
-        if named.isEmpty { return .array(parameters.map(\.value)) }
-        guard named.count == parameters.count else {
+    /// The parameters of a request.
+    static func parameters(_ arguments: [ParameterArgument]) throws(ValidationError) -> QueryRequest.Parameters {
+        guard !arguments.isEmpty else { return .none }
+        let named = arguments.compactMap { argument in argument.name.map { ($0, argument.value) } }
+        if named.isEmpty { return .positional(arguments.map(\.value)) }
+        guard named.count == arguments.count else {
             throw ValidationError("--param: name all parameters (:name=value) or none.")
         }
-        return .object(Dictionary(named) { _, last in last })
+        return .named(Dictionary(named) { _, last in last })
     }
 }
 

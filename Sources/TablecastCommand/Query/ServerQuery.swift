@@ -1,5 +1,5 @@
 import Synchronization
-import WebSocketTransport
+import TablecastClient
 import WireProtocol
 
 /// Performs the actions of a ``QuerySession``, over one connection.
@@ -19,14 +19,13 @@ final class ServerQuery<Connection: QueryConnection>: Sendable {
     /// Reads until the query is over.
     func converse() async throws -> QuerySession.Outcome {
         defer { status.clear() }
-        for await text in connection.messages {
-            let message: Envelope
-            do {
-                message = try Envelope(parsing: text.utf8)
-            } catch {
-                throw CommandFailure(.protocolError, "unknown message from the server: \(error)")
+        do {
+            for try await message in connection.messages {
+                let actions = session.withLock { $0.received(message.envelope) }
+                if let outcome = try await perform(actions) { return outcome }
             }
-            if let outcome = try await perform(session.withLock { $0.received(message) }) { return outcome }
+        } catch let error as TablecastClientError {
+            throw CommandFailure(.protocolError, "\(error)")
         }
         throw CommandFailure(
             .unavailable,
@@ -43,8 +42,8 @@ final class ServerQuery<Connection: QueryConnection>: Sendable {
     private func perform(_ actions: [QuerySession.Action]) async throws -> QuerySession.Outcome? {
         for action in actions {
             switch action {
-            case .send(let json):
-                try await connection.send(String(decoding: json, as: UTF8.self))
+            case .send(let message):
+                try await connection.send(message)
             case .print(let text):
                 status.clear()
                 guard try Terminal.output.write(text) else {
@@ -64,7 +63,7 @@ final class ServerQuery<Connection: QueryConnection>: Sendable {
 /// The state of `query` for the messages of its connection: decides on actions, and the caller performs them.
 struct QuerySession: Sendable {
     enum Action: Sendable, Hashable {
-        case send([UInt8])
+        case send(ClientMessage)
         /// Result rows, for stdout.
         case print(String)
         /// The current progress, for the line on stderr.
@@ -79,8 +78,7 @@ struct QuerySession: Sendable {
     }
 
     let queryID: String
-    private let sql: String
-    private let request: [UInt8]
+    private var request: QueryRequest
     private var printer: ResultPrinter
     private let errorWidth: Int
     private let palette: Palette
@@ -88,29 +86,27 @@ struct QuerySession: Sendable {
     private var wasInterrupted = false
 
     /// - Parameters:
-    ///   - data: The `data` of `query:execute` without its `queryId`.
     ///   - palette: The palette of stderr, where errors are printed.
     init(
         queryID: String,
-        sql: String,
-        data: [String: JSONValue],
+        request: QueryRequest,
         printer: ResultPrinter,
         palette: Palette,
         errorWidth: Int
     ) {
         self.queryID = queryID
-        self.sql = sql
         self.printer = printer
         self.palette = palette
         self.errorWidth = errorWidth
-        request = ClientRequest.execute(queryID: queryID, data)
+        self.request = request
+        self.request.queryID = queryID
     }
 
     mutating func received(_ message: Envelope) -> [Action] {
         switch message.payload {
         case .connectionAck where !hasAsked:
             hasAsked = true
-            return [.send(request)]
+            return [.send(ClientMessage(id: queryID, .executeQuery(request)))]
         case .queryRows(let batch) where batch.queryID == queryID:
             return printing(printer.append(batch))
         case .queryProgress(let progress) where progress.queryID == queryID:
@@ -138,7 +134,7 @@ struct QuerySession: Sendable {
     mutating func interrupt() -> [Action] {
         guard hasAsked, !wasInterrupted else { return [.finish(.cancelled(message: "interrupted"))] }
         wasInterrupted = true
-        return [.send(ClientRequest.cancel(queryID: queryID))]
+        return [.send(ClientMessage(.cancelQuery(id: queryID)))]
     }
 
     private func printing(_ text: String) -> [Action] { text.isEmpty ? [] : [.print(text)] }
@@ -164,7 +160,9 @@ struct QuerySession: Sendable {
 
     private func failure(_ error: QueryErrorPayload) -> Outcome {
         var message = "\(error.error) (\(error.code))"
-        if let offset = error.sqlOffset, let place = SQLExcerpt(sql: sql, offset: offset, width: errorWidth - 10) {
+        if let offset = error.sqlOffset,
+            let place = SQLExcerpt(sql: request.sql, offset: offset, width: errorWidth - 10)
+        {
             message += "\n" + place.rendered(palette)
         }
         return .failed(message: message, status: error.code == .notAuthorized ? .noPermission : .failure)
@@ -189,23 +187,18 @@ struct QuerySession: Sendable {
 
 /// The connection of a query: the protocol's messages in both directions. May be used from any task.
 protocol QueryConnection: Sendable {
-    associatedtype Messages: AsyncSequence<String, Never> & Sendable
+    associatedtype Messages: AsyncSequence & Sendable where Messages.Element == ReceivedMessage
 
     /// For one reader, up to the end of the connection.
     var messages: Messages { get }
-    func send(_ text: String) async throws
+    func send(_ message: ClientMessage) async throws(TablecastClientError)
     /// Why there are no more messages.
     var end: String { get async }
     func close() async
 }
 
-extension WebSocketConnection: QueryConnection {
+extension ClientConnection: QueryConnection {
     var end: String {
-        get async {
-            let status = await status
-            return "code \(status.code)\(status.reason.isEmpty ? "" : ", \(status.reason)")"
-        }
+        get async { await failure.message }
     }
-
-    func close() async { await close(.normal) }
 }

@@ -76,7 +76,7 @@ struct LimitOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Any limit by its name, such as query.maxRows=10000 or hub.history.maxAge=2h; repeatable.",
+            "Any limit by its name, such as query.maxRows=10000 or hub.history.maxAge=2h; repeatable; by default none is changed.",
             discussion: "The article Operating lists all limits. The options above prevail over this one.",
             valueName: "name=value"
         ),

@@ -25,7 +25,8 @@ extension ServeCommand {
             defer { memory?.remove() }
             let wasBuilt = try database.prepare(memory, orFileAt: file)
             if wasBuilt { Terminal.error.note("built \(file.printable)") }
-            let logger = makeLogger()
+            let level = LogLevel(logging.logLevel)
+            let logger = makeLogger(level)
             let maxDescriptors = Descriptors.raiseLimit()
             let configuration = try serverConfiguration()
             let reserved = reservedDescriptors(configuration.limits)
@@ -38,7 +39,7 @@ extension ServeCommand {
             } catch {
                 throw failure(error)
             }
-            let reloading = Reloading(sources: reloadableSources(tokens, service.server, server), logger: logger)
+            let reloading = Reloading(sources: reloadableSources(tokens, service.server, server, level), logger: logger)
             let group = ServiceGroup(
                 configuration: .init(
                     // Stopped from the last to the first: clients are notified before the port is closed.
@@ -58,15 +59,12 @@ extension ServeCommand {
         }
     }
 
-    private func makeLogger() -> Logger {
-        let (level, format) = (logging.logLevel, logging.logFormat)
+    private func makeLogger(_ level: LogLevel) -> Logger {
+        let format = logging.logFormat
         LoggingSystem.bootstrap { label in
             switch format {
-            case .json: return JSONLogHandler(label: label, level: level)
-            case .text:
-                var handler = StreamLogHandler.standardError(label: label)
-                handler.logLevel = level
-                return handler
+            case .json: ReloadableLogHandler(JSONLogHandler(label: label, level: level.value), level: level)
+            case .text: ReloadableLogHandler(StreamLogHandler.standardError(label: label), level: level)
             }
         }
         return Logger(label: "tablecast")
@@ -94,7 +92,8 @@ extension ServeCommand {
     private func reloadableSources(
         _ tokens: ReloadableAuthenticator?,
         _ clients: WebSocketServer,
-        _ server: TablecastHTTPServer<RouterResponder<BasicRequestContext>>
+        _ server: TablecastHTTPServer<RouterResponder<BasicRequestContext>>,
+        _ level: LogLevel
     ) -> [(name: String, reload: @Sendable () async throws -> Void)] {
         var sources: [(name: String, reload: @Sendable () async throws -> Void)] = []
         let access = access
@@ -111,7 +110,19 @@ extension ServeCommand {
             )
         }
         if address.tlsCertificate != nil { sources.append(("certificate and key", { try server.reloadTLS() })) }
+        if config != nil { sources.append(("log level", { level.value = try await Self.currentLogLevel() })) }
         return sources
+    }
+
+    /// The level of the settings file as it is now; the environment and the command line still override it.
+    private static func currentLogLevel() async throws -> Logger.Level {
+        let (arguments, _) = try await ServeSettings.apply(to: Array(CommandLine.arguments.dropFirst()))
+        do {
+            let command = try TablecastCommand.parseAsRoot(arguments) as? ServeCommand
+            return command?.logging.logLevel ?? .notice
+        } catch {
+            throw CommandFailure(.usage, TablecastCommand.message(for: error))
+        }
     }
 
     private func makeService(
@@ -242,7 +253,7 @@ enum ExitDeadline {
     }
 }
 
-/// Reloads tokens and the certificate at SIGHUP. Errors are logged, and the previous values stay in use.
+/// Reloads tokens, the certificate and the log level at SIGHUP. Errors are logged, and the previous values stay in use.
 struct Reloading: Service {
     /// What is reloaded: its name in the plural, and the function.
     let sources: [(name: String, reload: @Sendable () async throws -> Void)]
@@ -250,7 +261,7 @@ struct Reloading: Service {
 
     func run() async throws {
         for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
-            if sources.isEmpty { logger.notice("SIGHUP: no tokens and no certificate to reload") }
+            if sources.isEmpty { logger.notice("SIGHUP: no tokens, certificate or settings file to reload") }
             for source in sources { await reload(source.name, source.reload) }
         }
     }

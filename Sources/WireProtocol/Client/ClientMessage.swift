@@ -4,6 +4,7 @@ public struct ClientMessage: Sendable, Hashable {
     public static let maxIdentifierBytes = 128
     public static let maxUsernameBytes = 128
 
+    /// Later versions can have further cases: handle those you need, and others with `default`.
     public enum Body: Sendable, Hashable {
         case subscribe(SubscribeRequest)
         /// Unsubscribes from a channel, or only from the subscription with that id.
@@ -17,6 +18,9 @@ public struct ClientMessage: Sendable, Hashable {
         case identify(username: String)
         case cursor(CursorLocation)
         case heartbeat
+        /// A message of an application's own type, with its `data`. A server whose application does not receive such
+        /// messages answers with `UNKNOWN_TYPE`.
+        case custom(MessageType, JSONValue)
     }
 
     /// The client's own `id`, echoed as `replyTo`.
@@ -78,10 +82,16 @@ public struct ClientMessage: Sendable, Hashable {
             )
         case .userCursor: return .cursor(try CursorLocation(data))
         case .heartbeat: return .heartbeat
-        default:
-            let known = MessageType.clientTypes.map(\.rawValue).joined(separator: ", ")
-            throw ProtocolError(.unknownType, "unknown type \(quoted(name)): expected one of \(known)")
+        case let type:
+            guard type.isWellFormed, !type.isReserved else { throw unknownType(type) }
+            return .custom(type, envelope.value("data") ?? [:])
         }
+    }
+
+    /// The answer to a type that the receiver does not know.
+    package static func unknownType(_ type: MessageType) -> ProtocolError {
+        let known = MessageType.clientTypes.map(\.rawValue).joined(separator: ", ")
+        return ProtocolError(.unknownType, "unknown type \(quoted(type.rawValue)): expected one of \(known)")
     }
 
     private static func channel(_ envelope: JSONFields) throws(ProtocolError) -> MessageChannel {

@@ -1,4 +1,6 @@
 /// The `data` of a server's message, by its `type`.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum ServerPayload: Sendable, Hashable {
     case connectionAck(ConnectionAckPayload)
     case subscribed(SubscribedPayload)

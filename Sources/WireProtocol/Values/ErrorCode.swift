@@ -49,6 +49,8 @@ extension ErrorCode: CustomStringConvertible {
 }
 
 /// Why the service closed a WebSocket: the codes of RFC 6455 section 7.4.1 that it uses and its own in the private range.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum CloseCode: UInt16, Sendable, Hashable, CaseIterable {
     case normal = 1000
     /// The server shuts down or restarts.

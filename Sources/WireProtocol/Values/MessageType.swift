@@ -82,6 +82,8 @@ extension MessageType: CustomStringConvertible {
 }
 
 /// A stream of messages that a client can subscribe to.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum MessageChannel: String, Sendable, Hashable, Codable, CaseIterable {
     case queries
     case tables

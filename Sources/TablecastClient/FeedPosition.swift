@@ -1,26 +1,28 @@
-/// A listener's position in the feed of changes, from which it can resume after its connection was lost.
+package import WireProtocol
+
+/// The position of a feed, at which it continues after its connection was lost.
 ///
 /// A transaction's messages are contiguous, and a connection can end between two of them. The server replays whole
 /// transactions, so the already received messages of the interrupted one are skipped.
-struct FeedPosition: Sendable, Hashable {
+package struct FeedPosition: Sendable, Hashable {
     /// The position of the last completely received transaction: the value of `since`. Nil before any is known.
-    private(set) var complete: String?
+    package private(set) var complete: Position?
     /// The incompletely received transaction, and how many of its messages were received.
     private var partial: Partial?
     /// How many messages of the partial transaction arrived over the current connection.
     private var arrived = 0
 
     private struct Partial: Sendable, Hashable {
-        var position: String
+        var position: Position
         var seen: Int
     }
 
-    init(since: String? = nil) { complete = since }
+    package init(since: Position? = nil) { complete = since }
 
     /// The subscription is live.
     ///
     /// - Parameter recovered: The server's value; nil when no position was requested.
-    mutating func subscribed(at position: String?, recovered: Bool?) {
+    package mutating func subscribed(at position: Position?, recovered: Bool?) {
         arrived = 0
         if recovered != true {
             // No earlier transaction will arrive: the feed begins here.
@@ -32,7 +34,7 @@ struct FeedPosition: Sendable, Hashable {
     /// Handles a message of the feed; returns whether it is new.
     ///
     /// - Parameter isLast: Whether it ends its transaction.
-    mutating func received(_ position: String, isLast: Bool) -> Bool {
+    package mutating func received(_ position: Position, isLast: Bool) -> Bool {
         arrived += 1
         var isNews = true
         if let partial, partial.position == position {

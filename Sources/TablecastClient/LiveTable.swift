@@ -1,20 +1,25 @@
-import WireProtocol
+package import WireProtocol
 
 /// The rows of a live query, updated by its messages.
-struct LiveTable: Sendable {
-    private(set) var columns: [String] = []
-    private(set) var rows: [[String: WireValue]] = []
+package struct LiveTable: Sendable {
+    package private(set) var columns: [String] = []
+    package private(set) var rows: [[String: WireValue]] = []
     private var isOrdered = false
     /// The parts received so far of an incomplete snapshot or change.
     private var partRows: [[String: WireValue]] = []
     private var partChanges: [QueryChangedPayload.Row] = []
 
+    package init() {}
+
     /// Whether the rows are complete and changed with this message.
-    mutating func apply(_ payload: ServerPayload) -> Bool {
+    package mutating func apply(_ payload: ServerPayload) -> Bool {
         switch payload {
         case .querySubscribed(let subscribed):
             columns = subscribed.columns
             isOrdered = subscribed.isOrdered
+            // Parts that a lost connection did not complete come again.
+            partRows = []
+            partChanges = []
             return false
         case .querySnapshot(let snapshot):
             if snapshot.isReset == true { partRows = [] }

@@ -1,0 +1,85 @@
+package import WireProtocol
+
+/// The state of a feed over its successive connections: decides on actions, and the caller performs them.
+package struct FeedSession: Sendable {
+    package enum Action: Sendable, Hashable {
+        case send(ClientMessage)
+        case deliver(FeedEvent)
+        case stop(TablecastClientError)
+    }
+
+    private let channels: [MessageChannel]
+    private let filter: TableFilter
+    private var feed: FeedPosition
+    private var connections = 0
+
+    package init(channels: [MessageChannel], filter: TableFilter = .everything, since: Position? = nil) {
+        self.channels = channels
+        self.filter = filter
+        feed = FeedPosition(since: since)
+    }
+
+    package mutating func received(_ message: ReceivedMessage) -> [Action] {
+        let envelope = message.envelope
+        switch envelope.payload {
+        case .connectionAck(let acknowledgement):
+            connections += 1
+            let event: [Action] = connections == 1 ? [.deliver(.connected(acknowledgement))] : []
+            return [reply(message)] + event + channels.map { .send(subscribe(to: $0)) }
+        case .subscribed(let subscribed) where subscribed.channel == .tables:
+            let isBack = connections > 1
+            feed.subscribed(at: subscribed.position, recovered: subscribed.recovered)
+            let reply = reply(message, position: feed.complete)
+            switch subscribed.recovered {
+            case true?: return [reply] + (isBack ? [.deliver(.resumed)] : [])
+            case false?: return [reply, missed(subscribed)]
+            case nil: return [reply] + (isBack ? [missed(subscribed)] : [])
+            }
+        case .subscribed, .unsubscribed:
+            return [reply(message)]
+        case .heartbeat:
+            return []
+        case .error(let error) where envelope.header.replyTo.flatMap(MessageChannel.init(rawValue:)) != nil:
+            return [.stop(TablecastClientError(error))]
+        default:
+            return news(message).map { [.deliver(.message($0))] } ?? []
+        }
+    }
+
+    private func reply(_ message: ReceivedMessage, position: Position? = nil) -> Action {
+        .deliver(.message(FeedMessage(message, isReply: true, position: position)))
+    }
+
+    private func missed(_ subscribed: SubscribedPayload) -> Action { .deliver(.missed(position: subscribed.position)) }
+
+    private mutating func news(_ message: ReceivedMessage) -> FeedMessage? {
+        let header = message.envelope.header
+        // Every client receives notifications; they are passed on only when requested.
+        guard channels.contains(header.channel) || header.type == .error else { return nil }
+        guard header.channel == .tables, let position = header.position else {
+            return FeedMessage(message, isReply: false, position: nil)
+        }
+        let isLast = message.envelope.payload.isLastOfTransaction
+        guard feed.received(position, isLast: isLast) else { return nil }
+        return FeedMessage(message, isReply: false, position: isLast ? position : nil)
+    }
+
+    private func subscribe(to channel: MessageChannel) -> ClientMessage {
+        let request =
+            channel == .tables
+            ? SubscribeRequest(channel: channel, filter: filter, since: feed.complete)
+            : SubscribeRequest(channel: channel)
+        return ClientMessage(id: channel.rawValue, .subscribe(request))
+    }
+}
+
+extension ServerPayload {
+    fileprivate var isLastOfTransaction: Bool {
+        switch self {
+        case .tableCreated(let event): event.context.transaction?.isLast ?? true
+        case .tableModified(let event): event.context.transaction?.isLast ?? true
+        case .tableDropped(let event): event.context.transaction?.isLast ?? true
+        default: true
+        }
+    }
+}

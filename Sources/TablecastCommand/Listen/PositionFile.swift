@@ -1,0 +1,99 @@
+import Foundation
+import Synchronization
+import WireProtocol
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// The position of `listen --state`: after the last transaction whose lines were printed. Thread-safe.
+///
+/// The file is replaced as a whole, and after the lines: a process that is killed between the two prints the lines of the
+/// last transactions again, and never omits one.
+final class PositionFile: Sendable {
+    /// The time between two writes. A process that is killed repeats the transactions of at most this time.
+    static let writeInterval = Duration.milliseconds(50)
+    private static let maxBytes = 4_096
+
+    private struct State {
+        var position: Position?
+        var written: Position?
+    }
+
+    private struct Content: Codable {
+        var position: Position
+    }
+
+    private let path: String
+    private let state: Mutex<State>
+
+    /// Reads the file, if there is one.
+    ///
+    /// - Throws: ``CommandFailure`` for a file that cannot be read, or contains something else: it is not overwritten.
+    init(path: String) throws(CommandFailure) {
+        self.path = path
+        var position: Position?
+        if FileManager.default.fileExists(atPath: path) { position = try Self.read(path) }
+        state = Mutex(State(position: position, written: position))
+    }
+
+    private static func read(_ path: String) throws(CommandFailure) -> Position {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw CommandFailure(.noInput, "the state file '\(path)' cannot be read")
+        }
+        do {
+            guard data.count <= maxBytes else { throw CocoaError(.fileReadTooLarge) }
+            return try JSONDecoder().decode(Content.self, from: data).position
+        } catch {
+            throw CommandFailure(
+                .notADatabase,
+                "'\(path)' is not a state file of tablecast listen",
+                advice: "Expected {\"position\": \"<epoch>:<number>\"}. Remove the file to start with the next change."
+            )
+        }
+    }
+
+    /// The last noted position.
+    var position: Position? { state.withLock { $0.position } }
+
+    /// The lines of the transaction at this position, and of all before it, were printed.
+    func note(_ position: Position) { state.withLock { $0.position = position } }
+
+    /// Writes the position if it changed since the last call. For one task at a time.
+    ///
+    /// What was printed to a file is written to the disk first: otherwise a power failure could keep the position and lose
+    /// the lines.
+    func save() throws(CommandFailure) {
+        guard let position = state.withLock({ $0.position == $0.written ? nil : $0.position }) else { return }
+        // A pipe or a terminal has no disk, and fails.
+        _ = fsync(STDOUT_FILENO)
+        do {
+            let content = try JSONEncoder().encode(Content(position: position)) + Data("\n".utf8)
+            try replace(with: content)
+        } catch {
+            throw CommandFailure(.cannotCreate, "the state file '\(path)' cannot be written: \(error)")
+        }
+        state.withLock { $0.written = position }
+    }
+
+    private func replace(with content: Data) throws {
+        let draft = "\(path).new"
+        let descriptor = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw StateFileError(operation: "create \(draft)") }
+        defer { close(descriptor) }
+        let count = content.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+        guard count == content.count else { throw StateFileError(operation: "write \(draft)") }
+        guard fsync(descriptor) == 0 else { throw StateFileError(operation: "sync \(draft)") }
+        guard rename(draft, path) == 0 else { throw StateFileError(operation: "rename \(draft)") }
+    }
+}
+
+private struct StateFileError: Error, CustomStringConvertible {
+    let description: String
+
+    init(operation: String) { description = "\(operation): \(SystemError.message())" }
+}
