@@ -73,6 +73,9 @@ static inline void csqlite_result_text_transient(sqlite3_context *context, const
     sqlite3_result_text64(context, count > 0 ? (const char *)bytes : "", count, SQLITE_TRANSIENT, SQLITE_UTF8);
 }
 
+// A copy of a message in SQLite's memory. sqlite3_mprintf is variadic.
+static inline char *csqlite_copy_message(const char *message) { return sqlite3_mprintf("%s", message); }
+
 // The wal-index is shared memory that other processes write while this one reads, so its words are loaded atomically,
 // one by one. Source: https://sqlite.org/walformat.html#the_wal_index_file_format
 //

@@ -137,23 +137,46 @@ def test_a_query_beyond_its_memory_or_temporary_files_fails_alone(serve, music):
 
 @pytest.mark.parametrize("lane", ["reader", "writer"])
 def test_sigterm_ends_the_process_while_a_call_runs_that_nothing_interrupts(serve, music, lane):
-    with sqlite3.connect(music) as other:
-        other.execute("CREATE VIRTUAL TABLE old USING fts4(x)")
-        other.execute("INSERT INTO old VALUES (?)", ("a " * 65_536,))
     server = serve(music)
     client = Client(server.ws)
     if lane == "writer":
         client.query("BEGIN IMMEDIATE", "begin")
-    # Rows that fill a batch, and then a minute or more in one call.
+    # Rows that fill a batch, and then comparisons that each take a second or so.
     rows = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c LIMIT 4096) SELECT i FROM c"
-    terms = " ".join(["a"] * 2_048)
-    client.send("query:execute", sql=f"{rows} UNION ALL SELECT length(matchinfo(old, 's')) FROM old WHERE old MATCH '{terms}'", queryId="m")
+    text, pattern = "printf('%.*c', 4190000, 'a')", "'%' || printf('%.*c', 248, 'a') || 'b'"
+    client.send("query:execute", sql=f"{rows} UNION ALL SELECT {text} || i LIKE {pattern} FROM c", queryId="m")
     client.message("query:rows")
     with Client(server.ws) as other:
         other.query("SELECT 1", "other")
     begin = time.monotonic()
     assert server.stop() == 0
     assert time.monotonic() - begin < 6
+
+
+@pytest.mark.parametrize("module", ["fts5", "fts4"])
+def test_a_full_text_search_that_took_hours_fails_and_the_writer_goes_on(serve, music, module):
+    with sqlite3.connect(music) as other:
+        other.execute(f"CREATE VIRTUAL TABLE f USING {module}(x)")
+        other.execute("INSERT INTO f VALUES (?)", ("a " * 8_000_000,))
+    near = "NEAR(" + " ".join(["a"] * 32) + ", 10)" if module == "fts5" else " NEAR ".join(["a"] * 12)
+    searches = [("length(x)", near, "TOO_BIG"), ("length(x)", near.replace("a", "a a a a"), "SQL_ERROR"), ("length(x)", "a " * 20_000, "TOO_BIG")]
+    if module == "fts4":
+        searches[1] = ("length(x)", " NEAR ".join(["a"] * 33), "SQL_ERROR")
+        searches += [(f"length({call})", "a a a a", "SQL_ERROR") for call in ("snippet(f)", "matchinfo(f, '" + "s" * 20 + "')")]
+        searches += [("length(offsets(f))", "a a a a", "TOO_BIG")]
+    server = serve(music)
+    with Client(server.ws) as client, Client(server.ws) as writer:
+        for index, (call, expression, code) in enumerate(searches):
+            # On the writer, so that all other writers wait.
+            sql = f"UPDATE genre SET name = name WHERE genre_id = (SELECT {call} FROM f WHERE f MATCH ?)"
+            client.send("query:execute", sql=sql, params=[expression], queryId=f"s{index}")
+            assert writer.query("UPDATE genre SET name = 'x' WHERE genre_id = 1", f"w{index}")[1]["type"] == "query:complete"
+            end = client.message("query:error", where=lambda m: m["data"]["queryId"] == f"s{index}")["data"]
+            assert end["code"] == code, (call, expression[:20], end)
+        # An ordinary search works.
+        client.query("INSERT INTO f VALUES ('one two three four')", "i")
+        found = "one NEAR three" if module == "fts4" else "NEAR(one three four, 5) NOT a"
+        assert client.query("SELECT length(x) AS n FROM f WHERE f MATCH ?", "o", params=[found])[0] == [{"n": 18}]
 
 
 def test_a_condition_that_takes_hours_holds_nothing_up(serve, music):

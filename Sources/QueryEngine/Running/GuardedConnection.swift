@@ -186,7 +186,7 @@ final class GuardedConnection {
         }
         if error.message.hasPrefix("unsafe use of") { failure.code = .notAuthorized }
         if let exhausted = exhausted(by: error) { (failure.code, failure.message) = (.tooBig, exhausted) }
-        if error.code.primary == .tooBig, comparesPatterns {
+        if error.code.primary == .tooBig, comparesPatterns, !error.message.hasPrefix("the full-text search") {
             let limit = limits.evaluation.maxPatternTextBytes
             let place = authorizer.statement.comparesPatterns ? "a statement" : "a database"
             failure.message += "; in \(place) with LIKE or GLOB a value may have \(limit) bytes"
@@ -257,6 +257,8 @@ final class GuardedConnection {
             "the query needs more than \(bounds.maxTemporaryBytes) bytes of temporary files, which is the limit of one"
         case .temporaryFilesOfAll:
             "all queries together need more than \(bounds.maxTotalTemporaryBytes) bytes of temporary files, which is the limit"
+        case .textSearch:
+            "a row has too many matches for the full-text search: use fewer phrases in NEAR, fewer terms, or shorter rows"
         case .starved, nil: nil
         }
     }

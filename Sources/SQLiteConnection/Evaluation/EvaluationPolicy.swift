@@ -83,6 +83,7 @@ public struct EvaluationPolicy: Sendable, Hashable {
         connection.setLimit(.attachedDatabases, 1)
         try connection.replaceQuadraticFunctions()
         try connection.replaceTextSearchFunctions()
+        _ = TextSearchModules.areBounded
     }
 }
 

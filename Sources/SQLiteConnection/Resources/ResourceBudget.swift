@@ -48,6 +48,8 @@ package final class ResourceBudget: @unchecked Sendable {
         case temporaryFilesOfAll
         /// ``starve()``
         case starved
+        /// ``searchingText(withHeap:_:)``
+        case textSearch
     }
 
     private static let key: pthread_key_t = {
@@ -63,8 +65,11 @@ package final class ResourceBudget: @unchecked Sendable {
     /// Bytes of temporary files of all threads.
     private static let totalTemporaryBytes = Atomic<Int>(0)
 
-    private var heapBytes = 0
+    /// Bytes of heap that the thread holds.
+    private(set) var heapBytes = 0
     private var heapLimit = Int.max
+    /// Whether `heapLimit` is the one of a full-text search.
+    private var isSearchingText = false
     private var temporaryBytes = 0
     private var temporaryLimit = Int.max
     private var totalTemporaryLimit = Int.max
@@ -118,6 +123,22 @@ package final class ResourceBudget: @unchecked Sendable {
         return try body()
     }
 
+    /// Runs a call of a full-text search, whose time grows with the memory that it takes, with at most `bytes` more heap.
+    ///
+    /// - Parameter body: returns SQLite's result code. With `SQLITE_NOMEM`, ``exhaustion`` is `.textSearch` if this limit was the
+    ///   reason.
+    func searchingText(withHeap bytes: Int, _ body: () -> Int32) -> Int32 {
+        let limit = heapBytes + max(bytes, 0)
+        guard limit < heapLimit else { return body() }
+        let former = (limit: heapLimit, isSearchingText: isSearchingText, exhaustion: exhaustion)
+        (heapLimit, isSearchingText, exhaustion) = (limit, true, nil)
+        let code = body()
+        (heapLimit, isSearchingText) = (former.limit, former.isSearchingText)
+        // SQLite gets along without some allocations, such as those of its page cache.
+        if code != SQLITE_NOMEM { exhaustion = former.exhaustion }
+        return code
+    }
+
     /// Makes every allocation on the budget's thread fail until ``relent()``: SQLite then ends the statement with
     /// `SQLITE_NOMEM`, even in code that does not check for interrupts, such as the compiler and the parser.
     ///
@@ -136,7 +157,7 @@ package final class ResourceBudget: @unchecked Sendable {
             return false
         }
         guard heapBytes < heapLimit - bytes else {
-            exhaustion = exhaustion ?? .heap
+            exhaustion = exhaustion ?? (isSearchingText ? .textSearch : .heap)
             return false
         }
         return true
