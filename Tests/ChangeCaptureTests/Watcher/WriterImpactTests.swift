@@ -45,6 +45,29 @@ import Testing
         #expect(bytes < 64 << 20, "\(bytes >> 20) MB")
     }
 
+    /// Whether a forced restart still holds the write lock when it decodes a commit of so many frames.
+    private func holdsLock(_ maxCatchUp: Duration, frameCount: Int) throws -> Bool {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        var limits = WatcherLimits()
+        limits.forcedRestartMaxCatchUp = maxCatchUp
+        let restarter = try WALRestarter(path: database.path, limits: limits)
+        defer { restarter.close() }
+        #expect(restarter.lock())
+        restarter.commitWillBeDecoded(frameCount: frameCount)
+        let writer = try Connection(path: database.path, mode: .readWrite)
+        var isHeld = false
+        do { try writer.execute("INSERT INTO t VALUES(1)") } catch { isHeld = error.code.primary == .busy }
+        restarter.unlock()
+        #expect(isHeld == (try writer.query("SELECT * FROM t").isEmpty))
+        return isHeld
+    }
+
+    @Test func `a forced restart lets writers in after its turn, and before it decodes a long commit`() throws {
+        #expect(try holdsLock(.seconds(60), frameCount: 256))
+        #expect(try !holdsLock(.seconds(60), frameCount: 257))
+        #expect(try !holdsLock(.zero, frameCount: 1))
+    }
+
     @Test func `checkpoints of other processes that wait for readers get through`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let log = EventLog()
