@@ -69,6 +69,8 @@ let package = Package(
 
         // The wire: messages, fan-out, WebSocket. Knows no SQLite.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        // Records in files that survive the process. Knows nothing of what they say.
+        .target(name: "StateStore", dependencies: ["CZlib"], swiftSettings: swiftSettings),
         .target(name: "WireProtocol", swiftSettings: swiftSettings),
         .systemLibrary(name: "CPrefetch"),
         .target(name: "Broadcast", dependencies: ["CPrefetch", "WireProtocol", nioCore], swiftSettings: swiftSettings),
@@ -97,7 +99,7 @@ let package = Package(
             name: "Tablecast",
             dependencies: [
                 "SQLiteConnection", "ChangeCapture", "QueryEngine", "LiveQueries", "WireProtocol", "Broadcast",
-                "WebSocketTransport", nioCore, nioPosix, nioHTTP1, nioSSL, logging,
+                "StateStore", "WebSocketTransport", nioCore, nioPosix, nioHTTP1, nioSSL, logging,
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -211,6 +213,11 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .testTarget(
+            name: "StateStoreTests",
+            dependencies: ["StateStore", "RandomSupport"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
             name: "WireProtocolTests",
             dependencies: ["WireProtocol", "RandomSupport"],
             swiftSettings: swiftSettings
@@ -239,7 +246,7 @@ let package = Package(
             name: "TablecastTests",
             dependencies: [
                 "Tablecast", "TablecastHummingbird", "Broadcast", "ChangeCapture", "OracleSupport", "QueryEngine",
-                "RandomSupport",
+                "RandomSupport", "StateStore",
                 "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL,
                 logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -286,7 +293,8 @@ let halves: [String: Set<String>] = [
         "WatchProbe",
     ],
     "wire": [
-        "RandomSupport", "CPrefetch", "CZlib", "WireProtocol", "Broadcast", "WebSocketTransport", "EchoServer",
+        "RandomSupport", "CPrefetch", "CZlib", "StateStore", "WireProtocol", "Broadcast", "WebSocketTransport",
+        "EchoServer",
     ],
     "web": ["TablecastWeb"],
 ]

@@ -1,0 +1,437 @@
+import Synchronization
+
+/// The limits of a ``RecordLog``.
+package struct RecordLogLimits: Sendable, Hashable {
+    /// Bytes of all segments together; the oldest are removed. 256 MiB.
+    package var maxBytes = 256 << 20
+    /// A segment is removed when its newest record is older. A day.
+    package var maxAge: Duration = .seconds(86_400)
+    /// The number of segments; a restart does not begin a new one.
+    package var maxSegments = 64
+    /// Bytes of the newest records that are read at the start.
+    package var maxRestoredBytes = 64 << 20
+
+    package init() {}
+
+    /// Bytes after which a new segment begins.
+    var segmentBytes: Int { min(max(maxBytes / 16, 64 << 10), 16 << 20) }
+    /// Milliseconds after which a new segment begins, so that the old one can be removed in time.
+    var segmentAge: Int64 { maxAge.components.seconds * 1_000 / 8 }
+}
+
+/// An append-only log of checksummed records in the segments of a directory.
+///
+/// A record is in the system's hands when ``append(_:prologue:)`` returns: it survives the end of the process, and a loss of
+/// power once ``sync()`` has returned. After any interruption the log is a prefix of what was appended: reading ends at the
+/// first invalid byte. Each segment begins with a record of kind `epoch`, so that older segments can be removed.
+///
+/// Thread-safe; appends come from one thread at a time, in the order of their sequences.
+package final class RecordLog: Sendable {
+    fileprivate struct Segment {
+        let number: UInt64
+        var byteCount: Int
+        /// The last transaction before the segment.
+        let base: UInt64
+        /// When the segment was created, in Unix milliseconds.
+        let created: Int64
+        /// When the last record was written.
+        var timestamp: Int64
+        /// Offsets of records, each with the last sequence before it.
+        var hints: [(after: UInt64, offset: Int)] = []
+    }
+
+    private struct State {
+        /// The oldest first; records are appended to the last one.
+        var segments: [Segment]
+        /// The file of the last segment.
+        var active: StateFile?
+        var buffer = ByteWriter()
+        /// Written since the last sync.
+        var isDirty = false
+        /// Nothing is appended after a failure: a hole would be read as continuity.
+        var failure: StateError?
+    }
+
+    /// The distance of hints in a segment.
+    private static let hintBytes = 64 << 10
+
+    package let directory: StateDirectory
+    private let limits: RecordLogLimits
+    private let state: Mutex<State>
+
+    private init(_ directory: StateDirectory, limits: RecordLogLimits, segments: [Segment], active: StateFile?) {
+        self.directory = directory
+        self.limits = limits
+        state = Mutex(State(segments: segments, active: active))
+    }
+
+    /// What is left from an earlier process.
+    package struct Recovered: Sendable {
+        /// The newest records without a gap, the oldest first; the first is of kind `epoch`. Empty when there are none.
+        package var records: [StateRecord] = []
+        /// The last transaction before the oldest record in the directory.
+        package var base: UInt64 = 0
+        /// What was invalid, for the operator.
+        package var problems: [String] = []
+    }
+
+    /// Opens the log. Call ``restart(prologue:)`` next when nothing was recovered, or when it is not continued.
+    package static func open(
+        _ directory: StateDirectory,
+        limits: RecordLogLimits
+    ) throws(StateError) -> (log: RecordLog, recovered: Recovered) {
+        var opening = LogOpening(directory: directory, limits: limits)
+        try opening.read()
+        var active: StateFile?
+        if let newest = opening.segments.last {
+            let file = try directory.openSegment(newest.number, creating: false)
+            // What follows the last valid record would hide the records that are appended next.
+            if try file.byteCount() != newest.byteCount { try file.truncate(to: newest.byteCount) }
+            active = file
+        }
+        let log = RecordLog(directory, limits: limits, segments: opening.segments, active: active)
+        return (log, opening.recovered)
+    }
+
+    /// The last transaction before the oldest record: later ones are in the log. Nil after a failure.
+    package var base: UInt64? { state.withLock { $0.failure == nil ? $0.segments.first?.base : nil } }
+
+    package var byteCount: Int { state.withLock { $0.segments.reduce(0) { $0 + $1.byteCount } } }
+
+    // MARK: Writing
+
+    /// Appends a record. After an error nothing more is appended.
+    ///
+    /// - Parameter prologue: creates the first record of a new segment, as of the record before.
+    package func append(_ record: StateRecord, prologue: () -> StateRecord) throws(StateError) {
+        let result = state.withLock { state in
+            Result { () throws(StateError) in
+                if let failure = state.failure { throw failure }
+                do throws(StateError) {
+                    try append(record, prologue: prologue, &state)
+                } catch {
+                    state.failure = error
+                    throw error
+                }
+            }
+        }
+        try result.get()
+    }
+
+    private func append(_ record: StateRecord, prologue: () -> StateRecord, _ state: inout State) throws(StateError) {
+        guard record.payload.count <= SegmentFormat.maxPayloadBytes else {
+            throw .recordTooLarge(byteCount: record.payload.count)
+        }
+        if isFull(state, at: record.timestamp) { try begin(prologue(), &state) }
+        guard let last = state.segments.indices.last, let file = state.active else { return }
+        state.buffer.removeAll()
+        SegmentFormat.append(record, of: state.segments[last].number, to: &state.buffer)
+        let offset = state.segments[last].byteCount
+        let written = state.buffer.bytes.withUnsafeBytes { bytes in
+            Result { () throws(StateError) in try file.write(bytes, at: offset) }
+        }
+        try written.get()
+        if record.kind == .transaction { state.segments[last].note(record, at: offset, every: Self.hintBytes) }
+        state.segments[last].byteCount += state.buffer.bytes.count
+        state.segments[last].timestamp = record.timestamp
+        state.isDirty = true
+    }
+
+    private func isFull(_ state: State, at time: Int64) -> Bool {
+        guard state.active != nil, let last = state.segments.last else { return true }
+        return last.byteCount >= limits.segmentBytes || time - last.created > limits.segmentAge
+    }
+
+    /// Whether everything in the log is too old: the next record begins a segment, and then the others are removed.
+    ///
+    /// - Parameter now: Unix milliseconds.
+    package func isOutdated(at now: Int64) -> Bool {
+        state.withLock { state in
+            guard state.failure == nil, let last = state.segments.last else { return false }
+            return last.timestamp < now - limits.maxAge.components.seconds * 1_000 && isFull(state, at: now)
+        }
+    }
+
+    /// Removes all segments, and begins with this record.
+    package func restart(prologue: StateRecord) throws(StateError) {
+        let result = state.withLock { state in
+            Result { () throws(StateError) in
+                do throws(StateError) {
+                    // The newest first: what an interruption leaves is a prefix, as after any other one.
+                    state.active = nil
+                    state.failure = nil
+                    for number in try directory.segmentNumbers().reversed() { try directory.removeSegment(number) }
+                    state.segments.removeAll()
+                    try begin(prologue, &state)
+                } catch {
+                    state.failure = error
+                    throw error
+                }
+            }
+        }
+        try result.get()
+    }
+
+    /// Begins a segment.
+    private func begin(_ prologue: StateRecord, _ state: inout State) throws(StateError) {
+        // The segment before is durable before its successor can be.
+        if let active = state.active, state.isDirty { try active.sync() }
+        let number = (state.segments.last?.number ?? 0) + 1
+        let file = try directory.openSegment(number, creating: true)
+        var buffer = ByteWriter()
+        let header = SegmentFormat.Header(version: SegmentFormat.version, number: number, created: prologue.timestamp)
+        buffer.append(encoded: SegmentFormat.encode(header))
+        SegmentFormat.append(prologue, of: number, to: &buffer)
+        let written = buffer.bytes.withUnsafeBytes { bytes in
+            Result { () throws(StateError) in try file.write(bytes, at: 0) }
+        }
+        try written.get()
+        state.active = file
+        state.segments.append(
+            Segment(
+                number: number,
+                byteCount: buffer.bytes.count,
+                base: prologue.sequence,
+                created: prologue.timestamp,
+                timestamp: prologue.timestamp
+            )
+        )
+        state.isDirty = true
+        try removeOldest(&state, now: prologue.timestamp)
+    }
+
+    private func removeOldest(_ state: inout State, now: Int64) throws(StateError) {
+        let oldest = now - limits.maxAge.components.seconds * 1_000
+        while state.segments.count > 1, let first = state.segments.first {
+            let byteCount = state.segments.reduce(0) { $0 + $1.byteCount }
+            guard
+                byteCount > limits.maxBytes || state.segments.count > limits.maxSegments || first.timestamp < oldest
+            else { return }
+            try directory.removeSegment(first.number)
+            state.segments.removeFirst()
+        }
+    }
+
+    /// Removes the segments that are too old.
+    ///
+    /// - Parameter now: Unix milliseconds.
+    package func removeOldest(now: Int64) throws(StateError) {
+        let result = state.withLock { state in
+            Result { () throws(StateError) in try removeOldest(&state, now: now) }
+        }
+        try result.get()
+    }
+
+    /// Makes everything that was appended durable. Appends do not wait for it.
+    package func sync() throws(StateError) {
+        let file = state.withLock { state in
+            defer { state.isDirty = false }
+            return state.isDirty ? state.active : nil
+        }
+        guard let file else { return }
+        try file.sync()
+        try directory.sync()
+    }
+
+    // MARK: Reading
+
+    /// The transactions after `sequence`, in order: at least one, and up to `maxBytes`. Nil when they cannot be read, or are no
+    /// longer kept.
+    package func transactions(after sequence: UInt64, maxBytes: Int) -> [StateRecord]? {
+        let found = state.withLock { state -> (number: UInt64, end: Int, start: Int)? in
+            guard state.failure == nil, let segment = state.segments.last(where: { $0.base <= sequence }) else {
+                return nil
+            }
+            let hint = segment.hints.last { $0.after <= sequence }
+            return (segment.number, segment.byteCount, hint?.offset ?? SegmentFormat.headerByteCount)
+        }
+        // The file can have been removed meanwhile: then its transactions are no longer kept.
+        guard let found, let file = try? directory.openSegment(found.number, creating: false) else { return nil }
+        var reading = SegmentReading(file: file, number: found.number, offset: found.start, end: found.end)
+        var records: [StateRecord] = []
+        var bytes = 0
+        while bytes < maxBytes, let (record, offset) = reading.next() {
+            guard record.kind == .transaction else { continue }
+            note(record, at: offset, in: found.number)
+            guard record.sequence > sequence else { continue }
+            guard record.sequence == sequence + 1 + UInt64(records.count) else { return nil }
+            records.append(record)
+            bytes += record.payload.count
+        }
+        return records.isEmpty ? nil : records
+    }
+
+    private func note(_ record: StateRecord, at offset: Int, in number: UInt64) {
+        state.withLock { state in
+            guard let index = state.segments.firstIndex(where: { $0.number == number }) else { return }
+            state.segments[index].note(record, at: offset, every: Self.hintBytes)
+        }
+    }
+}
+
+extension RecordLog.Segment {
+    /// Remembers where a transaction is, if it is further on than the last one.
+    fileprivate mutating func note(_ record: StateRecord, at offset: Int, every distance: Int) {
+        if offset >= (hints.last?.offset ?? 0) + distance { hints.append((record.sequence - 1, offset)) }
+    }
+}
+
+/// Reads what is in a directory, the newest segment first.
+private struct LogOpening {
+    let directory: StateDirectory
+    let limits: RecordLogLimits
+    var segments: [RecordLog.Segment] = []
+    var recovered = RecordLog.Recovered()
+
+    init(directory: StateDirectory, limits: RecordLogLimits) {
+        self.directory = directory
+        self.limits = limits
+    }
+
+    mutating func read() throws(StateError) {
+        var parts: [[StateRecord]] = []
+        var restoredBytes = 0
+        var isBroken = false
+        for number in try directory.segmentNumbers().reversed() {
+            guard !isBroken else {
+                try directory.removeSegment(number)
+                continue
+            }
+            if segments.isEmpty || restoredBytes < limits.maxRestoredBytes {
+                let contents = try contents(of: number)
+                // Reading stops at the first gap; only the newest segment may end with a write that was cut off.
+                guard let contents, let first = contents.records.first, let last = contents.records.last,
+                    parts.isEmpty || contents.invalidByteCount == 0 && last.sequence == segments.first?.base
+                else {
+                    if contents?.header.version ?? 1 > SegmentFormat.version { return }
+                    if parts.isEmpty { try discard(number) } else { isBroken = try skip(number) }
+                    continue
+                }
+                if contents.invalidByteCount > 0 {
+                    recovered.problems.append(
+                        """
+                        segment \(number) of \(directory.path) ends with \(contents.invalidByteCount) bytes that are not a valid \
+                        record: a write was cut off, or the file is damaged
+                        """
+                    )
+                }
+                parts.append(contents.records)
+                restoredBytes += contents.validByteCount
+                segments.insert(
+                    RecordLog.Segment(
+                        number: number,
+                        byteCount: contents.validByteCount,
+                        base: first.sequence,
+                        created: contents.header.created,
+                        timestamp: last.timestamp
+                    ),
+                    at: 0
+                )
+            } else if let segment = try prologue(of: number) {
+                segments.insert(segment, at: 0)
+            } else {
+                isBroken = try skip(number)
+            }
+        }
+        recovered.records = parts.reversed().flatMap { $0 }
+        recovered.base = segments.first?.base ?? 0
+    }
+
+    private mutating func contents(of number: UInt64) throws(StateError) -> SegmentContents? {
+        let file = try directory.openSegment(number, creating: false)
+        let contents = SegmentContents(try file.read(at: 0, maxBytes: try file.byteCount()))
+        guard let contents, contents.header.version > SegmentFormat.version else {
+            return contents?.header.number == number ? contents : nil
+        }
+        recovered.problems.append(
+            """
+            \(directory.path) was written by a newer version: format \(contents.header.version), this version reads \
+            \(SegmentFormat.version)
+            """
+        )
+        return contents
+    }
+
+    /// The newest segment has no valid record: an older one is the basis.
+    private mutating func discard(_ number: UInt64) throws(StateError) {
+        recovered.problems.append("segment \(number) of \(directory.path) is damaged and was removed")
+        try directory.removeSegment(number)
+    }
+
+    /// An older segment does not join the newer ones: it and everything before it is removed.
+    private mutating func skip(_ number: UInt64) throws(StateError) -> Bool {
+        recovered.problems.append(
+            "segment \(number) of \(directory.path) is damaged: it and older ones were removed, and positions in them are unknown"
+        )
+        try directory.removeSegment(number)
+        return true
+    }
+
+    /// An older segment, of which only the beginning is read.
+    private func prologue(of number: UInt64) throws(StateError) -> RecordLog.Segment? {
+        let file = try directory.openSegment(number, creating: false)
+        let byteCount = try file.byteCount()
+        guard let header = SegmentFormat.header(try file.read(at: 0, maxBytes: SegmentFormat.headerByteCount)),
+            header.version == SegmentFormat.version, header.number == number
+        else { return nil }
+        var reading = SegmentReading(
+            file: file,
+            number: number,
+            offset: SegmentFormat.headerByteCount,
+            end: byteCount
+        )
+        guard let (record, _) = reading.next(), record.kind == .epoch else { return nil }
+        // Its newest record is not older than the next segment, which is not read again.
+        return RecordLog.Segment(
+            number: number,
+            byteCount: byteCount,
+            base: record.sequence,
+            created: header.created,
+            timestamp: segments.first?.timestamp ?? record.timestamp
+        )
+    }
+}
+
+/// Reads records from a position on.
+private struct SegmentReading {
+    private static let chunkBytes = 256 << 10
+
+    let file: StateFile
+    let number: UInt64
+    /// Where the next record begins.
+    var offset: Int
+    let end: Int
+    /// Bytes of the file from `start` on.
+    private var bytes: [UInt8] = []
+    private var start = 0
+
+    init(file: StateFile, number: UInt64, offset: Int, end: Int) {
+        self.file = file
+        self.number = number
+        self.offset = offset
+        self.end = end
+    }
+
+    /// The next record and its offset; nil at the end, or when it cannot be read.
+    mutating func next() -> (StateRecord, Int)? {
+        var wanted = Self.chunkBytes
+        while offset < end {
+            if let (record, next) = SegmentFormat.record(bytes, at: offset - start, of: number) {
+                defer { offset = start + next }
+                return (record, offset)
+            }
+            // The record may reach beyond the bytes that were read.
+            guard start != offset || bytes.count < min(wanted, end - offset) else {
+                guard wanted < end - offset else { return nil }
+                wanted *= 4
+                continue
+            }
+            // An error of the system is reported like a damaged record: the transactions are not available.
+            guard let read = try? file.read(at: offset, maxBytes: min(wanted, end - offset)) else { return nil }
+            guard !read.isEmpty else { return nil }
+            start = offset
+            bytes = read
+        }
+        return nil
+    }
+}
