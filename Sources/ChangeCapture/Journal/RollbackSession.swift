@@ -29,7 +29,11 @@ final class RollbackSession: WatchSession {
     private var schema = SchemaSnapshot()
     private let schemaConnection: Connection
 
-    init(_ watched: WatchedFile) throws(WatchError) {
+    let breach: EpochReason?
+
+    /// - Parameter earlier: the state of an earlier process. It continues when the file is unchanged: commits made meanwhile
+    ///   cannot be told apart.
+    init(_ watched: WatchedFile, continuing earlier: CapturedState? = nil) throws(WatchError) {
         self.watched = watched
         let limits = watched.limits
         let limit = ShadowLimit(maxBytes: limits.maxShadowBytes)
@@ -59,6 +63,12 @@ final class RollbackSession: WatchSession {
         }
         state = opening.state
         schema = opening.schema
+        breach = earlier.flatMap { earlier in
+            let stamp = FileStamp(path: watched.path)
+            let found = stamp.flatMap { FileSeal(current: $0, watched.file) }
+            if let found, found == earlier.seal { return nil }
+            return ContinuityCheck.reason("with a rollback journal they are not kept, and the file was written")
+        }
         if let copy = opening.copy {
             let capture = try CommitCapture(ShadowReader(copy: copy, changes: nil), limits: limits)
             shadow = (copy, capture)
@@ -151,7 +161,11 @@ final class RollbackSession: WatchSession {
         // A program that ignores SQLite's locks may have written while pages were read.
         guard stamp == FileStamp(path: watched.path) else { return nil }
         comparedStamp = stamp?.isRecent == false ? stamp : nil
-        if now == state { return changes.pages.isEmpty ? nil : .broken(.overwritten) }
+        if now == state {
+            guard changes.pages.isEmpty else { return .broken(.overwritten) }
+            sealCompared()
+            return nil
+        }
         let after = ShadowReader(copy: copy, changes: changes)
         let changeSet = try capture.changes(
             pages: Array(changes.pages.keys),
@@ -165,7 +179,16 @@ final class RollbackSession: WatchSession {
         }
         copy.apply(changes)
         state = now
+        sealCompared()
         return nil
+    }
+
+    /// Notifies the sink that the file has the reported state, once its time of modification is conclusive.
+    private func sealCompared() {
+        guard let stamp = comparedStamp, let sink = watched.delivery.continuity,
+            let seal = FileSeal(stamp, watched.file), stamp == FileStamp(path: watched.path)
+        else { return }
+        sink.sealed(seal)
     }
 
     /// The pages that differ from the copy as of one commit; nil when a writer got in between: try again.

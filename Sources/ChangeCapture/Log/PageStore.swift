@@ -89,6 +89,36 @@ final class PageStore {
         return header
     }
 
+    /// The header of any frame of the log; nil when it cannot be read.
+    func frameHeader(_ number: UInt32) -> WALFrameHeader? {
+        if wal == nil { wal = WALFile(databasePath: path) }
+        return withUnsafeTemporaryAllocation(byteCount: WALFrameHeader.byteCount, alignment: 8) { bytes in
+            // An error of the system means that continuity cannot be proved.
+            guard let count = try? wal?.read(into: bytes, at: offset(ofFrame: number)), count == bytes.count else {
+                return nil
+            }
+            return WALFrameHeader(UnsafeRawBufferPointer(bytes))
+        }
+    }
+
+    /// Whether the database file has a page with a content that none of these frames has. False when something cannot be read.
+    func differs(_ page: UInt32, from frames: [UInt32]) -> Bool {
+        withUnsafeTemporaryAllocation(byteCount: 2 * pageSize, alignment: 16) { bytes in
+            let inFile = UnsafeMutableRawBufferPointer(rebasing: bytes[..<pageSize])
+            let inLog = UnsafeMutableRawBufferPointer(rebasing: bytes[pageSize...])
+            do throws(WALDecodeError) {
+                try read(page, nil, into: inFile)
+                for frame in frames {
+                    try read(page, frame, into: inLog)
+                    if inFile.elementsEqual(inLog) { return false }
+                }
+                return true
+            } catch {
+                return false
+            }
+        }
+    }
+
     /// Throws when a commit changed the layout of the pages: `VACUUM` can change the number of bytes reserved at their
     /// ends.
     func checkHeader(upTo limit: UInt32) throws(WatchError) {

@@ -49,6 +49,9 @@ final class SnapshotPins {
     /// How many frames of the log a checkpoint has already copied into the database file.
     var backfilledFrameCount: UInt32 { index.backfilledFrameCount }
 
+    /// How many frames a checkpoint may have copied, successful or not, since the index was created or recovered.
+    var possiblyCopiedFrameCount: UInt32 { max(index.attemptedFrameCount, index.backfilledFrameCount) }
+
     /// Whether a checkpoint may be copying frames into the database file, or died doing so.
     var isBeingBackfilled: Bool { index.attemptedFrameCount != index.backfilledFrameCount }
 

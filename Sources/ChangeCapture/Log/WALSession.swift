@@ -28,25 +28,49 @@ final class WALSession: WatchSession {
     private var overwriting = OverwriteDetector()
     private var nextIdentityCheck: ContinuousClock.Instant
 
+    let breach: EpochReason?
+    /// Held from the start until the commits since the earlier process are reported.
+    private var logGuard: LogGuard?
+    /// The last captured commit of the log, and whether the sink has been notified that the file is complete with it.
+    private var mark: LogMark?
+    private var isSealed = false
+
     /// Opens the file and pins its newest commit; everything after it is reported.
-    init(_ watched: WatchedFile) throws(WatchError) {
+    ///
+    /// - Parameter earlier: the state of an earlier process: everything after it is reported if all of it is known.
+    init(_ watched: WatchedFile, continuing earlier: CapturedState? = nil) throws(WatchError) {
         self.watched = watched
         let (path, file, limits) = (watched.path, watched.file, watched.limits)
         guard let index = try WatchError.wrap({ () throws(SQLiteError) in try file.walIndex() }) else {
             throw .discontinuity(.stateLost("the write-ahead log has no index"))
         }
         indexIdentity = file.indexIdentity
+        let logGuard = earlier == nil ? nil : try LogGuard(path: path, limits: limits)
         pins = try SnapshotPins(path: path, file: file, index: index, limits: limits)
         store = try PageStore(file: file, maxCacheBytes: limits.maxPageCacheBytes)
         pin = try pins.pinNext()
         pins.advance()
         captured = pin.header
-        if pin.isDatabaseComplete {
+        var continuation: Continuation?
+        var breach: EpochReason?
+        if let earlier {
+            (continuation, breach) = Self.continuation(of: earlier, watched, logGuard, pins, store, pin)
+        }
+        self.breach = breach
+        if let continuation {
+            self.logGuard = logGuard
+            captured.maxFrame = continuation.lastFrame
+            if continuation != .file, let mark = earlier?.log { captured.pageCount = mark.pageCount }
+        } else {
+            logGuard?.release()
+        }
+        if continuation == nil, pin.isDatabaseComplete {
             store.forgetFrames(next: captured.maxFrame + 1)
         } else {
             while store.nextFrame <= captured.maxFrame { _ = try store.indexNextFrame(salt: captured.salt) }
         }
         let filePageCount = try store.filePageCount()
+        if continuation == .file { captured.pageCount = filePageCount }
         let pageCount = captured.maxFrame > 0 ? captured.pageCount : filePageCount
         try store.check(pageCount: pageCount, known: filePageCount, frameCount: Int(captured.maxFrame))
         position = SnapshotReader(
@@ -68,8 +92,38 @@ final class WALSession: WatchSession {
         if pins.isBeingBackfilled { checkpointer.request() }
     }
 
+    private static func continuation(
+        of earlier: CapturedState,
+        _ watched: WatchedFile,
+        _ logGuard: LogGuard?,
+        _ pins: SnapshotPins,
+        _ store: PageStore,
+        _ pin: SnapshotPins.Pin
+    ) -> (Continuation?, EpochReason?) {
+        guard logGuard != nil else {
+            return (nil, ContinuityCheck.reason("another process held the write-ahead log exclusively"))
+        }
+        let stamp = FileStamp(path: watched.path)
+        // A process that is killed writes a page of the system's memory completely or not at all; a loss of power can leave a part.
+        let comparesPages = store.pageSize <= 4096 && earlier.boot != nil && earlier.boot == BootIdentity.current
+        let findings = LogFindings(
+            salt: pin.header.salt,
+            lastFrame: pin.header.maxFrame,
+            copiedFrameCount: pins.possiblyCopiedFrameCount,
+            seal: stamp.flatMap { FileSeal(current: $0, watched.file) },
+            frame: { store.frameHeader($0) },
+            differs: comparesPages ? { store.differs($0, from: $1) } : nil
+        )
+        do {
+            return (try ContinuityCheck(state: earlier, findings: findings).continuation(), nil)
+        } catch {
+            return (nil, error.reason)
+        }
+    }
+
     /// Releases everything.
     func close() {
+        logGuard?.release()
         watched.delivery.putBack(reads.abandon())
         checkpointer.stop()
         restarter?.close()
@@ -79,8 +133,12 @@ final class WALSession: WatchSession {
 
     /// Captures until the watcher is stopped or the path names another file.
     func run() throws(WatchError) -> SessionEnd {
+        try reportMissed()
         while true {
-            if watched.delivery.isStopped { return .stopped }
+            if watched.delivery.isStopped {
+                try prepareRestart()
+                return .stopped
+            }
             if let end = try step() { return end }
         }
     }
@@ -113,6 +171,7 @@ final class WALSession: WatchSession {
             return nil
         }
         if checkpoints.shouldCheckpoint(status, at: now) { checkpointer.request() }
+        seal(status)
         if let probe, stall.shouldProbe(status, at: now),
             stall.shouldStepAside(isLockHeld: probe.isHeldByOthers(.checkpoint), status, at: now)
         {
@@ -156,7 +215,11 @@ final class WALSession: WatchSession {
     private func captureNew() throws(WatchError) {
         let next = try pins.pinNext()
         do {
-            if !next.header.isSameCommit(as: captured) { try report(upTo: next.header) }
+            if !next.header.isSameCommit(as: captured) {
+                try report(upTo: next.header)
+                // Before the old pin is released: until then no checkpoint copies what a later process could not prove.
+                if let mark { watched.delivery.continuity?.reached(mark) }
+            }
         } catch {
             pins.abandonNext()
             throw error
@@ -212,7 +275,14 @@ final class WALSession: WatchSession {
             let changes = try decode(pages, to: after)
             position = after
             commitCount += 1
-            watched.delivery.deliver(changes, token: own.first { $0.frameCount == after.lastFrame }?.token, at: after)
+            mark = LogMark(frame, number: after.lastFrame, salt: header.salt)
+            isSealed = false
+            watched.delivery.deliver(
+                changes,
+                token: own.first { $0.frameCount == after.lastFrame }?.token,
+                at: after,
+                logMark: mark
+            )
             beginReads()
             reads.delivered(salt: header.salt, lastFrame: after.lastFrame)
             pages.removeAll(keepingCapacity: true)
@@ -250,6 +320,57 @@ final class WALSession: WatchSession {
                 return
             }
             nap(watched.limits.eagerPollInterval)
+        }
+    }
+
+    // MARK: Continuity with other processes
+
+    /// Reports the commits made between an earlier process and the opening, and where the capture begins.
+    private func reportMissed() throws(WatchError) {
+        if captured.maxFrame > 0, let frame = store.frameHeader(captured.maxFrame) {
+            let mark = LogMark(frame, number: captured.maxFrame, salt: captured.salt)
+            self.mark = mark
+            watched.delivery.continuity?.reached(mark)
+        }
+        guard let logGuard else { return }
+        defer {
+            logGuard.release()
+            self.logGuard = nil
+        }
+        if !pin.header.isSameCommit(as: captured) {
+            try report(upTo: pin.header)
+            if let mark { watched.delivery.continuity?.reached(mark) }
+        }
+        if pin.isDatabaseComplete { store.forgetFrames(next: captured.maxFrame + 1) }
+    }
+
+    /// Notifies the sink when the file itself has the captured state, and the pin keeps it unchanged.
+    private func seal(_ status: LogStatus) {
+        guard !isSealed, status.isBackfilled, pin.isDatabaseOnly, pin.header.isSameCommit(as: captured),
+            let sink = watched.delivery.continuity, let stamp = FileStamp(path: watched.path),
+            stamp.identity == watched.identity, let seal = FileSeal(stamp, watched.file)
+        else { return }
+        isSealed = true
+        sink.sealed(seal)
+    }
+
+    /// Copies the log into the file and seals it, so that a later process can continue whether the log is still there or not.
+    /// Skipped when another process is in the way for longer than a moment: then the log is needed.
+    private func prepareRestart() throws(WatchError) {
+        guard watched.delivery.continuity != nil, !watched.file.isReadOnly else { return }
+        let deadline = ContinuousClock.now + watched.limits.restartPreparation
+        // Busy means that another connection is running a checkpoint; the loop tries again.
+        let copier = try? Checkpointer.open(watched.path)
+        defer { copier?.close() }
+        while ContinuousClock.now < deadline {
+            guard FileIdentity(path: watched.path) == watched.identity, let header = pins.header() else { return }
+            if !header.isSameCommit(as: captured) || !pin.isDatabaseOnly {
+                if pins.backfilledFrameCount < header.maxFrame { _ = try? copier?.checkpoint(.passive) }
+                try captureNew()
+            }
+            seal(status(captured))
+            if isSealed { return }
+            nap(.milliseconds(2))
         }
     }
 
@@ -315,7 +436,10 @@ final class WALSession: WatchSession {
             }
         }
         // Commits made meanwhile are reported before the lock is released: until then the file does not change.
-        if !pin.header.isSameCommit(as: captured) { try report(upTo: pin.header) }
+        if !pin.header.isSameCommit(as: captured) {
+            try report(upTo: pin.header)
+            if let mark { watched.delivery.continuity?.reached(mark) }
+        }
     }
 
     // MARK: The file

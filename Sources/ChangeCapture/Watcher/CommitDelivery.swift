@@ -26,6 +26,8 @@ final class CommitDelivery: Sendable {
 
     init(sink: any DatabaseEventSink, own: LocalCommitLedger, hold: LogHold, wake: WakeSignal, limits: WatcherLimits) {
         self.sink = sink
+        let continuity = sink as? any ContinuitySink
+        self.continuity = continuity?.keepsState == true ? continuity : nil
         self.own = own
         self.hold = hold
         self.wake = wake
@@ -87,6 +89,9 @@ final class CommitDelivery: Sendable {
 
     // MARK: On the watcher's thread
 
+    /// The sink, if it keeps the captured state for a later process.
+    let continuity: (any ContinuitySink)?
+
     func send(_ event: DatabaseEvent) {
         heartbeat.beat()
         sink.receive(event)
@@ -145,13 +150,14 @@ final class CommitDelivery: Sendable {
     }
 
     /// Delivers one commit, which is this process's own if it has a token.
-    func deliver(_ changes: ChangeSet, token: UInt64?, at position: some PageReader) {
+    func deliver(_ changes: ChangeSet, token: UInt64?, at position: some PageReader, logMark: LogMark? = nil) {
         heartbeat.beat()
         if token == nil, changes.isEmpty { return }
         var changes = changes
         changes.origin = token == nil ? .external : .service
         var transaction = CapturedTransaction(changes: changes, token: token)
         transaction.mark = (position as? SnapshotReader).map(CommitMark.init)
+        transaction.logMark = logMark
         if let sink = sink as? any SnapshotSink, let cursor = try? SnapshotCursor(position) {
             sink.receive(transaction, at: cursor)
         } else {

@@ -22,6 +22,8 @@ public struct CapturedTransaction: Sendable {
     public var token: UInt64?
     /// The state of the file after the transaction; nil without a write-ahead log.
     package var mark: CommitMark?
+    /// The same state, for a later process to continue from.
+    package var logMark: LogMark?
 
     public init(changes: ChangeSet, token: UInt64? = nil) {
         self.changes = changes
@@ -59,6 +61,8 @@ public struct EpochReason: Sendable, Hashable, CustomStringConvertible {
         public static let undecodable = Code(rawValue: "undecodable")
         /// The database was not watched for a while, or not closely enough to know the changes.
         public static let stateLost = Code(rawValue: "state-lost")
+        /// The service was restarted, and the commits made meanwhile are unknown.
+        public static let restarted = Code(rawValue: "restarted")
         /// The system could not read or write.
         public static let ioError = Code(rawValue: "io-error")
     }

@@ -15,13 +15,22 @@ package final class DatabaseWatcher: Sendable {
     private let delivery: CommitDelivery
     private let wake: WakeSignal
     private let thread: Monitor<NamedThread?>
+    /// What an earlier process captured last.
+    private let earlier: CapturedState?
 
     /// Prepares to watch the file at `path`. Nothing is opened before ``start()``.
-    package init(path: String, sink: any DatabaseEventSink, limits: WatcherLimits = WatcherLimits()) throws(WatchError)
-    {
+    ///
+    /// - Parameter earlier: the state to continue from, for a ``ContinuitySink``.
+    package init(
+        path: String,
+        sink: any DatabaseEventSink,
+        limits: WatcherLimits = WatcherLimits(),
+        continuing earlier: CapturedState? = nil
+    ) throws(WatchError) {
         guard !path.isEmpty, path != ":memory:" else { throw .notAFile(path: path) }
         self.path = path
         self.limits = limits
+        self.earlier = earlier
         wake = try WakeSignal()
         localCommits = LocalCommitLedger(wake: wake)
         delivery = CommitDelivery(sink: sink, own: localCommits, hold: logHold, wake: wake, limits: limits)
@@ -37,8 +46,8 @@ package final class DatabaseWatcher: Sendable {
     package func start() throws(WatchError) {
         let outcome = Monitor<Result<Void, WatchError>?>(nil)
         let supervisor = WatchSupervisor(path: path, limits: limits, delivery: delivery, wake: wake)
-        let started = try WatchError.startThread("watcher") {
-            supervisor.run { result in outcome.update { $0 = $0 ?? result } }
+        let started = try WatchError.startThread("watcher") { [earlier] in
+            supervisor.run(continuing: earlier) { result in outcome.update { $0 = $0 ?? result } }
         }
         thread.update { $0 = started }
         // The thread always returns a result: opening waits no longer than the busy timeout.
@@ -128,6 +137,9 @@ package final class DatabaseWatcher: Sendable {
 
 /// One opening of the file: captures until the path names another file or the watcher is stopped.
 protocol WatchSession: AnyObject {
+    /// Why it does not continue from the state of an earlier process that it was given; nil when it does.
+    var breach: EpochReason? { get }
+
     func run() throws(WatchError) -> SessionEnd
     func close()
 }

@@ -17,7 +17,12 @@ final class WatchSupervisor: Sendable {
     }
 
     /// Runs until the watcher is stopped. Calls `started` once with the result of the first opening.
-    func run(_ started: (Result<Void, WatchError>) -> Void) {
+    ///
+    /// - Parameter earlier: the state of an earlier process, from which the first session continues if it can.
+    func run(continuing earlier: CapturedState?, _ started: (Result<Void, WatchError>) -> Void) {
+        var earlier = earlier
+        /// Whether the sink has yet to learn if the first session continues.
+        var mustBegin = earlier != nil
         var isFirst = true
         var isGone = false
         /// Why the next session's changes do not join the last one's; nil while they do.
@@ -25,8 +30,14 @@ final class WatchSupervisor: Sendable {
         while !delivery.isStopped {
             let session: any WatchSession
             do {
-                session = try open()
+                session = try open(continuing: earlier)
             } catch {
+                if earlier != nil, !error.mayPass, FileIdentity(path: path) != nil {
+                    // What was captured earlier may be the obstacle: a damaged log, a page that cannot be decoded.
+                    earlier = nil
+                    breach = error.reason
+                    continue
+                }
                 if isFirst {
                     started(error.mayPass ? .success(()) : .failure(error))
                     guard error.mayPass else { return }
@@ -41,7 +52,14 @@ final class WatchSupervisor: Sendable {
                 continue
             }
             if isGone { delivery.send(.databaseBack) }
-            if let breach { delivery.send(.epochChanged(breach)) }
+            if mustBegin {
+                // That the file could not be opened at first does not matter when continuity is proved.
+                delivery.continuity?.began(breach: earlier == nil ? breach : session.breach)
+            } else if let breach {
+                delivery.send(.epochChanged(breach))
+            }
+            mustBegin = false
+            earlier = nil
             delivery.releaseLocalCommits()
             if isFirst { started(.success(())) }
             isFirst = false
@@ -67,7 +85,7 @@ final class WatchSupervisor: Sendable {
         }
     }
 
-    private func open() throws(WatchError) -> any WatchSession {
+    private func open(continuing earlier: CapturedState?) throws(WatchError) -> any WatchSession {
         guard let identity = FileIdentity(path: path) else {
             guard let obstacle = FileIdentity.obstacle(at: path) else { throw .noFile(path: path) }
             throw .unreachable(path: path, reason: obstacle)
@@ -88,7 +106,7 @@ final class WatchSupervisor: Sendable {
             delivery: delivery,
             limits: limits
         )
-        let session = try watched.session(journalMode: mode)
+        let session = try watched.session(journalMode: mode, continuing: earlier)
         // Sent only after a successful opening, because a failed one is repeated.
         if file.isReadOnly {
             let consequence =
@@ -122,8 +140,9 @@ struct WatchedFile {
     let limits: WatcherLimits
 
     /// A session for WAL mode or for a rollback journal.
-    func session(journalMode: String) throws(WatchError) -> any WatchSession {
-        journalMode == "wal" ? try WALSession(self) : try RollbackSession(self)
+    func session(journalMode: String, continuing earlier: CapturedState?) throws(WatchError) -> any WatchSession {
+        journalMode == "wal"
+            ? try WALSession(self, continuing: earlier) : try RollbackSession(self, continuing: earlier)
     }
 }
 

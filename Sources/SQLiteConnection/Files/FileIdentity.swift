@@ -9,6 +9,11 @@ package struct FileIdentity: Hashable, Sendable {
     package let device: UInt64
     package let inode: UInt64
 
+    package init(device: UInt64, inode: UInt64) {
+        self.device = device
+        self.inode = inode
+    }
+
     /// Looks the file up by name, which opens no descriptor; nil when there is no such file.
     package init?(path: String) {
         var status = stat()
@@ -35,8 +40,9 @@ package struct FileStamp: Hashable, Sendable {
     /// The identity of the file that has the name.
     package let identity: FileIdentity
     package let byteCount: Int64
-    private let seconds: Int
-    private let nanoseconds: Int
+    /// The modification time.
+    package let seconds: Int
+    package let nanoseconds: Int
 
     /// Looks the file up by name, which opens no descriptor; nil when there is no such file.
     package init?(path: String) {
@@ -56,12 +62,24 @@ package struct FileStamp: Hashable, Sendable {
     /// Whether the last write is so recent that another one can leave the same time: file systems record the time of
     /// the system's last tick, 1 to 10 milliseconds apart.
     package var isRecent: Bool {
+        // A time in the future does not order two writes either.
+        ageNanoseconds < Self.tickNanoseconds
+    }
+
+    /// Whether any later write has left another time: on file systems that record hundredths of seconds or whole seconds, too.
+    package var isConclusive: Bool {
+        ageNanoseconds
+            >= (nanoseconds % Self.coarseTickNanoseconds == 0 ? Self.longestTickNanoseconds : Self.tickNanoseconds)
+    }
+
+    private var ageNanoseconds: Int {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        let age = (Int(now.tv_sec) - seconds) * 1_000_000_000 + Int(now.tv_nsec) - nanoseconds
-        // A time in the future does not order two writes either.
-        return age < Self.tickNanoseconds
+        return (Int(now.tv_sec) - seconds) * 1_000_000_000 + Int(now.tv_nsec) - nanoseconds
     }
 
     private static let tickNanoseconds = 20_000_000
+    private static let coarseTickNanoseconds = 10_000_000
+    /// FAT records every other second.
+    private static let longestTickNanoseconds = 2_100_000_000
 }
