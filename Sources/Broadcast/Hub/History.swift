@@ -19,13 +19,25 @@ struct History {
     private(set) var head: Position
     /// The newest transaction that is no longer kept, or the position at the start.
     private var evictedThrough: UInt64
+    /// Keeps transactions longer; nil for none.
+    private let archive: (any HistoryArchive)?
+    /// The epochs of positions that earlier processes published, each with the last sequence that is valid in it: they name the
+    /// same transactions as the epoch of ``head``.
+    private let earlierEpochs: [String: UInt64]
     /// For each pin, the transaction after which everything must be kept.
     private var pins: [Retention: UInt64] = [:]
     /// The lowest of ``pins``.
     private var lowestPin = UInt64.max
 
-    init(start: Position, limits: HistoryLimits) {
+    init(
+        start: Position,
+        limits: HistoryLimits,
+        archive: (any HistoryArchive)? = nil,
+        earlierEpochs: [String: UInt64] = [:]
+    ) {
         self.limits = limits
+        self.archive = archive
+        self.earlierEpochs = earlierEpochs
         head = start
         evictedThrough = start.sequence
     }
@@ -53,18 +65,42 @@ struct History {
             let isBeyond =
                 byteCount > limits.maxBytes || entries.count > limits.maxTransactions || first.appended < oldest
             guard isBeyond else { return }
-            let isPinned = first.publication.position.sequence > lowestPin
+            let sequence = first.publication.position.sequence
+            // What the archive has need not stay here.
+            let isPinned = sequence > lowestPin && !isArchived(after: sequence - 1)
             guard !isPinned || byteCount > limits.maxBytes + limits.maxPinnedBytes else { return }
             entries.removeFirst()
             byteCount -= first.byteCount
-            evictedThrough = first.publication.position.sequence
+            evictedThrough = sequence
         }
     }
 
-    /// Whether every transaction after `position` is known and kept. False for a position of another epoch, or in the
-    /// future.
+    /// The position in the epoch of ``head`` that a client means: one of an earlier process is translated, unless it is beyond the
+    /// last that is known of it.
+    func resolve(_ position: Position) -> Position {
+        guard let last = earlierEpochs[position.epoch], position.sequence <= last else { return position }
+        return Position(epoch: head.epoch, sequence: position.sequence)
+    }
+
+    /// Whether every transaction after `position` is known and kept, here or in the archive. False for a position of another
+    /// epoch, or in the future.
     func isComplete(after position: Position) -> Bool {
+        isInMemory(after: position) || archivedPart(after: position) != nil
+    }
+
+    private func isInMemory(after position: Position) -> Bool {
         position.epoch == head.epoch && (evictedThrough...head.sequence).contains(position.sequence)
+    }
+
+    /// The last transaction that only the archive has, if all after `position` up to it are there; nil otherwise.
+    func archivedPart(after position: Position) -> UInt64? {
+        guard position.epoch == head.epoch, position.sequence < evictedThrough, isArchived(after: position.sequence)
+        else { return nil }
+        return evictedThrough
+    }
+
+    private func isArchived(after sequence: UInt64) -> Bool {
+        archive?.base.map { $0 <= sequence } ?? false
     }
 
     /// Consecutive transactions.
@@ -75,9 +111,9 @@ struct History {
     }
 
     /// The transactions after `position` up to `maxBytes`, at least one if there is one; nil when some are no longer
-    /// kept.
+    /// in memory.
     func slice(after position: Position, maxBytes: Int) -> Slice? {
-        guard isComplete(after: position) else { return nil }
+        guard isInMemory(after: position) else { return nil }
         var publications: [any Publication] = []
         var bytes = 0
         var index = firstIndex(after: position.sequence)
@@ -116,8 +152,10 @@ struct History {
     func isPinned(_ pin: Retention) -> Bool { pins[pin] != nil }
 
     /// Begins a new epoch without transactions; the pins of the old one are removed.
-    mutating func reset(to start: Position) {
-        self = History(start: start, limits: limits)
+    ///
+    /// - Parameter earlierEpochs: other epochs of positions in it, each with its last sequence.
+    mutating func reset(to start: Position, earlierEpochs: [String: UInt64] = [:]) {
+        self = History(start: start, limits: limits, archive: archive, earlierEpochs: earlierEpochs)
     }
 }
 

@@ -22,19 +22,23 @@ package final class Hub: Sendable {
     private let sequencer: SequencerLock
     private let shards = Mutex(Shards())
     private let limits: HubLimits
+    private let archive: (any HistoryArchive)?
     private let clock: @Sendable () -> NIODeadline
 
     /// - Parameters:
     ///   - start: The position of the last transaction that will not be published: all later ones will be.
     ///   - limits: All limits of the hub.
+    ///   - archive: Where transactions are kept longer than in memory.
     ///   - clock: The time source for the age of kept transactions.
     package init(
         start: Position,
         limits: HubLimits = HubLimits(),
+        archive: (any HistoryArchive)? = nil,
         clock: @escaping @Sendable () -> NIODeadline = { .now() }
     ) {
-        sequencer = SequencerLock(Sequencer(start: start, limits: limits))
+        sequencer = SequencerLock(Sequencer(start: start, limits: limits, archive: archive))
         self.limits = limits
+        self.archive = archive
         self.clock = clock
     }
 
@@ -302,6 +306,20 @@ package final class Hub: Sendable {
         wake(sequencer.withLock { $0.reset(to: start) })
     }
 
+    /// Continues the epoch of an earlier process, before anything is published. Clients that are already connected begin again, like
+    /// after ``reset(to:)``.
+    ///
+    /// Precondition: the publications are consecutive and end at the head.
+    package func restore(_ history: RestoredHistory) {
+        let now = clock()
+        wake(sequencer.withLock { $0.restore(history, now: now) })
+    }
+
+    /// Whether the position is of the current epoch.
+    package func knows(_ position: Position) -> Bool {
+        sequencer.withLock { $0.history.resolve(position).epoch == $0.history.head.epoch }
+    }
+
     /// The last published transaction.
     package var position: Position { sequencer.withLock { $0.history.head } }
 
@@ -346,7 +364,13 @@ package final class Hub: Sendable {
         shards.withLock { shards in
             if let index = shards.indices[ObjectIdentifier(eventLoop)] { return shards.list[index] }
             let index = sequencer.withLock { $0.addShard() }
-            let shard = Shard(index: index, eventLoop: eventLoop, sequencer: sequencer, limits: limits)
+            let shard = Shard(
+                index: index,
+                eventLoop: eventLoop,
+                sequencer: sequencer,
+                limits: limits,
+                archive: archive
+            )
             let handle = NIOLoopBound(shard, eventLoop: eventLoop)
             shards.list.append(handle)
             shards.indices[ObjectIdentifier(eventLoop)] = index

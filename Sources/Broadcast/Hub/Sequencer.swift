@@ -35,9 +35,9 @@ struct Sequencer {
     private var waiters: [Waiter] = []
     private var lastNumber: UInt64 = 0
 
-    init(start: Position, limits: HubLimits) {
+    init(start: Position, limits: HubLimits, archive: (any HistoryArchive)? = nil) {
         self.limits = limits
-        history = History(start: start, limits: limits.history)
+        history = History(start: start, limits: limits.history, archive: archive)
         subscriptions = SubscriptionRegistry(limits: limits)
     }
 
@@ -141,7 +141,7 @@ struct Sequencer {
     ) throws(ProtocolError) -> [Int] {
         guard try subscriptions.add(new, of: client, replacing: replaced) else { return [] }
         var start = SubscriptionChange.Start.live(recovered: since == nil ? nil : false)
-        if let since, history.isComplete(after: since) {
+        if let since = since.map(history.resolve), history.isComplete(after: since) {
             let pin = nextNumber()
             history.pin(pin, after: since.sequence)
             start = .replay(pin, after: since)
@@ -218,6 +218,8 @@ struct Sequencer {
     enum ReplayStep {
         /// Send everything up to `reached`.
         case send([any Publication], reached: Position, ReplayEnd)
+        /// The next transactions, up to this sequence, are only in the archive.
+        case archived(through: UInt64)
         /// The position belongs to another epoch: a reset is in the client's queue, or will be.
         case otherEpoch
         /// More was published than may be kept.
@@ -253,7 +255,9 @@ struct Sequencer {
             return (.send([], reached: position, .waiting), [])
         }
         let maxBytes = limits.replayChunkBytes / max(subscriptionCount, 1)
-        guard let slice = history.slice(after: position, maxBytes: maxBytes) else { return (.lost, []) }
+        guard let slice = history.slice(after: position, maxBytes: maxBytes) else {
+            return (history.archivedPart(after: position).map(ReplayStep.archived) ?? .lost, [])
+        }
         let reached = slice.reachesHead ? head : slice.publications.last?.position ?? head
         guard slice.reachesHead, furthest <= head.sequence else {
             history.pin(pin, after: reached.sequence)
@@ -280,6 +284,21 @@ struct Sequencer {
         waiters = []
         subscriptions.endHolds()
         return appendToAll(.reset(EpochNotice(start)))
+    }
+
+    /// Begins with the transactions of earlier processes.
+    mutating func restore(_ restored: RestoredHistory, now: NIODeadline) -> [Int] {
+        let epoch = restored.head.epoch
+        let base = restored.publications.first.map { $0.position.sequence - 1 } ?? restored.head.sequence
+        history.reset(to: Position(epoch: epoch, sequence: base), earlierEpochs: restored.earlierEpochs)
+        for publication in restored.publications {
+            let age = max(0, restored.time - publication.timestamp)
+            history.append(publication, now: now - .milliseconds(age))
+        }
+        history.trim(now: now)
+        waiters = []
+        subscriptions.endHolds()
+        return appendToAll(.reset(EpochNotice(restored.head)))
     }
 
     mutating func trimHistory(now: NIODeadline) { history.trim(now: now) }

@@ -67,8 +67,11 @@ extension EncodedMessage {
 
     /// The end of a transaction for connections with several subscriptions: the same for all of them.
     static func transactionEnd(of publication: any Publication) -> EncodedMessage {
-        let position = publication.position
-        return transactionEnd(position, id: "\(position)/end", timestamp: publication.timestamp)
+        transactionEnd(
+            publication.position,
+            id: "\(publication.firstPosition)/end",
+            timestamp: publication.timestamp
+        )
     }
 
     /// All subscriptions of one connection have reached the same position.

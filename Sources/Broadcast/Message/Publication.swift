@@ -11,9 +11,17 @@ package protocol Publication: Sendable {
     /// The time of the commit, in Unix milliseconds.
     var timestamp: Int64 { get }
 
+    /// The position with which it was first published, from which the ids of its messages derive: before a restart it had another
+    /// epoch.
+    var firstPosition: Position { get }
+
     /// Creates an encoder for the messages of the transaction. The encoder is released after the delivery, so it may
     /// cache what several subscriptions share.
     func encoder() -> any PublicationEncoder
+}
+
+extension Publication {
+    package var firstPosition: Position { position }
 }
 
 /// Encodes the messages of one transaction for one subscription after another.
@@ -104,4 +112,39 @@ final class EpochNotice: Sendable {
             return message
         }
     }
+}
+
+/// The transactions that earlier processes published, for a process that continues their epoch.
+package struct RestoredHistory: Sendable {
+    /// The position of the last transaction.
+    package var head: Position
+    /// The newest transactions up to ``head``, in order and without a gap.
+    package var publications: [any Publication]
+    /// The epochs of positions of earlier processes, each with the last sequence that is valid in it.
+    package var earlierEpochs: [String: UInt64]
+    /// Now, in Unix milliseconds: for the age of the transactions.
+    package var time: Int64
+
+    package init(head: Position, publications: [any Publication], earlierEpochs: [String: UInt64], time: Int64) {
+        self.head = head
+        self.publications = publications
+        self.earlierEpochs = earlierEpochs
+        self.time = time
+    }
+}
+
+/// Keeps published transactions longer than the hub's history in memory, and for later processes. Thread-safe.
+package protocol HistoryArchive: Sendable {
+    /// All transactions after this sequence can be read; nil when none can. Does not block.
+    var base: UInt64? { get }
+
+    /// Reads the transactions after `position`, at least one, through this sequence, and up to `maxBytes`, on another thread.
+    ///
+    /// - Parameter done: called once, on any thread; with nil when the transactions cannot be read.
+    func load(
+        after position: Position,
+        through last: UInt64,
+        maxBytes: Int,
+        _ done: @escaping @Sendable ([any Publication]?) -> Void
+    )
 }

@@ -12,6 +12,7 @@ final class Shard {
     let eventLoop: any EventLoop
     let sequencer: SequencerLock
     let limits: HubLimits
+    private let archive: (any HistoryArchive)?
 
     private var clients: [UInt64: Client] = [:]
     private var groups: [SubscriberGroup.Key: SubscriberGroup] = [:]
@@ -25,11 +26,18 @@ final class Shard {
     /// Clients whose queue became empty during a drain.
     private var relieved: [Client] = []
 
-    init(index: Int, eventLoop: any EventLoop, sequencer: SequencerLock, limits: HubLimits) {
+    init(
+        index: Int,
+        eventLoop: any EventLoop,
+        sequencer: SequencerLock,
+        limits: HubLimits,
+        archive: (any HistoryArchive)?
+    ) {
         self.index = index
         self.eventLoop = eventLoop
         self.sequencer = sequencer
         self.limits = limits
+        self.archive = archive
         gathering = WriteCoalescer(limits: limits)
     }
 
@@ -240,18 +248,53 @@ extension Shard {
         if !woken.isEmpty { wakeLater() }
         switch step {
         case .send(let publications, let reached, let end):
-            client.isReplaying = true
-            let messages = client.tables.replay(publications, reached: reached, end)
-            var frames = FrameSequence(frameEncoding: client.connection.frameEncoding)
-            for message in messages { frames.append(message) }
-            if let bytes = frames.joined { write(bytes, to: client) }
-            if case .more = end, !client.isGone { continueLater(client) } else { client.isReplaying = false }
+            send(publications, reached: reached, end, to: client)
+        case .archived(let last):
+            load(after: catchUp.after, through: last, for: client)
         case .otherEpoch:
             // A reset is in the queue and makes the client live.
             break
         case .lost:
             closeAsTooSlow(client, "more was committed than is kept for a client that catches up")
         }
+    }
+
+    private func send(
+        _ publications: [any Publication],
+        reached: Position,
+        _ end: Sequencer.ReplayEnd,
+        to client: Client
+    ) {
+        client.isReplaying = true
+        let messages = client.tables.replay(publications, reached: reached, end)
+        var frames = FrameSequence(frameEncoding: client.connection.frameEncoding)
+        for message in messages { frames.append(message) }
+        if let bytes = frames.joined { write(bytes, to: client) }
+        if case .more = end, !client.isGone { continueLater(client) } else { client.isReplaying = false }
+    }
+
+    /// Reads the next part of a replay from the archive, on another thread: the disk must not delay other clients.
+    private func load(after position: Position, through last: UInt64, for client: Client) {
+        client.isReplaying = true
+        let target = NIOLoopBound((shard: self, client: client), eventLoop: eventLoop)
+        archive?.load(after: position, through: last, maxBytes: limits.replayChunkBytes) { publications in
+            target.eventLoop.execute {
+                target.value.shard.loaded(publications, after: position, for: target.value.client)
+            }
+        }
+    }
+
+    private func loaded(_ publications: [any Publication]?, after position: Position, for client: Client) {
+        client.isReplaying = false
+        guard !client.isGone else { return }
+        // The subscriptions can have changed meanwhile: then another part is next.
+        guard let catchUp = client.tables.catchUp, catchUp.progress == .running, catchUp.after == position else {
+            return canTakeMore(client)
+        }
+        guard let publications, let reached = publications.last?.position else {
+            return closeAsTooSlow(client, "what was committed could not be read from the state on disk")
+        }
+        send(publications, reached: reached, .more, to: client)
     }
 
     private func continueLater(_ client: Client) {

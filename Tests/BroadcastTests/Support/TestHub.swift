@@ -11,8 +11,12 @@ final class TestHub {
     private(set) var sequence: UInt64 = 0
     private(set) var epoch = "e"
 
-    init(limits: HubLimits = HubLimits(), clock: @escaping @Sendable () -> NIODeadline = { .uptimeNanoseconds(0) }) {
-        hub = Hub(start: Position(epoch: "e", sequence: 0), limits: limits, clock: clock)
+    init(
+        limits: HubLimits = HubLimits(),
+        archive: (any HistoryArchive)? = nil,
+        clock: @escaping @Sendable () -> NIODeadline = { .uptimeNanoseconds(0) }
+    ) {
+        hub = Hub(start: Position(epoch: "e", sequence: 0), limits: limits, archive: archive, clock: clock)
     }
 
     deinit { try? loop.syncShutdownGracefully() }
