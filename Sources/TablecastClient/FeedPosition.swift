@@ -37,7 +37,7 @@ package struct FeedPosition: Sendable, Hashable {
     package mutating func received(_ position: Position, isLast: Bool) -> Bool {
         arrived += 1
         var isNews = true
-        if let partial, partial.position == position {
+        if let partial, Self.areSame(partial.position, position) {
             isNews = arrived > partial.seen
             if isNews { self.partial?.seen = arrived }
         } else {
@@ -50,5 +50,10 @@ package struct FeedPosition: Sendable, Hashable {
             arrived = 0
         }
         return isNews
+    }
+
+    /// Whether both positions name the same transaction: after a restart of the server the second part of the epoch differs.
+    private static func areSame(_ one: Position, _ other: Position) -> Bool {
+        one.sequence == other.sequence && one.epoch.prefix { $0 != "-" } == other.epoch.prefix { $0 != "-" }
     }
 }

@@ -10,6 +10,7 @@ exit code of its own (never by a signal that was not sent), and a client without
 
 import collections
 import os
+import pathlib
 import random
 import resource
 import shutil
@@ -305,7 +306,7 @@ def test_damaged_files(campaign, binary, tmp_path):
             assert code in OWN_EXITS, (SEED, number, code, process.stderr.read())
         finally:
             process.kill()
-        for left in tmp_path.glob(f"damaged{number}.db*"):
+        for left in filter(pathlib.Path.is_file, tmp_path.glob(f"damaged{number}.db*")):
             left.unlink()
 
 

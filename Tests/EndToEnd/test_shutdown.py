@@ -57,8 +57,17 @@ def test_a_listener_comes_back_and_misses_nothing(serve, start, run, music):
     listener.line('"type":"subscribed"')
     run("query", server.ws, "INSERT INTO genre VALUES(101, 'after')")
     listener.line('"genre_id":101')
-    # Without a history file the new server cannot vouch for what happened between: the listener says so.
-    assert any("may have been missed" in line for line in listener.errors)
+    assert not any("may have been missed" in line for line in listener.errors)
+
+
+def test_a_listener_of_a_server_without_state_says_that_it_may_have_missed_something(serve, start, music):
+    server = serve(music, "--state", "none")
+    listener = start("listen", server.ws, "--json")
+    listener.line('"type":"subscribed"')
+    assert server.stop() == 0
+    listener.error_line("connection lost")
+    serve(music, "--state", "none", port=server.port)
+    listener.error_line("may have been missed")
 
 
 def test_half_a_request_does_not_hold_it_up(serve, music):
@@ -73,12 +82,12 @@ def test_half_a_request_does_not_hold_it_up(serve, music):
         assert time.monotonic() - begin < 5
 
 
-def test_after_a_restart_no_client_resumes_as_recovered(serve, music):
-    server = serve(music)
+def test_after_a_restart_without_state_no_client_resumes_as_recovered(serve, music):
+    server = serve(music, "--state", "none")
     with Client(server.ws) as client:
         position = client.query("INSERT INTO genre VALUES(100, 'before')", "a")[1]["data"]["position"]
     assert server.stop() == 0
-    server = serve(music, port=server.port)
+    server = serve(music, "--state", "none", port=server.port)
     with Client(server.ws) as client:
         subscribed = client.subscribe("tables", since=position)["data"]
         assert subscribed["recovered"] is False

@@ -39,6 +39,14 @@ struct FeedPositionTests {
         #expect(try news(&feed, [("e:6", true)]) == [true])
     }
 
+    @Test func `a transaction that was interrupted by a restart of the server goes on`() throws {
+        var feed = FeedPosition(since: try position("name-one:4"))
+        #expect(try news(&feed, [("name-one:5", false)]) == [true])
+        feed.subscribed(at: try position("name-two:4"), recovered: true)
+        #expect(try news(&feed, [("name-two:5", false), ("name-two:5", true)]) == [false, true])
+        #expect(feed.complete?.description == "name-two:5")
+    }
+
     @Test func `when nothing could be recovered the feed starts again`() throws {
         var feed = FeedPosition(since: try position("old:4"))
         _ = try news(&feed, [("old:5", false)])

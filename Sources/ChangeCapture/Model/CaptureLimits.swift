@@ -125,7 +125,7 @@ public struct WatcherLimits: Sendable, Hashable {
     /// How often to try again while the file is missing or used exclusively.
     public var reopenInterval: Duration = .milliseconds(200)
     /// How long a watcher that stops may copy the log into the database file, so that a later one can continue from it.
-    public var restartPreparation: Duration = .milliseconds(150)
+    public var restartPreparation: Duration = .milliseconds(200)
     /// Up to this size a database in a rollback-journal mode is compared row by row with a private copy.
     public var maxShadowBytes: Int = 64 << 20
 

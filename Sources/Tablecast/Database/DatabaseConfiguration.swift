@@ -16,6 +16,9 @@ public struct DatabaseConfiguration: Sendable {
     public var enforcesForeignKeys = false
     /// Queries that take at least this long are logged at `notice` with their SQL; nil for none. A second.
     public var slowQueryThreshold: Duration? = .seconds(1)
+    /// Where the positions and the latest transactions are kept, so that clients can resume after a restart. ``StateStorage/none``
+    /// by default.
+    public var state = StateStorage.none
 
     /// Retained, so that it exists as long as this configuration.
     var memory: InMemoryDatabase?

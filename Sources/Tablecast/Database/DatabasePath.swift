@@ -63,15 +63,18 @@ package struct DatabasePath: Sendable {
     ///
     /// Waits for a file that another process has locked only for a switch, for five seconds. Otherwise a locked file
     /// may later turn out not to be a database; the watcher waits for it and reports that.
-    func open(switchingToWAL: Bool) throws(DatabaseFileError) {
+    ///
+    /// - Returns: the connection, which has no open transaction; nil for a locked file.
+    func open(switchingToWAL: Bool) throws(DatabaseFileError) -> Connection? {
         do throws(SQLiteError) {
             // Not read-only: SQLite may first have to roll back the commit of a writer that died.
             let connection = try Connection(path: path, mode: .readWrite)
             connection.setBusyTimeout(switchingToWAL ? .seconds(5) : .zero)
             _ = try connection.query("SELECT count(*) FROM sqlite_schema")
             if switchingToWAL { _ = try connection.query("PRAGMA journal_mode = WAL") }
+            return connection
         } catch {
-            if error.code.primary == .busy, !switchingToWAL { return }
+            if error.code.primary == .busy, !switchingToWAL { return nil }
             throw failure(error)
         }
     }

@@ -1,6 +1,7 @@
 import Broadcast
 import ChangeCapture
 import QueryEngine
+import StateStore
 import Synchronization
 import Tracing
 import WireProtocol
@@ -16,12 +17,21 @@ final class ChangePublisher: Sendable {
     let observers = Observers<CommittedTransaction>()
     /// The filters of subscriptions with a condition.
     let rowFilters: RowFilters
+    /// Keeps the transactions through restarts; nil when nothing is kept.
+    let keeper: StateKeeper?
 
-    init(hub: Hub, databaseName: String, metrics: ServiceMetrics, rowFilters: RowFilters) {
+    init(
+        hub: Hub,
+        databaseName: String,
+        metrics: ServiceMetrics,
+        rowFilters: RowFilters,
+        keeper: StateKeeper? = nil
+    ) {
+        self.rowFilters = rowFilters
+        self.keeper = keeper
         self.hub = hub
         self.databaseName = databaseName
         self.metrics = metrics
-        self.rowFilters = rowFilters
         position = Mutex(hub.position)
     }
 
@@ -31,11 +41,13 @@ final class ChangePublisher: Sendable {
     /// Publishes a transaction and returns its position; nil for one without changes.
     ///
     /// Call it in the order of commits.
-    func publish(_ changes: ChangeSet, by author: ServiceCommit? = nil) -> Position? {
+    ///
+    /// - Parameter mark: where the commit is in the write-ahead log, for a later process to continue from it.
+    func publish(_ changes: ChangeSet, by author: ServiceCommit? = nil, mark: LogMark? = nil) -> Position? {
         if changes.isEmpty { return nil }
         let start = ContinuousClock.now
         let published = withSpan("tablecast.publish", ofKind: .producer) { span in
-            let published = number(changes, by: author)
+            let published = number(changes, by: author, mark)
             if span.isRecording { span.attributes["tablecast.position"] = published.description }
             return published
         }
@@ -47,7 +59,7 @@ final class ChangePublisher: Sendable {
         return published
     }
 
-    private func number(_ changes: ChangeSet, by author: ServiceCommit?) -> Position {
+    private func number(_ changes: ChangeSet, by author: ServiceCommit?, _ mark: LogMark?) -> Position {
         position.withLock { position in
             position = position.next
             rowFilters.note(changes)
@@ -58,17 +70,16 @@ final class ChangePublisher: Sendable {
                 database: databaseName,
                 origin: changes.origin == .service ? .service : .external
             )
-            hub.publish(
-                TransactionPublication(
-                    TransactionMessages(
-                        changes: changes,
-                        position: position,
-                        timestamp: UnixTime.milliseconds,
-                        context: context,
-                        rowFilters: rowFilters
-                    )
-                )
+            let messages = TransactionMessages(
+                changes: changes,
+                position: position,
+                timestamp: UnixTime.milliseconds,
+                context: context,
+                rowFilters: rowFilters
             )
+            // First: a client must not know of a transaction that a later process does not.
+            keeper?.record(messages, mark)
+            hub.publish(TransactionPublication(messages))
             observers.publish(
                 CommittedTransaction(
                     position: position,
@@ -85,8 +96,39 @@ final class ChangePublisher: Sendable {
     /// Begins a new epoch: continuity is broken, and clients must start again.
     func beginEpoch() {
         position.withLock { position in
-            position = Position(epoch: Epoch.make(), sequence: 0)
+            position = keeper?.beginEpoch() ?? Position(epoch: Epoch.make(), sequence: 0)
             hub.reset(to: position)
+            observers.finish(CommittedTransactions.Interruption.newEpoch)
+        }
+    }
+
+    /// Continues the epoch of an earlier process with its transactions.
+    func resume(_ transactions: [StoredTransaction]) {
+        guard let keeper else { return }
+        position.withLock { position in
+            let (head, earlier) = keeper.resume()
+            position = head
+            // Without a gap up to the last one.
+            var publications: [any Publication] = []
+            for stored in transactions {
+                let publication = StoredPublication(
+                    stored,
+                    epoch: head.epoch,
+                    firstEpoch: keeper.epoch(publishing: stored.record.sequence),
+                    databaseName: databaseName,
+                    rowFilters: rowFilters
+                )
+                if let publication { publications.append(publication) } else { publications.removeAll() }
+            }
+            if publications.last?.position != head { publications.removeAll() }
+            hub.restore(
+                RestoredHistory(
+                    head: head,
+                    publications: publications,
+                    earlierEpochs: earlier,
+                    time: UnixTime.milliseconds
+                )
+            )
             observers.finish(CommittedTransactions.Interruption.newEpoch)
         }
     }

@@ -3,6 +3,7 @@ import ChangeCapture
 import LiveQueries
 import Logging
 import QueryEngine
+import StateStore
 import Synchronization
 import Tracing
 import WireProtocol
@@ -40,6 +41,8 @@ final class DatabaseFeed: Sendable {
         var liveQueries: LiveQueryEngine?
         /// The path of the watched file.
         var path: String?
+        /// What an earlier process published, until it is known whether its epoch goes on.
+        var earlier: StateKeeper.Earlier?
     }
 
     let publisher: ChangePublisher
@@ -48,17 +51,22 @@ final class DatabaseFeed: Sendable {
     private let metrics: ServiceMetrics
     private let limits: Limits
     private let onReopened: @Sendable () -> Void
+    private let onStart: @Sendable (StartNotice?) -> Void
     private let state = Mutex(State())
     /// The commit in progress, while it is traced.
     private let commitSpan = Mutex<(any Span)?>(nil)
 
-    /// - Parameter onReopened: called when the path names another file than before: its users must open it again.
+    /// - Parameters:
+    ///   - onStart: called with the reason why the epoch of an earlier process does not go on, and with nil when a later epoch
+    ///     begins.
+    ///   - onReopened: called when the path names another file than before: its users must open it again.
     init(
         publisher: ChangePublisher,
         hub: Hub,
         logger: Logger,
         metrics: ServiceMetrics,
         limits: Limits,
+        onStart: @escaping @Sendable (StartNotice?) -> Void,
         onReopened: @escaping @Sendable () -> Void
     ) {
         self.publisher = publisher
@@ -66,12 +74,25 @@ final class DatabaseFeed: Sendable {
         self.logger = logger
         self.metrics = metrics
         self.limits = limits
+        self.onStart = onStart
         self.onReopened = onReopened
     }
 
     /// Starts watching the file for commits of other processes.
-    func watch(path: String) throws(WatchError) {
-        let watcher = try DatabaseWatcher(path: path, sink: self, limits: limits.capture)
+    ///
+    /// - Parameter earlier: what an earlier process published, whose epoch goes on if no commit since is unknown.
+    func watch(path: String, continuing earlier: StateKeeper.Earlier? = nil) throws(WatchError) {
+        try publisher.keeper?.start { [weak self] error in self?.stateFailed(error) }
+        state.withLock { state in
+            state.earlier = earlier
+            if let level = earlier?.state.level { state.level = max(state.level, level) }
+        }
+        let watcher = try DatabaseWatcher(
+            path: path,
+            sink: self,
+            limits: limits.capture,
+            continuing: earlier?.state.captured
+        )
         watcher.captureLevel = captureLevel
         try watcher.start()
         state.withLock { state in
@@ -87,6 +108,7 @@ final class DatabaseFeed: Sendable {
             return state.watcher
         }
         watcher?.stop()
+        publisher.keeper?.stop()
         // The commits that the watcher did not deliver.
         let left = state.withLock { state in
             defer { state.announced = [:] }
@@ -147,6 +169,7 @@ final class DatabaseFeed: Sendable {
             return state.watcher
         }
         watcher?.captureLevel = level
+        publisher.keeper?.captured(atLeast: level)
     }
 }
 
@@ -225,7 +248,11 @@ extension DatabaseFeed: DatabaseEventSink {
             let announced = transaction.token.flatMap { token in
                 state.withLock { $0.announced.removeValue(forKey: token) }
             }
-            let published = publisher.publish(transaction.changes, by: announced?.commit)
+            let published = publisher.publish(
+                transaction.changes,
+                by: announced?.commit,
+                mark: transaction.logMark
+            )
             if let published {
                 logger.trace("transaction published", metadata: Self.metadata(published, transaction, announced))
             }
@@ -233,17 +260,8 @@ extension DatabaseFeed: DatabaseEventSink {
             if let published { liveQueries?.receive(transaction, at: LivePosition(published)) }
             announced?.receipt.fulfil(position?.description)
         case .epochChanged(let reason):
-            logger.warning(
-                "a new epoch begins",
-                metadata: ["reason": "\(reason.code.rawValue)", "message": "\(reason)"]
-            )
-            metrics.epochBegan(reason: reason.code.rawValue)
-            publisher.beginEpoch()
-            if let path = state.withLock({ $0.path }) { publisher.rowFilters.load(from: path) }
-            liveQueries?.epochChanged(to: LivePosition(publisher.lastPosition))
-            // The path may name another file now.
-            onReopened()
-            notify("database:epoch", message: "\(reason)", reason: reason.code)
+            beginEpoch(reason)
+            onStart(nil)
         case .databaseGone(let reason):
             state.withLock { $0.goneBecause = reason }
             // Users of the old file would continue to read it; once reopened, queries fail with the reason.
@@ -258,6 +276,21 @@ extension DatabaseFeed: DatabaseEventSink {
             logger.notice("\(message)")
             notify("database:notice", message: message)
         }
+    }
+
+    @discardableResult
+    private func beginEpoch(_ reason: EpochReason) -> StartNotice {
+        logger.warning(
+            "a new epoch begins",
+            metadata: ["reason": "\(reason.code.rawValue)", "message": "\(reason)"]
+        )
+        metrics.epochBegan(reason: reason.code.rawValue)
+        publisher.beginEpoch()
+        if let path = state.withLock({ $0.path }) { publisher.rowFilters.load(from: path) }
+        liveQueries?.epochChanged(to: LivePosition(publisher.lastPosition))
+        // The path may name another file now.
+        onReopened()
+        return notify("database:epoch", message: "\(reason)", reason: reason.code)
     }
 
     private static func metadata(
@@ -278,7 +311,8 @@ extension DatabaseFeed: DatabaseEventSink {
     }
 
     /// Sends a message to every subscriber of `notifications`.
-    private func notify(_ type: String, message: String, reason: EpochReason.Code? = nil) {
+    @discardableResult
+    private func notify(_ type: String, message: String, reason: EpochReason.Code? = nil) -> StartNotice {
         let type = MessageType(type)
         let header = EnvelopeHeader(type, channel: .notifications)
         func encoded(_ message: String) -> EncodedMessage {
@@ -287,7 +321,41 @@ extension DatabaseFeed: DatabaseEventSink {
             return EncodedMessage(header, ServerPayload.custom(type, .object(data)))
         }
         // SQLite's error for a file can name any of its tables.
-        let restricted = encoded("the details are hidden from a token with a list of tables")
-        hub.send(encoded(message), to: .notifications) { _ in restricted }
+        let notice = StartNotice(
+            message: encoded(message),
+            restricted: encoded("the details are hidden from a token with a list of tables")
+        )
+        hub.send(notice.message, to: .notifications) { _ in notice.restricted }
+        return notice
+    }
+}
+
+// MARK: - Restarts
+
+extension DatabaseFeed: ContinuitySink {
+    var keepsState: Bool { publisher.keeper != nil }
+
+    func began(breach: EpochReason?) {
+        let earlier = state.withLock { state in
+            defer { state.earlier = nil }
+            return state.earlier
+        }
+        if let breach {
+            onStart(beginEpoch(breach))
+            return
+        }
+        publisher.resume(earlier?.transactions ?? [])
+        liveQueries?.epochChanged(to: LivePosition(publisher.lastPosition))
+        logger.info("the epoch of an earlier process goes on", metadata: ["position": "\(publisher.lastPosition)"])
+    }
+
+    func reached(_ mark: LogMark) { publisher.keeper?.reached(mark) }
+
+    func sealed(_ seal: FileSeal) { publisher.keeper?.sealed(seal) }
+
+    private func stateFailed(_ error: StateError) {
+        let message = "no state is kept any more, and the next start begins a new epoch: \(error)"
+        logger.error("\(message)")
+        notify("database:notice", message: message)
     }
 }

@@ -536,6 +536,12 @@ extension LimitSetting {
             \.capture.reopenInterval,
             "between two tries while the file is missing or used exclusively"
         ),
+        .duration(
+            "capture.restartPreparation",
+            \.capture.restartPreparation,
+            "how long a service that stops copies the log into the database file, for a later one to continue",
+            in: .zero ... .seconds(10)
+        ),
         .bytes(
             "capture.maxShadowBytes",
             \.capture.maxShadowBytes,
@@ -559,6 +565,16 @@ extension LimitSetting {
             \.capture.transaction.maxKeySetBytes,
             "sets of keys by which the counts of a larger transaction are made exact"
         ),
+    ]
+
+    static let state: [LimitSetting] = [
+        .bytes(
+            "state.maxBytes",
+            \.state.maxBytes,
+            "transactions on disk: the oldest are removed, `recovered: false`",
+            in: 1 << 20...1 << 40
+        ),
+        .duration("state.maxAge", \.state.maxAge, "the same"),
     ]
 
     static let snapshot: [LimitSetting] = [

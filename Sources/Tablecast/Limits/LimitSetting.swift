@@ -27,7 +27,7 @@ package struct LimitSetting: Sendable {
     }
 
     package static let all: [LimitSetting] = [
-        clients, connection, hub, history, query, evaluation, live, capture, transaction, snapshot, http,
+        clients, connection, hub, history, query, evaluation, live, capture, transaction, state, snapshot, http,
     ].flatMap(\.self)
 
     /// The setting of this name.

@@ -30,6 +30,8 @@ public struct Limits: Sendable, Hashable {
     public var live = LiveLimits()
     /// Watching the database file.
     public var capture = WatcherLimits()
+    /// The state on disk, for clients that resume after a restart.
+    public var state = StateLimits()
     /// Snapshots that begin a subscription.
     public var snapshot = SnapshotLimits()
     /// HTTP requests and responses.
@@ -58,6 +60,16 @@ public struct ClientLimits: Sendable, Hashable {
     public var maxMessagesPerSecondOfIdentity = 10_000
     /// Messages that they may send at once after a pause; 20,000. The connection that sends one more is closed with 4429.
     public var maxMessageBurstOfIdentity = 20_000
+
+    public init() {}
+}
+
+/// The limits of the state on disk; see ``DatabaseConfiguration/state``.
+public struct StateLimits: Sendable, Hashable {
+    /// Bytes of the transactions that are kept. 256 MiB.
+    public var maxBytes = 256 << 20
+    /// How long transactions are kept, rounded up to the end of a file. A day.
+    public var maxAge = Duration.seconds(86_400)
 
     public init() {}
 }

@@ -17,6 +17,9 @@ struct TransactionMessages: Sendable {
     let context: TableEventContext
     /// Evaluates the subscriptions' conditions.
     var rowFilters: RowFilters?
+    /// The position with which it was first published, if that was before a restart: ids derive from it, so that a replay has the
+    /// ids of the live messages.
+    var firstPosition: Position?
 
     struct Message: Sendable {
         let type: MessageType
@@ -148,7 +151,7 @@ private struct Messages {
     /// The header of the next message: the id depends only on its place, so that it is the same in a replay.
     private func header(_ type: MessageType) -> EnvelopeHeader {
         EnvelopeHeader(
-            id: "\(transaction.position)/\(subscription.id)/\(list.count)",
+            id: "\(transaction.firstPosition ?? transaction.position)/\(subscription.id)/\(list.count)",
             timestamp: transaction.timestamp,
             type: type,
             channel: .tables,

@@ -1,4 +1,5 @@
 package import Broadcast
+import Synchronization
 public import WireProtocol
 
 /// Messages of the application to its clients. Each call returns at once; messages are sent in the order of the calls.
@@ -113,6 +114,9 @@ extension WebSocketServer {
     ) throws(ProtocolError) {
         switch request.channel {
         case .tables:
+            if let since = request.since, let notice = startNotice.withLock({ $0 }), !hub.knows(since) {
+                hub.send(identity.restriction == nil ? notice.message : notice.restricted, to: client)
+            }
             try hub.subscribe(
                 client,
                 to: request.filters.map { TableSubscription($0) },
@@ -146,4 +150,11 @@ extension WebSocketServer {
         hub.close(client.id, code, reason: reason)
         return true
     }
+}
+
+/// Why a new epoch began at the start of the service, before any client was connected: sent to clients that resume from another.
+struct StartNotice: Sendable {
+    let message: EncodedMessage
+    /// For clients that may not learn the names of all tables.
+    let restricted: EncodedMessage
 }

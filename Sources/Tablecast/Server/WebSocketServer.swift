@@ -33,6 +33,8 @@ public final class WebSocketServer: Sendable {
     let listener = ListenerState()
     private let database = Mutex<(any DatabaseRequests)?>(nil)
     private let isQuiescing = Atomic<Bool>(false)
+    /// Why the epoch of earlier processes did not go on at the start, as `database:epoch`.
+    let startNotice = Mutex<StartNotice?>(nil)
 
     /// - Parameters:
     ///   - configuration: the listening address and the access settings.
@@ -44,12 +46,20 @@ public final class WebSocketServer: Sendable {
         self.init(configuration: configuration, start: Position(epoch: Epoch.make(), sequence: 0), logger: logger)
     }
 
-    init(configuration: ServerConfiguration, start: Position, logger: Logger) {
+    /// - Parameters:
+    ///   - start: the position before the first transaction.
+    ///   - archive: where transactions are kept longer than in memory.
+    init(
+        configuration: ServerConfiguration,
+        start: Position,
+        archive: (any HistoryArchive)? = nil,
+        logger: Logger
+    ) {
         self.configuration = configuration
         self.logger = logger
         let metrics = ServiceMetrics()
         self.metrics = metrics
-        hub = Hub(start: start, limits: configuration.limits.hub)
+        hub = Hub(start: start, limits: configuration.limits.hub, archive: archive)
         clients = ClientDirectory(hub: hub)
         messageRates = IdentityRates(
             perSecond: configuration.limits.clients.maxMessagesPerSecondOfIdentity,
@@ -131,9 +141,11 @@ private final class WeakServer: Sendable {
 /// Identifies an unbroken run of transactions.
 enum Epoch {
     /// Twelve random characters: no two runs ever have the same.
-    static func make() -> String {
+    static func make() -> String { random(12) }
+
+    static func random(_ length: Int) -> String {
         let alphabet = Array("0123456789abcdefghijklmnopqrstuvwxyz")
-        return String((0..<12).map { _ in alphabet[Int.random(in: alphabet.indices)] })
+        return String((0..<length).map { _ in alphabet[Int.random(in: alphabet.indices)] })
     }
 }
 

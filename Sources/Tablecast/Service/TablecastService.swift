@@ -45,23 +45,34 @@ public final class TablecastService: Sendable {
         guard try path.inspect(writable: !database.isReadOnly) != .missing else {
             throw DatabaseFileError.notFound(path: database.path)
         }
-        try path.open(switchingToWAL: database.switchesToWAL)
+        // Open until the file is watched: the last connection that closes deletes the log, and with it the commits that were made
+        // while no service ran.
+        let opening = try path.open(switchingToWAL: database.switchesToWAL)
+        defer { opening?.close() }
         self.configuration = database
         databaseName = database.memory == nil ? path.name : InMemoryDatabase.name
-        server = WebSocketServer(configuration: configuration, logger: logger)
+        let state = OpenedState(database, limits: configuration.limits.state, logger)
+        let rowFilters = RowFilters(limits: configuration.limits.live)
+        let archive = state.keeper.map { [databaseName] in
+            StateArchive($0, databaseName: databaseName, rowFilters: rowFilters)
+        }
+        server = WebSocketServer(configuration: configuration, start: state.start, archive: archive, logger: logger)
         let reopening = Reopening()
         feed = DatabaseFeed(
             publisher: ChangePublisher(
                 hub: server.hub,
                 databaseName: databaseName,
                 metrics: server.metrics,
-                rowFilters: RowFilters(limits: configuration.limits.live)
+                rowFilters: rowFilters,
+                keeper: state.keeper
             ),
             hub: server.hub,
             logger: logger,
             metrics: server.metrics,
-            limits: configuration.limits
-        ) { reopening.reopen() }
+            limits: configuration.limits,
+            onStart: { [weak server] notice in server?.startNotice.withLock { $0 = notice } },
+            onReopened: { reopening.reopen() }
+        )
         queries = try QueryService(
             database.serviceConfiguration(configuration.limits),
             commitSink: feed,
@@ -70,7 +81,7 @@ public final class TablecastService: Sendable {
         reopening.queries = queries
         live = LiveFeed(hub: server.hub)
         feed.publisher.rowFilters.load(from: database.path)
-        try feed.watch(path: database.path)
+        try feed.watch(path: database.path, continuing: state.earlier)
         server.serve(self)
     }
 

@@ -29,6 +29,30 @@ struct DatabaseOptions: ParsableArguments {
     @Flag(help: "Enforce foreign keys in every query; SQLite's default is off.")
     var foreignKeys = false
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            The directory in which positions and the latest changes are kept, so that clients resume after a restart; none for \
+            no state. Default: the file's name with -tablecast, beside it.
+            """,
+            valueName: "dir|none"
+        ),
+        completion: .directory
+    )
+    var state: String?
+
+    func validate() throws {
+        if state?.isEmpty == true { throw ValidationError("--state is empty: expected a directory, or none.") }
+    }
+
+    var stateStorage: StateStorage {
+        switch state {
+        case nil: .besideDatabase
+        case "none": StateStorage.none
+        case let directory?: .directory(directory)
+        }
+    }
+
     /// Fills the in-memory database, or builds the file, if requested; returns whether it did.
     func prepare(_ memory: InMemoryDatabase?, orFileAt path: String) throws -> Bool {
         guard let memory else { return try prepare(path) }

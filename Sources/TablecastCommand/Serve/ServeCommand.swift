@@ -81,6 +81,7 @@ extension ServeCommand {
         configuration.isReadOnly = self.database.readOnly
         configuration.switchesToWAL = self.database.wal
         configuration.enforcesForeignKeys = self.database.foreignKeys
+        configuration.state = self.database.stateStorage
         configuration.slowQueryThreshold = logging.slowQuery.duration > .zero ? logging.slowQuery.duration : nil
         return configuration
     }

@@ -18,7 +18,8 @@ struct ServeSettings {
 
     /// Every option of `serve` except `--config` itself.
     static let keys: [(name: String, kind: Kind)] = [
-        ("init", .value), ("wal", .flag), ("readOnly", .flag), ("foreignKeys", .flag), ("port", .value),
+        ("init", .value), ("wal", .flag), ("readOnly", .flag), ("foreignKeys", .flag), ("state", .value),
+        ("port", .value),
         ("host", .value),
         ("path", .value), ("allowAnonymous", .flag), ("tokens", .value), ("allowedOrigin", .list),
         ("trustedProxy", .list), ("tlsCertificate", .value), ("tlsKey", .value), ("logLevel", .value),

@@ -136,7 +136,7 @@ export interface LiveRowChange<Result = Row> {
 }
 
 /** Why continuity was broken. */
-export type EpochReason = "replaced" | "removed" | "overwritten" | "log-lost" | "log-recovered" | "journal-mode" | "undecodable" | "state-lost" | "io-error";
+export type EpochReason = "replaced" | "removed" | "overwritten" | "log-lost" | "log-recovered" | "journal-mode" | "undecodable" | "state-lost" | "restarted" | "io-error";
 
 export interface Column {
   name: string;

@@ -1,0 +1,62 @@
+import Broadcast
+import ChangeCapture
+import StateStore
+import WireProtocol
+
+/// A transaction from the state on disk, as the hub sends it to clients that resume: decoded only then.
+struct StoredPublication: Publication {
+    private let stored: StoredTransaction
+    let position: Position
+    let firstPosition: Position
+    private let databaseName: String
+    private let rowFilters: RowFilters
+
+    var byteCount: Int { stored.record.payload.count + 256 }
+    var timestamp: Int64 { stored.record.timestamp }
+
+    /// Nil when the record cannot be decoded.
+    ///
+    /// - Parameters:
+    ///   - epoch: the epoch of positions now.
+    ///   - firstEpoch: the epoch with which it was published.
+    init?(
+        _ stored: StoredTransaction,
+        epoch: String,
+        firstEpoch: String,
+        databaseName: String,
+        rowFilters: RowFilters
+    ) {
+        // The reason does not matter: the record's checksum is right, so another version has written it.
+        guard (try? stored.content()) != nil else { return nil }
+        self.stored = stored
+        position = Position(epoch: epoch, sequence: stored.record.sequence)
+        firstPosition = Position(epoch: firstEpoch, sequence: stored.record.sequence)
+        self.databaseName = databaseName
+        self.rowFilters = rowFilters
+    }
+
+    func encoder() -> any PublicationEncoder {
+        // The initializer has decoded the same bytes.
+        guard let content = try? stored.content() else { return NoMessages() }
+        let changes = content.changes
+        let messages = TransactionMessages(
+            changes: changes,
+            position: position,
+            timestamp: timestamp,
+            context: TableEventContext(
+                userID: content.userID,
+                username: content.username,
+                queryID: content.queryID,
+                database: databaseName,
+                origin: changes.origin == .service ? .service : .external
+            ),
+            rowFilters: rowFilters,
+            firstPosition: firstPosition
+        )
+        return TransactionPublication(messages).encoder()
+    }
+}
+
+private struct NoMessages: PublicationEncoder {
+    mutating func messages(for subscription: TableSubscription) -> [EncodedMessage] { [] }
+}

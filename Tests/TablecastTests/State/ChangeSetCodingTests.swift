@@ -1,0 +1,150 @@
+import ChangeCapture
+import SQLiteConnection
+import StateStore
+import Testing
+
+@testable import Tablecast
+
+@Suite struct ChangeSetCodingTests {
+    private let table = TableDescription(
+        name: "t \"x\"",
+        kind: .table,
+        sql: "CREATE TABLE t(a, b)",
+        columns: [
+            ColumnDescription(
+                name: "a",
+                type: "INTEGER",
+                isNotNull: true,
+                defaultSQL: "7",
+                primaryKeyOrdinal: 1,
+                visibility: .normal
+            ),
+            ColumnDescription(
+                name: "ä",
+                type: "",
+                isNotNull: false,
+                defaultSQL: nil,
+                primaryKeyOrdinal: 0,
+                visibility: .generatedStored
+            ),
+        ],
+        primaryKey: [0],
+        hasRowid: true,
+        rowidAlias: 0
+    )
+
+    private var changes: ChangeSet {
+        let values: [SQLiteValue] = [
+            .null, .integer(.min), .real(-0.0), .text("ä"), .blob([0, 255]), .malformedText([0xff]),
+        ]
+        var rows = TableRows(
+            table: table,
+            inserted: 1,
+            updated: 1,
+            deleted: 1,
+            rows: [
+                RowChange(operation: .delete, rowid: nil, before: Row(values), after: nil),
+                RowChange(operation: .update, rowid: -5, before: Row([.null]), after: Row([.text("")])),
+                RowChange(operation: .insert, rowid: 3, before: nil, after: Row(values)),
+            ],
+            rowsOmitted: false
+        )
+        rows.columnsOmitted = ["ä"]
+        let modification = SchemaChange.Modification(
+            table: table,
+            previousName: "old",
+            columnSources: [0, nil],
+            objects: [
+                SchemaChange.ObjectChange(action: .removed, kind: .trigger, name: "x", sql: nil),
+                SchemaChange.ObjectChange(action: .added, kind: .index, name: "i", sql: "CREATE INDEX i ON t(a)"),
+            ]
+        )
+        return ChangeSet(
+            origin: .service,
+            events: [
+                .schema(.dropped(table)), .schema(.modified(modification)), .schema(.created(table)), .rows(rows),
+                .rows(
+                    TableRows(
+                        table: table,
+                        inserted: 0,
+                        updated: 0,
+                        deleted: 0,
+                        countsAreKnown: false,
+                        detail: .counts,
+                        rows: [],
+                        rowsOmitted: true
+                    )
+                ),
+            ]
+        )
+    }
+
+    private func encoded(_ changes: ChangeSet) -> [UInt8] {
+        var encoder = ChangeSetEncoder()
+        encoder.begin()
+        encoder.append(changes)
+        return encoder.writer.bytes
+    }
+
+    @Test func `a change set is the same after it was written and read`() throws {
+        var reader = ByteReader(encoded(changes)[...])
+        let read = try reader.changeSet()
+        #expect(reader.isAtEnd)
+        #expect("\(read)" == "\(changes)")
+        #expect(encoded(read) == encoded(changes))
+    }
+
+    @Test func `without rows the counts stay, and that rows are missing is recorded`() throws {
+        var encoder = ChangeSetEncoder()
+        encoder.begin()
+        encoder.append(changes, withRows: false)
+        var reader = ByteReader(encoder.writer.bytes[...])
+        guard case .rows(let rows)? = try reader.changeSet().events.dropFirst(3).first else {
+            Issue.record("no rows")
+            return
+        }
+        #expect(rows.inserted == 1 && rows.updated == 1 && rows.deleted == 1)
+        #expect(rows.rowsOmitted && rows.rows.isEmpty && rows.detail == .counts)
+    }
+
+    @Test func `bytes that were cut off anywhere are refused`() {
+        let bytes = encoded(changes)
+        for count in 0..<bytes.count {
+            var reader = ByteReader(bytes[..<count])
+            #expect(throws: ByteReader.Malformed.self) { try reader.changeSet() }
+        }
+    }
+
+    @Test func `any byte may be wrong`() {
+        // Reading must end, whatever the bytes are; most changes are noticed.
+        let bytes = encoded(changes)
+        for index in bytes.indices {
+            var damaged = bytes
+            damaged[index] ^= 0x81
+            var reader = ByteReader(damaged[...])
+            _ = try? reader.changeSet()
+        }
+    }
+}
+
+@Suite struct EpochLineageTests {
+    @Test func `positions of earlier incarnations are known up to the next one's beginning`() {
+        var lineage = EpochLineage()
+        let first = lineage.epoch
+        lineage.begin(after: 5)
+        let second = lineage.epoch
+        lineage.begin(after: 9)
+        #expect(lineage.earlier == [first: 5, second: 9])
+        #expect(lineage.epoch(publishing: 5) == first)
+        #expect(lineage.epoch(publishing: 6) == second)
+        #expect(lineage.epoch(publishing: 10) == lineage.epoch)
+        #expect(Set([first, second, lineage.epoch]).count == 3)
+    }
+
+    @Test func `the number of incarnations is limited`() {
+        var lineage = EpochLineage()
+        for base in 0..<3_000 { lineage.begin(after: UInt64(base)) }
+        #expect(lineage.incarnations.count == EpochLineage.maxIncarnations)
+        #expect(lineage.earlier.count == EpochLineage.maxIncarnations - 1)
+    }
+}
