@@ -2,18 +2,18 @@ import SQLiteConnection
 
 extension QueryService.State {
     /// Queues the query, or returns the reason for a refusal.
-    mutating func admit(_ control: QueryControl, _ limits: QueryLimits) -> QueryResult? {
-        let queryId = control.request.queryId
+    mutating func admit(_ query: Query, _ limits: QueryLimits) -> QueryResult? {
+        let queryId = query.request.queryId
         if idsInUse[queryId] != nil {
             return .failed(QueryFailure(.queryIdInUse, "a query with the id \(queryId) is waiting or running"))
         }
-        if let refusal = scheduler.submit(control.ticket) { return Self.conclusion(refusal, limits) }
-        queries[control.id] = control
-        idsInUse[queryId] = control.id
+        if let refusal = scheduler.submit(query.ticket) { return Self.result(of: refusal, limits) }
+        queries[query.id] = query
+        idsInUse[queryId] = query.id
         return nil
     }
 
-    private static func conclusion(_ refusal: Scheduler.Refusal, _ limits: QueryLimits) -> QueryResult {
+    private static func result(of refusal: Scheduler.Refusal, _ limits: QueryLimits) -> QueryResult {
         switch refusal {
         case .tooManyQueries:
             .failed(
@@ -40,65 +40,63 @@ extension QueryService.State {
         }
     }
 
-    mutating func assignedWork() -> [QueryService.Assigned] {
-        scheduler.assign().compactMap { assignment in
+    /// What has to happen outside of the lock: the work that can start now, and the reports since the last call.
+    mutating func takeActions() -> QueryService.Actions {
+        let work = scheduler.assign().compactMap { assignment -> QueryService.Actions.Work? in
             switch assignment {
             case .read(let ticket, let reader):
-                queries[ticket.id].map { .init(reader: reader, work: .run($0, generation: generation)) }
+                queries[ticket.id].map { .read($0, reader: reader, generation: generation) }
             case .write(let ticket):
-                queries[ticket.id].map { .init(work: .run($0, generation: generation)) }
-            case .rollBack(let client):
-                .init(work: .rollBack(client))
+                queries[ticket.id].map { .write($0, generation: generation) }
+            case .rollBack:
+                .rollBack
             }
         }
+        defer { reports = [] }
+        return QueryService.Actions(work: work, reports: reports)
     }
 
-    /// Removes the queries from the queue, or returns them when they run.
-    mutating func cancel(_ ids: [UInt64], _ reason: CancelReason) -> [QueryControl] {
-        var running: [QueryControl] = []
+    /// Cancels the queries, and ends those that wait.
+    mutating func cancel(_ ids: [UInt64], _ reason: CancelReason) {
         // In ascending order, so that a BEGIN comes before the COMMIT that delimits its transaction.
         for id in ids.sorted() {
             switch scheduler.withdraw(id) {
             case .removed(let ticket, let orphaned):
-                conclude([ticket], reason)
-                fail(orphaned, .rolledBack.refusingTheRest)
-            case .running(let ticket): running += controls([ticket])
+                end([ticket], .cancelled(reason, rowCount: 0))
+                end(orphaned, .failed(.rolledBack.refusingTheRest))
+            case .running: queries[id]?.cancel(reason)
+            // It has run, and waits for the position of its commit.
             case .unknown: break
             }
         }
-        return running
+    }
+
+    mutating func cancelRunning(_ tickets: [Ticket], _ reason: CancelReason) {
+        for ticket in tickets { queries[ticket.id]?.cancel(reason) }
     }
 
     /// Ends queries that never ran.
-    mutating func conclude(_ tickets: [Ticket], _ reason: CancelReason) {
+    mutating func end(_ tickets: [Ticket], _ result: QueryResult) {
         for ticket in tickets {
-            guard let control = forget(ticket.id) else { continue }
             // A handle may still call resume; no thread sleeps there.
-            notices.append(QueryService.Notice(control: control, conclusion: .cancelled(reason, rowCount: 0)))
+            guard let query = forget(ticket.id) else { continue }
+            report(query.abort(result), of: query)
         }
     }
 
-    mutating func fail(_ tickets: [Ticket], _ failure: QueryFailure) {
-        for ticket in tickets {
-            guard let control = forget(ticket.id) else { continue }
-            notices.append(QueryService.Notice(control: control, conclusion: .failed(failure)))
-        }
+    /// Has the reporter send the result.
+    mutating func report(_ result: QueryResult?, of query: Query) {
+        if let result { reports.append(.end(query, result)) }
     }
 
+    /// Releases the query and its id.
     @discardableResult
-    mutating func forget(_ id: UInt64) -> QueryControl? {
-        guard let control = queries.removeValue(forKey: id) else { return nil }
-        freeQueryId(of: control)
-        return control
+    mutating func forget(_ id: UInt64) -> Query? {
+        guard let query = queries.removeValue(forKey: id) else { return nil }
+        let queryId = query.request.queryId
+        if idsInUse[queryId] == query.id { idsInUse[queryId] = nil }
+        return query
     }
-
-    /// Releases the query's id for another query.
-    mutating func freeQueryId(of control: QueryControl) {
-        let queryId = control.request.queryId
-        if idsInUse[queryId] == control.id { idsInUse[queryId] = nil }
-    }
-
-    func controls(_ tickets: [Ticket]) -> [QueryControl] { tickets.compactMap { queries[$0.id] } }
 }
 
 extension QueryFailure {

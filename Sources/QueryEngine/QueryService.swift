@@ -15,43 +15,58 @@ import Synchronization
 package final class QueryService: Sendable {
     let configuration: ServiceConfiguration
     let state: Mutex<State>
-    let readers: [Worker]
-    let writer = Worker()
-    let deadlineLoop = Parker()
+    let readers: [SQLExecutor<QueryReader>]
+    let writer: SQLExecutor<QueryWriter>
+    /// Sends the messages of queries that no other executor runs: of those that never ran, that were abandoned, or that wait
+    /// for the position of their commit. So neither the thread that publishes commits nor the next query of the writer
+    /// delays the end of a query.
+    let reporter: SQLExecutor<Void>
     let planner: Planner
+    let deadlineLoop = Parker()
     private let events: any QueryServiceEvents
 
     struct State {
         var scheduler: Scheduler
-        var queries: [UInt64: QueryControl] = [:]
+        /// Queries that have not ended.
+        var queries: [UInt64: Query] = [:]
         var idsInUse: [String: UInt64] = [:]
-        /// Queries that have committed and whose position is not known yet.
-        var commitWaits: [UInt64: Waiting] = [:]
-        /// Ends of queries that never ran, for the deadline loop to report.
-        var notices: [Notice] = []
+        /// Messages for the reporter.
+        var reports: [Actions.Report] = []
         var lastId: UInt64 = 0
         /// Incremented when the connections must be opened again.
         var generation = 0
         /// When the deadline loop runs next; nil when it sleeps until it is woken.
         var deadlineLoopWakesAt: ContinuousClock.Instant?
         var shutdown: Shutdown?
-        var threadCount = 0
+        /// Executors that have not ended, without the reporter.
+        var workerCount: Int
+        var hasReporterEnded = false
     }
 
-    struct Waiting {
-        var wait: CommitWait
-        var interval: Duration
-        var reportsAt: ContinuousClock.Instant
-    }
+    /// What a change of the state causes, performed outside of the lock.
+    struct Actions {
+        /// Work that can start now, with everything that its worker needs, so that the lock is taken only once.
+        enum Work {
+            /// The generation is the one that the connection must have.
+            case read(Query, reader: Int, generation: Int)
+            case write(Query, generation: Int)
+            /// Roll back the open transaction.
+            case rollBack
+        }
 
-    struct Notice {
-        var control: QueryControl
-        var conclusion: QueryResult
+        enum Report {
+            case end(Query, QueryResult)
+            case progress(Query, QueryProgress)
+        }
+
+        var work: [Work]
+        var reports: [Report]
     }
 
     struct Shutdown {
         var deadline: ContinuousClock.Instant
         var hasStoppedWorkers = false
+        var hasStoppedReporter = false
         var waiting: [CheckedContinuation<Bool, Never>]
     }
 
@@ -68,7 +83,6 @@ package final class QueryService: Sendable {
     ) throws(SQLiteError) {
         self.configuration = configuration
         self.events = events ?? NoEvents()
-        planner = Planner(configuration)
         let limits = configuration.limits
         do { _ = try GuardedConnection(configuration, access: .writer) } catch {
             // A process that has locked the file will release it; until then each query fails with the reason.
@@ -76,7 +90,19 @@ package final class QueryService: Sendable {
         }
         let readerCount = max(limits.readerCount, 1)
         let spareReaders = max(limits.spareReaderCount, 0)
-        readers = (0..<readerCount + spareReaders).map { _ in Worker() }
+        let planner = try Planner(configuration)
+        self.planner = planner
+        writer = try SQLExecutor(name: "query-writer") {
+            QueryWriter(configuration, planner: planner, commitSink: commitSink)
+        }
+        var readers: [SQLExecutor<QueryReader>] = []
+        for index in 0..<readerCount + spareReaders {
+            readers.append(
+                try SQLExecutor(name: "query-reader-\(index)") { QueryReader(configuration, planner: planner) }
+            )
+        }
+        self.readers = readers
+        reporter = try SQLExecutor(name: "query-reports") {}
         state = Mutex(
             State(
                 scheduler: Scheduler(
@@ -89,10 +115,14 @@ package final class QueryService: Sendable {
                         idleTimeout: limits.transactionIdleTimeout,
                         maxTransactionTime: limits.maxTransactionTime
                     )
-                )
+                ),
+                workerCount: readerCount + spareReaders + 1
             )
         )
-        try startThreads(commitSink)
+        try NamedThread.start(name: "query-deadlines") { [self] in runDeadlineLoop() }
+        // The spare ones open their connections when they are needed.
+        for reader in readers.prefix(readerCount) { reader.submit { $0.prepare() } }
+        writer.submit { $0.prepare() }
     }
 
     // MARK: Queries
@@ -104,9 +134,9 @@ package final class QueryService: Sendable {
         let isTooLong = request.sql.utf8.count > limits.evaluation.maxSQLBytes
         let outline = ScriptOutline(isTooLong ? "" : request.sql)
         let timeout = min(request.timeout ?? limits.statementTime, limits.maxStatementTime)
-        let (control, work, wakesDeadlineLoop) = state.withLock { state in
+        let (query, actions, wakesDeadlineLoop) = state.withLock { state in
             state.lastId += 1
-            let control = QueryControl(
+            let query = Query(
                 id: state.lastId,
                 request: request,
                 client: client,
@@ -114,19 +144,18 @@ package final class QueryService: Sendable {
                 outline: outline,
                 timeout: timeout
             )
-            if let refusal = isTooLong ? .sqlTooLong(request, limits) : state.admit(control, limits) {
-                state.notices.append(Notice(control: control, conclusion: refusal))
-                return (control, [Assigned](), true)
+            if let refusal = isTooLong ? .sqlTooLong(request, limits) : state.admit(query, limits) {
+                state.report(query.abort(refusal), of: query)
+                return (query, state.takeActions(), false)
             }
-            let work = state.assignedWork()
-            let deadline = control.submittedAt + timeout
-            let next = min(deadline, state.scheduler.nextTick ?? deadline)
+            let actions = state.takeActions()
+            let deadline = query.submittedAt + timeout
             // In most cases the deadline loop already runs by then.
-            return (control, work, state.deadlineLoopWakesAt.map { $0 > next } ?? true)
+            return (query, actions, state.mustWakeDeadlineLoop(by: min(deadline, state.scheduler.nextTick ?? deadline)))
         }
-        give(work)
+        perform(actions)
         if wakesDeadlineLoop { deadlineLoop.wake() }
-        return QueryHandle(control: control)
+        return QueryHandle(query: query)
     }
 
     package enum Requester: Sendable, Hashable {
@@ -145,26 +174,27 @@ package final class QueryService: Sendable {
 
     @discardableResult
     package func cancel(_ queryId: String, by requester: Requester) -> CancelAnswer {
-        let (answer, running) = state.withLock { state -> (CancelAnswer, [QueryControl]) in
-            guard let id = state.idsInUse[queryId], let control = state.queries[id] else { return (.notFound, []) }
-            if case .owner(let owner) = requester, owner != control.request.owner { return (.notAllowed, []) }
-            return (.cancelling, state.cancel([id], .client))
+        let (answer, actions) = state.withLock { state -> (CancelAnswer, Actions?) in
+            guard let id = state.idsInUse[queryId], let query = state.queries[id] else { return (.notFound, nil) }
+            if case .owner(let owner) = requester, owner != query.request.owner { return (.notAllowed, nil) }
+            state.cancel([id], .client)
+            return (.cancelling, state.takeActions())
         }
-        for control in running { control.cancel(.client) }
-        wakeDeadlineLoop()
+        if let actions { perform(actions) }
+        deadlineLoop.wake()
         return answer
     }
 
     /// Cancels the client's queries and rolls back its transaction.
     package func clientDisconnected(_ client: ClientKey) {
-        let (running, work) = state.withLock { state in
+        let actions = state.withLock { state in
             let (removed, running) = state.scheduler.disconnect(client)
-            state.conclude(removed, .disconnect)
-            return (state.controls(running), state.assignedWork())
+            state.end(removed, .cancelled(.disconnect, rowCount: 0))
+            state.cancelRunning(running, .disconnect)
+            return state.takeActions()
         }
-        for control in running { control.cancel(.disconnect) }
-        give(work)
-        wakeDeadlineLoop()
+        perform(actions)
+        deadlineLoop.wake()
     }
 
     /// Opens every connection again before its next query, because the path names another file now; closes idle ones at
@@ -173,16 +203,17 @@ package final class QueryService: Sendable {
     /// `DATABASE_GONE`.
     package func reopenConnections() {
         let why = QueryFailure.transactionEnded(.transactionLost, configuration.limits)
-        let (work, loser) = state.withLock { state in
+        let (actions, loser) = state.withLock { state in
             state.generation += 1
             let lost = state.scheduler.loseTransaction()
-            state.fail(lost?.orphaned ?? [], why.refusingTheRest)
-            return (state.assignedWork(), lost?.client)
+            state.end(lost?.orphaned ?? [], .failed(why.refusingTheRest))
+            return (state.takeActions(), lost?.client)
         }
-        for worker in readers + [writer] { worker.give(.close) }
-        give(work)
+        for reader in readers { reader.submit { $0.close() } }
+        writer.submit { $0.close() }
+        perform(actions)
         if let loser { notifyRolledBack(loser, why) }
-        wakeDeadlineLoop()
+        deadlineLoop.wake()
     }
 
     /// Refuses new queries, cancels all others, rolls back open transactions, and ends the threads.
@@ -191,40 +222,26 @@ package final class QueryService: Sendable {
     @discardableResult
     package func shutDown(within limit: Duration = .seconds(4)) async -> Bool {
         await withCheckedContinuation { continuation in
-            let (running, work) = state.withLock { state in
+            let actions = state.withLock { state in
                 let deadline = ContinuousClock.now + limit
                 if state.shutdown == nil { state.shutdown = Shutdown(deadline: deadline, waiting: []) }
                 state.shutdown?.waiting.append(continuation)
                 let (removed, running) = state.scheduler.shutDown()
-                state.conclude(removed, .shutdown)
-                return (state.controls(running), state.assignedWork())
+                state.end(removed, .cancelled(.shutdown, rowCount: 0))
+                state.cancelRunning(running, .shutdown)
+                return state.takeActions()
             }
-            for control in running { control.cancel(.shutdown) }
-            give(work)
-            wakeDeadlineLoop()
+            perform(actions)
+            deadlineLoop.wake()
         }
     }
 
     /// Queries that wait or run.
     package var activeCount: Int { state.withLock { $0.queries.count } }
 
-    // MARK: Threads
-
-    /// Work that can start now, with everything that its worker needs, so that the lock is taken only once.
-    struct Assigned {
-        /// Nil for the writer.
-        var reader: Int?
-        var work: Worker.Work
-    }
-
-    func give(_ assigned: [Assigned]) {
-        for item in assigned { (item.reader.map { readers[$0] } ?? writer).give(item.work) }
-    }
-
-    func wakeDeadlineLoop() { deadlineLoop.wake() }
-
+    /// Tells a client on the reporter's thread that its transaction was rolled back.
     func notifyRolledBack(_ client: ClientKey, _ failure: QueryFailure) {
-        events.transactionRolledBack(client, failure)
+        reporter.submit { [events] in events.transactionRolledBack(client, failure) }
     }
 
     private struct NoEvents: QueryServiceEvents {

@@ -25,21 +25,6 @@ struct BackpressureTests {
         #expect(slow.sink.log.batches == 1)
     }
 
-    @Test func `time in which the receiver does not read does not count`() throws {
-        let control = QueryControl(
-            id: 1,
-            request: SQLRequest(queryId: "q", sql: "SELECT 1"),
-            client: ClientKey("ada"),
-            sink: RecordingSink(),
-            outline: ScriptOutline("SELECT 1"),
-            timeout: .seconds(10)
-        )
-        let before = try #require(control.deadline)
-        let pause = ContinuousClock().measure { control.withoutDeadline { #expect(control.deadline == nil) } }
-        let after = try #require(control.deadline)
-        #expect(before < after && after <= before + pause)
-    }
-
     @Test func `rows that come slowly go out before the batch is full`() async throws {
         let harness = try Harness()
         let slow = harness.start("SELECT 1 UNION ALL SELECT * FROM (\(endlessQuery))")

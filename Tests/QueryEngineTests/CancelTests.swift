@@ -87,15 +87,24 @@ struct CancelTests {
         #expect(!silent.sink.log.isBroken)
     }
 
-    @Test func `the thread that owns the sink excludes the others`() {
-        let turn = SinkOwnership()
-        #expect(!turn.takeOver(), "the thread may be speaking")
-        turn.release()
-        #expect(turn.takeBack())
-        turn.release()
-        #expect(turn.takeOver())
-        #expect(!turn.takeBack())
-        #expect(!turn.takeOver())
+    @Test func `the executor and the thread that abandons a read never both use its sink`() {
+        let query = Query(
+            id: 1,
+            request: SQLRequest(queryId: "q", sql: "SELECT 1"),
+            client: ClientKey("ada"),
+            sink: RecordingSink(),
+            outline: ScriptOutline("SELECT 1"),
+            timeout: .seconds(10)
+        )
+        #expect(query.takeSink() == .kept)
+        #expect(query.abandon() == nil, "the executor may be using it")
+        query.releaseSink()
+        #expect(query.takeSink() == .takenBack)
+        query.releaseSink()
+        #expect(query.abandon() != nil)
+        #expect(query.takeSink() == .lost)
+        #expect(query.abandon() == nil)
+        #expect(query.finish(.cancelled(.client, rowCount: 0)) == nil)
     }
 
     @Test func `a query is cancelled while it waits for a reader`() async throws {

@@ -45,4 +45,18 @@ struct StaleSchemaTests {
         #expect(await harness.run("INSERT INTO t VALUES (2)").end.outcome != nil)
         #expect(await harness.run("COMMIT").end.outcome != nil)
     }
+
+    @Test func `a script that turns out to write after it has sent rows fails, and does not run twice`() async throws {
+        let harness = try Harness("CREATE TABLE t(a)")
+        let database = harness.database
+        let sink = RecordingSink(onStarted: { try? database.execute("CREATE TABLE later(a)") })
+        // A check of the whole script stops at the unknown table, and so does not see what writes.
+        let running = harness.start("SELECT 1; SELECT * FROM later; PRAGMA user_version = 7", sink: sink) {
+            $0.atomic = false
+        }
+        #expect(await sink.end().failure?.message.contains("run it again") == true)
+        #expect(sink.log.rows == [[.integer(1)]])
+        #expect(try database.query("PRAGMA user_version") == [[.integer(0)]])
+        #expect(await harness.run("SELECT 1") { $0.queryId = running.queryId }.end.outcome != nil)
+    }
 }

@@ -220,50 +220,28 @@ final class Planner: Sendable {
 
     /// The time limit of a plan; what is not known by then stays unknown.
     private static let budget = Duration.milliseconds(150)
-    /// Statements that wait for a plan; beyond this the oldest is dropped.
+    /// Statements that wait for a plan; beyond this a statement gets none.
     private static let maxWaiting = 64
 
-    private struct State {
-        var waiting: [(sql: String, promise: Promise)] = []
-        var isStopped = false
-    }
-
     private let configuration: ServiceConfiguration
-    private let state = Mutex(State())
-    private let parker = Parker()
+    private let executor: SQLExecutor<Void>
 
-    init(_ configuration: ServiceConfiguration) { self.configuration = configuration }
+    init(_ configuration: ServiceConfiguration) throws(SQLiteError) {
+        self.configuration = configuration
+        executor = try SQLExecutor(name: "query-planner") {}
+    }
 
     func plan(_ sql: String) -> Promise {
         let promise = Promise()
-        state.withLock { state in
-            if state.waiting.count >= Self.maxWaiting { state.waiting.removeFirst() }
-            state.waiting.append((sql, promise))
+        if executor.waitingCount < Self.maxWaiting {
+            // A separate connection for each plan: it sees the newest schema, and holds nothing in between. Without a plan
+            // the progress has no estimate.
+            executor.submit { [self] in promise.fulfil(try? makePlan(sql)) }
         }
-        parker.wake()
         return promise
     }
 
-    func stop() {
-        state.withLock { $0.isStopped = true }
-        parker.wake()
-    }
-
-    /// The body of the planner's thread.
-    func run() {
-        while true {
-            let (next, isStopped) = state.withLock { state in
-                (state.waiting.isEmpty ? nil : state.waiting.removeFirst(), state.isStopped)
-            }
-            if isStopped { return }
-            guard let next else {
-                parker.sleep()
-                continue
-            }
-            // A separate connection for each plan: it sees the newest schema, and holds nothing in between.
-            next.promise.fulfil(try? makePlan(next.sql))
-        }
-    }
+    func stop() { executor.stop() }
 
     private func makePlan(_ sql: String) throws(SQLiteError) -> WorkPlan? {
         let evaluation = configuration.limits.evaluation

@@ -118,34 +118,3 @@ package enum CancelReason: String, Sendable, Hashable {
     case disconnect
     case shutdown
 }
-
-/// How a query ended; its sink is notified once the scheduler is up to date.
-enum QueryResult {
-    case completed(QueryOutcome)
-    case failed(QueryFailure)
-    case cancelled(CancelReason, rowCount: Int, inTransaction: Bool? = nil)
-    /// Its sink was already notified that it was cancelled, before all cleanup was done.
-    case reported
-    /// A reader found that the query writes.
-    case handOn
-
-    /// - Parameter receipt: the position of the query's commit.
-    func deliver(to control: QueryControl, receipt: String? = nil) {
-        switch self {
-        case .completed(var outcome):
-            outcome.receipt = receipt
-            // Includes the time that it waited for the position.
-            outcome.duration = control.elapsed
-            control.sink.completed(outcome)
-        case .failed(let failure): control.sink.failed(failure)
-        case .cancelled(let reason, let rowCount, let inTransaction):
-            control.sink.cancelled(
-                reason,
-                rowCount: rowCount,
-                duration: control.elapsed,
-                inTransaction: inTransaction
-            )
-        case .reported, .handOn: break
-        }
-    }
-}

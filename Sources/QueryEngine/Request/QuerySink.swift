@@ -4,10 +4,9 @@ import Synchronization
 
 /// Receives a query's results.
 ///
-/// Called on the service's threads, and at the end on the thread that fulfils a ``CommitReceipt``; one call at a time
-/// and in order: `started`, then for each statement with columns `columns` and its rows, `endOfBatch` and `progress`
-/// anywhere between, and at the end exactly one of `completed`, `failed` and `cancelled`, which can also come first. No
-/// call may block or wait for another query.
+/// Called on the service's threads, one call at a time and in order: `started`, then for each statement with columns
+/// `columns` and its rows, `endOfBatch` and `progress` anywhere between, and at the end exactly one of `completed`,
+/// `failed` and `cancelled`, which can also come first. No call may block or wait for another query.
 package protocol QuerySink: AnyObject, Sendable {
     /// The query begins to run. `readOnly` means that it cannot change the database.
     func started(readOnly: Bool)
@@ -120,32 +119,5 @@ package final class CommitReceipt: Sendable {
             }
         }
         if let known { body(known) }
-    }
-}
-
-/// Which thread may call a query's sink, one call at a time: the query's own thread, except while it is within SQLite,
-/// possibly for seconds without a callback. Then another thread may end the query.
-final class SinkOwnership: Sendable {
-    private enum Turn: UInt8, AtomicRepresentable {
-        case thread
-        case free
-        case other
-    }
-
-    private let turn = Atomic(Turn.thread)
-
-    /// Called on the query's thread, which makes no call to the sink before ``takeBack()``.
-    @inline(__always)
-    func release() { turn.store(.free, ordering: .releasing) }
-
-    /// Called on the query's thread; false when another thread ended the query, and no more calls are allowed.
-    @inline(__always)
-    func takeBack() -> Bool {
-        turn.compareExchange(expected: .free, desired: .thread, ordering: .acquiring).original != .other
-    }
-
-    /// Called on another thread; false when the query's own thread may be calling the sink.
-    func takeOver() -> Bool {
-        turn.compareExchange(expected: .free, desired: .other, ordering: .acquiring).exchanged
     }
 }

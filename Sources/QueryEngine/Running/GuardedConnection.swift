@@ -162,18 +162,18 @@ final class GuardedConnection {
     /// - Parameter isRunning: whether the statement compiled, and failed while running.
     private func explain(
         sqlite error: SQLiteError,
-        _ control: QueryControl,
+        _ query: Query,
         statementIndex: Int,
         offset: Int? = nil,
         isRunning: Bool = false
-    ) -> Ended {
+    ) -> QueryStop {
         if authorizer.needsWriter { return .needsWriter }
         switch error.code.primary {
         case .interrupt, .busy, .locked, .abort, .outOfMemory:
             // A busy handler that stops because of a cancel looks like a lock timeout.
-            if let reason = control.cancelReason { return .cancelled(reason) }
+            if let reason = query.cancelReason { return .cancelled(reason) }
         case .error, .auth, .corrupt:
-            if let failure = visibleFailure(error, control, offset: offset, isRunning: isRunning) {
+            if let failure = visibleFailure(error, query, offset: offset, isRunning: isRunning) {
                 return .failed(failure.located(statementIndex, failure.offset))
             }
         default: break
@@ -208,17 +208,17 @@ final class GuardedConnection {
     /// error may be shown.
     private func visibleFailure(
         _ error: SQLiteError,
-        _ control: QueryControl,
+        _ query: Query,
         offset: Int?,
         isRunning: Bool
     ) -> QueryFailure? {
-        let policy = control.request.policy
+        let policy = query.request.policy
         guard let readable = policy.readableTables else { return nil }
         let start = offset ?? 0
         // A row write runs statements that the request does not contain.
-        let isRowWrite = control.request.rowWrite != nil
+        let isRowWrite = query.request.rowWrite != nil
         let sql =
-            isRowWrite ? error.sql ?? "" : String(decoding: control.request.sql.utf8.dropFirst(start), as: UTF8.self)
+            isRowWrite ? error.sql ?? "" : String(decoding: query.request.sql.utf8.dropFirst(start), as: UTF8.self)
         do {
             let schema = try makeVisibleSchema(readable)
             let isInTransaction = authorizer.isInTransaction
@@ -268,22 +268,22 @@ final class GuardedConnection {
     /// - Parameter offset: where the statement begins, when there are several.
     func explain(
         _ error: any Error,
-        _ control: QueryControl,
+        _ query: Query,
         statementIndex: Int,
         offset: Int? = nil
-    ) -> Ended {
+    ) -> QueryStop {
         switch error {
         case let error as SQLiteError:
-            return explain(sqlite: error, control, statementIndex: statementIndex, offset: offset)
-        case StepError.sqlite(let error):
-            return explain(sqlite: error, control, statementIndex: statementIndex, offset: offset, isRunning: true)
-        case StepError.ended(.failed(var failure)):
-            failure.statementIndex = statementIndex
+            return explain(sqlite: error, query, statementIndex: statementIndex, offset: offset)
+        case QueryStop.sqlite(let error):
+            return explain(sqlite: error, query, statementIndex: statementIndex, offset: offset, isRunning: true)
+        case QueryStop.failed(var failure):
+            failure.statementIndex = failure.statementIndex ?? statementIndex
             return .failed(failure)
         case let failure as QueryFailure:
             return .failed(failure.located(statementIndex, offset))
-        case let ended as Ended, StepError.ended(let ended):
-            return ended
+        case let stop as QueryStop:
+            return stop
         default:
             return .failed(QueryFailure(.internal, "\(error)"))
         }
@@ -326,9 +326,9 @@ final class ExecutionHandlers {
             Parker().sleep(atMost: delay)
             return true
         }
-        if run.control.isCancelled { return false }
-        run.control.parker.sleep(atMost: delay)
+        if run.query.isCancelled { return false }
+        run.query.parker.sleep(atMost: delay)
         run.tickWaiting()
-        return !run.control.isCancelled
+        return !run.query.isCancelled
     }
 }

@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Belongs to the thread that runs the query.
 final class QueryRun {
-    let control: QueryControl
+    let query: Query
     var changes: Int64 = 0
     var lastInsertRowid: Int64?
     /// The receipt of the last commit.
@@ -20,20 +20,14 @@ final class QueryRun {
     private(set) var hasStarted = false
     /// The capture reads what the commit needs, which can take long after a large transaction.
     var isCommitting = false
-    /// The statement's effect is complete: no cancel ends it before its last row.
-    private var isBeyondCancel = false
 
     /// Called once, when the query begins.
     var onStart: (() -> Void)?
     /// Called when the query begins and ends to sleep for its receiver.
     var onPause: ((Bool) -> Void)?
-    /// If set, called when the query was cancelled, before SQLite cleans up: deleting the temporary file of a long sort
-    /// can take longer than the query.
+    /// If set, called with the result when the query was cancelled, before SQLite cleans up: see
+    /// ``QueryStateMachine/endCancelled(rowCount:)``.
     var onCancel: ((QueryResult) -> Void)?
-    /// ``onCancel`` was called, or another thread ended the query: the sink must not be called any more.
-    private(set) var hasReported = false
-    /// True within SQLite and its callbacks.
-    private var isStepping = false
     private let limits: QueryLimits
     var maxRowBytes: Int { limits.maxRowBytes }
     private let maxRows: Int
@@ -50,22 +44,22 @@ final class QueryRun {
     private let isEstimated: Bool
 
     init(
-        _ control: QueryControl,
+        _ query: Query,
         limits: QueryLimits,
         access: Ticket.Access,
         planner: Planner,
         capture: CaptureWork = CaptureWork()
     ) {
-        self.control = control
+        self.query = query
         self.limits = limits
-        maxRows = min(control.request.maxRows ?? limits.maxRows, limits.maxRows)
+        maxRows = min(query.request.maxRows ?? limits.maxRows, limits.maxRows)
         maxPause = access == .reader ? limits.maxPause : limits.maxWriterPause
         progressInterval = max(
-            control.request.progressInterval ?? limits.progressInterval,
+            query.request.progressInterval ?? limits.progressInterval,
             limits.minProgressInterval
         )
         progress = ProgressTracker(planner, capture: capture)
-        isEstimated = control.outline.statementCount <= 1
+        isEstimated = query.outline.statementCount <= 1
         batchEndsAt = beganAt + limits.batchTime
         reportsAt = beganAt + progressInterval
     }
@@ -74,18 +68,15 @@ final class QueryRun {
         guard !hasStarted else { return }
         hasStarted = true
         onStart?()
-        control.sink.started(readOnly: readOnly)
+        query.sink.started(readOnly: readOnly)
     }
 
     // MARK: Rows
 
     /// Runs a statement to its end and delivers its rows.
-    func step(_ statement: inout Statement, index: Int, mustFinish: Bool) throws(StepError) {
+    func step(_ statement: inout Statement, index: Int, mustFinish: Bool) throws(QueryStop) {
         progress.begin(statement.counters)
-        defer {
-            progress.end()
-            isBeyondCancel = false
-        }
+        defer { progress.end() }
         guard statement.columnCount > 0 else {
             do { while try statement.step() {} } catch { throw .sqlite(error) }
             return
@@ -97,7 +88,7 @@ final class QueryRun {
         }
         do {
             // While the statement still holds its resources.
-            defer { if control.isCancelled { tellOfCancel() } }
+            defer { if query.mustStop { reportCancel() } }
             var hasRow = try stepOnce(&statement)
             // Not earlier: when another process has changed the schema, the first step compiles the statement again.
             nameColumns(of: statement, index)
@@ -109,103 +100,86 @@ final class QueryRun {
             }
         } catch let error as SQLiteError {
             throw .sqlite(error)
-        } catch let error as StepError {
-            throw error
+        } catch let stop as QueryStop {
+            throw stop
         } catch {
-            throw .ended(.failed(QueryFailure(.internal, "\(error)")))
+            throw .failed(QueryFailure(.internal, "\(error)"))
         }
     }
 
     private func nameColumns(of statement: borrowing Statement, _ index: Int) {
         var names: [String] = []
         for column in 0..<statement.columnCount { names.append(statement.columnName(column)) }
-        control.sink.columns(statementIndex: index, names: names)
+        query.sink.columns(statementIndex: index, names: names)
     }
 
     /// Delivers a row, unless the maximum is reached.
-    private func deliver(_ statement: borrowing Statement) throws(StepError) {
+    private func deliver(_ statement: borrowing Statement) throws(QueryStop) {
         if rowCount >= maxRows || resultBytes >= limits.maxResultBytes {
             isTruncated = true
             return
         }
-        let bytes = control.sink.row(statement)
+        let bytes = query.sink.row(statement)
         if bytes > limits.maxRowBytes {
-            control.sink.takeBackRow()
+            query.sink.takeBackRow()
             throw tooLong(bytes)
         }
         rowCount += 1
-        control.rowCount.store(rowCount, ordering: .relaxed)
+        query.rowCount.store(rowCount, ordering: .relaxed)
         batchRows += 1
         batchBytes += bytes
         resultBytes += bytes
         if batchBytes >= limits.batchBytes || batchRows >= limits.batchRows {
             try endBatch()
-        } else if control.isCancelled, !isBeyondCancel {
-            throw .ended(.cancelled(control.cancelReason ?? .client))
+        } else if query.mustStop {
+            throw .cancelled(query.cancelReason ?? .client)
         }
     }
 
     private func stepOnce(_ statement: inout Statement) throws -> Bool {
-        control.turn.release()
-        isStepping = true
-        defer { isStepping = false }
+        query.releaseSink()
         let hasRow: Bool
         do { hasRow = try statement.step() } catch {
-            _ = takeTurn()
+            _ = query.takeSink()
             throw error
         }
-        guard takeTurn() else { throw StepError.ended(.cancelled(control.cancelReason ?? .client)) }
+        if query.takeSink() == .lost { throw QueryStop.cancelled(query.cancelReason ?? .client) }
         return hasRow
     }
 
-    private func takeTurn() -> Bool {
-        if control.turn.takeBack() { return true }
-        hasReported = true
-        return false
-    }
-
     /// The last point at which a cancel prevents the next statement's effect.
-    func endCancel() throws(Ended) {
-        if let reason = control.detach() { throw .cancelled(reason) }
-        isBeyondCancel = true
+    func endCancel() throws(QueryStop) {
+        if let reason = query.detach() { throw .cancelled(reason) }
     }
 
-    private func tooLong(_ bytes: Int) -> StepError {
-        .ended(
-            .failed(
-                QueryFailure(.tooBig, "row \(rowCount + 1) has \(bytes) bytes; a row may have \(limits.maxRowBytes)")
-            )
-        )
+    private func tooLong(_ bytes: Int) -> QueryStop {
+        .failed(QueryFailure(.tooBig, "row \(rowCount + 1) has \(bytes) bytes; a row may have \(limits.maxRowBytes)"))
     }
 
     /// Sends the rest of the last batch.
     func flush() {
-        guard batchRows > 0, !hasReported else { return }
+        guard batchRows > 0, query.ownsSink else { return }
         batchRows = 0
         batchBytes = 0
         batchEndsAt = .now + limits.batchTime
-        control.sink.endOfBatch()
+        query.sink.endOfBatch()
     }
 
-    private func endBatch() throws(StepError) {
+    private func endBatch() throws(QueryStop) {
         flush()
-        if control.isCancelled { throw .ended(.cancelled(control.cancelReason ?? .client)) }
-        if !control.sink.isWritable {
-            do { try control.withoutDeadline { () throws(Ended) in try sleepUntilWritable() } } catch {
-                throw .ended(error)
-            }
-        }
+        if query.mustStop { throw .cancelled(query.cancelReason ?? .client) }
+        if !query.sink.isWritable { try query.pause { () throws(QueryStop) in try sleepUntilWritable() } }
     }
 
-    private func sleepUntilWritable() throws(Ended) {
+    private func sleepUntilWritable() throws(QueryStop) {
         let start = ContinuousClock.now
         onPause?(true)
         defer { onPause?(false) }
         while true {
             // In this order: a wake between the check and the sleep is kept.
-            control.parker.forgetWake()
-            if let reason = control.cancelReason { throw .cancelled(reason) }
-            if control.sink.isWritable { return }
+            query.parker.forgetWake()
+            if let reason = query.cancelReason { throw .cancelled(reason) }
+            if query.sink.isWritable { return }
             let paused = start.duration(to: .now)
             let held = beganAt.duration(to: .now)
             guard paused < maxPause else {
@@ -226,7 +200,7 @@ final class QueryRun {
                     )
                 )
             }
-            control.parker.sleep(atMost: min(maxPause - paused, limits.maxSnapshotTime - held))
+            query.parker.sleep(atMost: min(maxPause - paused, limits.maxSnapshotTime - held))
         }
     }
 
@@ -234,42 +208,45 @@ final class QueryRun {
 
     /// Called every `ExecutionHandlers.steps` steps of the virtual machine.
     func tick() -> ProgressDecision {
-        guard takeTurn() else { return .interrupt }
-        defer { if isStepping { control.turn.release() } }
+        let access = query.takeSink()
+        if access == .lost { return .interrupt }
+        // Not when the cancel was reported: nothing may follow.
+        defer { if access == .takenBack, query.ownsSink { query.releaseSink() } }
         return decide()
     }
 
     private func decide() -> ProgressDecision {
-        if control.isCancelled, !isBeyondCancel {
-            tellOfCancel()
+        if query.mustStop {
+            reportCancel()
             return .interrupt
         }
         let now = ContinuousClock.now
         progress.tick(rows: rowCount, at: now)
         // Rows that a receiver does not take wait until the batch is full; then the query waits with them.
-        if batchRows > 0, now >= batchEndsAt, control.sink.isWritable { flush() }
+        if batchRows > 0, now >= batchEndsAt, query.sink.isWritable { flush() }
         if now >= reportsAt { reportProgress(isCommitting ? "committing" : progress.message, at: now) }
         return .proceed
     }
 
-    private func tellOfCancel() {
-        guard let onCancel, !hasReported, let reason = control.cancelReason else { return }
+    private func reportCancel() {
+        guard let onCancel, query.ownsSink else { return }
         flush()
-        hasReported = true
-        onCancel(.cancelled(reason, rowCount: rowCount))
+        if let result = query.endCancelled(rowCount: rowCount) { onCancel(result) }
     }
 
     /// Called while the query waits for a lock.
     func tickWaiting() {
-        guard takeTurn() else { return }
-        defer { if isStepping { control.turn.release() } }
+        let access = query.takeSink()
+        if access == .lost { return }
+        // Not when the cancel was reported: nothing may follow.
+        defer { if access == .takenBack, query.ownsSink { query.releaseSink() } }
         let now = ContinuousClock.now
         if now >= reportsAt { reportProgress("waiting for a lock that another process holds", at: now) }
     }
 
     private func reportProgress(_ message: String, at now: ContinuousClock.Instant) {
         reportsAt = now + progressInterval
-        control.sink.progress(report(message, at: now))
+        query.sink.progress(report(message, at: now))
     }
 
     /// Reports the progress.
@@ -280,7 +257,7 @@ final class QueryRun {
             fraction: estimate?.fraction,
             message: isEstimated ? message : "statement \(statementIndex + 1): \(message)",
             rowCount: rowCount,
-            elapsed: control.submittedAt.duration(to: now),
+            elapsed: query.submittedAt.duration(to: now),
             estimatedTotal: estimate?.total
         )
     }
@@ -301,10 +278,4 @@ enum ClientTransaction {
         case .lost: false
         }
     }
-}
-
-/// Why stepping a statement failed.
-enum StepError: Error {
-    case sqlite(SQLiteError)
-    case ended(Ended)
 }

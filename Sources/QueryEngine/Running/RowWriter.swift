@@ -20,7 +20,7 @@ struct RowWriter {
     }
 
     func execute() throws {
-        let table = try WritableTable(write.table, policy: run.control.request.policy, session.guarded)
+        let table = try WritableTable(write.table, policy: run.query.request.policy, session.guarded)
         try check(write.values, of: table, mustBeStored: true)
         try check(write.before, of: table, mustBeStored: false)
         var identity: RowIdentity?
@@ -29,7 +29,7 @@ struct RowWriter {
         // after).
         let written = try change(table, identity)
         guard write.operation != .delete, let written else { return }
-        if let image = try image(of: written, in: table) { run.control.sink.row(image) }
+        if let image = try image(of: written, in: table) { run.query.sink.row(image) }
     }
 
     // MARK: Steps
@@ -70,7 +70,7 @@ struct RowWriter {
         let found = row.dropFirst(identifying.count)
         let changed = zip(expected, found).filter { !$0.value.isSame(as: $1) }.map { $0.0.column }
         if !changed.isEmpty {
-            if let image = try image(of: identity, in: table) { run.control.sink.row(image) }
+            if let image = try image(of: identity, in: table) { run.query.sink.row(image) }
             throw QueryFailure(
                 .conflict,
                 "the row of \(table.name) has changed meanwhile: \(changed.joined(separator: ", "))"

@@ -14,23 +14,23 @@ struct ScriptRunner {
 
     private let run: QueryRun
     private let session: WriterSession
-    private let control: QueryControl
+    private let query: Query
     private let guarded: GuardedConnection
     private let wrap: Wrap
 
     init(_ run: QueryRun, on session: WriterSession) {
         self.run = run
         self.session = session
-        control = run.control
+        query = run.query
         guarded = session.guarded
-        let outline = run.control.outline
-        let isScript = outline.statementCount > 1 && run.control.request.atomic && !outline.controlsTransactions
-        let isWrapped = isScript || run.control.request.rowWrite != nil
+        let outline = run.query.outline
+        let isScript = outline.statementCount > 1 && run.query.request.atomic && !outline.controlsTransactions
+        let isWrapped = isScript || run.query.request.rowWrite != nil
         wrap = !isWrapped ? .none : session.isInTransaction ? .savepoint : .transaction
     }
 
-    func execute() throws(Ended) {
-        let outline = control.outline
+    func execute() throws(QueryStop) {
+        let outline = query.outline
         guard outline.statementCount > 0 else { throw .failed(.noStatement) }
         let wasOpen = session.isInTransaction
         if wasOpen {
@@ -39,29 +39,29 @@ struct ScriptRunner {
             // The last rowid of another client must not be visible to this one.
             guarded.connection.lastInsertRowid = 0
         }
-        try control.attach(guarded)
-        do { try guarded.begin(control.request.policy, access: .writer) } catch {
-            control.detach()
-            throw guarded.explain(error, control, statementIndex: 0)
+        try query.attach(guarded)
+        do { try guarded.begin(query.request.policy, access: .writer) } catch {
+            query.detach()
+            throw guarded.explain(error, query, statementIndex: 0)
         }
         guarded.handlers.run = run
         defer {
-            control.detach()
+            query.detach()
             guarded.end()
         }
         do {
             try begin()
-            if let rowWrite = control.request.rowWrite { try runRowWrite(rowWrite) } else { try runStatements() }
+            if let rowWrite = query.request.rowWrite { try runRowWrite(rowWrite) } else { try runStatements() }
             try end()
         } catch {
             // From here on nothing may be interrupted.
-            control.detach()
+            query.detach()
             undo(wasOpen: wasOpen)
             throw error
         }
     }
 
-    private func begin() throws(Ended) {
+    private func begin() throws(QueryStop) {
         if wrap != .none { run.start(readOnly: false) }
         do {
             switch wrap {
@@ -69,16 +69,16 @@ struct ScriptRunner {
             case .transaction: try session.begin(run)
             case .savepoint: try session.beginSavepoint()
             }
-        } catch { throw guarded.explain(error, control, statementIndex: 0) }
+        } catch { throw guarded.explain(error, query, statementIndex: 0) }
     }
 
-    private func end() throws(Ended) {
+    private func end() throws(QueryStop) {
         switch wrap {
         case .none: break
         case .transaction: try session.commit(run)
         case .savepoint:
             do { try session.releaseSavepoint() } catch {
-                throw guarded.explain(error, control, statementIndex: run.statementIndex)
+                throw guarded.explain(error, query, statementIndex: run.statementIndex)
             }
         }
     }
@@ -92,35 +92,35 @@ struct ScriptRunner {
         switch wrap {
         case .transaction: session.rollBack()
         case .savepoint: session.rollBackToSavepoint()
-        case .none: if !wasOpen, control.request.atomic { session.rollBack() }
+        case .none: if !wasOpen, query.request.atomic { session.rollBack() }
         }
     }
 
-    private func runStatements() throws(Ended) {
-        var binder = ParameterBinder(control.request.parameters)
-        var script = Script(control.request.sql)
+    private func runStatements() throws(QueryStop) {
+        var binder = ParameterBinder(query.request.parameters)
+        var script = Script(query.request.sql)
         var index = 0
         // Checks for the end first: after the last statement has committed, no cancel may change the query's outcome.
         while !script.isAtEnd {
             run.statementIndex = index
             // The commit of the previous statement detached it.
-            try control.attach(guarded)
+            try query.attach(guarded)
             guard try runNext(of: &script, &binder) else { break }
             index += 1
         }
         if index == 0 { throw .failed(.noStatement) }
     }
 
-    private func runRowWrite(_ write: RowWrite) throws(Ended) {
+    private func runRowWrite(_ write: RowWrite) throws(QueryStop) {
         do {
             try RowWriter(write, run: run, session: session).execute()
-        } catch { throw guarded.explain(error, control, statementIndex: 0) }
+        } catch { throw guarded.explain(error, query, statementIndex: 0) }
     }
 
     private func runNext(
         of script: inout Script,
         _ binder: inout ParameterBinder
-    ) throws(Ended) -> Bool {
+    ) throws(QueryStop) -> Bool {
         guarded.authorizer.forgetStatement()
         guarded.authorizer.isInTransaction = session.isInTransaction
         do {
@@ -132,7 +132,7 @@ struct ScriptRunner {
             try runOne(&statement)
             return true
         } catch {
-            throw guarded.explain(error, control, statementIndex: run.statementIndex, offset: offset(of: script))
+            throw guarded.explain(error, query, statementIndex: run.statementIndex, offset: offset(of: script))
         }
     }
 
@@ -147,14 +147,14 @@ struct ScriptRunner {
 
     /// Where the failed statement begins, when there are several.
     private func offset(of script: Script) -> Int? {
-        control.outline.statementCount > 1 ? script.statementOffset : nil
+        query.outline.statementCount > 1 ? script.statementOffset : nil
     }
 
     private func runOne(_ statement: inout Statement) throws {
         let kind = guarded.authorizer.statement
         let writes = statement.writes
         let isControl = kind.transaction != nil && statement.explainLevel == 0
-        run.start(readOnly: !writes && !isControl && control.outline.statementCount == 1)
+        run.start(readOnly: !writes && !isControl && query.outline.statementCount == 1)
         if isControl { return try runControl(&statement, kind.transaction) }
         guard writes else { return try run.step(&statement, index: run.statementIndex, mustFinish: false) }
 
@@ -177,15 +177,15 @@ struct ScriptRunner {
                 session.committed(run)
             }
         } catch {
-            control.detach()
+            query.detach()
             if needsTransaction { try end(error) } else if !session.isInTransaction { session.settle() }
             throw error
         }
     }
 
     /// Ends the transaction around a failed statement. Changes that OR FAIL kept remain, when the script is not atomic.
-    private func end(_ error: any Error) throws(Ended) {
-        if case StepError.sqlite(let error) = error, error.code.primary == .constraint, !control.request.atomic,
+    private func end(_ error: any Error) throws(QueryStop) {
+        if case QueryStop.sqlite(let error) = error, error.code.primary == .constraint, !query.request.atomic,
             session.isInTransaction
         {
             do { return try session.commit(run) } catch {
@@ -204,13 +204,14 @@ struct ScriptRunner {
             try runWrite(&statement, isVacuum: false, isAlone: false)
             try session.releaseSavepoint()
         } catch {
-            control.detach()
-            if case StepError.ended = error {
+            query.detach()
+            switch error {
+            case QueryStop.cancelled, QueryStop.failed, QueryStop.needsWriter:
                 statement.reset()
                 session.rollBackToSavepoint()
-            } else if session.isInTransaction {
-                // Keeps what SQLite kept.
-                try? session.releaseSavepoint()
+            default:
+                // Keeps what SQLite kept; when that fails, the savepoint ends with the transaction.
+                if session.isInTransaction { try? session.releaseSavepoint() }
             }
             throw error
         }

@@ -75,13 +75,13 @@ final class WriterSession {
         }
     }
 
-    func commit(_ run: QueryRun) throws(Ended) {
+    func commit(_ run: QueryRun) throws(QueryStop) {
         do {
             try prepareToCommit(run)
             try guarded.executeUnguarded("COMMIT")
         } catch {
             if error is SQLiteError { settle() }
-            throw guarded.explain(error, run.control, statementIndex: run.statementIndex)
+            throw guarded.explain(error, run.query, statementIndex: run.statementIndex)
         }
         committed(run)
     }
@@ -91,7 +91,7 @@ final class WriterSession {
         run.isCommitting = true
         defer { run.isCommitting = false }
         try capture?.transactionWillCommit()
-        if let reason = run.control.detach() { throw Ended.cancelled(reason) }
+        if let reason = run.query.detach() { throw QueryStop.cancelled(reason) }
     }
 
     /// Reports a commit that became durable.
@@ -104,13 +104,13 @@ final class WriterSession {
             return
         }
         log.isCommitting = false
-        let request = run.control.request
+        let request = run.query.request
         run.receipt = commitSink.committed(
             ServiceCommit(
                 changes: changes,
                 walFrameCount: frames,
                 queryId: request.queryId,
-                client: run.control.client,
+                client: run.query.client,
                 userId: request.userId,
                 username: request.username
             )

@@ -1,6 +1,3 @@
-import SQLiteConnection
-import Synchronization
-
 /// A queue that serves identities in turn, the clients of an identity in turn, and each client's entries in order: a
 /// client with many requests, over any number of connections, delays the others by one entry at a time.
 struct FairQueue {
@@ -111,32 +108,4 @@ enum QueueShare: Hashable, Sendable {
     /// All clients of an identity together.
     case identity(String)
     case client(ClientKey)
-}
-
-/// The mailbox of a thread that runs queries. The scheduler gives it one query or rollback at a time.
-final class Worker: Sendable {
-    enum Work {
-        /// The generation is the one that the connection must have.
-        case run(QueryControl, generation: Int)
-        case rollBack(ClientKey)
-        /// Close the connection; the next query opens it again.
-        case close
-        case stop
-    }
-
-    private let mailbox = Mutex<[Work]>([])
-    private let parker = Parker()
-
-    func give(_ work: Work) {
-        mailbox.withLock { $0.append(work) }
-        parker.wake()
-    }
-
-    /// Sleeps until there is work.
-    func take() -> Work {
-        while true {
-            if let work = mailbox.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) { return work }
-            parker.sleep()
-        }
-    }
 }

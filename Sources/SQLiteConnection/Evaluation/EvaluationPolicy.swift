@@ -124,7 +124,7 @@ extension Connection {
     ///
     /// The deadline also holds within a single call of a function, as far as ``EvaluationPolicy`` covers it: the
     /// functions that it replaces check the clock themselves, and its limits bound the others.
-    package func withDeadline<R>(_ limit: Duration, _ body: () throws(SQLiteError) -> R) throws(SQLiteError) -> R {
+    package func withDeadline<R, E>(_ limit: Duration, _ body: () throws(E) -> R) throws(E) -> R {
         let end = ContinuousClock.now + limit
         setProgressHandler(everySteps: Self.stepsPerLook) { ContinuousClock.now < end ? .proceed : .interrupt }
         defer { setProgressHandler(everySteps: 0, nil) }

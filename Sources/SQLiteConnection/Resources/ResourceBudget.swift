@@ -116,7 +116,7 @@ package final class ResourceBudget: @unchecked Sendable {
     package var isBounding: Bool { heapLimit != .max }
 
     /// Runs `body` within the bounds, or within those that are in force already.
-    func bounding<R>(_ limits: Limits, _ body: () throws(SQLiteError) -> R) throws(SQLiteError) -> R {
+    func bounding<R, E>(_ limits: Limits, _ body: () throws(E) -> R) throws(E) -> R {
         guard !isBounding else { return try body() }
         begin(limits)
         defer { end() }

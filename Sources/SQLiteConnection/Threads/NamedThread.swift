@@ -59,6 +59,15 @@ package final class NamedThread: Sendable {
         handle = Handle(thread: started)
     }
 
+    /// Starts a thread that nothing joins.
+    ///
+    /// - Throws: `SQLITE_NOMEM` when the system refuses to start another thread.
+    package static func start(name: String, _ body: @escaping @Sendable () -> Void) throws(SQLiteError) {
+        do { try NamedThread(name: name, body).detach() } catch {
+            throw SQLiteError(code: .outOfMemory, message: "the system refuses to start another thread")
+        }
+    }
+
     /// Waits until the body has returned. Call either this or ``detach()``, exactly once, from another thread.
     package func join() { pthread_join(handle.thread, nil) }
 

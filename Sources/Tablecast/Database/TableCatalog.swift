@@ -1,5 +1,4 @@
 import ChangeCapture
-import NIOPosix
 import SQLiteConnection
 import WireProtocol
 
@@ -220,13 +219,13 @@ extension TableCatalog {
 }
 
 extension TablecastService {
+    /// Requests that wait for the catalogue's thread; further ones are refused.
+    private static let maxWaitingReads = 64
+
     /// The tables, views and virtual tables that the identity may see, as JSON:
     /// `{"tables":[{"name","kind","rowEstimate"?}]}`.
     package func tables(for identity: Identity) async throws -> [UInt8] {
-        let path = configuration.path
-        return try await NIOThreadPool.singleton.runIfActive {
-            try TableCatalog(path: path).list { identity.allows(table: $0) }
-        }
+        try await readCatalogue { try $0.list { identity.allows(table: $0) } }
     }
 
     /// The columns, indexes, keys and triggers of one table as JSON; nil when there is none of that name.
@@ -235,12 +234,22 @@ extension TablecastService {
     ///   an existing one that SQLite cannot use.
     package func describeTable(_ name: String, for identity: Identity) async throws -> [UInt8]? {
         try identity.require(table: name)
-        let path = configuration.path
-        return try await NIOThreadPool.singleton.runIfActive {
-            try TableCatalog(path: path).describe(
-                name,
-                isKnown: identity.tables.map { _ in { identity.allows(table: $0) } }
+        return try await readCatalogue { catalogue in
+            try catalogue.describe(name, isKnown: identity.tables.map { _ in { identity.allows(table: $0) } })
+        }
+    }
+
+    private func readCatalogue<Value: Sendable>(
+        _ body: @escaping @Sendable (TableCatalog) throws -> Value
+    ) async throws -> Value {
+        guard catalogue.waitingCount < Self.maxWaitingReads else {
+            throw ProtocolError(
+                .tooManyQueries,
+                "\(Self.maxWaitingReads) requests for the schema are waiting, which is the limit"
             )
         }
+        let path = configuration.path
+        // A connection for each request: it opens the file that has the name now.
+        return try await catalogue.run { _ in try body(TableCatalog(path: path)) }
     }
 }

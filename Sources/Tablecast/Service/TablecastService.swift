@@ -26,6 +26,9 @@ public final class TablecastService: Sendable {
     let queries: QueryService
     let feed: DatabaseFeed
     let live: LiveFeed
+    let snapshots: SnapshotSender
+    /// Reads the schema for clients.
+    let catalogue: SQLExecutor<Void>
     private let startedAt = ContinuousClock.now
     private let queriesEnd = Mutex<Task<Void, Never>?>(nil)
     private let rowBackpressure = Mutex<[ClientID: RowBackpressure]>([:])
@@ -80,6 +83,12 @@ public final class TablecastService: Sendable {
         )
         reopening.queries = queries
         live = LiveFeed(hub: server.hub)
+        snapshots = try SnapshotSender(
+            hub: server.hub,
+            publisher: feed.publisher,
+            limits: configuration.limits.snapshot
+        )
+        catalogue = try SQLExecutor(name: "catalogue") {}
         feed.publisher.rowFilters.load(from: database.path)
         try feed.watch(path: database.path, continuing: state.earlier)
         server.serve(self)
@@ -110,6 +119,8 @@ public final class TablecastService: Sendable {
             await endQueries()
             feed.stopLiveQueries()
             feed.stop()
+            snapshots.stop()
+            catalogue.stop()
             feed.publisher.observers.finish(nil)
             await server.stop()
             configuration.memory?.remove()
@@ -299,13 +310,7 @@ extension TablecastService: DatabaseRequests {
                 "the database is not watched, so a snapshot would have no position"
             )
         }
-        try SnapshotSender(
-            hub: server.hub,
-            watcher: watcher,
-            publisher: feed.publisher,
-            limits: server.configuration.limits.snapshot
-        )
-        .send(request, replyTo: replyTo, to: client.id)
+        try snapshots.send(request, replyTo: replyTo, to: client.id, from: watcher)
     }
 
     package func check(_ request: SubscribeRequest) throws(ProtocolError) {

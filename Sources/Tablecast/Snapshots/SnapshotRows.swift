@@ -169,10 +169,10 @@ final class SnapshotRows: @unchecked Sendable {
     ///
     /// - Throws: SQLite's errors for the database. Errors of a single table are reported at the end.
     func next() throws -> EncodedMessage? {
-        let deadline = ContinuousClock.now + limits.maxMessageTime
-        transaction.connection.setProgressHandler(everySteps: 1_000) {
-            ContinuousClock.now < deadline ? .proceed : .interrupt
-        }
+        try transaction.connection.withDeadline(limits.maxMessageTime) { try nextMessage() }
+    }
+
+    private func nextMessage() throws -> EncodedMessage? {
         while let table = tables.first {
             do {
                 let reading = try current ?? Reading(table, transaction.connection, subscription.filter.condition)

@@ -1,7 +1,6 @@
 import Broadcast
 import ChangeCapture
 import NIOCore
-import NIOPosix
 import SQLiteConnection
 import Synchronization
 import WireProtocol
@@ -11,49 +10,64 @@ import WireProtocol
 ///
 /// A read transaction begins at exactly the position of the last published transaction, so writers continue; their
 /// commits meanwhile wait in the history. The next rows are read when the client has taken the previous ones.
-struct SnapshotSender: Sendable {
-    private static let running = Atomic<Int>(0)
-    /// Rows are read on these threads, and never on an event loop.
-    private static let threads: NIOThreadPool = {
-        let pool = NIOThreadPool(numberOfThreads: 2)
-        pool.start()
-        return pool
-    }()
+final class SnapshotSender: Sendable {
+    private static let threadCount = 2
 
-    let hub: Hub
-    let watcher: DatabaseWatcher
-    let publisher: ChangePublisher
-    let limits: SnapshotLimits
+    private let hub: Hub
+    private let publisher: ChangePublisher
+    private let limits: SnapshotLimits
+    private let running = Atomic<Int>(0)
+    /// Each snapshot is read on one of them.
+    private let executors: [SQLExecutor<Void>]
+    private let lastExecutor = Atomic<Int>(0)
+
+    init(hub: Hub, publisher: ChangePublisher, limits: SnapshotLimits) throws(SQLiteError) {
+        self.hub = hub
+        self.publisher = publisher
+        self.limits = limits
+        var executors: [SQLExecutor<Void>] = []
+        for index in 0..<Self.threadCount { executors.append(try SQLExecutor(name: "snapshot-\(index)") {}) }
+        self.executors = executors
+    }
+
+    /// Ends the threads after the messages that they are reading; snapshots under way fail.
+    func stop() { for executor in executors { executor.stop() } }
 
     /// Starts a snapshot; the client receives its outcome as messages.
-    func send(_ request: SubscribeRequest, replyTo: String?, to client: ClientID) throws(ProtocolError) {
-        guard Self.running.add(1, ordering: .relaxed).newValue <= limits.maxConcurrent else {
-            Self.running.subtract(1, ordering: .relaxed)
+    func send(
+        _ request: SubscribeRequest,
+        replyTo: String?,
+        to client: ClientID,
+        from watcher: DatabaseWatcher
+    ) throws(ProtocolError) {
+        guard running.add(1, ordering: .relaxed).newValue <= limits.maxConcurrent else {
+            running.subtract(1, ordering: .relaxed)
             throw ProtocolError(.tooManyQueries, "\(limits.maxConcurrent) snapshots are being sent already; try again")
         }
         let hold: Hub.SnapshotHold
         do throws(ProtocolError) {
             hold = try hub.hold(client, TableSubscription(request.filter), replacing: request.replaces)
         } catch {
-            Self.running.subtract(1, ordering: .relaxed)
+            running.subtract(1, ordering: .relaxed)
             throw error
         }
         Task {
-            defer { Self.running.subtract(1, ordering: .relaxed) }
+            defer { running.subtract(1, ordering: .relaxed) }
             do {
-                try await run(replyTo: replyTo, hold)
+                try await run(replyTo: replyTo, hold, watcher)
             } catch {
                 fail(error, replyTo: replyTo, hold)
             }
         }
     }
 
-    private func run(replyTo: String?, _ hold: Hub.SnapshotHold) async throws {
+    private func run(replyTo: String?, _ hold: Hub.SnapshotHold, _ watcher: DatabaseWatcher) async throws {
         guard hub.isHeld(hold) else { throw Self.replaced }
         let deadline = ContinuousClock.now + limits.maxDuration
+        let executor = executors[lastExecutor.wrappingAdd(1, ordering: .relaxed).newValue % executors.count]
         let (publisher, limits) = (publisher, limits)
         let (transaction, position) = try await watcher.beginRead { publisher.lastPosition }
-        let rows = try await Self.threads.runIfActive {
+        let rows = try await executor.run { _ in
             try SnapshotRows(transaction, of: hold.subscription, position: position, limits: limits)
         }
         let payload = SubscribedPayload(
@@ -64,7 +78,7 @@ struct SnapshotSender: Sendable {
         )
         let acknowledgement = EncodedMessage.subscribed(payload, replyTo: replyTo)
         guard await send(acknowledgement, under: hold, isAcknowledgement: true) else { throw Self.replaced }
-        while let message = try await Self.threads.runIfActive({ try rows.next() }) {
+        while let message = try await executor.run({ _ in try rows.next() }) {
             guard await send(message, under: hold) else { return }
             if ContinuousClock.now > deadline {
                 throw ProtocolError(

@@ -3,8 +3,8 @@ import SQLiteConnection
 /// Runs read-only queries, one after the other, on a connection that cannot write. Detects queries that are not
 /// read-only.
 ///
-/// Belongs to one worker's thread.
-final class ReadExecutor {
+/// Belongs to the thread of one executor.
+final class QueryReader {
     private let configuration: ServiceConfiguration
     private let planner: Planner
     private var guarded: GuardedConnection?
@@ -22,42 +22,44 @@ final class ReadExecutor {
 
     /// How long a cancelled query may take to stop by itself: twice as long as SQLite sorts without a callback. Some
     /// never do, such as `SELECT count(*)`.
-    private static let patience = Duration.milliseconds(25)
+    private static let interruptDelay = Duration.milliseconds(25)
 
     /// - Parameters:
     ///   - onSettle: called when the query is known to be read-only.
     ///   - onPause: called when the query begins and ends to sleep for its receiver.
-    ///   - onCancel: called with the conclusion of a cancelled query as soon as it is known, within SQLite's callbacks.
+    ///   - onCancel: called with the result of a cancelled query as soon as it is known, within SQLite's callbacks.
+    /// - Returns: the result; nil when the query must run on the writer.
     func run(
-        _ control: QueryControl,
+        _ query: Query,
         generation: Int,
         onSettle: @escaping () -> Void,
         onPause: @escaping (Bool) -> Void,
         onCancel: @escaping (QueryResult) -> Void
-    ) -> QueryResult {
-        let run = QueryRun(control, limits: configuration.limits, access: .reader, planner: planner)
+    ) -> QueryResult? {
+        let run = QueryRun(query, limits: configuration.limits, access: .reader, planner: planner)
         run.onStart = onSettle
         run.onPause = onPause
         run.onCancel = onCancel
-        do throws(Ended) {
+        do throws(QueryStop) {
             let guarded: GuardedConnection
-            do { guarded = try open(generation: generation) } catch { throw Ended.failed(QueryFailure(error)) }
+            do { guarded = try open(generation: generation) } catch { throw QueryStop.failed(QueryFailure(error)) }
             try execute(run, on: guarded)
-            if run.hasReported { return .reported }
             run.flush()
             return .completed(
                 QueryOutcome(
                     rowCount: run.rowCount,
-                    duration: control.elapsed,
+                    duration: query.elapsed,
                     changes: 0,
                     truncated: run.isTruncated,
                     inTransaction: false
                 )
             )
         } catch {
-            if run.hasReported { return .reported }
             switch error {
-            case .needsWriter: return .handOn
+            case .needsWriter:
+                // Rows of it have been sent, so it cannot run from its beginning on the writer.
+                if run.hasStarted { return .failed(.schemaChangedMeanwhile) }
+                return nil
             case .cancelled(let reason):
                 run.flush()
                 return .cancelled(reason, rowCount: run.rowCount)
@@ -67,6 +69,8 @@ final class ReadExecutor {
                 if failure.code == .databaseGone { guarded = nil }
                 failure.rowCount = run.rowCount
                 return .failed(failure)
+            case .sqlite(let error):
+                return .failed(QueryFailure(error))
             }
         }
     }
@@ -81,24 +85,24 @@ final class ReadExecutor {
         return opened
     }
 
-    private func execute(_ run: QueryRun, on guarded: GuardedConnection) throws(Ended) {
-        let control = run.control
-        try control.attach(guarded, patience: Self.patience)
-        do { try guarded.begin(control.request.policy, access: .reader) } catch {
-            control.detach()
-            throw guarded.explain(error, control, statementIndex: 0)
+    private func execute(_ run: QueryRun, on guarded: GuardedConnection) throws(QueryStop) {
+        let query = run.query
+        try query.attach(guarded, interruptDelay: Self.interruptDelay)
+        do { try guarded.begin(query.request.policy, access: .reader) } catch {
+            query.detach()
+            throw guarded.explain(error, query, statementIndex: 0)
         }
         guarded.handlers.run = run
         defer {
-            control.detach()
+            query.detach()
             guarded.end()
         }
-        if control.outline.statementCount > 1 {
-            try classify(control, on: guarded)
+        if query.outline.statementCount > 1 {
+            try classify(query, on: guarded)
             try runScript(run, on: guarded)
         } else {
-            var binder = ParameterBinder(control.request.parameters)
-            var script = Script(control.request.sql)
+            var binder = ParameterBinder(query.request.parameters)
+            var script = Script(query.request.sql)
             guard try runNext(of: &script, index: 0, &binder, run, on: guarded) else {
                 throw .failed(.noStatement)
             }
@@ -107,37 +111,37 @@ final class ReadExecutor {
 
     /// Throws `needsWriter` when any statement does. The check stops at a statement that does not compile: the
     /// statements before it only read, and so do not create what it misses.
-    private func classify(_ control: QueryControl, on guarded: GuardedConnection) throws(Ended) {
-        var script = Script(control.request.sql)
+    private func classify(_ query: Query, on guarded: GuardedConnection) throws(QueryStop) {
+        var script = Script(query.request.sql)
         var index = 0
         do {
             while let statement = try guarded.compileNext(of: &script) {
                 try guarded.authorizer.check(statement)
-                if statement.writes { throw Ended.needsWriter }
+                if statement.writes { throw QueryStop.needsWriter }
                 index += 1
             }
         } catch {
             if guarded.authorizer.needsWriter { throw .needsWriter }
             guard error is SQLiteError else {
-                throw guarded.explain(error, control, statementIndex: index, offset: offset(of: script, control))
+                throw guarded.explain(error, query, statementIndex: index, offset: offset(of: script, query))
             }
         }
         guarded.authorizer.forgetStatement()
     }
 
     /// An atomic script reads a single snapshot of the database.
-    private func runScript(_ run: QueryRun, on guarded: GuardedConnection) throws(Ended) {
-        let control = run.control
-        let isAtomic = control.request.atomic
+    private func runScript(_ run: QueryRun, on guarded: GuardedConnection) throws(QueryStop) {
+        let query = run.query
+        let isAtomic = query.request.atomic
         do { if isAtomic { try guarded.executeUnguarded("BEGIN") } } catch {
-            throw guarded.explain(error, control, statementIndex: 0)
+            throw guarded.explain(error, query, statementIndex: 0)
         }
         defer {
-            control.detach()
+            query.detach()
             if !guarded.connection.isInAutocommit { try? guarded.executeUnguarded("ROLLBACK") }
         }
-        var binder = ParameterBinder(control.request.parameters)
-        var script = Script(control.request.sql)
+        var binder = ParameterBinder(query.request.parameters)
+        var script = Script(query.request.sql)
         var index = 0
         while try runNext(of: &script, index: index, &binder, run, on: guarded) { index += 1 }
         if index == 0 { throw .failed(.noStatement) }
@@ -149,29 +153,34 @@ final class ReadExecutor {
         _ binder: inout ParameterBinder,
         _ run: QueryRun,
         on guarded: GuardedConnection
-    ) throws(Ended) -> Bool {
-        let control = run.control
+    ) throws(QueryStop) -> Bool {
+        let query = run.query
         run.statementIndex = index
         do {
             guard var statement = try guarded.compileNext(of: &script) else { return false }
             try guarded.authorizer.check(statement)
-            if statement.writes { throw Ended.needsWriter }
+            if statement.writes { throw QueryStop.needsWriter }
             guarded.boundValues()
             try binder.bind(to: statement, isLast: script.isAtEnd)
             run.start(readOnly: true)
             try run.step(&statement, index: index, mustFinish: false)
             return true
         } catch {
-            throw guarded.explain(error, control, statementIndex: index, offset: offset(of: script, control))
+            throw guarded.explain(error, query, statementIndex: index, offset: offset(of: script, query))
         }
     }
 
-    private func offset(of script: Script, _ control: QueryControl) -> Int? {
-        control.outline.statementCount > 1 ? script.statementOffset : nil
+    private func offset(of script: Script, _ query: Query) -> Int? {
+        query.outline.statementCount > 1 ? script.statementOffset : nil
     }
 }
 
 extension QueryFailure {
+    fileprivate static let schemaChangedMeanwhile = QueryFailure(
+        .sqlError,
+        "another process changed the schema while the script ran, and now it would write: run it again"
+    )
+
     static let noStatement = QueryFailure(
         .sqlError,
         "there is no statement in the SQL: it is empty or holds only comments and semicolons"

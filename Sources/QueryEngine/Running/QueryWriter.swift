@@ -3,8 +3,8 @@ import SQLiteConnection
 
 /// Runs queries that may write, one after the other, on the only connection that can write.
 ///
-/// Belongs to one worker's thread.
-final class WriteExecutor {
+/// Belongs to the writer's thread.
+final class QueryWriter {
     private let configuration: ServiceConfiguration
     private let planner: Planner
     private let commitSink: (any CommitSink)?
@@ -33,23 +33,23 @@ final class WriteExecutor {
 
     var isInTransaction: Bool { session?.isInTransaction ?? false }
 
-    struct Result {
-        var conclusion: QueryResult
+    struct Outcome {
+        var result: QueryResult
         /// The receipt of its last commit; its sink must wait for it.
         var receipt: CommitReceipt?
         var transaction = ClientTransaction.none
         /// Set when the query ran for a noticeable time before this wait.
-        var wait: (CommitWait, interval: Duration)?
+        var progress: CommitProgress?
     }
 
-    func run(_ control: QueryControl, generation: Int) -> Result {
+    func run(_ query: Query, generation: Int) -> Outcome {
         let session: WriterSession
         do { session = try open(generation: generation) } catch {
-            return Result(conclusion: .failed(QueryFailure(error)))
+            return Outcome(result: .failed(QueryFailure(error)))
         }
         if let commitSink { session.capture?.level = commitSink.captureLevel }
         let run = QueryRun(
-            control,
+            query,
             limits: configuration.limits,
             access: .writer,
             planner: planner,
@@ -58,46 +58,45 @@ final class WriteExecutor {
                 readsLog: session.capture == nil
             )
         )
-        let ended: Ended?
+        let stop: QueryStop?
         do {
             try ScriptRunner(run, on: session).execute()
-            ended = nil
-        } catch { ended = error }
+            stop = nil
+        } catch { stop = error }
         session.settle()
         run.flush()
-        if session.isInTransaction, !control.request.allowsOpenTransaction {
+        if session.isInTransaction, !query.request.allowsOpenTransaction {
             session.rollBack()
             run.transaction = .none
-            if ended == nil { return Result(conclusion: .failed(.transactionLeftOpen), receipt: run.receipt) }
+            if stop == nil { return Outcome(result: .failed(.transactionLeftOpen), receipt: run.receipt) }
         }
         if session.isInTransaction {
             run.transaction = .open
         } else if run.transaction == .open {
             run.transaction = .lost
         }
-        return Result(
-            conclusion: conclusion(of: run, ended),
+        return Outcome(
+            result: result(of: run, stop),
             receipt: run.receipt,
             transaction: run.transaction,
-            wait: run.receipt == nil ? nil : wait(of: run)
+            progress: run.receipt == nil ? nil : progress(of: run)
         )
     }
 
-    private func wait(of run: QueryRun) -> (CommitWait, interval: Duration)? {
+    private func progress(of run: QueryRun) -> CommitProgress? {
         let now = ContinuousClock.now
         let duration = run.beganAt.duration(to: now)
-        guard duration >= CommitWait.patience else { return nil }
-        let wait = CommitWait(run.report("", at: now), after: duration, sink: run.control.sink)
-        return (wait, run.progressInterval)
+        guard duration >= CommitProgress.minDuration else { return nil }
+        return CommitProgress(run.report("", at: now), after: duration, interval: run.progressInterval, at: now)
     }
 
-    private func conclusion(of run: QueryRun, _ ended: Ended?) -> QueryResult {
-        switch ended {
+    private func result(of run: QueryRun, _ stop: QueryStop?) -> QueryResult {
+        switch stop {
         case nil:
             return .completed(
                 QueryOutcome(
                     rowCount: run.rowCount,
-                    duration: run.control.elapsed,
+                    duration: run.query.elapsed,
                     changes: run.changes,
                     lastInsertRowid: run.lastInsertRowid,
                     truncated: run.isTruncated,
@@ -111,7 +110,8 @@ final class WriteExecutor {
             failure.rowCount = run.rowCount
             failure.inTransaction = run.transaction.isOpen
             return .failed(failure)
-        case .needsWriter: return .failed(QueryFailure(.internal, "the writer handed a query on"))
+        case .sqlite(let error): return .failed(QueryFailure(error))
+        case .needsWriter: return .failed(QueryFailure(.internal, "a reader's result on the writer"))
         }
     }
 
