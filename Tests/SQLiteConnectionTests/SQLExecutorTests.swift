@@ -49,4 +49,19 @@ struct SQLExecutorTests {
             #expect(executor?.submit { _ in } == true)
         }
     }
+
+    @Test func `a job is released once it has run`() async throws {
+        let executor = try SQLExecutor(name: "test") {}
+        await withCheckedContinuation { continuation in
+            let kept = Context(onRelease: { continuation.resume() })
+            let job = { @Sendable [kept = Holder(kept)] (_: Void) in withExtendedLifetime(kept) {} }
+            executor.submit(job)
+        }
+        executor.stop()
+    }
+
+    private final class Holder: @unchecked Sendable {
+        let context: Context
+        init(_ context: Context) { self.context = context }
+    }
 }

@@ -12,7 +12,7 @@ package final class SQLExecutor<Context>: Sendable {
     /// What the thread waits for. The thread retains it, and not the executor, so that it ends with the executor.
     private final class Mailbox: Sendable {
         struct State {
-            var jobs: ArraySlice<Job> = []
+            var jobs: [Job] = []
             var isStopped = false
             var onEnd: (@Sendable () -> Void)?
         }
@@ -23,7 +23,10 @@ package final class SQLExecutor<Context>: Sendable {
         /// Sleeps until there is a job; nil when there is none left and none will come.
         func next() -> Job? {
             while true {
-                let (job, isOver) = state.withLock { ($0.jobs.popFirst(), $0.isStopped) }
+                // Not as a slice, which would retain the jobs that have run.
+                let (job, isOver) = state.withLock { state in
+                    (state.jobs.isEmpty ? nil : state.jobs.removeFirst(), state.isStopped)
+                }
                 if let job { return job }
                 if isOver { return nil }
                 parker.sleep()
