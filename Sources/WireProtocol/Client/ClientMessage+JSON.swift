@@ -57,7 +57,7 @@ extension ClientMessage: JSONWritable {
 
 extension JSONWriter {
     /// `data` with one field.
-    fileprivate mutating func data(_ name: StaticString, _ text: String) {
+    fileprivate mutating func data(_ name: some FieldName, _ text: String) {
         key("data")
         beginObject()
         field(name, text)

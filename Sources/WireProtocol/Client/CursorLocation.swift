@@ -57,6 +57,10 @@ public struct TextPosition: Sendable, Hashable, Codable {
         line = try fields.required(fields.count("line"), "line", "a non-negative integer")
         column = try fields.required(fields.count("column"), "column", "a non-negative integer")
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case line, column
+    }
 }
 
 /// A user's selection in a text, from its first character to the position after its last.
@@ -68,10 +72,14 @@ public struct TextSelection: Sendable, Hashable, Codable {
         self.start = start
         self.end = end
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case start, end
+    }
 }
 
 extension CursorLocation: Codable {
-    private enum CodingKeys: CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case position, selection, text, textOf, table, row, column
     }
 
@@ -118,31 +126,31 @@ extension JSONWriter {
     mutating func fields(_ location: CursorLocation) {
         switch location {
         case .text(let position, let selection, let text):
-            key("position")
+            key(of: CursorLocation.CodingKeys.position)
             value(position)
             if let selection {
-                key("selection")
+                key(of: CursorLocation.CodingKeys.selection)
                 beginObject()
-                key("start")
+                key(of: TextSelection.CodingKeys.start)
                 value(selection.start)
-                key("end")
+                key(of: TextSelection.CodingKeys.end)
                 value(selection.end)
                 endObject()
             }
             switch text {
-            case .own(let text): field("text", text)
-            case .ofUser(let userID): field("textOf", userID)
+            case .own(let text): field(CursorLocation.CodingKeys.text, text)
+            case .ofUser(let userID): field(CursorLocation.CodingKeys.textOf, userID)
             case nil: break
             }
         case .cell(let table, let row, let column):
-            key("table")
+            key(of: CursorLocation.CodingKeys.table)
             string(table)
             if let row {
-                key("row")
+                key(of: CursorLocation.CodingKeys.row)
                 value(row)
             }
             if let column {
-                key("column")
+                key(of: CursorLocation.CodingKeys.column)
                 string(column)
             }
         }
@@ -150,9 +158,9 @@ extension JSONWriter {
 
     private mutating func value(_ position: TextPosition) {
         beginObject()
-        key("line")
+        key(of: TextPosition.CodingKeys.line)
         number(position.line)
-        key("column")
+        key(of: TextPosition.CodingKeys.column)
         number(position.column)
         endObject()
     }

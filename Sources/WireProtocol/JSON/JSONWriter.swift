@@ -46,6 +46,16 @@ package struct JSONWriter: Sendable {
         needsComma = false
     }
 
+    /// A key that needs no escape, usually a coding key of the payload: so the names of its fields are written once.
+    package mutating func key(of name: some FieldName) {
+        var text = name.fieldName
+        comma()
+        append(UInt8(ascii: "\""))
+        text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+        append("\":")
+        needsComma = false
+    }
+
     /// A key that was escaped in advance, which is fastest.
     package mutating func key(_ key: JSONKey) {
         comma()
@@ -187,68 +197,68 @@ package protocol JSONWritable {
 
 /// Fields of an open object. Nil values are omitted.
 extension JSONWriter {
-    package mutating func field(_ name: StaticString, _ value: String?) {
+    package mutating func field(_ name: some FieldName, _ value: String?) {
         guard let value else { return }
-        key(name)
+        key(of: name)
         string(value)
     }
 
-    package mutating func field(_ name: StaticString, _ value: (some FixedWidthInteger & SignedInteger)?) {
+    package mutating func field(_ name: some FieldName, _ value: (some FixedWidthInteger & SignedInteger)?) {
         guard let value else { return }
-        key(name)
+        key(of: name)
         number(value)
     }
 
-    package mutating func field(_ name: StaticString, _ value: Double?) {
+    package mutating func field(_ name: some FieldName, _ value: Double?) {
         guard let value else { return }
-        key(name)
+        key(of: name)
         number(value)
     }
 
-    package mutating func field(_ name: StaticString, _ value: Bool?) {
+    package mutating func field(_ name: some FieldName, _ value: Bool?) {
         guard let value else { return }
-        key(name)
+        key(of: name)
         bool(value)
     }
 
-    package mutating func field(_ name: StaticString, _ value: Position?) {
+    package mutating func field(_ name: some FieldName, _ value: Position?) {
         guard let value else { return }
-        key(name)
+        key(of: name)
         position(value)
     }
 
-    package mutating func field(_ name: StaticString, _ value: (some JSONWritable)?) {
+    package mutating func field(_ name: some FieldName, _ value: (some JSONWritable)?) {
         guard let value else { return }
-        key(name)
+        key(of: name)
         value.write(to: &self)
     }
 
-    package mutating func field(_ name: StaticString, _ values: [some JSONWritable]?) {
+    package mutating func field(_ name: some FieldName, _ values: [some JSONWritable]?) {
         guard let values else { return }
-        key(name)
+        key(of: name)
         beginArray()
         for value in values { value.write(to: &self) }
         endArray()
     }
 
-    package mutating func field(_ name: StaticString, _ values: [String]?) {
+    package mutating func field(_ name: some FieldName, _ values: [String]?) {
         guard let values else { return }
-        key(name)
+        key(of: name)
         beginArray()
         for value in values { string(value) }
         endArray()
     }
 
     /// An INTEGER of the database, encoded by the rule for values.
-    mutating func field(_ name: StaticString, integer value: Int64?) {
+    mutating func field(_ name: some FieldName, integer value: Int64?) {
         guard let value else { return }
-        key(name)
+        key(of: name)
         integer(value)
     }
 
-    mutating func field(_ name: StaticString, object value: [String: WireValue]?) {
+    mutating func field(_ name: some FieldName, object value: [String: WireValue]?) {
         guard let value else { return }
-        key(name)
+        key(of: name)
         object(value)
     }
 
@@ -262,4 +272,17 @@ extension JSONWriter {
         appendDecimal(magnitude: position.sequence)
         append(UInt8(ascii: "\""))
     }
+}
+
+/// The name of a field of an object, without characters that JSON escapes.
+package protocol FieldName {
+    var fieldName: String { get }
+}
+
+extension FieldName where Self: CodingKey {
+    package var fieldName: String { stringValue }
+}
+
+extension String: FieldName {
+    package var fieldName: String { self }
 }

@@ -27,7 +27,7 @@ public struct ConnectionAckPayload: Sendable, Hashable, Codable {
         self.position = position
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case clientID = "clientId"
         case connectedAt
         case serverInfo
@@ -40,12 +40,12 @@ public struct ConnectionAckPayload: Sendable, Hashable, Codable {
 extension ConnectionAckPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("clientId", clientID)
-        writer.field("connectedAt", connectedAt)
-        writer.field("serverInfo", serverInfo)
-        writer.field("heartbeatInterval", heartbeatInterval)
-        writer.field("database", database)
-        writer.field("position", position)
+        writer.field(CodingKeys.clientID, clientID)
+        writer.field(CodingKeys.connectedAt, connectedAt)
+        writer.field(CodingKeys.serverInfo, serverInfo)
+        writer.field(CodingKeys.heartbeatInterval, heartbeatInterval)
+        writer.field(CodingKeys.database, database)
+        writer.field(CodingKeys.position, position)
         writer.endObject()
     }
 }
@@ -59,13 +59,17 @@ public struct ServerInfo: Sendable, Hashable, Codable {
         self.version = version
         self.capabilities = capabilities
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case version, capabilities
+    }
 }
 
 extension ServerInfo: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("version", version)
-        writer.field("capabilities", capabilities)
+        writer.field(CodingKeys.version, version)
+        writer.field(CodingKeys.capabilities, capabilities)
         writer.endObject()
     }
 }
@@ -78,12 +82,16 @@ public struct HeartbeatPayload: Sendable, Hashable, Codable {
     public init(timestamp: Int64) {
         self.timestamp = timestamp
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case timestamp
+    }
 }
 
 extension HeartbeatPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("timestamp", timestamp)
+        writer.field(CodingKeys.timestamp, timestamp)
         writer.endObject()
     }
 }
@@ -100,14 +108,18 @@ public struct ErrorPayload: Sendable, Hashable, Codable {
         self.code = code
         self.details = details
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case message, code, details
+    }
 }
 
 extension ErrorPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("message", message)
-        writer.field("code", code.rawValue)
-        writer.field("details", details)
+        writer.field(CodingKeys.message, message)
+        writer.field(CodingKeys.code, code.rawValue)
+        writer.field(CodingKeys.details, details)
         writer.endObject()
     }
 }

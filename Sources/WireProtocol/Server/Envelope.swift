@@ -30,7 +30,7 @@ public struct Envelope: Sendable, Hashable {
 }
 
 extension Envelope: Codable {
-    private enum CodingKeys: CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case data
     }
 
@@ -93,19 +93,23 @@ public struct EnvelopeHeader: Sendable, Hashable, Codable {
             replyTo: replyTo
         )
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case id, timestamp, type, channel, position, replyTo
+    }
 }
 
 extension JSONWriter {
     /// Begins a message: the caller writes one value, its `data`, and then calls ``endEnvelope()``.
     package mutating func beginEnvelope(_ header: EnvelopeHeader) {
         beginObject()
-        field("id", header.id)
-        field("timestamp", header.timestamp)
-        field("type", header.type.rawValue)
-        field("channel", header.channel.rawValue)
-        field("position", header.position)
-        field("replyTo", header.replyTo)
-        key("data")
+        field(EnvelopeHeader.CodingKeys.id, header.id)
+        field(EnvelopeHeader.CodingKeys.timestamp, header.timestamp)
+        field(EnvelopeHeader.CodingKeys.type, header.type.rawValue)
+        field(EnvelopeHeader.CodingKeys.channel, header.channel.rawValue)
+        field(EnvelopeHeader.CodingKeys.position, header.position)
+        field(EnvelopeHeader.CodingKeys.replyTo, header.replyTo)
+        key(of: Envelope.CodingKeys.data)
     }
 
     package mutating func endEnvelope() { endObject() }

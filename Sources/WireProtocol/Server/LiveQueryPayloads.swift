@@ -46,7 +46,7 @@ public struct QuerySubscribedPayload: Sendable, Hashable, Codable {
         self.isRecovered = isRecovered
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case subscription
         case columns
         case key
@@ -62,15 +62,15 @@ public struct QuerySubscribedPayload: Sendable, Hashable, Codable {
 extension QuerySubscribedPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("subscription", subscription)
-        writer.field("columns", columns)
-        writer.field("key", key)
-        writer.field("plan", plan.rawValue)
-        writer.field("reason", reason)
-        writer.field("tables", tables)
-        writer.field("ordered", isOrdered)
-        writer.field("position", position)
-        writer.field("recovered", isRecovered)
+        writer.field(CodingKeys.subscription, subscription)
+        writer.field(CodingKeys.columns, columns)
+        writer.field(CodingKeys.key, key)
+        writer.field(CodingKeys.plan, plan.rawValue)
+        writer.field(CodingKeys.reason, reason)
+        writer.field(CodingKeys.tables, tables)
+        writer.field(CodingKeys.isOrdered, isOrdered)
+        writer.field(CodingKeys.position, position)
+        writer.field(CodingKeys.isRecovered, isRecovered)
         writer.endObject()
     }
 }
@@ -100,7 +100,7 @@ public struct QuerySnapshotPayload: Sendable, Hashable, Codable {
         self.columns = columns
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case subscription
         case rows
         case isLast = "last"
@@ -117,16 +117,16 @@ public struct QuerySnapshotPayload: Sendable, Hashable, Codable {
         columns: [String]?
     ) {
         writer.beginObject()
-        writer.field("subscription", subscription)
-        writer.field("reset", isReset)
-        writer.field("columns", columns)
-        writer.key("rows")
+        writer.field(CodingKeys.subscription, subscription)
+        writer.field(CodingKeys.isReset, isReset)
+        writer.field(CodingKeys.columns, columns)
+        writer.key(of: CodingKeys.rows)
         writer.beginArray()
     }
 
     package static func endWriting(to writer: inout JSONWriter, isLast: Bool) {
         writer.endArray()
-        writer.field("last", isLast)
+        writer.field(CodingKeys.isLast, isLast)
         writer.endObject()
     }
 }
@@ -171,7 +171,7 @@ public struct QueryChangedPayload: Sendable, Hashable, Codable {
             self.index = index
         }
 
-        private enum CodingKeys: String, CodingKey {
+        fileprivate enum CodingKeys: String, CodingKey, FieldName {
             case operation = "op"
             case key
             case before
@@ -195,7 +195,7 @@ public struct QueryChangedPayload: Sendable, Hashable, Codable {
         self.isLast = isLast
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case subscription
         case rows
         case transactions
@@ -206,15 +206,15 @@ public struct QueryChangedPayload: Sendable, Hashable, Codable {
     /// ``endWriting(to:isLast:)``.
     package static func beginWriting(to writer: inout JSONWriter, subscription: String, transactions: Int?) {
         writer.beginObject()
-        writer.field("subscription", subscription)
-        writer.field("transactions", transactions)
-        writer.key("rows")
+        writer.field(CodingKeys.subscription, subscription)
+        writer.field(CodingKeys.transactions, transactions)
+        writer.key(of: CodingKeys.rows)
         writer.beginArray()
     }
 
     package static func endWriting(to writer: inout JSONWriter, isLast: Bool) {
         writer.endArray()
-        writer.field("last", isLast)
+        writer.field(CodingKeys.isLast, isLast)
         writer.endObject()
     }
 }
@@ -224,12 +224,12 @@ extension QueryChangedPayload: JSONWritable {
         Self.beginWriting(to: &writer, subscription: subscription, transactions: transactions)
         for row in rows {
             writer.beginObject()
-            writer.field("op", row.operation.rawValue)
-            writer.field("key", object: row.key)
-            writer.field("before", object: row.before)
-            writer.field("after", object: row.after)
-            writer.field("oldIndex", row.oldIndex)
-            writer.field("index", row.index)
+            writer.field(Row.CodingKeys.operation, row.operation.rawValue)
+            writer.field(Row.CodingKeys.key, object: row.key)
+            writer.field(Row.CodingKeys.before, object: row.before)
+            writer.field(Row.CodingKeys.after, object: row.after)
+            writer.field(Row.CodingKeys.oldIndex, row.oldIndex)
+            writer.field(Row.CodingKeys.index, row.index)
             writer.endObject()
         }
         Self.endWriting(to: &writer, isLast: isLast)
@@ -258,14 +258,18 @@ public struct QueryUnsubscribedPayload: Sendable, Hashable, Codable {
         self.reason = reason
         self.code = code
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case subscription, reason, code
+    }
 }
 
 extension QueryUnsubscribedPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("subscription", subscription)
-        writer.field("reason", reason)
-        writer.field("code", code?.rawValue)
+        writer.field(CodingKeys.subscription, subscription)
+        writer.field(CodingKeys.reason, reason)
+        writer.field(CodingKeys.code, code?.rawValue)
         writer.endObject()
     }
 }

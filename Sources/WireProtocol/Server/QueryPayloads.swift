@@ -24,7 +24,7 @@ public struct QueryStartedPayload: Sendable, Hashable, Codable {
         self.isReadOnly = isReadOnly
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case queryID = "queryId"
         case sql
         case userID = "userId"
@@ -37,12 +37,12 @@ public struct QueryStartedPayload: Sendable, Hashable, Codable {
 extension QueryStartedPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("queryId", queryID)
-        writer.field("sql", sql)
-        writer.field("userId", userID)
-        writer.field("username", username)
-        writer.field("database", database)
-        writer.field("readOnly", isReadOnly)
+        writer.field(CodingKeys.queryID, queryID)
+        writer.field(CodingKeys.sql, sql)
+        writer.field(CodingKeys.userID, userID)
+        writer.field(CodingKeys.username, username)
+        writer.field(CodingKeys.database, database)
+        writer.field(CodingKeys.isReadOnly, isReadOnly)
         writer.endObject()
     }
 }
@@ -76,7 +76,7 @@ public struct QueryProgressPayload: Sendable, Hashable, Codable {
         self.estimatedTotal = estimatedTotal
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case queryID = "queryId"
         case progress
         case message
@@ -89,12 +89,12 @@ public struct QueryProgressPayload: Sendable, Hashable, Codable {
 extension QueryProgressPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("queryId", queryID)
-        writer.field("progress", progress)
-        writer.field("message", message)
-        writer.field("rowCount", rowCount)
-        writer.field("elapsed", elapsed)
-        writer.field("estimatedTotal", estimatedTotal)
+        writer.field(CodingKeys.queryID, queryID)
+        writer.field(CodingKeys.progress, progress)
+        writer.field(CodingKeys.message, message)
+        writer.field(CodingKeys.rowCount, rowCount)
+        writer.field(CodingKeys.elapsed, elapsed)
+        writer.field(CodingKeys.estimatedTotal, estimatedTotal)
         writer.endObject()
     }
 }
@@ -119,7 +119,7 @@ public struct QueryRowsPayload: Sendable, Hashable, Codable {
         self.offset = offset
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case queryID = "queryId"
         case statementIndex
         case columns
@@ -136,11 +136,11 @@ public struct QueryRowsPayload: Sendable, Hashable, Codable {
         offset: Int
     ) {
         writer.beginObject()
-        writer.field("queryId", queryID)
-        writer.field("statementIndex", statementIndex)
-        writer.field("columns", columns)
-        writer.field("offset", offset)
-        writer.key("rows")
+        writer.field(CodingKeys.queryID, queryID)
+        writer.field(CodingKeys.statementIndex, statementIndex)
+        writer.field(CodingKeys.columns, columns)
+        writer.field(CodingKeys.offset, offset)
+        writer.key(of: CodingKeys.rows)
         writer.beginArray()
     }
 
@@ -205,7 +205,7 @@ public struct QueryCompletePayload: Sendable, Hashable, Codable {
         self.isInTransaction = isInTransaction
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case queryID = "queryId"
         case rowCount
         case duration
@@ -220,20 +220,20 @@ public struct QueryCompletePayload: Sendable, Hashable, Codable {
 extension QueryCompletePayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("queryId", queryID)
+        writer.field(CodingKeys.queryID, queryID)
         writeFields(to: &writer)
         writer.endObject()
     }
 
     /// Writes all fields except the query's id into an open object.
     package func writeFields(to writer: inout JSONWriter) {
-        writer.field("rowCount", rowCount)
-        writer.field("duration", duration)
-        writer.field("changes", changes)
-        writer.field("lastInsertRowid", integer: lastInsertRowID)
-        writer.field("truncated", isTruncated)
-        writer.field("position", position)
-        writer.field("inTransaction", isInTransaction)
+        writer.field(CodingKeys.rowCount, rowCount)
+        writer.field(CodingKeys.duration, duration)
+        writer.field(CodingKeys.changes, changes)
+        writer.field(CodingKeys.lastRowid, integer: lastInsertRowID)
+        writer.field(CodingKeys.isTruncated, isTruncated)
+        writer.field(CodingKeys.position, position)
+        writer.field(CodingKeys.isInTransaction, isInTransaction)
     }
 }
 
@@ -269,7 +269,7 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
         self.isInTransaction = isInTransaction
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case queryID = "queryId"
         case error
         case code
@@ -283,13 +283,13 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
 extension QueryErrorPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("queryId", queryID)
-        writer.field("error", error)
-        writer.field("code", code.rawValue)
-        writer.field("sqliteCode", sqliteCode)
-        writer.field("sqlOffset", sqlOffset)
-        writer.field("statementIndex", statementIndex)
-        writer.field("inTransaction", isInTransaction)
+        writer.field(CodingKeys.queryID, queryID)
+        writer.field(CodingKeys.error, error)
+        writer.field(CodingKeys.code, code.rawValue)
+        writer.field(CodingKeys.sqliteCode, sqliteCode)
+        writer.field(CodingKeys.sqlOffset, sqlOffset)
+        writer.field(CodingKeys.statementIndex, statementIndex)
+        writer.field(CodingKeys.isInTransaction, isInTransaction)
         writer.endObject()
     }
 }
@@ -321,7 +321,7 @@ public struct QueryCancelledPayload: Sendable, Hashable, Codable {
         self.isInTransaction = isInTransaction
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case queryID = "queryId"
         case reason
         case rowCount
@@ -333,11 +333,11 @@ public struct QueryCancelledPayload: Sendable, Hashable, Codable {
 extension QueryCancelledPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("queryId", queryID)
-        writer.field("reason", reason.rawValue)
-        writer.field("rowCount", rowCount)
-        writer.field("duration", duration)
-        writer.field("inTransaction", isInTransaction)
+        writer.field(CodingKeys.queryID, queryID)
+        writer.field(CodingKeys.reason, reason.rawValue)
+        writer.field(CodingKeys.rowCount, rowCount)
+        writer.field(CodingKeys.duration, duration)
+        writer.field(CodingKeys.isInTransaction, isInTransaction)
         writer.endObject()
     }
 }

@@ -43,7 +43,7 @@ public struct RowWrittenPayload: Sendable, Hashable, Codable {
         self.rowid = rowid
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case queryID = "queryId"
         case tableName
         case operation = "op"
@@ -59,16 +59,16 @@ public struct RowWrittenPayload: Sendable, Hashable, Codable {
 extension RowWrittenPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("queryId", queryID)
-        writer.field("tableName", tableName)
-        writer.field("op", operation.rawValue)
-        writer.key("row")
+        writer.field(CodingKeys.queryID, queryID)
+        writer.field(CodingKeys.tableName, tableName)
+        writer.field(CodingKeys.operation, operation.rawValue)
+        writer.key(of: CodingKeys.row)
         if let row { writer.object(row) } else { writer.null() }
-        writer.field("rowid", integer: rowid)
-        writer.field("changes", changes)
-        writer.field("duration", duration)
-        writer.field("position", position)
-        writer.field("inTransaction", isInTransaction)
+        writer.field(CodingKeys.wireRowid, integer: rowid)
+        writer.field(CodingKeys.changes, changes)
+        writer.field(CodingKeys.duration, duration)
+        writer.field(CodingKeys.position, position)
+        writer.field(CodingKeys.isInTransaction, isInTransaction)
         writer.endObject()
     }
 }

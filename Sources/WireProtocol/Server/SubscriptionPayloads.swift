@@ -27,17 +27,21 @@ public struct SubscribedPayload: Sendable, Hashable, Codable {
         self.recovered = recovered
         self.tables = tables
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case channel, subscription, subscriptions, position, recovered, tables
+    }
 }
 
 extension SubscribedPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("channel", channel.rawValue)
-        writer.field("subscription", subscription)
-        writer.field("subscriptions", subscriptions)
-        writer.field("position", position)
-        writer.field("recovered", recovered)
-        writer.field("tables", tables)
+        writer.field(CodingKeys.channel, channel.rawValue)
+        writer.field(CodingKeys.subscription, subscription)
+        writer.field(CodingKeys.subscriptions, subscriptions)
+        writer.field(CodingKeys.position, position)
+        writer.field(CodingKeys.recovered, recovered)
+        writer.field(CodingKeys.tables, tables)
         writer.endObject()
     }
 }
@@ -52,13 +56,17 @@ public struct UnsubscribedPayload: Sendable, Hashable, Codable {
         self.channel = channel
         self.subscription = subscription
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case channel, subscription
+    }
 }
 
 extension UnsubscribedPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("channel", channel.rawValue)
-        writer.field("subscription", subscription)
+        writer.field(CodingKeys.channel, channel.rawValue)
+        writer.field(CodingKeys.subscription, subscription)
         writer.endObject()
     }
 }
@@ -101,7 +109,7 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
         self.rowids = rowids
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case subscription
         case tableName
         case columns
@@ -121,23 +129,23 @@ public struct TableSnapshotPayload: Sendable, Hashable, Codable {
         key: [String]?
     ) {
         writer.beginObject()
-        writer.field("subscription", subscription)
-        writer.field("tableName", tableName)
-        writer.field("columns", columns)
-        writer.field("key", key)
-        writer.key("rows")
+        writer.field(CodingKeys.subscription, subscription)
+        writer.field(CodingKeys.tableName, tableName)
+        writer.field(CodingKeys.columns, columns)
+        writer.field(CodingKeys.key, key)
+        writer.key(of: CodingKeys.rows)
         writer.beginArray()
     }
 
     package static func endWriting(to writer: inout JSONWriter, isLast: Bool, rowids: [Int64]? = nil) {
         writer.endArray()
         if let rowids {
-            writer.key("rowids")
+            writer.key(of: CodingKeys.wireRowids)
             writer.beginArray()
             for rowid in rowids { writer.integer(rowid) }
             writer.endArray()
         }
-        writer.field("last", isLast)
+        writer.field(CodingKeys.isLast, isLast)
         writer.endObject()
     }
 }
@@ -163,6 +171,10 @@ public struct SnapshotEndPayload: Sendable, Hashable, Codable {
             self.table = table
             self.error = error
         }
+
+        fileprivate enum CodingKeys: String, CodingKey, FieldName {
+            case table, error
+        }
     }
 
     public var subscription: String?
@@ -184,15 +196,19 @@ public struct SnapshotEndPayload: Sendable, Hashable, Codable {
         self.unreadable = unreadable
         self.position = position
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case subscription, tables, unreadable, position
+    }
 }
 
 extension SnapshotEndPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("subscription", subscription)
-        writer.field("tables", tables)
-        writer.field("unreadable", unreadable)
-        writer.field("position", position)
+        writer.field(CodingKeys.subscription, subscription)
+        writer.field(CodingKeys.tables, tables)
+        writer.field(CodingKeys.unreadable, unreadable)
+        writer.field(CodingKeys.position, position)
         writer.endObject()
     }
 }
@@ -200,8 +216,8 @@ extension SnapshotEndPayload: JSONWritable {
 extension SnapshotEndPayload.UnreadableTable: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("table", table)
-        writer.field("error", error)
+        writer.field(CodingKeys.table, table)
+        writer.field(CodingKeys.error, error)
         writer.endObject()
     }
 }

@@ -49,6 +49,10 @@ public struct SchemaModification: Sendable, Hashable, Codable {
         self.columnSources = columnSources
         self.objects = objects
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case previousName, sql, columns, columnSources, objects
+    }
 }
 
 /// An index or trigger in ``SchemaModification``.
@@ -75,6 +79,10 @@ public struct SchemaObjectPayload: Sendable, Hashable, Codable {
         self.kind = kind
         self.name = name
         self.sql = sql
+    }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case action, kind, name, sql
     }
 }
 
@@ -106,10 +114,14 @@ public struct RowsModification: Sendable, Hashable, Codable {
         self.rowsOmitted = rowsOmitted
         self.columnsOmitted = columnsOmitted
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case inserted, updated, deleted, rows, rowsOmitted, columnsOmitted
+    }
 }
 
 extension TableModifiedPayload: Codable {
-    private enum CodingKeys: CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case tableName, timestamp, change
     }
 
@@ -150,22 +162,22 @@ extension TableModifiedPayload: JSONWritable {
         switch change {
         case .schema(let schema):
             beginWriting(to: &writer, change: "schema")
-            writer.field("previousName", schema.previousName)
-            writer.field("sql", schema.sql)
-            writer.field("columns", schema.columns)
+            writer.field(SchemaModification.CodingKeys.previousName, schema.previousName)
+            writer.field(SchemaModification.CodingKeys.sql, schema.sql)
+            writer.field(SchemaModification.CodingKeys.columns, schema.columns)
             if let sources = schema.columnSources {
-                writer.key("columnSources")
+                writer.key(of: SchemaModification.CodingKeys.columnSources)
                 writer.beginArray()
                 for source in sources {
                     if let source { writer.number(source) } else { writer.null() }
                 }
                 writer.endArray()
             }
-            writer.field("objects", schema.objects)
+            writer.field(SchemaModification.CodingKeys.objects, schema.objects)
             endWriting(to: &writer)
         case .rows(let rows):
             writeRows(rows, to: &writer) { writer in
-                writer.field("rows", rows.rows)
+                writer.field(RowsModification.CodingKeys.rows, rows.rows)
             }
         }
     }
@@ -179,7 +191,7 @@ extension TableModifiedPayload: JSONWritable {
     ) {
         writeRows(counts, to: &writer) { writer in
             guard let rows else { return }
-            writer.key("rows")
+            writer.key(of: RowsModification.CodingKeys.rows)
             writer.beginArray()
             rows(&writer)
             writer.endArray()
@@ -192,20 +204,20 @@ extension TableModifiedPayload: JSONWritable {
         _ rows: (inout JSONWriter) -> Void
     ) {
         beginWriting(to: &writer, change: "rows")
-        writer.field("inserted", counts.inserted)
-        writer.field("updated", counts.updated)
-        writer.field("deleted", counts.deleted)
+        writer.field(RowsModification.CodingKeys.inserted, counts.inserted)
+        writer.field(RowsModification.CodingKeys.updated, counts.updated)
+        writer.field(RowsModification.CodingKeys.deleted, counts.deleted)
         rows(&writer)
-        writer.field("rowsOmitted", counts.rowsOmitted)
-        writer.field("columnsOmitted", counts.columnsOmitted)
+        writer.field(RowsModification.CodingKeys.rowsOmitted, counts.rowsOmitted)
+        writer.field(RowsModification.CodingKeys.columnsOmitted, counts.columnsOmitted)
         endWriting(to: &writer)
     }
 
     private func beginWriting(to writer: inout JSONWriter, change: StaticString) {
         writer.beginObject()
-        writer.field("tableName", tableName)
-        writer.field("timestamp", timestamp)
-        writer.key("change")
+        writer.field(CodingKeys.tableName, tableName)
+        writer.field(CodingKeys.timestamp, timestamp)
+        writer.key(of: CodingKeys.change)
         writer.string(change)
     }
 
@@ -218,10 +230,10 @@ extension TableModifiedPayload: JSONWritable {
 extension SchemaObjectPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("action", action.rawValue)
-        writer.field("kind", kind.rawValue)
-        writer.field("name", name)
-        writer.field("sql", sql)
+        writer.field(CodingKeys.action, action.rawValue)
+        writer.field(CodingKeys.kind, kind.rawValue)
+        writer.field(CodingKeys.name, name)
+        writer.field(CodingKeys.sql, sql)
         writer.endObject()
     }
 }
@@ -275,7 +287,7 @@ public struct RowChangePayload: Sendable, Hashable, Codable {
         self.crossing = crossing
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case operation = "op"
         case key
         case wireRowid = "rowid"
@@ -288,12 +300,12 @@ public struct RowChangePayload: Sendable, Hashable, Codable {
 extension RowChangePayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("op", operation.rawValue)
-        writer.field("filter", crossing?.rawValue)
-        writer.field("key", object: key)
-        writer.field("rowid", integer: rowid)
-        writer.field("before", object: before)
-        writer.field("after", object: after)
+        writer.field(CodingKeys.operation, operation.rawValue)
+        writer.field(CodingKeys.crossing, crossing?.rawValue)
+        writer.field(CodingKeys.key, object: key)
+        writer.field(CodingKeys.wireRowid, integer: rowid)
+        writer.field(CodingKeys.before, object: before)
+        writer.field(CodingKeys.after, object: after)
         writer.endObject()
     }
 }

@@ -18,7 +18,7 @@ public struct TableEventContext: Sendable, Hashable, Codable {
             self.isLast = isLast
         }
 
-        private enum CodingKeys: String, CodingKey {
+        fileprivate enum CodingKeys: String, CodingKey, FieldName {
             case position
             case isLast = "last"
         }
@@ -53,7 +53,7 @@ public struct TableEventContext: Sendable, Hashable, Codable {
         self.transaction = transaction
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case subscription
         case userID = "userId"
         case username
@@ -67,8 +67,8 @@ public struct TableEventContext: Sendable, Hashable, Codable {
 extension TableEventContext.Transaction: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("position", position)
-        writer.field("last", isLast)
+        writer.field(CodingKeys.position, position)
+        writer.field(CodingKeys.isLast, isLast)
         writer.endObject()
     }
 }
@@ -76,13 +76,13 @@ extension TableEventContext.Transaction: JSONWritable {
 extension JSONWriter {
     /// Writes the fields of a context into an open object.
     mutating func fields(_ context: TableEventContext) {
-        field("subscription", context.subscription)
-        field("userId", context.userID)
-        field("username", context.username)
-        field("queryId", context.queryID)
-        field("database", context.database)
-        field("origin", context.origin?.rawValue)
-        field("transaction", context.transaction)
+        field(TableEventContext.CodingKeys.subscription, context.subscription)
+        field(TableEventContext.CodingKeys.userID, context.userID)
+        field(TableEventContext.CodingKeys.username, context.username)
+        field(TableEventContext.CodingKeys.queryID, context.queryID)
+        field(TableEventContext.CodingKeys.database, context.database)
+        field(TableEventContext.CodingKeys.origin, context.origin?.rawValue)
+        field(TableEventContext.CodingKeys.transaction, context.transaction)
     }
 }
 
@@ -122,7 +122,7 @@ public enum TableObjectType: String, Sendable, Hashable, Codable {
 }
 
 extension TableCreatedPayload: Codable {
-    private enum CodingKeys: CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case sql, columns
     }
 
@@ -155,11 +155,11 @@ extension TableCreatedPayload: Codable {
 extension TableCreatedPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("tableName", tableName)
-        writer.field("timestamp", timestamp)
-        writer.field("objectType", objectType?.rawValue)
-        writer.field("sql", sql)
-        writer.field("columns", columns)
+        writer.field(TableDroppedPayload.CodingKeys.tableName, tableName)
+        writer.field(TableDroppedPayload.CodingKeys.timestamp, timestamp)
+        writer.field(TableDroppedPayload.CodingKeys.objectType, objectType?.rawValue)
+        writer.field(CodingKeys.sql, sql)
+        writer.field(CodingKeys.columns, columns)
         writer.fields(context)
         writer.endObject()
     }
@@ -187,7 +187,7 @@ public struct TableDroppedPayload: Sendable, Hashable {
 }
 
 extension TableDroppedPayload: Codable {
-    private enum CodingKeys: CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case tableName, timestamp, objectType
     }
 
@@ -211,9 +211,9 @@ extension TableDroppedPayload: Codable {
 extension TableDroppedPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("tableName", tableName)
-        writer.field("timestamp", timestamp)
-        writer.field("objectType", objectType?.rawValue)
+        writer.field(CodingKeys.tableName, tableName)
+        writer.field(CodingKeys.timestamp, timestamp)
+        writer.field(CodingKeys.objectType, objectType?.rawValue)
         writer.fields(context)
         writer.endObject()
     }
@@ -227,12 +227,16 @@ public struct TransactionEndPayload: Sendable, Hashable, Codable {
     public init(position: Position) {
         self.position = position
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case position
+    }
 }
 
 extension TransactionEndPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("position", position)
+        writer.field(CodingKeys.position, position)
         writer.endObject()
     }
 }
@@ -266,7 +270,7 @@ public struct ColumnPayload: Sendable, Hashable, Codable {
         self.generated = generated
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case name
         case type
         case isNotNull = "notNull"
@@ -279,12 +283,12 @@ public struct ColumnPayload: Sendable, Hashable, Codable {
 extension ColumnPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("name", name)
-        writer.field("type", type)
-        writer.field("notNull", isNotNull)
-        writer.field("primaryKey", primaryKeyOrdinal)
-        writer.field("default", defaultSQL)
-        writer.field("generated", generated)
+        writer.field(CodingKeys.name, name)
+        writer.field(CodingKeys.type, type)
+        writer.field(CodingKeys.isNotNull, isNotNull)
+        writer.field(CodingKeys.primaryKeyOrdinal, primaryKeyOrdinal)
+        writer.field(CodingKeys.defaultSQL, defaultSQL)
+        writer.field(CodingKeys.generated, generated)
         writer.endObject()
     }
 }

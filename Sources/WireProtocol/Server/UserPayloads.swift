@@ -11,7 +11,7 @@ public struct UserPresencePayload: Sendable, Hashable, Codable {
         self.connectedUsers = connectedUsers
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case userID = "userId"
         case username
         case connectedUsers
@@ -21,9 +21,9 @@ public struct UserPresencePayload: Sendable, Hashable, Codable {
 extension UserPresencePayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("userId", userID)
-        writer.field("username", username)
-        writer.field("connectedUsers", connectedUsers)
+        writer.field(CodingKeys.userID, userID)
+        writer.field(CodingKeys.username, username)
+        writer.field(CodingKeys.connectedUsers, connectedUsers)
         writer.endObject()
     }
 }
@@ -35,12 +35,16 @@ public struct UserListPayload: Sendable, Hashable, Codable {
     public init(users: [ConnectedUser]) {
         self.users = users
     }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case users
+    }
 }
 
 extension UserListPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("users", users)
+        writer.field(CodingKeys.users, users)
         writer.endObject()
     }
 }
@@ -61,7 +65,7 @@ public struct ConnectedUser: Sendable, Hashable, Codable {
         self.cursor = cursor
     }
 
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case userID = "userId"
         case username
         case joinedAt
@@ -72,10 +76,10 @@ public struct ConnectedUser: Sendable, Hashable, Codable {
 extension ConnectedUser: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("userId", userID)
-        writer.field("username", username)
-        writer.field("joinedAt", joinedAt)
-        writer.field("cursor", cursor)
+        writer.field(CodingKeys.userID, userID)
+        writer.field(CodingKeys.username, username)
+        writer.field(CodingKeys.joinedAt, joinedAt)
+        writer.field(CodingKeys.cursor, cursor)
         writer.endObject()
     }
 }
@@ -94,7 +98,7 @@ public struct UserCursorPayload: Sendable, Hashable {
 }
 
 extension UserCursorPayload: Codable {
-    private enum CodingKeys: String, CodingKey {
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case userID = "userId"
         case username
     }
@@ -117,8 +121,8 @@ extension UserCursorPayload: Codable {
 extension UserCursorPayload: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("userId", userID)
-        writer.field("username", username)
+        writer.field(CodingKeys.userID, userID)
+        writer.field(CodingKeys.username, username)
         writer.fields(location)
         writer.endObject()
     }
