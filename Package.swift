@@ -236,6 +236,13 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .testTarget(name: "TablecastWebTests", dependencies: ["TablecastWeb"], swiftSettings: swiftSettings),
+        // `swift run -c release DeliveryCost`: what the ways around NIO save of a delivery.
+        .executableTarget(
+            name: "DeliveryCost",
+            dependencies: ["Broadcast", "CPrefetch", "WebSocketTransport", nioCore, nioPosix],
+            path: "Tests/DeliveryCost",
+            swiftSettings: swiftSettings
+        ),
         .executableTarget(
             name: "EchoServer",
             dependencies: ["WebSocketTransport", nioCore, nioPosix],
@@ -277,6 +284,7 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: swiftSettings
         ),
@@ -294,7 +302,7 @@ let halves: [String: Set<String>] = [
     ],
     "wire": [
         "RandomSupport", "CPrefetch", "CZlib", "StateStore", "WireProtocol", "Broadcast", "WebSocketTransport",
-        "EchoServer",
+        "DeliveryCost", "EchoServer",
     ],
     "web": ["TablecastWeb"],
 ]
