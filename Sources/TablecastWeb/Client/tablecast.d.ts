@@ -141,12 +141,11 @@ export type EpochReason = "replaced" | "removed" | "overwritten" | "log-lost" | 
 export interface Column {
   name: string;
   type: string;
-  notNull?: boolean;
+  notNull: boolean;
   /** The SQL of the default. */
   default?: string;
   /** Its place in the primary key, from 1; 0 if it is not part of it. */
-  primaryKey?: number;
-  hidden?: boolean;
+  primaryKey: number;
   generated?: "virtual" | "stored";
 }
 
@@ -281,7 +280,6 @@ export interface RowsChange extends TableEvent {
 
 export interface SchemaChange extends TableEvent {
   change: "schema";
-  objectType?: ObjectType;
   sql?: string;
   /** Before it was renamed. */
   previousName?: string;
