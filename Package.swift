@@ -72,8 +72,7 @@ let package = Package(
         // Records in files that survive the process. Knows nothing of what they say.
         .target(name: "StateStore", dependencies: ["CZlib"], swiftSettings: swiftSettings),
         .target(name: "WireProtocol", swiftSettings: swiftSettings),
-        .systemLibrary(name: "CPrefetch"),
-        .target(name: "Broadcast", dependencies: ["CPrefetch", "WireProtocol", nioCore], swiftSettings: swiftSettings),
+        .target(name: "Broadcast", dependencies: ["WireProtocol", nioCore], swiftSettings: swiftSettings),
         .target(
             name: "WebSocketTransport",
             dependencies: ["Broadcast", "WireProtocol", "CZlib", nioCore, nioHTTP1, nioPosix],
@@ -236,10 +235,10 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .testTarget(name: "TablecastWebTests", dependencies: ["TablecastWeb"], swiftSettings: swiftSettings),
-        // `swift run -c release DeliveryCost`: what the ways around NIO save of a delivery.
+        // `swift run -c release DeliveryCost`: what DirectSocket saves of a delivery.
         .executableTarget(
             name: "DeliveryCost",
-            dependencies: ["Broadcast", "CPrefetch", "WebSocketTransport", nioCore, nioPosix],
+            dependencies: ["Broadcast", "WebSocketTransport", nioCore, nioPosix],
             path: "Tests/DeliveryCost",
             swiftSettings: swiftSettings
         ),
@@ -301,7 +300,7 @@ let halves: [String: Set<String>] = [
         "WatchProbe",
     ],
     "wire": [
-        "RandomSupport", "CPrefetch", "CZlib", "StateStore", "WireProtocol", "Broadcast", "WebSocketTransport",
+        "RandomSupport", "CZlib", "StateStore", "WireProtocol", "Broadcast", "WebSocketTransport",
         "DeliveryCost", "EchoServer",
     ],
     "web": ["TablecastWeb"],

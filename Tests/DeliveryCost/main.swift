@@ -1,8 +1,6 @@
 import Broadcast
-import CPrefetch
 import NIOCore
 import NIOPosix
-import Synchronization
 import WebSocketTransport
 
 #if canImport(Glibc)
@@ -13,11 +11,11 @@ import WebSocketTransport
     import Darwin
 #endif
 
-// What `DirectSocket` and `CPrefetch` save of a delivery: `swift run -c release DeliveryCost [CONNECTIONS [ROUNDS]]`.
+// What `DirectSocket` saves of a delivery: `swift run -c release DeliveryCost [CONNECTIONS [ROUNDS]]`.
 //
-// One frame to each of many TCP connections, as `Shard` writes it, in three ways that take turns in one process: through
-// the channel, directly, and directly with the next connections prefetched. The figures are processor time of the event
-// loop's thread, so that other work of the machine disturbs them little.
+// One frame to each of many TCP connections, as `Shard` writes it, in two ways that take turns in one process: through the
+// channel, and directly. The figures are processor time of the event loop's thread, so that other work of the machine
+// disturbs them little.
 
 /// A connection that receives nothing.
 final class Silent: WebSocketSession {
@@ -29,35 +27,29 @@ final class Silent: WebSocketSession {
 enum Way: String, CaseIterable {
     case channel = "through the channel"
     case direct = "directly"
-    case prefetched = "directly, prefetched"
 
     var isPlain: Bool { self != .channel }
 }
 
 /// The server's ends of the connections. Confined to the event loop.
 final class Connections {
-    private var plain: [(handler: WebSocketHandler, address: UnsafeRawPointer)] = []
-    private var channel: [(handler: WebSocketHandler, address: UnsafeRawPointer)] = []
+    private var plain: [WebSocketHandler] = []
+    private var channel: [WebSocketHandler] = []
     var count: Int { plain.count + channel.count }
 
     /// Every second one may be written to directly.
     var nextIsPlain: Bool { plain.count <= channel.count }
 
     func add(_ handler: WebSocketHandler, isPlain: Bool) {
-        let address = UnsafeRawPointer(Unmanaged.passUnretained(handler).toOpaque())
-        if isPlain { plain.append((handler, address)) } else { channel.append((handler, address)) }
+        if isPlain { plain.append(handler) } else { channel.append(handler) }
     }
 
     /// Nanoseconds of processor time for each delivery.
     func deliver(_ frame: ByteBuffer, _ way: Way) -> Double {
         let members = way.isPlain ? plain : channel
         let start = Self.processorTime
-        for index in members.indices {
-            if way == .prefetched, index + 4 < members.count {
-                prefetch(members[index + 4].address)
-                prefetch(members[index + 4].address + 31)
-            }
-            let connection: any OutboundConnection = members[index].handler
+        for member in members {
+            let connection: any OutboundConnection = member
             _ = connection.write(frame)
         }
         return (Self.processorTime - start) / Double(members.count)
@@ -160,5 +152,4 @@ let saved = { (way: Way, other: Way) in
     "\(((1 - (medians[way] ?? 0) / (medians[other] ?? 1)) * 1_000).rounded() / 10) %"
 }
 print("DirectSocket saves \(saved(.direct, .channel)) of a delivery")
-print("CPrefetch saves \(saved(.prefetched, .direct)) of one")
 try await server.close().get()

@@ -142,7 +142,6 @@ final class Shard {
         var writes: UInt64 = 0
         // Groups do not change during a drain.
         for index in group.members.indices {
-            group.prefetchAfter(index)
             guard let connection = group.members[index].connection else { continue }
             writes += 1
             let waiting = connection.write(frames)

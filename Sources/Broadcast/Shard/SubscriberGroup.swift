@@ -1,4 +1,3 @@
-import CPrefetch
 import NIOCore
 import WireProtocol
 
@@ -72,13 +71,10 @@ final class SubscriberGroup {
         /// A copy, so that writing to all members touches one array and the connections, and no other memory of ten
         /// thousand clients. Nil while the member is muted.
         var connection: (any OutboundConnection)?
-        /// The address of the connection, for ``SubscriberGroup/prefetchAfter(_:)``. Never dereferenced.
-        let address: UnsafeRawPointer
 
         init(_ client: Client) {
             self.client = client
             connection = client.connection
-            address = UnsafeRawPointer(Unmanaged.passUnretained(client.connection as AnyObject).toOpaque())
         }
     }
 
@@ -99,16 +95,6 @@ final class SubscriberGroup {
     func mute(_ client: Client) { members[client.indexInGroup].connection = nil }
 
     func unmute(_ client: Client) { members[client.indexInGroup].connection = client.connection }
-
-    /// Prefetches the connection of a member a few places ahead, while the kernel is busy with this one's write:
-    /// waiting for memory is half of a delivery's cost outside the kernel.
-    func prefetchAfter(_ index: Int) {
-        let ahead = index + 4
-        guard ahead < members.count else { return }
-        // The first fields, which may lie in two cache lines.
-        prefetch(members[ahead].address)
-        prefetch(members[ahead].address + 31)
-    }
 
     func remove(_ client: Client) {
         let index = client.indexInGroup
