@@ -141,7 +141,8 @@ class Replica:
                     self.rows[live_world.text(change["after"])] += 1
             self.rows = +self.rows
         for change in changes:
-            self.require(change.get("before") != change.get("after"), change)
+            # For Python, 0 and -0.0 are equal.
+            self.require(live_world.text(change.get("before")) != live_world.text(change.get("after")), change)
             op = "update" if "before" in change and "after" in change else "insert" if "after" in change else "delete"
             self.require(change["op"] == op, change)
         self.position, self.known = position, None
