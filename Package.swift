@@ -32,6 +32,7 @@ let package = Package(
         .library(name: "TablecastClient", targets: ["TablecastClient", "WireProtocol"]),
         // A watcher of SQLite files, without a network.
         .library(name: "ChangeCapture", targets: ["ChangeCapture", "SQLiteConnection"]),
+        .library(name: "TablecastJWT", targets: ["TablecastJWT"]),
         .executable(name: "tablecast", targets: ["TablecastCommand"]),
     ],
     dependencies: [
@@ -44,7 +45,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     ],
     targets: [
@@ -119,12 +122,22 @@ let package = Package(
             resources: [.embedInCode("Contract/asyncapi.yaml")],
             swiftSettings: swiftSettings
         ),
+        .target(
+            name: "TablecastJWT",
+            dependencies: [
+                "Tablecast", "WireProtocol", nioCore, nioHTTP1, logging,
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "JWTKit", package: "jwt-kit"),
+            ],
+            swiftSettings: swiftSettings
+        ),
         .systemLibrary(name: "CHeap"),
         .executableTarget(
             name: "TablecastCommand",
             dependencies: [
-                "CHeap", "Tablecast", "TablecastClient", "TablecastHummingbird", "ChangeCapture", "QueryEngine",
-                "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL, logging,
+                "CHeap", "Tablecast", "TablecastClient", "TablecastHummingbird", "TablecastJWT", "ChangeCapture",
+                "QueryEngine", "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix,
+                nioSSL, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "SystemPackage", package: "swift-system"),

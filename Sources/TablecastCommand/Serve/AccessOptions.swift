@@ -1,4 +1,5 @@
 import ArgumentParser
+import Logging
 import Tablecast
 
 #if canImport(FoundationEssentials)
@@ -23,6 +24,8 @@ struct AccessOptions: ParsableArguments {
     )
     var tokens: String?
 
+    @OptionGroup var jwt: JWTOptions
+
     /// The environment variable for a token of each role.
     static func variable(_ role: Role) -> String {
         switch role {
@@ -34,7 +37,7 @@ struct AccessOptions: ParsableArguments {
 
     /// Whether tokens are required.
     var isConfigured: Bool {
-        tokens != nil || Role.allCases.contains { Environment.secret(Self.variable($0)) != nil }
+        tokens != nil || jwt.isConfigured || Role.allCases.contains { Environment.secret(Self.variable($0)) != nil }
     }
 
     /// An empty variable means that the token is missing, and not that none is required.
@@ -46,10 +49,18 @@ struct AccessOptions: ParsableArguments {
         }
     }
 
+    /// Whether files contain what is required, so that they can be read again.
+    var isReloadable: Bool { tokens != nil || jwt.isConfigured }
+
     /// Nil when no token is required.
-    func authenticator() throws -> (any Authenticator)? {
+    ///
+    /// - Parameter requiresKeys: whether it is an error that the address of the keys of JSON Web Tokens does not answer.
+    func authenticator(requiresKeys: Bool, logger: Logger) async throws -> (any Authenticator)? {
         guard isConfigured else { return nil }
-        return try tokenList()
+        let list = try tokenList()
+        guard let web = try await jwt.authenticator(requiresKeys: requiresKeys, logger: logger) else { return list }
+        // The last one determines the reason for which an unknown token is refused.
+        return FirstAuthenticator(list.isEmpty ? [web] : [list, web])
     }
 
     private func tokenList() throws -> TokenList {

@@ -31,7 +31,9 @@ extension ServeCommand {
             let configuration = try serverConfiguration()
             let reserved = reservedDescriptors(configuration.limits)
             try requireDescriptors(configuration, reserved: reserved, limit: maxDescriptors)
-            let tokens = try access.authenticator().map { ReloadableAuthenticator($0) }
+            let tokens = try await access.authenticator(requiresKeys: false, logger: logger).map {
+                ReloadableAuthenticator($0)
+            }
             let service = try makeService(memory, tokens, configuration, maxSockets: maxDescriptors - reserved, logger)
             let server: TablecastHTTPServer<RouterResponder<BasicRequestContext>>
             do {
@@ -39,7 +41,10 @@ extension ServeCommand {
             } catch {
                 throw failure(error)
             }
-            let reloading = Reloading(sources: reloadableSources(tokens, service.server, server, level), logger: logger)
+            let reloading = Reloading(
+                sources: reloadableSources(tokens, service.server, server, level, logger),
+                logger: logger
+            )
             let group = ServiceGroup(
                 configuration: .init(
                     // Stopped from the last to the first: clients are notified before the port is closed.
@@ -93,16 +98,18 @@ extension ServeCommand {
         _ tokens: ReloadableAuthenticator?,
         _ clients: WebSocketServer,
         _ server: TablecastHTTPServer<RouterResponder<BasicRequestContext>>,
-        _ level: LogLevel
+        _ level: LogLevel,
+        _ logger: Logger
     ) -> [(name: String, reload: @Sendable () async throws -> Void)] {
         var sources: [(name: String, reload: @Sendable () async throws -> Void)] = []
         let access = access
-        if let tokens, access.tokens != nil {
+        if let tokens, access.isReloadable {
             sources.append(
                 (
                     "tokens",
                     {
-                        guard let authenticator = try access.authenticator() else { return }
+                        let next = try await access.authenticator(requiresKeys: true, logger: logger)
+                        guard let authenticator = next else { return }
                         tokens.replace(with: authenticator)
                         await clients.recheckTokens()
                     }

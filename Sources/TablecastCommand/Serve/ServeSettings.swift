@@ -21,7 +21,9 @@ struct ServeSettings {
         ("init", .value), ("wal", .flag), ("readOnly", .flag), ("foreignKeys", .flag), ("state", .value),
         ("port", .value),
         ("host", .value),
-        ("path", .value), ("allowAnonymous", .flag), ("tokens", .value), ("allowedOrigin", .list),
+        ("path", .value), ("allowAnonymous", .flag), ("tokens", .value), ("jwtKeys", .value), ("jwtIssuer", .value),
+        ("jwtAudience", .list), ("jwtLeeway", .value),
+        ("jwtClaims", .value), ("allowedOrigin", .list),
         ("trustedProxy", .list), ("tlsCertificate", .value), ("tlsKey", .value), ("logLevel", .value),
         ("logFormat", .value), ("slowQuery", .value),
     ]
