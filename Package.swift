@@ -289,7 +289,7 @@ let package = Package(
         .testTarget(
             name: "DocumentationTests",
             dependencies: [
-                "TablecastCommand", "Tablecast", "TablecastClient", "TablecastHummingbird", "Broadcast",
+                "TablecastCommand", "Tablecast", "TablecastClient", "TablecastHummingbird", "TablecastJWT", "Broadcast",
                 "ChangeCapture", "QueryEngine", "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore,
                 nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -10,6 +10,7 @@ import ServiceLifecycle
 import Tablecast
 import TablecastClient
 import TablecastHummingbird
+import TablecastJWT
 import UnixSignals
 import WireProtocol
 
@@ -34,6 +35,16 @@ enum Examples {
         try await server.start()
         print(server.clientCount, "clients on port", server.port ?? 0)
         await server.stop()
+    }
+
+    static func webTokens() throws {
+        let authenticator = JWTAuthenticator(
+            try .url("https://id.example.com/.well-known/jwks.json"),
+            issuer: "https://id.example.com",
+            audience: ["tablecast"]
+        )
+        var configuration = ServerConfiguration()
+        configuration.authenticator = authenticator
     }
 
     static func limits() async throws {
