@@ -293,7 +293,7 @@ def test_a_database_is_built_from_nothing(serve, tmp_path, script):
 # Left out, nothing of the kind is done.
 WITHOUT_DEFAULT = {
     "--init", "--allowed-origin", "--trusted-proxy", "--tls-certificate", "--tls-key", "--tokens", "--file", "--param",
-    "--config", "--where",
+    "--config", "--where", "--jwt-keys", "--jwt-issuer", "--jwt-audience", "--jwt-claims",
 }  # fmt: skip
 
 

@@ -74,6 +74,8 @@ struct InterruptedReader {
     private var random: SeededGenerator
     private var subscriptions: [Subscription]
     private var report = Report()
+    /// The server asked to try again.
+    private var isBusy = false
 
     static func follow(_ port: Int, seed: UInt64, isSingle: Bool) async throws -> Report {
         let tables = isSingle ? [["items", "notes", "tags"]] : [["items", "tags"], ["notes"]]
@@ -129,7 +131,8 @@ struct InterruptedReader {
         }
         // The first connection always ends within the snapshot, however late it comes.
         var left = Int.random(in: report.connections == 1 ? 1...5 : 1...60, using: &random)
-        while left > 0, !isFinished {
+        isBusy = false
+        while left > 0, !isFinished, !isBusy {
             receive(try await client.next())
             left -= 1
         }
@@ -173,6 +176,8 @@ struct InterruptedReader {
                 }
                 subscriptions[index].position = end.position
             }
+        // The snapshots of connections that were cut are still ending.
+        case .error(let error) where error.code == .tooManyQueries: isBusy = true
         case .error(let error): report.mismatches.append(error.message)
         default: break
         }
