@@ -4,7 +4,7 @@ import WireProtocol
 /// From which claims of a JSON Web Token the rights of its bearer follow.
 ///
 /// Without a mapping they are in one claim of the service's own: `"tablecast": {"role": "read-only", "tables": ["album"]}`,
-/// in the format of an entry of a ``TokenList``.
+/// in the format of an entry of a `TokenList`.
 public struct ClaimMapping: Sendable {
     /// A claim, or a field within claims that are objects: `["realm_access", "roles"]`.
     typealias Path = [String]

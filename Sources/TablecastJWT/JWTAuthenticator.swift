@@ -32,11 +32,13 @@ public struct JWTAuthenticator: Authenticator {
     private let mapping: ClaimMapping
 
     /// - Parameters:
+    ///   - keys: the keys that sign the tokens.
     ///   - issuer: the value of `iss`; nil accepts every issuer that has the key.
     ///   - audience: `aud` must be or contain one of them; empty accepts every audience. A provider that serves several
     ///     applications signs the tokens of all of them with the same key: then the audience is what tells them apart.
     ///   - leeway: by how much the clocks may differ.
     ///   - mapping: which claims contain the rights.
+    ///   - logger: records keys that cannot be requested.
     public init(
         _ keys: JWTKeys,
         issuer: String? = nil,

@@ -5,8 +5,8 @@ import Synchronization
 /// indexes, CHECK constraints, views, triggers, and the SQL of queries.
 ///
 /// Every such connection of the process applies it right after opening: queries, snapshots, the watcher, the table
-/// catalogue; those that only read are opened by ``openReader(path:isURI:)``. Only the deadline differs between them: see
-/// ``Connection/withDeadline(_:_:)`` and ``Connection/setProgressHandler(everySteps:_:)``.
+/// catalogue; those that only read are opened by `openReader(path:isURI:)`. Only the deadline differs between them: see
+/// `Connection.withDeadline` and `Connection.setProgressHandler`.
 ///
 /// Source: [Defense Against The Dark Arts](https://sqlite.org/security.html).
 public struct EvaluationPolicy: Sendable, Hashable {

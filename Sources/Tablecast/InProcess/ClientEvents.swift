@@ -2,7 +2,7 @@ public import WireProtocol
 
 /// A client that is connected over WebSocket.
 public struct ClientInfo: Sendable, Hashable {
-    /// The `clientId` of its `connection:ack`, for ``WebSocketServer/send(_:toClient:)`` and others.
+    /// The `clientId` of its `connection:ack`, for ``WebSocketServer/send(_:channel:toClient:)`` and others.
     public let id: String
     public let username: String
     /// The id of its identity; empty without a token.
