@@ -268,9 +268,9 @@ export type TableChange = RowsChange | SchemaChange;
 
 export interface RowsChange extends TableEvent {
   change: "rows";
-  inserted?: number;
-  updated?: number;
-  deleted?: number;
+  inserted: number;
+  updated: number;
+  deleted: number;
   rows?: RowChange[];
   /** The transaction was too large to list its rows: they are omitted, the counts are exact. */
   rowsOmitted?: boolean;
