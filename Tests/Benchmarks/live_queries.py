@@ -241,22 +241,32 @@ async def latency(binary, path, writer, commits=500):
         service.stop()
 
 
+def follow_all(queries, ready):
+    """In a process of its own: a client whose messages must not delay those of the client that is measured."""
+
+    async def run():
+        socket = await connect()
+        for number in range(queries):
+            await follow(socket, f"SELECT id, n FROM sale WHERE day = {number + 1} AND n > 4 AND id < 100000")
+        ready.set()
+        async for _ in socket:
+            pass
+
+    asyncio.run(run())
+
+
 async def feed(binary, path, writer, commits=1000):
     async def times(queries):
         service = Service(binary, path)
+        ready = multiprocessing.Event()
+        follower = multiprocessing.Process(target=follow_all, args=(queries, ready))
+        follower.start()
         try:
-            socket, other = await connect(), await connect()
-            for number in range(queries):
-                await follow(other, f"SELECT id, n FROM sale WHERE day = {number + 1} AND n > 4 AND id < 100000")
+            await asyncio.to_thread(ready.wait)
+            socket = await connect()
             data = {"tables": ["sale"], "rows": "values"}
             await socket.send(json.dumps({"type": "subscribe", "channel": "tables", "data": data}))
             await socket.recv()
-
-            async def drain():
-                async for _ in other:
-                    pass
-
-            draining = asyncio.create_task(drain())
             times = []
             for number in range(commits):
                 await asyncio.sleep(0.002)
@@ -264,10 +274,11 @@ async def feed(binary, path, writer, commits=1000):
                 begin = time.monotonic()
                 await socket.recv()
                 times.append(time.monotonic() - begin)
-            draining.cancel()
             times.sort()
             return statistics.median(times), times[int(len(times) * 0.99)]
         finally:
+            follower.kill()
+            follower.join()
             service.stop()
 
     without, beside = [], []
