@@ -136,6 +136,11 @@ extension Coordinator {
         case .success(let rows): read = rows
         }
         let wasLoading = query.phase == .loading
+        if query.plan.kind == .groups {
+            query.touched.removeAll { $0.sequence <= seen.sequence }
+            // What a step across the snapshot changed is partly in it.
+            guard query.touched.allSatisfy({ $0.from >= seen.sequence }) else { return readSnapshot(query) }
+        }
         let rows = query.plan.kind == .groups ? query.takeGroups(read) : read
         switch query.plan.kind {
         case .rows:
@@ -148,20 +153,14 @@ extension Coordinator {
             serve(query, rows, at: seen, missed: Array(missed), wasLoading)
             return
         case .groups:
-            let touched = query.touched.filter { $0.sequence > seen.sequence }
+            let touched = query.touched
             query.touched = []
-            // As above: what the step changed is partly in the snapshot.
-            guard touched.allSatisfy({ $0.from >= seen.sequence }) else { return readSnapshot(query) }
             query.log = DeltaLog(start: seen.sequence)
             query.phase = .live
             serve(query, rows, at: seen, missed: [], wasLoading)
             var groups: [GroupKey: TouchedGroup] = [:]
             for entry in touched {
-                groups.merge(entry.groups) { first, second in
-                    var both = first
-                    both.merge(second)
-                    return both
-                }
+                groups.merge(entry.groups) { $0.merging($1) }
             }
             if !groups.isEmpty {
                 refresh(query, groups, from: seen.sequence, transactions: touched.count)

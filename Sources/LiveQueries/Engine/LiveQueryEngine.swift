@@ -105,7 +105,8 @@ package final class LiveQueryEngine: Sendable {
 
     /// Starts the threads.
     package func start() throws(WatchError) {
-        let started = try WatchError.startThread("live-queries", priority: .low) { [self] in makeCoordinator(self).run()
+        let started = try WatchError.startThread("live-queries", priority: .low) { [self] in
+            makeCoordinator(self).run()
         }
         thread.update { $0 = started }
     }

@@ -218,8 +218,9 @@ struct TouchedGroup: Sendable {
     /// What the changed rows add to the group's totals; nil for a query without ``RunningAggregates``.
     var change: RunningAggregates.Totals?
 
-    mutating func merge(_ other: TouchedGroup) {
-        guard let added = other.change else { return }
-        change?.add(added)
+    func merging(_ other: TouchedGroup) -> TouchedGroup {
+        var both = self
+        if let added = other.change { both.change?.add(added) }
+        return both
     }
 }
