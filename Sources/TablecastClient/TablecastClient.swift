@@ -19,7 +19,7 @@ import WireProtocol
 /// ```
 ///
 /// A value without state: every sequence has a connection of its own, which is opened by its first `next()` and closed
-/// when the iterator is released. So a slow reader delays nobody else: it stops reading from its socket, and eventually
+/// when the iterator is released. So a slow reader delays no other client: it stops reading from its socket, and eventually
 /// the server stops sending. ``connect()`` opens a connection for anything else, such as a transaction of several
 /// requests. Thread-safe; a method can be called from any task.
 public struct TablecastClient: Sendable {

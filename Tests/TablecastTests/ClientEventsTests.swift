@@ -73,7 +73,7 @@ import WireProtocol
         }
     }
 
-    @Test func `a reader that falls behind is told, and nothing is skipped silently`() async throws {
+    @Test func `a reader that falls behind is notified, and nothing is skipped silently`() async throws {
         try await withServer { server, port in
             let events = server.clientEvents(maxBufferedEvents: 2)
             let client = try await TestClient(port)
