@@ -92,92 +92,53 @@ public struct Feed: AsyncSequence, Sendable {
     /// Reads from the connection only in `next()`, so a slow reader of the feed slows down the server, and no message is
     /// stored between the two.
     public struct Iterator: AsyncIteratorProtocol {
-        private let client: TablecastClient
         private var session: FeedSession
-        private var backoff: Backoff
-        private var connection: ClientConnection?
-        private var messages: ReceivedMessages.Iterator?
+        private var connection: ReconnectingConnection
         /// Decided events that were not requested yet: at most those of one message.
         private var pending: [FeedEvent] = []
-        private var nextWait: Duration?
-        private var isReconnecting: Bool
-        private var isOver = false
 
         fileprivate init(_ feed: Feed) {
-            client = feed.client
             session = feed.session
-            isReconnecting = feed.waitsForServer
-            backoff = Backoff(maxWait: feed.client.maxReconnectWait)
+            connection = ReconnectingConnection(feed.client, waitsForServer: feed.waitsForServer)
         }
 
         public mutating func next() async throws(TablecastClientError) -> FeedEvent? {
             try await next(isolation: nil)
         }
 
+        /// - Throws: an error that a new attempt would not change. The connection is then closed, and the feed has ended.
         public mutating func next(
             isolation actor: isolated (any Actor)?
         ) async throws(TablecastClientError) -> FeedEvent? {
-            while !isOver, !Task.isCancelled {
-                if !pending.isEmpty { return pending.removeFirst() }
-                do {
-                    try await advance(isolation: actor)
-                } catch {
-                    isOver = true
-                    throw error
+            if Task.isCancelled { pending = [] }
+            while pending.isEmpty {
+                guard let event = try await connection.next(isolation: actor) else { return nil }
+                switch event {
+                case .opened: continue
+                case .received(let message): try await received(message, isolation: actor)
+                case .lost(let failure, let wait): pending.append(.disconnected(failure, retryAfter: wait))
                 }
             }
-            messages = nil
-            return nil
+            return pending.removeFirst()
         }
 
-        /// Reads one message, or connects.
-        private mutating func advance(isolation actor: isolated (any Actor)?) async throws(TablecastClientError) {
-            guard let connection, var reader = messages else { return try await connect(isolation: actor) }
-            let message = try await reader.next(isolation: actor)
-            messages = reader
-            guard let message else {
-                guard !Task.isCancelled else { return }
-                let failure = await connection.failure
-                self.connection = nil
-                messages = nil
-                guard failure.isTransient else { throw failure }
-                return wait(after: failure)
-            }
+        private mutating func received(
+            _ message: ReceivedMessage,
+            isolation actor: isolated (any Actor)?
+        ) async throws(TablecastClientError) {
             for action in session.received(message) {
                 switch action {
-                case .send(let request):
-                    // When the connection has ended, its last messages come first, and then its end.
-                    try? await connection.send(request)
+                case .send(let request): await connection.send(request, isolation: actor)
                 case .deliver(let event):
                     pending.append(event)
-                    // The server works: the next failure is the first again.
                     if case .message(let message) = event, message.isReply { continue }
-                    backoff.reset()
-                case .stop(let failure): throw failure
+                    connection.succeeded()
+                case .stop(let failure):
+                    pending = []
+                    connection.end()
+                    throw failure
                 }
             }
-        }
-
-        private mutating func connect(isolation actor: isolated (any Actor)?) async throws(TablecastClientError) {
-            if let wait = nextWait {
-                nextWait = nil
-                // A cancelled task ends the iteration.
-                guard (try? await Task.sleep(for: wait)) != nil else { return }
-            }
-            do {
-                let connection = try await client.connect()
-                self.connection = connection
-                messages = connection.messages.makeAsyncIterator()
-                isReconnecting = true
-            } catch  where isReconnecting && error.isTransient {
-                wait(after: error)
-            }
-        }
-
-        private mutating func wait(after failure: TablecastClientError) {
-            let wait = backoff.next(spread: .random(in: 0...1))
-            nextWait = wait
-            pending.append(.disconnected(failure, retryAfter: wait))
         }
     }
 }

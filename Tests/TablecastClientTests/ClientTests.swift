@@ -265,6 +265,42 @@ import WireProtocol
         }
     }
 
+    @Test func `a sequence that ends with an error closes its connection, also while its iterator is kept`() async throws {
+        try await withServer { server in
+            let client = try server.client()
+            var clients = server.service.server.clientEvents().makeAsyncIterator()
+            var feed = try client.changes(of: ["t"], where: RowCondition(sql: "nothing = 1")).makeAsyncIterator()
+            await #expect(throws: TablecastClientError.self) { while try await feed.next() != nil {} }
+            #expect(try await closeCode(of: &clients) == 1000)
+            #expect(try await feed.next() == nil)
+            var updates = client.live("SELECT nothing FROM t").makeAsyncIterator()
+            await #expect(throws: TablecastClientError.self) { while try await updates.next() != nil {} }
+            #expect(try await closeCode(of: &clients) == 1000)
+            #expect(try await updates.next() == nil)
+        }
+    }
+
+    @Test func `a message that the client cannot read ends the feed and its connection`() async throws {
+        try await withServer { server in
+            var clients = server.service.server.clientEvents().makeAsyncIterator()
+            var feed = try server.client().feed([.tables, .notifications]).makeAsyncIterator()
+            try await subscribed(&feed)
+            server.service.server.broadcast(.custom(.tableCreated, "no object"), to: .notifications)
+            let error = await #expect(throws: TablecastClientError.self) { while try await feed.next() != nil {} }
+            #expect(error?.code == .protocolViolation)
+            #expect(try await closeCode(of: &clients) == 1000)
+            #expect(try await feed.next() == nil)
+        }
+    }
+
+    /// Waits for the end of a client's connection.
+    private func closeCode(of events: inout ClientEvents.AsyncIterator) async throws -> UInt16? {
+        while let event = try await events.next() {
+            if case .disconnected(_, let code, _) = event { return code }
+        }
+        return nil
+    }
+
     @Test func `a cancelled task ends its feed`() async throws {
         try await withServer { server in
             let feed = try server.client().changes()
