@@ -52,6 +52,20 @@ def test_a_cell_of_a_result_is_reached_and_opened_by_the_keyboard(music, visitor
     expect(page.locator(".results .virtual-scroller")).to_be_focused()
 
 
+def test_keys_that_come_faster_than_frames_move_the_cursor_one_by_one(music, visitors):
+    page = visitors.open(f"{music.url}/#/queries")
+    run(page, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT 'row ' || i AS name FROM n")
+    expect(status(page)).to_contain_text("1,000 rows")
+    page.locator(".results .virtual-scroller").evaluate(
+        """(element) => {
+            const press = (key) => element.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+            for (let pressed = 0; pressed < 100; pressed += 1) press("ArrowDown");
+            press("Enter");
+        }"""
+    )
+    expect(page.get_by_role("dialog")).to_contain_text("row 100")
+
+
 def test_single_keys_leave_buttons_alone_and_can_be_switched_off(music, visitors):
     page = visitors.open(music.url)
     page.get_by_role("button", name="Theme").focus()

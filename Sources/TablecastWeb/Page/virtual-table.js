@@ -96,9 +96,10 @@ export class VirtualTable {
     return Math.min(this.#count - 1, Math.ceil(this.#offset / this.#rowHeight));
   }
 
-  /** Whether a row is in sight, or next to what is. */
+  /** Whether a row is in sight, or next to what is, by the offset alone: keys may come faster than frames. */
   isNear(row) {
-    return this.lineAt(row) !== undefined;
+    const [first, end] = this.#rowsToDraw;
+    return row >= first && row < end;
   }
 
   /** Brings a row into sight. */
@@ -171,14 +172,20 @@ export class VirtualTable {
 
   #changed = () => schedule(this.#draw);
 
-  #draw = () => {
+  /** The rows in sight and some around them: `[first, end]`, without `end` itself. */
+  get #rowsToDraw() {
     const viewport = this.#viewport;
-    this.#offset = Math.max(0, Math.min(this.#offset, this.#virtualHeight - viewport));
+    const offset = Math.max(0, Math.min(this.#offset, this.#virtualHeight - viewport));
+    const first = Math.max(0, Math.floor(offset / this.#rowHeight) - OVERSCAN);
+    return [first, Math.min(this.#count, Math.ceil((offset + viewport) / this.#rowHeight) + OVERSCAN)];
+  }
+
+  #draw = () => {
+    this.#offset = Math.max(0, Math.min(this.#offset, this.#virtualHeight - this.#viewport));
     if (this.#isMoved) this.#follow();
-    const first = Math.max(0, Math.floor(this.#offset / this.#rowHeight) - OVERSCAN);
-    const last = Math.min(this.#count, Math.ceil((this.#offset + viewport) / this.#rowHeight) + OVERSCAN);
-    while (this.#lines.length < last - first) this.#addLine();
-    while (this.#lines.length > last - first) this.#lines.pop().element.remove();
+    const [first, end] = this.#rowsToDraw;
+    while (this.#lines.length < end - first) this.#addLine();
+    while (this.#lines.length > end - first) this.#lines.pop().element.remove();
     this.#lines.forEach((line, index) => {
       if (line.index === first + index && line.version === this.#version) return;
       Object.assign(line, { index: first + index, version: this.#version });
@@ -188,7 +195,7 @@ export class VirtualTable {
     this.#drawActive();
     const shift = this.#virtualHeight > MOST_PIXELS ? this.element.scrollTop - this.#offset : 0;
     const above = Math.max(0, first * this.#rowHeight + shift);
-    const below = Math.max(0, this.#height - above - (last - first) * this.#rowHeight);
+    const below = Math.max(0, this.#height - above - (end - first) * this.#rowHeight);
     setHeight(this.#above, above);
     setHeight(this.#below, below);
     if (this.#isMoved) this.#follow(); // once more: only now it is as high as that
