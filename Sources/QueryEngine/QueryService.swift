@@ -158,6 +158,11 @@ package final class QueryService: Sendable {
         return QueryHandle(query: query)
     }
 
+    /// The number of queries of each client that wait or run.
+    package var queryCounts: [ClientKey: Int] {
+        state.withLock { $0.queries.values.reduce(into: [:]) { $0[$1.client, default: 0] += 1 } }
+    }
+
     package enum Requester: Sendable, Hashable {
         /// May cancel the queries of this ``SQLRequest/owner``.
         case owner(String)

@@ -62,6 +62,13 @@ extension RouterMethods {
         add(.broadcast) { request, _ in
             try await broadcast.respond(to: request, from: try await access.identity(of: request))
         }
+        add(.clients) { request, _ in
+            database.clients(for: try await access.identity(of: request))
+        }
+        add(.client) { request, context in
+            let identity = try await access.identity(of: request)
+            return database.endClient(try context.decodedParameter("clientId"), by: identity)
+        }
         add(.health) { _, _ in status.health() }
         add(.ready) { _, _ in status.ready() }
         add(.status) { request, _ in
@@ -135,6 +142,8 @@ package struct ServiceRoute: Sendable, Hashable {
     static let tables = reading("/tables")
     static let table = reading("/tables/{name}")
     static let broadcast = ServiceRoute(path: "/broadcast", methods: [.post])
+    static let clients = reading("/clients")
+    static let client = ServiceRoute(path: "/clients/{clientId}", methods: [.delete])
     static let health = reading("/health")
     static let ready = reading("/ready")
     static let status = reading("/status")
@@ -142,7 +151,8 @@ package struct ServiceRoute: Sendable, Hashable {
     static let contract = reading("/asyncapi.yaml")
 
     static let all = [
-        events, live, query, cancel, row, tables, table, broadcast, health, ready, status, metrics, contract,
+        events, live, query, cancel, row, tables, table, broadcast, clients, client, health, ready, status, metrics,
+        contract,
     ]
 
     static func reading(_ path: String) -> ServiceRoute { ServiceRoute(path: path, methods: [.get, .head]) }

@@ -10,18 +10,20 @@ import { connect, decodeValue, encodeValue, InvalidText, Real } from "../../Sour
 class FakeServer {
   sockets = [];
   #waiting = [];
-  #answers = true;
+  answers = true;
+  /** Fields of `connection:ack` besides the usual ones. */
+  acknowledgement = {};
 
   constructor({ answers = true } = {}) {
     const server = this;
-    this.#answers = answers;
+    this.answers = answers;
     this.WebSocket = class {
       sent = [];
       texts = [];
       constructor(url, protocols) {
         Object.assign(this, { url: new URL(url), protocols });
         server.sockets.push(this);
-        queueMicrotask(() => server.#answers && this.push("connection:ack", "notifications", ack));
+        queueMicrotask(() => server.answers && this.push("connection:ack", "notifications", { ...ack, ...server.acknowledgement }));
         server.#wake();
       }
       send(text) {
@@ -1089,5 +1091,102 @@ test("columns of one name have names of their own in objects", async () => {
   server.socket.push("query:rows", "queries", { queryId, statementIndex: 0, columns: ["n", "n", "n"], rows: [[1, 2, 3]], offset: 0 });
   server.socket.push("query:complete", "queries", { queryId, rowCount: 1, duration: 1, changes: 0 });
   assert.deepEqual(await rows, [{ n: 1, "n:1": 2, "n:2": 3 }]);
+  client.close();
+});
+
+const SHORT = { connectedAt: 1_000, expiresAt: 1_040 }; // of the server's clock, which is not this one's
+
+test("a token is replaced in place, and used from then on", async () => {
+  const server = new FakeServer();
+  const client = await server.connect({ accessToken: "first" }).ready;
+  const renewed = client.renew("second");
+  const request = await server.sent("token:renew");
+  assert.deepEqual(request.data, { token: "second" });
+  server.socket.push("token:renewed", "notifications", { expiresAt: 9_000 }, { replyTo: request.id });
+  assert.deepEqual(await renewed, { expiresAt: 9_000 });
+  assert.equal(client.expiresAt, 9_000);
+  const reopened = next(client, "state");
+  server.socket.drop(1001);
+  await reopened;
+  await client.ready;
+  assert.equal(server.socket.url.searchParams.get("access_token"), "second");
+  client.close();
+});
+
+test("a refused token rejects, and the previous one stays", async () => {
+  const server = new FakeServer();
+  const client = await server.connect({ accessToken: "first" }).ready;
+  const renewed = client.renew("second");
+  const { id } = await server.sent("token:renew");
+  server.socket.push("error", "notifications", { message: "of another", code: "FORBIDDEN" }, { replyTo: id });
+  await assert.rejects(renewed, { code: "FORBIDDEN" });
+  const reopened = next(client, "state");
+  server.socket.drop(1001);
+  await reopened;
+  await client.ready;
+  assert.equal(server.socket.url.searchParams.get("access_token"), "first");
+  const lost = client.renew("third");
+  server.socket.drop(1001);
+  await assert.rejects(lost, { code: "DISCONNECTED" });
+  client.close();
+});
+
+test("a function gives a token for each connection, and a new one before it expires", async (context) => {
+  // A real socket keeps the process alive; the client's timer does not.
+  const alive = setInterval(() => {}, 1_000);
+  context.after(() => clearInterval(alive));
+  const server = new FakeServer();
+  let count = 0;
+  const client = server.connect({ accessToken: async () => `t${(count += 1)}` });
+  server.acknowledgement = SHORT;
+  await client.ready;
+  assert.equal(server.socket.url.searchParams.get("access_token"), "t1");
+  const request = await server.sent("token:renew");
+  assert.equal(request.data.token, "t2");
+  server.socket.push("token:renewed", "notifications", {}, { replyTo: request.id });
+  assert.equal(client.expiresAt, undefined);
+  const reopened = next(client, "state");
+  server.acknowledgement = {};
+  server.socket.drop(4401);
+  await reopened;
+  await client.ready;
+  assert.equal(server.socket.url.searchParams.get("access_token"), "t3");
+  client.close();
+});
+
+test("a function whose new token is refused as well ends the client", async () => {
+  const server = new FakeServer();
+  const client = server.connect({ accessToken: () => "old" });
+  await client.ready;
+  server.answers = false;
+  server.socket.drop(4401, "expired");
+  await server.until(() => server.sockets.length === 2);
+  server.socket.drop(4401, "expired");
+  assert.equal(client.state, "closed");
+  assert.equal(client.refusal.reason, "unauthorized");
+});
+
+test("a function that fails is called again", async () => {
+  const server = new FakeServer();
+  let count = 0;
+  const client = server.connect({
+    accessToken: () => {
+      if ((count += 1) === 1) throw new Error("no network");
+      return "token";
+    },
+  });
+  await next(client, "state");
+  assert.equal(client.lastClose.reason, "there is no token: no network");
+  await client.ready;
+  assert.equal(server.socket.url.searchParams.get("access_token"), "token");
+  client.close();
+});
+
+test("a token that never comes is not waited for", async () => {
+  const server = new FakeServer();
+  const client = server.connect({ accessToken: () => new Promise(() => {}), connectTimeout: 5 });
+  await next(client, "state");
+  assert.equal(client.state, "waiting");
+  assert.match(client.lastClose.reason, /no token in time/);
   client.close();
 });

@@ -50,7 +50,8 @@ import WireProtocol
                     timeout: .seconds(1)
                 )
             ),
-            .writeRow(RowWriteRequest(table: "t", operation: .delete, rowid: -1)), .identify(username: "ada"),
+            .writeRow(RowWriteRequest(table: "t", operation: .delete, rowid: -1)), .renewToken("t\"é"),
+            .identify(username: "ada"),
             .cursor(
                 .text(
                     TextPosition(line: 1, column: 2),

@@ -53,6 +53,7 @@ import Testing
         ),
         .transactionEnd(TransactionEndPayload(position: position)),
         .heartbeat(HeartbeatPayload(timestamp: 5)),
+        .tokenRenewed(TokenRenewedPayload()), .tokenRenewed(TokenRenewedPayload(expiresAt: 5)),
         .error(ErrorPayload(message: "no", code: .busy, details: ["a": [1, nil]])),
         .tableCreated(
             TableCreatedPayload(

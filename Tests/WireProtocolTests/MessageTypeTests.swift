@@ -3,7 +3,7 @@ import WireProtocol
 
 @Suite struct MessageTypeTests {
     @Test(arguments: [
-        "table:created", "query:anything", "user:x", "connection:ack", "subscribed", "error", "heartbeat",
+        "table:created", "query:anything", "user:x", "token:x", "connection:ack", "subscribed", "error", "heartbeat",
     ])
     func `types of the protocol are reserved`(name: String) {
         #expect(MessageType(name).isReserved)

@@ -331,6 +331,11 @@ package final class Hub: Sendable {
         sequencer.withLock { $0.subscriptions.subscriptions(of: client) }
     }
 
+    /// The channels that a client receives, at the end of the order.
+    package func channels(of client: ClientID) -> Channels {
+        sequencer.withLock { $0.subscriptions.channels(of: client) }
+    }
+
     package var statistics: HubStatistics {
         sequencer.withLock { sequencer in
             var statistics = sequencer.statistics

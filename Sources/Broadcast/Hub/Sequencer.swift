@@ -90,7 +90,11 @@ struct Sequencer {
     }
 
     mutating func append(_ item: QueueItem, for client: ClientID) -> [Int] {
-        queues[client.shard].interests.formUnion(item.newInterests)
+        let interests = item.newInterests
+        if !interests.isEmpty {
+            queues[client.shard].interests.formUnion(interests)
+            subscriptions.join(interests, client)
+        }
         if case .change(.join(let topic), _) = item { queues[client.shard].topics.insert(topic) }
         return append(item, byteCount: item.byteCount, to: client.shard) ? [client.shard] : []
     }
@@ -194,7 +198,7 @@ struct Sequencer {
         from channel: MessageChannel,
         replyTo: String?
     ) -> [Int] {
-        if channel == .tables { subscriptions.removeAll(of: client) }
+        if channel == .tables { subscriptions.removeAll(of: client) } else { subscriptions.leave(channel, client) }
         return append(.change(.unsubscribe(channel, replyTo: replyTo), of: client), for: client)
     }
 

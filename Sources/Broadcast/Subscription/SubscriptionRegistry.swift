@@ -12,6 +12,8 @@ struct SubscriptionRegistry {
         let owner: String
         /// In the order of subscribing.
         var entries: [Entry] = []
+        /// Without tables.
+        var channels: Channels = []
     }
 
     /// A subscription that at least one client has.
@@ -33,6 +35,20 @@ struct SubscriptionRegistry {
 
     func subscriptions(of client: ClientID) -> [TableSubscription] {
         clients[client]?.entries.map(\.subscription) ?? []
+    }
+
+    /// The channels that a client receives.
+    func channels(of client: ClientID) -> Channels {
+        guard let client = clients[client] else { return [] }
+        return client.entries.isEmpty ? client.channels : client.channels.union(.tables)
+    }
+
+    mutating func join(_ channels: Channels, _ client: ClientID) {
+        clients[client]?.channels.formUnion(channels.subtracting(.tables))
+    }
+
+    mutating func leave(_ channel: MessageChannel, _ client: ClientID) {
+        clients[client]?.channels.remove(Channels(channel))
     }
 
     // MARK: Clients

@@ -9,13 +9,15 @@ import WireProtocol
 final class ClientSession: WebSocketSession {
     private let server: WebSocketServer
     private let parameters: ConnectionParameters
-    private let identity: Identity
+    private var identity: Identity
     private let share: String?
     private let address: ClientAddress?
     private var rateLimit: RateLimit
     private var connection: WebSocketHandler?
     private var client: ConnectedClient?
     private var expiry: Scheduled<Void>?
+    /// A new token is being checked.
+    private var isRenewing = false
 
     /// Refuses a connection whose query string is invalid, or requests something that is not allowed.
     init(
@@ -64,7 +66,16 @@ final class ClientSession: WebSocketSession {
         }
         server.clients.join(client, on: connection.eventLoop)
         watchExpiry()
-        server.opened(client.id, as: identity, over: .webSocket)
+        server.opened(
+            ConnectionRegistry.Entry(
+                client: client.id,
+                name: client.name,
+                identity: identity,
+                transport: .webSocket,
+                address: address,
+                connectedAt: UnixTime.milliseconds
+            )
+        )
     }
 
     func received(text: ByteBuffer) {
@@ -149,7 +160,8 @@ final class ClientSession: WebSocketSession {
                 serverInfo: serverInfo,
                 heartbeatInterval: server.configuration.heartbeatInterval.milliseconds,
                 database: requests?.databaseName,
-                position: requests == nil ? nil : server.hub.position
+                position: requests == nil ? nil : server.hub.position,
+                expiresAt: identity.expiresAt
             )
         )
     }
@@ -191,6 +203,8 @@ final class ClientSession: WebSocketSession {
             )
             self.client = renamed
             server.clients.identify(renamed, on: connection.eventLoop)
+        case .renewToken(let token):
+            try renew(with: token, replyTo: message.id, connection)
         case .cursor(let location):
             try identity.require(.collaboration)
             server.clients.moveCursor(client, to: location, on: connection.eventLoop)
@@ -201,6 +215,46 @@ final class ClientSession: WebSocketSession {
         case .heartbeat:
             let header = EnvelopeHeader(.heartbeat, channel: .notifications, replyTo: message.id)
             server.hub.send(EncodedMessage(header, HeartbeatPayload(timestamp: UnixTime.milliseconds)), to: client.id)
+        }
+    }
+
+    /// Checks another token. The connection continues with the present one meanwhile, and when the other is refused.
+    private func renew(
+        with token: String,
+        replyTo: String?,
+        _ connection: WebSocketHandler
+    ) throws(ProtocolError) {
+        guard let authenticator = server.configuration.authenticator else {
+            throw ProtocolError(.forbidden, "this server requires no token, so there is none to renew")
+        }
+        guard !isRenewing else { throw ProtocolError(.busy, "another token of this connection is being checked") }
+        isRenewing = true
+        let server = server
+        connection.eventLoop.makeFutureWithTask { () async -> Result<Identity, AccessRefusal> in
+            do throws(AccessRefusal) {
+                return .success(try await server.identity(of: token, authenticator))
+            } catch {
+                return .failure(error)
+            }
+        }.assumeIsolated().whenSuccess { [weak self] result in self?.renewed(result, replyTo: replyTo) }
+    }
+
+    private func renewed(_ result: Result<Identity, AccessRefusal>, replyTo: String?) {
+        isRenewing = false
+        guard let client else { return }
+        attempt(client, replyTo: replyTo) { () throws(ProtocolError) in
+            let (next, outcome) = try identity.renewal(result)
+            identity = next
+            let header = EnvelopeHeader(.tokenRenewed, channel: .notifications, replyTo: replyTo)
+            server.hub.send(EncodedMessage(header, TokenRenewedPayload(expiresAt: next.expiresAt)), to: client.id)
+            switch outcome {
+            case .continues:
+                server.renewed(client.id, next)
+                expiry?.cancel()
+                watchExpiry()
+            case .reconnects:
+                server.hub.close(client.id, .goingAway, reason: WebSocketServer.changedRights)
+            }
         }
     }
 

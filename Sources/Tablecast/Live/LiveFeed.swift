@@ -140,6 +140,9 @@ final class LiveFeed: LiveQuerySink {
         for id in ids { engine?.unsubscribe(id) }
     }
 
+    /// The number of live queries of a client.
+    func queryCount(of client: ClientID) -> Int { state.withLock { $0.byClient[client]?.count ?? 0 } }
+
     /// The number of clients with live queries.
     var clientCount: Int { state.withLock { $0.byClient.count } }
 

@@ -15,9 +15,14 @@ extension WebSocketServer {
     package func identity(authorization: [String], uri: String) async throws(AccessRefusal) -> Identity {
         guard let authenticator = configuration.authenticator else { return .anonymous }
         guard let token = try BearerToken.find(authorization: authorization, uri: uri) else { throw .missing }
+        return try await identity(of: token, authenticator)
+    }
+
+    /// The identity that a token proves.
+    func identity(of token: String, _ authenticator: any Authenticator) async throws(AccessRefusal) -> Identity {
         var identity: Identity
         // Before the token is checked: one that is replaced meanwhile is checked again.
-        let credential = Credential(token: token, generation: tokenSessions.generation)
+        let credential = Credential(token: token, generation: connections.generation)
         do {
             identity = try await authenticator.identity(of: token)
         } catch let error as AuthenticationError {

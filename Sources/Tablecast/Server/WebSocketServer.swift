@@ -26,7 +26,7 @@ public final class WebSocketServer: Sendable {
     /// The WebSocket for HTTP servers to mount.
     package let mount: WebSocketMount
     let clients: ClientDirectory
-    let tokenSessions = TokenSessions()
+    let connections = ConnectionRegistry()
     let messageRates: IdentityRates
     let logger: Logger
     package let metrics: ServiceMetrics
@@ -120,6 +120,7 @@ public final class WebSocketServer: Sendable {
     var serverInfo: ServerInfo {
         var capabilities = ["broadcast", "presence"]
         if databaseRequests != nil { capabilities += ["tables", "queries", "resume", "snapshot"] }
+        if configuration.authenticator != nil { capabilities.append("renew") }
         return ServerInfo(version: TablecastVersion.current, capabilities: capabilities)
     }
 }

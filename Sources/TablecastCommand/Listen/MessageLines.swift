@@ -11,7 +11,7 @@ struct MessageLines: Sendable {
     /// - Parameter text: The message as received.
     func lines(_ message: Envelope, _ text: String) -> [StyledLine]? {
         switch message.payload {
-        case .heartbeat, .connectionAck, .subscribed, .unsubscribed, .queryRows: nil
+        case .heartbeat, .connectionAck, .tokenRenewed, .subscribed, .unsubscribed, .queryRows: nil
         case .tableCreated(let event): TableEventLines(event.context).created(event).under(clock(message))
         case .tableDropped(let event): TableEventLines(event.context).dropped(event).under(clock(message))
         case .tableModified(let event): modified(event, text).under(clock(message))

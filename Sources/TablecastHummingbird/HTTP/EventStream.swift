@@ -45,6 +45,7 @@ final class EventStream: OutboundConnection {
     private var hub: Hub { server.hub }
     private let pipe: ResponsePipe
     private let identity: Identity
+    private let address: ClientAddress?
     private var client: ClientID?
     private var keepAlive: RepeatedTask?
     private var expiry: Scheduled<Void>?
@@ -55,6 +56,7 @@ final class EventStream: OutboundConnection {
         server: WebSocketServer,
         pipe: ResponsePipe,
         identity: Identity,
+        address: ClientAddress?,
         frameEncoding: FrameEncoding,
         eventLoop: any EventLoop
     ) {
@@ -62,6 +64,7 @@ final class EventStream: OutboundConnection {
         self.server = server
         self.pipe = pipe
         self.identity = identity
+        self.address = address
         self.eventLoop = eventLoop
     }
 
@@ -118,7 +121,18 @@ final class EventStream: OutboundConnection {
         pipe.onDrain { bound.eventLoop.execute { bound.value.drained() } }
         pipe.onCancel { bound.eventLoop.execute { bound.value.end() } }
         watchExpiry()
-        if let client { server.opened(client, as: identity, over: .eventStream) }
+        if let client {
+            server.opened(
+                ConnectionRegistry.Entry(
+                    client: client,
+                    name: MessageID.next(),
+                    identity: identity,
+                    transport: .eventStream,
+                    address: address,
+                    connectedAt: UnixTime.milliseconds
+                )
+            )
+        }
     }
 
     /// Sends an error and ends the stream when the token expires: event streams have no close codes.

@@ -45,6 +45,7 @@ struct EventsRoute {
             return response
         }
         ClientConnection.current?.becameClient()
+        let address = ClientConnection.current?.address
         for request in requests { service.subscribes(request) }
         let pipe = ResponsePipe()
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
@@ -55,6 +56,7 @@ struct EventsRoute {
                     server: server,
                     pipe: pipe,
                     identity: identity,
+                    address: address,
                     frameEncoding: requests.contains { Set($0.filters).count > 1 }
                         ? EventStream.serverSentEventsOfSeveral : EventStream.serverSentEvents,
                     eventLoop: eventLoop

@@ -50,6 +50,7 @@ struct LiveRoute {
             return response
         }
         ClientConnection.current?.becameClient()
+        let address = ClientConnection.current?.address
         let pipe = ResponsePipe()
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         let (service, server) = (service, server)
@@ -60,6 +61,7 @@ struct LiveRoute {
                     server: server,
                     pipe: pipe,
                     identity: identity,
+                    address: address,
                     frameEncoding: isStream ? EventStream.serverSentEvents : EventStream.lines,
                     eventLoop: eventLoop
                 )

@@ -68,7 +68,7 @@ extension ErrorCode {
         case .invalidMessage, .unknownType, .unknownChannel, .sqlError, .notLive, .transactionLeftOpen: .badRequest
         case .unauthorized: .unauthorized
         case .forbidden, .notAuthorized, .readOnly: .forbidden
-        case .queryNotFound, .subscriptionNotFound: .notFound
+        case .queryNotFound, .subscriptionNotFound, .clientNotFound: .notFound
         case .constraint, .conflict, .queryIDInUse: .conflict
         case .tooBig: .contentTooLarge
         case .rateLimited, .tooManyQueries: .tooManyRequests

@@ -17,8 +17,11 @@ export type Position = string;
 export interface ConnectOptions {
   /** The name that other users see. */
   username?: string;
-  /** Sent as the URL parameter `access_token`. */
-  accessToken?: string;
+  /**
+   * The token, sent as the URL parameter `access_token`. A function is called for every connection, and before the token expires, to
+   * renew it in place; it may be asynchronous.
+   */
+  accessToken?: string | (() => string | Promise<string>);
   /** The constructor to use without a global `WebSocket` (Node 20). */
   WebSocket?: new (url: string, protocols?: string[]) => unknown;
   /** Used to find out why a handshake failed. Default: the global `fetch`. */
@@ -35,7 +38,8 @@ export interface ConnectOptions {
 
 /**
  * Connects, and reconnects until `close()`: with exponential backoff and jitter, immediately after 4408 and 4413, never after a
- * refusal by a close code (1002, 1003, 1007, 1009, 4400, 4401, 4403) or by the status of the handshake.
+ * refusal by a close code (1002, 1003, 1007, 1009, 4400, 4401, 4403) or by the status of the handshake. With a function for the token, an
+ * established connection that is closed with 4401 reconnects once, with a new token.
  */
 export function connect(url: string | URL, options?: ConnectOptions): Client;
 
@@ -60,7 +64,7 @@ export interface Envelope<Type extends string = string, Data = unknown> {
 
 /** The messages of the server by type; application messages have other types. */
 export interface Messages {
-  "connection:ack": { clientId: string; connectedAt: number; serverInfo: { version: string; capabilities: string[] }; heartbeatInterval: number; database?: string; position?: Position };
+  "connection:ack": { clientId: string; connectedAt: number; serverInfo: { version: string; capabilities: string[] }; heartbeatInterval: number; database?: string; position?: Position; expiresAt?: number };
   subscribed: Subscribed;
   unsubscribed: { channel: Channel; subscription?: string };
   heartbeat: { timestamp: number };
@@ -83,6 +87,7 @@ export interface Messages {
   "query:reached": Record<never, never>;
   "query:unsubscribed": { subscription: string; reason?: string; code?: string };
   "row:written": RowWritten;
+  "token:renewed": { expiresAt?: number };
   "database:gone": { message: string };
   "database:back": { message: string };
   "database:epoch": { reason: EpochReason; message: string };
@@ -196,6 +201,8 @@ export interface Client {
   readonly database?: string;
   /** The newest position received. */
   readonly position?: Position;
+  /** When the token expires, in Unix milliseconds of the server's clock. */
+  readonly expiresAt?: number;
   readonly latency?: number;
   /** Resolves when connected; rejects when permanently closed. */
   readonly ready: Promise<Client>;
@@ -218,6 +225,11 @@ export interface Client {
   /** Cancels a query of this connection by its id. */
   cancel(queryId: string): void;
   identify(username: string): void;
+  /**
+   * Continues with another token of the same user, now and after every reconnect: subscriptions and queries go on. Rejects if the server
+   * refuses it, and the connection stays with the previous one.
+   */
+  renew(accessToken: string): Promise<{ expiresAt?: number }>;
   /** Tries to reconnect now instead of at the end of the backoff. */
   retry(): void;
   close(): void;

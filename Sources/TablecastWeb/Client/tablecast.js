@@ -16,6 +16,9 @@ export { decodeValue, encodeValue, InvalidText, Real } from "./tablecast-values.
 const SUBPROTOCOLS = ["tablecast.v2", "tablecast.v1"];
 const PROMPT_CLOSE_CODES = new Set([4408, 4413]); // nothing is wrong with the server: come back at once
 const STABLE_CONNECTION_MS = 5_000; // a connection that held this long starts the backoff again
+const RENEWAL_LEAD_MS = 60_000; // how long before its expiry a token is renewed; sooner for one that lasts less than twice that
+const MIN_RENEWAL_DELAY_MS = 1_000;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 const CANCEL = "cancel-"; // prefix of request ids whose QUERY_NOT_FOUND only means that the query had already ended
 
 /** Opens a connection that reopens itself until `close()`, or until the server refuses it. */
@@ -32,6 +35,8 @@ class Client extends Emitter {
   server = undefined;
   database = undefined;
   position = undefined;
+  /** When the token expires, in Unix milliseconds of the server's clock. */
+  expiresAt = undefined;
   latency = undefined;
   lastClose = undefined;
   /** Why the server will not have this connection, `{ reason, message }`; no reconnect follows. */
@@ -41,6 +46,8 @@ class Client extends Emitter {
   #WebSocket;
   #socket;
   #username;
+  /** A token, or the function that returns one. */
+  #accessToken;
   #subscriptions = new Set();
   #queries = new Map();
   #live = new Set();
@@ -48,7 +55,10 @@ class Client extends Emitter {
   #writes = new Map();
   /** Heartbeats that ask how far the server has sent, by their id. */
   #reaches = new Map();
+  /** Tokens that are being checked, by the id of their request. */
+  #renewals = new Map();
   #presence;
+  #renewalTimer;
   #retryTimer;
   #connectTimer;
   #heartbeatTimer;
@@ -65,6 +75,7 @@ class Client extends Emitter {
     this.#url.protocol = this.#url.protocol.replace(/^http/, "ws");
     this.#options = { minRetryDelay: 500, maxRetryDelay: 20_000, connectTimeout: 10_000, ...options };
     this.#username = options.username;
+    this.#accessToken = options.accessToken;
     globalThis.addEventListener?.("online", this.#retryWhenOnline);
     this.#open();
   }
@@ -162,6 +173,23 @@ class Client extends Emitter {
     this.#presence?._renamed();
   }
 
+  /**
+   * Continues with another token of the same user, now and after every reconnect: subscriptions and queries go on. Resolves with
+   * `{ expiresAt }`; rejects if the server refuses it, and the connection stays with the previous one.
+   */
+  async renew(accessToken) {
+    if (this.state !== "open") {
+      this.#accessToken = accessToken;
+      await this.ready;
+      return { expiresAt: this.expiresAt };
+    }
+    const renewed = settleable();
+    const id = this.#ids();
+    this.#renewals.set(id, { ...renewed, accessToken });
+    this._send("token:renew", { token: accessToken }, { id });
+    return renewed.promise;
+  }
+
   /** Tries now instead of at the end of the backoff. */
   retry() {
     if (this.state === "waiting") this.#open();
@@ -250,9 +278,28 @@ class Client extends Emitter {
   #open() {
     clearTimeout(this.#retryTimer);
     this.#setState("connecting");
+    this.#connectTimer = setTimeout(() => {
+      const socket = this.#socket;
+      this.#tokenAttempt = undefined;
+      this.#lost(1006, socket ? "the server did not answer in time" : "there was no token in time");
+      socket?.close();
+    }, this.#options.connectTimeout);
+    if (typeof this.#accessToken !== "function") return this.#openWith(this.#accessToken);
+    const attempt = (this.#tokenAttempt = {});
+    const isCurrent = () => attempt === this.#tokenAttempt && this.state === "connecting";
+    new Promise((resolve) => resolve(this.#accessToken())).then(
+      (token) => isCurrent() && this.#openWith(token),
+      (error) => isCurrent() && this.#lost(1006, `there is no token: ${error?.message ?? error}`),
+    );
+  }
+
+  /** The attempt to connect that waits for a token. */
+  #tokenAttempt;
+
+  #openWith(accessToken) {
     const url = new URL(this.#url);
     if (this.#username) url.searchParams.set("username", this.#username);
-    if (this.#options.accessToken) url.searchParams.set("access_token", this.#options.accessToken);
+    if (accessToken) url.searchParams.set("access_token", accessToken);
     const socket = new this.#WebSocket(url.href, SUBPROTOCOLS);
     this.#socket = socket;
     let hasOpened = false;
@@ -261,21 +308,17 @@ class Client extends Emitter {
       hasOpened = true;
       if (socket === this.#socket) this.#receive(event.data);
     };
-    socket.onclose = (event) => socket === this.#socket && (hasOpened || event.code !== 1006 ? this.#lost(event.code, event.reason) : this.#notOpened());
+    socket.onclose = (event) => socket === this.#socket && (hasOpened || event.code !== 1006 ? this.#lost(event.code, event.reason) : this.#notOpened(accessToken));
     // A close event with details follows; only Node 20 sends none after a failed handshake.
-    socket.onerror = () => socket === this.#socket && !hasOpened && this.#notOpened();
-    this.#connectTimer = setTimeout(() => {
-      this.#lost(1006, "the server did not answer in time");
-      socket.close();
-    }, this.#options.connectTimeout);
+    socket.onerror = () => socket === this.#socket && !hasOpened && this.#notOpened(accessToken);
   }
 
   /** A handshake failed, and a browser does not say why: the same address over HTTP may. */
-  async #notOpened() {
+  async #notOpened(accessToken) {
     const socket = this.#socket;
     this.#socket = undefined; // its other event has the same meaning
     clearTimeout(this.#connectTimer);
-    const found = await probe(this.#url, this.#options);
+    const found = await probe(this.#url, { ...this.#options, accessToken });
     if (this.#socket !== undefined || this.state !== "connecting") return; // closed meanwhile
     this.#socket = socket;
     if (found) return this.#refuse(found);
@@ -305,6 +348,9 @@ class Client extends Emitter {
         break;
       case "row:written":
         this.#written(message);
+        break;
+      case "token:renewed":
+        this.#renewed(message);
         break;
       case "query:subscribed":
       case "query:unsubscribed":
@@ -411,6 +457,7 @@ class Client extends Emitter {
     this.database = data.database;
     this.position = data.position ?? this.position;
     this.#openedAt = now();
+    this.#expires(data.expiresAt, data.connectedAt);
     this.#beat(Math.min(data.heartbeatInterval || 10_000, this.#options.heartbeatInterval ?? 10_000));
     for (const subscription of this.#subscriptions) subscription._start();
     for (const live of this.#live) live._start();
@@ -424,16 +471,55 @@ class Client extends Emitter {
     const details = data.details;
     if (details?.row) decodeRecord(details.row);
     const error = new TablecastError(data.message, data.code, { details, row: details?.row, sqliteCode: details?.sqliteCode, sqlOffset: details?.sqlOffset, inTransaction: details?.inTransaction });
-    const write = this.#writes.get(replyTo);
-    if (write) {
-      this.#writes.delete(replyTo);
-      return write.reject(error);
+    for (const pending of [this.#writes, this.#renewals]) {
+      const request = pending.get(replyTo);
+      if (!request) continue;
+      pending.delete(replyTo);
+      return request.reject(error);
     }
     const isOwner = (each) => replyTo !== undefined && (each._request === replyTo || each._answered === replyTo);
     const owners = [...this.#queries.values(), ...this.#subscriptions, ...this.#live].filter(isOwner);
     if (owners.length > 0) owners.forEach((owner) => (data.code === "INTERRUPTED" && owner._interrupted?.()) || owner._fail(error));
     // The answer to a subscribe that another one has replaced since concerns no subscription.
     else if (data.code !== "INTERRUPTED") this._emit("error", error);
+  }
+
+  // MARK: The token
+
+  #renewed({ replyTo, timestamp, data }) {
+    const renewal = this.#renewals.get(replyTo);
+    this.#renewals.delete(replyTo);
+    // A function stays: its next token is newer.
+    if (renewal && typeof this.#accessToken !== "function") this.#accessToken = renewal.accessToken;
+    this.#expires(data.expiresAt, timestamp);
+    renewal?.resolve(data);
+  }
+
+  /** Renews the token in time, if there is a function for it. Both times are of the server's clock, which need not be this one's. */
+  #expires(expiresAt, serverNow) {
+    this.expiresAt = expiresAt;
+    clearTimeout(this.#renewalTimer);
+    if (expiresAt === undefined || typeof this.#accessToken !== "function") return;
+    const rest = expiresAt - serverNow;
+    this.#renewLater(now() + rest, rest - Math.min(RENEWAL_LEAD_MS, rest / 2));
+  }
+
+  /** After a failure tries again in half of the time that is left. */
+  #renewLater(expiry, delay) {
+    this.#renewalTimer = setTimeout(async () => {
+      if (delay > MAX_TIMER_MS) return this.#renewLater(expiry, delay - MAX_TIMER_MS);
+      const socket = this.#socket;
+      try {
+        const token = await this.#accessToken();
+        if (socket === this.#socket && this.state === "open") await this.renew(token);
+      } catch (error) {
+        if (socket !== this.#socket || this.state !== "open") return;
+        this._emit("error", error instanceof TablecastError ? error : new TablecastError(`there is no token: ${error?.message ?? error}`, "UNAUTHORIZED"));
+        const rest = (expiry - now()) / 2;
+        if (rest > MIN_RENEWAL_DELAY_MS) this.#renewLater(expiry, rest);
+      }
+    }, Math.min(Math.max(delay, 0), MAX_TIMER_MS));
+    this.#renewalTimer.unref?.();
   }
 
   /** Heartbeats measure the latency, and notice a connection that died without a close. */
@@ -454,7 +540,9 @@ class Client extends Emitter {
 
   #lost(code, reason) {
     if (this.state === "closed") return;
-    const refusal = closeRefusal(code, reason);
+    // A token that has expired, while this device slept or its provider was away: the function may return a new one.
+    const hasNewToken = code === 4401 && typeof this.#accessToken === "function" && this.#openedAt !== 0;
+    const refusal = hasNewToken ? undefined : closeRefusal(code, reason);
     if (refusal) return this.#refuse(refusal, code, reason);
     this.#disconnect(code, reason);
     if (this.#openedAt && now() - this.#openedAt >= STABLE_CONNECTION_MS) this.attempt = 0;
@@ -476,10 +564,14 @@ class Client extends Emitter {
     this.#heartbeat = undefined;
     clearTimeout(this.#connectTimer);
     clearInterval(this.#heartbeatTimer);
+    clearTimeout(this.#renewalTimer);
     for (const subscription of this.#subscriptions) subscription._lost();
     for (const live of this.#live) live._lost();
     for (const query of [...this.#queries.values()]) query._lost();
     this.#orphans.clear();
+    const unanswered = new TablecastError("the connection was lost before the answer", "DISCONNECTED");
+    for (const renewal of this.#renewals.values()) renewal.reject(unanswered);
+    this.#renewals.clear();
     const error = new TablecastError("the connection was lost before the answer: the row may be written or not", "DISCONNECTED");
     for (const write of this.#writes.values()) write.reject(error);
     this.#writes.clear();

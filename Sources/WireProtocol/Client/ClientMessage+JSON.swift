@@ -19,6 +19,7 @@ extension ClientMessage: CustomStringConvertible {
         case .subscribeQuery: .querySubscribe
         case .unsubscribeQuery: .queryUnsubscribe
         case .writeRow: .rowWrite
+        case .renewToken: .tokenRenew
         case .identify: .userIdentify
         case .cursor: .userCursor
         case .heartbeat: .heartbeat
@@ -44,6 +45,7 @@ extension ClientMessage: JSONWritable {
         case .subscribeQuery(let request): writer.field("data", request)
         case .unsubscribeQuery(let id): writer.data("subscription", id)
         case .writeRow(let request): writer.field("data", request)
+        case .renewToken(let token): writer.data("token", token)
         case .identify(let username): writer.data("username", username)
         case .cursor(let location): writer.field("data", location)
         case .heartbeat: break

@@ -3,6 +3,8 @@ public struct ClientMessage: Sendable, Hashable {
     /// The longest `id`, `queryId` and the like.
     public static let maxIdentifierBytes = 128
     public static let maxUsernameBytes = 128
+    /// The longest token of `token:renew`, the same as in a header.
+    public static let maxTokenBytes = 16_384
 
     /// Later versions can have further cases: handle those you need, and others with `default`.
     public enum Body: Sendable, Hashable {
@@ -15,6 +17,8 @@ public struct ClientMessage: Sendable, Hashable {
         /// Ends the subscription to a query, by its id.
         case unsubscribeQuery(String)
         case writeRow(RowWriteRequest)
+        /// Replaces the connection's token by another one of the same identity.
+        case renewToken(String)
         case identify(username: String)
         case cursor(CursorLocation)
         case heartbeat
@@ -76,6 +80,9 @@ public struct ClientMessage: Sendable, Hashable {
             let id = try data.string("subscription", maxBytes: maxIdentifierBytes)
             return .unsubscribeQuery(try identifier("subscription", id, data))
         case .rowWrite: return .writeRow(try RowWriteRequest(data))
+        case .tokenRenew:
+            let token = try data.string("token", maxBytes: maxTokenBytes)
+            return .renewToken(try identifier("token", token, data))
         case .userIdentify:
             return .identify(
                 username: try identifier("username", data.string("username", maxBytes: maxUsernameBytes), data)

@@ -10,6 +10,8 @@ public struct ConnectionAckPayload: Sendable, Hashable, Codable {
     public var database: String?
     /// The last committed transaction; nil without a database.
     public var position: Position?
+    /// When the client's token expires, in Unix milliseconds of the server's clock; nil for never.
+    public var expiresAt: Int64?
 
     public init(
         clientID: String,
@@ -17,7 +19,8 @@ public struct ConnectionAckPayload: Sendable, Hashable, Codable {
         serverInfo: ServerInfo,
         heartbeatInterval: Int64,
         database: String? = nil,
-        position: Position? = nil
+        position: Position? = nil,
+        expiresAt: Int64? = nil
     ) {
         self.clientID = clientID
         self.connectedAt = connectedAt
@@ -25,6 +28,7 @@ public struct ConnectionAckPayload: Sendable, Hashable, Codable {
         self.heartbeatInterval = heartbeatInterval
         self.database = database
         self.position = position
+        self.expiresAt = expiresAt
     }
 
     fileprivate enum CodingKeys: String, CodingKey, FieldName {
@@ -34,6 +38,7 @@ public struct ConnectionAckPayload: Sendable, Hashable, Codable {
         case heartbeatInterval
         case database
         case position
+        case expiresAt
     }
 }
 
@@ -46,6 +51,27 @@ extension ConnectionAckPayload: JSONWritable {
         writer.field(CodingKeys.heartbeatInterval, heartbeatInterval)
         writer.field(CodingKeys.database, database)
         writer.field(CodingKeys.position, position)
+        writer.field(CodingKeys.expiresAt, expiresAt)
+        writer.endObject()
+    }
+}
+
+/// `token:renewed`: the reply to `token:renew`.
+public struct TokenRenewedPayload: Sendable, Hashable, Codable {
+    /// When the new token expires, in Unix milliseconds of the server's clock; nil for never.
+    public var expiresAt: Int64?
+
+    public init(expiresAt: Int64? = nil) { self.expiresAt = expiresAt }
+
+    fileprivate enum CodingKeys: String, CodingKey, FieldName {
+        case expiresAt
+    }
+}
+
+extension TokenRenewedPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field(CodingKeys.expiresAt, expiresAt)
         writer.endObject()
     }
 }

@@ -25,6 +25,7 @@ public enum ServerPayload: Sendable, Hashable {
     case queryReached(QueryReachedPayload)
     case queryUnsubscribed(QueryUnsubscribedPayload)
     case rowWritten(RowWrittenPayload)
+    case tokenRenewed(TokenRenewedPayload)
     case userJoined(UserPresencePayload)
     case userLeft(UserPresencePayload)
     case userList(UserListPayload)
@@ -57,6 +58,7 @@ public enum ServerPayload: Sendable, Hashable {
         case .queryReached: .queryReached
         case .queryUnsubscribed: .queryUnsubscribed
         case .rowWritten: .rowWritten
+        case .tokenRenewed: .tokenRenewed
         case .userJoined: .userJoined
         case .userLeft: .userLeft
         case .userList: .userList
@@ -92,6 +94,7 @@ extension ServerPayload: JSONWritable {
         case .queryReached(let data): data.write(to: &writer)
         case .queryUnsubscribed(let data): data.write(to: &writer)
         case .rowWritten(let data): data.write(to: &writer)
+        case .tokenRenewed(let data): data.write(to: &writer)
         case .userJoined(let data): data.write(to: &writer)
         case .userLeft(let data): data.write(to: &writer)
         case .userList(let data): data.write(to: &writer)
@@ -127,6 +130,7 @@ extension ServerPayload {
         case .queryReached: self = .queryReached(try QueryReachedPayload(from: decoder))
         case .queryUnsubscribed: self = .queryUnsubscribed(try QueryUnsubscribedPayload(from: decoder))
         case .rowWritten: self = .rowWritten(try RowWrittenPayload(from: decoder))
+        case .tokenRenewed: self = .tokenRenewed(try TokenRenewedPayload(from: decoder))
         case .userJoined: self = .userJoined(try UserPresencePayload(from: decoder))
         case .userLeft: self = .userLeft(try UserPresencePayload(from: decoder))
         case .userList: self = .userList(try UserListPayload(from: decoder))
@@ -160,6 +164,7 @@ extension ServerPayload {
         case .queryReached(let data): try data.encode(to: encoder)
         case .queryUnsubscribed(let data): try data.encode(to: encoder)
         case .rowWritten(let data): try data.encode(to: encoder)
+        case .tokenRenewed(let data): try data.encode(to: encoder)
         case .userJoined(let data): try data.encode(to: encoder)
         case .userLeft(let data): try data.encode(to: encoder)
         case .userList(let data): try data.encode(to: encoder)

@@ -19,6 +19,8 @@ extension ErrorCode {
     public static let queryIDInUse = Self(rawValue: "QUERY_ID_IN_USE")
     /// The connection has no subscription with that id.
     public static let subscriptionNotFound = Self(rawValue: "SUBSCRIPTION_NOT_FOUND")
+    /// No connected client has that id.
+    public static let clientNotFound = Self(rawValue: "CLIENT_NOT_FOUND")
     public static let tooManyQueries = Self(rawValue: "TOO_MANY_QUERIES")
     /// SQL that cannot be kept up to date.
     public static let notLive = Self(rawValue: "NOT_LIVE")

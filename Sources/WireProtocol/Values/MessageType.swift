@@ -32,6 +32,7 @@ extension MessageType {
     public static let queryReached = Self("query:reached")
     public static let queryUnsubscribed = Self("query:unsubscribed")
     public static let rowWritten = Self("row:written")
+    public static let tokenRenewed = Self("token:renewed")
     public static let userJoined = Self("user:joined")
     public static let userLeft = Self("user:left")
     public static let userList = Self("user:list")
@@ -52,12 +53,13 @@ extension MessageType {
     public static let querySubscribe = Self("query:subscribe")
     public static let queryUnsubscribe = Self("query:unsubscribe")
     public static let rowWrite = Self("row:write")
+    public static let tokenRenew = Self("token:renew")
     public static let userIdentify = Self("user:identify")
 
     /// Every type that the service accepts from a client.
     public static let clientTypes: [MessageType] = [
         .subscribe, .unsubscribe, .queryExecute, .queryCancel, .querySubscribe, .queryUnsubscribe, .rowWrite,
-        .userIdentify, .userCursor, .heartbeat,
+        .tokenRenew, .userIdentify, .userCursor, .heartbeat,
     ]
 }
 
@@ -70,11 +72,13 @@ extension MessageType {
 
     /// Whether the type belongs to the protocol's own events, which an application must not send.
     public var isReserved: Bool {
-        ["table:", "query:", "row:", "user:", "connection:", "database:", "snapshot:", "transaction:"].contains {
-            rawValue.hasPrefix($0)
-        }
+        Self.reservedPrefixes.contains { rawValue.hasPrefix($0) }
             || [.subscribed, .unsubscribed, .heartbeat, .error, .subscribe, .unsubscribe].contains(self)
     }
+
+    private static let reservedPrefixes = [
+        "table:", "query:", "row:", "user:", "token:", "connection:", "database:", "snapshot:", "transaction:",
+    ]
 }
 
 extension MessageType: CustomStringConvertible {
