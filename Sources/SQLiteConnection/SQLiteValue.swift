@@ -22,6 +22,32 @@ public enum SQLiteValue: Hashable, Sendable {
     }
 }
 
+extension SQLiteValue {
+    /// TEXT is compared by its bytes, as SQLite does: `é` in one character and in two are different values, which Swift's
+    /// strings treat as equal.
+    public static func == (left: SQLiteValue, right: SQLiteValue) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.integer(let left), .integer(let right)): left == right
+        case (.real(let left), .real(let right)): left == right
+        case (.text(let left), .text(let right)): left.utf8.elementsEqual(right.utf8)
+        case (.blob(let left), .blob(let right)): left == right
+        case (.malformedText(let left), .malformedText(let right)): left == right
+        default: false
+        }
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        switch self {
+        case .null: hasher.combine(0)
+        case .integer(let value): hasher.combine(value)
+        case .real(let value): hasher.combine(value)
+        case .text(var value): value.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+        case .blob(let bytes), .malformedText(let bytes): hasher.combine(bytes)
+        }
+    }
+}
+
 /// A value whose bytes belong to SQLite: valid only within the call that passed it.
 package enum BorrowedValue {
     case null

@@ -1,6 +1,7 @@
 """Several subscriptions to tables on one connection: their ids, their transactions, how they end and come back."""
 
 import json
+import pathlib
 import sqlite3
 import urllib.error
 import urllib.parse
@@ -48,6 +49,12 @@ def transaction(client):
     return [(m["data"]["subscription"], m["data"]["tableName"]) for m in messages], message["position"]
 
 
+def resident(server):
+    """Bytes of memory that the server has."""
+    lines = pathlib.Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("RssAnon")).split()[1])
+
+
 def quiet(client):
     client.send("heartbeat", id="quiet")
     assert client.receive()["type"] == "heartbeat", "nothing else came"
@@ -62,6 +69,19 @@ def test_equal_filters_have_the_same_id_for_all_clients_and_after_a_restart(serv
     server.kill()
     with Client(serve(music).ws) as client:
         assert subscribe(client, **NAMES)["subscription"] == first
+
+
+def test_conditions_on_texts_that_only_look_the_same_are_different(serve, music):
+    server = serve(music)
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    with Client(server.ws) as one, Client(server.ws) as other:
+        first = subscribe(one, tables=["genre"], rows="values", where="name = ?", params=[composed])
+        second = subscribe(other, tables=["genre"], rows="values", where="name = ?", params=[decomposed])
+        assert first["subscription"] != second["subscription"]
+        execute(music, f"INSERT INTO genre VALUES (90, '{composed}'), (91, '{decomposed}')")
+        for client, expected in ((one, 90), (other, 91)):
+            rows = client.message("table:modified")["data"]["rows"]
+            assert [row["key"] for row in rows] == [{"genre_id": expected}]
 
 
 def test_a_transaction_comes_whole_for_all_subscriptions_and_then_ends(serve, music):
@@ -218,3 +238,23 @@ def test_the_subscriptions_of_a_connection_are_limited(server):
         error = client.message("error")
         assert error["data"]["code"] == "RATE_LIMITED" and "100" in error["data"]["message"]
         subscribe(client, tables=["t7"])
+
+
+def test_conditions_of_subscriptions_that_ended_take_no_memory(serve, music):
+    server = serve(music)
+    with Client(server.ws) as client:
+
+        def replace(round):
+            conditions = [f"genre_id + {round} = {number} AND name LIKE 'genre%'" for number in range(100)]
+            client.send("subscribe", channel="tables", id=f"r{round}", subscriptions=[dict(GENRES, where=sql) for sql in conditions])
+            ids = client.message("subscribed", where=lambda m: m.get("replyTo") == f"r{round}")["data"]["subscriptions"]
+            client.send("unsubscribe", channel="tables", id=f"u{round}")
+            client.message("unsubscribed", where=lambda m: m.get("replyTo") == f"u{round}")
+            return ids
+
+        for round in range(20):
+            assert len(replace(round)) == 100
+        before = resident(server)
+        for round in range(20, 120):
+            replace(round)
+        assert resident(server) - before < 20 * 1024 * 1024

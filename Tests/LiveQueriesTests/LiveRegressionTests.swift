@@ -52,6 +52,16 @@ import Testing
         )
     }
 
+    @Test func `keys that Swift's strings treat as equal are different rows`() throws {
+        try check(
+            "SELECT k, n FROM t WHERE n > 0",
+            ["CREATE TABLE t(k TEXT PRIMARY KEY, n INT) WITHOUT ROWID"],
+            ["INSERT INTO t VALUES('caf\u{e9}', 1), ('cafe\u{301}', 2)"],
+            ["UPDATE t SET n = n + 1"],
+            ["UPDATE t SET n = 0 WHERE k = 'cafe\u{301}'", "UPDATE t SET n = 9 WHERE k = 'caf\u{e9}'"]
+        )
+    }
+
     @Test func `all rows are counted without being read again`() throws {
         try check(
             "SELECT count(*), count(n), sum(n) FROM p",

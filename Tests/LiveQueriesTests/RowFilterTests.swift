@@ -117,6 +117,22 @@ import Testing
         #expect(refusal?.offset == offset, "\(refusal?.reason ?? "")")
     }
 
+    @Test func `conditions share a statement and keep their own parameters`() throws {
+        let (_, table) = try database("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT)")
+        let filter = try RowFilterTable(table)
+        let names = ["caf\u{e9}", "cafe\u{301}", "x"]
+        let conditions = names.map { RowCondition(sql: "name = ?", parameters: .positional([.text($0)])) }
+        #expect(Set(conditions).count == 3)
+        let rows = changes(table, names.enumerated().map { (.insert, nil, [.integer(Int64($0)), .text($1)]) })
+        let result = filter.evaluate(rows, conditions)
+        for (number, condition) in conditions.enumerated() {
+            #expect(result[condition]?.entries.map { $0.change.after?.values[0] } == [.integer(Int64(number))])
+        }
+        let missing = RowCondition(sql: "name = ?")
+        #expect(throws: LiveRefusal.self) { try filter.check(missing) }
+        #expect(filter.evaluate(rows, [conditions[0]])[conditions[0]]?.entries.count == 1)
+    }
+
     @Test func `a condition that fails on a row makes the change unknown`() throws {
         let (_, table) = try database("CREATE TABLE t(id INTEGER PRIMARY KEY, j)")
         let filter = try RowFilterTable(table)

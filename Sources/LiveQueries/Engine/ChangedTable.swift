@@ -48,10 +48,9 @@ final class ChangedTable {
         }
     }
 
-    /// Strings that SQLite stores with different bytes are different values, even if Swift treats them as equal.
+    /// Unlike `==`, it distinguishes 0.0 from -0.0.
     private static func isIdentical(_ left: SQLiteValue, _ right: SQLiteValue) -> Bool {
         switch (left, right) {
-        case (.text(let left), .text(let right)): left.isIdentical(to: right)
         case (.real(let left), .real(let right)): left.bitPattern == right.bitPattern
         default: left == right
         }

@@ -10,6 +10,10 @@ package struct RowCondition: Hashable, Sendable {
         self.sql = sql
         self.parameters = parameters
     }
+
+    package static func == (left: RowCondition, right: RowCondition) -> Bool {
+        left.sql.isIdentical(to: right.sql) && left.parameters == right.parameters
+    }
 }
 
 /// The effect of a transaction on the rows that a condition selects.
@@ -55,7 +59,11 @@ package final class RowFilterTable {
     private let insert: KeptStatement
     private let clear: KeptStatement
     private var reads = ReadSet()
-    private var compiled: [RowCondition: KeptStatement] = [:]
+    /// By the bytes of the condition's SQL: conditions that differ only in parameters share a statement.
+    private var compiled: [[UInt8]: CompiledCondition] = [:]
+    /// Counts the uses of ``compiled``.
+    private var uses: UInt64 = 0
+    private static let maxCompiledConditions = 1_000
 
     /// - Parameter table: an ordinary table.
     package init(_ table: TableDescription, limits: LiveLimits = LiveLimits()) throws(LiveRefusal) {
@@ -102,13 +110,14 @@ package final class RowFilterTable {
     /// - Throws: an error with its position in the condition's SQL.
     package func check(_ condition: RowCondition) throws(LiveRefusal) { _ = try statement(for: condition) }
 
-    /// Removes conditions that are not used any more.
-    package func keepOnly(_ conditions: Set<RowCondition>) {
-        for condition in compiled.keys where !conditions.contains(condition) { compiled[condition] = nil }
-    }
-
     private func statement(for condition: RowCondition) throws(LiveRefusal) -> KeptStatement {
-        if let known = compiled[condition] { return known }
+        uses += 1
+        let key = Array(condition.sql.utf8)
+        if let known = compiled[key] {
+            known.lastUse = uses
+            if known.parameters != condition.parameters { try bind(condition.parameters, to: known) }
+            return known.statement
+        }
         try Self.checkText(condition.sql, maxBytes: limits.maxSQLBytes)
         // On separate lines, so that a comment at the end of the condition does not swallow the parenthesis.
         let head = "SELECT EXISTS (SELECT 1 FROM main.\(SQLName(description.name).quoted) WHERE (\n"
@@ -132,9 +141,19 @@ package final class RowFilterTable {
                 offset: place
             )
         }
-        try bind(condition.parameters, to: kept)
-        compiled[condition] = kept
+        let new = CompiledCondition(kept, lastUse: uses)
+        try bind(condition.parameters, to: new)
+        makeRoomForCondition()
+        compiled[key] = new
         return kept
+    }
+
+    /// Subscriptions come and go, so a condition is removed only when others need its place.
+    private func makeRoomForCondition() {
+        guard compiled.count >= Self.maxCompiledConditions,
+            let oldest = compiled.min(by: { $0.value.lastUse < $1.value.lastUse })
+        else { return }
+        compiled[oldest.key] = nil
     }
 
     /// Rejects text that is more than one expression.
@@ -166,9 +185,11 @@ package final class RowFilterTable {
         }
     }
 
-    private func bind(_ parameters: LiveParameters, to kept: KeptStatement) throws(LiveRefusal) {
-        let values = try parameters.values(for: kept.statement)
-        do { try kept.bind(values) } catch { throw LiveRefusal(error) }
+    private func bind(_ parameters: LiveParameters, to condition: CompiledCondition) throws(LiveRefusal) {
+        condition.parameters = nil
+        let values = try parameters.values(for: condition.statement.statement)
+        do { try condition.statement.bind(values) } catch { throw LiveRefusal(error) }
+        condition.parameters = parameters
     }
 
     // MARK: Rows
@@ -245,5 +266,18 @@ package final class RowFilterTable {
             guard (try? kept.statement.step()) == true else { return nil }
             return kept.statement.integer(0) != 0
         }
+    }
+}
+
+/// A condition's statement and what it was used for last.
+private final class CompiledCondition {
+    let statement: KeptStatement
+    /// The parameters that are bound; nil when binding failed.
+    var parameters: LiveParameters?
+    var lastUse: UInt64
+
+    init(_ statement: KeptStatement, lastUse: UInt64) {
+        self.statement = statement
+        self.lastUse = lastUse
     }
 }

@@ -1,3 +1,5 @@
+import ChangeCapture
+
 /// The numbers that SQLite gives to the parameters of a statement, so that parts of its text can be used in another order.
 ///
 /// Source: [Parameters](https://sqlite.org/lang_expr.html#varparam).
@@ -8,7 +10,7 @@ struct ParameterNumbers {
     private(set) var count = 0
 
     init(_ tokens: [SQLToken]) {
-        var named: [String: Int] = [:]
+        var named: [SQLName: Int] = [:]
         for token in tokens where token.kind == .parameter {
             let number: Int
             if token.text == "?" {
@@ -16,8 +18,9 @@ struct ParameterNumbers {
             } else if token.text.hasPrefix("?"), let given = Int(token.text.dropFirst()) {
                 number = given
             } else {
-                number = named[token.text] ?? count + 1
-                named[token.text] = number
+                let name = SQLName(token.text)
+                number = named[name] ?? count + 1
+                named[name] = number
             }
             count = max(count, number)
             numbers.append((token.range, number))

@@ -108,6 +108,11 @@ public struct RowCondition: Sendable, Hashable {
         self.parameters = parameters
     }
 
+    /// By bytes: filters that are equal share their messages, so texts that SQLite distinguishes must differ.
+    public static func == (left: RowCondition, right: RowCondition) -> Bool {
+        left.sql.utf8.elementsEqual(right.sql.utf8) && left.parameters == right.parameters
+    }
+
     /// Reads the values of a query string; nil when there is no `where`.
     ///
     /// - Parameters:
