@@ -24,8 +24,8 @@ final class StepEvaluator {
     private let core: SelectCore
     private let faults: LiveQueryFaults
     private let maxKeys: Int
-    /// By the connection's number and the SQL.
-    private var statements: [[String: KeptStatement]] = [[:], [:]]
+    /// By the connection's number.
+    private var statements: [[Query: KeptStatement]] = [[:], [:]]
     private var builder = RowBuilder()
 
     init(plan: LivePlan, core: SelectCore, maxKeys: Int, faults: LiveQueryFaults) {
@@ -33,6 +33,21 @@ final class StepEvaluator {
         self.core = core
         self.maxKeys = maxKeys
         self.faults = faults
+    }
+
+    /// A statement of the plan. Its SQL is made once.
+    private enum Query: Hashable {
+        case covered(SelectCore.Projection, [SelectCore.Restriction])
+        case affected(item: Int, SelectCore.Restriction)
+        case group
+
+        func sql(_ core: SelectCore) -> String {
+            switch self {
+            case .covered(let projection, let restrictions): core.covered(projection, restrictions)
+            case .affected(let item, let restriction): core.affected(item, restriction)
+            case .group: core.group
+            }
+        }
     }
 
     /// The keys of anchors whose rows may have changed.
@@ -80,8 +95,7 @@ final class StepEvaluator {
             table = try wrap { () throws(SQLiteError) in try views.load(keys, slot: core.items.count, on: side) }
         }
         let restriction = SelectCore.Restriction(item: number, table: table, isExcluded: false)
-        let sql = core.affected(number, restriction)
-        let rows = try run(sql, side, views, key: table == nil ? keys.first : nil)
+        let rows = try run(.affected(item: number, restriction), side, views, key: table == nil ? keys.first : nil)
         return rows.map(\.values)
     }
 
@@ -134,7 +148,7 @@ final class StepEvaluator {
         _ views: ViewPair
     ) throws(Failure) -> KeptGroup? {
         guard let running = core.running else {
-            return try run(core.group, 1, views, key: touched.key).first.map { KeptGroup(row: $0, totals: nil) }
+            return try run(.group, 1, views, key: touched.key).first.map { KeptGroup(row: $0, totals: nil) }
         }
         if var totals = known.map(\.totals) ?? running.noTotals, let change = touched.change {
             totals.add(change)
@@ -144,7 +158,7 @@ final class StepEvaluator {
             }
         }
         if core.groups.isEmpty { throw .unknownTotals }
-        return try run(core.group, 1, views, key: touched.key).first.map { row in
+        return try run(.group, 1, views, key: touched.key).first.map { row in
             KeptGroup(result: row, columnCount: plan.columns.count)
         }
     }
@@ -166,8 +180,13 @@ final class StepEvaluator {
             let table =
                 isSingle ? nil : try wrap { () throws(SQLiteError) in try views.load(keys, slot: number, on: side) }
             let own = SelectCore.Restriction(item: number, table: table, isExcluded: false)
-            let sql = core.covered(projection, faults.contains(.noRestriction) ? [] : excluded + [own])
-            rows += try run(sql, side, views, key: isSingle && !faults.contains(.noRestriction) ? keys.first : nil)
+            let restrictions = faults.contains(.noRestriction) ? [] : excluded + [own]
+            rows += try run(
+                .covered(projection, restrictions),
+                side,
+                views,
+                key: isSingle && !faults.contains(.noRestriction) ? keys.first : nil
+            )
             if !faults.contains(.noExclusion) {
                 excluded.append(SelectCore.Restriction(item: number, table: table, isExcluded: true))
             }
@@ -176,7 +195,7 @@ final class StepEvaluator {
     }
 
     private func run(
-        _ sql: String,
+        _ query: Query,
         _ side: Int,
         _ views: ViewPair,
         key: [SQLiteValue]?
@@ -186,13 +205,13 @@ final class StepEvaluator {
         do throws(SQLiteError) {
             let connection = views.connection(side)
             let kept: KeptStatement
-            if let known = statements[view][sql] {
+            if let known = statements[view][query] {
                 kept = known
             } else {
-                kept = try KeptStatement(sql, on: connection)
+                kept = try KeptStatement(query.sql(core), on: connection)
                 // A step can leave out the part of the query that has its last parameters.
                 try kept.bind(Array(plan.values.prefix(kept.statement.parameterCount)))
-                statements[view][sql] = kept
+                statements[view][query] = kept
             }
             if let key { try kept.bind(key, from: core.nextParameter) }
             var rows: [Row] = []

@@ -90,7 +90,6 @@ struct SelectCore: Sendable {
         /// The index of the item whose rows this item's rows can affect. The item itself unless it is the right side of
         /// a LEFT JOIN.
         var anchor: Int
-        var isNullable: Bool { anchorOf != nil }
         var anchorOf: Int?
         /// The FROM clause up to this item, with its LEFT JOIN replaced by an inner join.
         var prefix: String
