@@ -20,9 +20,8 @@ extension TableLog {
         // An interrupt can have prevented reading the content of a row before it changed.
         let isBeforeLost = entries.indices.contains { entries[$0].before == .unread && converted[$0] == nil }
         guard !countsAreLost, !isBeforeLost else { return TableRows(changedTable: table) }
-        if let counter = rowidCounter { counter.fill(&result) }
-        if let counter = fingerprintCounter { counter.fill(&result) }
-        if isCounting {
+        if let counts {
+            counts.fill(&result)
             result.rowsOmitted = level > .counts
             return result.inserted + result.updated + result.deleted > 0 ? result : nil
         }
@@ -90,59 +89,5 @@ extension TableLog {
 
     private func row(at offset: Int, count: Int) -> Row {
         Row(sharing: arena.bytes, bytes: arena.range(at: offset), count: count)
-    }
-}
-
-extension CoalescingCounter {
-    fileprivate func fill(_ rows: inout TableRows) {
-        rows.inserted = inserted.count
-        rows.updated = updated.count
-        rows.deleted = deleted.count
-    }
-}
-
-/// A set of the keys of one table.
-protocol KeySet {
-    associatedtype Key
-    init()
-    var count: Int { get }
-    var isEmpty: Bool { get }
-    /// The approximate memory of the set.
-    var byteCount: Int { get }
-    mutating func contains(_ key: Key) -> Bool
-    @discardableResult mutating func insert(_ key: Key) -> Bool
-    @discardableResult mutating func remove(_ key: Key) -> Bool
-}
-
-extension RowidSet: KeySet {}
-extension FingerprintSet: KeySet {}
-
-/// Coalesces the changes of one table by sets of keys only, when a transaction is too large for entries.
-///
-/// A key in none of the sets is as it was before the transaction. Exact with one exception: a row whose content changed
-/// and returned to its old value within the transaction still counts as updated, since no content is kept.
-struct CoalescingCounter<Keys: KeySet> {
-    private(set) var inserted = Keys()
-    private(set) var updated = Keys()
-    private(set) var deleted = Keys()
-
-    var byteCount: Int { inserted.byteCount + updated.byteCount + deleted.byteCount }
-
-    mutating func insert(_ key: Keys.Key) {
-        if !deleted.isEmpty, deleted.remove(key) {
-            updated.insert(key)
-        } else {
-            inserted.insert(key)
-        }
-    }
-
-    mutating func update(_ key: Keys.Key) {
-        if inserted.isEmpty || !inserted.contains(key) { updated.insert(key) }
-    }
-
-    mutating func delete(_ key: Keys.Key) {
-        if !inserted.isEmpty, inserted.remove(key) { return }
-        if !updated.isEmpty { updated.remove(key) }
-        deleted.insert(key)
     }
 }

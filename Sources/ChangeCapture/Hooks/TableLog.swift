@@ -66,10 +66,8 @@ struct TableLog {
     private var lastKey: Int64 = 0
     private var cursor = 0
 
-    // The limits are exceeded: sets of keys replace the entries.
-    private(set) var isCounting = false
-    private(set) var rowidCounter: CoalescingCounter<RowidSet>?
-    private(set) var fingerprintCounter: CoalescingCounter<FingerprintSet>?
+    /// Replaces the entries when the limits are exceeded.
+    private(set) var counts: KeyCounts?
     /// Changes that were coalesced by sets only were undone, or the sets grew too large.
     private(set) var countsAreLost = false
     private var lastTouchOfAny: UInt32 = 0
@@ -82,6 +80,7 @@ struct TableLog {
         isAscending = shape.table.hasRowid
     }
 
+    var isCounting: Bool { counts != nil }
     var hasValues: Bool { detail == .values }
     let isIdentifiedByRowid: Bool
 
@@ -389,23 +388,20 @@ struct TableLog {
     /// Drops the entries and keeps sets of keys.
     mutating func dropEntries(suspects: OrdinalRanges) {
         guard !isCounting else { return }
-        var rowids = CoalescingCounter<RowidSet>()
-        var fingerprints = CoalescingCounter<FingerprintSet>()
+        var counts = KeyCounts(hasRowid: shape.table.hasRowid)
         for entry in entries.indices {
             if suspects.contains(entries[entry].lastTouch) { countsAreLost = true }
             let (before, now) = (entries[entry].before, entries[entry].now)
             if before == .unread || (now == .unread && before.exists) { countsAreLost = true }
             guard let operation = netOperation(entry) else { continue }
             if shape.table.hasRowid {
-                rowids.record(operation, entries[entry].key)
+                counts.record(operation, rowid: entries[entry].key)
             } else {
-                fingerprints.record(operation, Self.hashOfKey(entries[entry].key, false, arena))
+                counts.record(operation, fingerprint: Self.hashOfKey(entries[entry].key, false, arena))
             }
         }
         detail = .counts
-        isCounting = true
-        rowidCounter = shape.table.hasRowid ? rowids : nil
-        fingerprintCounter = shape.table.hasRowid ? nil : fingerprints
+        self.counts = counts
         entries = []
         hashes = []
         arena = ByteArena()
@@ -425,16 +421,16 @@ struct TableLog {
     mutating func count(_ operation: UpdateOperation, rowid: Int64, ordinal: UInt32, maxBytes: Int) {
         lastTouchOfAny = ordinal
         if countsAreLost { return }
-        rowidCounter?.record(operation, rowid)
-        if rowidCounter.map({ $0.byteCount > maxBytes }) == true { loseCounts() }
+        counts?.record(RowChange.Operation(operation), rowid: rowid)
+        if (counts?.byteCount ?? 0) > maxBytes { loseCounts() }
     }
 
     /// Like ``count(_:rowid:ordinal:maxBytes:)``, for a table that is identified by its primary key.
     mutating func count(_ operation: UpdateOperation, fingerprint: UInt64, ordinal: UInt32, maxBytes: Int) {
         lastTouchOfAny = ordinal
         if countsAreLost { return }
-        fingerprintCounter?.record(operation, fingerprint)
-        if fingerprintCounter.map({ $0.byteCount > maxBytes }) == true { loseCounts() }
+        counts?.record(RowChange.Operation(operation), fingerprint: fingerprint)
+        if (counts?.byteCount ?? 0) > maxBytes { loseCounts() }
     }
 
     /// Some of the counted changes were undone, and it is unknown which.
@@ -445,8 +441,7 @@ struct TableLog {
     /// Stops tracking what happens to the table's rows.
     mutating func loseCounts() {
         countsAreLost = true
-        if rowidCounter != nil { rowidCounter = CoalescingCounter() }
-        if fingerprintCounter != nil { fingerprintCounter = CoalescingCounter() }
+        if counts != nil { counts = KeyCounts(hasRowid: shape.table.hasRowid) }
     }
 
     /// Drops the rows that were first touched by that statement or a later one.
@@ -490,23 +485,5 @@ struct TableLog {
         }
         guard let old = before.record, let new = now.record else { return false }
         return arena.areEqual(old, new)
-    }
-}
-
-extension CoalescingCounter {
-    fileprivate mutating func record(_ operation: UpdateOperation, _ key: Keys.Key) {
-        switch operation {
-        case .insert: insert(key)
-        case .update: update(key)
-        case .delete: delete(key)
-        }
-    }
-
-    fileprivate mutating func record(_ operation: RowChange.Operation, _ key: Keys.Key) {
-        switch operation {
-        case .insert: insert(key)
-        case .update: update(key)
-        case .delete: delete(key)
-        }
     }
 }

@@ -45,17 +45,4 @@ import Testing
         let header = try #require(bytes.withUnsafeBytes { WALIndexHeader($0) })
         #expect(header.pageSize == 65_536)
     }
-
-    @Test func `the checkpoint information contains the copied frames and the read marks`() throws {
-        let info = try #require(
-            bytes.withUnsafeBytes {
-                WALCheckpointInfo(UnsafeRawBufferPointer(rebasing: $0[WALCheckpointInfo.offset...]))
-            }
-        )
-        #expect(info.backfilledFrames == 0)
-        #expect(info.readMarks.count == 5)
-        #expect(info.readMarks[0] == 0)
-        #expect(info.readMarks[2...].allSatisfy { $0 == WALCheckpointInfo.unusedMark })
-        #expect(info.attemptedFrames == 0)
-    }
 }

@@ -51,32 +51,3 @@ package struct WALIndexHeader: Hashable, Sendable {
         self.init(UnsafeRawBufferPointer(rebasing: bytes[..<Self.byteCount]))
     }
 }
-
-/// What follows the two headers in the wal-index: how far the log has been copied into the database, and which frames
-/// readers still need.
-///
-/// Source: [WAL-Index Checkpoint Information](https://sqlite.org/walformat.html).
-package struct WALCheckpointInfo: Hashable, Sendable {
-    /// The offset in the wal-index.
-    package static let offset = WALIndexHeader.pairByteCount
-    package static let byteCount = 40
-    /// The value of an unused read mark.
-    package static let unusedMark = UInt32.max
-
-    /// Frames that are also in the database file.
-    package var backfilledFrames: UInt32
-    /// For each of the five read locks the last frame that its readers may see; the first is always 0: readers of the
-    /// database file alone.
-    package var readMarks: [UInt32]
-    /// Frames that a checkpoint set out to copy, successful or not.
-    package var attemptedFrames: UInt32
-
-    /// Parses the 40 bytes at ``offset``; nil when there are fewer.
-    package init?(_ bytes: UnsafeRawBufferPointer) {
-        guard bytes.count >= Self.byteCount else { return nil }
-        func word(_ offset: Int) -> UInt32 { bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self) }
-        backfilledFrames = word(0)
-        readMarks = (0..<5).map { word(4 + 4 * $0) }
-        attemptedFrames = word(32)
-    }
-}
