@@ -32,6 +32,8 @@ let package = Package(
         .library(name: "TablecastClient", targets: ["TablecastClient", "WireProtocol"]),
         // A watcher of SQLite files, without a network.
         .library(name: "ChangeCapture", targets: ["ChangeCapture", "SQLiteConnection"]),
+        // The changes of a server for the clients of another process.
+        .library(name: "TablecastRelay", targets: ["TablecastRelay"]),
         .library(name: "TablecastJWT", targets: ["TablecastJWT"]),
         .executable(name: "tablecast", targets: ["TablecastCommand"]),
     ],
@@ -110,9 +112,18 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .target(
+            name: "TablecastRelay",
+            dependencies: [
+                "Tablecast", "TablecastClient", "Broadcast", "ChangeCapture", "LiveQueries", "WireProtocol", logging,
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
             name: "TablecastHummingbird",
             dependencies: [
-                "Tablecast", "LiveQueries", "TablecastWeb", "Broadcast", "WebSocketTransport", "WireProtocol", nioCore,
+                "Tablecast", "TablecastRelay", "LiveQueries", "TablecastWeb", "Broadcast", "WebSocketTransport",
+                "WireProtocol", nioCore,
                 nioHTTP1, nioPosix, nioSSL, logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -135,7 +146,8 @@ let package = Package(
         .executableTarget(
             name: "TablecastCommand",
             dependencies: [
-                "CHeap", "Tablecast", "TablecastClient", "TablecastHummingbird", "TablecastJWT", "ChangeCapture",
+                "CHeap", "Tablecast", "TablecastClient", "TablecastHummingbird", "TablecastRelay", "TablecastJWT",
+                "ChangeCapture",
                 "QueryEngine", "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix,
                 nioSSL, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -279,6 +291,11 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .testTarget(
+            name: "TablecastRelayTests",
+            dependencies: ["TablecastRelay", "WireProtocol"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
             name: "CommandTests",
             dependencies: [
                 "Tablecast", "TablecastClient", "TablecastCommand", "QueryEngine", "SQLiteConnection", "WireProtocol",
@@ -289,8 +306,9 @@ let package = Package(
         .testTarget(
             name: "DocumentationTests",
             dependencies: [
-                "TablecastCommand", "Tablecast", "TablecastClient", "TablecastHummingbird", "TablecastJWT", "Broadcast",
-                "ChangeCapture", "QueryEngine", "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore,
+                "TablecastCommand", "Tablecast", "TablecastClient", "TablecastHummingbird", "TablecastJWT",
+                "TablecastRelay", "Broadcast", "ChangeCapture", "QueryEngine", "SQLiteConnection", "WebSocketTransport",
+                "WireProtocol", nioCore,
                 nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),

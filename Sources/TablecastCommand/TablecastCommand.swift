@@ -15,7 +15,8 @@ struct TablecastCommand: AsyncParsableCommand {
         discussion: ExitReason.helpText,
         version: TablecastVersion.current,
         subcommands: [
-            ServeCommand.self, ListenCommand.self, QueryCommand.self, TablesCommand.self, SchemaCommand.self,
+            ServeCommand.self, RelayCommand.self, ListenCommand.self, QueryCommand.self, TablesCommand.self,
+            SchemaCommand.self,
             CancelCommand.self,
             BroadcastCommand.self, StatusCommand.self, CompletionsCommand.self, ManualCommand.self,
         ]

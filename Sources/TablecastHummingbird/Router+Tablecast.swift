@@ -20,27 +20,31 @@ extension RouterMethods {
     ///   - servesPage: whether the web page and the JavaScript client are served too.
     @discardableResult
     public func addTablecast(_ service: TablecastService, servesPage: Bool = true) -> Self {
+        addRoutes(of: service, servesPage: servesPage) { $0.addDatabase(service) }
+    }
+
+    /// Adds the routes that every service has, and those of its database.
+    func addRoutes(
+        of service: any MonitoredService,
+        servesPage: Bool,
+        _ addDatabase: (RouterGroup<Context>) -> Void
+    ) -> Self {
         let assets = WebAssets()
         let taken = ServiceRoute.all + (servesPage ? assets.paths.map(ServiceRoute.reading) : [])
         _ = add(middleware: CrossOriginAccess(server: service.server, routes: taken))
         let routes = group().add(middleware: RequestGuard(server: service.server))
         routes.addService(service)
+        addDatabase(routes)
         if servesPage { routes.addPage(assets) }
         return add(middleware: MethodCheck(routes: taken))
     }
 
-    private func addService(_ service: TablecastService) {
-        let events = EventsRoute(service: service)
+    private func addDatabase(_ service: TablecastService) {
         let live = LiveRoute(service: service)
         let query = QueryRoute(service: service)
         let row = RowRoute(service: service)
         let database = DatabaseRoutes(service: service)
-        let status = StatusRoutes(service: service)
-        let broadcast = BroadcastRoute(server: service.server)
         let access = RequestAccess(server: service.server)
-        add(.events) { request, _ in
-            try await events.respond(to: request, from: try await access.identity(of: request))
-        }
         add(.live) { request, _ in
             try await live.respond(to: request, from: try await access.identity(of: request))
         }
@@ -59,15 +63,26 @@ extension RouterMethods {
             let identity = try await access.identity(of: request)
             return await database.describe(try context.decodedParameter("name"), for: identity)
         }
+    }
+
+    private func addService(_ service: any MonitoredService) {
+        let events = EventsRoute(server: service.server)
+        let status = StatusRoutes(service: service)
+        let clients = ClientRoutes(service: service)
+        let broadcast = BroadcastRoute(server: service.server)
+        let access = RequestAccess(server: service.server)
+        add(.events) { request, _ in
+            try await events.respond(to: request, from: try await access.identity(of: request))
+        }
         add(.broadcast) { request, _ in
             try await broadcast.respond(to: request, from: try await access.identity(of: request))
         }
         add(.clients) { request, _ in
-            database.clients(for: try await access.identity(of: request))
+            clients.clients(for: try await access.identity(of: request))
         }
         add(.client) { request, context in
             let identity = try await access.identity(of: request)
-            return database.endClient(try context.decodedParameter("clientId"), by: identity)
+            return clients.endClient(try context.decodedParameter("clientId"), by: identity)
         }
         add(.health) { _, _ in status.health() }
         add(.ready) { _, _ in status.ready() }
@@ -88,7 +103,7 @@ extension RouterMethods {
     }
 
     /// Registers a handler for each of the route's methods; HEAD is GET without the body.
-    private func add(
+    func add(
         _ route: ServiceRoute,
         respond: @escaping @Sendable (Request, Context) async throws -> Response
     ) {

@@ -11,6 +11,7 @@ import Tablecast
 import TablecastClient
 import TablecastHummingbird
 import TablecastJWT
+import TablecastRelay
 import UnixSignals
 import WireProtocol
 
@@ -45,6 +46,11 @@ enum Examples {
         )
         var configuration = ServerConfiguration()
         configuration.authenticator = authenticator
+    }
+
+    static func relay() async throws {
+        let relay = try await RelayService.open(sources: [TablecastClient("ws://127.0.0.1:3001/ws")])
+        try await relay.server.start()
     }
 
     static func limits() async throws {

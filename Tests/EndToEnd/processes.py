@@ -79,6 +79,10 @@ class Server(Command):
     def __init__(self, binary, path, *options, port=0, host="127.0.0.1", env=None, cwd=None, under=()):
         """`under` is a program that becomes the server, such as prlimit."""
         super().__init__([*under, binary, "serve", str(path), "--port", str(port), *options], env=env, cwd=cwd)
+        self.listens(host)
+
+    def listens(self, host="127.0.0.1"):
+        """Waits until it accepts clients."""
         self.host = host
         ready = self.line(r"https?://\S+:\d+")
         self.port = int(re.search(r"https?://\S+?:(\d+)", ready).group(1))

@@ -7,7 +7,7 @@ struct History {
     typealias Retention = UInt64
 
     private struct Entry {
-        let publication: any Publication
+        var publication: any Publication
         let byteCount: Int
         let appended: NIODeadline
     }
@@ -23,7 +23,7 @@ struct History {
     private let archive: (any HistoryArchive)?
     /// The epochs of positions that earlier processes published, each with the last sequence that is valid in it: they name the
     /// same transactions as the epoch of ``head``.
-    private let earlierEpochs: [String: UInt64]
+    private(set) var earlierEpochs: [String: UInt64]
     /// For each pin, the transaction after which everything must be kept.
     private var pins: [Retention: UInt64] = [:]
     /// The lowest of ``pins``.
@@ -73,6 +73,22 @@ struct History {
             byteCount -= first.byteCount
             evictedThrough = sequence
         }
+    }
+
+    /// The same run of transactions goes on under another epoch, as after a restart of the source: positions of the current
+    /// epoch stay valid.
+    ///
+    /// - Parameter earlier: all other epochs of the run, each with its last sequence; nil when they are not known yet.
+    mutating func rename(to epoch: String, earlier: [String: UInt64]? = nil) {
+        if epoch != head.epoch {
+            earlierEpochs[head.epoch] = head.sequence
+            head = Position(epoch: epoch, sequence: head.sequence)
+            for index in entries.indices {
+                entries[index].publication = entries[index].publication.renamed(to: epoch)
+            }
+        }
+        if let earlier { earlierEpochs = earlier }
+        earlierEpochs[epoch] = nil
     }
 
     /// The position in the epoch of ``head`` that a client means: one of an earlier process is translated, unless it is beyond the

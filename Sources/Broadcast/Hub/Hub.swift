@@ -29,14 +29,24 @@ package final class Hub: Sendable {
     ///   - start: The position of the last transaction that will not be published: all later ones will be.
     ///   - limits: All limits of the hub.
     ///   - archive: Where transactions are kept longer than in memory.
+    ///   - waitsForLaterPositions: Whether a client may resume from a position that is not published yet, because it can
+    ///     have received it elsewhere; it waits until then.
     ///   - clock: The time source for the age of kept transactions.
     package init(
         start: Position,
         limits: HubLimits = HubLimits(),
         archive: (any HistoryArchive)? = nil,
+        waitsForLaterPositions: Bool = false,
         clock: @escaping @Sendable () -> NIODeadline = { .now() }
     ) {
-        sequencer = SequencerLock(Sequencer(start: start, limits: limits, archive: archive))
+        sequencer = SequencerLock(
+            Sequencer(
+                start: start,
+                limits: limits,
+                archive: archive,
+                waitsForLaterPositions: waitsForLaterPositions
+            )
+        )
         self.limits = limits
         self.archive = archive
         self.clock = clock
@@ -314,6 +324,17 @@ package final class Hub: Sendable {
         let now = clock()
         wake(sequencer.withLock { $0.restore(history, now: now) })
     }
+
+    /// Continues the same run of transactions under another epoch: nothing is missing for any client, and positions of both
+    /// epochs are valid.
+    ///
+    /// - Parameter earlier: all other epochs of the run, each with its last sequence; nil when they are not known yet.
+    package func rename(to epoch: String, earlier: [String: UInt64]? = nil) {
+        sequencer.withLock { $0.rename(to: epoch, earlier: earlier) }
+    }
+
+    /// The other epochs of the current run of transactions, each with its last sequence.
+    package var earlierEpochs: [String: UInt64] { sequencer.withLock { $0.history.earlierEpochs } }
 
     /// Whether the position is of the current epoch.
     package func knows(_ position: Position) -> Bool {

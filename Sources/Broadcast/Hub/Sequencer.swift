@@ -28,6 +28,8 @@ struct Sequencer {
     }
 
     private let limits: HubLimits
+    /// See ``Hub/init(start:limits:archive:waitsForLaterPositions:clock:)``.
+    private let waitsForLaterPositions: Bool
     private(set) var history: History
     private(set) var subscriptions: SubscriptionRegistry
     private(set) var statistics = HubStatistics()
@@ -35,8 +37,14 @@ struct Sequencer {
     private var waiters: [Waiter] = []
     private var lastNumber: UInt64 = 0
 
-    init(start: Position, limits: HubLimits, archive: (any HistoryArchive)? = nil) {
+    init(
+        start: Position,
+        limits: HubLimits,
+        archive: (any HistoryArchive)? = nil,
+        waitsForLaterPositions: Bool = false
+    ) {
         self.limits = limits
+        self.waitsForLaterPositions = waitsForLaterPositions
         history = History(start: start, limits: limits.history, archive: archive)
         subscriptions = SubscriptionRegistry(limits: limits)
     }
@@ -145,7 +153,7 @@ struct Sequencer {
     ) throws(ProtocolError) -> [Int] {
         guard try subscriptions.add(new, of: client, replacing: replaced) else { return [] }
         var start = SubscriptionChange.Start.live(recovered: since == nil ? nil : false)
-        if let since = since.map(history.resolve), history.isComplete(after: since) {
+        if let since = since.map(history.resolve), history.isComplete(after: since) || isAhead(since) {
             let pin = nextNumber()
             history.pin(pin, after: since.sequence)
             start = .replay(pin, after: since)
@@ -158,6 +166,11 @@ struct Sequencer {
             reply: reply
         )
         return append(.change(.subscribeToTables(change), of: client), for: client)
+    }
+
+    /// Whether the client has received more at another place than was published here.
+    private func isAhead(_ since: Position) -> Bool {
+        waitsForLaterPositions && history.head.isBefore(since) == true
     }
 
     /// - Parameter replaced: a subscription of the client that ends when the snapshot is acknowledged; it must exist.
@@ -252,7 +265,9 @@ struct Sequencer {
         furthest: UInt64,
         subscriptionCount: Int
     ) -> (ReplayStep, woken: [Int]) {
-        guard position.epoch == history.head.epoch else { return (.otherEpoch, []) }
+        let isEarlier = history.earlierEpochs[position.epoch] != nil
+        let position = history.resolve(position)
+        guard position.epoch == history.head.epoch else { return (isEarlier ? .lost : .otherEpoch, []) }
         let head = history.head
         guard position.sequence <= head.sequence else {
             waiters.append(Waiter(sequence: furthest, client: client, pin: pin))
@@ -304,6 +319,8 @@ struct Sequencer {
         subscriptions.endHolds()
         return appendToAll(.reset(EpochNotice(restored.head)))
     }
+
+    mutating func rename(to epoch: String, earlier: [String: UInt64]?) { history.rename(to: epoch, earlier: earlier) }
 
     mutating func trimHistory(now: NIODeadline) { history.trim(now: now) }
 

@@ -141,6 +141,9 @@ enum TextFrame {
 package struct Topic: Hashable, Sendable, Comparable {
     package let number: UInt64
 
+    /// The relays among the clients. Other topics are numbered from zero.
+    package static let relays = Topic(.max)
+
     package init(_ number: UInt64) { self.number = number }
 
     package static func < (left: Topic, right: Topic) -> Bool { left.number < right.number }

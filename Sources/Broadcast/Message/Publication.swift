@@ -18,10 +18,16 @@ package protocol Publication: Sendable {
     /// Creates an encoder for the messages of the transaction. The encoder is released after the delivery, so it may
     /// cache what several subscriptions share.
     func encoder() -> any PublicationEncoder
+
+    /// The same transaction after its epoch got another name; its messages keep their ids.
+    func renamed(to epoch: String) -> any Publication
 }
 
 extension Publication {
     package var firstPosition: Position { position }
+
+    /// Only the publications of a relay's source are renamed while they are in memory.
+    package func renamed(to epoch: String) -> any Publication { self }
 }
 
 /// Encodes the messages of one transaction for one subscription after another.

@@ -67,6 +67,9 @@ extension Identity {
     package func narrowed(_ request: SubscribeRequest) throws(ProtocolError) -> SubscribeRequest {
         try require(request.channel)
         guard request.channel == .tables, let tables else { return request }
+        guard !request.filters.contains(where: \.isForRelay) else {
+            throw ProtocolError(.forbidden, "relay: a relay needs a token without a list of tables")
+        }
         var narrowed = request
         if let subscriptions = request.subscriptions {
             narrowed.subscriptions = try subscriptions.map { filter throws(ProtocolError) in

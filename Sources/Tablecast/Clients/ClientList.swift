@@ -1,21 +1,20 @@
 import Broadcast
-import QueryEngine
 import WebSocketTransport
 package import WireProtocol
 
-extension TablecastService {
+extension MonitoredService {
     /// The connected clients as the JSON document of `GET /clients`, in the order of connecting.
     ///
     /// - Throws: `FORBIDDEN` for an identity that is no administrator.
     package func clientList(for identity: Identity) throws(ProtocolError) -> [UInt8] {
         try identity.require(.admin, for: "listing clients")
-        let queryCounts = queries.queryCounts
+        let queryCounts = queryCounts
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("clients")
         writer.beginArray()
         for connection in server.connections.all {
-            write(connection, queryCount: queryCounts[ClientKey(connection.name)] ?? 0, to: &writer)
+            write(connection, queryCount: queryCounts[connection.name] ?? 0, to: &writer)
         }
         writer.endArray()
         writer.endObject()
@@ -36,7 +35,7 @@ extension TablecastService {
         writer.field("expiresAt", identity.expiresAt)
         writer.field("channels", MessageChannel.allCases.filter { channels.contains(Channels($0)) }.map(\.rawValue))
         writer.field("subscriptions", server.hub.subscriptions(of: connection.client).count)
-        writer.field("liveQueries", live.queryCount(of: connection.client))
+        writer.field("liveQueries", liveQueryCount(of: connection.client))
         writer.field("queries", queryCount)
         writer.endObject()
     }

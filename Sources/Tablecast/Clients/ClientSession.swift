@@ -161,7 +161,8 @@ final class ClientSession: WebSocketSession {
                 heartbeatInterval: server.configuration.heartbeatInterval.milliseconds,
                 database: requests?.databaseName,
                 position: requests == nil ? nil : server.hub.position,
-                expiresAt: identity.expiresAt
+                expiresAt: identity.expiresAt,
+                relays: requests.flatMap { $0.relays.isEmpty ? nil : $0.relays }
             )
         )
     }
@@ -264,13 +265,32 @@ final class ClientSession: WebSocketSession {
         replyTo: String?
     ) throws(ProtocolError) {
         let request = try identity.narrowed(request)
+        let isRelay = request.filters.contains(where: \.isForRelay)
+        if isRelay { server.hub.join(client.id, .relays) }
         if request.filters.contains(where: { $0.condition != nil }) { try database().check(request) }
         server.databaseRequests?.subscribes(request)
         if request.wantsSnapshot {
             try database().sendSnapshot(request, replyTo: replyTo, to: client)
             return
         }
+        // Before it for the epochs, by which the relay understands the answer.
+        if isRelay { try sendRelayState(to: client) }
         try server.subscribe(client.id, of: identity, to: request, replyTo: replyTo)
+        if isRelay { try sendRelayState(to: client) }
+    }
+
+    /// After the subscription: the tables include what was committed before it.
+    private func sendRelayState(to client: ConnectedClient) throws(ProtocolError) {
+        let database = try database()
+        let state = RelayStatePayload(
+            tables: RelayCoding.encode(database.knownTables),
+            earlierEpochs: server.hub.earlierEpochs,
+            goneBecause: database.goneBecause
+        )
+        server.hub.send(
+            EncodedMessage(EnvelopeHeader(RelayFormat.state, channel: .notifications), state),
+            to: client.id
+        )
     }
 
     private func database() throws(ProtocolError) -> any DatabaseRequests {

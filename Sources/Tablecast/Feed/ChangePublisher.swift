@@ -1,10 +1,10 @@
-import Broadcast
+package import Broadcast
 import ChangeCapture
 import QueryEngine
 import StateStore
 import Synchronization
 import Tracing
-import WireProtocol
+package import WireProtocol
 
 /// Assigns positions to committed transactions and publishes them. Thread-safe: the lock makes the order of publication
 /// equal to the order of positions.
@@ -135,21 +135,32 @@ final class ChangePublisher: Sendable {
 }
 
 /// A committed transaction as the hub stores and sends it.
-struct TransactionPublication: Publication {
+package struct TransactionPublication: Publication {
     let transaction: TransactionMessages
 
-    var position: Position { transaction.position }
+    package var position: Position { transaction.position }
 
-    let byteCount: Int
+    package let byteCount: Int
 
-    init(_ transaction: TransactionMessages) {
+    package init(_ transaction: TransactionMessages) {
         self.transaction = transaction
         byteCount = Self.byteCount(of: transaction.changes)
     }
 
-    var timestamp: Int64 { transaction.timestamp }
+    package var timestamp: Int64 { transaction.timestamp }
 
-    func encoder() -> any PublicationEncoder { Encoder(transaction: transaction) }
+    package var firstPosition: Position { transaction.firstPosition ?? transaction.position }
+
+    package func renamed(to epoch: String) -> any Publication {
+        TransactionPublication(transaction.renamed(to: epoch), byteCount: byteCount)
+    }
+
+    private init(_ transaction: TransactionMessages, byteCount: Int) {
+        self.transaction = transaction
+        self.byteCount = byteCount
+    }
+
+    package func encoder() -> any PublicationEncoder { Encoder(transaction: transaction) }
 
     private struct Encoder: PublicationEncoder {
         let transaction: TransactionMessages

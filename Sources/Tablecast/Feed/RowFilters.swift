@@ -41,6 +41,18 @@ package final class RowFilters: Sendable {
         return tables
     }
 
+    /// The tables as the feed knows them.
+    package var tables: [TableDescription] { state.withLock { Array($0.tables.values) } }
+
+    /// Replaces the known tables.
+    package func replaceTables(_ tables: [TableDescription]) {
+        state.withLock { state in
+            state.compiled = [:]
+            state.tables = [:]
+            for table in tables { state.tables[SQLName(table.name).caseFolded] = table }
+        }
+    }
+
     /// Updates the tables with the schema changes of a transaction.
     package func note(_ changes: ChangeSet) {
         for case .schema(let change) in changes.events {

@@ -8,7 +8,7 @@ public import WireProtocol
 
 extension TablecastService {
     /// Starts a live query for a client, which receives its events as messages.
-    func subscribe(
+    package func subscribe(
         _ request: WireProtocol.LiveQueryRequest,
         replyTo: String?,
         for client: ConnectedClient

@@ -1,25 +1,53 @@
 import Broadcast
-import ChangeCapture
+package import ChangeCapture
 import LiveQueries
-import WireProtocol
+package import WireProtocol
 
 /// The messages of one committed transaction: encoded for each distinct subscription, never for each client.
-struct TransactionMessages: Sendable {
+package struct TransactionMessages: Sendable {
     /// A message with rows is split when its JSON grows beyond this, so that no frame is too large for a client. Each
     /// has the counts of its own rows.
     static let maxRowsMessageBytes = 512 * 1024
 
-    let changes: ChangeSet
-    let position: Position
+    package let changes: ChangeSet
+    package let position: Position
     /// Unix milliseconds of the commit.
-    let timestamp: Int64
+    package let timestamp: Int64
     /// The origin, without the transaction.
-    let context: TableEventContext
+    package let context: TableEventContext
     /// Evaluates the subscriptions' conditions.
     var rowFilters: RowFilters?
     /// The position with which it was first published, if that was before a restart: ids derive from it, so that a replay has the
     /// ids of the live messages.
     var firstPosition: Position?
+
+    package init(
+        changes: ChangeSet,
+        position: Position,
+        timestamp: Int64,
+        context: TableEventContext,
+        rowFilters: RowFilters? = nil,
+        firstPosition: Position? = nil
+    ) {
+        self.changes = changes
+        self.position = position
+        self.timestamp = timestamp
+        self.context = context
+        self.rowFilters = rowFilters
+        self.firstPosition = firstPosition
+    }
+
+    /// The same transaction under another epoch, with the same ids.
+    func renamed(to epoch: String) -> TransactionMessages {
+        TransactionMessages(
+            changes: changes,
+            position: Position(epoch: epoch, sequence: position.sequence),
+            timestamp: timestamp,
+            context: context,
+            rowFilters: rowFilters,
+            firstPosition: firstPosition ?? position
+        )
+    }
 
     struct Message: Sendable {
         let type: MessageType
@@ -35,6 +63,7 @@ struct TransactionMessages: Sendable {
 
     /// - Parameter rows: the rows encoded for other subscriptions, reused and extended.
     func messages(for subscription: TableSubscription, _ rows: inout TransactionRows) -> [Message] {
+        if subscription.filter.isForRelay { return relayMessages(subscription) }
         let parts = parts(for: subscription.filter)
         var messages = Messages(self, subscription)
         for (index, part) in parts.enumerated() {

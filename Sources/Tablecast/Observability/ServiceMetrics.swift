@@ -41,6 +41,12 @@ package struct ServiceMetrics: Sendable {
         .init(label: "tablecast_live_queries", help: "Distinct live queries."),
         .init(label: "tablecast_live_subscribers", help: "Subscriptions to live queries."),
         .init(label: "tablecast_live_pending_transactions", help: "Commits that live queries have not evaluated."),
+        .init(label: "tablecast_relay_connections", help: "Connections of a relay to its source."),
+        .init(
+            label: "tablecast_relay_gaps",
+            help: "Times that a relay missed transactions and its clients began again."
+        ),
+        .init(label: "tablecast_relay_connected", help: "1 while a relay is connected to its source, otherwise 0."),
         .init(label: "tablecast_uptime_seconds", help: "Time since the service began to watch."),
     ]
 
@@ -101,7 +107,15 @@ package struct ServiceMetrics: Sendable {
 
     func internalErrorOccurred() { internalErrors.increment() }
 
-    func epochBegan(reason: String) { increment("tablecast_epochs", "reason", reason) }
+    package func relayConnected() {
+        Counter(label: "tablecast_relay_connections", dimensions: [], factory: factory).increment()
+    }
+
+    package func relayMissedTransactions() {
+        Counter(label: "tablecast_relay_gaps", dimensions: [], factory: factory).increment()
+    }
+
+    package func epochBegan(reason: String) { increment("tablecast_epochs", "reason", reason) }
 
     func queryEnded(_ outcome: QueryObservation.Outcome, after duration: Duration, rows: Int, isSlow: Bool) {
         switch outcome {
@@ -114,7 +128,7 @@ package struct ServiceMetrics: Sendable {
         if isSlow { slowQueries.increment() }
     }
 
-    func published(byService: Bool, rowChanges count: Int, in duration: Duration) {
+    package func published(byService: Bool, rowChanges count: Int, in duration: Duration) {
         (byService ? serviceCommits : externalCommits).increment()
         rowChanges.increment(by: count)
         publishDuration.record(duration: duration)
@@ -127,7 +141,7 @@ package struct ServiceMetrics: Sendable {
     // MARK: Gauges
 
     /// Sets a gauge.
-    func set(_ label: String, to value: Double) {
+    package func set(_ label: String, to value: Double) {
         Gauge(label: label, dimensions: [], factory: factory).record(value)
     }
 }

@@ -1,10 +1,11 @@
-import Broadcast
+package import Broadcast
+package import ChangeCapture
 import Logging
 import NIOCore
 import NIOHTTP1
 import QueryEngine
 import WebSocketTransport
-import WireProtocol
+package import WireProtocol
 
 extension WebSocketServer {
     /// Determines the sender of a request.
@@ -82,9 +83,17 @@ extension UpgradeRefusal {
 }
 
 /// The requests of clients that need a database. A server that only broadcasts has none.
-protocol DatabaseRequests: AnyObject, Sendable {
+package protocol DatabaseRequests: AnyObject, Sendable {
     /// The database's name in messages.
     var databaseName: String { get }
+    /// The ids of the relays between the source and this server, itself included; empty for a source.
+    var relays: [String] { get }
+    /// The requests that it answers, as capabilities in `connection:ack`.
+    var capabilities: [String] { get }
+    /// The tables as the feed knows them, for a relay.
+    var knownTables: [TableDescription] { get }
+    /// Why the file cannot be read now; nil while it is watched.
+    var goneBecause: String? { get }
 
     /// Throws the errors of the conditions of subscriptions to tables.
     func check(_ request: SubscribeRequest) throws(ProtocolError)
@@ -107,14 +116,14 @@ protocol DatabaseRequests: AnyObject, Sendable {
 }
 
 /// A connected client.
-struct ConnectedClient: Sendable {
+package struct ConnectedClient: Sendable {
     /// The id in the hub.
-    let id: ClientID
+    package let id: ClientID
     /// The id in the protocol, as `clientId` and `userId`.
-    let name: String
-    let username: String
+    package let name: String
+    package let username: String
     /// Its identity and rights.
-    let identity: Identity
+    package let identity: Identity
     /// The share of the limits that it uses: see ``Identity/share(from:)``.
     var share: String?
 }

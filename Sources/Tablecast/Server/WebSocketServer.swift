@@ -5,7 +5,7 @@ import NIOHTTP1
 public import NIOPosix
 import Synchronization
 package import WebSocketTransport
-import WireProtocol
+package import WireProtocol
 
 /// Sends messages to subscribed clients over WebSocket: the connections, their channels, and presence.
 ///
@@ -49,17 +49,24 @@ public final class WebSocketServer: Sendable {
     /// - Parameters:
     ///   - start: the position before the first transaction.
     ///   - archive: where transactions are kept longer than in memory.
-    init(
+    ///   - waitsForLaterPositions: whether clients can have received more elsewhere than was published here.
+    package init(
         configuration: ServerConfiguration,
         start: Position,
         archive: (any HistoryArchive)? = nil,
+        waitsForLaterPositions: Bool = false,
         logger: Logger
     ) {
         self.configuration = configuration
         self.logger = logger
         let metrics = ServiceMetrics()
         self.metrics = metrics
-        hub = Hub(start: start, limits: configuration.limits.hub, archive: archive)
+        hub = Hub(
+            start: start,
+            limits: configuration.limits.hub,
+            archive: archive,
+            waitsForLaterPositions: waitsForLaterPositions
+        )
         clients = ClientDirectory(hub: hub)
         messageRates = IdentityRates(
             perSecond: configuration.limits.clients.maxMessagesPerSecondOfIdentity,
@@ -97,9 +104,9 @@ public final class WebSocketServer: Sendable {
     }
 
     /// Connects the database's side; call it once, before clients connect.
-    func serve(_ requests: any DatabaseRequests) { database.withLock { $0 = requests } }
+    package func serve(_ requests: any DatabaseRequests) { database.withLock { $0 = requests } }
 
-    var databaseRequests: (any DatabaseRequests)? { database.withLock { $0 } }
+    package var databaseRequests: (any DatabaseRequests)? { database.withLock { $0 } }
 
     /// Called when the HTTP server in which the server is mounted shuts down gracefully and waits for its connections:
     /// cancels queries, then closes every WebSocket with 1001 and ends every event stream. Only the first call has an
@@ -119,7 +126,7 @@ public final class WebSocketServer: Sendable {
     /// The description of the service in `connection:ack`.
     var serverInfo: ServerInfo {
         var capabilities = ["broadcast", "presence"]
-        if databaseRequests != nil { capabilities += ["tables", "queries", "resume", "snapshot"] }
+        if let requests = databaseRequests { capabilities += requests.capabilities }
         if configuration.authenticator != nil { capabilities.append("renew") }
         return ServerInfo(version: TablecastVersion.current, capabilities: capabilities)
     }
@@ -140,9 +147,9 @@ private final class WeakServer: Sendable {
 }
 
 /// Identifies an unbroken run of transactions.
-enum Epoch {
+package enum Epoch {
     /// Twelve random characters: no two runs ever have the same.
-    static func make() -> String { random(12) }
+    package static func make() -> String { random(12) }
 
     static func random(_ length: Int) -> String {
         let alphabet = Array("0123456789abcdefghijklmnopqrstuvwxyz")

@@ -1,5 +1,5 @@
 import Broadcast
-import ChangeCapture
+package import ChangeCapture
 public import Logging
 import NIOPosix
 import QueryEngine
@@ -270,6 +270,11 @@ public final class TablecastService: Sendable {
 // MARK: - Requests of WebSocket clients
 
 extension TablecastService: DatabaseRequests {
+    package var relays: [String] { [] }
+    package var capabilities: [String] { ["tables", "queries", "resume", "snapshot", RelayFormat.capability] }
+    package var knownTables: [TableDescription] { feed.publisher.rowFilters.tables }
+    package var goneBecause: String? { feed.status.goneBecause }
+
     package func subscribes(_ request: SubscribeRequest) {
         guard request.channel == .tables else { return }
         for filter in request.filters {
@@ -278,7 +283,7 @@ extension TablecastService: DatabaseRequests {
         }
     }
 
-    func execute(_ query: QueryRequest, replyTo: String?, for client: ConnectedClient) {
+    package func execute(_ query: QueryRequest, replyTo: String?, for client: ConnectedClient) {
         let rowBackpressure = rowBackpressure.withLock { clients in
             let rows = clients[client.id] ?? RowBackpressure()
             clients[client.id] = rows
@@ -288,22 +293,24 @@ extension TablecastService: DatabaseRequests {
         output.connect(run(query, for: QueryRequester(client), replyTo: replyTo, output: output))
     }
 
-    func mayWrite(_ identity: Identity) -> Bool {
+    package func mayWrite(_ identity: Identity) -> Bool {
         identity.sqlPolicy(isReadOnlyService: configuration.isReadOnly).level > .readOnly
     }
 
-    func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient) {
+    package func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient) {
         let hub = server.hub
         write(row, for: QueryRequester(client)) { answer in
             hub.send(answer.message(replyTo: replyTo), to: client.id)
         }
     }
 
-    func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError) {
+    package func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError) {
         try cancel(queryID: queryID, by: client.identity)
     }
 
-    func sendSnapshot(_ request: SubscribeRequest, replyTo: String?, to client: ConnectedClient) throws(ProtocolError) {
+    package func sendSnapshot(_ request: SubscribeRequest, replyTo: String?, to client: ConnectedClient)
+        throws(ProtocolError)
+    {
         guard let watcher = feed.watcher else {
             throw ProtocolError(
                 .databaseGone,
@@ -318,7 +325,7 @@ extension TablecastService: DatabaseRequests {
         for filter in request.filters { try feed.publisher.rowFilters.check(filter) }
     }
 
-    func unsubscribe(query: String, replyTo: String?, for client: ConnectedClient) throws(ProtocolError) {
+    package func unsubscribe(query: String, replyTo: String?, for client: ConnectedClient) throws(ProtocolError) {
         try live.unsubscribe(query, of: client.id, replyTo: replyTo)
     }
 
@@ -333,7 +340,7 @@ extension TablecastService: DatabaseRequests {
         }
     }
 
-    func left(_ client: ConnectedClient) {
+    package func left(_ client: ConnectedClient) {
         live.left(client.id)
         rowBackpressure.withLock { $0[client.id] = nil }
         requesterLeft(QueryRequester(client))
@@ -366,6 +373,12 @@ package struct WatcherStatus: Sendable, Hashable {
     package var commitsBehind: Int
     /// Why the file cannot be read now; nil while it is watched.
     package var goneBecause: String?
+
+    package init(heartbeatAge: Duration?, commitsBehind: Int, goneBecause: String?) {
+        self.heartbeatAge = heartbeatAge
+        self.commitsBehind = commitsBehind
+        self.goneBecause = goneBecause
+    }
 
     /// A watcher that reads a transaction of millions of rows makes no visible progress for seconds.
     static let maxHeartbeatAge = Duration.seconds(30)

@@ -84,7 +84,7 @@ struct ChangeSetEncoder {
         row.withRecord { writer.append(raw: $0) }
     }
 
-    private mutating func append(_ table: TableDescription) {
+    mutating func append(_ table: TableDescription) {
         if let known = tables[table] {
             writer.append(encoded: known)
             return
@@ -129,7 +129,7 @@ extension ByteReader {
         return ChangeSet(origin: origin, events: events)
     }
 
-    private mutating func table() throws(Malformed) -> TableDescription {
+    mutating func table() throws(Malformed) -> TableDescription {
         let name = try string()
         guard let kind = TableDescription.Kind(rawValue: try string()) else { throw Malformed() }
         let sql = try string()

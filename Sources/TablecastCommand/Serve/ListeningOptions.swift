@@ -2,10 +2,15 @@ import ArgumentParser
 import TablecastHummingbird
 import WebSocketTransport
 
-/// The listening options of `serve`.
+/// The listening options of `serve` and `relay`.
 struct ListeningOptions: ParsableArguments {
-    @Option(help: "The TCP port; 0 for any free port.")
-    var port = ServerAddress.defaultPort
+    @Option(
+        help: ArgumentHelp(
+            "The TCP port; 0 for any free port. Default \(ServerAddress.defaultPort), of a relay \(RelayCommand.defaultPort).",
+            valueName: "port"
+        )
+    )
+    var port: Int?
 
     @Option(help: "The address to listen on. An address other than loopback requires tokens or --allow-anonymous.")
     var host = "127.0.0.1"
@@ -47,7 +52,9 @@ struct ListeningOptions: ParsableArguments {
     var tlsKey: String?
 
     func validate() throws {
-        guard (0...65535).contains(port) else { throw ValidationError("--port \(port) is not between 0 and 65535.") }
+        if let port, !(0...65535).contains(port) {
+            throw ValidationError("--port \(port) is not between 0 and 65535.")
+        }
         try validatePath()
         for origin in allowedOrigins where WebOrigin(origin) == nil {
             throw ValidationError(

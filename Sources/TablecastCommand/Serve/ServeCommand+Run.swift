@@ -26,11 +26,11 @@ extension ServeCommand {
             let wasBuilt = try database.prepare(memory, orFileAt: file)
             if wasBuilt { Terminal.error.note("built \(file.printable)") }
             let level = LogLevel(logging.logLevel)
-            let logger = makeLogger(level)
+            let logger = logging.makeLogger(level)
             let maxDescriptors = Descriptors.raiseLimit()
             let configuration = try serverConfiguration()
             let reserved = reservedDescriptors(configuration.limits)
-            try requireDescriptors(configuration, reserved: reserved, limit: maxDescriptors)
+            try Serving.requireDescriptors(configuration, reserved: reserved, limit: maxDescriptors)
             let tokens = try await access.authenticator(requiresKeys: false, logger: logger).map {
                 ReloadableAuthenticator($0)
             }
@@ -39,7 +39,7 @@ extension ServeCommand {
             do {
                 server = try makeServer(service, logger)
             } catch {
-                throw failure(error)
+                throw Serving.failure(error, configuration)
             }
             let reloading = Reloading(
                 sources: reloadableSources(tokens, service.server, server, level, logger),
@@ -50,7 +50,8 @@ extension ServeCommand {
                     // Stopped from the last to the first: clients are notified before the port is closed.
                     services: [
                         .init(service: reloading), .init(service: HeapTrimming()), .init(service: server),
-                        .init(service: Watchdog(service: service)), .init(service: Stopping(service: service)),
+                        .init(service: Watchdog(service: service)),
+                        .init(service: Stopping { await service.shutDown() }),
                     ],
                     gracefulShutdownSignals: [.sigterm, .sigint],
                     logger: logger
@@ -59,20 +60,9 @@ extension ServeCommand {
             do {
                 try await group.run()
             } catch {
-                throw failure(error)
+                throw Serving.failure(error, configuration)
             }
         }
-    }
-
-    private func makeLogger(_ level: LogLevel) -> Logger {
-        let format = logging.logFormat
-        LoggingSystem.bootstrap { label in
-            switch format {
-            case .json: ReloadableLogHandler(JSONLogHandler(label: label, level: level.value), level: level)
-            case .text: ReloadableLogHandler(StreamLogHandler.standardError(label: label), level: level)
-            }
-        }
-        return Logger(label: "tablecast")
     }
 
     /// Descriptors in addition to those of connections: the database's files and temporary files for each reader and
@@ -81,42 +71,17 @@ extension ServeCommand {
         192 + 4 * (limits.query.readerCount + limits.query.spareReaderCount)
     }
 
-    /// Without them, the connections of clients could prevent files from being opened.
-    private func requireDescriptors(_ configuration: ServerConfiguration, reserved: Int, limit: Int) throws {
-        var smallest = configuration
-        smallest.maxSockets = 0
-        let needed = smallest.maxOpenSockets + reserved
-        guard needed > limit else { return }
-        throw CommandFailure(
-            .usage,
-            "--max-connections \(configuration.maxConnections) needs \(needed) file descriptors, and the limit of this process is \(limit)",
-            advice: "Raise the limit (ulimit -n, LimitNOFILE= of systemd), or lower --max-connections."
-        )
-    }
+    private var serving: Serving { Serving(access: access, address: address) }
 
+    /// What SIGHUP reloads.
     private func reloadableSources(
         _ tokens: ReloadableAuthenticator?,
         _ clients: WebSocketServer,
-        _ server: TablecastHTTPServer<RouterResponder<BasicRequestContext>>,
+        _ server: Serving.Server,
         _ level: LogLevel,
         _ logger: Logger
     ) -> [(name: String, reload: @Sendable () async throws -> Void)] {
-        var sources: [(name: String, reload: @Sendable () async throws -> Void)] = []
-        let access = access
-        if let tokens, access.isReloadable {
-            sources.append(
-                (
-                    "tokens",
-                    {
-                        let next = try await access.authenticator(requiresKeys: true, logger: logger)
-                        guard let authenticator = next else { return }
-                        tokens.replace(with: authenticator)
-                        await clients.recheckTokens()
-                    }
-                )
-            )
-        }
-        if address.tlsCertificate != nil { sources.append(("certificate and key", { try server.reloadTLS() })) }
+        var sources = serving.reloadableSources(tokens, clients, server, logger)
         if config != nil { sources.append(("log level", { level.value = try await Self.currentLogLevel() })) }
         return sources
     }
@@ -171,60 +136,23 @@ extension ServeCommand {
     }
 
     private func announce(port: Int) {
-        let host = address.host.contains(":") ? "[\(address.host)]" : address.host
-        let secure = address.tlsCertificate == nil ? "" : "s"
         let palette = Terminal.output.palette
         let banner =
-            """
-            \(palette(.bold, "tablecast \(TablecastVersion.current)")) serves \(file.printable)
-              page       \(palette(.cyan, "http\(secure)://\(host):\(port)"))
-              WebSocket  \(palette(.cyan, "ws\(secure)://\(host):\(port)\(address.path)"))
-              access     \(accessSummary)
-
-            """
+            "\(palette(.bold, "tablecast \(TablecastVersion.current)")) serves \(file.printable)\n"
+            + serving.banner(port: port, palette)
         do throws(CommandFailure) {
             // A disconnected reader does not need the banner.
             _ = try Terminal.output.write(banner)
         } catch {
             Self.exit(withError: report(error))
         }
-        if !access.isConfigured, !ServerAddress.isLoopback(address.host) {
-            Terminal.error.note(
-                """
-                warning: any client that can reach \(host) may \(database.readOnly ? "read" : "read and change") the database; \
-                --tokens requires a token
-                """
-            )
-        }
-    }
-
-    private var accessSummary: String {
-        if access.isConfigured { return "token required" }
-        let clients = ServerAddress.isLoopback(address.host) ? "local clients" : "any client"
-        return "\(clients), no token required"
-    }
-
-    private func failure(_ error: any Error) -> CommandFailure {
-        switch error {
-        case let error as TLSFilesError:
-            CommandFailure(.noInput, "\(error)", advice: "Expected PEM files that this user can read.")
-        case let error as IOError:
-            .binding(host: address.host, port: address.port, errno: error.errnoCode)
-        case is SocketAddressError.UnknownHost:
-            CommandFailure(
-                .osError,
-                "unknown host '\(address.host)'",
-                advice: "Choose an address of this machine with --host."
-            )
-        default:
-            CommandFailure(.software, "the server failed: \(error)")
-        }
+        serving.warnIfOpen(risk: database.readOnly ? "read the database" : "read and change the database")
     }
 }
 
 /// Ends the clients' side when the process stops.
-private struct Stopping: Service {
-    let service: TablecastService
+struct Stopping: Service {
+    let end: @Sendable () async -> Void
 
     /// The time for HTTP requests in progress after the end of the service, which has rolled everything back.
     static let requestPatience = Duration.seconds(1)
@@ -234,7 +162,7 @@ private struct Stopping: Service {
         try? await gracefulShutdown()
         ServiceManager.notify("STOPPING=1")
         ExitDeadline.start()
-        await service.shutDown()
+        await end()
         // A client that sent an incomplete request can hold its connection indefinitely. Closing it loses nothing.
         Task.detached {
             try? await Task.sleep(for: Self.requestPatience)

@@ -48,26 +48,9 @@ struct ServeCommand: AsyncParsableCommand {
 
     func validate() throws {
         try address.validate()
-        try validateAccess()
+        try address.validate(access, risk: "read and change the database")
         if database.readOnly, file != InMemoryDatabase.name, database.wal || database.initialScript != nil {
             throw ValidationError("--read-only cannot be combined with --wal or --init, which write to the file.")
-        }
-    }
-}
-
-extension ServeCommand {
-    private func validateAccess() throws {
-        if access.isConfigured {
-            guard !address.allowAnonymous else {
-                throw ValidationError("--allow-anonymous cannot be combined with tokens.")
-            }
-        } else if !address.allowAnonymous, !ServerAddress.isLoopback(address.host) {
-            throw ValidationError(
-                """
-                --host \(address.host) would let any client that can reach it read and change the database.
-                Require tokens with --tokens, allow this with --allow-anonymous, or listen on 127.0.0.1.
-                """
-            )
         }
     }
 }
@@ -88,16 +71,6 @@ extension ServeCommand {
 
     /// - Throws: `ValidationError` for limits that `validate()` refuses too.
     func serverConfiguration() throws -> ServerConfiguration {
-        var configuration = ServerConfiguration()
-        configuration.limits = try limits.limits()
-        configuration.host = address.host
-        configuration.port = address.port
-        configuration.path = address.path
-        configuration.trustedProxies = address.trustedProxies
-        if let certificate = address.tlsCertificate, let key = address.tlsKey {
-            configuration.tls = .init(certificateChain: certificate, privateKey: key)
-        }
-        if !address.allowedOrigins.isEmpty { configuration.origins = .sameAnd(address.allowedOrigins) }
-        return configuration
+        try address.configuration(defaultPort: ServerAddress.defaultPort, limits: limits)
     }
 }

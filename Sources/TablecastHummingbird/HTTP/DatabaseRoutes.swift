@@ -4,8 +4,7 @@ import NIOCore
 import Tablecast
 import WireProtocol
 
-/// `GET /tables`, `GET /tables?name=`, `GET /tables/{name}`, `POST /query/{queryId}/cancel`, `GET /clients`,
-/// `DELETE /clients/{clientId}`.
+/// `GET /tables`, `GET /tables?name=`, `GET /tables/{name}`, `POST /query/{queryId}/cancel`.
 struct DatabaseRoutes {
     let service: TablecastService
 
@@ -41,23 +40,6 @@ struct DatabaseRoutes {
     func cancel(_ queryID: String, by identity: Identity) -> Response {
         do throws(ProtocolError) {
             try service.cancel(queryID: queryID, by: identity)
-            return Response(status: .accepted)
-        } catch {
-            return .failure(error)
-        }
-    }
-
-    func clients(for identity: Identity) -> Response {
-        do throws(ProtocolError) {
-            return .json(try service.clientList(for: identity))
-        } catch {
-            return .failure(error)
-        }
-    }
-
-    func endClient(_ name: String, by identity: Identity) -> Response {
-        do throws(ProtocolError) {
-            try service.endClient(name, by: identity)
             return Response(status: .accepted)
         } catch {
             return .failure(error)

@@ -10,10 +10,7 @@ import WireProtocol
 
 /// `GET /events`: the same messages as on the WebSocket, as Server-Sent Events, so that `curl -N` shows live changes.
 struct EventsRoute {
-    let service: TablecastService
-    private var server: WebSocketServer { service.server }
-
-    init(service: TablecastService) { self.service = service }
+    let server: WebSocketServer
 
     /// Answers a HEAD request with the head of the stream, without opening it.
     func respond(to request: Request, from identity: Identity) async throws -> Response {
@@ -32,7 +29,7 @@ struct EventsRoute {
                 // A reconnecting browser sends its position, which is newer than the one in the address.
                 since: request.headers[.lastEventID] ?? since
             ).map { request throws(ProtocolError) in try identity.narrowed(request) }
-            for request in requests { try service.check(request) }
+            for request in requests { try server.databaseRequests?.check(request) }
         } catch {
             return .failure(error)
         }
@@ -46,7 +43,7 @@ struct EventsRoute {
         }
         ClientConnection.current?.becameClient()
         let address = ClientConnection.current?.address
-        for request in requests { service.subscribes(request) }
+        for request in requests { server.databaseRequests?.subscribes(request) }
         let pipe = ResponsePipe()
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         let server = server

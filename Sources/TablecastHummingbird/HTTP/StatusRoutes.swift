@@ -6,7 +6,7 @@ import WireProtocol
 
 /// `GET /health`, `/ready`, `/status`, `/metrics`.
 struct StatusRoutes {
-    let service: TablecastService
+    let service: any MonitoredService
 
     /// The process runs, and the watcher makes progress. Runs no SQL, because no token is needed.
     func health() -> Response {
@@ -107,5 +107,27 @@ struct StatusRoutes {
 
     private static func shortened(_ text: String) -> String {
         text.count > maxLabelLength ? text.prefix(maxLabelLength) + "…" : text
+    }
+}
+
+/// `GET /clients`, `DELETE /clients/{clientId}`.
+struct ClientRoutes {
+    let service: any MonitoredService
+
+    func clients(for identity: Identity) -> Response {
+        do throws(ProtocolError) {
+            return .json(try service.clientList(for: identity))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    func endClient(_ name: String, by identity: Identity) -> Response {
+        do throws(ProtocolError) {
+            try service.endClient(name, by: identity)
+            return Response(status: .accepted)
+        } catch {
+            return .failure(error)
+        }
     }
 }

@@ -64,7 +64,7 @@ export interface Envelope<Type extends string = string, Data = unknown> {
 
 /** The messages of the server by type; application messages have other types. */
 export interface Messages {
-  "connection:ack": { clientId: string; connectedAt: number; serverInfo: { version: string; capabilities: string[] }; heartbeatInterval: number; database?: string; position?: Position; expiresAt?: number };
+  "connection:ack": { clientId: string; connectedAt: number; serverInfo: { version: string; capabilities: string[] }; heartbeatInterval: number; database?: string; position?: Position; expiresAt?: number; relays?: string[] };
   subscribed: Subscribed;
   unsubscribed: { channel: Channel; subscription?: string };
   heartbeat: { timestamp: number };

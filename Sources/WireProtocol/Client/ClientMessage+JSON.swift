@@ -78,6 +78,7 @@ extension JSONWriter {
     }
 
     fileprivate mutating func fields(_ filter: TableFilter) {
+        if filter.isForRelay { return field("relay", RelayFormat.version) }
         field("tables", filter.tables)
         if filter.operations != .all {
             field("operations", TableOperations.names.filter { filter.operations.contains($0.operation) }.map(\.name))

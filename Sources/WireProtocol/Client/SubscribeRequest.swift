@@ -145,10 +145,15 @@ public struct SubscribeRequest: Sendable, Hashable {
 
 extension TableFilter {
     /// The fields of a filter in a client's message.
-    static let fieldNames = ["tables", "operations", "rows", "where", "params"]
+    static let fieldNames = ["tables", "operations", "rows", "where", "params", "relay"]
 
     /// Reads the fields of a filter.
     init(_ data: JSONFields) throws(ProtocolError) {
+        if let version = data.value("relay") {
+            try RelayFormat.check(version, data)
+            self = .forRelay
+            return
+        }
         let operations: TableOperations? = try data.strings("operations").map { names throws(ProtocolError) in
             try data.within("operations") { () throws(ProtocolError) in
                 try TableOperations(parsing: names)

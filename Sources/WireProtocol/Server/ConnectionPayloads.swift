@@ -12,6 +12,8 @@ public struct ConnectionAckPayload: Sendable, Hashable, Codable {
     public var position: Position?
     /// When the client's token expires, in Unix milliseconds of the server's clock; nil for never.
     public var expiresAt: Int64?
+    /// The ids of the relays between the source and this connection, beginning at the source; nil without a relay.
+    public var relays: [String]?
 
     public init(
         clientID: String,
@@ -20,7 +22,8 @@ public struct ConnectionAckPayload: Sendable, Hashable, Codable {
         heartbeatInterval: Int64,
         database: String? = nil,
         position: Position? = nil,
-        expiresAt: Int64? = nil
+        expiresAt: Int64? = nil,
+        relays: [String]? = nil
     ) {
         self.clientID = clientID
         self.connectedAt = connectedAt
@@ -29,6 +32,7 @@ public struct ConnectionAckPayload: Sendable, Hashable, Codable {
         self.database = database
         self.position = position
         self.expiresAt = expiresAt
+        self.relays = relays
     }
 
     fileprivate enum CodingKeys: String, CodingKey, FieldName {
@@ -39,6 +43,7 @@ public struct ConnectionAckPayload: Sendable, Hashable, Codable {
         case database
         case position
         case expiresAt
+        case relays
     }
 }
 
@@ -52,6 +57,7 @@ extension ConnectionAckPayload: JSONWritable {
         writer.field(CodingKeys.database, database)
         writer.field(CodingKeys.position, position)
         writer.field(CodingKeys.expiresAt, expiresAt)
+        writer.field(CodingKeys.relays, relays)
         writer.endObject()
     }
 }

@@ -78,6 +78,7 @@ extension MessageType {
 
     private static let reservedPrefixes = [
         "table:", "query:", "row:", "user:", "token:", "connection:", "database:", "snapshot:", "transaction:",
+        "relay:",
     ]
 }
 

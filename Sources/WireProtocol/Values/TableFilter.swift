@@ -15,6 +15,9 @@ public struct TableFilter: Sendable, Hashable {
     /// Whether other tables must stay hidden: messages do not name them and carry no SQL of the schema, which could.
     /// Part of the filter, because clients with equal filters receive the same bytes.
     package var hidesOtherTables = false
+    /// Whether each transaction comes whole, as ``RelayFormat`` encodes it, instead of as messages about its tables. Only
+    /// set in ``forRelay``.
+    package private(set) var isForRelay = false
     /// Selects rows of the single table; nil for all.
     public let condition: RowCondition?
 
@@ -62,12 +65,19 @@ public struct TableFilter: Sendable, Hashable {
         patterns = distinct.contains(where: \.matchesEverything) ? [] : distinct.sorted { $0.text < $1.text }
     }
 
-    private init() {
+    private init(rowLevel: RowLevel = .none) {
         patterns = []
         operations = .all
-        rowLevel = .none
+        self.rowLevel = rowLevel
         condition = nil
     }
+
+    /// The subscription of a relay: every transaction with all values, whole.
+    package static let forRelay = {
+        var filter = TableFilter(rowLevel: .values)
+        filter.isForRelay = true
+        return filter
+    }()
 
     /// The names and patterns, sorted; nil for every table.
     public var tables: [String]? { patterns.isEmpty ? nil : patterns.map(\.text) }
@@ -80,6 +90,7 @@ public struct TableFilter: Sendable, Hashable {
         writer.field("operations", Int(operations.rawValue))
         writer.field("rows", rowLevel.rawValue)
         if hidesOtherTables { writer.field("hidesOtherTables", true) }
+        if isForRelay { writer.field("relay", RelayFormat.version) }
         if let condition {
             writer.field("where", condition.sql)
             writer.key("params")

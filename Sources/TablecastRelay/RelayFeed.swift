@@ -1,0 +1,223 @@
+import Broadcast
+import ChangeCapture
+import LiveQueries
+import Logging
+import Synchronization
+import Tablecast
+import WireProtocol
+
+/// Publishes what the source sends to the relay's clients. Thread-safe; the source's messages come from one task.
+final class RelayFeed: Sendable {
+    struct Status: Sendable {
+        var database = ""
+        /// The relays between the source and the clients, this one included.
+        var relays: [String] = []
+        var isConnected = false
+        /// Why no transactions come.
+        var goneBecause: String?
+        var hasCaughtUp = false
+        fileprivate var whenCaughtUp: (@Sendable () -> Void)?
+    }
+
+    let rowFilters: RowFilters
+    private let server: WebSocketServer
+    private let logger: Logger
+    private let state = Mutex(Status())
+
+    init(server: WebSocketServer, limits: LiveLimits, logger: Logger) {
+        self.server = server
+        self.logger = logger
+        rowFilters = RowFilters(limits: limits)
+    }
+
+    var status: Status { state.withLock { $0 } }
+
+    /// Calls `body` once, as soon as everything that the source had committed was published.
+    func whenCaughtUp(_ body: @escaping @Sendable () -> Void) {
+        let isNow = state.withLock { state in
+            if !state.hasCaughtUp { state.whenCaughtUp = body }
+            return state.hasCaughtUp
+        }
+        if isNow { body() }
+    }
+
+    func refusal(_ what: String) -> ProtocolError {
+        ProtocolError(
+            .forbidden,
+            "\(what): this relay serves changes only; connect to the source of \(status.database)"
+        )
+    }
+}
+
+extension RelayFeed: SourceReceiver {
+    var hasCaughtUp: Bool { state.withLock { $0.hasCaughtUp } }
+
+    func perform(_ action: SourceSession.Action, database: String?) -> Bool {
+        if let database { state.withLock { $0.database = database } }
+        switch action {
+        case .begin(let position):
+            server.hub.reset(to: position)
+        case .rename(let epoch, let earlier):
+            logger.notice("the source was restarted, and its epoch goes on", metadata: ["epoch": "\(epoch)"])
+            server.hub.rename(to: epoch, earlier: earlier)
+            // Before any transaction of the new epoch.
+            sendToRelays(
+                RelayFormat.renamed,
+                [
+                    "position": .string(server.hub.position.description),
+                    "earlierEpochs": .object(earlier.mapValues { .integer(Int64(clamping: $0)) }),
+                ]
+            )
+        case .gap(let position, let isAnnounced):
+            miss(position, isAnnounced: isAnnounced)
+        case .publish(let transaction):
+            return publish(transaction)
+        case .state(let state):
+            return received(state)
+        case .notify(let type, let data):
+            note(type, data)
+            notify(type, data)
+        case .path(let relays):
+            received(path: relays)
+        case .caughtUp:
+            caughtUp()
+        case .send, .stop:
+            break
+        }
+        return true
+    }
+
+    private func publish(_ source: SourceTransaction) -> Bool {
+        let start = ContinuousClock.now
+        let transaction: TransactionMessages
+        do throws(RelayCoding.Malformed) {
+            transaction = try RelayCoding.decode(
+                source.bytes,
+                at: source.position,
+                timestamp: source.timestamp,
+                rowFilters: rowFilters
+            )
+        } catch {
+            logger.error("a transaction of the source cannot be read", metadata: ["position": "\(source.position)"])
+            return false
+        }
+        rowFilters.note(transaction.changes)
+        server.hub.publish(TransactionPublication(transaction))
+        server.metrics.published(
+            byService: transaction.changes.origin == .service,
+            rowChanges: transaction.changes.rowCount,
+            in: ContinuousClock.now - start
+        )
+        return true
+    }
+
+    private func received(_ payload: RelayStatePayload) -> Bool {
+        do throws(RelayCoding.Malformed) {
+            rowFilters.replaceTables(try RelayCoding.decodeTables(payload.tables))
+        } catch {
+            logger.error("the tables of the source cannot be read")
+            return false
+        }
+        server.hub.rename(to: server.hub.position.epoch, earlier: payload.earlierEpochs)
+        if let reason = payload.goneBecause {
+            state.withLock { $0.goneBecause = reason }
+            notify("database:gone", ["message": .string(reason)])
+        }
+        return true
+    }
+
+    /// Transactions before the position are missing.
+    private func miss(_ position: Position, isAnnounced: Bool) {
+        let before = server.hub.position
+        logger.warning(
+            "transactions of the source are missing: the clients begin again",
+            metadata: ["after": "\(before)", "at": "\(position)"]
+        )
+        server.metrics.relayMissedTransactions()
+        server.hub.reset(to: position)
+        guard !isAnnounced else { return }
+        server.metrics.epochBegan(reason: EpochReason.Code.stateLost.rawValue)
+        notify(
+            "database:epoch",
+            [
+                "reason": .string(EpochReason.Code.stateLost.rawValue),
+                "message": .string("this relay did not receive all transactions between \(before) and \(position)"),
+            ]
+        )
+    }
+
+    private func note(_ type: MessageType, _ data: JSONValue) {
+        switch type.rawValue {
+        case "database:gone":
+            var reason = "the source has no database"
+            if case .object(let fields) = data, case .string(let text)? = fields["message"] { reason = text }
+            state.withLock { $0.goneBecause = reason }
+        case "database:back": state.withLock { $0.goneBecause = nil }
+        default: break
+        }
+    }
+
+    private func received(path relays: [String]) {
+        let isNew = state.withLock { state in
+            defer { state.relays = relays }
+            return state.relays != relays
+        }
+        guard isNew else { return }
+        sendToRelays(RelayFormat.path, ["relays": .array(relays.map { .string($0) })])
+    }
+
+    private func sendToRelays(_ type: MessageType, _ data: JSONValue) {
+        let header = EnvelopeHeader(type, channel: .notifications)
+        server.hub.send(EncodedMessage(header, ServerPayload.custom(type, data)), to: .relays)
+    }
+
+    private func caughtUp() {
+        let (isBack, body) = state.withLock { state in
+            defer {
+                state.isConnected = true
+                state.hasCaughtUp = true
+                state.whenCaughtUp = nil
+            }
+            let isBack = state.hasCaughtUp && !state.isConnected
+            if isBack { state.goneBecause = nil }
+            return (isBack, state.whenCaughtUp)
+        }
+        server.metrics.relayConnected()
+        logger.log(
+            level: isBack ? .notice : .info,
+            "receiving from the source",
+            metadata: ["position": "\(server.hub.position)"]
+        )
+        if isBack { notify("database:back", ["message": "the connection to the source is open again"]) }
+        body?()
+    }
+
+    func disconnected(_ error: RelayError) -> Bool {
+        let reason = "the connection to the source was lost; changes continue when it is open again"
+        let wasConnected = state.withLock { state in
+            defer { state.isConnected = false }
+            if state.isConnected { state.goneBecause = reason }
+            return state.isConnected
+        }
+        guard wasConnected else { return false }
+        logger.error("the connection to the source was lost", metadata: ["reason": "\(error)"])
+        notify("database:gone", ["message": .string(reason)])
+        return true
+    }
+
+    private func notify(_ type: MessageType, _ data: JSONValue) {
+        func message(_ data: JSONValue) -> EncodedMessage {
+            EncodedMessage(EnvelopeHeader(type, channel: .notifications), ServerPayload.custom(type, data))
+        }
+        // The source's message can name any table.
+        var hidden = data
+        if case .object(var fields) = data {
+            fields["message"] = "the details are hidden from a token with a list of tables"
+            hidden = .object(fields)
+        }
+        let restricted = message(hidden)
+        server.hub.send(message(data), to: .notifications) { _ in restricted }
+    }
+
+    private func notify(_ type: String, _ data: JSONValue) { notify(MessageType(type), data) }
+}

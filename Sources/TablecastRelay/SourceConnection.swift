@@ -1,0 +1,83 @@
+import Logging
+import Synchronization
+import TablecastClient
+import WireProtocol
+
+/// Keeps a relay connected to one of its sources: tries them in turn, with growing waits between two rounds.
+struct SourceConnection: Sendable {
+    let sources: [TablecastClient]
+    /// Whether to wait for a source that cannot be reached at the start.
+    let waitsForSource: Bool
+    let maxReconnectWait: Duration
+    let logger: Logger
+    let receiver: any SourceReceiver
+
+    /// Runs until the task is cancelled, or no source can be used at the start, or the relay finds itself.
+    ///
+    /// - Throws: ``RelayFailure``.
+    func run(id: String) async throws(RelayFailure) {
+        var session = SourceSession(id: id)
+        var backoff = Backoff(maxWait: maxReconnectWait)
+        var next = 0
+        while !Task.isCancelled {
+            var reasons: [RelayFailure.Reason] = []
+            var wasInUse = false
+            for index in (0..<sources.count).map({ (next + $0) % sources.count }) where !wasInUse {
+                let error = await serve(sources[index], &session)
+                if Task.isCancelled { return }
+                reasons.append(RelayFailure.Reason(address: sources[index].address, error: error))
+                wasInUse = receiver.disconnected(error)
+                if wasInUse {
+                    // The first to be tried again.
+                    next = index
+                    backoff.reset()
+                } else {
+                    logger.log(
+                        level: receiver.hasCaughtUp ? .warning : .debug,
+                        "the source cannot be used",
+                        metadata: ["source": "\(sources[index].address)", "reason": "\(error)"]
+                    )
+                }
+            }
+            if reasons.allSatisfy({ $0.error == .loop }) { throw RelayFailure(reasons: reasons) }
+            // At the start an error is probably one of the command line.
+            let mayWait = waitsForSource && reasons.contains(where: \.error.isTransient)
+            if !receiver.hasCaughtUp, !mayWait { throw RelayFailure(reasons: reasons) }
+            // A cancelled task ends the loop.
+            try? await Task.sleep(for: backoff.next(spread: .random(in: 0...1)))
+        }
+    }
+
+    /// One connection, to its end.
+    private func serve(_ source: TablecastClient, _ session: inout SourceSession) async -> RelayError {
+        do throws(TablecastClientError) {
+            let connection = try await source.connect()
+            session.connected()
+            var messages = connection.messages.makeAsyncIterator()
+            while let message = try await messages.next() {
+                for action in session.received(message.envelope) {
+                    switch action {
+                    case .send(let request): try await connection.send(request)
+                    case .stop(let error): return error
+                    default:
+                        guard receiver.perform(action, database: session.database) else { return .protocolViolation }
+                    }
+                }
+            }
+            return .connection(await connection.failure)
+        } catch {
+            return .connection(error)
+        }
+    }
+}
+
+/// Performs what a ``SourceSession`` decides. Called by one task.
+protocol SourceReceiver: AnyObject, Sendable {
+    /// Whether the relay has been up to date at least once.
+    var hasCaughtUp: Bool { get }
+
+    /// False for bytes that cannot be decoded.
+    func perform(_ action: SourceSession.Action, database: String?) -> Bool
+    /// The connection has ended, or could not be opened; returns whether it was in use.
+    func disconnected(_ error: RelayError) -> Bool
+}

@@ -1,0 +1,128 @@
+/// What a server sends to a relay in addition to the messages for any client: whole transactions, in a form that both must
+/// know.
+package enum RelayFormat {
+    /// The version of the encoded transactions and tables: a relay and its source must agree on it.
+    package static let version = 1
+    /// The capability in `connection:ack` of a server that serves relays of this version.
+    package static let capability = "relay.\(version)"
+
+    /// A committed transaction, or a part of it, for a subscription with `relay`.
+    package static let transaction = MessageType("relay:transaction")
+    /// What a relay has to know besides the transactions, after `subscribed`.
+    package static let state = MessageType("relay:state")
+    /// Sent by a relay whose source goes on under another epoch: the position after it is the message's.
+    package static let renamed = MessageType("relay:renamed")
+    /// Sent by a relay whose way to the source has changed.
+    package static let path = MessageType("relay:path")
+
+    /// The field of a `subscribe`.
+    static func check(_ value: JSONValue, _ data: JSONFields) throws(ProtocolError) {
+        guard value == .integer(Int64(version)) else {
+            throw data.failure("relay", "expected \(version), the version of this server, found \(value.kind)")
+        }
+        for name in TableFilter.fieldNames where name != "relay" && data.value(name) != nil {
+            throw data.failure(name, "expected none with relay, which receives everything")
+        }
+    }
+}
+
+/// `relay:transaction`: a part of a transaction.
+package struct RelayTransactionPayload: Sendable, Hashable {
+    package var subscription: String
+    /// Bytes of the encoded transaction; those of all its messages belong together.
+    package var bytes: [UInt8]
+    package var transaction: TableEventContext.Transaction
+
+    package init(subscription: String, bytes: [UInt8], transaction: TableEventContext.Transaction) {
+        self.subscription = subscription
+        self.bytes = bytes
+        self.transaction = transaction
+    }
+}
+
+extension RelayTransactionPayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("subscription", subscription)
+        writer.key("bytes")
+        bytes.withUnsafeBytes { writer.blob($0) }
+        writer.field("transaction", transaction)
+        writer.endObject()
+    }
+}
+
+extension RelayTransactionPayload {
+    /// Nil for data of another form.
+    package init?(_ data: JSONValue) {
+        guard case .object(let fields) = data, let bytes = fields.bytes("bytes"),
+            case .string(let subscription)? = fields["subscription"],
+            case .object(let transaction)? = fields["transaction"],
+            case .string(let text)? = transaction["position"], case .bool(let isLast)? = transaction["last"],
+            // Whatever is wrong with the text, it is no position.
+            let position = try? Position(parsing: text)
+        else { return nil }
+        self.init(subscription: subscription, bytes: bytes, transaction: .init(position: position, isLast: isLast))
+    }
+}
+
+/// `relay:state`: what a relay has to know besides the transactions.
+package struct RelayStatePayload: Sendable, Hashable {
+    /// The encoded tables of the database, not older than the position of the subscription.
+    package var tables: [UInt8]
+    /// The epochs whose positions are valid besides the current one, each with its last sequence.
+    package var earlierEpochs: [String: UInt64]
+    /// Why the file cannot be read now; nil while it is watched.
+    package var goneBecause: String?
+
+    package init(tables: [UInt8], earlierEpochs: [String: UInt64], goneBecause: String?) {
+        self.tables = tables
+        self.earlierEpochs = earlierEpochs
+        self.goneBecause = goneBecause
+    }
+}
+
+extension RelayStatePayload: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.key("tables")
+        tables.withUnsafeBytes { writer.blob($0) }
+        writer.key("earlierEpochs")
+        writer.beginObject()
+        for (epoch, last) in earlierEpochs.sorted(by: { $0.key < $1.key }) {
+            writer.key(escaping: epoch)
+            writer.integer(Int64(clamping: last))
+        }
+        writer.endObject()
+        writer.field("gone", goneBecause)
+        writer.endObject()
+    }
+
+    /// Nil for data of another form.
+    package init?(_ data: JSONValue) {
+        guard case .object(let fields) = data, let tables = fields.bytes("tables"),
+            let earlierEpochs = Self.epochs(fields["earlierEpochs"])
+        else { return nil }
+        self.init(tables: tables, earlierEpochs: earlierEpochs, goneBecause: nil)
+        if case .string(let reason)? = fields["gone"] { goneBecause = reason }
+    }
+
+    /// The value of `earlierEpochs`; nil for one of another form.
+    package static func epochs(_ value: JSONValue?) -> [String: UInt64]? {
+        guard case .object(let fields)? = value else { return nil }
+        var epochs: [String: UInt64] = [:]
+        for (epoch, value) in fields {
+            // Whatever is wrong with the value, it is no sequence.
+            guard case .integer(let last)? = try? WireValue(value), last >= 0 else { return nil }
+            epochs[epoch] = UInt64(last)
+        }
+        return epochs
+    }
+}
+
+extension [String: JSONValue] {
+    fileprivate func bytes(_ name: String) -> [UInt8]? {
+        // Whatever is wrong with the value, it is no bytes.
+        guard let value = self[name], case .blob(let bytes)? = try? WireValue(value) else { return nil }
+        return bytes
+    }
+}
