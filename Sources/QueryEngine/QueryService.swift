@@ -24,6 +24,7 @@ package final class QueryService: Sendable {
     let planner: Planner
     let deadlineLoop = Parker()
     private let events: any QueryServiceEvents
+    private let lastId = Atomic<UInt64>(0)
 
     struct State {
         var scheduler: Scheduler
@@ -32,7 +33,6 @@ package final class QueryService: Sendable {
         var idsInUse: [String: UInt64] = [:]
         /// Messages for the reporter.
         var reports: [Actions.Report] = []
-        var lastId: UInt64 = 0
         /// Incremented when the connections must be opened again.
         var generation = 0
         /// When the deadline loop runs next; nil when it sleeps until it is woken.
@@ -134,24 +134,24 @@ package final class QueryService: Sendable {
         let isTooLong = request.sql.utf8.count > limits.evaluation.maxSQLBytes
         let outline = ScriptOutline(isTooLong ? "" : request.sql)
         let timeout = min(request.timeout ?? limits.statementTime, limits.maxStatementTime)
-        let (query, actions, wakesDeadlineLoop) = state.withLock { state in
-            state.lastId += 1
-            let query = Query(
-                id: state.lastId,
-                request: request,
-                client: client,
-                sink: sink,
-                outline: outline,
-                timeout: timeout
-            )
+        // The ids of a client ascend, because it submits one query after the other.
+        let query = Query(
+            id: lastId.wrappingAdd(1, ordering: .relaxed).newValue,
+            request: request,
+            client: client,
+            sink: sink,
+            outline: outline,
+            timeout: timeout
+        )
+        let deadline = query.submittedAt + timeout
+        let (actions, wakesDeadlineLoop) = state.withLock { state in
             if let refusal = isTooLong ? .sqlTooLong(request, limits) : state.admit(query, limits) {
                 state.report(query.abort(refusal), of: query)
-                return (query, state.takeActions(), false)
+                return (state.takeActions(), false)
             }
             let actions = state.takeActions()
-            let deadline = query.submittedAt + timeout
             // In most cases the deadline loop already runs by then.
-            return (query, actions, state.mustWakeDeadlineLoop(by: min(deadline, state.scheduler.nextTick ?? deadline)))
+            return (actions, state.mustWakeDeadlineLoop(by: min(deadline, state.scheduler.nextTick ?? deadline)))
         }
         perform(actions)
         if wakesDeadlineLoop { deadlineLoop.wake() }

@@ -17,6 +17,9 @@ package struct Script {
         bytes = ContiguousArray(sql.utf8CString)
     }
 
+    /// Skips the statements that have not been compiled.
+    package mutating func skipToEnd() { tail = bytes.count - 1 }
+
     /// Compiles the next statement; nil at the end. Empty statements and comments are skipped.
     ///
     /// An error's ``SQLiteError/offset`` counts from the beginning of the whole string. For SQLite a NUL character ends

@@ -38,6 +38,13 @@ package struct Statement: ~Copyable {
     /// Ends the run, releases its locks and keeps the bindings.
     package func reset() { sqlite3_reset(handle) }
 
+    /// Ends the run, and removes what it leaves: bindings and counters.
+    package func prepareForReuse() {
+        sqlite3_reset(handle)
+        sqlite3_clear_bindings(handle)
+        for counter in [StatementCounter.fullScanSteps, .sorts] { _ = status(counter, reset: true) }
+    }
+
     // MARK: Parameters
 
     package var parameterCount: Int { Int(sqlite3_bind_parameter_count(handle)) }
@@ -136,7 +143,10 @@ package struct StatementCounter: RawRepresentable, Sendable, Hashable {
     /// Steps forward in a table as part of a full scan.
     package static let fullScanSteps = StatementCounter(rawValue: SQLITE_STMTSTATUS_FULLSCAN_STEP)
     package static let sorts = StatementCounter(rawValue: SQLITE_STMTSTATUS_SORT)
-    package static let runs = StatementCounter(rawValue: SQLITE_STMTSTATUS_RUN)
+    /// How often SQLite has compiled it again by itself, because the schema had changed.
+    package static let repreparations = StatementCounter(rawValue: SQLITE_STMTSTATUS_REPREPARE)
+    /// The memory of the statement, in bytes.
+    package static let memoryBytes = StatementCounter(rawValue: SQLITE_STMTSTATUS_MEMUSED)
 }
 
 /// Reads a statement's counters while it runs: within a progress handler `step` has exclusive access to the statement

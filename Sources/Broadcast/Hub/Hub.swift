@@ -120,9 +120,7 @@ package final class Hub: Sendable {
     }
 
     /// Whether a message to the channel may have a receiver: avoids creating messages without receivers.
-    package func hasListeners(_ channel: MessageChannel) -> Bool {
-        sequencer.withLock { $0.hasListeners(channel) }
-    }
+    package func hasListeners(_ channel: MessageChannel) -> Bool { sequencer.interests.contains(Channels(channel)) }
 
     /// Sends a message to all clients except one, whatever they subscribed to.
     package func sendToEveryone(_ message: EncodedMessage, except excluded: ClientID? = nil) {
@@ -411,10 +409,18 @@ typealias ShardHandle = NIOLoopBound<Shard>
 /// The hub's one lock, shared with its shards. Under it only the sequencer is called.
 final class SequencerLock: Sendable {
     private let sequencer: Mutex<Sequencer>
+    /// ``Sequencer/interests`` as of the last change.
+    private let lastInterests = Atomic<UInt8>(0)
 
     init(_ sequencer: Sequencer) { self.sequencer = Mutex(sequencer) }
 
     func withLock<R: Sendable>(_ body: (inout Sequencer) -> R) -> R {
-        sequencer.withLock { sequencer in body(&sequencer) }
+        sequencer.withLock { sequencer in
+            defer { lastInterests.store(sequencer.interests.rawValue, ordering: .releasing) }
+            return body(&sequencer)
+        }
     }
+
+    /// The channels with a possible receiver, without the lock: every query asks several times.
+    var interests: Channels { Channels(rawValue: lastInterests.load(ordering: .acquiring)) }
 }

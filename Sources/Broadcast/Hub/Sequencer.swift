@@ -92,16 +92,15 @@ struct Sequencer {
         return queues[shard].interests.contains(Channels(channel))
     }
 
-    /// Whether a message on the channel may have a receiver.
-    func hasListeners(_ channel: MessageChannel) -> Bool {
-        queues.contains { $0.clients > 0 && $0.interests.contains(Channels(channel)) }
-    }
+    /// The channels on which a message may have a receiver.
+    private(set) var interests: Channels = []
 
     mutating func append(_ item: QueueItem, for client: ClientID) -> [Int] {
-        let interests = item.newInterests
-        if !interests.isEmpty {
-            queues[client.shard].interests.formUnion(interests)
-            subscriptions.join(interests, client)
+        let joined = item.newInterests
+        if !joined.isEmpty {
+            queues[client.shard].interests.formUnion(joined)
+            subscriptions.join(joined, client)
+            if queues[client.shard].clients > 0 { interests.formUnion(joined) }
         }
         if case .change(.join(let topic), _) = item { queues[client.shard].topics.insert(topic) }
         return append(item, byteCount: item.byteCount, to: client.shard) ? [client.shard] : []
@@ -336,6 +335,7 @@ struct Sequencer {
         if queues[client.shard].clients == 0 {
             queues[client.shard].interests = []
             queues[client.shard].topics = []
+            interests = queues.reduce([]) { $0.union($1.interests) }
         }
         subscriptions.close(client)
     }

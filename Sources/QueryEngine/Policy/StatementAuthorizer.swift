@@ -80,6 +80,12 @@ final class StatementAuthorizer {
         denial = nil
     }
 
+    /// The statement that runs next was compiled earlier, under the same policy.
+    func recall(_ statement: Statement) {
+        self.statement = statement
+        denial = nil
+    }
+
     // MARK: The authorizer
 
     func authorize(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict {

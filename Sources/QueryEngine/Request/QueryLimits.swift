@@ -57,6 +57,9 @@ public struct QueryLimits: Sendable, Hashable {
     /// Bytes of pages that a connection caches. A sort collects this much before it uses a temporary file, and sorting
     /// it cannot be interrupted: twice as much doubles the delay of a cancel, and makes the sort no faster.
     public var cacheBytes = 2 << 20
+    /// Compiled statements that a connection keeps for later queries with the same SQL and rights; 0 for none. Each takes up to
+    /// 64 kB, usually 5 kB.
+    public var maxCachedStatements = 64
     /// Bytes of changed pages that the writer keeps before it writes some of them to the log before the commit.
     public var maxChangedPageBytes = 32 << 20
     /// Bytes of heap that one query may use; a statement that needs more fails.

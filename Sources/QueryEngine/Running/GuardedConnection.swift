@@ -8,14 +8,18 @@ final class GuardedConnection {
     let connection: Connection
     let authorizer = StatementAuthorizer()
     let handlers: ExecutionHandlers
-    /// The schema for the last policy with a list of tables, and its inputs.
-    private var visibleSchema: (schema: VisibleSchema, readable: TableNames, version: [[SQLiteValue]])?
+    private let schema: SchemaFacts
     /// The budget of the thread that opened the connection and uses it exclusively.
     let resources = ResourceBudget.ofThisThread()
     private let limits: QueryLimits
-    private var schemaVersionStatement: SQLiteConnection.Statement?
-    /// Whether the schema uses LIKE or GLOB, as of one version of it.
-    private var schemaPatterns: (version: Int64, areUsed: Bool)?
+    /// Whether statements are kept to run again: not where each must be compiled, so that an observer sees its actions.
+    var reusesStatements = true
+    private var statements: StatementCache
+    /// Of the statement that runs now, if it is to be kept.
+    private var entry: StatementCache.Entry?
+    /// The version of the schema that the next statement was compiled for, if it was read.
+    private var statementVersion: Int64?
+    private var ownStatements: [String: OwnStatement] = [:]
     /// The values of the statement compiled last are bounded for that reason.
     private var comparesPatterns = false
 
@@ -35,7 +39,9 @@ final class GuardedConnection {
             chargesTemporaryFiles: true
         )
         self.limits = limits
+        statements = StatementCache(capacity: limits.maxCachedStatements)
         handlers = ExecutionHandlers(busyTimeout: limits.busyTimeout)
+        schema = SchemaFacts(connection, authorizer, handlers)
         handlers.install(on: connection)
         try limits.evaluation.apply(to: connection)
         try connection.execute("PRAGMA hard_heap_limit = \(limits.maxTotalMemoryBytes)")
@@ -59,12 +65,13 @@ final class GuardedConnection {
     /// Applies the policy to the statements compiled from now on.
     func begin(_ policy: SQLPolicy, access: Ticket.Access) throws(SQLiteError) {
         resources.begin(limits.resources)
-        let tables = policy.readableTables == nil ? [] : try tableNames()
-        authorizer.begin(policy, access: access, tables: TableNames(tables))
+        authorizer.begin(policy, access: access, tables: policy.readableTables == nil ? [] : try schema.tableNames())
     }
 
     /// The query is over: none of its statements is compiled or run any more.
     func end() {
+        entry = nil
+        statementVersion = nil
         handlers.run = nil
         authorizer.end()
         resources.end()
@@ -74,70 +81,59 @@ final class GuardedConnection {
     /// constraint, a generated column or an index, gets a lower limit, because nothing interrupts a single comparison.
     func boundValues() {
         let (most, least) = (limits.evaluation.maxValueBytes, limits.evaluation.maxPatternTextBytes)
-        comparesPatterns = most > least && (authorizer.statement.comparesPatterns || schemaComparesPatterns())
+        let version = statementVersion.take()
+        comparesPatterns =
+            most > least
+            && (authorizer.statement.comparesPatterns || schema.comparesPatterns(version ?? schema.version()))
         connection.setLimit(.valueBytes, comparesPatterns ? min(most, least) : most)
     }
 
-    /// SQLite does not say of an expression of the schema that a statement evaluates it.
-    private func schemaComparesPatterns() -> Bool {
-        // Nothing is read where the transaction has begun and has no snapshot yet: a write that takes one later than this would
-        // fail when another process commits in between.
-        guard connection.isInAutocommit || connection.hasSnapshot else { return schemaPatterns?.areUsed ?? true }
-        handlers.isPatient = false
-        defer { handlers.isPatient = true }
-        do throws(SQLiteError) {
-            // What is read here is less than a page, and no authorizer is asked when a statement is run again.
-            let version = try authorizer.unguarded { () throws(SQLiteError) in try schemaVersion() }
-            if let known = schemaPatterns, known.version == version { return known.areUsed }
-            let areUsed = try authorizer.unguarded { () throws(SQLiteError) in
-                try connection.query("SELECT sql FROM main.sqlite_schema WHERE type IN ('table', 'index')").contains {
-                    row in
-                    if case .text(let sql)? = row.first { EvaluationPolicy.comparesPatterns(sql) } else { false }
-                }
-            }
-            schemaPatterns = (version, areUsed)
-            return areUsed
-        } catch {
-            // Another process has the file to itself, or the query was cancelled: what was known last is the best guess, and
-            // what is not known is bounded.
-            return schemaPatterns?.areUsed ?? true
+    // MARK: Statements
+
+    /// The only statement of a query: one that an earlier query has left, or compiled; nil when there is none in the SQL.
+    ///
+    /// Run it within the bounds of ``boundValues()``, and call ``keep(_:)`` when it has run without an error.
+    func statement(of script: inout Script, _ policy: SQLPolicy) throws -> Statement? {
+        // The settings and temporary objects of a client affect how SQL compiles.
+        guard reusesStatements, !authorizer.isTainted, let version = schema.version() else {
+            return try compileNext(of: &script)
         }
+        statementVersion = version
+        let key = StatementCache.Key(sql: script.sql, policy: policy)
+        if let entry = statements.entry(for: key, schemaVersion: version) {
+            authorizer.recall(entry.traits)
+            script.skipToEnd()
+            self.entry = entry
+            return statements.take(from: entry)
+        }
+        let isCandidate = statements.admits(key)
+        let statement = try compileNext(of: &script, persistent: isCandidate)
+        if isCandidate, script.isAtEnd, authorizer.statement.isReusable {
+            entry = statements.makeEntry(key, authorizer.statement, schemaVersion: version)
+        }
+        return statement
     }
 
-    private func schemaVersion() throws(SQLiteError) -> Int64 {
-        if schemaVersionStatement == nil {
-            schemaVersionStatement = try connection.prepare("PRAGMA main.schema_version", persistent: true)
-        }
-        defer { schemaVersionStatement?.reset() }
-        _ = try schemaVersionStatement?.step()
-        return schemaVersionStatement?.integer(0) ?? 0
-    }
-
-    private func tableNames() throws(SQLiteError) -> [String] {
-        let sql = """
-            SELECT name FROM sqlite_schema UNION SELECT name FROM sqlite_temp_schema UNION
-            SELECT name FROM pragma_module_list WHERE name NOT IN ('json_each', 'json_tree')
-            """
-        return try connection.query(sql).compactMap { row in
-            if case .text(let name)? = row.first { name } else { nil }
-        }
+    /// The statement has run without an error.
+    func keep(_ statement: consuming Statement) {
+        if let entry = entry.take() { statements.keep(statement, in: entry) }
     }
 
     /// Compiles the next statement of a script; nil at the end.
     ///
     /// SQLite compiles with the schema that the connection read last, and checks only for some errors whether another
     /// process has changed it since. So an error is accepted only after the schema was checked.
-    func compileNext(of script: inout Script) throws -> Statement? {
+    func compileNext(of script: inout Script, persistent: Bool = false) throws -> Statement? {
         try authorizer.check(script)
         let beginning = script
         do {
-            return try script.next(on: connection)
+            return try script.next(on: connection, persistent: persistent)
         } catch {
             guard error.code.primary == .error, authorizer.denial == nil, !authorizer.needsWriter else { throw error }
             forgetStaleSchema()
             script = beginning
             authorizer.forgetStatement()
-            return try script.next(on: connection)
+            return try script.next(on: connection, persistent: persistent)
         }
     }
 
@@ -150,11 +146,31 @@ final class GuardedConnection {
         }
     }
 
-    /// Runs the service's own SQL, to which no policy and no cancel applies.
+    /// Runs a statement of the service's own, to which no policy and no cancel applies.
     func executeUnguarded(_ sql: String) throws(SQLiteError) {
         handlers.isInterruptible = false
         defer { handlers.isInterruptible = true }
-        try authorizer.unguarded { () throws(SQLiteError) in try connection.execute(sql) }
+        try executeOwn(sql)
+    }
+
+    /// Runs a statement of the service's own, to which no policy applies: one of a few, which is compiled once.
+    func executeOwn(_ sql: String) throws(SQLiteError) {
+        try authorizer.unguarded { () throws(SQLiteError) in
+            guard reusesStatements else { return try connection.execute(sql) }
+            let own: OwnStatement
+            if let known = ownStatements[sql] {
+                own = known
+            } else {
+                own = OwnStatement(try connection.prepare(sql, persistent: true))
+                ownStatements[sql] = own
+            }
+            while try own.statement.step() {}
+        }
+    }
+
+    private final class OwnStatement {
+        var statement: Statement
+        init(_ statement: consuming Statement) { self.statement = consume statement }
     }
 
     /// Converts an error of SQLite for the query that runs.
@@ -220,7 +236,7 @@ final class GuardedConnection {
         let sql =
             isRowWrite ? error.sql ?? "" : String(decoding: query.request.sql.utf8.dropFirst(start), as: UTF8.self)
         do {
-            let schema = try makeVisibleSchema(readable)
+            let schema = try self.schema.visible(readable)
             let isInTransaction = authorizer.isInTransaction
             if var failure = try schema.problem(with: sql, policy, isInTransaction: isInTransaction) {
                 failure.offset = failure.offset.map { $0 + start } ?? offset
@@ -232,19 +248,6 @@ final class GuardedConnection {
         }
         if let denial = authorizer.denial { return denial.isOfTable ? .reachesOtherTables : nil }
         return isRunning && error.code.primary == .error ? nil : .reachesOtherTables
-    }
-
-    private func makeVisibleSchema(_ readable: TableNames) throws(SQLiteError) -> VisibleSchema {
-        handlers.isInterruptible = false
-        defer { handlers.isInterruptible = true }
-        return try authorizer.unguarded { () throws(SQLiteError) in
-            // The temporary schema belongs to the client.
-            let version = try connection.query("PRAGMA main.schema_version")
-            if let known = visibleSchema, known.readable == readable, known.version == version { return known.schema }
-            let schema = try VisibleSchema(of: connection, readable: readable)
-            visibleSchema = (schema, readable, version)
-            return schema
-        }
     }
 
     /// The exhausted resource, when that is why SQLite failed.

@@ -10,6 +10,8 @@ final class Query: Sendable {
     let client: ClientKey
     let sink: any QuerySink
     let outline: ScriptOutline
+    /// The scheduler's view of the query.
+    let ticket: Ticket
     let submittedAt: ContinuousClock.Instant
     /// Rows delivered so far.
     let rowCount = Atomic<Int>(0)
@@ -53,14 +55,9 @@ final class Query: Sendable {
         self.sink = sink
         self.outline = outline
         submittedAt = .now
-        state = Mutex(State(machine: QueryStateMachine(deadline: submittedAt + timeout)))
-    }
-
-    /// The scheduler's view of the query.
-    var ticket: Ticket {
         // A reader enforces a read-only policy completely, without the writer.
         let mayWrite = request.policy.level > .readOnly
-        return Ticket(
+        ticket = Ticket(
             id: id,
             client: client,
             identity: request.identity,
@@ -71,6 +68,7 @@ final class Query: Sendable {
             mayWrite: !outline.surelyReads && mayWrite,
             enqueuedAt: submittedAt
         )
+        state = Mutex(State(machine: QueryStateMachine(deadline: submittedAt + timeout)))
     }
 
     var elapsed: Duration { submittedAt.duration(to: .now) }

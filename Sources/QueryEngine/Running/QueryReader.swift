@@ -157,13 +157,17 @@ final class QueryReader {
         let query = run.query
         run.statementIndex = index
         do {
-            guard var statement = try guarded.compileNext(of: &script) else { return false }
+            let isOnly = query.outline.statementCount == 1
+            let next =
+                try isOnly ? guarded.statement(of: &script, query.request.policy) : guarded.compileNext(of: &script)
+            guard var statement = next else { return false }
             try guarded.authorizer.check(statement)
             if statement.writes { throw QueryStop.needsWriter }
             guarded.boundValues()
             try binder.bind(to: statement, isLast: script.isAtEnd)
             run.start(readOnly: true)
             try run.step(&statement, index: index, mustFinish: false)
+            guarded.keep(statement)
             return true
         } catch {
             throw guarded.explain(error, query, statementIndex: index, offset: offset(of: script, query))

@@ -124,12 +124,16 @@ struct ScriptRunner {
         guarded.authorizer.forgetStatement()
         guarded.authorizer.isInTransaction = session.isInTransaction
         do {
-            guard var statement = try guarded.compileNext(of: &script) else { return false }
+            let isOnly = query.outline.statementCount == 1
+            let next =
+                try isOnly ? guarded.statement(of: &script, query.request.policy) : guarded.compileNext(of: &script)
+            guard var statement = next else { return false }
             try guarded.authorizer.check(statement)
             try checkConnectionState(statement, isLast: script.isAtEnd)
             guarded.boundValues()
             try binder.bind(to: statement, isLast: script.isAtEnd)
             try runOne(&statement)
+            guarded.keep(statement)
             return true
         } catch {
             throw guarded.explain(error, query, statementIndex: run.statementIndex, offset: offset(of: script))
@@ -158,7 +162,7 @@ struct ScriptRunner {
         if isControl { return try runControl(&statement, kind.transaction) }
         guard writes else { return try run.step(&statement, index: run.statementIndex, mustFinish: false) }
 
-        let isVacuum = ScriptOutline.verb(of: statement.sql) == .vacuum
+        let isVacuum = query.outline.verbs.contains(.vacuum) && ScriptOutline.verb(of: statement.sql) == .vacuum
         // These two cannot run, or have no effect, within a transaction.
         let needsTransaction = !session.isInTransaction && !kind.isPragma && !isVacuum
         if needsTransaction { try session.begin(run) }

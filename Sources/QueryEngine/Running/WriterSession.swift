@@ -49,6 +49,7 @@ final class WriterSession {
             )
         }
         relay.capture = capture
+        guarded.reusesStatements = capture == nil
         guarded.connection.setCommitHook { [log, unowned connection] in
             // The last point at which a commit to a file that no longer has its name can be prevented.
             guard connection.isFileInPlace else { return .rollback }
@@ -70,9 +71,7 @@ final class WriterSession {
 
     /// Begins the service's own transaction around a statement or a script; may wait for another process's lock.
     func begin(_ run: QueryRun) throws(SQLiteError) {
-        try guarded.authorizer.unguarded { () throws(SQLiteError) in
-            try guarded.connection.execute("BEGIN IMMEDIATE")
-        }
+        try guarded.executeOwn("BEGIN IMMEDIATE")
     }
 
     func commit(_ run: QueryRun) throws(QueryStop) {
@@ -149,7 +148,8 @@ final class WriterSession {
 
     func rollBackToSavepoint() {
         guard isInTransaction else { return }
-        try? guarded.executeUnguarded("ROLLBACK TO \(Self.savepoint); RELEASE \(Self.savepoint)")
+        try? guarded.executeUnguarded("ROLLBACK TO \(Self.savepoint)")
+        try? guarded.executeUnguarded("RELEASE \(Self.savepoint)")
         capture?.statementDidRun(failed: true)
     }
 

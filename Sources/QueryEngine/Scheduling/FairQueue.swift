@@ -11,39 +11,62 @@ struct FairQueue {
 
     /// Inserts the entry in the order in which its client sent it: after those with smaller ids.
     mutating func insert(_ ticket: Ticket) {
-        var waiting = entries[ticket.client, default: []]
-        if waiting.isEmpty {
-            if clients[ticket.share] == nil { turns.append(ticket.share) }
-            clients[ticket.share, default: []].append(ticket.client)
-        }
+        count += 1
+        guard Self.insert(ticket, into: &entries[ticket.client, default: []]) else { return }
+        let share = ticket.share
+        let isNew = clients[share] == nil
+        clients[share, default: []].append(ticket.client)
+        if isNew { turns.append(share) }
+    }
+
+    /// - Returns: whether the client had no entry.
+    private static func insert(_ ticket: Ticket, into waiting: inout [Ticket]) -> Bool {
         let place = waiting.lastIndex { $0.id < ticket.id }.map { $0 + 1 } ?? 0
         waiting.insert(ticket, at: place)
-        entries[ticket.client] = waiting
-        count += 1
+        return waiting.count == 1
     }
 
     /// The first entry of the next client in turn whose first entry may run; that client goes to the back of the queue,
     /// and so does its share.
-    mutating func popFirst(where mayGo: (Ticket) -> Bool = { _ in true }) -> Ticket? {
-        for share in turns {
-            for client in clients[share, default: []] where entries[client]?.first.map(mayGo) ?? false {
-                return popFirst(of: client)
-            }
+    ///
+    /// - Parameters:
+    ///   - mayServe: false for a share none of whose entries may run: then the time does not depend on how many it has.
+    mutating func popFirst(
+        ofShares mayServe: (QueueShare) -> Bool = { _ in true },
+        where mayGo: (Ticket) -> Bool = { _ in true }
+    ) -> Ticket? {
+        for turn in turns.indices where mayServe(turns[turn]) {
+            let place = clients[turns[turn]]?.firstIndex { client in entries[client]?.first.map(mayGo) ?? false }
+            if let place { return popFirst(turn: turn, place: place) }
         }
         return nil
     }
 
     mutating func popFirst(of client: ClientKey) -> Ticket? {
-        guard var waiting = entries[client], !waiting.isEmpty else { return nil }
-        let ticket = waiting.removeFirst()
+        guard let share = entries[client]?.first?.share, let turn = turns.firstIndex(of: share),
+            let place = clients[share]?.firstIndex(of: client)
+        else { return nil }
+        return popFirst(turn: turn, place: place)
+    }
+
+    /// - Parameters:
+    ///   - turn: the index of the share.
+    ///   - place: the index of the client among those of the share.
+    private mutating func popFirst(turn: Int, place: Int) -> Ticket {
+        let share = turns.remove(at: turn)
+        let client = clients[share, default: []].remove(at: place)
+        let ticket = entries[client, default: []].removeFirst()
         count -= 1
-        entries[client] = waiting.isEmpty ? nil : waiting
-        var others = clients[ticket.share, default: []]
-        others.removeAll { $0 == client }
-        if !waiting.isEmpty { others.append(client) }
-        clients[ticket.share] = others.isEmpty ? nil : others
-        turns.removeAll { $0 == ticket.share }
-        if !others.isEmpty { turns.append(ticket.share) }
+        if entries[client, default: []].isEmpty {
+            entries[client] = nil
+        } else {
+            clients[share, default: []].append(client)
+        }
+        if clients[share, default: []].isEmpty {
+            clients[share] = nil
+        } else {
+            turns.append(share)
+        }
         return ticket
     }
 
@@ -108,4 +131,6 @@ enum QueueShare: Hashable, Sendable {
     /// All clients of an identity together.
     case identity(String)
     case client(ClientKey)
+
+    var isOfIdentity: Bool { if case .identity = self { true } else { false } }
 }

@@ -58,12 +58,7 @@ struct Scheduler {
     private let limits: Limits
     private var readQueue = FairQueue()
     private var writeQueue = FairQueue()
-    private let readerCount: Int
-    private var idleReaders: [Int]
-    /// The current query of each busy reader.
-    private var reading: [Int: Ticket] = [:]
-    /// Reads that sleep for their receivers. They use no processor, so others may run in their place.
-    private var pausedReads: Set<UInt64> = []
+    private var readers: ReaderPool
     private var running: [UInt64: Ticket] = [:]
     private var isWriterBusy = false
     private var holder: Holder?
@@ -89,8 +84,7 @@ struct Scheduler {
     ///   - spareReaders: additional workers, for when reads sleep.
     init(readerCount: Int, spareReaders: Int = 0, limits: Limits) {
         self.limits = limits
-        self.readerCount = readerCount
-        idleReaders = Array((0..<readerCount + spareReaders).reversed())
+        readers = ReaderPool(readerCount: readerCount, spareReaders: spareReaders)
     }
 
     var queryCount: Int { running.count + readQueue.count + writeQueue.count }
@@ -213,79 +207,63 @@ struct Scheduler {
     }
 
     private mutating func nextRead() -> Assignment? {
-        guard !readQueue.isEmpty, let reader = idleReaders.last else { return nil }
-        let active = reading.values.filter { !pausedReads.contains($0.id) }
-        // One reader always remains for other identities, and enough workers, however many of this identity's reads
-        // sleep.
-        let share = max(readerCount - 1, 1)
-        let workers = max(reading.count + idleReaders.count - readerCount, share)
-        let next = readQueue.popFirst { [reading, readerCount] ticket in
-            // An identity without a running read does not wait for the reads of others: a spare worker takes it.
-            let hasRoom =
-                active.count < readerCount
-                || ticket.identity != nil && !active.contains { $0.share == ticket.share }
-            return hasRoom && active.count { $0.client == ticket.client } < share
-                && reading.values.count { $0.share == ticket.share } < workers
-        }
-        guard let ticket = next else { return nil }
-        idleReaders.removeLast()
-        reading[reader] = ticket
+        guard !readQueue.isEmpty, readers.hasIdle else { return nil }
+        let next = readQueue.popFirst(
+            ofShares: { [readers] share in readers.mayServe(share) },
+            where: { [readers] ticket in readers.mayServe(ticket.client) }
+        )
+        guard let ticket = next, let reader = readers.start(ticket) else { return nil }
         running[ticket.id] = ticket
         return .read(ticket, reader: reader)
     }
 
     private mutating func nextForWriter() -> Assignment? {
         guard let holder else {
-            return writeQueue.popFirst { [unsettled] ticket in
+            let next = writeQueue.popFirst(where: { [unsettled] ticket in
                 // Queries that the client sent before BEGIN must not become part of the transaction.
                 !ticket.controlsTransactions
                     || !unsettled.contains { $0.value == ticket.client && $0.key < ticket.id }
-            }
-            .map { .write($0) }
+            })
+            return next.map { .write($0) }
         }
         if holder.mustRollBack { return .rollBack(holder.client) }
         return writeQueue.popFirst(of: holder.client).map { .write($0) }
     }
 
     /// The query sleeps until its receiver takes rows again.
-    mutating func readPaused(_ id: UInt64) { pausedReads.insert(id) }
+    mutating func readPaused(_ id: UInt64) { readers.pause(id) }
 
     /// It continues, even if more reads than usual run then.
-    mutating func readResumed(_ id: UInt64) { pausedReads.remove(id) }
+    mutating func readResumed(_ id: UInt64) { readers.resume(id) }
 
     /// The reader found that the query is read-only.
     mutating func readIsSettled(_ id: UInt64) { unsettled[id] = nil }
 
     /// The query is over for its client. Its worker can still be busy.
     mutating func readEnded(_ ticket: Ticket) {
-        pausedReads.remove(ticket.id)
+        readers.resume(ticket.id)
         if running.removeValue(forKey: ticket.id) != nil { forget(ticket) }
     }
 
     /// The query is over for its client, and its worker is busy for an unknown time: another read may run instead.
     mutating func readAbandoned(_ ticket: Ticket) {
         readEnded(ticket)
-        pausedReads.insert(ticket.id)
+        readers.pause(ticket.id)
     }
 
     mutating func readerFinished(_ reader: Int, _ ticket: Ticket) {
-        release(reader)
+        readers.release(reader)
         readEnded(ticket)
     }
 
     /// The reader found that the query writes.
     mutating func readerHandsOn(_ reader: Int, _ ticket: Ticket) {
-        release(reader)
+        readers.release(reader)
         running[ticket.id] = nil
         unsettled[ticket.id] = nil
         var ticket = ticket
         ticket.access = .writer
         writeQueue.insert(ticket)
-    }
-
-    private mutating func release(_ reader: Int) {
-        reading[reader] = nil
-        idleReaders.append(reader)
     }
 
     typealias Orphaned = (why: Refusal, tickets: [Ticket])

@@ -14,7 +14,15 @@ package final class SQLExecutor<Context>: Sendable {
         struct State {
             var jobs: [Job] = []
             var isStopped = false
+            /// The thread sleeps, or is about to: only then must a new job wake it.
+            var isSleeping = false
             var onEnd: (@Sendable () -> Void)?
+
+            /// Whether the caller must wake the thread, after the lock.
+            mutating func takeWake() -> Bool {
+                defer { isSleeping = false }
+                return isSleeping
+            }
         }
 
         let state = Mutex(State())
@@ -25,7 +33,8 @@ package final class SQLExecutor<Context>: Sendable {
             while true {
                 // Not as a slice, which would retain the jobs that have run.
                 let (job, isOver) = state.withLock { state in
-                    (state.jobs.isEmpty ? nil : state.jobs.removeFirst(), state.isStopped)
+                    state.isSleeping = state.jobs.isEmpty && !state.isStopped
+                    return (state.jobs.isEmpty ? nil : state.jobs.removeFirst(), state.isStopped)
                 }
                 if let job { return job }
                 if isOver { return nil }
@@ -60,11 +69,12 @@ package final class SQLExecutor<Context>: Sendable {
     /// - Returns: false when the executor has been stopped: the job will not run.
     @discardableResult
     package func submit(_ job: @escaping Job) -> Bool {
-        let isAccepted = mailbox.state.withLock { state in
-            if !state.isStopped { state.jobs.append(job) }
-            return !state.isStopped
+        let (isAccepted, mustWake) = mailbox.state.withLock { state in
+            guard !state.isStopped else { return (false, false) }
+            state.jobs.append(job)
+            return (true, state.takeWake())
         }
-        mailbox.parker.wake()
+        if mustWake { mailbox.parker.wake() }
         return isAccepted
     }
 
@@ -72,12 +82,13 @@ package final class SQLExecutor<Context>: Sendable {
     ///
     /// - Parameter onEnd: called on the thread after the context was released; not called when it has been stopped before.
     package func stop(onEnd: (@Sendable () -> Void)? = nil) {
-        mailbox.state.withLock { state in
-            if state.isStopped { return }
+        let mustWake = mailbox.state.withLock { state in
+            if state.isStopped { return false }
             state.isStopped = true
             state.onEnd = onEnd
+            return state.takeWake()
         }
-        mailbox.parker.wake()
+        if mustWake { mailbox.parker.wake() }
     }
 
     /// Jobs that wait for the thread.

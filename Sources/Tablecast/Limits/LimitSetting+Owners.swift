@@ -288,6 +288,12 @@ extension LimitSetting {
             \.query.cacheBytes,
             "pages that a connection caches; a larger sort uses a temporary file"
         ),
+        .count(
+            "query.maxCachedStatements",
+            \.query.maxCachedStatements,
+            "compiled statements that a connection keeps; 0 for none",
+            in: 0...10_000
+        ),
         .bytes(
             "query.maxChangedPageBytes",
             \.query.maxChangedPageBytes,

@@ -15,7 +15,8 @@ struct QueryObservation: Sendable {
     private let logger: Logger
     private let metrics: ServiceMetrics
     private let slowThreshold: Duration?
-    private let span: any Span
+    /// Nil without a tracer: describing a span costs as much as reading a row.
+    private let span: (any Span)?
     private let start = ContinuousClock.now
 
     /// Call when the query is submitted.
@@ -26,16 +27,22 @@ struct QueryObservation: Sendable {
         self.logger = logger
         self.metrics = metrics
         self.slowThreshold = slowThreshold
-        // The names of https://opentelemetry.io/docs/specs/semconv/database/
-        span = startSpan("tablecast.query", ofKind: .server)
-        span.attributes["db.system.name"] = "sqlite"
-        span.attributes["db.query.text"] = sql
-        span.attributes["tablecast.query.id"] = query
+        span = Self.makeSpan(request)
         logger.trace("query submitted", metadata: metadata(sql: true))
     }
 
+    private static func makeSpan(_ request: SQLRequest) -> (any Span)? {
+        guard !(InstrumentationSystem.tracer is NoOpTracer) else { return nil }
+        let span = startSpan("tablecast.query", ofKind: .server)
+        // The names of https://opentelemetry.io/docs/specs/semconv/database/
+        span.attributes["db.system.name"] = "sqlite"
+        span.attributes["db.query.text"] = request.sql
+        span.attributes["tablecast.query.id"] = request.queryId
+        return span
+    }
+
     func started(readOnly: Bool) {
-        span.addEvent(SpanEvent(name: "started"))
+        span?.addEvent(SpanEvent(name: "started"))
         logger.trace("query started", metadata: metadata(["access": readOnly ? "read" : "write"]))
     }
 
@@ -46,19 +53,19 @@ struct QueryObservation: Sendable {
     }
 
     func failed(_ failure: QueryFailure) {
-        span.setStatus(SpanStatus(code: .error, message: failure.message))
+        span?.setStatus(SpanStatus(code: .error, message: failure.message))
         end(.failed, rows: 0, ["code": "\(failure.code.rawValue)", "error": "\(failure.message)"])
     }
 
     func cancelled(_ reason: CancelReason, rows: Int) {
-        span.setStatus(SpanStatus(code: .error, message: "cancelled: \(reason)"))
+        span?.setStatus(SpanStatus(code: .error, message: "cancelled: \(reason)"))
         end(.cancelled, rows: rows, ["reason": "\(reason)", "rows": "\(rows)"])
     }
 
     private func end(_ outcome: Outcome, rows: Int, _ figures: Logger.Metadata) {
         let duration = ContinuousClock.now - start
-        span.attributes["tablecast.query.outcome"] = outcome.rawValue
-        span.end()
+        span?.attributes["tablecast.query.outcome"] = outcome.rawValue
+        span?.end()
         let isSlow = slowThreshold.map { duration >= $0 } ?? false
         metrics.queryEnded(outcome, after: duration, rows: rows, isSlow: isSlow)
         let level: Logger.Level = isSlow ? .notice : .debug

@@ -25,6 +25,8 @@ final class Harness: Sendable {
         configuration.limits.transactionIdleTimeout = .seconds(60)
         configuration.limits.maxTransactionTime = .seconds(600)
         configuration.limits.statementTime = .seconds(120)
+        configuration.limits.maxPause = .seconds(60)
+        configuration.limits.maxWriterPause = .seconds(60)
         adjust(&configuration)
         service = try QueryService(configuration, commitSink: commits, events: events)
     }
