@@ -150,8 +150,9 @@ package final class QueryService: Sendable {
                 return (state.takeActions(), false)
             }
             let actions = state.takeActions()
+            let tick = state.scheduler.nextTick ?? deadline
             // In most cases the deadline loop already runs by then.
-            return (actions, state.mustWakeDeadlineLoop(by: min(deadline, state.scheduler.nextTick ?? deadline)))
+            return (actions, state.mustWakeDeadlineLoop(by: min(deadline, tick)))
         }
         perform(actions)
         if wakesDeadlineLoop { deadlineLoop.wake() }

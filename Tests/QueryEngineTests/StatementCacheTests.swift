@@ -131,14 +131,17 @@ struct StatementCacheTests {
             #expect(await harness.run("INSERT INTO t VALUES (?)").end.failure?.message.contains("no value") == true)
         }
         for value in 4..<8 {
-            let outcome = await harness.run("INSERT INTO t VALUES (?)", .positional([.integer(Int64(value))])).end.outcome
+            let outcome = await harness.run("INSERT INTO t VALUES (?)", .positional([.integer(Int64(value))])).end
+                .outcome
             #expect(outcome?.changes == 1)
             #expect(outcome?.lastInsertRowid != nil)
         }
         #expect(await harness.rows("SELECT count(*) FROM t") == [[.integer(7)]])
     }
 
-    @Test func `a setting or temporary object of a transaction affects the statements in it, and no others`() async throws {
+    @Test func `a setting or temporary object of a transaction affects the statements in it, and no others`()
+        async throws
+    {
         let harness = try Harness(
             """
             CREATE TABLE t(v);

@@ -18,6 +18,8 @@ final class Client {
 
     /// In the current drain an item concerns only this client.
     var isIndividual = false
+    /// The indices of the current drain's items that are for this client alone.
+    var named: [Int] = []
     /// It has received its greeting.
     var isOpen = false
     var isGone = false

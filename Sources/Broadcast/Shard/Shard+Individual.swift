@@ -3,10 +3,15 @@ import WireProtocol
 
 /// Clients that an item concerns individually.
 extension Shard {
-    /// Applies all pending items to one client, and writes its messages in one buffer.
-    func writeIndividually(_ items: [QueueItem], to client: Client) {
+    /// Applies the pending items to one client, and writes its messages in one buffer.
+    ///
+    /// - Parameter common: the indices of the items that are not for one client alone.
+    func writeIndividually(_ items: [QueueItem], _ common: [Int], to client: Client) {
         var frames = FrameSequence(frameEncoding: client.connection.frameEncoding)
-        for item in items {
+        var common = common[...]
+        var named = client.named[...]
+        while let index = Self.popSmaller(&common, &named) {
+            let item = items[index]
             let isNamed = item.client == client.id
             if client.isGone {
                 if isNamed { settleUnclaimed(item) }
@@ -15,6 +20,12 @@ extension Shard {
             }
         }
         if let bytes = frames.joined { write(bytes, to: client) }
+    }
+
+    /// Removes and returns the smaller of the first elements.
+    private static func popSmaller(_ left: inout ArraySlice<Int>, _ right: inout ArraySlice<Int>) -> Int? {
+        guard let first = right.first, left.first.map({ first < $0 }) ?? true else { return left.popFirst() }
+        return right.popFirst()
     }
 
     private func apply(_ item: QueueItem, isNamed: Bool, to client: Client, _ frames: inout FrameSequence) {

@@ -105,9 +105,9 @@ final class Shard {
             }
         }
         for item in work.items { settleIfUnclaimed(item) }
-        let individuals = individuals(in: work.items)
+        let (individuals, common) = individuals(in: work.items)
         for group in groups.values { write(work.items, to: group) }
-        for client in individuals { writeIndividually(work.items, to: client) }
+        for client in individuals { writeIndividually(work.items, common, to: client) }
         isDraining = false
         for client in departed { leaveGroup(client) }
         departed = []
@@ -117,24 +117,31 @@ final class Shard {
         for client in relieved { canTakeMore(client) }
     }
 
-    /// Marks and returns the clients of this shard that an item names.
-    private func individuals(in items: [QueueItem]) -> [Client] {
+    /// Marks and returns the clients of this shard that an item names, and the indices of the items that are not for one
+    /// client alone: with many clients it would take too long to look for each client's items among all.
+    private func individuals(in items: [QueueItem]) -> (clients: [Client], common: [Int]) {
         var individuals: [Client] = []
+        var common: [Int] = []
         func add(_ client: Client) {
             guard !client.isIndividual else { return }
             client.isIndividual = true
             client.group?.mute(client)
             individuals.append(client)
         }
-        for item in items {
-            if let id = item.client, id.shard == index, let client = clients[id.number] { add(client) }
+        for (index, item) in items.enumerated() {
+            let named = item.client.flatMap { id in id.shard == self.index ? clients[id.number] : nil }
+            if let named { add(named) }
             switch item {
+            case .direct, .change:
+                named?.named.append(index)
+                continue
             case .reset: notLive.values.forEach(add)
             case .closeEveryone: clients.values.forEach(add)
-            default: break
+            case .publication, .message: break
             }
+            common.append(index)
         }
-        return individuals
+        return (individuals, common)
     }
 
     private func write(_ items: [QueueItem], to group: SubscriberGroup) {
@@ -169,6 +176,7 @@ final class Shard {
     /// After a drain: moves the client to its group, continues its replay, and calls back waiting senders.
     private func settle(_ client: Client) {
         client.isIndividual = false
+        client.named = []
         guard !client.isGone else { return }
         let key = SubscriberGroup.Key(
             subscriptions: client.subscriptions,

@@ -9,6 +9,8 @@ final class QueryReader {
     private let planner: Planner
     private var guarded: GuardedConnection?
     private var generation = 0
+    /// When the path last named the file of the connection.
+    private var checkedAt = ContinuousClock.now
 
     init(_ configuration: ServiceConfiguration, planner: Planner) {
         self.configuration = configuration
@@ -16,7 +18,7 @@ final class QueryReader {
     }
 
     /// Opens the connection before the first query; that query reports a failure.
-    func prepare() { _ = try? open(generation: generation) }
+    func prepare() { _ = try? open(generation: generation, for: .now) }
 
     func close() { guarded = nil }
 
@@ -42,7 +44,9 @@ final class QueryReader {
         run.onCancel = onCancel
         do throws(QueryStop) {
             let guarded: GuardedConnection
-            do { guarded = try open(generation: generation) } catch { throw QueryStop.failed(QueryFailure(error)) }
+            do { guarded = try open(generation: generation, for: query.submittedAt) } catch {
+                throw QueryStop.failed(QueryFailure(error))
+            }
             try execute(run, on: guarded)
             run.flush()
             return .completed(
@@ -75,8 +79,15 @@ final class QueryReader {
         }
     }
 
-    private func open(generation: Int) throws(SQLiteError) -> GuardedConnection {
+    /// - Parameter submittedAt: a query must read a file that had the name then or later. So one check serves all queries
+    ///   that waited meanwhile.
+    private func open(
+        generation: Int,
+        for submittedAt: ContinuousClock.Instant
+    ) throws(SQLiteError) -> GuardedConnection {
         if generation != self.generation { guarded = nil }
+        if let guarded, checkedAt >= submittedAt { return guarded }
+        checkedAt = .now
         if let guarded, guarded.connection.isFileInPlace { return guarded }
         guarded = nil
         let opened = try GuardedConnection(configuration, access: .reader)

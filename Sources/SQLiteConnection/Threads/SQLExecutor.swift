@@ -9,38 +9,10 @@ package final class SQLExecutor<Context>: Sendable {
 
     private let mailbox = Mailbox()
 
-    /// What the thread waits for. The thread retains it, and not the executor, so that it ends with the executor.
-    private final class Mailbox: Sendable {
-        struct State {
-            var jobs: [Job] = []
-            var isStopped = false
-            /// The thread sleeps, or is about to: only then must a new job wake it.
-            var isSleeping = false
-            var onEnd: (@Sendable () -> Void)?
-
-            /// Whether the caller must wake the thread, after the lock.
-            mutating func takeWake() -> Bool {
-                defer { isSleeping = false }
-                return isSleeping
-            }
-        }
-
-        let state = Mutex(State())
-        let parker = Parker()
-
-        /// Sleeps until there is a job; nil when there is none left and none will come.
-        func next() -> Job? {
-            while true {
-                // Not as a slice, which would retain the jobs that have run.
-                let (job, isOver) = state.withLock { state in
-                    state.isSleeping = state.jobs.isEmpty && !state.isStopped
-                    return (state.jobs.isEmpty ? nil : state.jobs.removeFirst(), state.isStopped)
-                }
-                if let job { return job }
-                if isOver { return nil }
-                parker.sleep()
-            }
-        }
+    /// The context, which only the thread has.
+    private final class Holder {
+        let context: Context
+        init(_ context: Context) { self.context = context }
     }
 
     /// Starts the thread.
@@ -53,10 +25,10 @@ package final class SQLExecutor<Context>: Sendable {
         let mailbox = mailbox
         try NamedThread.start(name: name) {
             do {
-                let context = makeContext()
-                while let job = mailbox.next() { job(context) }
+                let holder = Holder(makeContext())
+                while let job = mailbox.next() { job(holder) }
             }
-            mailbox.state.withLock { $0.onEnd }?()
+            mailbox.end()
         }
     }
 
@@ -69,30 +41,17 @@ package final class SQLExecutor<Context>: Sendable {
     /// - Returns: false when the executor has been stopped: the job will not run.
     @discardableResult
     package func submit(_ job: @escaping Job) -> Bool {
-        let (isAccepted, mustWake) = mailbox.state.withLock { state in
-            guard !state.isStopped else { return (false, false) }
-            state.jobs.append(job)
-            return (true, state.takeWake())
-        }
-        if mustWake { mailbox.parker.wake() }
-        return isAccepted
+        // The thread calls jobs with nothing else.
+        mailbox.append { holder in job(unsafeDowncast(holder, to: Holder.self).context) }
     }
 
     /// Ends the thread after the jobs that it has been given.
     ///
     /// - Parameter onEnd: called on the thread after the context was released; not called when it has been stopped before.
-    package func stop(onEnd: (@Sendable () -> Void)? = nil) {
-        let mustWake = mailbox.state.withLock { state in
-            if state.isStopped { return false }
-            state.isStopped = true
-            state.onEnd = onEnd
-            return state.takeWake()
-        }
-        if mustWake { mailbox.parker.wake() }
-    }
+    package func stop(onEnd: (@Sendable () -> Void)? = nil) { mailbox.stop(onEnd) }
 
     /// Jobs that wait for the thread.
-    package var waitingCount: Int { mailbox.state.withLock { $0.jobs.count } }
+    package var waitingCount: Int { mailbox.count }
 
     /// Runs `body` on the thread.
     ///
@@ -109,3 +68,69 @@ package final class SQLExecutor<Context>: Sendable {
 
 /// The executor was stopped before it could run a job.
 package struct SQLExecutorStopped: Error {}
+
+/// What an executor's thread waits for. The thread retains it, and not the executor, so that it ends with the executor.
+///
+/// Not generic: the compiler makes no special version of a generic type for another module.
+private final class Mailbox: Sendable {
+    /// Called with the holder of the thread's context.
+    typealias Job = @Sendable (AnyObject) -> Void
+
+    private struct State {
+        var jobs: [Job] = []
+        var isStopped = false
+        /// The thread sleeps, or is about to: only then must a new job wake it.
+        var isSleeping = false
+        var onEnd: (@Sendable () -> Void)?
+
+        /// Whether the caller must wake the thread, after the lock.
+        mutating func takeWake() -> Bool {
+            defer { isSleeping = false }
+            return isSleeping
+        }
+    }
+
+    private let state = Mutex(State())
+    private let parker = Parker()
+
+    var count: Int { state.withLock { $0.jobs.count } }
+
+    /// - Returns: false when the executor has been stopped.
+    func append(_ job: @escaping Job) -> Bool {
+        let (isAccepted, mustWake) = state.withLock { state in
+            guard !state.isStopped else { return (false, false) }
+            state.jobs.append(job)
+            return (true, state.takeWake())
+        }
+        if mustWake { parker.wake() }
+        return isAccepted
+    }
+
+    func stop(_ onEnd: (@Sendable () -> Void)?) {
+        let mustWake = state.withLock { state in
+            if state.isStopped { return false }
+            state.isStopped = true
+            state.onEnd = onEnd
+            return state.takeWake()
+        }
+        if mustWake { parker.wake() }
+    }
+
+    // MARK: On the thread
+
+    /// Sleeps until there is a job; nil when there is none left and none will come.
+    func next() -> Job? {
+        while true {
+            // Not as a slice, which would retain the jobs that have run.
+            let (job, isOver) = state.withLock { state in
+                state.isSleeping = state.jobs.isEmpty && !state.isStopped
+                return (state.jobs.isEmpty ? nil : state.jobs.removeFirst(), state.isStopped)
+            }
+            if let job { return job }
+            if isOver { return nil }
+            parker.sleep()
+        }
+    }
+
+    func end() { state.withLock { $0.onEnd }?() }
+}

@@ -3,7 +3,9 @@ import QueryEngine
 import Tracing
 
 /// Logs, counts and traces one query. Used by one thread at a time, like the query's sink.
-struct QueryObservation: Sendable {
+///
+/// A class, because copying so many references with every event of a query would cost more than the events.
+final class QueryObservation: Sendable {
     enum Outcome: String { case completed, failed, cancelled }
 
     /// The maximum length of a statement in a log line.
