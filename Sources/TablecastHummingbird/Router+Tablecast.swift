@@ -148,6 +148,13 @@ package struct ServiceRoute: Sendable, Hashable {
     /// With the names of the variable parts in braces.
     let path: String
     let methods: [HTTPRequest.Method]
+    private let parts: [Substring]
+
+    private init(path: String, methods: [HTTPRequest.Method]) {
+        self.path = path
+        self.methods = methods
+        parts = path.split(separator: "/")
+    }
 
     static let events = reading("/events")
     static let live = ServiceRoute(path: "/live", methods: [.get, .head, .post])
@@ -172,15 +179,19 @@ package struct ServiceRoute: Sendable, Hashable {
 
     static func reading(_ path: String) -> ServiceRoute { ServiceRoute(path: path, methods: [.get, .head]) }
 
-    /// Whether the path of a request matches.
-    func matches(_ path: some StringProtocol) -> Bool {
-        let expected = self.path.split(separator: "/")
+    /// The methods of the routes that match the path of a request; empty when none does.
+    static func methods(at path: String, of routes: [ServiceRoute]) -> [HTTPRequest.Method] {
+        // Once for all routes: this runs for each request.
         let found = path.split(separator: "/")
-        return expected.count == found.count && zip(expected, found).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
+        return routes.filter { $0.matches(found) }.flatMap(\.methods)
+    }
+
+    private func matches(_ found: [Substring]) -> Bool {
+        parts.count == found.count && zip(parts, found).allSatisfy { $0 == $1 || $0.hasPrefix("{") }
     }
 
     /// Whether the service, or its page, serves the path.
     package static func isTaken(_ path: String) -> Bool {
-        all.contains { $0.matches(path) } || WebAssets().paths.contains(path)
+        !methods(at: path, of: all).isEmpty || WebAssets().paths.contains(path)
     }
 }

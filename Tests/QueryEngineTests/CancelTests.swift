@@ -163,13 +163,28 @@ struct CancelTests {
     @Test func `a cancelled RETURNING is undone, and the transaction around it stays open`() async throws {
         let harness = try Harness("CREATE TABLE t(v)")
         await harness.run("BEGIN; INSERT INTO t VALUES (0)")
-        let running = harness.start("INSERT INTO t \(manyRows) RETURNING v", sink: RecordingSink(isWritable: false))
+        let running = harness.start(returning, sink: RecordingSink(isWritable: false))
         await running.sink.wait { $0.batches > 0 }
         harness.service.cancel(running.queryId, by: .administrator)
         #expect(await running.sink.end().cancelReason == .client)
         #expect(await harness.rows("SELECT v FROM t") == [[.integer(0)]])
         #expect(await harness.run("COMMIT").end.outcome?.receipt == "test:1")
     }
+
+    @Test func `a RETURNING whose receiver stops for too long is undone, and the transaction stays open`() async throws
+    {
+        let harness = try Harness("CREATE TABLE t(v)") { $0.limits.maxWriterPause = .milliseconds(30) }
+        await harness.run("BEGIN; INSERT INTO t VALUES (0)")
+        let end = await harness.start(returning, sink: RecordingSink(isWritable: false)).sink.end()
+        #expect(end.failure?.code == .interrupted)
+        #expect(end.inTransaction == true)
+        #expect(await harness.rows("SELECT v FROM t") == [[.integer(0)]])
+        #expect(await harness.run("COMMIT").end.outcome?.receipt == "test:1")
+    }
+
+    /// More rows than a batch has.
+    private let returning =
+        "INSERT INTO t WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 10000) SELECT n FROM c RETURNING v"
 
     @Test(arguments: [endlessQuery, "SELECT 1; \(endlessQuery)"])
     func `a timeout ends a running query`(sql: String) async throws {

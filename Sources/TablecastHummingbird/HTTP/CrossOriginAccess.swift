@@ -28,7 +28,7 @@ struct CrossOriginAccess<Context: RequestContext>: RouterMiddleware {
         context: Context,
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        let methods = routes.filter { $0.matches(request.uri.path) }.flatMap(\.methods)
+        let methods = ServiceRoute.methods(at: request.uri.path, of: routes)
         guard !methods.isEmpty else { return try await next(request, context) }
         var response = try await answer(request, context, methods, next)
         // Also without an origin: a cache must not return that response to a page.

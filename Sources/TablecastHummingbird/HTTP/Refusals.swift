@@ -14,7 +14,7 @@ struct MethodCheck<Context: RequestContext>: RouterMiddleware {
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         try await answeringForNoRoute(request, context, next) { request in
-            let methods = routes.filter { $0.matches(request.uri.path) }.flatMap(\.methods)
+            let methods = ServiceRoute.methods(at: request.uri.path, of: routes)
             guard !methods.isEmpty, !methods.contains(request.method) else { return nil }
             let allowed = methods.map(\.rawValue).joined(separator: ", ")
             var response = Response.failure(

@@ -216,6 +216,8 @@ public enum ResultColumns {
     /// The names, made unique: of several columns with the same name the first keeps it, the next become `n:1`, `n:2`
     /// and so on, as SQLite itself names the columns of a subquery. Names of other columns are skipped.
     public static func uniqueNames(_ names: [String]) -> [String] {
+        // A short list is compared in less time than it is hashed.
+        if names.count <= 8, names.indices.allSatisfy({ !names[..<$0].contains(names[$0]) }) { return names }
         var taken = Set(names)
         guard taken.count < names.count else { return names }
         var seen: Set<String> = []
