@@ -69,6 +69,9 @@ static inline int csqlite_bind_blob_transient(sqlite3_stmt *statement, int index
     return sqlite3_bind_blob64(statement, index, bytes, count, SQLITE_TRANSIENT);
 }
 
+static inline void csqlite_result_blob_transient(sqlite3_context *context, const void *bytes, uint64_t count) {
+    sqlite3_result_blob64(context, bytes, count, SQLITE_TRANSIENT);
+}
 static inline void csqlite_result_text_transient(sqlite3_context *context, const void *bytes, uint64_t count) {
     sqlite3_result_text64(context, count > 0 ? (const char *)bytes : "", count, SQLITE_TRANSIENT, SQLITE_UTF8);
 }

@@ -15,11 +15,14 @@ public struct ClaimMapping: Sendable {
     private var roles: [String: Role] = [:]
     private var tables: Path?
     private var channels: Path?
+    private var rules: JSONValue?
+    /// Further values for rules, by name.
+    private var claims: [String: Path] = [:]
     private var readsOwnClaim = true
 
     /// The claim of the service's own.
     static let ownClaim = "tablecast"
-    private static let ownFields: Set<String> = ["role", "username", "tables", "channels"]
+    private static let ownFields: Set<String> = ["role", "username", "tables", "channels", "rules"]
 
     public init() {}
 
@@ -28,6 +31,8 @@ public struct ClaimMapping: Sendable {
     ///
     /// Each field but `roles` names a claim by a text, or by an array the way to a field within a claim. `roles` maps the
     /// values of the claim of `role`; the role with the most rights counts. Without `role` every bearer may read.
+    /// `rules` are the row rules of every bearer, in which `:name` is the claim of that name, or the one that `claims`
+    /// names.
     public init(parsing json: some Sequence<UInt8>) throws(JWTConfigurationError) {
         let value: JSONValue
         do {
@@ -36,7 +41,7 @@ public struct ClaimMapping: Sendable {
             throw JWTConfigurationError("byte \(error.offset): \(error.reason)")
         }
         guard case .object(let fields) = value else { throw JWTConfigurationError("expected an object") }
-        let known = ["id", "username", "role", "roles", "tables", "channels"]
+        let known = ["id", "username", "role", "roles", "tables", "channels", "rules", "claims"]
         if let unknown = fields.keys.sorted().first(where: { !known.contains($0) }) {
             throw JWTConfigurationError("unknown field '\(unknown)'; expected \(known.joined(separator: ", "))")
         }
@@ -46,6 +51,18 @@ public struct ClaimMapping: Sendable {
         role = try Self.path(fields["role"], "role")
         tables = try Self.path(fields["tables"], "tables")
         channels = try Self.path(fields["channels"], "channels")
+        switch fields["rules"] {
+        case nil: break
+        case .object(let entries)? where !entries.isEmpty: rules = fields["rules"]
+        default: throw JWTConfigurationError("rules: expected an object such as {\"orders\": \"owner = :sub\"}")
+        }
+        switch fields["claims"] {
+        case nil: break
+        case .object(let entries):
+            for (name, value) in entries { claims[name] = try Self.path(value, "claims.\(name)") }
+        default:
+            throw JWTConfigurationError("claims: expected an object such as {\"tenant\": [\"app\", \"tenant_id\"]}")
+        }
         switch fields["roles"] {
         case nil: break
         case .object(let entries):
@@ -100,11 +117,16 @@ public struct ClaimMapping: Sendable {
             if let username { fields["username"] = Self.value(username, claims) }
             if let tables { fields["tables"] = try Self.names(tables, claims) }
             if let channels { fields["channels"] = try Self.names(channels, claims) }
+            fields["rules"] = rules
         }
+        var values = claims
+        for (name, path) in self.claims { values[name] = Self.value(path, claims) }
         do {
-            return try Identity(id: "jwt:\(subject)", fields: fields, expiresAt: expiresAt)
+            return try Identity(id: "jwt:\(subject)", fields: fields, claims: values, expiresAt: expiresAt)
         } catch {
-            throw AuthenticationError("the token's claims: \(error.reason)")
+            var named = error
+            named.reason = "the token's claims: \(error.reason)"
+            throw named
         }
     }
 

@@ -38,6 +38,12 @@ enum Examples {
         await server.stop()
     }
 
+    static func rowRules() throws {
+        let rules = try RowRules(["orders": .init(where: "owner = :sub")], claims: ["sub": .text("ada")])
+        let identity = Identity(id: "ada", role: .readOnly, rules: rules)
+        print(identity.tables ?? [])
+    }
+
     static func webTokens() throws {
         let authenticator = JWTAuthenticator(
             try .url("https://id.example.com/.well-known/jwks.json"),

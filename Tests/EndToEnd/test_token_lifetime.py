@@ -11,7 +11,7 @@ from contract import check_schema
 from issuer import Issuer, Key, claims, token
 from processes import LIMIT
 from sockets import Client, EventStream
-from test_access import ADA, ADMIN, EVE, FOREVER, GENRE, ask, bearer, guarded, refused, tokens  # noqa: F401
+from test_access import ADA, ADMIN, EVE, FOREVER, GENRE, ask, bearer, closed, guarded, refused, tokens  # noqa: F401
 
 KEY = Key("ES256", "one")
 
@@ -230,3 +230,29 @@ def test_clients_are_listed_and_ended_by_administrators_alone(guarded):  # noqa:
     origin = [("Origin", guarded.http), ("Access-Control-Request-Method", "DELETE")]
     _, headers, _ = ask(guarded, "/clients/x", method="OPTIONS", headers=origin)
     assert "DELETE" in headers["Access-Control-Allow-Methods"]
+
+
+def test_an_identity_has_so_many_connections(serve, music, tokens):  # noqa: F811
+    server = serve(music, "--tokens", tokens, "--limit", "clients.maxConnectionsOfIdentity=2")
+    with Client(server.ws, **bearer(ADA)) as first, EventStream(f"{server.http}/events?access_token={ADA}") as events:
+        events.message("subscribed")
+        response = refused(server, **bearer(ADA))
+        assert response.status_code == 429 and response.headers["Retry-After"]
+        assert closed(server, f"?access_token={ADA}").code == 4429
+        for path in ("/events", "/live?sql=SELECT%201"):
+            status, headers, body = ask(server, path, ADA)
+            assert (status, json.loads(body)["code"]) == (429, "RATE_LIMITED") and headers["Retry-After"]
+        # Another identity has its own; requests are none.
+        with Client(server.ws, **bearer(EVE)):
+            assert ask(server, "/tables", ADA)[0] == 200
+        first.close()
+        deadline = time.monotonic() + LIMIT
+        while len(listed(server)) > 1:
+            assert time.monotonic() < deadline
+        Client(server.ws, **bearer(ADA)).close()
+
+
+def test_without_tokens_an_address_has_so_many_connections(serve, music):
+    server = serve(music, "--limit", "clients.maxConnectionsOfIdentity=1")
+    with Client(server.ws):
+        assert refused(server).status_code == 429

@@ -85,10 +85,13 @@ package struct Restriction: Sendable, Hashable {
     package let identityID: String
     /// The only tables that the client may know of, as passed to ``Restriction``.
     package let tables: [String]
+    /// The rows that it may see of these tables.
+    package let rules: [TableRule]
 
-    package init(identityID: String, tables: [String]) {
+    package init(identityID: String, tables: [String], rules: [TableRule] = []) {
         self.identityID = identityID
         self.tables = tables
+        self.rules = rules
     }
 }
 

@@ -157,7 +157,7 @@ package final class RowFilterTable {
     }
 
     /// Rejects text that is more than one expression.
-    private static func checkText(_ sql: String, maxBytes: Int) throws(LiveRefusal) {
+    static func checkText(_ sql: String, maxBytes: Int) throws(LiveRefusal) {
         guard sql.utf8.count <= maxBytes else {
             throw LiveRefusal(.limit, "the filter has \(sql.utf8.count) bytes; it may have \(maxBytes)")
         }

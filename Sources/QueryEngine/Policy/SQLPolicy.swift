@@ -24,6 +24,9 @@ package struct SQLPolicy: Sendable, Hashable {
     package var readableTables: TableNames?
     /// The tables that may be written; nil for all. With a list, the schema cannot be changed.
     package var writableTables: TableNames?
+    /// The rows that may be read of the tables with a rule; nil for all. Only with ``Level/readOnly`` and a list of readable
+    /// tables.
+    package var rowRules: SQLRowRules?
 
     package init(level: Level, readableTables: TableNames? = nil, writableTables: TableNames? = nil) {
         self.level = level

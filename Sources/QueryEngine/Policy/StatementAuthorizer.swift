@@ -52,12 +52,20 @@ final class StatementAuthorizer {
     /// The names that can mean something other than a common table expression; set when the policy has a list of
     /// tables.
     private var tables = TableNames([])
+    /// The inner view of each table with a rule, both in lower case; the table is readable only through it.
+    private var ruleViews: [String: String] = [:]
+    /// The tables with a rule, in lower case.
+    private var ruledTables: Set<String> = []
 
     /// Applies the policy to the statements compiled from now on.
     ///
-    /// - Parameter tables: the existing tables, views and modules, when the policy has a list of readable ones.
-    func begin(_ policy: SQLPolicy, access: Ticket.Access, tables: TableNames) {
+    /// - Parameters:
+    ///   - tables: the existing tables, views and modules, when the policy has a list of readable ones.
+    ///   - ruleViews: the inner view of each table with a rule, where there is one: see ``SQLRowRules``.
+    func begin(_ policy: SQLPolicy, access: Ticket.Access, tables: TableNames, ruleViews: [String: String] = [:]) {
         self.policy = policy
+        self.ruleViews = ruleViews
+        ruledTables = Set(policy.rowRules?.rules.map { Self.folded($0.table) } ?? [])
         self.access = access
         self.tables = tables
         needsWriter = false
@@ -65,7 +73,10 @@ final class StatementAuthorizer {
     }
 
     /// Allows everything from now on, for the service's own statements.
-    func end() { policy = nil }
+    func end() {
+        policy = nil
+        ruleViews = [:]
+    }
 
     /// Allows the service's own SQL in `body`, then restores the policy.
     func unguarded<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
@@ -138,6 +149,9 @@ final class StatementAuthorizer {
 
     /// Checks that need the compiled statement.
     func check(_ compiled: borrowing SQLiteConnection.Statement) throws(QueryFailure) {
+        if policy?.rowRules != nil, compiled.explainLevel > 0 {
+            throw QueryFailure(.notAuthorized, "EXPLAIN is not allowed with row rules: it shows how they are applied")
+        }
         guard let policy, compiled.writes else { return }
         if policy.level == .readOnly {
             throw QueryFailure(.readOnly, "the access is read-only, and the statement writes")
@@ -148,6 +162,7 @@ final class StatementAuthorizer {
     }
 
     private func read(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        if policy.rowRules != nil, let verdict = readRuled(request) { return verdict }
         if let table = request.first?.lowercased(), table.hasPrefix("pragma_"),
             PragmaRule.named(String(table.dropFirst(7)))?.acts != nil
         {
@@ -165,6 +180,37 @@ final class StatementAuthorizer {
         // table.
         if !isTable, request.second == "" || Self.tableFunctions.contains(folded) { return .allow }
         return denyTable("reading the table \(table) is not allowed")
+    }
+
+    /// Nil where rules do not decide.
+    private func readRuled(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict? {
+        let table = Self.folded(request.first ?? "")
+        // Only the outer views name the inner ones.
+        if ruleViews.values.contains(table) { return .allow }
+        guard ruledTables.contains(table) else {
+            let isHidden = request.database == "temp" || table.hasPrefix("sqlite_")
+            return isHidden ? denyTable("reading the table \(table) is not allowed") : nil
+        }
+        guard let inner = ruleViews[table] else {
+            return deny("the table \(table) cannot be read: its row rule does not fit it, or it is no ordinary table")
+        }
+        // SQLite names the innermost view, but also a common table expression or a table of the query: only a name that cannot
+        // be guessed proves the view.
+        if request.database == "main", let view = request.triggerOrView, Self.folded(view) == inner { return .allow }
+        guard request.database == "temp" else {
+            // Without a database and a column also when a view of the file counts rows.
+            return deny("the table \(table) has a row rule: it is read by its name alone, and not through views")
+        }
+        // A view has none: it would read as NULL.
+        guard request.second != "ROWID" else {
+            return deny("a table with a row rule has no rowid: use its primary key")
+        }
+        return .allow
+    }
+
+    /// With ASCII letters in lower case, as SQLite compares names.
+    static func folded(_ name: String) -> String {
+        String(decoding: name.utf8.map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 }, as: UTF8.self)
     }
 
     private func write(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
@@ -212,6 +258,10 @@ final class StatementAuthorizer {
         guard let name = request.second else { return .allow }
         let folded = name.lowercased()
         if folded == "like" || folded == "glob" { statement.comparesPatterns = true }
+        if folded == SQLRowRules.claimFunction {
+            let isRule = request.triggerOrView.map { ruleViews.values.contains(Self.folded($0)) } ?? false
+            return isRule ? .allow : deny("the function \(name) is not allowed")
+        }
         guard Self.refusedFunctions.contains(folded) else { return .allow }
         return deny("the function \(name) is not allowed")
     }
@@ -241,6 +291,9 @@ final class StatementAuthorizer {
         statement.isPragma = true
         let name = request.first ?? ""
         guard let rule = PragmaRule.named(name) else { return deny("PRAGMA \(name) is not allowed") }
+        if policy.rowRules != nil, rule.argument != .table || rule.revealsSchema {
+            return deny("PRAGMA \(name) is not allowed with row rules")
+        }
         if rule.revealsSchema, policy.restrictsTables {
             return deny("PRAGMA \(name) is not allowed with a list of tables")
         }

@@ -8,6 +8,8 @@ final class GuardedConnection {
     let connection: Connection
     let authorizer = StatementAuthorizer()
     let handlers: ExecutionHandlers
+    /// False when a view of an earlier query could not be removed: then the connection is not used again.
+    private(set) var isUsable = true
     private let schema: SchemaFacts
     /// The budget of the thread that opened the connection and uses it exclusively.
     let resources = ResourceBudget.ofThisThread()
@@ -22,6 +24,7 @@ final class GuardedConnection {
     private var ownStatements: [String: OwnStatement] = [:]
     /// The values of the statement compiled last are bounded for that reason.
     private var comparesPatterns = false
+    private var ruleViews = RowRuleViews()
 
     /// - Parameter observer: sees every action before the policy does; true when the policy does not apply to it.
     init(
@@ -65,7 +68,18 @@ final class GuardedConnection {
     /// Applies the policy to the statements compiled from now on.
     func begin(_ policy: SQLPolicy, access: Ticket.Access) throws(SQLiteError) {
         resources.begin(limits.resources)
-        authorizer.begin(policy, access: access, tables: policy.readableTables == nil ? [] : try schema.tableNames())
+        var inner: [String: String] = [:]
+        var tables: TableNames = []
+        do throws(SQLiteError) {
+            // On the writer no table with a rule can be read.
+            if let rules = policy.rowRules, access == .reader { inner = try ruleViews.create(rules, on: connection) }
+            if policy.readableTables != nil { tables = try schema.tableNames() }
+        } catch {
+            // The views of this query must not answer another one.
+            if policy.rowRules != nil { isUsable = false }
+            throw error
+        }
+        authorizer.begin(policy, access: access, tables: tables, ruleViews: inner)
     }
 
     /// The query is over: none of its statements is compiled or run any more.
@@ -75,6 +89,11 @@ final class GuardedConnection {
         handlers.run = nil
         authorizer.end()
         resources.end()
+        do throws(SQLiteError) {
+            try ruleViews.drop(on: connection)
+        } catch {
+            isUsable = false
+        }
     }
 
     /// Limits the values that the last compiled statement may handle. A statement with LIKE or GLOB, of its own or in a CHECK
@@ -95,7 +114,8 @@ final class GuardedConnection {
     /// Run it within the bounds of ``boundValues()``, and call ``keep(_:)`` when it has run without an error.
     func statement(of script: inout Script, _ policy: SQLPolicy) throws -> Statement? {
         // The settings and temporary objects of a client affect how SQL compiles.
-        guard reusesStatements, !authorizer.isTainted, let version = schema.version() else {
+        // Statements under rules are compiled for the views of one query.
+        guard reusesStatements, policy.rowRules == nil, !authorizer.isTainted, let version = schema.version() else {
             return try compileNext(of: &script)
         }
         statementVersion = version
@@ -228,8 +248,10 @@ final class GuardedConnection {
         offset: Int?,
         isRunning: Bool
     ) -> QueryFailure? {
-        let policy = query.request.policy
+        var policy = query.request.policy
         guard let readable = policy.readableTables else { return nil }
+        // The visible schema has no rows to hide.
+        policy.rowRules = nil
         let start = offset ?? 0
         // A row write runs statements that the request does not contain.
         let isRowWrite = query.request.rowWrite != nil
@@ -246,7 +268,12 @@ final class GuardedConnection {
             // Without the schema the content of the error cannot be judged.
             return .reachesOtherTables
         }
-        if let denial = authorizer.denial { return denial.isOfTable ? .reachesOtherTables : nil }
+        if let denial = authorizer.denial {
+            if denial.isOfTable { return .reachesOtherTables }
+            // SQLite's own text can name the views of the rules.
+            return query.request.policy.rowRules == nil ? nil : QueryFailure(denial.code, denial.reason)
+        }
+        if ruleViews.isNamed(in: error.message) { return .reachesOtherTables }
         return isRunning && error.code.primary == .error ? nil : .reachesOtherTables
     }
 

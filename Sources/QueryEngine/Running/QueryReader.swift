@@ -86,9 +86,9 @@ final class QueryReader {
         for submittedAt: ContinuousClock.Instant
     ) throws(SQLiteError) -> GuardedConnection {
         if generation != self.generation { guarded = nil }
-        if let guarded, checkedAt >= submittedAt { return guarded }
+        if let guarded, guarded.isUsable, checkedAt >= submittedAt { return guarded }
         checkedAt = .now
-        if let guarded, guarded.connection.isFileInPlace { return guarded }
+        if let guarded, guarded.isUsable, guarded.connection.isFileInPlace { return guarded }
         guarded = nil
         let opened = try GuardedConnection(configuration, access: .reader)
         guarded = opened

@@ -42,6 +42,8 @@ final class QueryRun {
     private var progress: ProgressTracker
     /// Progress is estimated for each statement of a script, and not for the script as a whole.
     private let isEstimated: Bool
+    /// False with row rules: a plan counts the rows that they hide.
+    private let isPlanned: Bool
 
     init(
         _ query: Query,
@@ -60,6 +62,7 @@ final class QueryRun {
         )
         progress = ProgressTracker(planner, capture: capture)
         isEstimated = query.outline.statementCount <= 1
+        isPlanned = query.request.policy.rowRules == nil
         batchEndsAt = beganAt + limits.batchTime
         reportsAt = beganAt + progressInterval
     }
@@ -221,7 +224,7 @@ final class QueryRun {
             return .interrupt
         }
         let now = ContinuousClock.now
-        progress.tick(rows: rowCount, at: now)
+        if isPlanned { progress.tick(rows: rowCount, at: now) }
         // Rows that a receiver does not take wait until the batch is full; then the query waits with them.
         if batchRows > 0, now >= batchEndsAt, query.sink.isWritable { flush() }
         if now >= reportsAt { reportProgress(isCommitting ? "committing" : progress.message, at: now) }

@@ -60,6 +60,15 @@ package struct AccessRefusal: Error, Sendable, Hashable {
     }
 }
 
+extension AccessRefusal {
+    init(_ error: AuthenticationError) {
+        self = Self.invalid(error.reason)
+        guard error.isForbidden else { return }
+        kind = .forbidden
+        challenge = Self.challenge("insufficient_scope", error.reason)
+    }
+}
+
 extension UpgradeRefusal {
     init(_ refusal: AccessRefusal) {
         let status: HTTPResponseStatus =
@@ -80,6 +89,7 @@ extension UpgradeRefusal {
         case .unauthorized: .unauthorized
         case .forbidden: .forbidden
         case .serviceUnavailable: .internalError
+        case .tooManyRequests: .tooManyMessages
         default: nil
         }
     }

@@ -24,8 +24,17 @@ public protocol Authenticator: Sendable {
 public struct AuthenticationError: Error, Sendable, Hashable, CustomStringConvertible {
     /// One clause without a full stop; the client can read it, so it must not help to guess a token.
     public var reason: String
+    /// The token is valid and grants nothing here, because it lacks what its rights need: answered with 403.
+    public var isForbidden = false
 
     public init(_ reason: String) { self.reason = reason }
+
+    /// The error of a valid token that grants nothing here.
+    public static func forbidden(_ reason: String) -> AuthenticationError {
+        var error = AuthenticationError(reason)
+        error.isForbidden = true
+        return error
+    }
 
     public var description: String { reason }
 }

@@ -7,7 +7,8 @@ package import WireProtocol
 extension Identity {
     /// The policy for its SQL. No client may write when the whole service is read-only.
     package func sqlPolicy(isReadOnlyService: Bool) -> SQLPolicy {
-        guard !isReadOnlyService else { return policy(.readOnly) }
+        // Neither SQL nor row:write is guarded by rules when it writes.
+        guard !isReadOnlyService, rules.isEmpty else { return policy(.readOnly) }
         switch role {
         case .readOnly: return policy(.readOnly)
         case .readWrite: return policy(.readWrite)
@@ -18,7 +19,9 @@ extension Identity {
 
     private func policy(_ level: SQLPolicy.Level) -> SQLPolicy {
         let names = tables.map { TableNames($0) }
-        return SQLPolicy(level: level, readableTables: names, writableTables: names)
+        var policy = SQLPolicy(level: level, readableTables: names, writableTables: names)
+        if !rules.isEmpty { policy.rowRules = rules.sqlRules }
+        return policy
     }
 
     /// The share of the query queue that requests of this identity use: one for all its connections or, without tokens,
@@ -61,6 +64,13 @@ extension Identity {
         }
     }
 
+    /// - Parameter what: a clause, such as `live queries`.
+    package func requireNoRules(for what: String) throws(ProtocolError) {
+        guard rules.isEmpty else {
+            throw ProtocolError(.forbidden, "\(what) are not available to a token with row rules")
+        }
+    }
+
     /// The subscription without the tables that this identity may not read.
     ///
     /// - Throws: `FORBIDDEN` for a channel or a table that is requested by name and not allowed, or if nothing remains.
@@ -94,6 +104,7 @@ extension Identity {
             condition: filter.condition
         )
         narrowed.hidesOtherTables = true
+        narrowed.rules = rules.tableRules.filter { narrowed.includes(table: $0.table) }
         return narrowed
     }
 
@@ -113,7 +124,9 @@ extension Identity {
 /// What an identity with a list of tables sees of other clients: nothing about other tables.
 extension Identity {
     /// The hub's restriction; nil for an identity that sees everything.
-    package var restriction: Restriction? { tables.map { Restriction(identityID: id, tables: $0) } }
+    package var restriction: Restriction? {
+        tables.map { Restriction(identityID: id, tables: $0, rules: rules.tableRules) }
+    }
 
     /// A list of users without the cursors and texts that this identity may not see.
     func visible(_ list: UserListPayload, author: (_ userID: String) -> Identity?) -> UserListPayload {
@@ -130,16 +143,24 @@ extension Identity {
 extension Restriction {
     func includes(table name: String) -> Bool { TableNames(tables).contains(name) }
 
-    /// The position of another client's cursor, as far as this identity may see it; nil for a cell of another table.
+    /// Whether every row of the table may be seen.
+    func includesAllRows(ofTable name: String) -> Bool { includes(table: name) && !rules.contains { $0.isFor(name) } }
+
+    /// The position of another client's cursor, as far as this identity may see it; nil for a cell of another table, or of
+    /// one with a rule that the author does not have.
     ///
     /// A text can quote anything that its author may read, so only identities with at least these rights see it.
     func visible(_ location: CursorLocation, of author: Identity?) -> CursorLocation? {
         switch location {
         case .cell(let table, _, _):
-            return includes(table: table) ? location : nil
+            let rule = rules.first { $0.isFor(table) }
+            let isVisible = rule == nil || author?.rules.tableRules.contains { $0 == rule } ?? false
+            return includes(table: table) && isVisible ? location : nil
         case .text:
-            let readable = author?.tables
-            return readable.map { $0.allSatisfy(includes) } ?? false ? location : location.withoutText
+            guard let author, let readable = author.tables, readable.allSatisfy(includes),
+                rules.isEmpty || author.rules.tableRules == rules
+            else { return location.withoutText }
+            return location
         }
     }
 }

@@ -16,7 +16,15 @@ public struct Identity: Sendable, Hashable {
     public var role: Role
     /// The only tables that it may read, write and subscribe to, by their names regardless of case; nil for all. Tables
     /// that a view reads must be listed with it. An identity with a list may not change the schema.
-    public var tables: [String]?
+    ///
+    /// Never nil with ``rules``: then the tables with a rule, unless there is a list.
+    public var tables: [String]? {
+        get { listedTables ?? (rules.isEmpty ? nil : rules.tables) }
+        set { listedTables = newValue }
+    }
+    private var listedTables: [String]?
+    /// Which rows of its tables it may see. An identity with rules may not write.
+    public var rules: RowRules
     /// The only channels that it may subscribe to, besides `notifications`. Nil for all, or, when ``tables`` has a
     /// list, all except `queries`, which reveals the SQL of all clients.
     public var channels: Set<MessageChannel>?
@@ -33,13 +41,15 @@ public struct Identity: Sendable, Hashable {
         role: Role,
         tables: [String]? = nil,
         channels: Set<MessageChannel>? = nil,
+        rules: RowRules = .none,
         expiresAt: Int64? = nil
     ) {
         self.id = id
         self.username = username
         self.role = role
-        self.tables = tables
+        listedTables = tables
         self.channels = channels
+        self.rules = rules
         self.expiresAt = expiresAt
         isAnonymous = false
     }
@@ -47,6 +57,7 @@ public struct Identity: Sendable, Hashable {
     private init() {
         id = ""
         role = .admin
+        rules = .none
         isAnonymous = true
     }
 
@@ -55,13 +66,18 @@ public struct Identity: Sendable, Hashable {
 }
 
 extension Identity {
-    /// Parses `role`, `username`, `tables` and `channels`, in the format of a token list and of the claims of a JSON
-    /// Web Token.
+    /// Parses `role`, `username`, `tables`, `channels` and `rules`, in the format of a token list and of the claims of a
+    /// JSON Web Token. `claims` are the values that rules can use.
     ///
     /// Without a role the identity may only read. A malformed field is an error that names the field, and never grants
     /// a right.
-    package init(id: String, fields: [String: JSONValue], expiresAt: Int64? = nil) throws(AuthenticationError) {
-        self.init(id: id, role: try Self.role(fields["role"]), expiresAt: expiresAt)
+    package init(
+        id: String,
+        fields: [String: JSONValue],
+        claims: [String: JSONValue] = [:],
+        expiresAt: Int64? = nil
+    ) throws(AuthenticationError) {
+        self.init(id: Self.asciiID(id), role: try Self.role(fields["role"]), expiresAt: expiresAt)
         username = try Self.username(fields["username"])
         if let names = try Self.strings(fields["tables"], "tables") {
             guard names.count <= Self.maxTables, names.allSatisfy({ $0.utf8.count <= Self.maxTableNameBytes }) else {
@@ -78,6 +94,19 @@ extension Identity {
                 self.channels = channels
             } catch {
                 throw AuthenticationError("channels: \(error.message)")
+            }
+        }
+        if let value = fields["rules"], value != .null { rules = try RowRules(parsing: value, claims: claims) }
+    }
+
+    /// An id in which every byte that is no ASCII character is written as `%XX`: Swift's strings treat two spellings of "é" as
+    /// equal, and two users must never be.
+    static func asciiID(_ text: String) -> String {
+        text.utf8.reduce(into: "") { id, byte in
+            if byte < 0x80, byte != UInt8(ascii: "%") {
+                id.unicodeScalars.append(Unicode.Scalar(byte))
+            } else {
+                id += (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
             }
         }
     }

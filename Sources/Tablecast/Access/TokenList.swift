@@ -54,8 +54,8 @@ public struct TokenList: Authenticator {
 }
 
 extension TokenList {
-    /// Reads `[{"token": "…", "role": "read-only", "username": "ada", "tables": ["album"], "channels": ["tables"]}]`, of
-    /// which only the token is required; without a role the identity may only read.
+    /// Reads `[{"token": "…", "role": "read-only", "username": "ada", "tables": ["album"], "channels": ["tables"],
+    /// "rules": {"album": "owner = :sub"}, "claims": {"sub": "ada"}}]`, of which only the token is required; without a role the identity may only read.
     ///
     /// - Throws: ``AuthenticationError``, which names the entry and the field, and never contains a token.
     public init(parsing json: some Sequence<UInt8>) throws(AuthenticationError) {
@@ -87,7 +87,7 @@ extension TokenList {
         return "line \(line), column \(column)"
     }
 
-    private static let fields: Set<String> = ["token", "role", "username", "tables", "channels"]
+    private static let fields: Set<String> = ["token", "role", "username", "tables", "channels", "rules", "claims"]
 
     private mutating func add(_ value: JSONValue, number: Int) throws(AuthenticationError) {
         guard case .object(let fields) = value, case .string(let token)? = fields["token"] else {
@@ -98,9 +98,15 @@ extension TokenList {
             let known = Self.fields.sorted().joined(separator: ", ")
             throw AuthenticationError("\(quoted(unknown)) is not one of \(known)")
         }
-        var identity = try Identity(id: "token \(number)", fields: fields)
+        var claims: [String: JSONValue] = [:]
+        switch fields["claims"] {
+        case nil, .null: break
+        case .object(let values): claims = values
+        default: throw AuthenticationError("claims: expected an object such as {\"sub\": \"ada\"}")
+        }
+        var identity = try Identity(id: "token \(number)", fields: fields, claims: claims)
         // Distinct from the ids of tokens without a name, which a user could otherwise choose.
-        if let username = identity.username { identity.id = "user \(username)" }
+        if let username = identity.username { identity.id = Identity.asciiID("user \(username)") }
         do throws(AuthenticationError) {
             try add(token, for: identity)
         } catch {

@@ -267,7 +267,9 @@ final class ClientSession: WebSocketSession {
         let request = try identity.narrowed(request)
         let isRelay = request.filters.contains(where: \.isForRelay)
         if isRelay { server.hub.join(client.id, .relays) }
-        if request.filters.contains(where: { $0.condition != nil }) { try database().check(request) }
+        if request.filters.contains(where: { $0.condition != nil || !$0.rules.isEmpty }) {
+            try database().check(request)
+        }
         server.databaseRequests?.subscribes(request)
         if request.wantsSnapshot {
             try database().sendSnapshot(request, replyTo: replyTo, to: client)

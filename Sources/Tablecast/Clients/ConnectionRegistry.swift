@@ -1,5 +1,6 @@
 package import Broadcast
 import Logging
+import NIOHTTP1
 import Synchronization
 package import WebSocketTransport
 package import WireProtocol
@@ -22,6 +23,8 @@ package final class ConnectionRegistry: Sendable {
         package let address: ClientAddress?
         /// Unix milliseconds.
         package let connectedAt: Int64
+        /// The share of the limits that it uses: see ``Identity/share(from:)``.
+        fileprivate let share: String?
 
         package init(
             client: ClientID,
@@ -37,11 +40,14 @@ package final class ConnectionRegistry: Sendable {
             self.transport = transport
             self.address = address
             self.connectedAt = connectedAt
+            share = identity.share(from: address)
         }
     }
 
     private struct State: Sendable {
         var entries: [ClientID: Entry] = [:]
+        /// The number of connections of each share.
+        var counts: [String: Int] = [:]
         /// How often the tokens were replaced.
         var generation = 0
 
@@ -61,6 +67,7 @@ package final class ConnectionRegistry: Sendable {
     func opened(_ entry: Entry) -> Bool {
         state.withLock { state in
             state.entries[entry.client] = entry
+            if let share = entry.share { state.counts[share, default: 0] += 1 }
             return state.isOutdated(entry.identity)
         }
     }
@@ -76,7 +83,17 @@ package final class ConnectionRegistry: Sendable {
         }
     }
 
-    func closed(_ client: ClientID) { state.withLock { $0.entries[client] = nil } }
+    func closed(_ client: ClientID) {
+        state.withLock { state in
+            guard let share = state.entries.removeValue(forKey: client)?.share, let count = state.counts[share] else {
+                return
+            }
+            state.counts[share] = count > 1 ? count - 1 : nil
+        }
+    }
+
+    /// The number of connections that use a share.
+    func count(ofShare share: String) -> Int { state.withLock { $0.counts[share] ?? 0 } }
 
     subscript(client: ClientID) -> Entry? { state.withLock { $0.entries[client] } }
 
@@ -118,6 +135,21 @@ extension WebSocketServer {
         for connection in connections.replaced() { await recheck(connection) }
     }
 
+    /// Refuses a further connection of an identity or, without tokens, of an address that has as many as it may have.
+    /// Connections that open at the same moment are not counted yet.
+    package func checkConnections(of identity: Identity, from address: ClientAddress?) throws(UpgradeRefusal) {
+        let limits = configuration.limits.clients
+        guard limits.maxConnectionsOfIdentity < limits.maxConnections, let share = identity.share(from: address),
+            connections.count(ofShare: share) >= limits.maxConnectionsOfIdentity
+        else { return }
+        let whose = identity.isAnonymous ? "this address" : "this identity"
+        throw UpgradeRefusal(
+            .tooManyRequests,
+            "the limit of \(limits.maxConnectionsOfIdentity) connections of \(whose) is reached",
+            headers: ["Retry-After": "5"]
+        )
+    }
+
     /// Call it when a client has connected.
     package func opened(_ connection: ConnectionRegistry.Entry) {
         if connections.opened(connection) { recheckLater(connection.client) }
@@ -151,8 +183,8 @@ extension WebSocketServer {
             end(connection, .goingAway, .forbidden, Self.changedRights)
         } catch let error as AuthenticationError {
             guard connections[connection.client]?.identity == connection.identity else { return }
-            let refusal = AccessRefusal.invalid(error.reason)
-            end(connection, .unauthorized, refusal.code, refusal.reason)
+            let refusal = AccessRefusal(error)
+            end(connection, error.isForbidden ? .forbidden : .unauthorized, refusal.code, refusal.reason)
         } catch {
             logger.error("the token of an open connection could not be checked again: \(error)")
         }

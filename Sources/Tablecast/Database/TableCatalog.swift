@@ -17,11 +17,19 @@ struct TableCatalog {
     }
 
     /// `{"tables":[{"name","kind","rowEstimate"?}]}`, by name. Shadow tables and SQLite's own are left out.
-    func list(where isListed: (String) -> Bool) throws(SQLiteError) -> [UInt8] {
-        try connection.withDeadline(Self.maxDuration) { () throws(SQLiteError) in try makeList(isListed) }
+    ///
+    /// - Parameter hasEstimate: whether the number of rows may be known.
+    func list(
+        where isListed: (String) -> Bool,
+        hasEstimate: (String) -> Bool = { _ in true }
+    ) throws(SQLiteError) -> [UInt8] {
+        try connection.withDeadline(Self.maxDuration) { () throws(SQLiteError) in try makeList(isListed, hasEstimate) }
     }
 
-    private func makeList(_ isListed: (String) -> Bool) throws(SQLiteError) -> [UInt8] {
+    private func makeList(
+        _ isListed: (String) -> Bool,
+        _ hasEstimate: (String) -> Bool
+    ) throws(SQLiteError) -> [UInt8] {
         let tables = try SchemaSnapshot.load(from: connection).visibleTables.sorted { $0.name < $1.name }
         var writer = JSONWriter()
         writer.beginObject()
@@ -33,7 +41,7 @@ struct TableCatalog {
             writer.beginObject()
             writer.field("name", name)
             writer.field("kind", kind)
-            writer.field("rowEstimate", rowEstimate(name, kind: kind))
+            writer.field("rowEstimate", hasEstimate(name) ? rowEstimate(name, kind: kind) : nil)
             writer.endObject()
         }
         writer.endArray()
@@ -43,10 +51,16 @@ struct TableCatalog {
 
     /// Everything about one table; nil when there is none of that name, ignoring case as in SQL.
     ///
-    /// - Parameter isKnown: the tables that may be named; nil for all. With a restriction the result has no SQL, which
-    ///   could name others, and no foreign key to another table.
+    /// - Parameters:
+    ///   - isKnown: the tables that may be named; nil for all. With a restriction the result has no SQL, which could name
+    ///     others, and no foreign key to another table.
+    ///   - hasEstimate: whether the number of rows may be known.
     /// - Throws: ``UnusableTable``, or SQLite's error for the file.
-    func describe(_ name: String, isKnown: ((String) -> Bool)? = nil) throws -> [UInt8]? {
+    func describe(
+        _ name: String,
+        isKnown: ((String) -> Bool)? = nil,
+        hasEstimate: Bool = true
+    ) throws -> [UInt8]? {
         let found = try connection.query(
             """
             SELECT l.name, l.type, l.wr, l.strict, s.sql FROM pragma_table_list AS l
@@ -62,7 +76,7 @@ struct TableCatalog {
         if kind == "shadow", try SchemaSnapshot.load(from: connection)[name]?.isShadow == false { kind = "table" }
         do throws(SQLiteError) {
             return try connection.withDeadline(Self.maxDuration) { () throws(SQLiteError) in
-                try describe(name, kind: kind, table, isKnown)
+                try describe(name, kind: kind, table, isKnown, hasEstimate)
             }
         } catch {
             guard error.code.primary == .error else { throw error }
@@ -75,7 +89,8 @@ struct TableCatalog {
         _ name: String,
         kind: String,
         _ table: [SQLiteValue],
-        _ isKnown: ((String) -> Bool)?
+        _ isKnown: ((String) -> Bool)?,
+        _ hasEstimate: Bool
     ) throws(SQLiteError) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
@@ -83,7 +98,7 @@ struct TableCatalog {
         writer.field("kind", kind)
         writer.field("withoutRowid", table[2] == .integer(1))
         writer.field("strict", table[3] == .integer(1))
-        writer.field("rowEstimate", rowEstimate(name, kind: kind))
+        writer.field("rowEstimate", hasEstimate ? rowEstimate(name, kind: kind) : nil)
         if isKnown == nil, case .text(let sql) = table[4] { writer.field("sql", sql) }
         try write("columns", of: name, Self.columns, to: &writer)
         try writeIndexes(of: name, withSQL: isKnown == nil, to: &writer)
@@ -225,7 +240,13 @@ extension TablecastService {
     /// The tables, views and virtual tables that the identity may see, as JSON:
     /// `{"tables":[{"name","kind","rowEstimate"?}]}`.
     package func tables(for identity: Identity) async throws -> [UInt8] {
-        try await readCatalogue { try $0.list { identity.allows(table: $0) } }
+        try await readCatalogue { catalogue in
+            try catalogue.list {
+                identity.allows(table: $0)
+            } hasEstimate: {
+                !identity.rules.hasRule(for: $0)
+            }
+        }
     }
 
     /// The columns, indexes, keys and triggers of one table as JSON; nil when there is none of that name.
@@ -235,7 +256,11 @@ extension TablecastService {
     package func describeTable(_ name: String, for identity: Identity) async throws -> [UInt8]? {
         try identity.require(table: name)
         return try await readCatalogue { catalogue in
-            try catalogue.describe(name, isKnown: identity.tables.map { _ in { identity.allows(table: $0) } })
+            try catalogue.describe(
+                name,
+                isKnown: identity.tables.map { _ in { identity.allows(table: $0) } },
+                hasEstimate: !identity.rules.hasRule(for: name)
+            )
         }
     }
 

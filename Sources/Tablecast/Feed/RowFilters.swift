@@ -70,6 +70,7 @@ package final class RowFilters: Sendable {
 
     /// Throws: the error of the filter's condition, with its position.
     package func check(_ filter: TableFilter) throws(ProtocolError) {
+        try checkRules(of: filter)
         guard let condition = filter.condition, let name = filter.tables?.first else { return }
         let result = state.withLock { state in
             Result { () throws(ProtocolError) in
@@ -88,6 +89,42 @@ package final class RowFilters: Sendable {
             }
         }
         try result.get()
+    }
+
+    /// Rules that do not fit their tables: nothing would be sent but that rows have changed.
+    private func checkRules(of filter: TableFilter) throws(ProtocolError) {
+        guard !filter.rules.isEmpty else { return }
+        let result = state.withLock { state in
+            Result { () throws(ProtocolError) in
+                for table in state.tables.values where filter.includes(table: table.name) {
+                    guard let rule = filter.rule(for: table.name) else { continue }
+                    do throws(LiveRefusal) {
+                        try state.filter(for: table, limits).check(LiveQueries.RowCondition(rule.condition))
+                    } catch {
+                        throw ProtocolError(
+                            .forbidden,
+                            "the row rule of the table \(quoted(table.name)) does not fit it: \(error.reason)"
+                        )
+                    }
+                }
+            }
+        }
+        try result.get()
+    }
+
+    /// The rows of a transaction that a rule lets a subscriber see, as if no others existed: a row that begins to match is
+    /// inserted, one that ends to match is deleted.
+    ///
+    /// - Returns: nil when it is unknown which rows match.
+    func permitted(_ rows: TableRows, by rule: TableRule) -> TableRows? {
+        let filtered = evaluate(rows, rule.condition)
+        guard !filtered.isUnknown else { return nil }
+        var permitted = rows
+        permitted.rows = filtered.entries.map(\.change)
+        permitted.inserted = permitted.rows.count { $0.operation == .insert }
+        permitted.updated = permitted.rows.count { $0.operation == .update }
+        permitted.deleted = permitted.rows.count { $0.operation == .delete }
+        return permitted
     }
 
     /// The rows of a transaction that the condition selects.

@@ -74,6 +74,11 @@ extension LimitSetting {
             "or `maxConnections` if that is more; connections without a valid token from one address or IPv6 /64 network: the oldest is closed"
         ),
         .count(
+            "clients.maxConnectionsOfIdentity",
+            \.clients.maxConnectionsOfIdentity,
+            "of these, those of one identity, without tokens of one address: 429 with `Retry-After`, or close 4429"
+        ),
+        .count(
             "clients.maxMessagesPerSecond",
             \.clients.maxMessagesPerSecond,
             "average rate of a client's messages: close 4429"

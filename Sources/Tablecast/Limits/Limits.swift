@@ -44,6 +44,9 @@ public struct Limits: Sendable, Hashable {
 public struct ClientLimits: Sendable, Hashable {
     /// WebSockets and event streams together; new ones beyond it are answered with 503. 100.
     public var maxConnections = 100
+    /// Of these, those of one identity, and without tokens of one IP address, or IPv6 network of 64 bits: new ones beyond it are
+    /// answered with 429. Without effect while it is at least ``maxConnections``. 10,000.
+    public var maxConnectionsOfIdentity = 10_000
     /// Connections that are neither WebSockets nor event streams: those without a request yet, and those of HTTP
     /// requests. Beyond it the oldest one without a token is closed for the new one. 512, and at least 256 more than
     /// ``maxConnections``: after a restart all clients connect at once.

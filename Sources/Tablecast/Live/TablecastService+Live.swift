@@ -47,6 +47,7 @@ extension TablecastService {
         closesAtEnd: Bool = false,
         whenStarted: (@Sendable (ProtocolError?) -> Void)? = nil
     ) throws(ProtocolError) -> LiveSubscriberID {
+        try identity.requireNoRules(for: "live queries")
         try startLiveQueries()
         let request = LiveQueries.LiveQueryRequest(
             sql: request.sql,

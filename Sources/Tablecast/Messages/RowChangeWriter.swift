@@ -109,13 +109,15 @@ struct TransactionRows: Sendable {
         /// A transaction contains the rows of a table once.
         var table: SQLName
         var level: RowLevel
+        /// The rule that the rows were selected by.
+        var rule: TableRule?
     }
 
     private var encoded: [Key: EncodedRows] = [:]
 
     /// - Parameter level: not ``RowLevel/none``.
-    mutating func encoded(_ rows: TableRows, _ level: RowLevel) -> EncodedRows {
-        let key = Key(table: SQLName(rows.table.name), level: level)
+    mutating func encoded(_ rows: TableRows, _ level: RowLevel, _ rule: TableRule? = nil) -> EncodedRows {
+        let key = Key(table: SQLName(rows.table.name), level: level, rule: rule)
         if let known = encoded[key] { return known }
         let new = EncodedRows(rows, level: level)
         encoded[key] = new

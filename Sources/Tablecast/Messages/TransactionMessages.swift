@@ -72,7 +72,8 @@ package struct TransactionMessages: Sendable {
             case .schema(let change): messages.append(change, isLast: isLast)
             case .rows(let changed):
                 if Messages.lists(changed, subscription.filter) {
-                    let encoded = rows.encoded(changed, subscription.filter.rowLevel)
+                    let rule = subscription.filter.rule(for: changed.table.name)
+                    let encoded = rows.encoded(changed, subscription.filter.rowLevel, rule)
                     messages.append(changed, encoded, isLast: isLast)
                 } else {
                     messages.appendCounts(of: changed, isLast: isLast)
@@ -101,6 +102,13 @@ package struct TransactionMessages: Sendable {
         let visible = filter.hidesOtherTables ? changes.events(withoutOthersThan: filter) : changes.events
         for event in visible {
             if let table = Self.entered(event, filter) { entered.append(table) }
+            guard let event = permitted(event, filter) else {
+                // The rule is not known for its rows.
+                if case .rows(let rows) = event, !filter.operations.isDisjoint(with: .rows) {
+                    parts.append(.missedRows(rows.table))
+                }
+                continue
+            }
             guard Self.includes(event, filter) else { continue }
             switch event {
             case .schema(let change): parts.append(.schema(change))
@@ -113,10 +121,19 @@ package struct TransactionMessages: Sendable {
             switch part {
             case .rows(let rows): names.contains(rows.table.name)
             case .filteredRows(let rows, _): names.contains(rows.table.name)
-            case .schema, .missedRows: false
+            case .missedRows(let table): names.contains(table.name)
+            case .schema: false
             }
         }
         return parts + entered.map(Part.missedRows)
+    }
+
+    /// The event with only the rows that the filter's rule permits; nil when it is unknown which these are.
+    private func permitted(_ event: ChangeEvent, _ filter: TableFilter) -> ChangeEvent? {
+        guard case .rows(let rows) = event, filter.includes(table: rows.table.name),
+            let rule = filter.rule(for: rows.table.name)
+        else { return event }
+        return rowFilters?.permitted(rows, by: rule).map { .rows($0) }
     }
 
     /// The rows of a table for a subscription; nil when none match its condition.

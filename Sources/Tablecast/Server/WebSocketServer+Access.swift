@@ -27,7 +27,7 @@ extension WebSocketServer {
         do {
             identity = try await authenticator.identity(of: token)
         } catch let error as AuthenticationError {
-            throw .invalid(error.reason)
+            throw AccessRefusal(error)
         } catch {
             metrics.internalErrorOccurred()
             logger.error("a token could not be checked: \(error)")
@@ -61,6 +61,7 @@ extension WebSocketServer {
         on connection: ClientConnection
     ) throws(UpgradeRefusal) -> any WebSocketSession {
         do throws(UpgradeRefusal) {
+            try checkConnections(of: identity, from: connection.address)
             return try ClientSession(self, request, identity, from: connection.address)
         } catch {
             guard let session = Self.refusedSession(request, error) else { throw error }

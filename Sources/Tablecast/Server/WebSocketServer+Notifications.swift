@@ -77,7 +77,7 @@ extension WebSocketServer {
 
     private func sendTable(_ payload: ServerPayload, _ table: String) {
         let message = message(payload, .tables)
-        hub.send(message, to: .tables) { $0.includes(table: table) ? message : nil }
+        hub.send(message, to: .tables) { $0.includesAllRows(ofTable: table) ? message : nil }
     }
 
     private func message(_ payload: ServerPayload, _ channel: MessageChannel) -> EncodedMessage {

@@ -190,6 +190,10 @@ public final class TablecastService: Sendable {
             QueryRequest(sql: write.sql, queryID: row.queryID, timeout: row.timeout),
             for: requester
         )
+        guard requester.identity.rules.isEmpty else {
+            let failure = RowWriteFailure(queryID: request.queryId, tableName: row.table)
+            return answer(.failed(code: .forbidden, message: "a token with row rules may not write", failure))
+        }
         request.rowWrite = write
         let sink = RowWriteReply(events(request, for: requester, replyTo: nil), write, answer: answer)
         queries.submit(request, for: requester.key, sink: sink)
@@ -278,8 +282,9 @@ extension TablecastService: DatabaseRequests {
     package func subscribes(_ request: SubscribeRequest) {
         guard request.channel == .tables else { return }
         for filter in request.filters {
-            // A condition is evaluated on the values.
-            feed.capture(atLeast: filter.condition == nil ? filter.rowLevel.captureLevel : .values)
+            // Conditions and rules are evaluated on the values.
+            let needsValues = filter.condition != nil || !filter.rules.isEmpty
+            feed.capture(atLeast: needsValues ? .values : filter.rowLevel.captureLevel)
         }
     }
 

@@ -1,6 +1,7 @@
 import Broadcast
 import ChangeCapture
 import LiveQueries
+import QueryEngine
 import SQLiteConnection
 import WireProtocol
 
@@ -40,11 +41,13 @@ final class SnapshotRows: @unchecked Sendable {
         /// Steps in parallel, when columns have taken all names of the rowid.
         private var tree: TreeRowids?
 
-        init(_ table: SchemaSnapshot.Table, _ connection: Connection, _ condition: WireProtocol.RowCondition?) throws {
+        init(_ table: SchemaSnapshot.Table, _ connection: Connection, _ filter: TableFilter) throws {
             self.table = table.description
             let description = table.description
-            let name = "main.\(SQLName(description.name).quoted)"
+            let condition = filter.condition
             hasRowids = !description.isIdentifiedByKey
+            let source = try Self.source(of: description, filter.rule(for: description.name), on: connection)
+            let name = source.sql
             // When the subscription began, it was checked to be an expression over the table's columns.
             let which = condition.map { " WHERE (\n\($0.sql)\n)" } ?? ""
             var first = 0
@@ -52,7 +55,13 @@ final class SnapshotRows: @unchecked Sendable {
                 statement = try connection.prepare("SELECT * FROM \(name)\(which)")
             } else if let rowid = description.rowidName, description.columns.count < connection.limit(.columns) {
                 first = 1
-                statement = try connection.prepare("SELECT \(rowid), * FROM \(name)\(which)")
+                let columns = source.isRuled ? "*" : "\(rowid), *"
+                statement = try connection.prepare("SELECT \(columns) FROM \(name)\(which)")
+            } else if source.isRuled {
+                throw ProtocolError(
+                    .databaseError,
+                    "table \(quoted(description.name)): its columns leave no name for the rowid, which a row rule needs"
+                )
             } else if let rowid = description.rowidName {
                 rowids = try connection.prepare("SELECT \(rowid) FROM \(name)\(which) ORDER BY \(rowid)")
                 statement = try connection.prepare("SELECT * FROM \(name)\(which) ORDER BY \(rowid)")
@@ -86,6 +95,26 @@ final class SnapshotRows: @unchecked Sendable {
             for column in first..<statement.columnCount { columns.append(statement.columnName(column)) }
             self.columns = columns
             keys = columns.map { JSONKey($0) }
+        }
+
+        /// What a snapshot selects from: the table, or the rows of it that a rule permits.
+        ///
+        /// `LIMIT` keeps SQLite from evaluating the subscription's own condition on other rows: its errors would tell
+        /// about them.
+        private static func source(
+            of table: TableDescription,
+            _ rule: TableRule?,
+            on connection: Connection
+        ) throws -> (sql: String, isRuled: Bool) {
+            let name = "main.\(SQLName(table.name).quoted)"
+            guard let rule else { return (name, false) }
+            let expression = try RuleExpression(rule.condition.sql, maxBytes: WireProtocol.RowCondition.maxSQLBytes)
+            var claims: [String: SQLiteValue] = [:]
+            if case .named(let values) = rule.condition.parameters { claims = values.mapValues { SQLiteValue($0) } }
+            try connection.registerClaims(claims, as: SQLRowRules.claimFunction)
+            let columns = table.isIdentifiedByKey ? "*" : table.rowidName.map { "\($0) AS \($0), *" } ?? "*"
+            let condition = expression.sql { SQLRowRules.claim($0) }
+            return ("(SELECT \(columns) FROM \(name) WHERE (\n\(condition)\n) LIMIT -1 OFFSET 0)", true)
         }
 
         func step() throws -> Bool {
@@ -159,7 +188,8 @@ final class SnapshotRows: @unchecked Sendable {
         }
         // Of an index too, which can have an expression, and be read in the table's place.
         transaction.boundValues(
-            schema: tables.map(\.description.sql) + (subscription.filter.condition.map { [$0.sql] } ?? [])
+            schema: tables.map(\.description.sql)
+                + ([subscription.filter.condition] + subscription.filter.rules.map(\.condition)).compactMap { $0?.sql }
         )
         self.tables = tables[...]
         tableNames = tables.map(\.description.name)
@@ -175,7 +205,7 @@ final class SnapshotRows: @unchecked Sendable {
     private func nextMessage() throws -> EncodedMessage? {
         while let table = tables.first {
             do {
-                let reading = try current ?? Reading(table, transaction.connection, subscription.filter.condition)
+                let reading = try current ?? Reading(table, transaction.connection, subscription.filter)
                 current = reading
                 let message = try rows(of: reading)
                 return message

@@ -15,7 +15,8 @@ struct AccessOptions: ParsableArguments {
         help: ArgumentHelp(
             "Require a token from this JSON file: [{\"token\": …, \"role\": …, \"username\": …, \"tables\": […]}].",
             discussion: """
-                Roles are read-only, read-write and admin. Instead of the file, or in addition to it, set one token per role \
+                Roles are read-only, read-write and admin. 'rules' selects rows: {\"orders\": \"owner = :sub\"} with \
+                'claims': {\"sub\": \"ada\"}. Instead of the file, or in addition to it, set one token per role \
                 in TABLECAST_READ_ONLY_TOKEN, TABLECAST_READ_WRITE_TOKEN and TABLECAST_ADMIN_TOKEN.
                 """,
             valueName: "json-file"

@@ -34,15 +34,14 @@ struct EventsRoute {
             return .failure(error)
         }
         guard request.method != .head else { return Response(status: .ok, headers: Self.headers) }
+        let address = ClientConnection.current?.address
         do throws(UpgradeRefusal) {
+            try server.checkConnections(of: identity, from: address)
             try server.mount.clients.enter(server.mount.policy)
         } catch {
-            var response = Response.failure(.serviceUnavailable, .rateLimited, error.reason)
-            response.headers[.retryAfter] = error.headers.first(name: "Retry-After")
-            return response
+            return .refusedConnection(error)
         }
         ClientConnection.current?.becameClient()
-        let address = ClientConnection.current?.address
         for request in requests { server.databaseRequests?.subscribes(request) }
         let pipe = ResponsePipe()
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()

@@ -42,15 +42,14 @@ struct LiveRoute {
         }
         let headers = isStream ? EventsRoute.headers : Self.lineHeaders
         guard request.method != .head else { return Response(status: .ok, headers: headers) }
+        let address = ClientConnection.current?.address
         do throws(UpgradeRefusal) {
+            try server.checkConnections(of: identity, from: address)
             try server.mount.clients.enter(server.mount.policy)
         } catch {
-            var response = Response.failure(.serviceUnavailable, .rateLimited, error.reason)
-            response.headers[.retryAfter] = error.headers.first(name: "Retry-After")
-            return response
+            return .refusedConnection(error)
         }
         ClientConnection.current?.becameClient()
-        let address = ClientConnection.current?.address
         let pipe = ResponsePipe()
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         let (service, server) = (service, server)

@@ -1,6 +1,7 @@
 package import HTTPTypes
 package import Hummingbird
 import NIOCore
+import NIOHTTP1
 package import Tablecast
 import WebSocketTransport
 import WireProtocol
@@ -39,6 +40,14 @@ extension AccessRefusal: HTTPResponseError {
 }
 
 extension Response {
+    /// The response for an event stream beyond a limit of connections.
+    static func refusedConnection(_ refusal: UpgradeRefusal) -> Response {
+        let status: HTTPResponse.Status = refusal.status == .tooManyRequests ? .tooManyRequests : .serviceUnavailable
+        var response = failure(status, .rateLimited, refusal.reason)
+        response.headers[.retryAfter] = refusal.headers.first(name: "Retry-After")
+        return response
+    }
+
     /// The response for a request error, with the closest status.
     static func failure(_ error: ProtocolError) -> Response {
         var response = failure(error.code.status, error.code, error.message)

@@ -20,6 +20,9 @@ public struct TableFilter: Sendable, Hashable {
     package private(set) var isForRelay = false
     /// Selects rows of the single table; nil for all.
     public let condition: RowCondition?
+    /// The rows of each table that the subscriber may see; every row of a table without a rule. ``condition`` and everything
+    /// else applies to these rows only, as if no others existed.
+    package var rules: [TableRule] = []
 
     /// Takes names or patterns, nil for every table; the error names the value that exceeds ``maxPatterns`` or
     /// ``maxPatternBytes``.
@@ -96,14 +99,49 @@ public struct TableFilter: Sendable, Hashable {
             writer.key("params")
             condition.parameters.write(to: &writer)
         }
+        if !rules.isEmpty {
+            writer.key("rules")
+            writer.beginArray()
+            for rule in rules {
+                writer.beginArray()
+                writer.string(rule.table)
+                writer.string(rule.condition.sql)
+                rule.condition.parameters.write(to: &writer)
+                writer.endArray()
+            }
+            writer.endArray()
+        }
         writer.endObject()
         return String(decoding: writer.bytes, as: UTF8.self)
+    }
+
+    /// The rule of a table; nil if every row may be seen.
+    package func rule(for table: String) -> TableRule? {
+        rules.isEmpty ? nil : rules.first { $0.isFor(table) }
     }
 
     /// Whether the filter includes any event of this table.
     public func includes(table name: String) -> Bool {
         patterns.isEmpty || patterns.contains { $0.matches(name) }
     }
+}
+
+/// The rows of one table that a subscriber may see.
+package struct TableRule: Sendable, Hashable {
+    package let table: String
+    package let condition: RowCondition
+    /// With ASCII letters in lower case, as SQLite compares names.
+    private let name: [UInt8]
+
+    package init(table: String, condition: RowCondition) {
+        self.table = table
+        self.condition = condition
+        name = Self.folded(table)
+    }
+
+    package func isFor(_ table: String) -> Bool { Self.folded(table) == name }
+
+    private static func folded(_ name: String) -> [UInt8] { name.utf8.map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 } }
 }
 
 /// The rows of a table that a subscriber wants: an SQL expression over the table's columns.
