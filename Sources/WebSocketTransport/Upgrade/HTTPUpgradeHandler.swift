@@ -19,48 +19,13 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         var ended: () -> Void
     }
 
-    private enum State {
-        case betweenRequests
-        /// A request is being passed on; nothing to do until its end.
-        case passing
-        /// A request for a WebSocket; its end, or the responses to earlier requests, are missing.
-        case asked(HTTPRequestHead, isComplete: Bool)
-        case authorizing
-        /// An invalid request; the responses to earlier requests are missing.
-        case invalid(UpgradeRefusal, isComplete: Bool)
-        /// The last response was sent before its request was complete. The rest is read and discarded for a while: if
-        /// the connection were closed at once, it would be reset, and the response lost in transit (RFC 9112 section
-        /// 9.6).
-        case lingering
-        /// Upgraded, refused or ended.
-        case done
-    }
-
     private let mount: WebSocketMount
     private let pipeline: HTTPUpgradePipeline
     private let others: Others?
     private let connection: ClientConnection
-    private var state = State.betweenRequests
+    private var machine: UpgradeStateMachine
     private var context: ChannelHandlerContext?
-    private var hasInstalledOthers = false
     private var hasNotifiedOthers = false
-    private var openResponses = 0
-    /// NIO's decoder stops permanently after any request with `Upgrade`, so such a connection must end with its
-    /// response.
-    private var closesAfterResponses = false
-    /// HTTP/1.0 has no chunked coding, and its connections end with the response: RFC 9112 sections 6.1 and 9.3.
-    private var speaksHTTP10 = false
-    /// The current request is HEAD: its response has no body.
-    private var isHead = false
-    private var holdsRead = false
-    /// Writes are frames from now on: a session may send, or close, as soon as it is opened.
-    private var hasSwitched = false
-    /// When the next request head, or the next piece of its body, must have arrived; nil while a response is in
-    /// progress.
-    private var deadline: NIODeadline?
-    /// When a request that was incomplete at the start of a shutdown must be complete.
-    private var quiesceDeadline: NIODeadline?
-    private var body: BodyPace
     private var response: ResponseStall
     var tickerIndex = -1
 
@@ -69,90 +34,66 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         self.connection = connection
         self.pipeline = pipeline
         self.others = others
-        body = BodyPace(patience: TimeAmount(mount.limits.bodyTimeout))
+        machine = UpgradeStateMachine(timeouts: UpgradeStateMachine.Timeouts(mount.limits))
         response = ResponseStall(patience: TimeAmount(mount.limits.responseTimeout))
     }
 
     // MARK: Requests
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch (unwrapInboundIn(data), state) {
-        case (.head(let head), .betweenRequests):
-            begin(head, context)
-        case (.end, .asked(let head, _)):
-            state = .asked(head, isComplete: true)
-            connection.completed()
-            decideWhenReady()
-        case (.end, .invalid(let refusal, _)):
-            state = .invalid(refusal, isComplete: true)
-        case (.end, .passing):
-            state = .betweenRequests
-            connection.completed()
-            // The response can be complete before the request is.
-            deadline = openResponses == 0 ? context.eventLoop.now + TimeAmount(mount.limits.keepAliveTimeout) : nil
-            context.fireChannelRead(data)
-        case (.body(let piece), .passing):
-            body.received(byteCount: piece.readableBytes, now: context.eventLoop.now)
-            deadline = nil
-            context.fireChannelRead(data)
-        case (_, .passing):
-            context.fireChannelRead(data)
-        case (.end, .lingering):
-            context.close(promise: nil)
-        default:
-            // The body of a request for a WebSocket is ignored, and so is everything after a refusal.
-            break
+        let now = context.eventLoop.now
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            if machine.expectsHead { begin(head, context) }
+        case .body(let piece):
+            if machine.receivedBody(byteCount: piece.readableBytes, now: now) { context.fireChannelRead(data) }
+        case .end:
+            switch machine.receivedEnd(now: now) {
+            case .ignore: break
+            case .pass:
+                connection.completed()
+                context.fireChannelRead(data)
+            case .complete(let answer):
+                connection.completed()
+                perform(answer, context)
+            case .close: context.close(promise: nil)
+            }
         }
     }
 
     private func begin(_ received: HTTPRequestHead, _ context: ChannelHandlerContext) {
         let head: HTTPRequestHead
-        isHead = received.method == .HEAD
         do throws(UpgradeRefusal) {
             head = try RequestCheck.checked(received)
         } catch {
-            state = .invalid(error, isComplete: false)
-            decideWhenReady()
+            perform(machine.receivedInvalidHead(error, isHead: received.method == .HEAD), context)
             return
         }
         connection.began(head.headers)
         mount.observer?.requested(head, from: connection.address)
-        guard let others, !isForWebSocket(head) else {
-            state = .asked(head, isComplete: false)
-            return
-        }
-        deadline = nil
-        openResponses += 1
-        if head.version.minor == 0 { speaksHTTP10 = true }
-        if speaksHTTP10 || head.headers.contains(name: "Upgrade")
-            || HeaderTokens.contain("close", in: head.headers["Connection"])
-        {
-            closesAfterResponses = true
-        }
-        if !hasInstalledOthers {
-            hasInstalledOthers = true
-            do {
-                try others.install(context.channel)
-                hasNotifiedOthers = true
-            } catch {
-                refuse(UpgradeRefusal(.internalServerError, "The server could not set up this connection."))
-                reportEnd()
-                return
+        switch machine.receivedHead(head, isForWebSocket: others == nil || isForWebSocket(head)) {
+        case .wait: break
+        case .pass(let isFirst, let expectsContinue):
+            if isFirst, !installOthers(context) { return }
+            if expectsContinue {
+                let interim = HTTPResponseHead(version: .http1_1, status: .continue)
+                context.writeAndFlush(wrapOutboundOut(.head(interim)), promise: nil)
             }
+            context.fireChannelRead(wrapInboundOut(.head(head)))
         }
-        state = .passing
-        body = BodyPace(patience: TimeAmount(mount.limits.bodyTimeout))
-        if openResponses == 1 { encourage(head, context) }
-        context.fireChannelRead(wrapInboundOut(.head(head)))
     }
 
-    /// Sends 100 Continue to a client that waits for it before it sends its body: RFC 9110 section 10.1.1.
-    private func encourage(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        guard (head.version.major, head.version.minor) >= (1, 1),
-            HeaderTokens.contain("100-continue", in: head.headers["Expect"])
-        else { return }
-        let interim = HTTPResponseHead(version: .http1_1, status: .continue)
-        context.writeAndFlush(wrapOutboundOut(.head(interim)), promise: nil)
+    /// False when it failed, and the connection ends.
+    private func installOthers(_ context: ChannelHandlerContext) -> Bool {
+        do {
+            try others?.install(context.channel)
+            hasNotifiedOthers = true
+            return true
+        } catch {
+            refuse(UpgradeRefusal(.internalServerError, "The server could not set up this connection."))
+            reportEnd()
+            return false
+        }
     }
 
     private func isForWebSocket(_ head: HTTPRequestHead) -> Bool {
@@ -161,12 +102,11 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     // MARK: The decision
 
-    private func decideWhenReady() {
-        guard openResponses == 0, let context else { return }
-        switch state {
-        case .invalid(let refusal, let isComplete): refuse(refusal, lingers: !isComplete)
-        case .asked(let head, isComplete: true): decide(head, context)
-        default: break
+    private func perform(_ answer: UpgradeStateMachine.Answer?, _ context: ChannelHandlerContext) {
+        switch answer {
+        case nil: break
+        case .refuse(let refusal, let lingers): refuse(refusal, lingers: lingers)
+        case .decide(let head): decide(head, context)
         }
     }
 
@@ -187,10 +127,10 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         guard let authorize = mount.authorize else {
             return upgrade(head, acceptance, mount.makeSession, context)
         }
-        state = .authorizing
+        machine.authorize()
         let answer = context.eventLoop.makeFutureWithTask { await authorize(head) }
         answer.assumeIsolated().whenSuccess { answer in
-            guard case .authorizing = self.state, let context = self.context else { return }
+            guard self.machine.isAuthorizing, let context = self.context else { return }
             switch answer {
             case .open(let makeSession): self.upgrade(head, acceptance, makeSession, context)
             case .refuse(let refusal): self.refuse(refusal)
@@ -236,12 +176,11 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         let head = HTTPResponseHead(version: .http1_1, status: .switchingProtocols, headers: acceptance.headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        state = .done
-        if hasInstalledOthers {
+        if machine.hasPassedRequest {
             // They belong to the finished HTTP exchange; their writes end at the WebSocket handler.
             context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
         }
-        hasSwitched = true
+        machine.switchProtocols()
         do {
             try pipeline.replace(self, with: webSocket)
         } catch {
@@ -252,14 +191,13 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
             hasNotifiedOthers = true
             others?.upgraded()
         }
-        if holdsRead { webSocket.readAgain() }
+        if machine.holdsRead { webSocket.readAgain() }
     }
 
     /// Answers with the refusal and ends the connection; lingers when more of the request is still arriving.
     private func refuse(_ refusal: UpgradeRefusal, lingers: Bool = false) {
         guard let context else { return }
-        state = .done
-        deadline = nil
+        machine.refuse()
         mount.observer?.refused(refusal, from: connection.address)
         var headers = refusal.headers
         let body = ByteBuffer(string: refusal.reason + "\n")
@@ -268,7 +206,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         headers.replaceOrAdd(name: "Connection", value: "close")
         let head = HTTPResponseHead(version: .http1_1, status: refusal.status, headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        if !isHead { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
+        if !machine.isHead { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
         context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
             if lingers { self.linger(context) } else { context.close(promise: nil) }
         }
@@ -277,15 +215,10 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     // MARK: Responses of the HTTP server behind
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard !hasSwitched else { return context.write(data, promise: promise) }
+        guard !machine.hasSwitched else { return context.write(data, promise: promise) }
         switch unwrapOutboundIn(data) {
         case .head(var head) where head.status.code >= 200:
-            if speaksHTTP10 { head.version = .http1_0 }
-            if closesAfterResponses {
-                head.headers.replaceOrAdd(name: "Connection", value: "close")
-            } else {
-                closesAfterResponses = HeaderTokens.contain("close", in: head.headers["Connection"])
-            }
+            machine.sendHead(&head)
             context.write(wrapOutboundOut(.head(head)), promise: promise)
         case .end:
             endResponse(context, data, promise)
@@ -295,61 +228,42 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func endResponse(_ context: ChannelHandlerContext, _ data: NIOAny, _ promise: EventLoopPromise<Void>?) {
-        openResponses -= 1
-        if openResponses == 0 && closesAfterResponses {
+        let end = machine.sendEnd(now: context.eventLoop.now)
+        guard end != .closes else {
             let written = promise ?? context.eventLoop.makePromise()
-            written.futureResult.assumeIsolated().whenComplete { _ in self.finish(context) }
-            context.write(data, promise: written)
-            return
+            written.futureResult.assumeIsolated().whenComplete { _ in
+                if self.machine.mustLinger { self.linger(context) } else { context.close(promise: nil) }
+            }
+            return context.write(data, promise: written)
         }
         context.write(data, promise: promise)
-        guard openResponses == 0 else { return }
+        guard case .answered(let answer) = end else { return }
         connection.answered()
-        if case .betweenRequests = state {
-            deadline = context.eventLoop.now + TimeAmount(mount.limits.keepAliveTimeout)
-        } else {
-            decideWhenReady()
-        }
-    }
-
-    /// Ends the connection after its last response.
-    private func finish(_ context: ChannelHandlerContext) {
-        guard case .passing = state else { return context.close(promise: nil) }
-        linger(context)
+        perform(answer, context)
     }
 
     private func linger(_ context: ChannelHandlerContext) {
-        state = .lingering
-        deadline = context.eventLoop.now + TimeAmount(mount.limits.lingerTimeout)
+        machine.linger(now: context.eventLoop.now)
         context.close(mode: .output).assumeIsolated().whenFailure { _ in context.close(promise: nil) }
         context.read()
     }
 
-    private var isRequestIncomplete: Bool {
-        switch state {
-        case .passing, .asked(_, isComplete: false): true
-        default: false
-        }
-    }
-
-    private var isLingering: Bool { if case .lingering = state { true } else { false } }
-
     // MARK: The pipeline
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if isLingering { context.read() }
+        if machine.isLingering { context.read() }
         context.fireChannelReadComplete()
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        deadline = context.eventLoop.now + TimeAmount(mount.limits.handshakeTimeout)
+        machine.begin(now: context.eventLoop.now)
         mount.resources.on(context.eventLoop).ticker.add(self)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         mount.resources.on(context.eventLoop).ticker.remove(self)
-        if case .done = state {} else { end() }
+        if !machine.isDone { end() }
         self.context = nil
     }
 
@@ -360,8 +274,7 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func end() {
         connection.ended()
-        state = .done
-        deadline = nil
+        machine.end()
         reportEnd()
     }
 
@@ -372,45 +285,26 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
         others?.ended()
     }
 
-    /// While a request for a WebSocket waits, the bytes after it stay in the kernel.
     func read(context: ChannelHandlerContext) {
-        switch state {
-        case .asked(_, isComplete: true), .authorizing: holdsRead = true
-        case .passing:
-            body.wait(now: context.eventLoop.now)
-            deadline = body.deadline
-            context.read()
-        default: context.read()
-        }
+        if machine.mayRead(now: context.eventLoop.now) { context.read() }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case ChannelEvent.inputClosed = event {
             connection.ended()
-            if !hasInstalledOthers || isLingering { context.close(promise: nil) }
+            if !machine.hasPassedRequest || machine.isLingering { context.close(promise: nil) }
         }
-        if event is ChannelShouldQuiesceEvent { quiesce(context) }
+        if event is ChannelShouldQuiesceEvent {
+            mount.resources.on(context.eventLoop).onQuiesce()
+            if machine.quiesce(now: context.eventLoop.now) { context.close(promise: nil) }
+        }
         context.fireUserInboundEventTriggered(event)
     }
 
-    /// The server shuts down gracefully: a connection without a request ends at once, one with an incomplete request
-    /// within the linger timeout. The HTTP server finishes a response in progress.
-    private func quiesce(_ context: ChannelHandlerContext) {
-        mount.resources.on(context.eventLoop).onQuiesce()
-        switch state {
-        case .betweenRequests where openResponses == 0:
-            context.close(promise: nil)
-        case .passing, .asked(_, isComplete: false):
-            quiesceDeadline = context.eventLoop.now + TimeAmount(mount.limits.lingerTimeout)
-        default:
-            break
-        }
-    }
-
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if hasInstalledOthers {
+        if machine.hasPassedRequest {
             context.fireErrorCaught(error)
-        } else if error is HTTPParserError, case .betweenRequests = state {
+        } else if error is HTTPParserError, machine.expectsHead {
             refuse(UpgradeRefusal(.badRequest, "This is not an HTTP/1.1 request."), lingers: true)
         } else {
             context.close(promise: nil)
@@ -427,15 +321,21 @@ extension HTTPUpgradeHandler: Ticker.Member {
         {
             return ConnectionReset.reset(context.channel)
         }
-        if let quiesceDeadline, now >= quiesceDeadline {
-            self.quiesceDeadline = nil
-            if isRequestIncomplete { return context.close(promise: nil) }
+        switch machine.checkTime(now: now) {
+        case nil: break
+        case .close: context.close(promise: nil)
+        case .refuse: refuse(UpgradeRefusal(.requestTimeout, "No complete request came in time."))
         }
-        guard let deadline, now >= deadline else { return }
-        if hasInstalledOthers {
-            context.close(promise: nil)
-        } else {
-            refuse(UpgradeRefusal(.requestTimeout, "No complete request came in time."))
-        }
+    }
+}
+
+extension UpgradeStateMachine.Timeouts {
+    fileprivate init(_ limits: WebSocketLimits) {
+        self.init(
+            handshake: TimeAmount(limits.handshakeTimeout),
+            keepAlive: TimeAmount(limits.keepAliveTimeout),
+            body: TimeAmount(limits.bodyTimeout),
+            linger: TimeAmount(limits.lingerTimeout)
+        )
     }
 }
