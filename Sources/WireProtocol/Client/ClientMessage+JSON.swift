@@ -31,26 +31,26 @@ extension ClientMessage: CustomStringConvertible {
 extension ClientMessage: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("id", id)
-        writer.field("type", type.rawValue)
+        writer.field(ClientField.id, id)
+        writer.field(ClientField.type, type.rawValue)
         switch body {
         case .subscribe(let request):
-            writer.field("channel", request.channel.rawValue)
-            writer.field("data", request)
+            writer.field(ClientField.channel, request.channel.rawValue)
+            writer.field(ClientField.data, request)
         case .unsubscribe(let channel, let subscription):
-            writer.field("channel", channel.rawValue)
-            if let subscription { writer.data("subscription", subscription) }
-        case .executeQuery(let request): writer.field("data", request)
-        case .cancelQuery(let id): writer.data("queryId", id)
-        case .subscribeQuery(let request): writer.field("data", request)
-        case .unsubscribeQuery(let id): writer.data("subscription", id)
-        case .writeRow(let request): writer.field("data", request)
-        case .renewToken(let token): writer.data("token", token)
-        case .identify(let username): writer.data("username", username)
-        case .cursor(let location): writer.field("data", location)
+            writer.field(ClientField.channel, channel.rawValue)
+            if let subscription { writer.data(ClientField.subscription, subscription) }
+        case .executeQuery(let request): writer.field(ClientField.data, request)
+        case .cancelQuery(let id): writer.data(ClientField.queryID, id)
+        case .subscribeQuery(let request): writer.field(ClientField.data, request)
+        case .unsubscribeQuery(let id): writer.data(ClientField.subscription, id)
+        case .writeRow(let request): writer.field(ClientField.data, request)
+        case .renewToken(let token): writer.data(ClientField.token, token)
+        case .identify(let username): writer.data(ClientField.username, username)
+        case .cursor(let location): writer.field(ClientField.data, location)
         case .heartbeat: break
         case .custom(_, let data):
-            writer.key("data")
+            writer.key(of: ClientField.data)
             writer.value(data)
         }
         writer.endObject()
@@ -59,8 +59,8 @@ extension ClientMessage: JSONWritable {
 
 extension JSONWriter {
     /// `data` with one field.
-    fileprivate mutating func data(_ name: some FieldName, _ text: String) {
-        key("data")
+    fileprivate mutating func data(_ name: ClientField, _ text: String) {
+        key(of: ClientField.data)
         beginObject()
         field(name, text)
         endObject()
@@ -68,24 +68,27 @@ extension JSONWriter {
 
     fileprivate mutating func params(_ parameters: QueryRequest.Parameters) {
         guard parameters != .none else { return }
-        field("params", parameters)
+        field(ClientField.parameters, parameters)
     }
 
-    fileprivate mutating func field(_ name: StaticString, milliseconds duration: Duration?) {
+    fileprivate mutating func field(_ name: ClientField, milliseconds duration: Duration?) {
         guard let duration else { return }
-        key(name)
+        key(of: name)
         integer(duration.milliseconds)
     }
 
     fileprivate mutating func fields(_ filter: TableFilter) {
-        if filter.isForRelay { return field("relay", RelayFormat.version) }
-        field("tables", filter.tables)
+        if filter.isForRelay { return field(ClientField.relay, RelayFormat.version) }
+        field(ClientField.tables, filter.tables)
         if filter.operations != .all {
-            field("operations", TableOperations.names.filter { filter.operations.contains($0.operation) }.map(\.name))
+            field(
+                ClientField.operations,
+                TableOperations.names.filter { filter.operations.contains($0.operation) }.map(\.name)
+            )
         }
-        if filter.rowLevel != .none { field("rows", filter.rowLevel.rawValue) }
+        if filter.rowLevel != .none { field(ClientField.rows, filter.rowLevel.rawValue) }
         guard let condition = filter.condition else { return }
-        field("where", condition.sql)
+        field(ClientField.condition, condition.sql)
         params(condition.parameters)
     }
 }
@@ -94,7 +97,7 @@ extension SubscribeRequest: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
         if let subscriptions {
-            writer.key("subscriptions")
+            writer.key(of: ClientField.subscriptions)
             writer.beginArray()
             for filter in subscriptions {
                 writer.beginObject()
@@ -105,9 +108,9 @@ extension SubscribeRequest: JSONWritable {
         } else {
             writer.fields(filter)
         }
-        writer.field("since", since)
-        if wantsSnapshot { writer.field("snapshot", true) }
-        writer.field("replaces", replaces)
+        writer.field(ClientField.since, since)
+        if wantsSnapshot { writer.field(ClientField.snapshot, true) }
+        writer.field(ClientField.replaces, replaces)
         writer.endObject()
     }
 }
@@ -115,14 +118,14 @@ extension SubscribeRequest: JSONWritable {
 extension QueryRequest: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("sql", sql)
+        writer.field(ClientField.sql, sql)
         writer.params(parameters)
-        writer.field("queryId", queryID)
-        if rowFormat != .objects { writer.field("rowFormat", rowFormat.rawValue) }
-        writer.field("maxRows", maxRows)
-        writer.field("timeout", milliseconds: timeout)
-        writer.field("progressInterval", milliseconds: progressInterval)
-        if !isAtomic { writer.field("atomic", false) }
+        writer.field(ClientField.queryID, queryID)
+        if rowFormat != .objects { writer.field(ClientField.rowFormat, rowFormat.rawValue) }
+        writer.field(ClientField.maxRows, maxRows)
+        writer.field(ClientField.timeout, milliseconds: timeout)
+        writer.field(ClientField.progressInterval, milliseconds: progressInterval)
+        if !isAtomic { writer.field(ClientField.atomic, false) }
         writer.endObject()
     }
 }
@@ -130,10 +133,10 @@ extension QueryRequest: JSONWritable {
 extension LiveQueryRequest: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("sql", sql)
+        writer.field(ClientField.sql, sql)
         writer.params(parameters)
-        writer.field("key", key)
-        writer.field("since", since)
+        writer.field(ClientField.key, key)
+        writer.field(ClientField.since, since)
         writer.endObject()
     }
 }
@@ -141,17 +144,17 @@ extension LiveQueryRequest: JSONWritable {
 extension RowWriteRequest: JSONWritable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.field("table", table)
-        writer.field("op", operation.rawValue)
-        if !key.isEmpty { writer.field("key", object: key) }
+        writer.field(ClientField.table, table)
+        writer.field(ClientField.operation, operation.rawValue)
+        if !key.isEmpty { writer.field(ClientField.key, object: key) }
         if let rowid {
-            writer.key("rowid")
+            writer.key(of: ClientField.rowid)
             writer.integer(rowid)
         }
-        if !before.isEmpty { writer.field("before", object: before) }
-        if !values.isEmpty { writer.field("values", object: values) }
-        writer.field("queryId", queryID)
-        writer.field("timeout", milliseconds: timeout)
+        if !before.isEmpty { writer.field(ClientField.before, object: before) }
+        if !values.isEmpty { writer.field(ClientField.values, object: values) }
+        writer.field(ClientField.queryID, queryID)
+        writer.field(ClientField.timeout, milliseconds: timeout)
         writer.endObject()
     }
 }

@@ -50,7 +50,7 @@ public struct ClientMessage: Sendable, Hashable {
             throw ProtocolError(.invalidMessage, "the message: expected an object, found \(value.kind)")
         }
         let envelope = JSONFields(fields, path: "")
-        id = try envelope.string("id", maxBytes: Self.maxIdentifierBytes)
+        id = try envelope.string(.id, maxBytes: Self.maxIdentifierBytes)
         do {
             body = try Self.body(envelope)
         } catch {
@@ -59,39 +59,39 @@ public struct ClientMessage: Sendable, Hashable {
     }
 
     private static func body(_ envelope: JSONFields) throws(ProtocolError) -> Body {
-        let name = try envelope.required(envelope.string("type", maxBytes: maxIdentifierBytes), "type", "a string")
-        let data = try envelope.object("data") ?? JSONFields([:], path: "data.")
+        let name = try envelope.required(envelope.string(.type, maxBytes: maxIdentifierBytes), .type, "a string")
+        let data = try envelope.object(.data) ?? JSONFields([:], path: "data.")
         switch MessageType(name) {
         case .subscribe: return .subscribe(try SubscribeRequest(channel: channel(envelope), data))
         case .unsubscribe:
             let channel = try channel(envelope)
-            let subscription = try data.string("subscription", maxBytes: maxIdentifierBytes)
+            let subscription = try data.string(.subscription, maxBytes: maxIdentifierBytes)
             guard subscription == nil || channel == .tables else {
-                throw data.failure("subscription", "expected none: only channel tables has several subscriptions")
+                throw data.failure(.subscription, "expected none: only channel tables has several subscriptions")
             }
             return .unsubscribe(channel, subscription: subscription)
         case .queryExecute: return .executeQuery(try QueryRequest(data))
         case .queryCancel:
             return .cancelQuery(
-                id: try identifier("queryId", data.string("queryId", maxBytes: maxIdentifierBytes), data)
+                id: try identifier(.queryID, data.string(.queryID, maxBytes: maxIdentifierBytes), data)
             )
         case .querySubscribe: return .subscribeQuery(try LiveQueryRequest(data))
         case .queryUnsubscribe:
-            let id = try data.string("subscription", maxBytes: maxIdentifierBytes)
-            return .unsubscribeQuery(try identifier("subscription", id, data))
+            let id = try data.string(.subscription, maxBytes: maxIdentifierBytes)
+            return .unsubscribeQuery(try identifier(.subscription, id, data))
         case .rowWrite: return .writeRow(try RowWriteRequest(data))
         case .tokenRenew:
-            let token = try data.string("token", maxBytes: maxTokenBytes)
-            return .renewToken(try identifier("token", token, data))
+            let token = try data.string(.token, maxBytes: maxTokenBytes)
+            return .renewToken(try identifier(.token, token, data))
         case .userIdentify:
             return .identify(
-                username: try identifier("username", data.string("username", maxBytes: maxUsernameBytes), data)
+                username: try identifier(.username, data.string(.username, maxBytes: maxUsernameBytes), data)
             )
         case .userCursor: return .cursor(try CursorLocation(data))
         case .heartbeat: return .heartbeat
         case let type:
             guard type.isWellFormed, !type.isReserved else { throw unknownType(type) }
-            return .custom(type, envelope.value("data") ?? [:])
+            return .custom(type, envelope.value(.data) ?? [:])
         }
     }
 
@@ -104,14 +104,15 @@ public struct ClientMessage: Sendable, Hashable {
     private static func channel(_ envelope: JSONFields) throws(ProtocolError) -> MessageChannel {
         let known = MessageChannel.allCases.map(\.rawValue).joined(separator: ", ")
         let name = try envelope.required(
-            envelope.string("channel", maxBytes: maxIdentifierBytes),
-            "channel",
+            envelope.string(.channel, maxBytes: maxIdentifierBytes),
+            .channel,
             "one of \(known)"
         )
         return try MessageChannel(parsing: name)
     }
 
-    private static func identifier(_ name: String, _ text: String?, _ data: JSONFields) throws(ProtocolError) -> String
+    private static func identifier(_ name: ClientField, _ text: String?, _ data: JSONFields) throws(ProtocolError)
+        -> String
     {
         guard let text, !text.isEmpty else { throw data.wrong(name, "a string that is not empty") }
         return text

@@ -8,22 +8,22 @@ public enum CursorLocation: Sendable, Hashable {
     public static let maxNameBytes = 1024
 
     init(_ data: JSONFields) throws(ProtocolError) {
-        if let position = try data.object("position") {
-            let selection = try data.object("selection").map { fields throws(ProtocolError) in
-                TextSelection(start: try Self.position("start", fields), end: try Self.position("end", fields))
+        if let position = try data.object(.position) {
+            let selection = try data.object(.selection).map { fields throws(ProtocolError) in
+                TextSelection(start: try Self.position(.start, fields), end: try Self.position(.end, fields))
             }
             self = .text(try TextPosition(position), selection: selection, in: try CursorText(data))
             return
         }
-        guard let table = try data.string("table", maxBytes: Self.maxNameBytes) else {
-            throw data.failure("position", "expected {line, column}, or table, row and column, found neither")
+        guard let table = try data.string(.table, maxBytes: Self.maxNameBytes) else {
+            throw data.failure(.position, "expected {line, column}, or table, row and column, found neither")
         }
         var row: WireValue?
-        if let json = data.value("row") {
+        if let json = data.value(.row) {
             do {
                 row = try WireValue(json)
             } catch {
-                throw data.failure("row", error.description)
+                throw data.failure(.row, error.description)
             }
             let byteCount =
                 switch row {
@@ -32,13 +32,13 @@ public enum CursorLocation: Sendable, Hashable {
                 default: 0
                 }
             guard byteCount <= Self.maxNameBytes else {
-                throw data.failure("row", "expected at most \(Self.maxNameBytes) bytes, found \(byteCount)")
+                throw data.failure(.row, "expected at most \(Self.maxNameBytes) bytes, found \(byteCount)")
             }
         }
-        self = .cell(table: table, row: row, column: try data.string("column", maxBytes: Self.maxNameBytes))
+        self = .cell(table: table, row: row, column: try data.string(.column, maxBytes: Self.maxNameBytes))
     }
 
-    private static func position(_ name: String, _ fields: JSONFields) throws(ProtocolError) -> TextPosition {
+    private static func position(_ name: ClientField, _ fields: JSONFields) throws(ProtocolError) -> TextPosition {
         try TextPosition(fields.required(fields.object(name), name, "an object {line, column}"))
     }
 }
@@ -54,8 +54,8 @@ public struct TextPosition: Sendable, Hashable, Codable {
     }
 
     init(_ fields: JSONFields) throws(ProtocolError) {
-        line = try fields.required(fields.count("line"), "line", "a non-negative integer")
-        column = try fields.required(fields.count("column"), "column", "a non-negative integer")
+        line = try fields.required(fields.count(.line), .line, "a non-negative integer")
+        column = try fields.required(fields.count(.column), .column, "a non-negative integer")
     }
 
     fileprivate enum CodingKeys: String, CodingKey, FieldName {
@@ -185,13 +185,13 @@ public enum CursorText: Sendable, Hashable {
     public static let maxBytes = 16_384
 
     init?(_ data: JSONFields) throws(ProtocolError) {
-        let own = try data.string("text", maxBytes: Self.maxBytes)
-        let owner = try data.string("textOf", maxBytes: ClientMessage.maxIdentifierBytes)
+        let own = try data.string(.text, maxBytes: Self.maxBytes)
+        let owner = try data.string(.textOf, maxBytes: ClientMessage.maxIdentifierBytes)
         switch (own, owner) {
         case (nil, nil): return nil
         case (let own?, nil): self = .own(own)
         case (nil, let owner?): self = .ofUser(owner)
-        case (_?, _?): throw data.failure("textOf", "expected either this or text, found both")
+        case (_?, _?): throw data.failure(.textOf, "expected either this or text, found both")
         }
     }
 }

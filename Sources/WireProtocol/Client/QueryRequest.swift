@@ -65,49 +65,49 @@ public struct QueryRequest: Sendable, Hashable {
 
     init(_ data: JSONFields) throws(ProtocolError) {
         // The frame limits the length of the SQL, and the query service limits it with an error of its own.
-        sql = try data.required(data.string("sql", maxBytes: .max), "sql", "a string")
+        sql = try data.required(data.string(.sql, maxBytes: .max), .sql, "a string")
         parameters = try Self.parameters(data)
-        queryID = try data.string("queryId", maxBytes: ClientMessage.maxIdentifierBytes)
-        guard queryID != "" else { throw data.wrong("queryId", "a string that is not empty") }
-        rowFormat = try data.choice("rowFormat") ?? .objects
-        maxRows = try data.count("maxRows")
-        timeout = try Self.milliseconds("timeout", data)
-        progressInterval = try Self.milliseconds("progressInterval", data)
-        isAtomic = try data.bool("atomic") ?? true
+        queryID = try data.string(.queryID, maxBytes: ClientMessage.maxIdentifierBytes)
+        guard queryID != "" else { throw data.wrong(.queryID, "a string that is not empty") }
+        rowFormat = try data.choice(.rowFormat) ?? .objects
+        maxRows = try data.count(.maxRows)
+        timeout = try Self.milliseconds(.timeout, data)
+        progressInterval = try Self.milliseconds(.progressInterval, data)
+        isAtomic = try data.bool(.atomic) ?? true
     }
 
-    private static func milliseconds(_ name: String, _ data: JSONFields) throws(ProtocolError) -> Duration? {
+    private static func milliseconds(_ name: ClientField, _ data: JSONFields) throws(ProtocolError) -> Duration? {
         // A longer time is the same as none, and must not overflow a clock.
         try data.count(name).map { .milliseconds(min($0, 1 << 40)) }
     }
 
     static func parameters(_ data: JSONFields) throws(ProtocolError) -> Parameters {
-        switch data.value("params") {
+        switch data.value(.parameters) {
         case nil:
             return .none
         case .array(let values):
             var parameters: [WireValue] = []
             parameters.reserveCapacity(values.count)
             for (index, value) in values.enumerated() {
-                parameters.append(try parameter(value, "params[\(index)]", data))
+                parameters.append(try parameter(value, at: "[\(index)]", data))
             }
             return .positional(parameters)
         case .object(let values):
             var parameters: [String: WireValue] = [:]
-            for (name, value) in values { parameters[name] = try parameter(value, "params.\(name)", data) }
+            for (name, value) in values { parameters[name] = try parameter(value, at: ".\(name)", data) }
             return .named(parameters)
         default:
-            throw data.wrong("params", "an array or an object")
+            throw data.wrong(.parameters, "an array or an object")
         }
     }
 
-    private static func parameter(_ json: JSONValue, _ name: String, _ data: JSONFields) throws(ProtocolError)
+    private static func parameter(_ json: JSONValue, at place: String, _ data: JSONFields) throws(ProtocolError)
         -> WireValue
     {
         do {
             return try WireValue(json)
         } catch {
-            throw data.failure(name, error.description)
+            throw data.failure(.parameters, at: place, error.description)
         }
     }
 }
@@ -157,22 +157,24 @@ public struct LiveQueryRequest: Sendable, Hashable {
         since: String? = nil
     ) throws(ProtocolError) {
         var fields: [String: JSONValue] = [:]
-        fields["sql"] = sql.map { .string($0) }
-        fields["params"] = try params.map { text throws(ProtocolError) in try JSONFields.value(text, of: "params") }
-        fields["key"] = key.map { .array($0.split(separator: ",").map { .string(String($0)) }) }
-        fields["since"] = since.map { .string($0) }
+        fields[ClientField.sql.rawValue] = sql.map { .string($0) }
+        fields[ClientField.parameters.rawValue] = try params.map { text throws(ProtocolError) in
+            try JSONFields.value(text, of: .parameters)
+        }
+        fields[ClientField.key.rawValue] = key.map { .array($0.split(separator: ",").map { .string(String($0)) }) }
+        fields[ClientField.since.rawValue] = since.map { .string($0) }
         try self.init(JSONFields(fields, path: ""))
     }
 
     init(_ data: JSONFields) throws(ProtocolError) {
-        sql = try data.required(data.string("sql", maxBytes: .max), "sql", "a string")
+        sql = try data.required(data.string(.sql, maxBytes: .max), .sql, "a string")
         parameters = try QueryRequest.parameters(data)
-        key = try data.strings("key")
+        key = try data.strings(.key)
         if let key, !(1...Self.maxKeyColumns).contains(key.count) {
-            throw data.failure("key", "expected 1 to \(Self.maxKeyColumns) columns, found \(key.count)")
+            throw data.failure(.key, "expected 1 to \(Self.maxKeyColumns) columns, found \(key.count)")
         }
-        if let text = try data.string("since", maxBytes: 2 * Position.maxEpochBytes) {
-            since = try data.within("since") { () throws(ProtocolError) in try Position(parsing: text) }
+        if let text = try data.string(.since, maxBytes: 2 * Position.maxEpochBytes) {
+            since = try data.within(.since) { () throws(ProtocolError) in try Position(parsing: text) }
         }
     }
 }

@@ -56,19 +56,19 @@ public struct RowWriteRequest: Sendable, Hashable {
     }
 
     init(_ data: JSONFields) throws(ProtocolError) {
-        table = try data.required(data.string("table", maxBytes: .max), "table", "a string")
+        table = try data.required(data.string(.table, maxBytes: .max), .table, "a string")
         operation = try data.required(
-            data.choice("op"),
-            "op",
+            data.choice(.operation),
+            .operation,
             "one of \(Operation.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", "))"
         )
-        key = try Self.columns("key", data) ?? [:]
-        before = try Self.columns("before", data) ?? [:]
-        values = try Self.columns("values", data) ?? [:]
+        key = try Self.columns(.key, data) ?? [:]
+        before = try Self.columns(.before, data) ?? [:]
+        values = try Self.columns(.values, data) ?? [:]
         rowid = try Self.rowid(data)
-        queryID = try data.string("queryId", maxBytes: ClientMessage.maxIdentifierBytes)
-        guard queryID != "" else { throw data.wrong("queryId", "a string that is not empty") }
-        timeout = try data.count("timeout").map { .milliseconds(min($0, 1 << 40)) }
+        queryID = try data.string(.queryID, maxBytes: ClientMessage.maxIdentifierBytes)
+        guard queryID != "" else { throw data.wrong(.queryID, "a string that is not empty") }
+        timeout = try data.count(.timeout).map { .milliseconds(min($0, 1 << 40)) }
         try check(data)
     }
 
@@ -76,19 +76,19 @@ public struct RowWriteRequest: Sendable, Hashable {
     private func check(_ data: JSONFields) throws(ProtocolError) {
         switch operation {
         case .insert:
-            if !key.isEmpty { throw data.failure("key", "expected none for an insert, whose values contain the key") }
-            if !before.isEmpty { throw data.failure("before", "expected none for an insert") }
+            if !key.isEmpty { throw data.failure(.key, "expected none for an insert, whose values contain the key") }
+            if !before.isEmpty { throw data.failure(.before, "expected none for an insert") }
         case .update:
-            if values.isEmpty { throw data.wrong("values", "an object with at least one column") }
+            if values.isEmpty { throw data.wrong(.values, "an object with at least one column") }
         case .delete:
-            if !values.isEmpty { throw data.failure("values", "expected none for a delete") }
+            if !values.isEmpty { throw data.failure(.values, "expected none for a delete") }
         }
         if operation != .insert, key.isEmpty, rowid == nil {
-            throw data.wrong("key", "an object with the columns of the primary key, or a rowid beside it")
+            throw data.wrong(.key, "an object with the columns of the primary key, or a rowid beside it")
         }
     }
 
-    private static func columns(_ name: String, _ data: JSONFields) throws(ProtocolError) -> [String: WireValue]? {
+    private static func columns(_ name: ClientField, _ data: JSONFields) throws(ProtocolError) -> [String: WireValue]? {
         guard let json = data.value(name) else { return nil }
         guard case .object(let fields) = json else { throw data.wrong(name, "an object of values by column") }
         var columns: [String: WireValue] = [:]
@@ -96,16 +96,16 @@ public struct RowWriteRequest: Sendable, Hashable {
             do {
                 columns[column] = try WireValue(value)
             } catch {
-                throw data.failure("\(name).\(column)", error.description)
+                throw data.failure(name, at: ".\(column)", error.description)
             }
         }
         return columns
     }
 
     private static func rowid(_ data: JSONFields) throws(ProtocolError) -> Int64? {
-        guard let json = data.value("rowid") else { return nil }
+        guard let json = data.value(.rowid) else { return nil }
         guard case .integer(let rowid)? = try? WireValue(json) else {  // no other value is a rowid
-            throw data.wrong("rowid", "a whole number")
+            throw data.wrong(.rowid, "a whole number")
         }
         return rowid
     }

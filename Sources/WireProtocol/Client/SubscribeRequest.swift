@@ -37,27 +37,27 @@ public struct SubscribeRequest: Sendable, Hashable {
     init(channel: MessageChannel, _ data: JSONFields) throws(ProtocolError) {
         self.init(channel: channel)
         guard channel == .tables else { return }
-        if let list = try data.objects("subscriptions") {
+        if let list = try data.objects(.subscriptions) {
             subscriptions = try Self.filters(list, data)
         } else {
             filter = try TableFilter(data)
         }
-        if let text = try data.string("since", maxBytes: 2 * Position.maxEpochBytes) {
-            since = try data.within("since") { () throws(ProtocolError) in try Position(parsing: text) }
+        if let text = try data.string(.since, maxBytes: 2 * Position.maxEpochBytes) {
+            since = try data.within(.since) { () throws(ProtocolError) in try Position(parsing: text) }
         }
-        wantsSnapshot = try data.bool("snapshot") ?? false
-        replaces = try data.string("replaces", maxBytes: ClientMessage.maxIdentifierBytes)
+        wantsSnapshot = try data.bool(.snapshot) ?? false
+        replaces = try data.string(.replaces, maxBytes: ClientMessage.maxIdentifierBytes)
         if wantsSnapshot, since != nil {
-            throw data.failure("snapshot", "expected either since or snapshot, found both")
+            throw data.failure(.snapshot, "expected either since or snapshot, found both")
         }
     }
 
     /// The filters of a list, which allows no other field but `since`.
     private static func filters(_ list: [JSONFields], _ data: JSONFields) throws(ProtocolError) -> [TableFilter] {
         guard (1...maxSubscriptions).contains(list.count) else {
-            throw data.failure("subscriptions", "expected 1 to \(maxSubscriptions) filters, found \(list.count)")
+            throw data.failure(.subscriptions, "expected 1 to \(maxSubscriptions) filters, found \(list.count)")
         }
-        for name in TableFilter.fieldNames + ["snapshot", "replaces"] where data.value(name) != nil {
+        for name in TableFilter.fieldNames + [.snapshot, .replaces] where data.value(name) != nil {
             throw data.failure(name, "expected either this or subscriptions, found both")
         }
         var filters: [TableFilter] = []
@@ -101,10 +101,14 @@ public struct SubscribeRequest: Sendable, Hashable {
         )
         let filters = try parse(subscriptions)
         if filters != nil {
-            for (name, value) in [
-                ("tables", tables), ("operations", operations), ("rows", rows), ("where", condition?.sql),
-            ] where value != nil {
-                throw ProtocolError(.invalidMessage, "\(name): expected either this or subscription, found both")
+            let fields: [(ClientField, String?)] = [
+                (.tables, tables), (.operations, operations), (.rows, rows), (.condition, condition?.sql),
+            ]
+            for (name, value) in fields where value != nil {
+                throw ProtocolError(
+                    .invalidMessage,
+                    "\(name.rawValue): expected either this or subscription, found both"
+                )
             }
         }
         let position = try since.map { text throws(ProtocolError) in try Position(parsing: text) }
@@ -145,22 +149,22 @@ public struct SubscribeRequest: Sendable, Hashable {
 
 extension TableFilter {
     /// The fields of a filter in a client's message.
-    static let fieldNames = ["tables", "operations", "rows", "where", "params", "relay"]
+    static let fieldNames: [ClientField] = [.tables, .operations, .rows, .condition, .parameters, .relay]
 
     /// Reads the fields of a filter.
     init(_ data: JSONFields) throws(ProtocolError) {
-        if let version = data.value("relay") {
+        if let version = data.value(.relay) {
             try RelayFormat.check(version, data)
             self = .forRelay
             return
         }
-        let operations: TableOperations? = try data.strings("operations").map { names throws(ProtocolError) in
-            try data.within("operations") { () throws(ProtocolError) in
+        let operations: TableOperations? = try data.strings(.operations).map { names throws(ProtocolError) in
+            try data.within(.operations) { () throws(ProtocolError) in
                 try TableOperations(parsing: names)
             }
         }
-        let tables = try data.strings("tables")
-        let rows: RowLevel? = try data.choice("rows")
+        let tables = try data.strings(.tables)
+        let rows: RowLevel? = try data.choice(.rows)
         do {
             try self.init(
                 tables: tables,

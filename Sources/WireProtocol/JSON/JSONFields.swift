@@ -26,25 +26,25 @@ struct JSONFields {
     }
 
     /// Parses JSON in a query string.
-    static func value(_ text: String, of name: String) throws(ProtocolError) -> JSONValue {
+    static func value(_ text: String, of name: ClientField) throws(ProtocolError) -> JSONValue {
         do {
             return try JSONValue(parsing: text.utf8)
         } catch {
-            throw ProtocolError(.invalidMessage, "\(name): expected JSON; \(quoted(text)) is \(error)")
+            throw ProtocolError(.invalidMessage, "\(name.rawValue): expected JSON; \(quoted(text)) is \(error)")
         }
     }
 
-    func value(_ name: String) -> JSONValue? {
-        guard let value = fields[name], value != .null else { return nil }
+    func value(_ name: ClientField) -> JSONValue? {
+        guard let value = fields[name.rawValue], value != .null else { return nil }
         return value
     }
 
-    func required<T>(_ value: T?, _ name: String, _ expected: String) throws(ProtocolError) -> T {
+    func required<T>(_ value: T?, _ name: ClientField, _ expected: String) throws(ProtocolError) -> T {
         guard let value else { throw wrong(name, expected) }
         return value
     }
 
-    func string(_ name: String, maxBytes: Int) throws(ProtocolError) -> String? {
+    func string(_ name: ClientField, maxBytes: Int) throws(ProtocolError) -> String? {
         guard let value = value(name) else { return nil }
         guard case .string(let text) = value else { throw wrong(name, "a string") }
         guard text.utf8.count <= maxBytes else {
@@ -53,13 +53,13 @@ struct JSONFields {
         return text
     }
 
-    func strings(_ name: String) throws(ProtocolError) -> [String]? {
+    func strings(_ name: ClientField) throws(ProtocolError) -> [String]? {
         guard let value = value(name) else { return nil }
         guard case .array(let values) = value else { throw wrong(name, "an array of strings") }
         var strings: [String] = []
         for (index, value) in values.enumerated() {
             guard case .string(let text) = value else {
-                throw failure("\(name)[\(index)]", "expected a string, found \(value.kind)")
+                throw failure(name, at: "[\(index)]", "expected a string, found \(value.kind)")
             }
             strings.append(text)
         }
@@ -67,7 +67,7 @@ struct JSONFields {
     }
 
     /// A non-negative integer.
-    func count(_ name: String) throws(ProtocolError) -> Int? {
+    func count(_ name: ClientField) throws(ProtocolError) -> Int? {
         guard let value = value(name) else { return nil }
         switch value {
         case .integer(let number) where number >= 0: return Int(number)
@@ -78,32 +78,32 @@ struct JSONFields {
         }
     }
 
-    func bool(_ name: String) throws(ProtocolError) -> Bool? {
+    func bool(_ name: ClientField) throws(ProtocolError) -> Bool? {
         guard let value = value(name) else { return nil }
         guard case .bool(let flag) = value else { throw wrong(name, "true or false") }
         return flag
     }
 
-    func object(_ name: String) throws(ProtocolError) -> JSONFields? {
+    func object(_ name: ClientField) throws(ProtocolError) -> JSONFields? {
         guard let value = value(name) else { return nil }
         guard case .object(let fields) = value else { throw wrong(name, "an object") }
-        return JSONFields(fields, path: "\(path)\(name).")
+        return JSONFields(fields, path: "\(path)\(name.rawValue).")
     }
 
-    func objects(_ name: String) throws(ProtocolError) -> [JSONFields]? {
+    func objects(_ name: ClientField) throws(ProtocolError) -> [JSONFields]? {
         guard let value = value(name) else { return nil }
         guard case .array(let values) = value else { throw wrong(name, "an array of objects") }
         var objects: [JSONFields] = []
         for (index, value) in values.enumerated() {
             guard case .object(let fields) = value else {
-                throw failure("\(name)[\(index)]", "expected an object, found \(value.kind)")
+                throw failure(name, at: "[\(index)]", "expected an object, found \(value.kind)")
             }
-            objects.append(JSONFields(fields, path: "\(path)\(name)[\(index)]."))
+            objects.append(JSONFields(fields, path: "\(path)\(name.rawValue)[\(index)]."))
         }
         return objects
     }
 
-    func choice<T: RawRepresentable & CaseIterable>(_ name: String) throws(ProtocolError) -> T?
+    func choice<T: RawRepresentable & CaseIterable>(_ name: ClientField) throws(ProtocolError) -> T?
     where T.RawValue == String {
         guard let value = value(name) else { return nil }
         guard case .string(let text) = value, let choice = T(rawValue: text) else {
@@ -113,19 +113,20 @@ struct JSONFields {
     }
 
     /// Runs `body`, and prefixes its error with the field's name.
-    func within<T>(_ name: String, _ body: () throws(ProtocolError) -> T) throws(ProtocolError) -> T {
+    func within<T>(_ name: ClientField, _ body: () throws(ProtocolError) -> T) throws(ProtocolError) -> T {
         do {
             return try body()
         } catch {
-            throw ProtocolError(error.code, "\(path)\(name): \(error.message)")
+            throw ProtocolError(error.code, "\(path)\(name.rawValue): \(error.message)")
         }
     }
 
-    func wrong(_ name: String, _ expected: String) -> ProtocolError {
-        failure(name, "expected \(expected), found \(fields[name]?.kind ?? "nothing")")
+    func wrong(_ name: ClientField, _ expected: String) -> ProtocolError {
+        failure(name, "expected \(expected), found \(fields[name.rawValue]?.kind ?? "nothing")")
     }
 
-    func failure(_ name: String, _ reason: String) -> ProtocolError {
-        ProtocolError(.invalidMessage, "\(path)\(name): \(reason)")
+    /// - Parameter place: the part of the field's value, such as `[0]` or `.name`.
+    func failure(_ name: ClientField, at place: String = "", _ reason: String) -> ProtocolError {
+        ProtocolError(.invalidMessage, "\(path)\(name.rawValue)\(place): \(reason)")
     }
 }

@@ -18,9 +18,9 @@ package enum RelayFormat {
     /// The field of a `subscribe`.
     static func check(_ value: JSONValue, _ data: JSONFields) throws(ProtocolError) {
         guard value == .integer(Int64(version)) else {
-            throw data.failure("relay", "expected \(version), the version of this server, found \(value.kind)")
+            throw data.failure(.relay, "expected \(version), the version of this server, found \(value.kind)")
         }
-        for name in TableFilter.fieldNames where name != "relay" && data.value(name) != nil {
+        for name in TableFilter.fieldNames where name != .relay && data.value(name) != nil {
             throw data.failure(name, "expected none with relay, which receives everything")
         }
     }

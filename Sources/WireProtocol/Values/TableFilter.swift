@@ -89,14 +89,14 @@ public struct TableFilter: Sendable, Hashable {
     package var canonicalText: String {
         var writer = JSONWriter()
         writer.beginObject()
-        writer.field("tables", tables)
-        writer.field("operations", Int(operations.rawValue))
-        writer.field("rows", rowLevel.rawValue)
+        writer.field(ClientField.tables, tables)
+        writer.field(ClientField.operations, Int(operations.rawValue))
+        writer.field(ClientField.rows, rowLevel.rawValue)
         if hidesOtherTables { writer.field("hidesOtherTables", true) }
-        if isForRelay { writer.field("relay", RelayFormat.version) }
+        if isForRelay { writer.field(ClientField.relay, RelayFormat.version) }
         if let condition {
-            writer.field("where", condition.sql)
-            writer.key("params")
+            writer.field(ClientField.condition, condition.sql)
+            writer.key(of: ClientField.parameters)
             condition.parameters.write(to: &writer)
         }
         if !rules.isEmpty {
@@ -169,15 +169,19 @@ public struct RowCondition: Sendable, Hashable {
     ///   - params: JSON, an array or an object.
     public init?(where sql: String?, params: String?) throws(ProtocolError) {
         var fields: [String: JSONValue] = [:]
-        fields["where"] = sql.map { .string($0) }
-        fields["params"] = try params.map { text throws(ProtocolError) in try JSONFields.value(text, of: "params") }
+        fields[ClientField.condition.rawValue] = sql.map { .string($0) }
+        fields[ClientField.parameters.rawValue] = try params.map { text throws(ProtocolError) in
+            try JSONFields.value(text, of: .parameters)
+        }
         try self.init(JSONFields(fields, path: ""))
     }
 
     /// Reads `where` and `params`; nil when there is no `where`.
     init?(_ data: JSONFields) throws(ProtocolError) {
-        guard let sql = try data.string("where", maxBytes: Self.maxSQLBytes) else {
-            if data.value("params") != nil { throw data.failure("params", "expected none without where, found some") }
+        guard let sql = try data.string(.condition, maxBytes: Self.maxSQLBytes) else {
+            if data.value(.parameters) != nil {
+                throw data.failure(.parameters, "expected none without where, found some")
+            }
             return nil
         }
         self.init(sql: sql, parameters: try QueryRequest.parameters(data))
