@@ -52,6 +52,14 @@ struct StatementCacheTests {
         }
     }
 
+    @Test func `texts that Swift treats as equal are different statements`() throws {
+        let counted = try Counted("CREATE TABLE t(v)")
+        let texts = ["SELECT length('caf\u{e9}')", "SELECT length('cafe\u{301}')"]
+        for _ in 0..<4 {
+            #expect(try texts.map { try counted.rows($0) } == [[[.integer(4)]], [[.integer(5)]]])
+        }
+    }
+
     @Test func `a statement that occurs again is compiled twice, and then reused`() throws {
         let counted = try Counted("CREATE TABLE t(v); INSERT INTO t VALUES (1)")
         let sql = "SELECT v FROM t -- and a comment"

@@ -13,6 +13,11 @@ struct StatementCache {
         let sql: String
         let policy: SQLPolicy
 
+        /// By bytes: SQLite distinguishes texts that Swift treats as equal.
+        static func == (left: Key, right: Key) -> Bool {
+            left.sql.utf8.elementsEqual(right.sql.utf8) && left.policy == right.policy
+        }
+
         func hash(into hasher: inout Hasher) {
             // Hashing a list of tables would take longer than comparing it.
             hasher.combine(sql)
