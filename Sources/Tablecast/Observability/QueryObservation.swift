@@ -49,22 +49,25 @@ final class QueryObservation: Sendable {
     }
 
     func completed(_ outcome: QueryOutcome) {
-        var figures: Logger.Metadata = ["rows": "\(outcome.rowCount)", "changes": "\(outcome.changes)"]
-        if let position = outcome.receipt { figures["position"] = "\(position)" }
-        end(.completed, rows: outcome.rowCount, figures)
+        end(.completed, rows: outcome.rowCount) {
+            var figures: Logger.Metadata = ["rows": "\(outcome.rowCount)", "changes": "\(outcome.changes)"]
+            if let position = outcome.receipt { figures["position"] = "\(position)" }
+            return figures
+        }
     }
 
     func failed(_ failure: QueryFailure) {
         span?.setStatus(SpanStatus(code: .error, message: failure.message))
-        end(.failed, rows: 0, ["code": "\(failure.code.rawValue)", "error": "\(failure.message)"])
+        end(.failed, rows: 0) { ["code": "\(failure.code.rawValue)", "error": "\(failure.message)"] }
     }
 
     func cancelled(_ reason: CancelReason, rows: Int) {
         span?.setStatus(SpanStatus(code: .error, message: "cancelled: \(reason)"))
-        end(.cancelled, rows: rows, ["reason": "\(reason)", "rows": "\(rows)"])
+        end(.cancelled, rows: rows) { ["reason": "\(reason)", "rows": "\(rows)"] }
     }
 
-    private func end(_ outcome: Outcome, rows: Int, _ figures: Logger.Metadata) {
+    /// - Parameter figures: called only for a log line.
+    private func end(_ outcome: Outcome, rows: Int, _ figures: () -> Logger.Metadata) {
         let duration = ContinuousClock.now - start
         span?.attributes["tablecast.query.outcome"] = outcome.rawValue
         span?.end()
@@ -72,7 +75,7 @@ final class QueryObservation: Sendable {
         metrics.queryEnded(outcome, after: duration, rows: rows, isSlow: isSlow)
         let level: Logger.Level = isSlow ? .notice : .debug
         guard logger.logLevel <= level else { return }
-        var all = metadata(figures, sql: true)
+        var all = metadata(figures(), sql: true)
         all["ms"] = "\((duration / .microseconds(1)).rounded() / 1_000)"
         logger.log(level: level, "\(isSlow ? "slow query" : "query") \(outcome.rawValue)", metadata: all)
     }

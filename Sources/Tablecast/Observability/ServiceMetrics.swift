@@ -1,11 +1,11 @@
 package import CoreMetrics
 import Metrics
 
-/// The instruments of a service. Thread-safe.
+/// The instruments of a service. Thread-safe. A class, because every query copies the reference.
 ///
 /// Every value goes to the service's own ``PrometheusRegistry``, which `GET /metrics` shows, and to the backend with
 /// which the application bootstrapped swift-metrics.
-package struct ServiceMetrics: Sendable {
+package final class ServiceMetrics: Sendable {
     /// A metric as the documentation and `# HELP` describe it.
     package struct Definition: Sendable {
         package let label: String
