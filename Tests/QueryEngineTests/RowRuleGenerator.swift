@@ -201,11 +201,12 @@ struct RowRuleGenerator {
         }
     }
 
+    /// LIKE on an integer primary key itself loses the rows of a LEFT JOIN in SQLite 3.40.
     private mutating func condition1(_ columns: [String]) -> String {
         let column = random.pick(columns)
         return random.pick([
             "\(column) > \(random.int(-2...6))", "\(column) = 'ada'", "\(column) <> 'bob'", "\(column) IS NULL",
-            "\(column) LIKE 'a%'",
+            "\(column) || '' LIKE 'a%'",
             "\(column) BETWEEN 0 AND 4", "abs(\(random.pick(columns.filter { $0.hasSuffix(".a") } + ["1"]))) = 3",
             "\(column) = 5",
         ])

@@ -48,7 +48,6 @@ import Testing
         for _ in 0..<Self.statementsOfOne {
             let sql = generator.statement()
             let found = await all.run(sql) { $0.policy = ruled }
-            // The views that take the tables' places are in the temporary schema.
             let same = await permitted.run(sql) { $0.policy = ruled }
             // The views that take the tables' places are in the temporary schema.
             let expected = await permitted.run(sql.replacing("temp.t", with: "t")) { $0.policy = plain }
