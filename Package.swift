@@ -114,7 +114,9 @@ let package = Package(
         .target(
             name: "TablecastRelay",
             dependencies: [
-                "Tablecast", "TablecastClient", "Broadcast", "ChangeCapture", "LiveQueries", "WireProtocol", logging,
+                "Tablecast", "TablecastClient", "Broadcast", "ChangeCapture", "LiveQueries", "QueryEngine",
+                "WireProtocol",
+                nioCore, logging,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swiftSettings
@@ -122,12 +124,14 @@ let package = Package(
         .target(
             name: "TablecastHummingbird",
             dependencies: [
-                "Tablecast", "TablecastRelay", "LiveQueries", "TablecastWeb", "Broadcast", "WebSocketTransport",
+                "Tablecast", "TablecastClient", "TablecastRelay", "LiveQueries", "TablecastWeb", "Broadcast",
+                "WebSocketTransport",
                 "WireProtocol", nioCore,
                 nioHTTP1, nioPosix, nioSSL, logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             resources: [.embedInCode("Contract/asyncapi.yaml")],

@@ -40,6 +40,9 @@ public struct TablecastClient: Sendable {
     /// The longest wait between two attempts to connect again. 15 seconds.
     public var maxReconnectWait = Duration.seconds(15)
 
+    /// Further headers of the handshake.
+    package var headers: [(name: String, value: String)] = []
+
     private let url: WebSocketURL
 
     /// - Parameters:
@@ -68,7 +71,7 @@ public struct TablecastClient: Sendable {
         do {
             let client = WebSocketClient(
                 limits: limits,
-                headers: token.map { ["Authorization": "Bearer \($0)"] } ?? [:],
+                headers: HTTPHeaders(headers + (token.map { [("Authorization", "Bearer \($0)")] } ?? [])),
                 makeTLS: { try tls.handler(host: $0) }
             )
             return ClientConnection(try await client.connect(to: try target()))

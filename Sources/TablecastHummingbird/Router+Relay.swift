@@ -1,33 +1,27 @@
-import Foundation
 public import Hummingbird
-import NIOCore
+import Tablecast
 public import TablecastRelay
-import WireProtocol
 
 extension RouterMethods {
-    /// Adds the HTTP routes of a relay besides the WebSocket: `/events`, `/status`, `/metrics` and the others that it serves
-    /// itself, and the web page at `/`. Those that need the database are refused, with an error that names it.
+    /// Adds the HTTP routes of a relay besides the WebSocket: those that it serves itself, such as `/events`, `/status` and
+    /// `/metrics`, those that it forwards to its source, such as `/tables` and `/query`, and the web page at `/`.
     ///
     /// - Parameters:
     ///   - relay: the relay, which must live as long as the application.
     ///   - servesPage: whether the web page and the JavaScript client are served too.
     @discardableResult
     public func addTablecast(_ relay: RelayService, servesPage: Bool = true) -> Self {
-        addRoutes(of: relay, servesPage: servesPage) { $0.addRefusals(relay) }
+        addRoutes(of: relay, servesPage: servesPage) { $0.addForwarded(relay) }
     }
 }
 
 extension RouterGroup {
-    fileprivate func addRefusals(_ relay: RelayService) {
+    fileprivate func addForwarded(_ relay: RelayService) {
         let access = RequestAccess(server: relay.server)
-        let routes: [(ServiceRoute, String)] = [
-            (.live, "live queries"), (.query, "queries"), (.cancel, "queries"), (.row, "writing rows"),
-            (.tables, "the list of tables"), (.table, "the schema of a table"),
-        ]
-        for (route, what) in routes {
+        let proxy = RelayProxy(relay: relay)
+        for route in [ServiceRoute.live, .query, .cancel, .row, .tables, .table] {
             add(route) { request, _ in
-                _ = try await access.identity(of: request)
-                return .failure(relay.refusal(what))
+                try await proxy.respond(to: request, from: try await access.identity(of: request))
             }
         }
     }

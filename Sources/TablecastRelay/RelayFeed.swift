@@ -4,6 +4,7 @@ import LiveQueries
 import Logging
 import Synchronization
 import Tablecast
+import TablecastClient
 import WireProtocol
 
 /// Publishes what the source sends to the relay's clients. Thread-safe; the source's messages come from one task.
@@ -13,6 +14,8 @@ final class RelayFeed: Sendable {
         /// The relays between the source and the clients, this one included.
         var relays: [String] = []
         var isConnected = false
+        /// The source of the current or the last connection.
+        var source: TablecastClient?
         /// Why no transactions come.
         var goneBecause: String?
         var hasCaughtUp = false
@@ -41,16 +44,28 @@ final class RelayFeed: Sendable {
         if isNow { body() }
     }
 
-    func refusal(_ what: String) -> ProtocolError {
-        ProtocolError(
-            .forbidden,
-            "\(what): this relay serves changes only; connect to the source of \(status.database)"
-        )
+    /// The source, for requests with the rights of this identity.
+    func source(for identity: Identity) throws(ProtocolError) -> TablecastClient {
+        // The source does not know them.
+        try identity.requireNoRules(for: "requests to the source of a relay")
+        let status = status
+        guard status.isConnected, var source = status.source else {
+            throw ProtocolError(
+                .databaseGone,
+                "this relay is not connected to its source, the server of \(status.database); try again later"
+            )
+        }
+        if let value = ForwardedIdentity.value(of: identity) {
+            source.headers.append((name: ForwardedIdentity.header, value: value))
+        }
+        return source
     }
 }
 
 extension RelayFeed: SourceReceiver {
     var hasCaughtUp: Bool { state.withLock { $0.hasCaughtUp } }
+
+    func connected(to source: TablecastClient) { state.withLock { $0.source = source } }
 
     func perform(_ action: SourceSession.Action, database: String?) -> Bool {
         if let database { state.withLock { $0.database = database } }

@@ -2,6 +2,7 @@ package import Broadcast
 package import ChangeCapture
 package import LiveQueries
 public import Logging
+import QueryEngine
 public import ServiceLifecycle
 import Synchronization
 public import Tablecast
@@ -26,6 +27,7 @@ public final class RelayService: Sendable {
     /// The id in the lists of relays by which a loop is found.
     let id = Epoch.make()
     private let feed: RelayFeed
+    private let forwarder: Forwarder
     private let startedAt = ContinuousClock.now
     private let task = Mutex<Task<RelayFailure?, Never>?>(nil)
 
@@ -38,6 +40,7 @@ public final class RelayService: Sendable {
             logger: logger
         )
         feed = RelayFeed(server: server, limits: configuration.limits.live, logger: logger)
+        forwarder = Forwarder(feed: feed, hub: server.hub)
         server.serve(self)
     }
 
@@ -95,11 +98,19 @@ public final class RelayService: Sendable {
     /// Disconnects from the source, and closes every client with 1001. Further calls have no effect.
     public func shutDown() async {
         task.withLock { $0 }?.cancel()
+        forwarder.endAll()
         await Task { [self] in await server.stop() }.value
     }
 
     /// The time since the relay was created.
     public var uptime: Duration { ContinuousClock.now - startedAt }
+
+    /// The source, for requests with the rights of an identity.
+    ///
+    /// - Throws: `DATABASE_GONE` while the relay is not connected to it.
+    package func source(for identity: Identity) throws(ProtocolError) -> TablecastClient {
+        try feed.source(for: identity)
+    }
 
     /// The name of the source's database.
     public var databaseName: String { feed.status.database }
@@ -154,7 +165,7 @@ extension RelayService: MonitoredService {
 /// The requests of the relay's clients.
 extension RelayService: DatabaseRequests {
     package var relays: [String] { feed.status.relays }
-    package var capabilities: [String] { ["tables", "resume", RelayFormat.capability] }
+    package var capabilities: [String] { ["tables", "queries", "resume", "snapshot", RelayFormat.capability] }
     package var knownTables: [TableDescription] { feed.rowFilters.tables }
     package var goneBecause: String? { feed.status.goneBecause }
 
@@ -166,14 +177,17 @@ extension RelayService: DatabaseRequests {
     /// The source captures all values for the relay.
     package func subscribes(_ request: SubscribeRequest) {}
 
-    package func mayWrite(_ identity: Identity) -> Bool { false }
+    /// The source decides; it refuses what is not allowed.
+    package func mayWrite(_ identity: Identity) -> Bool {
+        identity.sqlPolicy(isReadOnlyService: false).level > .readOnly
+    }
 
     package func execute(_ query: QueryRequest, replyTo: String?, for client: ConnectedClient) {
-        refuse("queries", replyTo: replyTo, client)
+        forwarder.send(.executeQuery(query), replyTo: replyTo, for: client)
     }
 
     package func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient) {
-        refuse("writing rows", replyTo: replyTo, client)
+        forwarder.send(.writeRow(row), replyTo: replyTo, for: client)
     }
 
     package func subscribe(
@@ -181,15 +195,15 @@ extension RelayService: DatabaseRequests {
         replyTo: String?,
         for client: ConnectedClient
     ) throws(ProtocolError) {
-        throw feed.refusal("live queries")
+        forwarder.send(.subscribeQuery(request), replyTo: replyTo, for: client)
     }
 
     package func unsubscribe(query: String, replyTo: String?, for client: ConnectedClient) throws(ProtocolError) {
-        throw feed.refusal("live queries")
+        forwarder.send(.unsubscribeQuery(query), replyTo: replyTo, for: client)
     }
 
-    package func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError) {
-        throw feed.refusal("queries")
+    package func cancel(queryID: String, replyTo: String?, by client: ConnectedClient) throws(ProtocolError) {
+        forwarder.send(.cancelQuery(id: queryID), replyTo: replyTo, for: client)
     }
 
     package func sendSnapshot(
@@ -197,18 +211,9 @@ extension RelayService: DatabaseRequests {
         replyTo: String?,
         to client: ConnectedClient
     ) throws(ProtocolError) {
-        throw feed.refusal("snapshots")
+        try forwarder.sendSnapshot(request, replyTo: replyTo, to: client)
     }
 
-    package func endQueries() async {}
-    package func left(_ client: ConnectedClient) {}
-
-    /// The error for a request that only the source can answer.
-    package func refusal(_ what: String) -> ProtocolError { feed.refusal(what) }
-
-    private func refuse(_ what: String, replyTo: String?, _ client: ConnectedClient) {
-        let error = feed.refusal(what)
-        let header = EnvelopeHeader(.error, channel: .notifications, replyTo: replyTo)
-        server.hub.send(EncodedMessage(header, ErrorPayload(message: error.message, code: error.code)), to: client.id)
-    }
+    package func endQueries() async { forwarder.endAll() }
+    package func left(_ client: ConnectedClient) { forwarder.left(client.id) }
 }

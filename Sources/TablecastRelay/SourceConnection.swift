@@ -52,6 +52,7 @@ struct SourceConnection: Sendable {
     private func serve(_ source: TablecastClient, _ session: inout SourceSession) async -> RelayError {
         do throws(TablecastClientError) {
             let connection = try await source.connect()
+            receiver.connected(to: source)
             session.connected()
             var messages = connection.messages.makeAsyncIterator()
             while let message = try await messages.next() {
@@ -76,6 +77,7 @@ protocol SourceReceiver: AnyObject, Sendable {
     /// Whether the relay has been up to date at least once.
     var hasCaughtUp: Bool { get }
 
+    func connected(to source: TablecastClient)
     /// False for bytes that cannot be decoded.
     func perform(_ action: SourceSession.Action, database: String?) -> Bool
     /// The connection has ended, or could not be opened; returns whether it was in use.

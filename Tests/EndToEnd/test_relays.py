@@ -1,9 +1,12 @@
 """A server, and relays that serve its changes to clients of their own."""
 
+import base64
 import json
 import signal
 import socket
 import sqlite3
+import threading
+import urllib.error
 import urllib.request
 
 import pytest
@@ -43,7 +46,9 @@ def writer(tmp_path):
 
 @pytest.fixture
 def source(serve, writer, tmp_path):
-    return serve(tmp_path / "items.db")
+    server = serve(tmp_path / "items.db")
+    server.path = tmp_path / "items.db"
+    return server
 
 
 def sequence(message):
@@ -204,18 +209,156 @@ def test_the_next_source_is_used_when_one_is_away(source, relay, writer):
         assert len(client.acknowledgement["data"]["relays"]) == 2
 
 
-def test_what_needs_the_database_is_refused_with_its_name(source, relay):
+def test_queries_are_answered_by_the_source(source, relay, writer):
+    edge = relay(names(relay(names(source))))
+    with Client(edge.ws) as client, Client(edge.ws) as other:
+        other.subscribe("tables")
+        rows, end = client.query("SELECT 1 AS one UNION ALL SELECT 2", "q1")
+        assert rows == [{"one": 1}, {"one": 2}] and end["type"] == "query:complete"
+        # An open transaction stays with its client.
+        assert client.query("BEGIN", "q2")[1]["data"]["inTransaction"] is True
+        client.query("INSERT INTO item VALUES (1, 'x', 1.0, NULL)", "q3")
+        position = client.query("COMMIT", "q4")[1]["data"]["position"]
+        assert other.message("table:modified")["position"] == position
+        assert client.query("SELECT nothing", "q5")[1]["type"] == "query:error"
+        client.send("row:write", id="w", table="item", op="update", key={"id": 1}, values={"name": "y"})
+        found = client.message("row:written", where=lambda m: m["replyTo"] == "w")["data"]
+        assert found["op"] == "update", found
+        client.send("query:cancel", id="c", queryId="nothing")
+        assert client.message("error", where=lambda m: m["replyTo"] == "c")["data"]["code"] == "QUERY_NOT_FOUND"
+
+
+SLOW = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+
+
+def test_a_query_is_cancelled_through_a_relay(source, relay):
     edge = relay(names(source))
     with Client(edge.ws) as client:
-        assert "snapshot" not in client.acknowledgement["data"]["serverInfo"]["capabilities"]
-        for type, data in [
-            ("query:execute", {"sql": "SELECT 1"}),
-            ("query:subscribe", {"sql": "SELECT 1"}),
-            ("subscribe", {"snapshot": True}),
-        ]:
-            client.send(type, channel="tables" if type == "subscribe" else None, id=type, **data)
-            error = client.message("error", where=lambda m: m.get("replyTo") == type)["data"]
-            assert error["code"] == "FORBIDDEN" and "source of items.db" in error["message"]
+        client.send("query:execute", id="s", sql=SLOW, queryId="slow")
+        client.message("query:started")
+        client.send("query:cancel", queryId="slow")
+        assert client.message("query:cancelled")["data"]["reason"] == "client"
+        client.send("query:execute", id="t", sql=SLOW, queryId="left")
+        client.message("query:started")
+    with Client(source.ws) as client:
+        # The query of a client that has disconnected ends.
+        while "left" in running(client):
+            pass
+
+
+def running(client):
+    """The ids of the queries that cannot be used again."""
+    client.send("query:execute", id="probe", sql="SELECT 1", queryId="left")
+    while True:
+        message = client.receive()
+        if message.get("replyTo") == "probe" and message["type"] in ("error", "query:error", "query:complete"):
+            return [] if message["type"] == "query:complete" else ["left"]
+
+
+def test_a_live_query_through_a_relay(source, relay, writer):
+    edge = relay(names(source))
+    insert(writer, 1)
+    with Client(edge.ws) as client:
+        client.send("query:subscribe", id="l", sql="SELECT id FROM item WHERE id < 10")
+        assert client.message("query:snapshot")["data"]["rows"] == [{"id": 1}]
+        insert(writer, 2)
+        assert client.message("query:changed")["data"]["rows"][0]["after"] == {"id": 2}
+        source.kill()
+        assert client.message("query:unsubscribed")["data"]["code"] == "DATABASE_GONE"
+        client.send("query:execute", id="q", sql="SELECT 1")
+        assert client.message("error", where=lambda m: m["replyTo"] == "q")["data"]["code"] == "DATABASE_GONE"
+
+
+def test_a_snapshot_joins_the_changes_of_the_relay(source, relay, writer):
+    edge = relay(names(source))
+    insert(writer, *range(200))
+    stop = threading.Event()
+
+    def write():
+        connection = sqlite3.connect(source.path, isolation_level=None, timeout=30)
+        id = 200
+        while not stop.wait(0.002):
+            connection.execute("INSERT INTO item VALUES (?, 'x', 0.5, NULL)", (id,))
+            connection.execute("DELETE FROM item WHERE id = ?", (id - 150,))
+            id += 1
+        connection.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(2):
+            with Client(edge.ws) as client:
+                position = client.subscribe("tables", tables=["item"], rows="values", snapshot=True)["position"]
+                ids = set()
+                while (message := client.receive())["type"] != "snapshot:end":
+                    if message["type"] == "table:snapshot":
+                        ids |= {row["id"] for row in message["data"]["rows"]}
+                assert message["position"] == position
+                for number in range(1, 21):
+                    message = client.message("table:modified")
+                    assert sequence(message) == int(position.split(":")[1]) + number
+                    for row in message["data"]["rows"]:
+                        id = row["key"]["id"]
+                        assert (id in ids) == (row["op"] == "delete")
+                        ids ^= {id}
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_http_requests_are_answered_by_the_source(source, relay, writer):
+    edge = relay(names(source))
+    assert json_of(edge, "/tables") == json_of(source, "/tables")
+    assert json_of(edge, "/tables/item") == json_of(source, "/tables/item")
+    request = urllib.request.Request(edge.http + "/query", json.dumps({"sql": "SELECT 1 AS one"}).encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=LIMIT) as answer:
+        assert {"one": 1} in json.load(answer)["results"][0]["rows"]
+    with EventStream(edge.http + "/live?sql=SELECT%20count(*)%20AS%20n%20FROM%20item") as stream:
+        assert stream.curl.line("query:snapshot")
+    source.kill()
+    edge.error_line("connection to the source was lost")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        urllib.request.urlopen(edge.http + "/tables", timeout=LIMIT)
+
+
+def test_requests_have_the_rights_of_the_client(serve, writer, relay, tmp_path):
+    source = serve(tmp_path / "items.db", env={"TABLECAST_RELAY_TOKEN": "s" * 32, "TABLECAST_READ_WRITE_TOKEN": "w" * 32})
+    insert(writer, 1)
+    writer.execute("CREATE TABLE secret(x)")
+    tokens = tmp_path / "tokens.json"
+    tokens.write_text(
+        json.dumps(
+            [
+                {"token": "a" * 32, "role": "read-only", "tables": ["item"]},
+                {"token": "b" * 32, "role": "read-write", "username": "ada"},
+            ]
+        )
+    )
+    tokens.chmod(0o600)
+    edge = relay(names(source), "--tokens", tokens, env={"TABLECAST_UPSTREAM_TOKEN": "s" * 32})
+
+    def connect(token):
+        return Client(edge.ws, additional_headers={"Authorization": "Bearer " + token * 32})
+
+    with connect("a") as client:
+        assert client.query("SELECT id FROM item", "q1")[0] == [{"id": 1}]
+        assert client.query("SELECT * FROM secret", "q2")[1]["data"]["code"] == "NOT_AUTHORIZED"
+        assert client.query("DELETE FROM item", "q3")[1]["type"] == "query:error"
+        client.send("subscribe", channel="tables", id="s", snapshot=True, rows="values")
+        assert client.message("subscribed", where=lambda m: m.get("replyTo") == "s")["data"]["tables"] == ["item"]
+    with connect("b") as client, connect("b") as other:
+        other.subscribe("tables")
+        assert client.query("DELETE FROM item", "q1")[1]["type"] == "query:complete"
+        assert other.message("table:modified")["data"]["username"] == "ada"
+    # A header alone grants nothing.
+    admin = base64.b64encode(json.dumps({"id": "x", "role": "admin"}).encode()).decode()
+    with Client(serve(tmp_path / "items.db", "--state", "none").ws, additional_headers={"Tablecast-Identity": admin}) as client:
+        assert client.query("PRAGMA wal_checkpoint", "q1")[1]["type"] == "query:error"
+    # Only a relay may act for others.
+    with pytest.raises(Exception, match="403"):
+        Client(source.ws, additional_headers={"Authorization": "Bearer " + "w" * 32, "Tablecast-Identity": "e30="})
+    with pytest.raises(Exception, match="401"):
+        Client(source.ws, additional_headers={"Authorization": "Bearer " + "s" * 32, "Tablecast-Identity": "e30="})
 
 
 def test_status_and_metrics(source, relay, writer):

@@ -339,6 +339,9 @@ package final class Hub: Sendable {
         sequencer.withLock { $0.history.resolve(position).epoch == $0.history.head.epoch }
     }
 
+    /// The position in the current epoch that an earlier one names.
+    package func resolve(_ position: Position) -> Position { sequencer.withLock { $0.history.resolve(position) } }
+
     /// The last published transaction.
     package var position: Position { sequencer.withLock { $0.history.head } }
 

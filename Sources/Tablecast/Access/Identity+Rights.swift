@@ -10,7 +10,7 @@ extension Identity {
         // Neither SQL nor row:write is guarded by rules when it writes.
         guard !isReadOnlyService, rules.isEmpty else { return policy(.readOnly) }
         switch role {
-        case .readOnly: return policy(.readOnly)
+        case .readOnly, .relay: return policy(.readOnly)
         case .readWrite: return policy(.readWrite)
         // An anonymous client may not change the settings of the file.
         case .admin: return policy(isAnonymous ? .readWrite : .admin)

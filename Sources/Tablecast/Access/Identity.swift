@@ -143,7 +143,7 @@ extension Identity {
     }
 }
 
-/// The rights of a client. Each role includes the rights of the preceding ones.
+/// The rights of a client. Each role includes the rights of the preceding ones, except ``relay``.
 public enum Role: String, Sendable, Hashable, CaseIterable, Comparable {
     /// Subscribe, and run queries that only read.
     case readOnly = "read-only"
@@ -151,12 +151,14 @@ public enum Role: String, Sendable, Hashable, CaseIterable, Comparable {
     case readWrite = "read-write"
     /// In addition, broadcast, cancel the queries of all clients, and change settings of the database file.
     case admin
+    /// For relays: the rights of ``readOnly``, and to send requests of other identities, with their rights.
+    case relay
 
     public static func < (left: Role, right: Role) -> Bool { left.rank < right.rank }
 
     private var rank: Int {
         switch self {
-        case .readOnly: 0
+        case .readOnly, .relay: 0
         case .readWrite: 1
         case .admin: 2
         }

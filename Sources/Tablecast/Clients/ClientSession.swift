@@ -190,7 +190,7 @@ final class ClientSession: WebSocketSession {
         case .unsubscribeQuery(let subscription):
             try database().unsubscribe(query: subscription, replyTo: message.id, for: client)
         case .cancelQuery(let queryID):
-            try database().cancel(queryID: queryID, by: client)
+            try database().cancel(queryID: queryID, replyTo: message.id, by: client)
         case .identify(let username):
             if let name = identity.username, name != username {
                 throw ProtocolError(.forbidden, "data.username: this token's name is \(quoted(name))")

@@ -13,10 +13,17 @@ extension WebSocketServer {
     /// - Parameters:
     ///   - authorization: the values of its header `Authorization`.
     ///   - uri: its target, with the query.
-    package func identity(authorization: [String], uri: String) async throws(AccessRefusal) -> Identity {
-        guard let authenticator = configuration.authenticator else { return .anonymous }
+    ///   - forwarded: the values of its header ``ForwardedIdentity/header``.
+    package func identity(
+        authorization: [String],
+        uri: String,
+        forwarded: [String] = []
+    ) async throws(AccessRefusal) -> Identity {
+        guard let authenticator = configuration.authenticator else {
+            return try Identity.anonymous.forwarding(forwarded)
+        }
         guard let token = try BearerToken.find(authorization: authorization, uri: uri) else { throw .missing }
-        return try await identity(of: token, authenticator)
+        return try await identity(of: token, authenticator).forwarding(forwarded)
     }
 
     /// The identity that a token proves.
@@ -41,7 +48,11 @@ extension WebSocketServer {
     /// Decides on a connection before it becomes a WebSocket.
     func authorize(_ request: HTTPRequestHead) async -> WebSocketMount.Authorization {
         do throws(AccessRefusal) {
-            let identity = try await identity(authorization: request.headers["Authorization"], uri: request.uri)
+            let identity = try await identity(
+                authorization: request.headers["Authorization"],
+                uri: request.uri,
+                forwarded: request.headers[ForwardedIdentity.header]
+            )
             return .open { [weak self] request, connection throws(UpgradeRefusal) in
                 guard let self else { throw .stopping }
                 return try session(for: request, of: identity, on: connection)
@@ -52,6 +63,20 @@ extension WebSocketServer {
             guard let session = Self.refusedSession(request, refusal) else { return .refuse(refusal) }
             return .open { _, _ throws(UpgradeRefusal) in RefusedSession(session.code, reason: session.reason) }
         }
+    }
+
+    /// The session of a new connection without tokens.
+    func session(
+        for request: HTTPRequestHead,
+        on connection: ClientConnection
+    ) throws(UpgradeRefusal) -> any WebSocketSession {
+        let identity: Identity
+        do throws(AccessRefusal) {
+            identity = try Identity.anonymous.forwarding(request.headers[ForwardedIdentity.header])
+        } catch {
+            throw UpgradeRefusal(error)
+        }
+        return try session(for: request, of: identity, on: connection)
     }
 
     /// The session of a new connection.
@@ -107,7 +132,7 @@ package protocol DatabaseRequests: AnyObject, Sendable {
     func subscribe(_ request: LiveQueryRequest, replyTo: String?, for client: ConnectedClient) throws(ProtocolError)
     func unsubscribe(query: String, replyTo: String?, for client: ConnectedClient) throws(ProtocolError)
     func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient)
-    func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError)
+    func cancel(queryID: String, replyTo: String?, by client: ConnectedClient) throws(ProtocolError)
     /// Sends the rows as of one position, then every change after it.
     func sendSnapshot(_ request: SubscribeRequest, replyTo: String?, to client: ConnectedClient) throws(ProtocolError)
     /// Cancels all queries and rolls back open transactions; returns when they have ended, or after two seconds.

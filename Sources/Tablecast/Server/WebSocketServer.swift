@@ -90,7 +90,7 @@ public final class WebSocketServer: Sendable {
             onQuiesce: { reference.server?.quiesce() }
         ) { request, connection throws(UpgradeRefusal) in
             guard let server = reference.server else { throw .stopping }
-            return try server.session(for: request, of: .anonymous, on: connection)
+            return try server.session(for: request, on: connection)
         }
         reference.server = self
         if case .sameAnd(let origins) = configuration.origins {

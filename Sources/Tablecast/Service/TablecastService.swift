@@ -309,7 +309,7 @@ extension TablecastService: DatabaseRequests {
         }
     }
 
-    package func cancel(queryID: String, by client: ConnectedClient) throws(ProtocolError) {
+    package func cancel(queryID: String, replyTo: String?, by client: ConnectedClient) throws(ProtocolError) {
         try cancel(queryID: queryID, by: client.identity)
     }
 

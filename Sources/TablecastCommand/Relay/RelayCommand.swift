@@ -28,7 +28,8 @@ struct RelayCommand: AsyncParsableCommand {
             While the source is away, clients stay connected. Commits that the relay missed are never skipped silently: its \
             clients are notified with 'recovered: false'.
 
-            Queries, snapshots, live queries and the list of tables need the database, and are refused; the web page needs them.
+            Queries, snapshots, live queries and the list of tables are answered by the source, with the rights of the client. \
+            For clients with tokens this needs a token with the role relay.
 
             \(ExitReason.helpText)
             """

@@ -15,9 +15,9 @@ struct AccessOptions: ParsableArguments {
         help: ArgumentHelp(
             "Require a token from this JSON file: [{\"token\": …, \"role\": …, \"username\": …, \"tables\": […]}].",
             discussion: """
-                Roles are read-only, read-write and admin. 'rules' selects rows: {\"orders\": \"owner = :sub\"} with \
+                Roles are read-only, read-write, admin and relay. 'rules' selects rows: {\"orders\": \"owner = :sub\"} with \
                 'claims': {\"sub\": \"ada\"}. Instead of the file, or in addition to it, set one token per role \
-                in TABLECAST_READ_ONLY_TOKEN, TABLECAST_READ_WRITE_TOKEN and TABLECAST_ADMIN_TOKEN.
+                in TABLECAST_READ_ONLY_TOKEN, TABLECAST_READ_WRITE_TOKEN, TABLECAST_ADMIN_TOKEN and TABLECAST_RELAY_TOKEN.
                 """,
             valueName: "json-file"
         ),
@@ -33,6 +33,7 @@ struct AccessOptions: ParsableArguments {
         case .readOnly: "TABLECAST_READ_ONLY_TOKEN"
         case .readWrite: "TABLECAST_READ_WRITE_TOKEN"
         case .admin: "TABLECAST_ADMIN_TOKEN"
+        case .relay: "TABLECAST_RELAY_TOKEN"
         }
     }
 

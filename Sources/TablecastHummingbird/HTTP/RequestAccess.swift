@@ -14,11 +14,17 @@ struct RequestAccess: Sendable {
     func identity(of request: Request) async throws -> Identity {
         let identity = try await server.identity(
             authorization: request.headers[values: .authorization],
-            uri: request.uri.string
+            uri: request.uri.string,
+            forwarded: request.headers[values: .forwardedIdentity]
         )
         ClientConnection.current?.becameKnown()
         return identity
     }
+}
+
+extension HTTPField.Name {
+    // The name is a token of RFC 9110, so the initializer does not fail.
+    static let forwardedIdentity = HTTPField.Name(ForwardedIdentity.header) ?? .cookie
 }
 
 extension AccessRefusal: HTTPResponseError {
