@@ -284,6 +284,8 @@ let package = Package(
                 "RandomSupport", "StateStore",
                 "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL,
                 logging,
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

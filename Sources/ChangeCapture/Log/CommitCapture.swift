@@ -35,6 +35,7 @@ package final class CommitCapture {
         to after: some PageReader,
         level: CaptureLevel
     ) throws(WatchError) -> ChangeSet {
+        let start = ContinuousClock.now
         var tables: [TableRows]
         var events: [ChangeEvent] = []
         var transition = CommitDecoder.SchemaTransition.unchanged
@@ -72,7 +73,9 @@ package final class CommitCapture {
         }
         fillVirtualColumns(&tables)
         for table in tables { events.append(.rows(table)) }
-        return ChangeSet(origin: .external, events: events)
+        var changes = ChangeSet(origin: .external, events: events)
+        changes.decoding = start..<ContinuousClock.now
+        return changes
     }
 
     /// A new virtual table can have shadow tables with rows although it is empty, or shadow tables that existed before.

@@ -4,6 +4,8 @@
 /// Never made for a transaction that was rolled back, and never before the commit is durable.
 public struct ChangeSet: Sendable {
     /// The source of the commit: a query that ran through the service, or another process.
+    ///
+    /// Later versions can have further cases: handle those you need, and others with `default`.
     public enum Origin: Sendable, Hashable {
         case service
         case external
@@ -15,6 +17,9 @@ public struct ChangeSet: Sendable {
     /// Drops come before renames and alterations, those before creations, and rows are described in the schema after
     /// the commit.
     public var events: [ChangeEvent]
+
+    /// When the changes were decoded from the pages of the commit; nil where they were recorded by hooks.
+    package var decoding: Range<ContinuousClock.Instant>?
 
     public init(origin: Origin, events: [ChangeEvent]) {
         self.origin = origin

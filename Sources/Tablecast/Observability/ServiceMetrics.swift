@@ -26,6 +26,10 @@ package final class ServiceMetrics: Sendable {
         .init(label: "tablecast_commits", help: "Transactions published, by origin: service, external."),
         .init(label: "tablecast_row_changes", help: "Row changes in published transactions."),
         .init(
+            label: "tablecast_decode_duration_seconds",
+            help: "Time to find the row changes in the pages of a commit."
+        ),
+        .init(
             label: "tablecast_publish_duration_seconds",
             help: "Time to encode a transaction and pass it to connections."
         ),
@@ -58,6 +62,7 @@ package final class ServiceMetrics: Sendable {
     private let queryDuration: Metrics.Timer
     private let queryRows: Counter
     private let slowQueries: Counter
+    private let decodeDuration: Metrics.Timer
     private let publishDuration: Metrics.Timer
     private let serviceCommits: Counter
     private let externalCommits: Counter
@@ -81,6 +86,7 @@ package final class ServiceMetrics: Sendable {
         queryDuration = Metrics.Timer(label: "tablecast_query_duration", dimensions: [], factory: factory)
         queryRows = counter("tablecast_query_rows")
         slowQueries = counter("tablecast_slow_queries")
+        decodeDuration = Metrics.Timer(label: "tablecast_decode_duration", dimensions: [], factory: factory)
         publishDuration = Metrics.Timer(label: "tablecast_publish_duration", dimensions: [], factory: factory)
         serviceCommits = counter("tablecast_commits", [("origin", "service")])
         externalCommits = counter("tablecast_commits", [("origin", "external")])
@@ -127,6 +133,8 @@ package final class ServiceMetrics: Sendable {
         queryRows.increment(by: rows)
         if isSlow { slowQueries.increment() }
     }
+
+    func decoded(in duration: Duration) { decodeDuration.record(duration: duration) }
 
     package func published(byService: Bool, rowChanges count: Int, in duration: Duration) {
         (byService ? serviceCommits : externalCommits).increment()
