@@ -145,6 +145,7 @@ public struct ResultRows: AsyncSequence, Sendable {
                 case .timeout: "its timeout expired"
                 case .disconnect: "the connection was lost"
                 case .shutdown: "the server is shutting down"
+                default: reason.rawValue
                 }
             return TablecastClientError(.queryCancelled, "the query was cancelled: \(cause)")
         }

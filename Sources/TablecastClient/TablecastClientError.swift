@@ -64,8 +64,7 @@ public struct TablecastClientError: Error, Sendable, Hashable, CustomStringConve
         switch code {
         case .unreachable: true
         case .connectionRefused: httpStatus == 503
-        // A code that this version does not know is not a reason to give up.
-        case .disconnected: closeCode.flatMap(CloseCode.init)?.reconnect != CloseCode.Reconnect.no
+        case .disconnected: closeCode.map(CloseCode.init)?.reconnect != CloseCode.Reconnect.no
         default: false
         }
     }

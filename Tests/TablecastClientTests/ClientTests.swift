@@ -265,7 +265,9 @@ import WireProtocol
         }
     }
 
-    @Test func `a sequence that ends with an error closes its connection, also while its iterator is kept`() async throws {
+    @Test func `a sequence that ends with an error closes its connection, also while its iterator is kept`()
+        async throws
+    {
         try await withServer { server in
             let client = try server.client()
             var clients = server.service.server.clientEvents().makeAsyncIterator()

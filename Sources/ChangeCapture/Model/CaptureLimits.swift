@@ -22,6 +22,8 @@ public struct CaptureLimits: Sendable, Hashable {
 }
 
 /// The detail that a transaction's capture keeps of each changed row: the highest that a subscriber asked for.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum CaptureLevel: Int, Sendable, Hashable, Comparable, CaseIterable {
     /// How many rows were inserted, updated and deleted in each table.
     case counts

@@ -35,6 +35,7 @@ public enum SchemaChange: Sendable, Hashable {
 
     /// An index or trigger that was added, removed or changed with a ``Modification``.
     public struct ObjectChange: Sendable, Hashable {
+        /// Later versions can have further cases: handle those you need, and others with `default`.
         public enum Kind: String, Sendable, Hashable {
             case index
             case trigger

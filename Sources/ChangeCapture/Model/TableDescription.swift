@@ -1,5 +1,6 @@
 /// A table, view or virtual table of the main schema, as `sqlite_schema` and `PRAGMA table_xinfo` describe it.
 public struct TableDescription: Sendable {
+    /// Later versions can have further cases: handle those you need, and others with `default`.
     public enum Kind: String, Sendable, Hashable {
         case table
         case view
@@ -78,6 +79,8 @@ extension TableDescription {
 /// A column as [`PRAGMA table_xinfo`](https://sqlite.org/pragma.html#pragma_table_xinfo) describes it.
 public struct ColumnDescription: Sendable {
     /// The `hidden` column of `table_xinfo`.
+    ///
+    /// Later versions can have further cases: handle those you need, and others with `default`.
     public enum Visibility: Int, Sendable, Hashable {
         case normal = 0
         /// A hidden column of a virtual table.

@@ -144,6 +144,8 @@ extension Identity {
 }
 
 /// The rights of a client. Each role includes the rights of the preceding ones, except ``relay``.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum Role: String, Sendable, Hashable, CaseIterable, Comparable {
     /// Subscribe, and run queries that only read.
     case readOnly = "read-only"

@@ -41,6 +41,8 @@ public struct CommittedTransactions: AsyncSequence, Sendable {
     public typealias Failure = any Error
 
     /// Why the sequence ended.
+    ///
+    /// Later versions can have further cases: handle those you need, and others with `default`.
     public enum Interruption: Error, Sendable, Hashable {
         /// A new epoch began: the changes in between are unknown. Read the tables again, then call `changes()` again.
         case newEpoch

@@ -8,6 +8,8 @@ import WebSocketTransport
 public struct ServerConfiguration: Sendable {
     /// The web pages that may open a connection. A browser always sends the page's origin; other programs usually do
     /// not, and are admitted.
+    ///
+    /// Later versions can have further cases: handle those you need, and others with `default`.
     public enum Origins: Sendable, Hashable {
         /// Pages from the host and port that the request went to.
         case same

@@ -70,7 +70,7 @@ struct ServerConnection: Sendable {
 
     private func disconnected(_ error: TablecastClientError) -> CommandFailure {
         guard error.isTransient else {
-            let isForbidden = [.unauthorized, .forbidden].contains(error.closeCode.flatMap(CloseCode.init))
+            let isForbidden = [.unauthorized, .forbidden].contains(error.closeCode.map(CloseCode.init))
             return CommandFailure(isForbidden ? .noPermission : .protocolError, "\(address): \(error)")
         }
         return CommandFailure(

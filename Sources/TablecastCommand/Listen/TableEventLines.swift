@@ -14,7 +14,7 @@ struct TableEventLines: Sendable {
             switch context.origin {
             case .external: "another process"
             case .service: context.username ?? context.userID
-            case nil: nil
+            default: context.origin?.rawValue
             }
     }
 
@@ -103,7 +103,7 @@ struct TableEventLines: Sendable {
         switch type {
         case .view: "view "
         case .virtual: "virtual table "
-        case .table, nil: "table "
+        default: "table "
         }
     }
 

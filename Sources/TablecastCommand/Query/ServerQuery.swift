@@ -180,6 +180,7 @@ struct QuerySession: Sendable {
             case .timeout: "its timeout expired"
             case .disconnect: "the connection was lost"
             case .shutdown: "the server is shutting down"
+            default: cancelled.reason.rawValue
             }
         return .failed(message: "\(what): \(reason)", status: .failure)
     }

@@ -1,4 +1,6 @@
 /// The position of a user's cursor: in a text, or in a cell of a table.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum CursorLocation: Sendable, Hashable {
     case text(TextPosition, selection: TextSelection?, in: CursorText? = nil)
     /// The row by its key or number, and the column if the cursor is in one.
@@ -175,6 +177,8 @@ extension CursorLocation: JSONWritable {
 }
 
 /// The text that contains a user's cursor. Each user writes only their own text; other users read it.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum CursorText: Sendable, Hashable {
     /// The user's own text, in its current state.
     case own(String)

@@ -7,6 +7,7 @@ public struct QueryRequest: Sendable, Hashable {
         case named([String: WireValue])
     }
 
+    /// Later versions can have further cases: handle those you need, and others with `default`.
     public enum RowFormat: String, Sendable, Hashable, Codable, CaseIterable {
         case objects
         case arrays

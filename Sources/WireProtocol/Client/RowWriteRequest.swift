@@ -1,5 +1,6 @@
 /// The request of `row:write` and of the body of `POST /row`: one row to insert, update or delete.
 public struct RowWriteRequest: Sendable, Hashable {
+    /// Later versions can have further cases: handle those you need, and others with `default`.
     public enum Operation: String, Sendable, Hashable, Codable, CaseIterable {
         case insert
         case update

@@ -1,10 +1,16 @@
 /// `query:subscribed`: the query is live from here on.
 public struct QuerySubscribedPayload: Sendable, Hashable, Codable {
-    public enum Plan: String, Sendable, Hashable, Codable {
+    /// How the result is kept up to date. A struct rather than an enum, so that a client can decode the messages of a newer
+    /// service.
+    public struct Plan: RawRepresentable, Sendable, Hashable, Codable {
         /// The changes of a commit in the result are found from the rows that it changed.
-        case incremental
+        public static let incremental = Self(rawValue: "incremental")
         /// The query runs again, and its rows are compared with the previous ones.
-        case rerun
+        public static let rerun = Self(rawValue: "rerun")
+
+        public let rawValue: String
+
+        public init(rawValue: String) { self.rawValue = rawValue }
     }
 
     /// Identifies the query in the messages that follow; the same for all of its subscribers.

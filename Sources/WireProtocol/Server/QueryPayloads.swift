@@ -296,12 +296,17 @@ extension QueryErrorPayload: JSONWritable {
 
 /// `query:cancelled`: the query was stopped before its end.
 public struct QueryCancelledPayload: Sendable, Hashable, Codable {
-    public enum Reason: String, Sendable, Hashable, Codable {
-        case client
-        case timeout
+    /// Why. A struct rather than an enum, so that a client can decode the messages of a newer service.
+    public struct Reason: RawRepresentable, Sendable, Hashable, Codable {
+        public static let client = Self(rawValue: "client")
+        public static let timeout = Self(rawValue: "timeout")
         /// The client that sent it disconnected.
-        case disconnect
-        case shutdown
+        public static let disconnect = Self(rawValue: "disconnect")
+        public static let shutdown = Self(rawValue: "shutdown")
+
+        public let rawValue: String
+
+        public init(rawValue: String) { self.rawValue = rawValue }
     }
 
     public var queryID: String

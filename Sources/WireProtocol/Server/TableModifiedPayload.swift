@@ -1,5 +1,6 @@
 /// `table:modified`: a change of a table's schema or of its rows.
 public struct TableModifiedPayload: Sendable, Hashable {
+    /// Later versions can have further cases: handle those you need, and others with `default`.
     public enum Change: Sendable, Hashable {
         case schema(SchemaModification)
         case rows(RowsModification)
@@ -63,9 +64,14 @@ public struct SchemaObjectPayload: Sendable, Hashable, Codable {
         case changed
     }
 
-    public enum Kind: String, Sendable, Hashable, Codable {
-        case index
-        case trigger
+    /// A struct rather than an enum, so that a client can decode the messages of a newer service.
+    public struct Kind: RawRepresentable, Sendable, Hashable, Codable {
+        public static let index = Self(rawValue: "index")
+        public static let trigger = Self(rawValue: "trigger")
+
+        public let rawValue: String
+
+        public init(rawValue: String) { self.rawValue = rawValue }
     }
 
     public var action: Action

@@ -1,10 +1,15 @@
 /// The common fields of the three table events: the subscription, the origin, and the transaction.
 public struct TableEventContext: Sendable, Hashable, Codable {
-    public enum Origin: String, Sendable, Hashable, Codable {
+    /// Who committed. A struct rather than an enum, so that a client can decode the messages of a newer service.
+    public struct Origin: RawRepresentable, Sendable, Hashable, Codable {
         /// A query that ran through the service.
-        case service
+        public static let service = Self(rawValue: "service")
         /// Another process.
-        case external
+        public static let external = Self(rawValue: "external")
+
+        public let rawValue: String
+
+        public init(rawValue: String) { self.rawValue = rawValue }
     }
 
     /// The transaction that an event belongs to.
@@ -115,10 +120,16 @@ public struct TableCreatedPayload: Sendable, Hashable {
 }
 
 /// The kind of object of a table event.
-public enum TableObjectType: String, Sendable, Hashable, Codable {
-    case table
-    case view
-    case virtual
+///
+/// A struct rather than an enum, so that a client can decode the messages of a newer service.
+public struct TableObjectType: RawRepresentable, Sendable, Hashable, Codable {
+    public static let table = Self(rawValue: "table")
+    public static let view = Self(rawValue: "view")
+    public static let virtual = Self(rawValue: "virtual")
+
+    public let rawValue: String
+
+    public init(rawValue: String) { self.rawValue = rawValue }
 }
 
 extension TableCreatedPayload: Codable {

@@ -52,29 +52,37 @@ extension ErrorCode: CustomStringConvertible {
 
 /// Why the service closed a WebSocket: the codes of RFC 6455 section 7.4.1 that it uses and its own in the private range.
 ///
-/// Later versions can have further cases: handle those you need, and others with `default`.
-public enum CloseCode: UInt16, Sendable, Hashable, CaseIterable {
-    case normal = 1000
+/// A struct rather than an enum, so that a client can handle the codes of a newer service.
+public struct CloseCode: RawRepresentable, Sendable, Hashable {
+    public let rawValue: UInt16
+
+    public init(rawValue: UInt16) { self.rawValue = rawValue }
+}
+
+extension CloseCode {
+    public static let normal = Self(rawValue: 1000)
     /// The server shuts down or restarts.
-    case goingAway = 1001
-    case protocolError = 1002
+    public static let goingAway = Self(rawValue: 1001)
+    public static let protocolError = Self(rawValue: 1002)
     /// A binary message; the protocol is text.
-    case unacceptableData = 1003
+    public static let unacceptableData = Self(rawValue: 1003)
     /// A text message that is not UTF-8.
-    case invalidPayload = 1007
-    case messageTooBig = 1009
-    case internalError = 1011
-    case badRequest = 4400
+    public static let invalidPayload = Self(rawValue: 1007)
+    public static let messageTooBig = Self(rawValue: 1009)
+    public static let internalError = Self(rawValue: 1011)
+    public static let badRequest = Self(rawValue: 4400)
     /// The token is missing, invalid or expired.
-    case unauthorized = 4401
-    case forbidden = 4403
+    public static let unauthorized = Self(rawValue: 4401)
+    public static let forbidden = Self(rawValue: 4403)
     /// No pong within two heartbeat intervals.
-    case heartbeatTimeout = 4408
+    public static let heartbeatTimeout = Self(rawValue: 4408)
     /// The queue of messages that the client has not read reached its limit.
-    case tooSlow = 4413
-    case tooManyMessages = 4429
+    public static let tooSlow = Self(rawValue: 4413)
+    public static let tooManyMessages = Self(rawValue: 4429)
 
     /// Whether and how a client should reconnect.
+    ///
+    /// Later versions can have further cases: handle those you need, and others with `default`.
     public enum Reconnect: Sendable, Hashable {
         case no
         case withBackoff
@@ -82,14 +90,19 @@ public enum CloseCode: UInt16, Sendable, Hashable, CaseIterable {
         case resume
     }
 
+    /// For a code that this version does not know, as after a lost connection: `withBackoff`.
     public var reconnect: Reconnect {
         switch self {
         case .normal, .protocolError, .unacceptableData, .invalidPayload, .messageTooBig: .no
         case .badRequest, .unauthorized, .forbidden: .no
-        case .goingAway, .internalError, .tooManyMessages: .withBackoff
         case .heartbeatTimeout, .tooSlow: .resume
+        default: .withBackoff
         }
     }
+}
+
+extension CloseCode: CustomStringConvertible {
+    public var description: String { String(rawValue) }
 }
 
 /// A message from a client that the service cannot process: answered with `error`, and never a reason to close.

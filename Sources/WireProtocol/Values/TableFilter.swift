@@ -210,6 +210,8 @@ extension QueryRequest.Parameters: JSONWritable {
 }
 
 /// The detail of each changed row that a subscriber of `tables` receives.
+///
+/// Later versions can have further cases: handle those you need, and others with `default`.
 public enum RowLevel: String, Sendable, Hashable, Codable, CaseIterable, Comparable {
     /// Only counts.
     case none
