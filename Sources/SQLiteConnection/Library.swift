@@ -29,6 +29,33 @@ package enum Library {
     /// lock. False if the VFS of the library cannot be changed.
     static let retriesUnlocks = csqlite_retry_unlocks() == SQLITE_OK
 
+    /// What this process cannot bound or retry, each as a sentence for the operator; empty where everything is in place.
+    package static let limitations: [String] = {
+        // In this order: the layer over the allocator has to be installed before the first connection.
+        var found: [String] = []
+        if !HeapAccounting.isInstalled {
+            found.append(
+                "the memory of single queries is not limited, only that of all: the process used SQLite before the service"
+            )
+        }
+        if TemporaryFileVFS.name == nil {
+            found.append(
+                "the temporary files of queries are not limited: the file system layer of SQLite cannot be extended"
+            )
+        }
+        if !TextSearchModules.areBounded {
+            found.append(
+                "full-text searches are limited only by the memory of a query, so one can run beyond its deadline: the system does not permit changing the memory protection of the SQLite library (mprotect)"
+            )
+        }
+        if !retriesUnlocks {
+            found.append(
+                "unlocking a file that fails is not retried: the file system layer of SQLite cannot be changed"
+            )
+        }
+        return found
+    }()
+
     /// Throws an error with the found and the required version or option when the library cannot carry the service at
     /// all.
     package static func requireUsable() throws(SQLiteError) {

@@ -6,6 +6,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 
 import pytest
 
@@ -178,3 +179,33 @@ def test_tls(serve, run, music, tmp_path):
     refused(run("query", address, "SELECT 1"), 69, "certificate", "--insecure")
     refused(run("query", server.ws, "SELECT 1"), 69, "wss")
     assert server.stop() == 0
+
+
+# Denies mprotect(2) for lengths that are not a multiple of a page: the service's own calls, but not those of libc.
+KEEPING_LIBRARY_READ_ONLY = """
+import ctypes, os, platform, struct, sys
+call = {"x86_64": 10, "aarch64": 226}[platform.machine()]
+load, jump_if_equal, jump_if_set, answer = 0x20, 0x15, 0x45, 0x06
+lines = [
+    (load, 0, 0, 0), (jump_if_equal, 0, 3, call), (load, 0, 0, 24), (jump_if_set, 0, 1, 0xFFF),
+    (answer, 0, 0, 0x0005000D), (answer, 0, 0, 0x7FFF0000),
+]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+libc = ctypes.CDLL(None, use_errno=True)
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+program = Program(len(lines), ctypes.addressof(code))
+if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0):
+    raise OSError(ctypes.get_errno(), "prctl")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_searches_that_cannot_be_bounded_are_logged_at_the_start(serve, tmp_path, shell):
+    path = tmp_path / "search.db"
+    shell(path, "PRAGMA journal_mode=WAL; CREATE VIRTUAL TABLE f USING fts5(x); INSERT INTO f VALUES('one two')")
+    server = serve(path, under=[sys.executable, "-c", KEEPING_LIBRARY_READ_ONLY])
+    assert "full-text searches are limited only by the memory" in server.error_line("warning")
+    with Client(server.ws) as client:
+        assert client.query("SELECT x FROM f WHERE f MATCH 'two'", "q")[0] == [{"x": "one two"}]

@@ -47,9 +47,11 @@ struct TextSearchBoundsTests {
     }
 
     @Test func `more phrases leave less memory for their matches`() throws {
-        #expect(try bounds(.fts5, "a").nearHeapBytes == nil)
-        #expect(try bounds(.fts5, "NEAR(a b c d)").nearHeapBytes == 64 << 20)
-        #expect(try bounds(.fts3, "a NEAR b").nearHeapBytes == 64 << 20)
+        #expect(try bounds(.fts5, "a").maxPositionBytes == 128 << 20)
+        #expect(try bounds(.fts5, "NEAR(a b)").maxPositionBytes == 128 << 20)
+        #expect(try bounds(.fts5, "NEAR(a b c d)").maxPositionBytes == 64 << 20)
+        #expect(try bounds(.fts3, "a").maxPositionBytes == 64 << 20)
+        #expect(try bounds(.fts3, "a NEAR b").maxPositionBytes == 64 << 20)
     }
 
     // MARK: Refused
@@ -101,6 +103,66 @@ struct TextSearchBoundsTests {
         try connection.execute("CREATE VIRTUAL TABLE f USING fts5 (x); INSERT INTO f VALUES ('a')")
         let near = "NEAR(\(Array(repeating: "a", count: 40).joined(separator: " ")))"
         #expect(try connection.query("SELECT x FROM f WHERE f MATCH ?1", [.text(near)]) == [[.text("a")]])
+    }
+
+    // MARK: Limits of the query
+
+    /// Runs a search within a query that may use a gigabyte.
+    private func search(
+        _ sql: String,
+        _ expression: String,
+        on connection: Connection,
+        _ limits: TextSearchLimits
+    ) throws(SQLiteError) -> [[SQLiteValue]] {
+        var resources = ResourceBudget.Limits.evaluation
+        resources.maxHeapBytes = 1 << 30
+        resources.textSearch = limits
+        let budget = ResourceBudget.ofThisThread()
+        budget.begin(resources)
+        defer { budget.end() }
+        return try connection.query(sql, [.text(expression)])
+    }
+
+    @Test func `the limits of a search are those of its query`() throws {
+        let connection = try connection()
+        try connection.execute("CREATE VIRTUAL TABLE f USING fts5 (x); INSERT INTO f VALUES ('a b c')")
+        var limits = TextSearchLimits()
+        limits.maxMatchBytes = 12
+        limits.maxNearPhrases = 2
+        let sql = "SELECT count(*) FROM f WHERE f MATCH ?1"
+        #expect(try search(sql, "NEAR(a b)", on: connection, limits) == [[.integer(1)]])
+        let near = #expect(throws: SQLiteError.self) { try search(sql, "NEAR(a b c)", on: connection, limits) }
+        #expect(near?.message == "NEAR has 3 phrases; in one full-text search it may have 2")
+        let long = #expect(throws: SQLiteError.self) { try search(sql, "a OR b AND c d", on: connection, limits) }
+        #expect(long?.message == "the full-text search has 14 bytes; MATCH may have 12")
+    }
+
+    @Test(arguments: [("f", "fts5"), ("g", "fts4")])
+    func `a search keeps to its limit where the query may use more memory, also over rows that grow`(
+        _ table: String,
+        _ module: String
+    ) throws {
+        let connection = try connection()
+        try connection.execute("CREATE VIRTUAL TABLE \(table) USING \(module) (x)")
+        // Each row has a tenth more than the one before.
+        for row in 1...10 {
+            let text = "replace(hex(zeroblob(\(row * 50_000))), '0', 'a ')"
+            try connection.execute("INSERT INTO \(table)(rowid, x) VALUES (\(row), \(text))")
+        }
+        var limits = TextSearchLimits()
+        limits.maxFTS5PositionBytes = 4 << 20
+        limits.maxFTS3PositionBytes = 4 << 20
+        let phrase = "\"\(Array(repeating: "a", count: 8).joined(separator: " "))\""
+        let sql = "SELECT rowid FROM \(table) WHERE \(table) MATCH ?1"
+        // FTS4 loads the positions of all rows before the first one.
+        if module == "fts5" {
+            let first = try search(sql + " LIMIT 2", phrase, on: connection, limits)
+            #expect(first == [[.integer(1)], [.integer(2)]])
+        }
+        let error = #expect(throws: SQLiteError.self) { try search(sql, phrase, on: connection, limits) }
+        #expect(error?.code.primary == .outOfMemory)
+        #expect(ResourceBudget.ofThisThread().exhaustion == .textSearch)
+        #expect(try search(sql, phrase, on: connection, TextSearchLimits()).count == 10)
     }
 
     // MARK: Ordinary searches

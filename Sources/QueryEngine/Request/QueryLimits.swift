@@ -69,6 +69,9 @@ public struct QueryLimits: Sendable, Hashable {
     /// Bytes of temporary files of all queries together.
     public var maxTotalTemporaryBytes = 4 << 30
 
+    /// The limits of full-text searches.
+    public var textSearch = TextSearchLimits()
+
     // MARK: Batches
 
     /// Rows and bytes after which a batch is sent.
@@ -84,7 +87,8 @@ public struct QueryLimits: Sendable, Hashable {
         ResourceBudget.Limits(
             maxHeapBytes: maxMemoryBytes,
             maxTemporaryBytes: maxTemporaryBytes,
-            maxTotalTemporaryBytes: maxTotalTemporaryBytes
+            maxTotalTemporaryBytes: maxTotalTemporaryBytes,
+            textSearch: textSearch
         )
     }
 }

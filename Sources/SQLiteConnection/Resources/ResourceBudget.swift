@@ -26,11 +26,19 @@ package final class ResourceBudget: @unchecked Sendable {
         package var maxTemporaryBytes: Int
         /// Bytes of temporary files of all queries together.
         package var maxTotalTemporaryBytes: Int
+        /// Of each full-text search.
+        package var textSearch: TextSearchLimits
 
-        package init(maxHeapBytes: Int, maxTemporaryBytes: Int, maxTotalTemporaryBytes: Int) {
+        package init(
+            maxHeapBytes: Int,
+            maxTemporaryBytes: Int,
+            maxTotalTemporaryBytes: Int,
+            textSearch: TextSearchLimits = TextSearchLimits()
+        ) {
             self.maxHeapBytes = maxHeapBytes
             self.maxTemporaryBytes = maxTemporaryBytes
             self.maxTotalTemporaryBytes = maxTotalTemporaryBytes
+            self.textSearch = textSearch
         }
 
         /// Of what the process itself evaluates of a schema: the watcher, the table catalogue, the planner.
@@ -68,6 +76,8 @@ package final class ResourceBudget: @unchecked Sendable {
     /// Bytes of heap that the thread holds.
     private(set) var heapBytes = 0
     private var heapLimit = Int.max
+    /// Those of the last ``begin(_:)``.
+    private(set) var limits = Limits.evaluation
     /// Whether `heapLimit` is the one of a full-text search.
     private var isSearchingText = false
     private var temporaryBytes = 0
@@ -97,6 +107,7 @@ package final class ResourceBudget: @unchecked Sendable {
     /// Applies the limits from now on, to what the thread allocates in addition to what it already holds.
     package func begin(_ limits: Limits) {
         exhaustion = nil
+        self.limits = limits
         isStarved.store(false, ordering: .relaxed)
         heapBytes = max(heapBytes, 0)
         heapLimit =

@@ -1,8 +1,31 @@
-/// The limits of one full-text search, which keep the longest call of its module within about a second.
+/// The limits of full-text searches by FTS5, FTS3 and FTS4, which keep the longest call of a module within about a second.
 ///
 /// A module evaluates one row in one call, which nothing can interrupt. Its time grows with the positions at which the terms are
 /// in the row, and for some operations with their number times the number of phrases. It keeps all positions of a row in
 /// memory, a byte or more for each, so a limit of the memory also limits the time, for any row and any tokenizer.
+public struct TextSearchLimits: Sendable, Hashable {
+    /// Bytes of the right side of `MATCH`. Compiling it takes time with the square of its length. 32 KiB.
+    public var maxMatchBytes = 32 << 10
+    /// Phrases of one `NEAR`. 32.
+    public var maxNearPhrases = 32
+    /// Bytes of the positions of one row in FTS5, up to 8 nanoseconds each; with `NEAR` of more than two phrases, each of which
+    /// adds 4 nanoseconds, proportionally fewer. 128 MiB.
+    public var maxFTS5PositionBytes = 128 << 20
+    /// Bytes of the positions that FTS3 and FTS4 have in memory, up to 15 nanoseconds each: those of one row, and for some
+    /// searches those of all rows. 64 MiB.
+    public var maxFTS3PositionBytes = 64 << 20
+    /// Bytes of memory that `snippet`, `offsets` or `matchinfo` of FTS3 and FTS4 may need in one call. The result has its own
+    /// limit, the one of any value. 32 MiB.
+    public var maxFunctionBytes = 32 << 20
+    /// Steps of one call of these functions, of 5 to 10 nanoseconds. 134,217,728.
+    public var maxFunctionSteps = 128 << 20
+    /// Letters in the second argument of `matchinfo`, each of which is computed again when it is repeated. There are nine. 16.
+    public var maxMatchinfoLetters = 16
+
+    public init() {}
+}
+
+/// What one full-text search asks for, as far as ``TextSearchLimits`` limit it.
 package struct SearchBounds: Sendable, Hashable {
     enum Module: Sendable, Hashable {
         case fts5
@@ -16,29 +39,17 @@ package struct SearchBounds: Sendable, Hashable {
         let isSize: Bool
     }
 
-    /// Bytes of the right side of MATCH: compiling it takes time with the square of its length.
-    package static let maxMatchBytes = 32 << 10
-    /// Phrases of one NEAR.
-    package static let maxNearPhrases = 32
-    /// Bytes of the lists of positions of a search with NEAR, times its phrases, in FTS5: 4 nanoseconds each.
-    static let maxHeapBytesTimesPhrases = 256 << 20
-    /// In FTS3 each position takes up to 45 nanoseconds with NEAR, and 9 without it.
-    static let maxHeapBytesOfFTS3Near = 64 << 20
-    /// Bytes that `snippet`, `offsets` or `matchinfo` of FTS3 may need in one call. The result has its own limit, the one of any
-    /// value.
-    static let maxFunctionHeapBytes = 32 << 20
-    /// Steps of one call of these functions, of 5 to 10 nanoseconds.
-    static let maxFunctionSteps = 128 << 20
-    /// Letters in the second argument of `matchinfo`, each of which is computed again when it is repeated. There are nine.
-    static let maxMatchinfoLetters = 16
-
     /// The largest number of phrases of one NEAR; 1 where there is none.
     private(set) var nearPhraseCount = 1
     /// Not less than half of the number of terms, even where a tokenizer separates letters.
     private(set) var termCount = 0
+    let limits: TextSearchLimits
     private let module: Module
 
-    init(_ module: Module) { self.module = module }
+    init(_ module: Module, _ limits: TextSearchLimits = TextSearchLimits()) {
+        self.module = module
+        self.limits = limits
+    }
 
     /// Steps that a function of FTS3 takes for each position of a term in the row.
     ///
@@ -50,22 +61,19 @@ package struct SearchBounds: Sendable, Hashable {
         return max(passes * min(snippetTokens, 64) / 2, termCount, 1)
     }
 
-    var hasNear: Bool { nearPhraseCount > 1 }
-
-    /// Bytes of memory that the search may take; nil for the limit of the query, without NEAR.
-    var nearHeapBytes: Int? {
-        guard hasNear else { return nil }
-        return switch module {
-        case .fts5: Self.maxHeapBytesTimesPhrases / nearPhraseCount
-        case .fts3: Self.maxHeapBytesOfFTS3Near
+    /// Bytes of memory that the search may take.
+    var maxPositionBytes: Int {
+        switch module {
+        case .fts5: limits.maxFTS5PositionBytes / max(nearPhraseCount, 2) * 2
+        case .fts3: limits.maxFTS3PositionBytes
         }
     }
 
     /// Adds an argument of the search.
     mutating func add(_ expression: UnsafeRawBufferPointer) throws(Refusal) {
-        guard expression.count <= Self.maxMatchBytes else {
+        guard expression.count <= limits.maxMatchBytes else {
             throw Refusal(
-                message: "the full-text search has \(expression.count) bytes; MATCH may have \(Self.maxMatchBytes)",
+                message: "the full-text search has \(expression.count) bytes; MATCH may have \(limits.maxMatchBytes)",
                 isSize: true
             )
         }
@@ -76,10 +84,10 @@ package struct SearchBounds: Sendable, Hashable {
             guard !isQuoted, word.elementsEqual("NEAR".utf8) else { continue }
             nearPhraseCount = max(nearPhraseCount, module == .fts5 ? scan.phrasesInParentheses() : nearPhraseCount + 1)
         }
-        guard nearPhraseCount <= Self.maxNearPhrases else {
+        guard nearPhraseCount <= limits.maxNearPhrases else {
             throw Refusal(
                 message:
-                    "NEAR has \(nearPhraseCount) phrases; in one full-text search it may have \(Self.maxNearPhrases)",
+                    "NEAR has \(nearPhraseCount) phrases; in one full-text search it may have \(limits.maxNearPhrases)",
                 isSize: false
             )
         }

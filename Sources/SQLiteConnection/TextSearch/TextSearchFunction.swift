@@ -34,8 +34,9 @@ enum TextSearchFunction {
         guard let budget = ResourceBudget.current, budget.isBounding, count > 0,
             let pointer = sqlite3_value_pointer(values?[0], "fts3cursor")
         else { return original(context, count, values) }
-        if name == "matchinfo", count > 1, sqlite3_value_bytes(values?[1]) > SearchBounds.maxMatchinfoLetters {
-            return fail(context, "matchinfo(): expected at most \(SearchBounds.maxMatchinfoLetters) letters")
+        let limits = budget.limits.textSearch
+        if name == "matchinfo", count > 1, sqlite3_value_bytes(values?[1]) > limits.maxMatchinfoLetters {
+            return fail(context, "matchinfo(): expected at most \(limits.maxMatchinfoLetters) letters")
         }
         // A cursor begins with SQLite's part of it.
         let cursor = pointer.assumingMemoryBound(to: sqlite3_vtab_cursor.self)
@@ -46,7 +47,7 @@ enum TextSearchFunction {
                 "\(name)(): the row has too many matches for the number of terms of the search; use fewer terms, or shorter rows"
             )
         }
-        _ = budget.searchingText(withHeap: SearchBounds.maxFunctionHeapBytes) {
+        _ = budget.searchingText(withHeap: limits.maxFunctionBytes) {
             original(context, count, values)
             // The function has set its error. A refused allocation that it did not need makes the reason wrong only if the query
             // then fails for another one.
@@ -67,7 +68,7 @@ enum TextSearchFunction {
     ) -> Bool {
         guard let (termCount, heldBytes) = TextSearchModules.size(of: cursor, budget) else { return true }
         let steps = SearchBounds.functionSteps(termCount: termCount, snippetTokens: snippetTokens)
-        let maxPositions = SearchBounds.maxFunctionSteps / steps
+        let maxPositions = budget.limits.textSearch.maxFunctionSteps / steps
         // A position takes a byte or more, and in the row's text two or more.
         if heldBytes <= maxPositions { return true }
         guard let rowBytes = TextSearchModules.rowBytes(at: cursor, on: connection) else { return false }

@@ -1,7 +1,7 @@
 import CSQLite
 import Synchronization
 
-/// FTS5, FTS3 and FTS4 with the limits of ``SearchBounds``.
+/// FTS5, FTS3 and FTS4 with ``TextSearchLimits``.
 ///
 /// SQLite has no interface that sees the right side of MATCH, be it a constant, a parameter or computed for each row of a
 /// join, and none that replaces a module of its own: registering another one under its name frees what it needs. So a few
@@ -173,32 +173,34 @@ enum TextSearchModules {
         var heldBytes: Int
         /// Bytes that the thread held when this was counted.
         var threadBytes: Int
+        /// Whether a limit of the search is below the one of its query. Otherwise its rows are not counted one by one.
+        let isCounted: Bool
 
-        /// Not less than what the module holds now. Without NEAR the rows are not counted one by one, and what the thread
-        /// has taken since may be of other parts of the query.
+        /// Not less than what the module holds now. Where rows are not counted, what the thread has taken since may be of other
+        /// parts of the query.
         func maxHeldBytes(_ budget: ResourceBudget) -> Int {
-            bounds.hasNear ? heldBytes : heldBytes + max(budget.heapBytes - threadBytes, 0)
+            isCounted ? heldBytes : heldBytes + max(budget.heapBytes - threadBytes, 0)
         }
     }
 
     /// The searches of queries, by the address of their cursor.
     private static let searches = Mutex<[UInt: Search]>([:])
-    /// How many of them have NEAR, whose memory has a limit of its own. Most often none has, and rows cost nothing here.
-    private static let nearCount = Atomic<Int>(0)
+    /// How many of them are counted. Most often none is, and rows cost nothing here.
+    private static let countedCount = Atomic<Int>(0)
 
     private static func search(of cursor: Cursor?) -> Search? {
         searches.withLock { $0[UInt(bitPattern: cursor)] }
     }
 
     private static func keep(_ search: Search, of cursor: Cursor) {
-        if search.bounds.hasNear { nearCount.wrappingAdd(1, ordering: .relaxed) }
+        if search.isCounted { countedCount.wrappingAdd(1, ordering: .relaxed) }
         searches.withLock { $0[UInt(bitPattern: cursor)] = search }
     }
 
     @discardableResult
     private static func forget(_ cursor: Cursor?) -> Search? {
         let search = searches.withLock { $0.removeValue(forKey: UInt(bitPattern: cursor)) }
-        if search?.bounds.hasNear == true { nearCount.wrappingSubtract(1, ordering: .relaxed) }
+        if search?.isCounted == true { countedCount.wrappingSubtract(1, ordering: .relaxed) }
         return search
     }
 
@@ -217,7 +219,7 @@ enum TextSearchModules {
     ) -> Int32 {
         let former = forget(cursor)
         guard let cursor, let budget = ResourceBudget.current, budget.isBounding else { return original() }
-        var bounds = SearchBounds(module)
+        var bounds = SearchBounds(module, budget.limits.textSearch)
         var isSearch = false
         for index in 0..<Int(count) {
             let value = values?[index]
@@ -235,18 +237,23 @@ enum TextSearchModules {
         }
         guard isSearch else { return original() }
         // The module frees the memory of the cursor's former search first.
-        var search = Search(bounds: bounds, heldBytes: former?.maxHeldBytes(budget) ?? 0, threadBytes: 0)
-        let code = run(&search, budget, mayTake: bounds.nearHeapBytes, original)
+        var search = Search(
+            bounds: bounds,
+            heldBytes: former?.maxHeldBytes(budget) ?? 0,
+            threadBytes: 0,
+            isCounted: bounds.maxPositionBytes < budget.limits.maxHeapBytes
+        )
+        let code = run(&search, budget, mayTake: bounds.maxPositionBytes, original)
         keep(search, of: cursor)
         return code
     }
 
     /// Finds the next row of a search.
     private static func next(_ cursor: Cursor?, _ original: () -> Int32) -> Int32 {
-        guard nearCount.load(ordering: .relaxed) > 0, var search = search(of: cursor),
-            let limit = search.bounds.nearHeapBytes, let budget = ResourceBudget.current, budget.isBounding
+        guard countedCount.load(ordering: .relaxed) > 0, var search = search(of: cursor), search.isCounted,
+            let budget = ResourceBudget.current, budget.isBounding
         else { return original() }
-        let code = run(&search, budget, mayTake: limit - search.heldBytes, original)
+        let code = run(&search, budget, mayTake: search.bounds.maxPositionBytes - search.heldBytes, original)
         searches.withLock { $0[UInt(bitPattern: cursor)] = search }
         return code
     }
@@ -254,11 +261,11 @@ enum TextSearchModules {
     private static func run(
         _ search: inout Search,
         _ budget: ResourceBudget,
-        mayTake bytes: Int?,
+        mayTake bytes: Int,
         _ original: () -> Int32
     ) -> Int32 {
         let before = budget.heapBytes
-        let code = bytes.map { budget.searchingText(withHeap: $0, original) } ?? original()
+        let code = search.isCounted ? budget.searchingText(withHeap: bytes, original) : original()
         search.threadBytes = budget.heapBytes
         search.heldBytes = max(search.heldBytes + search.threadBytes - before, 0)
         return code

@@ -365,6 +365,44 @@ extension LimitSetting {
         ),
     ]
 
+    static let textSearch: [LimitSetting] = [
+        .bytes(
+            "query.textSearch.maxMatchBytes",
+            \.query.textSearch.maxMatchBytes,
+            "right side of `MATCH`: `TOO_BIG`"
+        ),
+        .count(
+            "query.textSearch.maxNearPhrases",
+            \.query.textSearch.maxNearPhrases,
+            "phrases of one `NEAR`: `SQL_ERROR`"
+        ),
+        .bytes(
+            "query.textSearch.maxFTS5PositionBytes",
+            \.query.textSearch.maxFTS5PositionBytes,
+            "positions of a search's terms in memory, with FTS5 those of one row; with `NEAR` of more than two phrases proportionally fewer: `TOO_BIG`"
+        ),
+        .bytes(
+            "query.textSearch.maxFTS3PositionBytes",
+            \.query.textSearch.maxFTS3PositionBytes,
+            "the same with FTS3 and FTS4, which can load those of all rows: `TOO_BIG`"
+        ),
+        .bytes(
+            "query.textSearch.maxFunctionBytes",
+            \.query.textSearch.maxFunctionBytes,
+            "memory of one call of `snippet`, `offsets` or `matchinfo` of FTS3 and FTS4: `TOO_BIG`"
+        ),
+        .count(
+            "query.textSearch.maxFunctionSteps",
+            \.query.textSearch.maxFunctionSteps,
+            "matches times terms of one such call, times up to 320 for `snippet`: `SQL_ERROR`"
+        ),
+        .count(
+            "query.textSearch.maxMatchinfoLetters",
+            \.query.textSearch.maxMatchinfoLetters,
+            "letters in the second argument of `matchinfo`: `SQL_ERROR`"
+        ),
+    ]
+
     static let live: [LimitSetting] = [
         .count("live.maxQueries", \.live.maxQueries, "distinct live queries: `TOO_MANY_QUERIES`"),
         .count(

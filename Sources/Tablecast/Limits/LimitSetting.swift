@@ -27,7 +27,8 @@ package struct LimitSetting: Sendable {
     }
 
     package static let all: [LimitSetting] = [
-        clients, connection, hub, history, query, evaluation, live, capture, transaction, state, snapshot, http,
+        clients, connection, hub, history, query, evaluation, textSearch, live, capture, transaction, state, snapshot,
+        http,
     ].flatMap(\.self)
 
     /// The setting of this name.

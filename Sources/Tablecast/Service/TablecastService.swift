@@ -92,6 +92,7 @@ public final class TablecastService: Sendable {
         feed.publisher.rowFilters.load(from: database.path)
         try feed.watch(path: database.path, continuing: state.earlier)
         server.serve(self)
+        for limitation in Library.limitations { logger.warning("\(limitation)") }
     }
 
     /// The same as `init`, on a thread for blocking work: opening a file waits for the disk, for locks of other processes,
