@@ -1,8 +1,11 @@
 """What becomes of the file while it is served: crashes of writers, copies over it, names that move."""
 
+import ctypes
 import os
+import platform
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -283,3 +286,32 @@ def test_a_sparse_file_of_a_tebibyte_takes_memory_for_the_pages_that_exist(serve
         client.message("table:modified")
         assert client.query("SELECT count(*) AS n FROM t", "q")[0] == [{"n": 2}]
     assert peak_memory(server.process.pid) < PLAIN_MEMORY
+
+
+def crash(server):
+    """Makes the server execute an illegal instruction when it accepts the next connection."""
+
+    def libc(pid):
+        with open(f"/proc/{pid}/maps") as maps:
+            return next(int(line.split("-")[0], 16) for line in maps if "libc.so.6" in line)
+
+    here = ctypes.CDLL("libc.so.6")
+    with open(f"/proc/{server.process.pid}/mem", "r+b", buffering=0) as memory:
+        for function in (here.accept, here.accept4):
+            offset = ctypes.cast(function, ctypes.c_void_p).value - libc("self")
+            memory.seek(libc(server.process.pid) + offset)
+            # Undefined on x86-64 and, with the zeros, on AArch64.
+            memory.write({"x86_64": b"\x0f\x0b", "aarch64": b"\0\0\0\0"}[platform.machine()])
+    with socket.create_connection((server.host, server.port)):
+        return server.wait()
+
+
+@pytest.mark.parametrize("backtrace", ["enable=no", "enable=yes,symbolicate=off"])
+def test_a_server_starts_on_the_port_of_one_that_crashed(serve, music, backtrace):
+    server = serve(music, env={"SWIFT_BACKTRACE": backtrace})
+    with Client(server.ws) as client:
+        assert client.query("UPDATE genre SET name = 'kept' WHERE genre_id = 1", "u")[1]["type"] == "query:complete"
+        assert crash(server) == -signal.SIGILL
+    again = serve(music, port=server.port)
+    with Client(again.ws) as client:
+        assert client.query("SELECT name FROM genre WHERE genre_id = 1", "q")[0] == [{"name": "kept"}]

@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -163,3 +164,28 @@ def test_a_wrong_setting_names_its_source(run, music, tmp_path):
     ended = run("serve", music, "--config", config)
     assert ended.returncode == 64
     assert "'prot'" in ended.stderr and "maxConnections" in ended.stderr
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_no_wait_of_the_service_depends_on_the_wall_clock(serve, music, shell, tmp_path):
+    trace = tmp_path / "trace"
+    server = serve(music, "--wal", under=["strace", "-f", "-D", "-Y", "-o", trace, "-e", "trace=futex"])
+    with Client(server.ws) as client:
+        client.send("query:subscribe", id="live", sql="SELECT * FROM genre")
+        client.message("query:snapshot")
+        client.query("BEGIN", "b")
+        client.query("UPDATE genre SET name = name || '.'", "u")
+        client.query("COMMIT", "c")
+        client.message("query:changed")
+        shell(music, "UPDATE genre SET name = name || '.'")
+        client.message("query:changed")
+    server.stop()
+    # strace writes its last lines after the end of the process.
+    deadline = time.monotonic() + LIMIT
+    while not re.search(rf"^{server.process.pid}\S* \+\+\+", trace.read_text(), re.M) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    # 123<watcher> futex(0x7f…, FUTEX_WAIT_BITSET_PRIVATE|FUTEX_CLOCK_REALTIME, 0, {tv_sec=…, tv_nsec=…}, …
+    waits = re.findall(r"<([^>]+)> futex\([^,]+, (FUTEX_WAIT\w*)(\|FUTEX_CLOCK_REALTIME)?, \d+, \{", trace.read_text())
+    names = ("watcher", "checkpointer", "query-", "live-", "catalogue", "snapshot")
+    own = [(name, clock) for name, _, clock in waits if name.startswith(names)]
+    assert own and not [name for name, clock in own if clock], own
