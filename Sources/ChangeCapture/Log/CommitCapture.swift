@@ -74,7 +74,8 @@ package final class CommitCapture {
         fillVirtualColumns(&tables)
         for table in tables { events.append(.rows(table)) }
         var changes = ChangeSet(origin: .external, events: events)
-        changes.decoding = start..<ContinuousClock.now
+        let (seconds, attoseconds) = (ContinuousClock.now - start).components
+        changes.decodingNanoseconds = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
         return changes
     }
 

@@ -18,8 +18,9 @@ public struct ChangeSet: Sendable {
     /// the commit.
     public var events: [ChangeEvent]
 
-    /// When the changes were decoded from the pages of the commit; nil where they were recorded by hooks.
-    package var decoding: Range<ContinuousClock.Instant>?
+    /// The time to decode the changes from the pages of the commit; nil where hooks recorded them. In nanoseconds: a type of
+    /// the standard library, whose layout is not known here, would make every copy of a change set slower.
+    package var decodingNanoseconds: Int64?
 
     public init(origin: Origin, events: [ChangeEvent]) {
         self.origin = origin

@@ -1,3 +1,4 @@
+import ChangeCapture
 import SQLiteConnection
 
 /// Compiled statements that a connection keeps for later queries with the same SQL: compiling one takes several times
@@ -15,7 +16,7 @@ struct StatementCache {
 
         /// By bytes: SQLite distinguishes texts that Swift treats as equal.
         static func == (left: Key, right: Key) -> Bool {
-            left.sql.utf8.elementsEqual(right.sql.utf8) && left.policy == right.policy
+            left.sql.isIdentical(to: right.sql) && left.policy == right.policy
         }
 
         func hash(into hasher: inout Hasher) {

@@ -45,7 +45,7 @@ final class ChangePublisher: Sendable {
     /// - Parameter mark: where the commit is in the write-ahead log, for a later process to continue from it.
     func publish(_ changes: ChangeSet, by author: ServiceCommit? = nil, mark: LogMark? = nil) -> Position? {
         if changes.isEmpty { return nil }
-        if let decoding = changes.decoding { trace(decoding, of: changes) }
+        if let time = changes.decodingNanoseconds { trace(decodingNanoseconds: time, of: changes) }
         let start = ContinuousClock.now
         let published = withSpan("tablecast.publish", ofKind: .producer) { span in
             let published = number(changes, by: author, mark)
@@ -60,13 +60,15 @@ final class ChangePublisher: Sendable {
         return published
     }
 
-    /// The watcher measures the time, so that capture depends on no tracer.
-    private func trace(_ decoding: Range<ContinuousClock.Instant>, of changes: ChangeSet) {
-        metrics.decoded(in: decoding.upperBound - decoding.lowerBound)
-        let span = startSpan("tablecast.decode", at: DefaultTracerClock.Timestamp(decoding.lowerBound))
-        guard span.isRecording else { return span.end() }
-        span.attributes["tablecast.rows"] = changes.rowCount
-        span.end(at: DefaultTracerClock.Timestamp(decoding.upperBound))
+    /// The watcher measures the time, so that capture depends on no tracer. The span ends here: a transaction is published
+    /// as soon as it is decoded.
+    private func trace(decodingNanoseconds: Int64, of changes: ChangeSet) {
+        metrics.decoded(in: .nanoseconds(decodingNanoseconds))
+        let end = DefaultTracerClock.now.nanosecondsSinceEpoch
+        let start = end - min(end, UInt64(max(decodingNanoseconds, 0)))
+        let span = startSpan("tablecast.decode", at: DefaultTracerClock.Timestamp(nanosecondsSinceEpoch: start))
+        if span.isRecording { span.attributes["tablecast.rows"] = changes.rowCount }
+        span.end(at: DefaultTracerClock.Timestamp(nanosecondsSinceEpoch: end))
     }
 
     private func number(_ changes: ChangeSet, by author: ServiceCommit?, _ mark: LogMark?) -> Position {
@@ -212,13 +214,4 @@ extension SchemaChange {
 
 extension TableDescription {
     fileprivate var byteCount: Int { 256 + sql.utf8.count + columns.count * 96 }
-}
-
-extension DefaultTracerClock.Timestamp {
-    /// The time of an earlier instant.
-    fileprivate init(_ instant: ContinuousClock.Instant) {
-        let now = DefaultTracerClock.now.nanosecondsSinceEpoch
-        let age = (ContinuousClock.now - instant) / .nanoseconds(1)
-        self.init(nanosecondsSinceEpoch: now - min(now, UInt64(max(age, 0))))
-    }
 }
