@@ -127,8 +127,12 @@ struct ConnectionOptions: ParsableArguments {
         guard token?.isEmpty != true else {
             throw ValidationError("--token is empty: omit it if the server requires no token.")
         }
-        // Other characters would end the header, or begin another one.
-        guard bearerToken?.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) ?? true else {
+        try Self.checkCharacters(ofToken: bearerToken)
+    }
+
+    /// Other characters would end the header, or begin another one.
+    static func checkCharacters(ofToken token: String?) throws {
+        guard token?.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) ?? true else {
             throw ValidationError("The token has invalid characters: expected visible ASCII without spaces.")
         }
     }

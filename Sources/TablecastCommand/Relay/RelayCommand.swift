@@ -71,13 +71,16 @@ struct RelayCommand: AsyncParsableCommand {
     @OptionGroup(title: "Logging") var logging: LoggingOptions
 
     static let tokenVariable = "TABLECAST_UPSTREAM_TOKEN"
+    /// What any client may do without tokens.
+    private static let risk = "read the database's changes"
 
     func validate() throws {
-        try address.validate(access, risk: "read the database's changes")
+        try address.validate(access, risk: Self.risk)
         guard upstreamHeartbeat.duration > .zero else { throw ValidationError("--upstream-heartbeat must not be 0.") }
-        guard bearerToken?.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) ?? true, bearerToken?.isEmpty != true else {
-            throw ValidationError("The token has invalid characters: expected visible ASCII without spaces.")
+        guard bearerToken?.isEmpty != true else {
+            throw ValidationError("The token for the source is empty: omit it if the source requires no token.")
         }
+        try ConnectionOptions.checkCharacters(ofToken: bearerToken)
     }
 
     private var bearerToken: String? { upstreamToken ?? Environment.secret(Self.tokenVariable) }
@@ -180,18 +183,12 @@ extension RelayCommand {
     }
 
     private func announce(_ relay: RelayService, port: Int) {
-        let palette = Terminal.output.palette
         let serving = Serving(access: access, address: address)
-        let banner =
-            "\(palette(.bold, "tablecast \(TablecastVersion.current)")) relays \(relay.databaseName.printable)\n"
-            + serving.banner(port: port, palette)
         do throws(CommandFailure) {
-            // A disconnected reader does not need the banner.
-            _ = try Terminal.output.write(banner)
+            try serving.announce("relays \(relay.databaseName.printable)", port: port, risk: Self.risk)
         } catch {
             Self.exit(withError: report(error))
         }
-        serving.warnIfOpen(risk: "read the database's changes")
     }
 
     /// The failure of the last source that was tried, with the reason for each of several.

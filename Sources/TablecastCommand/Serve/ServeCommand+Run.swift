@@ -136,17 +136,12 @@ extension ServeCommand {
     }
 
     private func announce(port: Int) {
-        let palette = Terminal.output.palette
-        let banner =
-            "\(palette(.bold, "tablecast \(TablecastVersion.current)")) serves \(file.printable)\n"
-            + serving.banner(port: port, palette)
+        let risk = database.readOnly ? "read the database" : "read and change the database"
         do throws(CommandFailure) {
-            // A disconnected reader does not need the banner.
-            _ = try Terminal.output.write(banner)
+            try serving.announce("serves \(file.printable)", port: port, risk: risk)
         } catch {
             Self.exit(withError: report(error))
         }
-        serving.warnIfOpen(risk: database.readOnly ? "read the database" : "read and change the database")
     }
 }
 

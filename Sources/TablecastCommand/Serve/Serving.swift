@@ -38,8 +38,21 @@ struct Serving {
         return sources
     }
 
+    /// Prints the banner, and warns of an open address.
+    ///
+    /// - Parameters:
+    ///   - activity: what the process does, as in `serves shop.db`.
+    ///   - risk: what any client may do: `read the database`.
+    func announce(_ activity: String, port: Int, risk: String) throws(CommandFailure) {
+        let palette = Terminal.output.palette
+        let title = "\(palette(.bold, "tablecast \(TablecastVersion.current)")) \(activity)\n"
+        // A disconnected reader does not need the banner.
+        _ = try Terminal.output.write(title + banner(port: port, palette))
+        warnIfOpen(risk: risk)
+    }
+
     /// The URLs and the access, as lines of the banner.
-    func banner(port: Int, _ palette: Palette) -> String {
+    private func banner(port: Int, _ palette: Palette) -> String {
         let host = address.host.contains(":") ? "[\(address.host)]" : address.host
         let secure = address.tlsCertificate == nil ? "" : "s"
         return """
@@ -59,7 +72,7 @@ struct Serving {
     /// Warns of an address that other machines can reach without a token.
     ///
     /// - Parameter risk: what any client may do: `read the database`.
-    func warnIfOpen(risk: String) {
+    private func warnIfOpen(risk: String) {
         guard !access.isConfigured, !ServerAddress.isLoopback(address.host) else { return }
         Terminal.error.note("warning: any client that can reach \(address.host) may \(risk); --tokens requires a token")
     }
