@@ -34,3 +34,55 @@ package struct LimitSetting: Sendable {
     /// The setting of this name.
     package static func named(_ name: String) -> LimitSetting? { all.first { $0.name == name } }
 }
+
+// Settings by the type of their field.
+extension LimitSetting {
+    static let anyCount = 1...1_000_000_000
+    static let anyBytes = 1...1 << 40
+    static let anyTime = Duration.microseconds(1)...Duration.seconds(86_400)
+
+    static func count(
+        _ name: String,
+        _ path: Path<Int>,
+        _ effect: String,
+        in range: ClosedRange<Int> = anyCount
+    ) -> LimitSetting {
+        LimitSetting(name, .count(path, range), effect)
+    }
+
+    static func bytes(
+        _ name: String,
+        _ path: Path<Int>,
+        _ effect: String,
+        in range: ClosedRange<Int> = anyBytes
+    ) -> LimitSetting {
+        LimitSetting(name, .bytes(path, range), effect)
+    }
+
+    static func optionalCount(
+        _ name: String,
+        _ path: Path<Int?>,
+        _ effect: String,
+        in range: ClosedRange<Int> = anyCount
+    ) -> LimitSetting {
+        LimitSetting(name, .optionalCount(path, range), effect)
+    }
+
+    static func duration(
+        _ name: String,
+        _ path: Path<Duration>,
+        _ effect: String,
+        in range: ClosedRange<Duration> = anyTime
+    ) -> LimitSetting {
+        LimitSetting(name, .duration(path, range), effect)
+    }
+
+    static func optionalDuration(
+        _ name: String,
+        _ path: Path<Duration?>,
+        _ effect: String,
+        in range: ClosedRange<Duration> = anyTime
+    ) -> LimitSetting {
+        LimitSetting(name, .optionalDuration(path, range), effect)
+    }
+}
