@@ -2,6 +2,7 @@
 signs what a library for tokens would refuse to."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.server
@@ -132,3 +133,12 @@ class Issuer:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+@contextlib.contextmanager
+def publishing(*keys):
+    """An identity provider with these keys."""
+    issuer = Issuer()
+    issuer.publish(*keys)
+    yield issuer
+    issuer.close()

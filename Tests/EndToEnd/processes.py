@@ -1,5 +1,6 @@
 """Processes whose output is waited for, with a limit, and never for a time."""
 
+import json
 import os
 import pty
 import queue
@@ -12,6 +13,13 @@ import time
 import urllib.request
 
 LIMIT = 60  # seconds that any one thing may take
+
+
+def write_tokens(path, tokens):
+    """The file of `--tokens`, which only its owner may read."""
+    path.write_text(json.dumps(tokens))
+    path.chmod(0o600)
+    return path
 
 
 class Command:

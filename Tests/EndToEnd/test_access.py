@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from contract import check_schema
-from processes import LIMIT
+from processes import LIMIT, write_tokens
 from sockets import Client, EventStream
 
 ADMIN, ADA, EVE, GENRE = ("admin-" + 20 * "x", "ada-" + 20 * "x", "eve-" + 20 * "x", "genre-" + 20 * "x")
@@ -25,10 +25,7 @@ TOKENS = [
 
 @pytest.fixture
 def tokens(tmp_path):
-    path = tmp_path / "tokens.json"
-    path.write_text(json.dumps(TOKENS))
-    path.chmod(0o600)
-    return path
+    return write_tokens(tmp_path / "tokens.json", TOKENS)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import time
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from issuer import Issuer, Key, assemble, claims, encode, token, token_of_secret
-from processes import LIMIT
+from issuer import Key, assemble, claims, encode, publishing, token, token_of_secret
+from processes import LIMIT, write_tokens
 from sockets import Client
 from test_access import ask, bearer, closed, refused
 
@@ -20,10 +20,8 @@ SECRET = "s" * 48
 
 @pytest.fixture
 def issuer():
-    issuer = Issuer()
-    issuer.publish(*KEYS.values())
-    yield issuer
-    issuer.close()
+    with publishing(*KEYS.values()) as issuer:
+        yield issuer
 
 
 @pytest.fixture
@@ -248,8 +246,7 @@ def test_a_shared_secret_signs(serve, music):
 def test_tokens_of_a_list_are_accepted_beside(serve, music, issuer, tmp_path):
     listed = "listed-" + 20 * "x"
     tokens = tmp_path / "tokens.json"
-    tokens.write_text(json.dumps([{"token": listed}]))
-    tokens.chmod(0o600)
+    write_tokens(tokens, [{"token": listed}])
     server = serve(music, "--tokens", tokens, "--jwt-keys", issuer.url, *AUDIENCE)
     assert status(server, listed) == 200 and status(server, token(KEY)) == 200
     assert "neither" in reason(server, "unknown-" + 20 * "x")

@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from contract import check
-from processes import LIMIT, Command, Terminal
+from processes import LIMIT, Command, Terminal, write_tokens
 from sockets import Client, EventStream
 
 
@@ -305,8 +305,7 @@ def test_rights_are_those_of_queries(serve, shop, tmp_path):
     path, _ = shop
     tokens = tmp_path / "tokens.json"
     token = "narrow-" + 20 * "x"
-    tokens.write_text(json.dumps([{"token": token, "tables": ["item"]}]))
-    tokens.chmod(0o600)
+    write_tokens(tokens, [{"token": token, "tables": ["item"]}])
     server = serve(path, "--tokens", tokens)
     with Follower(server.ws + f"?access_token={token}") as client:
         client.follow("SELECT id FROM item")
@@ -324,8 +323,7 @@ def test_a_reload_that_changes_the_rights_of_a_token_ends_its_queries_with_the_r
     token = "reader-" + 20 * "x"
 
     def write(rights):
-        tokens.write_text(json.dumps([{"token": token, **rights}]))
-        tokens.chmod(0o600)
+        write_tokens(tokens, [{"token": token, **rights}])
 
     write({})
     server = serve(path, "--tokens", tokens)
@@ -582,8 +580,7 @@ def test_metrics_say_what_each_query_costs(serve, shop):
 def restricted(serve, tmp_path, path, **rights):
     tokens = tmp_path / "tokens.json"
     token = "narrow-" + 20 * "x"
-    tokens.write_text(json.dumps([{"token": token, **rights}]))
-    tokens.chmod(0o600)
+    write_tokens(tokens, [{"token": token, **rights}])
     return serve(path, "--tokens", tokens), token, tokens
 
 

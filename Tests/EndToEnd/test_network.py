@@ -19,7 +19,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from processes import LIMIT
+from processes import LIMIT, write_tokens
 from sockets import Client, EventStream, client_once_there_is_room
 
 TOKEN = "network-" + 20 * "x"
@@ -238,8 +238,7 @@ def test_tokens_are_read_again_at_sighup(serve, music, tmp_path):
     tokens = tmp_path / "tokens.json"
 
     def write(token):
-        tokens.write_text(json.dumps([{"token": token, "username": "ada"}]))
-        tokens.chmod(0o600)
+        write_tokens(tokens, [{"token": token, "username": "ada"}])
 
     old, new = "old-" + 20 * "x", "new-" + 20 * "x"
     write(old)
@@ -265,8 +264,7 @@ def test_sessions_of_revoked_and_changed_tokens_end_at_sighup_and_others_go_on(s
     tokens = tmp_path / "tokens.json"
 
     def write(entries):
-        tokens.write_text(json.dumps([{"token": secret[name], "username": name, **rights} for name, rights in entries.items()]))
-        tokens.chmod(0o600)
+        write_tokens(tokens, [{"token": secret[name], "username": name, **rights} for name, rights in entries.items()])
 
     write({"revoked": {}, "changed": {"role": "read-write"}, "same": {"role": "read-write"}})
     server = serve(music, "--tokens", tokens)

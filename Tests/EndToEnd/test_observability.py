@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from processes import LIMIT
+from processes import LIMIT, write_tokens
 from sockets import Client
 
 
@@ -39,8 +39,7 @@ def test_a_client_leaves_its_connection_and_its_end_in_the_log(serve, music):
 
 def test_debug_shows_every_step_of_a_refused_connection(serve, music, tmp_path):
     tokens = tmp_path / "tokens.json"
-    tokens.write_text(json.dumps([{"token": "right-" + 20 * "x", "role": "admin"}]))
-    tokens.chmod(0o600)
+    write_tokens(tokens, [{"token": "right-" + 20 * "x", "role": "admin"}])
     server = serve(music, "--tokens", tokens, "--log-level", "debug", "--log-format", "json")
     with pytest.raises(InvalidStatus):
         connect(server.ws + "?token=wrong-secret", additional_headers={"Authorization": "Bearer wrong-secret"})

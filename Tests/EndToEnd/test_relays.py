@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from processes import LIMIT
+from processes import LIMIT, write_tokens
 from relays import Relay
 from sockets import Client, EventStream
 
@@ -56,7 +56,7 @@ def sequence(message):
 
 
 def changes(client, through):
-    """The messages of the channel tables up to a sequence, with what is told of the database in between."""
+    """The messages of the channel tables up to a sequence, with the notifications about the database in between."""
     found, notices = [], []
     while True:
         message = client.receive()
@@ -326,15 +326,10 @@ def test_requests_have_the_rights_of_the_client(serve, writer, relay, tmp_path):
     insert(writer, 1)
     writer.execute("CREATE TABLE secret(x)")
     tokens = tmp_path / "tokens.json"
-    tokens.write_text(
-        json.dumps(
-            [
-                {"token": "a" * 32, "role": "read-only", "tables": ["item"]},
-                {"token": "b" * 32, "role": "read-write", "username": "ada"},
-            ]
-        )
+    write_tokens(
+        tokens,
+        [{"token": "a" * 32, "role": "read-only", "tables": ["item"]}, {"token": "b" * 32, "role": "read-write", "username": "ada"}],
     )
-    tokens.chmod(0o600)
     edge = relay(names(source), "--tokens", tokens, env={"TABLECAST_UPSTREAM_TOKEN": "s" * 32})
 
     def connect(token):
@@ -395,10 +390,7 @@ def test_errors_of_the_command_line(serve, source, run, tmp_path, free_port):
     assert run("relay", "ftp://x").returncode == 64
     assert run("relay", f"ws://127.0.0.1:{source.port}/nothing").returncode == 76
     tokens = tmp_path / "tokens.json"
-    tokens.write_text(
-        json.dumps([{"token": "a" * 32, "role": "read-only"}, {"token": "b" * 32, "role": "read-only", "tables": ["item"]}])
-    )
-    tokens.chmod(0o600)
+    write_tokens(tokens, [{"token": "a" * 32, "role": "read-only"}, {"token": "b" * 32, "role": "read-only", "tables": ["item"]}])
     guarded = serve(tmp_path / "items.db", "--tokens", tokens, "--state", "none")
     wrong = run("relay", names(guarded), env={"TABLECAST_UPSTREAM_TOKEN": "c" * 32})
     assert wrong.returncode == 77 and "TABLECAST_UPSTREAM_TOKEN" in wrong.stderr

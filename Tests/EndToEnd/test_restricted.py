@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from processes import LIMIT
+from processes import LIMIT, write_tokens
 from sockets import Client, EventStream
 
 ADMIN, GIL, SEE, EVE = ("admin-" + 20 * "x", "gil-" + 20 * "x", "see-" + 20 * "x", "eve-" + 20 * "x")
@@ -36,8 +36,7 @@ def guarded(serve, tmp_path):
     connection.executescript(SCHEMA)
     connection.close()
     tokens = tmp_path / "tokens.json"
-    tokens.write_text(json.dumps(TOKENS))
-    tokens.chmod(0o600)
+    write_tokens(tokens, TOKENS)
     server = serve(database, "--tokens", tokens)
     server.database = database
     return server

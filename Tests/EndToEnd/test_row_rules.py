@@ -8,8 +8,8 @@ import time
 import pytest
 
 from contract import check_schema
-from issuer import Issuer, Key, claims, token
-from processes import LIMIT
+from issuer import Key, claims, publishing, token
+from processes import LIMIT, write_tokens
 from sockets import Client, EventStream
 from test_access import ask, bearer, refused
 
@@ -53,10 +53,7 @@ def database(tmp_path):
 
 @pytest.fixture
 def tokens(tmp_path):
-    path = tmp_path / "tokens.json"
-    path.write_text(json.dumps(TOKENS))
-    path.chmod(0o600)
-    return path
+    return write_tokens(tmp_path / "tokens.json", TOKENS)
 
 
 @pytest.fixture
@@ -298,8 +295,7 @@ def test_tables_without_a_rowid_key_and_without_rowids(serve, database, tmp_path
     )
     connection.close()
     path = tmp_path / "t.json"
-    path.write_text(json.dumps([{"token": ADA, "rules": {"loose": "owner = 'ada'", "pairs": "owner = 'ada'"}}, {"token": ROOT, "role": "admin"}]))
-    path.chmod(0o600)
+    write_tokens(path, [{"token": ADA, "rules": {"loose": "owner = 'ada'", "pairs": "owner = 'ada'"}}, {"token": ROOT, "role": "admin"}])
     server = serve(database, "--tokens", path)
     with as_user(server, ADA) as ada:
         rows, end = snapshot(ada, rows="values")
@@ -415,16 +411,14 @@ def test_a_rule_that_no_longer_fits_shows_nothing(ruled, shell, database):
 )  # fmt: skip
 def test_a_wrong_rule_is_refused_at_the_start(run, database, tmp_path, rules, words):
     path = tmp_path / "t.json"
-    path.write_text(json.dumps([{"token": ADA, "rules": rules, "claims": {"sub": "ada"}}]))
-    path.chmod(0o600)
+    write_tokens(path, [{"token": ADA, "rules": rules, "claims": {"sub": "ada"}}])
     result = run("serve", database, "--port", 0, "--tokens", path)
     assert result.returncode == 64 and words in result.stderr, result.stderr
 
 
 def test_a_rule_without_its_column_is_refused_by_name(serve, database, tmp_path):
     path = tmp_path / "t.json"
-    path.write_text(json.dumps([{"token": ADA, "rules": {"note": "ownr = 'ada'", "counted": "n > 0"}}]))
-    path.chmod(0o600)
+    write_tokens(path, [{"token": ADA, "rules": {"note": "ownr = 'ada'", "counted": "n > 0"}}])
     server = serve(database, "--tokens", path)
     with as_user(server, ADA) as ada:
         ada.send("subscribe", channel="tables", id="s", tables=["note"])
@@ -441,10 +435,8 @@ KEY = Key("ES256", "one")
 
 @pytest.fixture
 def issuer():
-    issuer = Issuer()
-    issuer.publish(KEY)
-    yield issuer
-    issuer.close()
+    with publishing(KEY) as issuer:
+        yield issuer
 
 
 def made(**fields):

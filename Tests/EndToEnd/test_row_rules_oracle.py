@@ -4,11 +4,11 @@ rules permit of the database, after every commit, and each message fits what the
 `TABLECAST_RULE_TRANSACTIONS` sets the number of transactions, `TABLECAST_SEED` the seed.
 """
 
-import json
 import os
 import random
 import sqlite3
 
+from processes import write_tokens
 from sockets import Client
 from test_access import bearer
 
@@ -118,8 +118,7 @@ def test_a_replica_of_a_token_with_rules_equals_the_permitted_rows(serve, tmp_pa
         rules = {table: chance.choice(RULES + OWN[table]) for table in TABLES}
         users.append({"token": f"user-{number}-{'x' * 16}", "rules": rules, "claims": claims, "tables": [*TABLES, "marker"]})
     path = tmp_path / "tokens.json"
-    path.write_text(json.dumps(users))
-    path.chmod(0o600)
+    write_tokens(path, users)
     server = serve(tmp_path / "t.db", "--tokens", path)
     clients = [Client(server.ws, **bearer(user["token"])) for user in users]
     replicas = [Replica(client) for client in clients]

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 
 from contract import check_schema
-from processes import LIMIT
+from processes import LIMIT, write_tokens
 from sockets import Client
 
 TOKENS = [
@@ -125,8 +125,7 @@ def test_a_row_is_written_over_http(server):
 
 def test_only_who_may_write_a_table_writes_its_rows(serve, music, tmp_path):
     tokens = tmp_path / "tokens.json"
-    tokens.write_text(json.dumps(TOKENS))
-    tokens.chmod(0o600)
+    write_tokens(tokens, TOKENS)
     server = serve(music, "--tokens", tokens)
     reader, writer = (token["token"] for token in TOKENS)
     row = {"table": "genre", "op": "update", "key": {"genre_id": 1}, "before": {"name": "?"}, "values": {"name": "x"}}

@@ -8,8 +8,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from contract import check_schema
-from issuer import Issuer, Key, claims, token
-from processes import LIMIT
+from issuer import Key, claims, publishing, token
+from processes import LIMIT, write_tokens
 from sockets import Client, EventStream
 from test_access import ADA, ADMIN, EVE, FOREVER, GENRE, ask, bearer, closed, guarded, refused, tokens  # noqa: F401
 
@@ -18,10 +18,8 @@ KEY = Key("ES256", "one")
 
 @pytest.fixture
 def issuer():
-    issuer = Issuer()
-    issuer.publish(KEY)
-    yield issuer
-    issuer.close()
+    with publishing(KEY) as issuer:
+        yield issuer
 
 
 @pytest.fixture
@@ -141,8 +139,7 @@ def test_a_listed_token_is_renewed_by_one_of_the_same_user(serve, music, tmp_pat
     path = tmp_path / "tokens.json"
     first, second, other = (f"{name}-" + 20 * "x" for name in ("first", "second", "other"))
     users = [{"token": first, "username": "ada"}, {"token": second, "username": "ada"}, {"token": other}]
-    path.write_text(json.dumps(users))
-    path.chmod(0o600)
+    write_tokens(path, users)
     server = serve(music, "--tokens", path)
     with Client(server.ws, **bearer(first)) as client:
         assert "expiresAt" not in client.acknowledgement["data"]
