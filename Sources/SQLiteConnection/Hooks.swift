@@ -10,6 +10,7 @@ final class Hooks {
     var authorizer: ((borrowing AuthorizerRequest) -> AuthorizerVerdict)?
     var update: ((UpdateOperation, String, String, Int64) -> Void)?
     var preUpdate: ((borrowing PreUpdate) -> Void)?
+    var rowWatch: ((borrowing PreUpdate) -> Void)?
     var commit: (() -> CommitDecision)?
     var rollback: (() -> Void)?
     var wal: ((String, Int) -> Void)?
@@ -148,8 +149,19 @@ extension Connection {
     /// Called on the connection's thread, within `step`; the closure must not use the connection.
     package func setPreUpdateHook(_ hook: ((borrowing PreUpdate) -> Void)?) {
         hooks.preUpdate = hook
+        installPreUpdateHook()
+    }
+
+    /// Sets a second closure like that of ``setPreUpdateHook(_:)``, which stays as it is. Statements compiled before this
+    /// call may delete rows without calling it.
+    package func setRowWatch(_ watch: ((borrowing PreUpdate) -> Void)?) {
+        hooks.rowWatch = watch
+        installPreUpdateHook()
+    }
+
+    private func installPreUpdateHook() {
         guard csqlite_has_preupdate_hook() != 0 else { return }
-        guard hook != nil else {
+        guard hooks.preUpdate != nil || hooks.rowWatch != nil else {
             sqlite3_preupdate_hook(handle, nil, nil)
             return
         }
@@ -158,16 +170,16 @@ extension Connection {
             { context, connection, operation, database, table, oldRowid, newRowid in
                 guard let connection else { return }
                 Hooks.with(context) { hooks in
-                    hooks.preUpdate?(
-                        PreUpdate(
-                            connection: connection,
-                            operation: operation,
-                            database: database,
-                            table: table,
-                            oldRowid: oldRowid,
-                            newRowid: newRowid
-                        )
+                    let row = PreUpdate(
+                        connection: connection,
+                        operation: operation,
+                        database: database,
+                        table: table,
+                        oldRowid: oldRowid,
+                        newRowid: newRowid
                     )
+                    hooks.preUpdate?(row)
+                    hooks.rowWatch?(row)
                 }
             },
             hooks.context

@@ -337,19 +337,64 @@ def test_an_event_stream_has_the_permitted_rows(ruled):
 
 def test_what_no_rule_guards_is_refused(ruled):
     with as_user(ruled, ADA) as ada:
-        assert "write" not in ada.acknowledgement["data"]["serverInfo"]["capabilities"]
         ada.send("query:subscribe", id="l", sql="SELECT count(*) FROM note")
-        error = ada.message("error")["data"]
-        assert error["code"] == "FORBIDDEN" and "row rules" in error["message"]
-        ada.send("row:write", id="w", table="note", op="update", key={"id": 1}, values={"text": "x"})
         error = ada.message("error")["data"]
         assert error["code"] == "FORBIDDEN" and "row rules" in error["message"]
         ada.send("subscribe", channel="queries", id="q")
         assert ada.message("error")["data"]["code"] == "FORBIDDEN"
     assert ask(ruled, "/live?sql=SELECT%201", ADA)[0] == 403
     assert ask(ruled, "/live", ADA, {"sql": "SELECT * FROM note"})[0] == 403
+
+
+def written(client, op, **data):
+    """The answer to `row:write` on `note`."""
+    client.send("row:write", id="w", table="note", op=op, **data)
+    while (message := client.receive())["type"] not in ("row:written", "error"):
+        pass
+    return message["data"]
+
+
+def test_rows_that_the_rule_permits_are_written(ruled):
+    with as_user(ruled, ADA) as ada, as_user(ruled, BOB) as bob, as_user(ruled, ADA) as watcher:
+        assert "write" in ada.acknowledgement["data"]["serverInfo"]["capabilities"]
+        assert "write" not in bob.acknowledgement["data"]["serverInfo"]["capabilities"]
+        watcher.subscribe("tables", rows="values")
+        answer = written(ada, "update", key={"id": 1}, before={"text": "a1"}, values={"text": "new"})
+        assert answer["row"] == note(1, "ada", "new", 10)
+        assert written(ada, "insert", values={"id": 9, "owner": "ada", "size": 7})["changes"] == 1
+        assert written(ada, "delete", key={"id": 3})["changes"] == 1
+        assert [change[:2] for change in changes(watcher, 3)] == [("update", {"id": 1}), ("insert", {"id": 9}), ("delete", {"id": 3})]
+        conflict = written(ada, "update", key={"id": 1}, before={"text": "a1"}, values={"text": "x"})
+        assert conflict["code"] == "CONFLICT" and conflict["details"]["row"] == note(1, "ada", "new", 10)
+        # A hidden row is one that does not exist.
+        answers = []
+        for id in (2, 4, 5, 99):
+            for op, data in (("update", {"values": {"owner": "ada"}}), ("delete", {}), ("delete", {"before": {"size": 20}})):
+                answer = written(ada, op, key={"id": id}, queryId="same", **data)
+                answers.append(json.dumps(answer, sort_keys=True))
+        assert len(set(answers)) == 1 and json.loads(answers[0])["code"] == "CONFLICT", answers
+        # And no row can be given away.
+        for op, data in (("update", {"key": {"id": 1}, "values": {"owner": "bob"}}), ("insert", {"values": {"owner": "bob"}}), ("insert", {"values": {}})):
+            answer = written(ada, op, **data)
+            assert answer["code"] == "NOT_AUTHORIZED" and "row" not in answer["details"], answer
+        assert written(ada, "insert", values={"id": 2, "owner": "ada"})["code"] == "CONSTRAINT"
+        assert written(bob, "delete", key={"id": 2})["code"] == "READ_ONLY"
+        assert rows_of(bob, "SELECT * FROM note") == [[2, "bob", "b1", 20]]
     status, _, body = ask(ruled, "/row", ADA, {"table": "note", "op": "delete", "key": {"id": 2}})
-    assert status == 403 and "row rules" in json.loads(body)["error"]
+    assert status == 409 and json.loads(body)["row"] is None
+    assert ask(ruled, "/row", ADA, {"table": "note", "op": "delete", "key": {"id": 9}})[0] == 200
+    assert ask(ruled, "/row", ADA, {"table": "other", "op": "delete", "key": {"id": 1}})[0] == 403
+
+
+def test_a_check_of_its_own_decides_about_the_new_row(serve, database, tmp_path):
+    path = tmp_path / "t.json"
+    rule = {"where": "owner = :sub", "check": "owner IN (:sub, 'bob') AND size < 100"}
+    write_tokens(path, [{"token": ADA, "role": "read-write", "rules": {"note": rule}, "claims": {"sub": "ada"}}])
+    with as_user(serve(database, "--tokens", path), ADA) as ada:
+        assert written(ada, "update", key={"id": 1}, values={"size": 100})["code"] == "NOT_AUTHORIZED"
+        given = written(ada, "update", key={"id": 1}, values={"owner": "bob"})
+        assert given["changes"] == 1 and given["row"] is None
+        assert rows_of(ada, "SELECT id FROM note") == [[3]]
 
 
 def test_the_list_of_tables_counts_no_rows(ruled):
@@ -405,7 +450,8 @@ def test_a_rule_that_no_longer_fits_shows_nothing(ruled, shell, database):
         ({"note": "owner = (SELECT 'ada')"}, "subqueries"), ({"note": "id IN other"}, "IN needs a list"),
         ({"note": "owner = ?"}, "names no claim"), ({"note": "owner = @sub"}, "names no claim"), ({"note": "size > random()"}, "random"),
         ({"note": '"ownr" = :sub'}, "double quotes"), ({"note": "size > unixepoch('now')"}, "time"), ({"note": 5}, "rules.note"),
-        ({"note": {"when": "1"}}, '"when"'), ({"note": {}}, "where"), ([], "rules: expected an object"), ({"": "1"}, "rules"),
+        ({"note": {"when": "1"}}, '"when"'), ({"note": {}}, "where"), ({"note": {"check": "1"}}, "where"), ({"note": {"where": "1", "check": "owner = :tenant"}}, "claim tenant"),
+        ({"note": {"where": "1", "check": "1) OR (1"}}, "rules.note.check"), ([], "rules: expected an object"), ({"": "1"}, "rules"),
         ({"note": "1", "NOTE": "0"}, "two for the table"), ({"note": "owner = :tenant"}, "claim tenant"),
     ],
 )  # fmt: skip

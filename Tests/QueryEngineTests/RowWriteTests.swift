@@ -309,7 +309,7 @@ struct RowWriteTests {
 extension Harness {
     /// Submits and waits for the end.
     @discardableResult
-    fileprivate func write(
+    func write(
         _ write: RowWrite,
         _ adjust: @escaping (inout SQLRequest) -> Void = { _ in }
     ) async -> (end: RecordingSink.End, log: RecordingSink.Log) {
@@ -321,6 +321,6 @@ extension Harness {
 }
 
 /// Cells by column, in order.
-private func cells(_ cells: KeyValuePairs<String, SQLiteValue>) -> [RowWrite.Cell] {
+func cells(_ cells: KeyValuePairs<String, SQLiteValue>) -> [RowWrite.Cell] {
     cells.map { RowWrite.Cell($0.key, $0.value) }
 }

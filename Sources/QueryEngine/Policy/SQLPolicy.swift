@@ -24,8 +24,8 @@ package struct SQLPolicy: Sendable, Hashable {
     package var readableTables: TableNames?
     /// The tables that may be written; nil for all. With a list, the schema cannot be changed.
     package var writableTables: TableNames?
-    /// The rows that may be read of the tables with a rule; nil for all. Only with ``Level/readOnly`` and a list of readable
-    /// tables.
+    /// The rows that may be read and written of the tables with a rule; nil for all. Only with a list of readable tables. SQL
+    /// needs ``Level/readOnly``; a ``RowWrite`` checks the rows that it writes.
     package var rowRules: SQLRowRules?
 
     package init(level: Level, readableTables: TableNames? = nil, writableTables: TableNames? = nil) {

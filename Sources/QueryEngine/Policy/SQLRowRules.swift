@@ -1,8 +1,8 @@
 package import SQLiteConnection
 
-/// The rows of tables that a query may read.
+/// The rows of tables that a query may read, and a ``RowWrite`` may write.
 ///
-/// A view with the table's name takes the table's place, in the temporary schema, which SQLite searches first:
+/// For reading, a view with the table's name takes the table's place, in the temporary schema, which SQLite searches first:
 /// `"order"` → a view with an unguessable name → `main."order"`. The authorizer lets only the inner view read the table.
 ///
 /// The inner view ends with `LIMIT -1 OFFSET 0`: so SQLite evaluates no expression of the query on a row that the rule
@@ -12,10 +12,14 @@ package struct SQLRowRules: Sendable, Hashable {
         package let table: String
         /// An SQL expression over the table's columns; its claims are calls of ``SQLRowRules/claimFunction``.
         package let condition: String
+        /// What a written row must satisfy, likewise.
+        package let check: String
 
-        package init(table: String, condition: String) {
+        /// - Parameter check: nil for the condition.
+        package init(table: String, condition: String, check: String? = nil) {
             self.table = table
             self.condition = condition
+            self.check = check ?? condition
         }
     }
 
@@ -25,6 +29,11 @@ package struct SQLRowRules: Sendable, Hashable {
     package init(rules: [Rule], claims: [String: SQLiteValue]) {
         self.rules = rules
         self.claims = claims
+    }
+
+    func rule(for table: String) -> Rule? {
+        let name = StatementAuthorizer.folded(table)
+        return rules.first { StatementAuthorizer.folded($0.table) == name }
     }
 
     package static let claimFunction = "tablecast_claim"

@@ -44,6 +44,8 @@ final class StatementAuthorizer {
     private(set) var isTainted = false
     /// VACUUM attaches a file without a name while it runs.
     var isVacuuming = false
+    /// The statements come from a ``RowWriter``, which applies the row rules itself.
+    var isRowWrite = false
     /// Whether the next compiled statement would run within a transaction.
     var isInTransaction = false
 
@@ -68,6 +70,7 @@ final class StatementAuthorizer {
         ruledTables = Set(policy.rowRules?.rules.map { Self.folded($0.table) } ?? [])
         self.access = access
         self.tables = tables
+        isRowWrite = false
         needsWriter = false
         forgetStatement()
     }
@@ -162,7 +165,7 @@ final class StatementAuthorizer {
     }
 
     private func read(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
-        if policy.rowRules != nil, let verdict = readRuled(request) { return verdict }
+        if policy.rowRules != nil, !isRowWrite, let verdict = readRuled(request) { return verdict }
         if let table = request.first?.lowercased(), table.hasPrefix("pragma_"),
             PragmaRule.named(String(table.dropFirst(7)))?.acts != nil
         {
@@ -259,7 +262,8 @@ final class StatementAuthorizer {
         let folded = name.lowercased()
         if folded == "like" || folded == "glob" { statement.comparesPatterns = true }
         if folded == SQLRowRules.claimFunction {
-            let isRule = request.triggerOrView.map { ruleViews.values.contains(Self.folded($0)) } ?? false
+            // Not in a trigger of the file.
+            let isRule = request.triggerOrView.map { ruleViews.values.contains(Self.folded($0)) } ?? isRowWrite
             return isRule ? .allow : deny("the function \(name) is not allowed")
         }
         guard Self.refusedFunctions.contains(folded) else { return .allow }

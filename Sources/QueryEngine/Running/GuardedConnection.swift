@@ -96,6 +96,25 @@ final class GuardedConnection {
         }
     }
 
+    /// Runs the statements of a row write, which applies the rules itself: their claims have values, and `watch` is called before
+    /// each row changes, also by triggers and foreign keys.
+    func writingRow(
+        under rules: SQLRowRules,
+        watch: @escaping (borrowing PreUpdate) -> Void,
+        _ body: () throws -> Void
+    ) throws {
+        try connection.registerClaims(rules.claims, as: SQLRowRules.claimFunction)
+        authorizer.isRowWrite = true
+        connection.setRowWatch(watch)
+        defer {
+            connection.setRowWatch(nil)
+            authorizer.isRowWrite = false
+            // It fails only without memory; no statement of another client may call the function.
+            try? connection.registerClaims([:], as: SQLRowRules.claimFunction)
+        }
+        try body()
+    }
+
     /// Limits the values that the last compiled statement may handle. A statement with LIKE or GLOB, of its own or in a CHECK
     /// constraint, a generated column or an index, gets a lower limit, because nothing interrupts a single comparison.
     func boundValues() {

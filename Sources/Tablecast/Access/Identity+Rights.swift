@@ -7,13 +7,18 @@ package import WireProtocol
 extension Identity {
     /// The policy for its SQL. No client may write when the whole service is read-only.
     package func sqlPolicy(isReadOnlyService: Bool) -> SQLPolicy {
-        // Neither SQL nor row:write is guarded by rules when it writes.
-        guard !isReadOnlyService, rules.isEmpty else { return policy(.readOnly) }
+        // SQL that writes is not guarded by rules.
+        rules.isEmpty ? rowPolicy(isReadOnlyService: isReadOnlyService) : policy(.readOnly)
+    }
+
+    /// The policy for writing single rows, which rules guard.
+    package func rowPolicy(isReadOnlyService: Bool) -> SQLPolicy {
         switch role {
-        case .readOnly, .relay: return policy(.readOnly)
-        case .readWrite: return policy(.readWrite)
+        case _ where isReadOnlyService: policy(.readOnly)
+        case .readOnly, .relay: policy(.readOnly)
+        case .readWrite: policy(.readWrite)
         // An anonymous client may not change the settings of the file.
-        case .admin: return policy(isAnonymous ? .readWrite : .admin)
+        case .admin: policy(isAnonymous ? .readWrite : .admin)
         }
     }
 

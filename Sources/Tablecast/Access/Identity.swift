@@ -23,7 +23,7 @@ public struct Identity: Sendable, Hashable {
         set { listedTables = newValue }
     }
     private var listedTables: [String]?
-    /// Which rows of its tables it may see. An identity with rules may not write.
+    /// Which rows of its tables it may see, and write with `row:write`. An identity with rules may not write with SQL.
     public var rules: RowRules
     /// The only channels that it may subscribe to, besides `notifications`. Nil for all, or, when ``tables`` has a
     /// list, all except `queries`, which reveals the SQL of all clients.

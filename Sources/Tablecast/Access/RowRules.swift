@@ -4,11 +4,11 @@ import QueryEngine
 import SQLiteConnection
 public import WireProtocol
 
-/// Which rows of its tables an identity may see.
+/// Which rows of its tables an identity may see and write.
 ///
 /// A rule is an SQL expression over the columns of its table; `:name` is a claim of the token. It applies wherever rows
-/// reach a client: to the old and to the new row of every change, to snapshots, and to queries. What is not guarded by
-/// rules is refused to an identity that has some: see <doc:AccessControl>.
+/// reach a client: to the old and to the new row of every change, to snapshots, to queries, and to the rows that it
+/// writes. What is not guarded by rules is refused to an identity that has some: see <doc:AccessControl>.
 ///
 /// ```swift
 /// let rules = try RowRules(["orders": .init(where: "owner = :sub")], claims: ["sub": .text("ada")])
@@ -22,14 +22,23 @@ public struct RowRules: Sendable, Hashable {
     public struct Rule: Sendable, Hashable {
         /// The rows that may be seen.
         public var condition: String
+        /// What a row must satisfy that the identity inserts or updates; nil for ``condition``.
+        public var check: String?
 
-        public init(where condition: String) { self.condition = condition }
+        public init(where condition: String, check: String? = nil) {
+            self.condition = condition
+            self.check = check
+        }
     }
 
     private struct Checked: Sendable {
         /// As in the rules.
         let table: SQLName
         let expression: RuleExpression
+        /// Nil for the expression.
+        let check: RuleExpression?
+
+        var parameters: Set<String> { expression.parameters.union(check?.parameters ?? []) }
     }
 
     /// Sorted by table.
@@ -59,14 +68,14 @@ public struct RowRules: Sendable, Hashable {
             guard (1...Identity.maxTableNameBytes).contains(table.utf8.count) else {
                 throw AuthenticationError("rules: expected names of 1 to \(Identity.maxTableNameBytes) bytes")
             }
-            let expression: RuleExpression
-            do throws(LiveRefusal) {
-                expression = try RuleExpression(rule.condition, maxBytes: RowCondition.maxSQLBytes)
-            } catch {
-                let place = error.offset.map { " (at byte \($0))" } ?? ""
-                throw AuthenticationError("rules.\(table): \(error.reason)\(place)")
-            }
-            for name in expression.parameters.sorted() {
+            let rule = Checked(
+                table: SQLName(table).caseFolded,
+                expression: try Self.expression(rule.condition, at: table),
+                check: try rule.check.map { check throws(AuthenticationError) in
+                    try Self.expression(check, at: "\(table).check")
+                }
+            )
+            for name in rule.parameters.sorted() {
                 guard let value = claims[name], value != .null else {
                     throw .forbidden(
                         "the rule of the table \(quoted(table)) needs the claim \(name), which the token lacks"
@@ -74,7 +83,7 @@ public struct RowRules: Sendable, Hashable {
                 }
                 used[name] = value
             }
-            checked.append(Checked(table: SQLName(table).caseFolded, expression: expression))
+            checked.append(rule)
         }
         self.rules = checked.sorted { $0.table < $1.table }
         self.claims = used
@@ -84,8 +93,19 @@ public struct RowRules: Sendable, Hashable {
         }
     }
 
+    private static func expression(_ sql: String, at place: String) throws(AuthenticationError) -> RuleExpression {
+        do throws(LiveRefusal) {
+            return try RuleExpression(sql, maxBytes: RowCondition.maxSQLBytes)
+        } catch {
+            let offset = error.offset.map { " (at byte \($0))" } ?? ""
+            throw AuthenticationError("rules.\(place): \(error.reason)\(offset)")
+        }
+    }
+
     /// By bytes, as SQLite compares texts.
-    public static func == (left: RowRules, right: RowRules) -> Bool { left.tableRules == right.tableRules }
+    public static func == (left: RowRules, right: RowRules) -> Bool {
+        left.tableRules == right.tableRules && left.checks == right.checks
+    }
 
     public func hash(into hasher: inout Hasher) { hasher.combine(tableRules) }
 
@@ -100,17 +120,19 @@ public struct RowRules: Sendable, Hashable {
     }
 
     /// For the filters of subscriptions.
-    var tableRules: [TableRule] {
-        rules.map { rule in
-            let parameters = claims.filter { rule.expression.parameters.contains($0.key) }
-            return TableRule(
-                table: rule.table.string,
-                condition: WireProtocol.RowCondition(
-                    sql: rule.expression.sql,
-                    parameters: parameters.isEmpty ? .none : .named(parameters)
-                )
+    var tableRules: [TableRule] { rules.map { tableRule($0.expression, of: $0.table) } }
+
+    private var checks: [TableRule] { rules.map { tableRule($0.check ?? $0.expression, of: $0.table) } }
+
+    private func tableRule(_ expression: RuleExpression, of table: SQLName) -> TableRule {
+        let parameters = claims.filter { expression.parameters.contains($0.key) }
+        return TableRule(
+            table: table.string,
+            condition: WireProtocol.RowCondition(
+                sql: expression.sql,
+                parameters: parameters.isEmpty ? .none : .named(parameters)
             )
-        }
+        )
     }
 
     /// For queries.
@@ -119,7 +141,8 @@ public struct RowRules: Sendable, Hashable {
             rules: rules.map { rule in
                 SQLRowRules.Rule(
                     table: rule.table.string,
-                    condition: rule.expression.sql { SQLRowRules.claim($0) }
+                    condition: rule.expression.sql { SQLRowRules.claim($0) },
+                    check: rule.check?.sql { SQLRowRules.claim($0) }
                 )
             },
             claims: claims.mapValues { SQLiteValue($0) }
@@ -128,7 +151,7 @@ public struct RowRules: Sendable, Hashable {
 }
 
 extension RowRules {
-    /// Reads `{"orders": "owner = :sub"}` or `{"orders": {"where": "owner = :sub"}}`.
+    /// Reads `{"orders": "owner = :sub"}` or `{"orders": {"where": "owner = :sub", "check": "owner = :sub"}}`.
     init(parsing value: JSONValue, claims: [String: JSONValue]) throws(AuthenticationError) {
         guard case .object(let fields) = value else {
             throw AuthenticationError("rules: expected an object such as {\"orders\": \"owner = :sub\"}")
@@ -142,13 +165,19 @@ extension RowRules {
         switch value {
         case .string(let sql): return Rule(where: sql)
         case .object(let fields):
-            if let unknown = fields.keys.sorted().first(where: { $0 != "where" }) {
-                throw AuthenticationError("rules.\(table): unknown field \(quoted(unknown)); expected where")
+            if let unknown = fields.keys.sorted().first(where: { $0 != "where" && $0 != "check" }) {
+                throw AuthenticationError("rules.\(table): unknown field \(quoted(unknown)); expected where and check")
             }
-            if case .string(let sql)? = fields["where"] { return Rule(where: sql) }
+            switch (fields["where"], fields["check"]) {
+            case (.string(let sql)?, nil): return Rule(where: sql)
+            case (.string(let sql)?, .string(let check)?): return Rule(where: sql, check: check)
+            default: break
+            }
         default: break
         }
-        throw AuthenticationError("rules.\(table): expected an SQL expression, or an object with where")
+        throw AuthenticationError(
+            "rules.\(table): expected an SQL expression, or an object with where and, if wanted, check"
+        )
     }
 
     /// A claim that a rule can compare; nil for an array or an object, which counts as missing.

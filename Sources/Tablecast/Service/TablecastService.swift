@@ -191,11 +191,8 @@ public final class TablecastService: Sendable {
             QueryRequest(sql: write.sql, queryID: row.queryID, timeout: row.timeout),
             for: requester
         )
-        guard requester.identity.rules.isEmpty else {
-            let failure = RowWriteFailure(queryID: request.queryId, tableName: row.table)
-            return answer(.failed(code: .forbidden, message: "a token with row rules may not write", failure))
-        }
         request.rowWrite = write
+        request.policy = requester.identity.rowPolicy(isReadOnlyService: configuration.isReadOnly)
         let sink = RowWriteReply(events(request, for: requester, replyTo: nil), write, answer: answer)
         queries.submit(request, for: requester.key, sink: sink)
     }
@@ -300,7 +297,7 @@ extension TablecastService: DatabaseRequests {
     }
 
     package func mayWrite(_ identity: Identity) -> Bool {
-        identity.sqlPolicy(isReadOnlyService: configuration.isReadOnly).level > .readOnly
+        identity.rowPolicy(isReadOnlyService: configuration.isReadOnly).level > .readOnly
     }
 
     package func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient) {

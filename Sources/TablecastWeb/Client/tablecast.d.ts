@@ -525,7 +525,10 @@ export interface RowWritten {
   queryId: string;
   tableName: string;
   op: "insert" | "update" | "delete";
-  /** The resulting row, including triggers, defaults and generated columns; null if it was deleted. */
+  /**
+   * The resulting row, including triggers, defaults and generated columns; null if it was deleted, or if the token's row rules permit
+   * writing it and not reading it.
+   */
   row: Row | null;
   rowid?: number | bigint;
   /** 0 if a trigger ignored the write without an error. */

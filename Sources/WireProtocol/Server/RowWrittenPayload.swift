@@ -4,7 +4,7 @@ public struct RowWrittenPayload: Sendable, Hashable, Codable {
     public var tableName: String
     public var operation: RowWriteRequest.Operation
     /// The row after the write, with the effects of triggers, defaults and generated columns. Nil when it does not
-    /// exist any more.
+    /// exist any more, and when the row rules of the token permit writing it and not reading it.
     public var row: [String: WireValue]?
     public var rowid: Int64? {
         get { wireRowid?.value }
