@@ -69,7 +69,10 @@ import Testing
             let commits = try recorded.next()
             try #require(commits.count <= 1, "seed \(seed), step \(step): \(commits.count) commits")
             guard let commit = commits.first else { continue }
-            try oracle.check(commit, .frames, "seed \(seed), step \(step)")
+            do { try oracle.check(commit, .frames, "seed \(seed), step \(step)") } catch {
+                guard try !isSound(path) else { throw error }
+                return reportUnsoundFile(configuration, seed, step, error)
+            }
         }
         #expect(oracle.rowCount > 0)
         print(
@@ -100,11 +103,35 @@ import Testing
             for _ in 0...[0, 0, 1, 5][workload.random.below(4)] { try workload.step() }
             let after = try DatabaseImage(readBytes(path))
             let commit = RecordedCommit(before: before, after: after, changedPages: before.differences(from: after))
-            try oracle.check(commit, .differences, "seed \(seed), step \(step)")
+            do { try oracle.check(commit, .differences, "seed \(seed), step \(step)") } catch {
+                guard try !isSound(path) else { throw error }
+                return reportUnsoundFile(configuration, seed, step, error)
+            }
             before = after
         }
         #expect(oracle.rowCount > 0)
         print("difference oracle: \(configuration.testDescription), seed \(seed), \(oracle.rowCount) rows")
+    }
+
+    /// Whether another connection finds the file sound. SQLite 3.40.1 itself can lose a page: with `auto_vacuum`, seed
+    /// 637008 makes a transaction create an index, drop a table in a savepoint and roll the savepoint back. The writer's
+    /// cache then has a page that the file lacks; Python's `sqlite3` module writes the same file from the same
+    /// statements.
+    private func isSound(_ path: String) throws -> Bool {
+        let connection = try Connection(path: path, mode: .readWrite)
+        defer { connection.close() }
+        do throws(SQLiteError) {
+            return try connection.query("PRAGMA integrity_check") == [[.text("ok")]]
+        } catch {
+            guard error.code.primary == .corrupt else { throw error }
+            return false
+        }
+    }
+
+    private func reportUnsoundFile(_ configuration: Configuration, _ seed: UInt64, _ step: Int, _ error: any Error) {
+        print(
+            "SQLite left the file unsound: \(configuration.testDescription), seed \(seed), step \(step); the decoder: \(error)"
+        )
     }
 
     private func create(_ path: String, _ configuration: Configuration, journal: String = "WAL") throws {
