@@ -25,7 +25,8 @@ import Testing
         init(
             _ sql: String,
             limits: LiveLimits = LiveLimits(),
-            watcherLimits: WatcherLimits = WatcherLimits()
+            watcherLimits: WatcherLimits = WatcherLimits(),
+            startsEngine: Bool = true
         ) throws {
             directory = FileManager.default.temporaryDirectory.appendingPathComponent("tablecast-\(UUID().uuidString)")
             try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -44,7 +45,7 @@ import Testing
                 watcherLimits: watcherLimits
             )
             parts.withLock { $0 = (watcher, engine) }
-            try engine.start()
+            if startsEngine { try engine.start() }
         }
 
         func close() {
@@ -273,5 +274,71 @@ import Testing
             frames = (try? bench.writer.checkpoint(.passive).logFrames) ?? frames
         }
         #expect(frames <= 1_000)
+    }
+
+    @Test func `a plan that arrives after a rename of its columns was evaluated is compiled again`() throws {
+        // The test's own thread is the coordinator's, so that the plan arrives when the test says so.
+        let bench = try Bench("CREATE TABLE t(old); CREATE TABLE other(x)", startsEngine: false)
+        defer { bench.close() }
+        let engine = try bench.engine
+        let coordinator = engine.makeCoordinator(engine)
+        defer { coordinator.closeViews() }
+        let id = try bench.follow("SELECT * FROM t")
+        let request = LiveQueryRequest(sql: "SELECT * FROM t")
+        coordinator.subscribe(id, 1, request)
+        let compiler = try QueryCompiler(
+            bench.writer,
+            schema: SchemaSnapshot.load(from: bench.writer),
+            limits: LiveLimits()
+        )
+        let plan = try compiler.plan(request)
+        let compiled = LiveQueryEngine.Command.compiled(
+            id,
+            client: 1,
+            request,
+            LivePosition(epoch: "e", sequence: 0),
+            .success(plan)
+        )
+
+        func evaluate(_ sql: String) throws {
+            try bench.writer.execute(sql)
+            coordinator.pending += try #require(
+                engine.mailbox.wait(atMost: .seconds(30)) { mailbox in
+                    defer { mailbox.pending = [] }
+                    return mailbox.pending.isEmpty ? nil : mailbox.pending
+                }
+            )
+            coordinator.evaluatePending()
+        }
+
+        try evaluate("ALTER TABLE t RENAME old TO new")
+        coordinator.perform(compiled)
+        #expect(coordinator.queries.isEmpty)
+        #expect(coordinator.compiling.count == 1)
+
+        // Another table's schema does not matter.
+        coordinator.schemaChanges = [:]
+        try evaluate("ALTER TABLE other RENAME x TO y")
+        coordinator.perform(compiled)
+        #expect(coordinator.queries.count == 1)
+        #expect(coordinator.compiling.isEmpty)
+    }
+
+    @Test func `queries that run as a whole notice what happens while the views are lost`() throws {
+        var limits = LiveLimits()
+        limits.maxPinnedFrames = 0
+        let bench = try Bench(Self.table, limits: limits)
+        defer { bench.close() }
+        _ = try bench.joined(bench.follow("SELECT n FROM t"))
+        let whole = try bench.joined(bench.follow("SELECT id FROM t ORDER BY id LIMIT 5"))
+        try bench.writer.execute("INSERT INTO t VALUES(3, 3)")
+        let count = try bench.first { event -> Int? in
+            switch event {
+            case .changed(whole, let delta): delta.rows.count + 2
+            case .reset(let description, let rows, _) where description.id == whole: rows.rows.count
+            default: nil
+            }
+        }
+        #expect(count == 3)
     }
 }

@@ -30,12 +30,7 @@ extension Coordinator {
         reader.add(.compile(subscriber, client: client, request))
     }
 
-    func compiled(
-        _ subscriber: LiveSubscriberID,
-        _ client: UInt64,
-        _ request: LiveQueryRequest,
-        _ result: Result<LivePlan, LiveRefusal>
-    ) {
+    func compiled(_ request: LiveQueryRequest, _ result: Result<LivePlan, LiveRefusal>) {
         let identity = LiveQuery.Identity(request)
         let waiting = (compiling.removeValue(forKey: identity) ?? []).filter { gone.remove($0.0) == nil }
         switch result {
@@ -238,8 +233,8 @@ extension Coordinator {
     func failed(_ jobs: [Reader.Job], _ refusal: LiveRefusal) {
         for job in jobs {
             switch job {
-            case .compile(let subscriber, let client, let request):
-                compiled(subscriber, client, request, .failure(refusal))
+            case .compile(_, _, let request):
+                compiled(request, .failure(refusal))
             case .recompile(let id, let generation, _):
                 guard let query = queries[id], query.generation == generation else { continue }
                 end(query, refusal)
@@ -272,6 +267,10 @@ extension Coordinator {
         query.isSnapshotUnderWay = false
         query.noteBehind()
         byTable = nil
+        recompile(query)
+    }
+
+    func recompile(_ query: LiveQuery) {
         reader.add(.recompile(query.id, generation: query.generation, query.request))
     }
 

@@ -6,33 +6,27 @@ extension Coordinator {
     /// Evaluates the pending commits, one by one as long as there are few.
     func evaluatePending() {
         performHeld()
-        var next = 0
-        while next < pending.count, position != nil {
-            let count = stepLength(from: next)
-            let step = pending[next..<next + count]
-            next += count
+        while !pending.isEmpty, position != nil {
+            // Before it is evaluated: an evaluation that fails drops the pending commits.
+            let step = pending.prefix(stepLength())
+            pending.removeFirst(step.count)
             evaluate(step)
             // Handles results as of a commit that has been reached now.
             performHeld()
         }
-        pending.removeFirst(min(next, pending.count))
+        if pending.isEmpty { pending = [] }
     }
 
-    private func stepLength(from start: Int) -> Int {
-        let waiting = pending.count - start
-        guard waiting >= limits.coalesceFromTransactions, unbegunSnapshots == 0, pending[start].schemaChanges.isEmpty
+    private func stepLength() -> Int {
+        guard let first = pending.first, first.schemaChanges.isEmpty, unbegunSnapshots == 0,
+            pending.count >= limits.coalesceFromTransactions
         else {
             return 1
         }
-        let barrier = barriers.lazy.filter { [pending] in $0 >= pending[start].position.sequence }.min()
-        var count = 1
-        while count < waiting {
-            let candidate = pending[start + count]
-            guard candidate.schemaChanges.isEmpty else { break }
-            if let barrier, candidate.position.sequence > barrier { break }
-            count += 1
-        }
-        return count
+        let barrier = barriers.lazy.filter { $0 >= first.position.sequence }.min()
+        return pending.prefix { commit in
+            commit.schemaChanges.isEmpty && barrier.map { commit.position.sequence <= $0 } ?? true
+        }.count
     }
 
     private func evaluate(_ step: ArraySlice<LiveQueryEngine.Pending>) {
@@ -41,8 +35,8 @@ extension Coordinator {
         evaluatedAt = .now
         barriers = barriers.filter { $0 > last.position.sequence }
         if let views {
-            guard let mark = last.mark else { return loseViews() }
-            do { try views.commits.advance(to: mark) } catch { return loseViews() }
+            guard let mark = last.mark else { return loseTrack() }
+            do { try views.commits.advance(to: mark) } catch { return loseTrack() }
         }
         var changes: [SQLName: ChangedTable] = [:]
         var sequences: [SQLName: Set<UInt64>] = [:]
@@ -62,7 +56,7 @@ extension Coordinator {
                 views.commits.pinAge > limits.maxPinTime || views.commits.pinnedFrameCount > limits.maxPinnedFrames
             {
                 // All remaining queries start again with a snapshot, and the log is released.
-                return loseViews()
+                return loseTrack()
             }
         }
     }
@@ -109,15 +103,11 @@ extension Coordinator {
                 if let previous = modification.previousName { names.insert(SQLName(previous).caseFolded) }
             }
         }
-        guard isChanged else { return [] }
-        var resets: Set<LiveQueryID> = []
-        for query in queries.values {
-            let reads = Set(query.plan.dependencies.keys.map(\.caseFolded)).union(query.plan.views)
-            guard query.plan.readsSchema || !reads.isDisjoint(with: names) else { continue }
-            resets.insert(query.id)
-            reset(query)
-        }
-        return resets
+        guard isChanged, let position else { return [] }
+        for name in names { schemaChanges[name] = position.sequence }
+        let resets = queries.values.filter { $0.plan.dependsOnSchema(of: names) }
+        for query in resets { reset(query) }
+        return Set(resets.map(\.id))
     }
 
     // MARK: One query

@@ -22,15 +22,21 @@ final class Coordinator {
     /// Subscribers of queries that are compiled for the first time.
     var compiling: [LiveQuery.Identity: [(LiveSubscriberID, client: UInt64, LiveQueryRequest)]] = [:]
     var countByClient: [UInt64: Int] = [:]
+    /// The tables and views, folded, whose schema changed while a query was compiled, with the last commit that changed
+    /// each.
+    var schemaChanges: [SQLName: UInt64] = [:]
     /// Subscribers that ended before their query was compiled.
     var gone: Set<LiveSubscriberID> = []
     private var lastID: UInt64 = 0
 
     /// The commit up to which everything is evaluated; nil while there is no query.
     var position: LivePosition?
+    /// The commit after which evaluation began: the changes of earlier ones are not known.
+    private var startSequence: UInt64 = 0
     /// Nil when the file has no write-ahead log, or cannot be read now.
     var views: ViewPair?
-    var pending: [LiveQueryEngine.Pending] = []
+    /// The commits that are not evaluated yet; a slice, so that taking the first ones moves nothing.
+    var pending: ArraySlice<LiveQueryEngine.Pending> = []
     /// Results as of commits that have not been evaluated yet.
     private var held: [LiveQueryEngine.Command] = []
     /// Requested snapshots whose position is not known yet.
@@ -140,7 +146,7 @@ final class Coordinator {
 
     // MARK: Commands
 
-    private func perform(_ command: LiveQueryEngine.Command) {
+    func perform(_ command: LiveQueryEngine.Command) {
         switch command {
         case .subscribe(let subscriber, let client, let request): subscribe(subscriber, client, request)
         case .unsubscribe(let subscriber): unsubscribe(subscriber)
@@ -150,11 +156,19 @@ final class Coordinator {
             if let position, seen.epoch == position.epoch, seen.sequence > position.sequence {
                 barriers.insert(seen.sequence)
             }
-        case .compiled(let subscriber, let client, let request, let result):
-            compiled(subscriber, client, request, result)
-        case .recompiled(let id, let generation, let result):
+        case .compiled(let subscriber, let client, let request, let seen, let result):
+            if case .success(let plan) = result, isOutdated(plan, compiledAt: seen) {
+                reader.add(.compile(subscriber, client: client, request))
+            } else {
+                compiled(request, result)
+            }
+        case .recompiled(let id, let generation, let seen, let result):
             guard let query = queries[id], query.generation == generation else { return }
-            recompiled(query, result)
+            if case .success(let plan) = result, isOutdated(plan, compiledAt: seen) {
+                recompile(query)
+            } else {
+                recompiled(query, result)
+            }
         case .snapshot(let id, let generation, let seen, let result):
             guard let query = queries[id], query.generation == generation else { return }
             guard isReached(seen, command) else { return }
@@ -182,6 +196,14 @@ final class Coordinator {
         guard let position, position.epoch == seen.epoch, seen.sequence > position.sequence else { return true }
         held.append(command)
         return false
+    }
+
+    /// Whether the schema that a query was compiled with may have changed for it since: such a change was evaluated
+    /// before the plan arrived, when nobody knew which tables the query reads.
+    private func isOutdated(_ plan: LivePlan, compiledAt seen: LivePosition) -> Bool {
+        guard let position else { return false }
+        guard seen.epoch == position.epoch, seen.sequence >= startSequence else { return true }
+        return schemaChanges.contains { $0.value > seen.sequence && plan.dependsOnSchema(of: [$0.key]) }
     }
 
     func performHeld() {
@@ -233,6 +255,7 @@ final class Coordinator {
 
     private func start(at reached: LivePosition, _ pair: ViewPair?) {
         position = reached
+        startSequence = reached.sequence
         views = pair
         engine.mailbox.update { mailbox in
             pending += mailbox.pending
@@ -270,8 +293,10 @@ final class Coordinator {
         for query in queries.values { reset(query) }
     }
 
-    /// Too many commits are pending: every query starts again.
-    private func loseTrack() {
+    /// Too many commits are pending, the views are unreliable, or they have held the log for too long: every query
+    /// starts again, because the pending commits are not evaluated.
+    func loseTrack() {
+        closeViews()
         held = []
         barriers = []
         position = nil
@@ -280,18 +305,11 @@ final class Coordinator {
         for query in queries.values { reset(query) }
     }
 
-    /// The views are unreliable, or have held the log for too long: every incremental query starts again.
-    func loseViews() {
-        closeViews()
-        position = nil
-        begin()
-        for query in queries.values where query.plan.isIncremental { reset(query) }
-    }
-
     // MARK: Periodic work
 
     private func care() {
         removeIdle()
+        if compiling.isEmpty, !queries.values.contains(where: { $0.phase == .compiling }) { schemaChanges = [:] }
         if let views {
             do throws(WatchError) {
                 let patience = isEager ? Duration.zero : limits.pinInterval
@@ -304,7 +322,7 @@ final class Coordinator {
                     try followMark(views)
                 }
             } catch {
-                loseViews()
+                loseTrack()
             }
         }
         if queries.isEmpty, compiling.isEmpty {

@@ -23,9 +23,9 @@ package final class LiveQueryEngine: Sendable {
         case unsubscribe(LiveSubscriberID)
         case report(@Sendable ([LiveQueryFigures]) -> Void)
         case readerBegan(LivePosition)
-        case compiled(LiveSubscriberID, client: UInt64, LiveQueryRequest, Result<LivePlan, LiveRefusal>)
+        case compiled(LiveSubscriberID, client: UInt64, LiveQueryRequest, LivePosition, Result<LivePlan, LiveRefusal>)
         case snapshot(LiveQueryID, generation: Int, LivePosition, Result<LiveRows, LiveRefusal>)
-        case recompiled(LiveQueryID, generation: Int, Result<LivePlan, LiveRefusal>)
+        case recompiled(LiveQueryID, generation: Int, LivePosition, Result<LivePlan, LiveRefusal>)
         case run(LiveQueryID, generation: Int, LivePosition, Duration, Result<LiveRows, LiveRefusal>, [LiveRowChange])
         case readerFailed([Reader.Job], LiveRefusal)
     }
@@ -50,7 +50,7 @@ package final class LiveQueryEngine: Sendable {
     let limits: LiveLimits
     private let lastSubscriber = Atomic<UInt64>(0)
     private let thread: Monitor<NamedThread?>
-    private let makeCoordinator: @Sendable (LiveQueryEngine) -> Coordinator
+    let makeCoordinator: @Sendable (LiveQueryEngine) -> Coordinator
 
     /// - Parameters:
     ///   - watcher: a watcher of the same file. It must deliver each transaction to ``receive(_:at:)`` on its own

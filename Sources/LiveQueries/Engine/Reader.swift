@@ -126,11 +126,11 @@ final class Reader: Sendable {
             case .compile(let subscriber, let client, let request):
                 let known = compiler ?? makeCompiler(connection, deadline)
                 compiler = known
-                post(.compiled(subscriber, client: client, request, plan(request, known)))
+                post(.compiled(subscriber, client: client, request, position, plan(request, known)))
             case .recompile(let id, let generation, let request):
                 let known = compiler ?? makeCompiler(connection, deadline)
                 compiler = known
-                post(.recompiled(id, generation: generation, plan(request, known)))
+                post(.recompiled(id, generation: generation, position, plan(request, known)))
             case .snapshot(let run):
                 let result = rows(run, connection, deadline)
                 post(.snapshot(run.id, generation: run.generation, position, result))

@@ -49,6 +49,12 @@ struct LivePlan: Sendable {
 
     var isIncremental: Bool { kind != .rerun }
 
+    /// Whether a change of the schema of these tables and views, folded, can change the plan.
+    func dependsOnSchema(of names: Set<SQLName>) -> Bool {
+        readsSchema || !views.isDisjoint(with: names)
+            || dependencies.keys.contains { names.contains($0.caseFolded) }
+    }
+
     /// Why a query without GROUP BY runs as a whole although its aggregates are `count` and `sum`.
     static let unknownTotals = "a sum is not of integers alone, or too large"
 
