@@ -103,7 +103,7 @@ extension QueryService {
             return (report, orphaned?.why, reportsAt.map { state.mustWakeDeadlineLoop(by: $0) } ?? false)
         }
         if let report { query.report(report) }
-        outcome.receipt?.whenKnown { [self] position in positionKnown(position, of: query) }
+        outcome.receipt?.whenKnown { [self] commit in published(commit, of: query) }
         if let why { notifyRolledBack(query.client, .transactionEnded(why, limits)) }
         if wakesDeadlineLoop || why != nil { deadlineLoop.wake() }
         writerIsDone(writer)
@@ -121,12 +121,12 @@ extension QueryService {
         if writer.isInTransaction || isShuttingDown { deadlineLoop.wake() }
     }
 
-    /// The position of the query's last commit in the commit order is known: the query ends. Called on the thread that
-    /// publishes commits, which does no more than this for a query.
-    private func positionKnown(_ position: String?, of query: Query) {
+    /// The query's last commit is durable and published: the query ends. Called on the thread that publishes commits, which
+    /// does no more than this for a query.
+    private func published(_ commit: PublishedCommit, of query: Query) {
         let (actions, isShuttingDown) = state.withLock { state in
             state.forget(query.id)
-            state.report(query.positionKnown(position), of: query)
+            state.report(query.published(commit), of: query)
             return (state.takeActions(), state.shutdown != nil)
         }
         perform(actions)

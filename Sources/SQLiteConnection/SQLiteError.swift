@@ -93,6 +93,7 @@ public struct ResultCode: RawRepresentable, Sendable, Hashable {
     public static let abortRollback = ResultCode(rawValue: SQLITE_ABORT | 2 << 8)
     public static let sharedMemorySize = ResultCode(rawValue: SQLITE_IOERR | 19 << 8)
     public static let inputOutputRead = ResultCode(rawValue: SQLITE_IOERR | 1 << 8)
+    public static let inputOutputSync = ResultCode(rawValue: SQLITE_IOERR | 4 << 8)
     public static let shortRead = ResultCode(rawValue: SQLITE_IOERR | 2 << 8)
 }
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """How many single INSERTs a second the service commits for clients over WebSocket, each a transaction of its own.
 
-    write_throughput.py BINARY [--directory /dev/shm,/tmp] [--clients 16,64] [--depth 4] [--count 20000] [--subscribed]
+    write_throughput.py BINARY [--other BINARY] [--directory /dev/shm,/tmp] [--clients 1,16,64] [--depth 1] [--count 4000]
+                        [--rounds 3] [--subscribed]
 
-In a directory on a disk the time of the disk decides; in memory that of the processor, of which the service has core 0 alone.
-A bare connection that does nothing else in the same directory is the floor. A client may send 1,000 messages a second, so
-few clients are not the service's limit but theirs. Standard library only. Prints a line per case:
-commits a second, the service's processor time for each, and the floor's commits a second.
+In each round as many connections as there are clients do the same without the service, each on a thread of its own, with
+synchronous=FULL: the ratio is taken within the round. In a directory on a disk the time of the disk decides; in memory that of
+the processor, of which the service has core 0 alone, and the connections the other one, as the clients do. `--other` is another
+build that is measured in the same rounds. Standard library only. Prints a line per case: commits a second, their ratio to direct
+connections with its range, and the service's processor time for each commit.
 """
 
 import argparse
@@ -17,8 +19,10 @@ import os
 import re
 import sqlite3
 import struct
+import statistics
 import subprocess
 import tempfile
+import threading
 import time
 
 INSERT = "INSERT INTO t(a, b) VALUES(1, 'hello')"
@@ -67,52 +71,88 @@ def make(path):
     return connection
 
 
-def floor(directory, count):
+def direct(directory, clients, count):
+    """Commits a second of as many connections as there are clients, without the service."""
     with tempfile.TemporaryDirectory(dir=directory) as folder:
-        connection = make(f"{folder}/floor.db")
+        path = f"{folder}/direct.db"
+        make(path).close()
+        ready = threading.Barrier(clients + 1)
+
+        def work():
+            connection = sqlite3.connect(path, timeout=600, isolation_level=None)
+            connection.execute("PRAGMA synchronous=FULL")
+            ready.wait()
+            for _ in range(count // clients):
+                connection.execute(INSERT)
+
+        threads = [threading.Thread(target=work) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        ready.wait()
         start = time.monotonic()
-        for _ in range(count):
-            connection.execute(INSERT)
-        return count / (time.monotonic() - start)
+        for thread in threads:
+            thread.join()
+        return count // clients * clients / (time.monotonic() - start)
 
 
-def measure(arguments, directory, clients):
+LIMITS = [f"--limit=clients.{name}=10000000" for name in ("maxMessagesPerSecond", "maxMessageBurst")]
+
+
+def service(arguments, binary, directory, clients, count):
+    """Commits a second through the service, and its processor time for each in microseconds."""
     with tempfile.TemporaryDirectory(dir=directory) as folder:
         make(f"{folder}/t.db").close()
-        command = [arguments.binary, "serve", f"{folder}/t.db", "--port", "0", "--max-connections", "1000"]
-        service = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.PIPE, text=True)
+        command = [binary, "serve", f"{folder}/t.db", "--port", "0", "--max-connections", "1000", *LIMITS]
+        process = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.PIPE, text=True)
         try:
-            port = next(int(found[1]) for found in (re.search(r":(\d+)/ws", line) for line in service.stdout) if found)
-            before, start = processor_time(service.pid), time.monotonic()
-            share = arguments.count // clients
+            port = next(int(found[1]) for found in (re.search(r":(\d+)/ws", line) for line in process.stdout) if found)
+            share = count // clients
 
-            async def run():
+            async def run(share):
                 work = [client(port, share, arguments.depth, arguments.subscribed) for _ in range(clients)]
                 await asyncio.gather(*work)
 
-            asyncio.run(run())
-            seconds, used = time.monotonic() - start, processor_time(service.pid) - before
+            asyncio.run(run(max(share // 20, 1)))
+            before, start = processor_time(process.pid), time.monotonic()
+            asyncio.run(run(share))
+            seconds, used = time.monotonic() - start, processor_time(process.pid) - before
         finally:
-            service.terminate()
-            service.wait()
+            process.terminate()
+            process.wait()
         total = share * clients
         found = sqlite3.connect(f"{folder}/t.db").execute("SELECT count(*) FROM t").fetchone()[0]
-        if found != total:
-            raise SystemExit(f"{found} rows, expected {total}")
-        print(
-            f"{directory}: {clients} clients, {total / seconds:,.0f}/s, {used / total * 1e6:.0f} us of processor time each; "
-            f"bare {floor(directory, total):,.0f}/s",
-            flush=True,
+        if found != total + max(share // 20, 1) * clients:
+            raise SystemExit(f"{found} rows, expected {total} and those of the warm-up")
+        return total / seconds, used / total * 1e6
+
+
+def measure(arguments, directory, clients):
+    binaries = [arguments.binary] + [arguments.other] * bool(arguments.other)
+    count = arguments.count if clients > 1 else max(arguments.count // 8, 1)
+    rounds = []
+    for _ in range(arguments.rounds):
+        floor = direct(directory, clients, count)
+        rounds.append((floor, [service(arguments, binary, directory, clients, count) for binary in binaries]))
+    lines = []
+    for index, binary in enumerate(binaries):
+        ratios = sorted(each[index][0] / floor for floor, each in rounds)
+        rate, cost = (statistics.median(each[index][part] for _, each in rounds) for part in (0, 1))
+        lines.append(
+            f"{directory} {clients:3} clients {rate:8,.0f}/s  x {statistics.median(ratios):5.2f} of direct connections"
+            f" ({ratios[0]:.2f}-{ratios[-1]:.2f})  {cost:5.0f} us of processor time each  {binary if arguments.other else ''}"
         )
+    print("\n".join(lines), flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
+    parser.add_argument("--other")
     parser.add_argument("--directory", default="/dev/shm,/tmp")
-    parser.add_argument("--clients", default="16,64")
-    parser.add_argument("--depth", type=int, default=4, help="queries that a client has under way")
-    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--clients", default="1,16,64")
+    parser.add_argument("--depth", type=int, default=1, help="queries that a client has under way")
+    parser.add_argument("--count", type=int, default=4_000)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--subscribed", action="store_true", help="each client also receives every change")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, os.sched_getaffinity(0) - {0} or {0})

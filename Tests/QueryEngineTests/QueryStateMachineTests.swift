@@ -1,4 +1,5 @@
 import RandomSupport
+import SQLiteConnection
 import Testing
 
 @testable import QueryEngine
@@ -7,7 +8,7 @@ import Testing
 struct QueryStateMachineTests {
     enum Event: String, CaseIterable {
         case attachRead, attachWrite, detach, pause, resume, requeue, finish, finishCommitted, endCancelled, cancel
-        case positionKnown, abort, tick
+        case published, abort, tick
     }
 
     /// A machine with its clock.
@@ -41,7 +42,7 @@ struct QueryStateMachineTests {
             case .finishCommitted: word(machine.finish(.completed(Self.outcome), awaiting: .init(progress: nil)))
             case .endCancelled: word(machine.endCancelled(rowCount: 0))
             case .cancel: word(machine.cancel(.client, at: now))
-            case .positionKnown: word(machine.positionKnown("p"))
+            case .published: word(machine.published(PublishedCommit(position: "p")))
             case .abort: word(machine.abort(.failed(Self.failure)))
             case .tick: word(machine.tick(at: now).action)
             }
@@ -120,7 +121,7 @@ struct QueryStateMachineTests {
                 finishCommitted -               -               -               -               -               -               -
                 endCancelled    -               -               -               -               -               -               -
                 cancel          wake            wake            interrupt       wake            wake            -               -
-                positionKnown   -               -               -               -               -               completed       -
+                published       -               -               -               -               -               completed       -
                 abort           failed          failed          failed          failed          failed          -               -
                 tick            -               -               -               -               -               -               -
                 """
@@ -141,7 +142,7 @@ struct QueryStateMachineTests {
                 finishCommitted -               -               -               -               -               -               -
                 endCancelled    cancelled       cancelled       cancelled       cancelled       -               -               -
                 cancel          -               -               -               -               -               -               -
-                positionKnown   -               -               -               -               -               completed       -
+                published       -               -               -               -               -               completed       -
                 abort           failed          failed          failed          failed          failed          -               -
                 tick            -               -               -               -               -               -               -
                 """
@@ -162,7 +163,7 @@ struct QueryStateMachineTests {
                 finishCommitted -               -               -               -               -               -               -
                 endCancelled    -               -               -               -               -               -               -
                 cancel          wake            wake            interrupt       wake            wake            -               -
-                positionKnown   -               -               -               -               -               completed       -
+                published       -               -               -               -               -               completed       -
                 abort           failed          failed          failed          failed          failed          -               -
                 tick            timeOut         timeOut         timeOut         -               timeOut         -               -
                 """
@@ -183,7 +184,7 @@ struct QueryStateMachineTests {
                 finishCommitted -               -               -               -               -               -               -
                 endCancelled    cancelled       cancelled       cancelled       cancelled       -               -               -
                 cancel          -               -               -               -               -               -               -
-                positionKnown   -               -               -               -               -               completed       -
+                published       -               -               -               -               -               completed       -
                 abort           failed          failed          failed          failed          failed          -               -
                 tick            -               interrupt       starve          -               -               -               -
                 """
@@ -292,9 +293,28 @@ struct QueryStateMachineTests {
     @Test func `a committed query ends with the position of its commit`() {
         var subject = Subject([.attachWrite, .detach])
         #expect(subject.machine.finish(.completed(Subject.outcome), awaiting: .init()) == nil)
-        let result = subject.machine.positionKnown("e:7")
+        let result = subject.machine.published(PublishedCommit(position: "e:7"))
         guard case .completed(let outcome) = result else { return #expect(Bool(false)) }
         #expect(outcome.receipt == "e:7")
+    }
+
+    @Test func `a committed query whose commit could not be synced fails, and says that it committed`() {
+        var subject = Subject([.attachWrite, .detach])
+        #expect(subject.machine.finish(.completed(Subject.outcome), awaiting: .init()) == nil)
+        let error = SQLiteError(code: .inputOutputSync, message: "no disk")
+        let result = subject.machine.published(PublishedCommit(position: "e:7", syncFailure: error))
+        guard case .failed(let failure) = result else { return #expect(Bool(false)) }
+        #expect(failure.code == .databaseError && failure.sqliteCode == ResultCode.inputOutputSync.rawValue)
+        #expect(failure.message == "committed at position e:7, durability unknown: no disk")
+    }
+
+    @Test func `a script that failed after a commit that could not be synced names both`() {
+        var subject = Subject([.attachWrite, .detach])
+        #expect(subject.machine.finish(.failed(Subject.failure), awaiting: .init()) == nil)
+        let error = SQLiteError(code: .inputOutputSync, message: "no disk")
+        let result = subject.machine.published(PublishedCommit(position: "e:7", syncFailure: error))
+        guard case .failed(let failure) = result else { return #expect(Bool(false)) }
+        #expect(failure.message == "wrong; what it committed before, durability unknown: no disk")
     }
 
     @Test func `reports go on while the position is waited for, and their share grows`() {
@@ -314,7 +334,7 @@ struct QueryStateMachineTests {
         }
         // It took four seconds for the first half.
         #expect(shares == [0.625, 0.75, 0.875, 0.99, 0.99, 0.99, 0.99, 0.99, 0.99])
-        #expect(subject.apply(.positionKnown) == "completed")
+        #expect(subject.apply(.published) == "completed")
         subject.now += .seconds(1)
         #expect(subject.machine.tick(at: subject.now) == (.none, nil))
     }

@@ -118,11 +118,11 @@ struct ReceiptTests {
     @Test func `the first value of a receipt counts, and all waiters receive it`() {
         let receipt = CommitReceipt()
         let heard = Mutex<[String?]>([])
-        receipt.whenKnown { position in heard.withLock { $0.append(position) } }
-        receipt.whenKnown { position in heard.withLock { $0.append(position) } }
+        receipt.whenKnown { commit in heard.withLock { $0.append(commit.position) } }
+        receipt.whenKnown { commit in heard.withLock { $0.append(commit.position) } }
         receipt.fulfil("a")
         receipt.fulfil(nil)
-        receipt.whenKnown { position in heard.withLock { $0.append(position) } }
+        receipt.whenKnown { commit in heard.withLock { $0.append(commit.position) } }
         #expect(heard.withLock { $0 } == ["a", "a", "a"])
     }
 }

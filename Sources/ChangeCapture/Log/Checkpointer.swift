@@ -69,7 +69,8 @@ struct CheckpointPolicy {
 
     /// Whether to copy frames into the database file, in the background and without waiting for other connections.
     mutating func shouldCheckpoint(_ status: LogStatus, at now: ContinuousClock.Instant) -> Bool {
-        guard status.frameCount >= UInt32(clamping: limits.checkpointFrameCount), !status.isBackfilled else {
+        let threshold = status.isUnsynced ? 1 : UInt32(clamping: limits.checkpointFrameCount)
+        guard status.frameCount >= threshold, !status.isBackfilled else {
             return false
         }
         if let nextCheckpoint, now < nextCheckpoint { return false }
@@ -94,7 +95,7 @@ struct CheckpointPolicy {
     /// Whether to hold back the writers for a restart of the log. Call it right after a capture.
     mutating func shouldForceRestart(_ status: LogStatus, at now: ContinuousClock.Instant) -> Bool {
         guard let least = limits.forcedRestartFrameCount else { return false }
-        let threshold = isWriterRestless ? least : max(least, limits.pacedRestartFrameCount)
+        let threshold = status.isUnsynced ? 1 : isWriterRestless ? least : max(least, limits.pacedRestartFrameCount)
         guard status.frameCount >= UInt32(clamping: threshold) else { return false }
         if let nextRestart, now < nextRestart { return false }
         return true
@@ -214,6 +215,8 @@ struct LogStatus: Equatable {
     var backfilledFrameCount: UInt32
     /// The pin holds the lock of readers that need no frame, so that the log can be restarted.
     var isPinnedToDatabaseOnly: Bool
+    /// A sync of the log has failed: its commits are durable only in the database file.
+    var isUnsynced = false
 
     var isBackfilled: Bool { backfilledFrameCount == frameCount }
 }

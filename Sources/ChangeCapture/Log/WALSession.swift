@@ -86,6 +86,7 @@ final class WALSession: WatchSession {
         checkpoints = CheckpointPolicy(limits: limits)
         stall = StallDetector(limits: limits)
         nextIdentityCheck = .now + limits.identityInterval
+        watched.delivery.own.log.open(databasePath: file.path)
         // The first check has nothing to compare with, and records what it finds.
         _ = try checkFile()
         // After a recovery it is unknown what an earlier checkpoint copied; after another checkpoint it is known.
@@ -199,7 +200,8 @@ final class WALSession: WatchSession {
         LogStatus(
             frameCount: header.maxFrame,
             backfilledFrameCount: pins.backfilledFrameCount,
-            isPinnedToDatabaseOnly: pin.isDatabaseOnly
+            isPinnedToDatabaseOnly: pin.isDatabaseOnly,
+            isUnsynced: watched.delivery.own.log.hasFailed
         )
     }
 
@@ -238,6 +240,7 @@ final class WALSession: WatchSession {
             // copied into the database file, which no process could write since.
             store.forgetFrames(next: 1)
             overwriting.logRestarted(afterFrame: captured.maxFrame)
+            watched.delivery.own.log.logRestarted()
             position = SnapshotReader(store: store, salt: header.salt, lastFrame: 0, pageCount: position.pageCount)
             // A writer that restarts the log publishes it empty, before its commit, and a read may have begun in
             // between.
@@ -253,7 +256,8 @@ final class WALSession: WatchSession {
                 )
             )
         }
-        // Read after the header: see LocalCommitLedger.
+        // Read after the header: see LocalCommitLedger. Commits of other processes that follow an own one wait with it for the
+        // sync of the log, which keeps the order.
         let own = watched.delivery.announcedCommits()
         var pages: [UInt32] = []
         var writesHeader = false
@@ -279,7 +283,7 @@ final class WALSession: WatchSession {
             isSealed = false
             watched.delivery.deliver(
                 changes,
-                token: own.first { $0.frameCount == after.lastFrame }?.token,
+                own: own.first { $0.frameCount == after.lastFrame },
                 at: after,
                 logMark: mark
             )

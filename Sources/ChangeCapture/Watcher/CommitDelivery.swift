@@ -144,18 +144,41 @@ final class CommitDelivery: Sendable {
     /// The commits of this process's writer that have ended, after waiting for a running one.
     func announcedCommits() -> [LocalCommitLedger.Commit] {
         let patience = limits.localCommitPatience
-        if let commits = own.announced(atMost: patience) { return commits }
+        if let commits = announced(atMost: patience) { return commits }
         send(.notice("a commit of this process did not end within \(patience); it may be reported as external"))
+        _ = own.log.sync()
+        reportSyncFailure()
         return []
     }
 
-    /// Delivers one commit, which is this process's own if it has a token.
-    func deliver(_ changes: ChangeSet, token: UInt64?, at position: some PageReader, logMark: LogMark? = nil) {
+    private func announced(atMost patience: Duration) -> [LocalCommitLedger.Commit]? {
+        let commits = own.announced(atMost: patience)
+        reportSyncFailure()
+        return commits
+    }
+
+    private func reportSyncFailure() {
+        guard let failure = own.log.takeNewFailure() else { return }
+        send(
+            .notice(
+                "commits may not survive a loss of power until a checkpoint of the write-ahead log succeeds: \(failure.message)"
+            )
+        )
+    }
+
+    /// Delivers one commit; `commit` when it is this process's own.
+    func deliver(
+        _ changes: ChangeSet,
+        own commit: LocalCommitLedger.Commit?,
+        at position: some PageReader,
+        logMark: LogMark? = nil
+    ) {
         heartbeat.beat()
-        if token == nil, changes.isEmpty { return }
+        if commit == nil, changes.isEmpty { return }
         var changes = changes
-        changes.origin = token == nil ? .external : .service
-        var transaction = CapturedTransaction(changes: changes, token: token)
+        changes.origin = commit == nil ? .external : .service
+        var transaction = CapturedTransaction(changes: changes, token: commit?.token)
+        transaction.syncFailure = commit?.syncFailure
         transaction.mark = (position as? SnapshotReader).map(CommitMark.init)
         transaction.logMark = logMark
         if let sink = sink as? any SnapshotSink, let cursor = try? SnapshotCursor(position) {
@@ -163,7 +186,7 @@ final class CommitDelivery: Sendable {
         } else {
             sink.receive(.transaction(transaction))
         }
-        if let token { own.delivered(token) }
+        if let commit { own.delivered(commit.token) }
     }
 
     /// Delivers the changes of one or several commits that cannot be separated.
@@ -180,13 +203,13 @@ final class CommitDelivery: Sendable {
         let own = announcedCommits()
         let isOurs = own.count == Int(count) && isStillCaptured()
         guard isOurs, let last = own.last else {
-            deliver(changes, token: nil, at: position)
+            deliver(changes, own: nil, at: position)
             return
         }
         let known = own.compactMap(\.changes)
         guard own.count > 1, known.count == own.count else {
             for commit in own.dropLast() { deliverOwn(commit, changes: nil) }
-            deliver(changes, token: last.token, at: position)
+            deliver(changes, own: last, at: position)
             return
         }
         for commit in own { deliverOwn(commit, changes: commit.changes) }
@@ -205,19 +228,21 @@ final class CommitDelivery: Sendable {
     ///
     /// Call it when every published commit is captured; `isStillCaptured` is called after the ledger was read.
     func deliverLateCommits(isStillCaptured: () -> Bool) {
-        guard own.hasAnnounced, let commits = own.announced(atMost: .zero), isStillCaptured() else { return }
+        guard own.hasAnnounced, let commits = announced(atMost: .zero), isStillCaptured() else { return }
         for commit in commits { deliverOwn(commit, changes: nil) }
     }
 
     /// Called at the beginning of a session: earlier announcements are part of the state that it starts from.
     func releaseLocalCommits() {
-        for commit in own.announced(atMost: .zero) ?? [] { deliverOwn(commit, changes: commit.changes) }
+        for commit in announced(atMost: .zero) ?? [] { deliverOwn(commit, changes: commit.changes) }
     }
 
     private func deliverOwn(_ commit: LocalCommitLedger.Commit, changes: ChangeSet?) {
         var changes = changes ?? ChangeSet(origin: .service, events: [])
         changes.origin = .service
-        send(.transaction(CapturedTransaction(changes: changes, token: commit.token)))
+        var transaction = CapturedTransaction(changes: changes, token: commit.token)
+        transaction.syncFailure = commit.syncFailure
+        send(.transaction(transaction))
         own.delivered(commit.token)
     }
 }

@@ -1,3 +1,5 @@
+package import SQLiteConnection
+
 /// An event of a watcher; events arrive in the order in which they happened.
 ///
 /// Later versions can have further cases: handle those you need, and others with `default`.
@@ -24,6 +26,8 @@ public struct CapturedTransaction: Sendable {
     package var mark: CommitMark?
     /// The same state, for a later process to continue from.
     package var logMark: LogMark?
+    /// Why a commit of this process's writer may not survive a loss of power.
+    package var syncFailure: SQLiteError?
 
     public init(changes: ChangeSet, token: UInt64? = nil) {
         self.changes = changes

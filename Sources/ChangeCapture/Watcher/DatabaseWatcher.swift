@@ -32,7 +32,7 @@ package final class DatabaseWatcher: Sendable {
         self.limits = limits
         self.earlier = earlier
         wake = try WakeSignal()
-        localCommits = LocalCommitLedger(wake: wake)
+        localCommits = LocalCommitLedger(wake: wake, log: LogSync(databasePath: path))
         delivery = CommitDelivery(sink: sink, own: localCommits, hold: logHold, wake: wake, limits: limits)
         thread = Monitor(nil)
     }

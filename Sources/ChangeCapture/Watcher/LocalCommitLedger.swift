@@ -1,7 +1,7 @@
-import SQLiteConnection
+package import SQLiteConnection
 
 /// Records which commits are this process's own, so that the watcher reports each commit once and with the right
-/// origin.
+/// origin, and syncs those of the log before it reports them.
 ///
 /// How the watcher recognizes an own commit: the writer announces it before anything is published, and then reports the
 /// outcome, with the number of frames from `sqlite3_wal_hook`. The watcher reads this ledger only *after* it has read
@@ -23,11 +23,16 @@ package final class LocalCommitLedger: Sendable {
         /// two. The log shows what hooks do not report, such as rowids that `VACUUM` renumbers, and the page map must
         /// follow every commit anyway. The hooks remain for other journal modes.
         package var changes: ChangeSet?
+        /// Why the commit may not survive a loss of power, although the log was synced.
+        package fileprivate(set) var syncFailure: SQLiteError?
+        /// The log was synced after it, or SQLite did so.
+        fileprivate var isSynced: Bool
 
         package init(token: UInt64, frameCount: UInt32?, changes: ChangeSet?) {
             self.token = token
             self.frameCount = frameCount
             self.changes = changes
+            isSynced = frameCount == nil
         }
     }
 
@@ -42,8 +47,12 @@ package final class LocalCommitLedger: Sendable {
 
     private let state = Monitor(State())
     private let wake: WakeSignal
+    let log: LogSync
 
-    init(wake: WakeSignal) { self.wake = wake }
+    init(wake: WakeSignal, log: LogSync) {
+        self.wake = wake
+        self.log = log
+    }
 
     // MARK: The writer's side
 
@@ -58,7 +67,8 @@ package final class LocalCommitLedger: Sendable {
         state.update { $0.ended = $0.begun }
     }
 
-    /// Call it when the transaction is durable: `step` has returned and the connection is in autocommit mode again.
+    /// Call it when the transaction is committed: `step` has returned and the connection is in autocommit mode again. A commit
+    /// to a rollback journal is durable then.
     package func didCommit(_ commit: Commit) {
         state.update {
             $0.ended = $0.begun
@@ -75,17 +85,45 @@ package final class LocalCommitLedger: Sendable {
         } ?? false
     }
 
+    /// Syncs the commits that no watcher will deliver any more: when it has stopped.
+    ///
+    /// - Returns: why they may not survive a loss of power; nil when they will.
+    package func syncRest() -> SQLiteError? {
+        synced(state.withLock { $0.announced }).lazy.compactMap(\.syncFailure).first
+    }
+
     // MARK: The watcher's side
 
-    /// Every own commit that has ended, after waiting for a running one. Nil when the running one does not end in time.
+    /// Every own commit that has ended, after waiting for a running one, and after one sync for all of them. Nil when the
+    /// running one does not end in time.
     func announced(atMost timeout: Duration) -> [Commit]? {
         var begun: UInt64?
-        return state.wait(atMost: timeout) { state in
+        let commits = state.wait(atMost: timeout) { state -> [Commit]? in
             // Does not wait for commits that begin meanwhile: with a writer without pauses the wait would never end.
             let awaited = begun ?? state.begun
             begun = awaited
             return state.ended < awaited && !state.isClosed ? nil : state.announced
         }
+        return commits.map(synced)
+    }
+
+    private func synced(_ commits: [Commit]) -> [Commit] {
+        guard commits.contains(where: { !$0.isSynced }) else { return commits }
+        let failure = log.sync()
+        func settle(_ commit: inout Commit) {
+            if commit.isSynced { return }
+            commit.isSynced = true
+            commit.syncFailure = failure
+        }
+        var commits = commits
+        for index in commits.indices { settle(&commits[index]) }
+        let last = commits.last?.token ?? 0
+        state.withLock { state in
+            for index in state.announced.indices where state.announced[index].token <= last {
+                settle(&state.announced[index])
+            }
+        }
+        return commits
     }
 
     /// Whether an announced commit is not delivered yet.

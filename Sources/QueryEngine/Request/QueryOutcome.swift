@@ -71,6 +71,25 @@ package struct QueryFailure: Error, Sendable, Hashable {
         self.statementIndex = statementIndex
     }
 
+    /// The query has run and committed; then the write-ahead log could not be synced.
+    init(unsynced outcome: QueryOutcome, at position: String?, _ error: SQLiteError) {
+        self.init(
+            .databaseError,
+            "committed\(position.map { " at position \($0)" } ?? ""), durability unknown: \(error.message)",
+            sqliteCode: error.code.rawValue
+        )
+        rowCount = outcome.rowCount
+        inTransaction = outcome.inTransaction ? true : nil
+    }
+
+    /// The same failure of a script that has committed before.
+    func noting(syncFailure: SQLiteError?) -> QueryFailure {
+        guard let syncFailure else { return self }
+        var failure = self
+        failure.message += "; what it committed before, durability unknown: \(syncFailure.message)"
+        return failure
+    }
+
     /// The same failure, located in a statement of a script.
     func located(_ statementIndex: Int, _ offset: Int?) -> QueryFailure {
         var failure = self

@@ -58,8 +58,9 @@ package protocol CommitSink: AnyObject, Sendable {
     /// The commit that had begun failed, or wrote nothing.
     func didNotCommit()
 
-    /// A commit that is as durable as the database's settings make it. Called before anything else is written: while
-    /// this call waits, the writer waits too.
+    /// A commit that has happened. With a rollback journal it is durable; in a write-ahead log the sink syncs it, if
+    /// ``readsLog`` is true, before it fulfils the receipt. Called before anything else is written: while this call waits,
+    /// the writer waits too.
     ///
     /// - Returns: a receipt with an opaque position, which goes into ``QueryOutcome/receipt``. The query ends for its
     ///   sink once the receipt is fulfilled; the writer continues meanwhile.
@@ -85,34 +86,46 @@ package struct ServiceCommit: Sendable {
     package var username: String?
 }
 
+/// What became of a commit of the service.
+package struct PublishedCommit: Sendable {
+    /// An opaque position in the order of commits; nil when it is not known.
+    package var position: String?
+    /// Why the commit may not survive a loss of power.
+    package var syncFailure: SQLiteError?
+}
+
 /// A promise of the position of one commit, fulfilled by the component that publishes commits, on any thread.
 package final class CommitReceipt: Sendable {
     private enum State {
-        case waiting([@Sendable (String?) -> Void])
-        case known(String?)
+        case waiting([@Sendable (PublishedCommit) -> Void])
+        case known(PublishedCommit)
     }
 
     private let state: Mutex<State>
 
     package init() { state = Mutex(.waiting([])) }
 
-    package init(known position: String?) { state = Mutex(.known(position)) }
+    package init(known position: String?) { state = Mutex(.known(PublishedCommit(position: position))) }
 
     /// Sets the position; nil when it will not be known. The first call counts.
-    package func fulfil(_ position: String?) {
-        let waiting = state.withLock { state -> [@Sendable (String?) -> Void] in
+    ///
+    /// - Parameter syncFailure: why the commit may not survive a loss of power.
+    package func fulfil(_ position: String?, syncFailure: SQLiteError? = nil) {
+        let commit = PublishedCommit(position: position, syncFailure: syncFailure)
+        let waiting = state.withLock { state -> [@Sendable (PublishedCommit) -> Void] in
             guard case .waiting(let waiting) = state else { return [] }
-            state = .known(position)
+            state = .known(commit)
             return waiting
         }
-        for body in waiting { body(position) }
+        for body in waiting { body(commit) }
     }
 
-    /// Calls `body` once: immediately when the position is known, else on the thread that calls ``fulfil(_:)``.
-    package func whenKnown(_ body: @escaping @Sendable (String?) -> Void) {
-        let known = state.withLock { state -> String?? in
+    /// Calls `body` once: immediately when the position is known, else on the thread that calls
+    /// ``fulfil(_:syncFailure:)``.
+    package func whenKnown(_ body: @escaping @Sendable (PublishedCommit) -> Void) {
+        let known = state.withLock { state -> PublishedCommit? in
             switch state {
-            case .known(let position): return .some(position)
+            case .known(let commit): return commit
             case .waiting(let waiting):
                 state = .waiting(waiting + [body])
                 return nil

@@ -184,8 +184,8 @@ final class Query: Sendable {
         withMachine { machine, _ in machine.finish(result, awaiting: commit) }
     }
 
-    func positionKnown(_ position: String?) -> QueryResult? {
-        withMachine { machine, _ in machine.positionKnown(position) }
+    func published(_ commit: PublishedCommit) -> QueryResult? {
+        withMachine { machine, _ in machine.published(commit) }
     }
 
     /// Ends a cancelled read before SQLite cleans up; no call to the sink follows the returned result.

@@ -190,15 +190,22 @@ struct QueryStateMachine: Sendable {
         }
     }
 
-    /// The position of its last commit is known; nil when it will never be.
+    /// Its last commit is durable and published, or nothing more will be known about it.
     ///
     /// - Returns: the result to report now, if any.
-    mutating func positionKnown(_ position: String?) -> QueryResult? {
+    mutating func published(_ commit: PublishedCommit) -> QueryResult? {
         guard case .awaitingPosition(let result, _) = state else { return nil }
         state = .ended
-        guard case .completed(var outcome) = result else { return result }
-        outcome.receipt = position
-        return .completed(outcome)
+        switch result {
+        case .completed(var outcome):
+            if let failure = commit.syncFailure {
+                return .failed(QueryFailure(unsynced: outcome, at: commit.position, failure))
+            }
+            outcome.receipt = commit.position
+            return .completed(outcome)
+        case .failed(let failure): return .failed(failure.noting(syncFailure: commit.syncFailure))
+        case .cancelled: return result
+        }
     }
 
     /// It never ran, or its executor does not react to a cancel.

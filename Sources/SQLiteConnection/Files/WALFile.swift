@@ -42,6 +42,24 @@ package struct WALFile: ~Copyable {
         return done
     }
 
+    /// Makes everything durable that any process has written to the log before the call.
+    ///
+    /// - Throws: `SQLITE_IOERR_FSYNC` with the system's message. The system may have discarded what it could not write: then a
+    ///   later call succeeds without it.
+    package func sync() throws(SQLiteError) {
+        #if canImport(Darwin)
+            // What `fsync` does there does not survive a loss of power.
+            func synchronize() -> Int32 { fcntl(descriptor, F_FULLFSYNC) }
+        #else
+            func synchronize() -> Int32 { fdatasync(descriptor) }
+        #endif
+        while synchronize() < 0 {
+            if errno == EINTR { continue }
+            let reason = String(cString: strerror(errno))
+            throw SQLiteError(code: .inputOutputSync, message: "the write-ahead log cannot be synced: \(reason)")
+        }
+    }
+
     /// The identity of the file behind the descriptor, whatever file has the name now.
     package var identity: FileIdentity? {
         var status = stat()

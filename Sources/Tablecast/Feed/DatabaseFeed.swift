@@ -17,7 +17,7 @@ import WireProtocol
 final class DatabaseFeed: Sendable {
     /// How many commits the writer may be ahead of the watcher. Reading several commits costs the watcher little more
     /// than reading one; but the log cannot be restarted until it has read them.
-    static let maxUndelivered: UInt64 = 64
+    static let maxUndelivered: UInt64 = 256
     /// How long the writer waits for the delivery of its commits before it continues. Ten million rows take seconds to
     /// read from the log.
     static let deliveryTimeout: Duration = .seconds(60)
@@ -114,7 +114,8 @@ final class DatabaseFeed: Sendable {
             defer { state.announced = [:] }
             return state.announced.values
         }
-        for announced in left { announced.receipt.fulfil(nil) }
+        let failure = watcher?.localCommits.syncRest()
+        for announced in left { announced.receipt.fulfil(nil, syncFailure: failure) }
     }
 
     var status: WatcherStatus {
@@ -258,7 +259,7 @@ extension DatabaseFeed: DatabaseEventSink {
             }
             let position = published ?? announced.flatMap { mergedPosition(of: $0.commit) }
             if let published { liveQueries?.receive(transaction, at: LivePosition(published)) }
-            announced?.receipt.fulfil(position?.description)
+            announced?.receipt.fulfil(position?.description, syncFailure: transaction.syncFailure)
         case .epochChanged(let reason):
             beginEpoch(reason)
             onStart(nil)

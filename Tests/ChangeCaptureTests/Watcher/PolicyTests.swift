@@ -79,6 +79,14 @@ import Testing
         #expect(policy.shouldForceRestart(status(threshold, copied: 0), at: now) == true)
     }
 
+    @Test func `a log that could not be synced begins again however short it is`() {
+        var policy = CheckpointPolicy(limits: WatcherLimits())
+        var status = status(1, copied: 0)
+        #expect(!policy.shouldCheckpoint(status, at: start) && !policy.shouldForceRestart(status, at: start))
+        status.isUnsynced = true
+        #expect(policy.shouldCheckpoint(status, at: start) && policy.shouldForceRestart(status, at: start))
+    }
+
     @Test func `a restart is never forced when it is switched off`() {
         var limits = WatcherLimits()
         limits.forcedRestartFrameCount = nil
