@@ -29,22 +29,19 @@ final class ForwardedClient: Sendable {
 
     private let client: ClientID
     private let hub: Hub
-    private let requests: AsyncStream<ClientMessage>.Continuation
+    private let requests: RequestQueue
     private let state = Mutex(State())
 
     init(_ client: ClientID, username: String, hub: Hub, source: TablecastClient) {
         self.client = client
         self.hub = hub
-        let (stream, continuation) = AsyncStream<ClientMessage>.makeStream(
-            bufferingPolicy: .bufferingOldest(Self.maxWaitingRequests)
-        )
-        requests = continuation
+        requests = RequestQueue(maxWaiting: Self.maxWaitingRequests)
         var source = source
         // The name in a token prevails.
         source.username = username
         let connecting = source
         let task = Task { [self] in
-            let failure = await run(connecting, stream)
+            let failure = await run(connecting)
             fail(failure)
         }
         state.withLock { $0.task = task }
@@ -72,7 +69,7 @@ final class ForwardedClient: Sendable {
             return true
         }
         guard isOpen else { throw Self.lost }
-        guard case .enqueued = requests.yield(message) else {
+        guard requests.append(message) else {
             let id = message.id ?? ""
             state.withLock { state in
                 state.requests.remove(id)
@@ -89,7 +86,7 @@ final class ForwardedClient: Sendable {
 
     // MARK: The connection
 
-    private func run(_ source: TablecastClient, _ requests: AsyncStream<ClientMessage>) async -> ProtocolError {
+    private func run(_ source: TablecastClient) async -> ProtocolError {
         let connection: ClientConnection
         do throws(TablecastClientError) {
             connection = try await source.connect()
@@ -99,13 +96,7 @@ final class ForwardedClient: Sendable {
                 "the source refused this request: \(error)"
             )
         }
-        let sending = Task {
-            for await request in requests {
-                // The end of the connection is reported by its messages.
-                guard (try? await connection.send(request)) != nil else { return }
-            }
-            await connection.close()
-        }
+        let sending = Task { await requests.send(over: connection) }
         defer { sending.cancel() }
         do throws(TablecastClientError) {
             var messages = connection.messages.makeAsyncIterator()
@@ -235,8 +226,7 @@ final class ForwardedClient: Sendable {
     }
 
     private func send(_ error: ProtocolError, replyTo: String?) {
-        let header = EnvelopeHeader(.error, channel: .notifications, replyTo: replyTo)
-        hub.send(EncodedMessage(header, ErrorPayload(message: error.message, code: error.code)), to: client)
+        hub.send(.error(error, replyTo: replyTo), to: client)
     }
 }
 

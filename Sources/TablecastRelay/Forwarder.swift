@@ -25,11 +25,7 @@ final class Forwarder: Sendable {
         do throws(ProtocolError) {
             try forwarded(client).send(ClientMessage(id: replyTo, body), snapshot: nil)
         } catch {
-            let payload = ErrorPayload(message: error.message, code: error.code)
-            hub.send(
-                EncodedMessage(EnvelopeHeader(.error, channel: .notifications, replyTo: replyTo), payload),
-                to: client.id
-            )
+            hub.send(.error(error, replyTo: replyTo), to: client.id)
         }
     }
 

@@ -16,6 +16,9 @@ final class RelayFeed: Sendable {
         var isConnected = false
         /// The source of the current or the last connection.
         var source: TablecastClient?
+        /// To the source, while there is a connection.
+        fileprivate var requests: RequestQueue?
+        fileprivate var checks = SourceChecks()
         /// Why no transactions come.
         var goneBecause: String?
         var hasCaughtUp = false
@@ -44,6 +47,16 @@ final class RelayFeed: Sendable {
         if isNow { body() }
     }
 
+    /// Calls `body` once, when everything that the source knows now has been received.
+    ///
+    /// - Throws: `RATE_LIMITED` when too many callers wait.
+    func whenSourceIsKnown(_ body: @escaping @Sendable () -> Void) throws(ProtocolError) {
+        let isAccepted = state.withLock { state in state.perform(state.checks.add(body)) }
+        guard isAccepted else {
+            throw ProtocolError(.rateLimited, "too many requests wait for the source of this relay; try again later")
+        }
+    }
+
     /// The source, for requests with the rights of this identity.
     func source(for identity: Identity) throws(ProtocolError) -> TablecastClient {
         // The source does not know them.
@@ -65,7 +78,12 @@ final class RelayFeed: Sendable {
 extension RelayFeed: SourceReceiver {
     var hasCaughtUp: Bool { state.withLock { $0.hasCaughtUp } }
 
-    func connected(to source: TablecastClient) { state.withLock { $0.source = source } }
+    func connected(to source: TablecastClient, _ requests: RequestQueue) {
+        state.withLock { state in
+            state.source = source
+            state.requests = requests
+        }
+    }
 
     func perform(_ action: SourceSession.Action, database: String?) -> Bool {
         if let database { state.withLock { $0.database = database } }
@@ -73,16 +91,7 @@ extension RelayFeed: SourceReceiver {
         case .begin(let position):
             server.hub.reset(to: position)
         case .rename(let epoch, let earlier):
-            logger.notice("the source was restarted, and its epoch goes on", metadata: ["epoch": "\(epoch)"])
-            server.hub.rename(to: epoch, earlier: earlier)
-            // Before any transaction of the new epoch.
-            sendToRelays(
-                RelayFormat.renamed,
-                [
-                    "position": .string(server.hub.position.description),
-                    "earlierEpochs": .object(earlier.mapValues { .integer(Int64(clamping: $0)) }),
-                ]
-            )
+            rename(to: epoch, earlier)
         case .gap(let position, let isAnnounced):
             miss(position, isAnnounced: isAnnounced)
         case .publish(let transaction):
@@ -94,12 +103,37 @@ extension RelayFeed: SourceReceiver {
             notify(type, data)
         case .path(let relays):
             received(path: relays)
+        case .checked(let id):
+            checked(id)
         case .caughtUp:
             caughtUp()
         case .send, .stop:
             break
         }
         return true
+    }
+
+    private func rename(to epoch: String, _ earlier: [String: UInt64]?) {
+        if epoch != server.hub.position.epoch {
+            logger.notice("the source was restarted, and its epoch goes on", metadata: ["epoch": "\(epoch)"])
+        }
+        server.hub.rename(to: epoch, earlier: earlier)
+        sendToRelays(
+            RelayFormat.renamed,
+            [
+                "position": .string(server.hub.position.description),
+                "earlierEpochs": .object(server.hub.earlierEpochs.mapValues { .integer(Int64(clamping: $0)) }),
+            ]
+        )
+    }
+
+    private func checked(_ id: String) {
+        let ended = state.withLock { state in
+            let (ended, next) = state.checks.answered(id)
+            _ = state.perform(next)
+            return ended
+        }
+        for caller in ended { caller() }
     }
 
     private func publish(_ source: SourceTransaction) -> Bool {
@@ -195,6 +229,7 @@ extension RelayFeed: SourceReceiver {
             }
             let isBack = state.hasCaughtUp && !state.isConnected
             if isBack { state.goneBecause = nil }
+            _ = state.perform(state.checks.connected())
             return (isBack, state.whenCaughtUp)
         }
         server.metrics.relayConnected()
@@ -211,6 +246,8 @@ extension RelayFeed: SourceReceiver {
         let reason = "the connection to the source was lost; changes continue when it is open again"
         let wasConnected = state.withLock { state in
             defer { state.isConnected = false }
+            state.requests = nil
+            state.checks.disconnected()
             if state.isConnected { state.goneBecause = reason }
             return state.isConnected
         }
@@ -235,4 +272,19 @@ extension RelayFeed: SourceReceiver {
     }
 
     private func notify(_ type: String, _ data: JSONValue) { notify(MessageType(type), data) }
+}
+
+extension RelayFeed.Status {
+    /// False when the caller is refused.
+    fileprivate func perform(_ step: SourceChecks.Step) -> Bool {
+        switch step {
+        case .refuse: return false
+        case .wait: return true
+        case .ask(let id):
+            let request = ClientMessage(id: id, .custom(RelayFormat.check, [:]))
+            // A connection that takes no requests ends, and the next one asks again.
+            if requests?.append(request) == false { requests?.finish() }
+            return true
+        }
+    }
 }

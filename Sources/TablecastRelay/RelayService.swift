@@ -168,6 +168,11 @@ extension RelayService: DatabaseRequests {
     package var capabilities: [String] { ["tables", "queries", "resume", "snapshot", RelayFormat.capability] }
     package var knownTables: [TableDescription] { feed.rowFilters.tables }
     package var goneBecause: String? { feed.status.goneBecause }
+    package var mayLearnOfEpochs: Bool { true }
+
+    package func whenSourceIsKnown(_ body: @escaping @Sendable () -> Void) throws(ProtocolError) {
+        try feed.whenSourceIsKnown(body)
+    }
 
     package func check(_ request: SubscribeRequest) throws(ProtocolError) {
         guard request.channel == .tables else { return }

@@ -12,6 +12,9 @@ struct SourceConnection: Sendable {
     let logger: Logger
     let receiver: any SourceReceiver
 
+    /// The relay's own requests that may wait for the connection.
+    private static let maxWaitingRequests = 256
+
     /// Runs until the task is cancelled, or no source can be used at the start, or the relay finds itself.
     ///
     /// - Throws: ``RelayFailure``.
@@ -52,7 +55,13 @@ struct SourceConnection: Sendable {
     private func serve(_ source: TablecastClient, _ session: inout SourceSession) async -> RelayError {
         do throws(TablecastClientError) {
             let connection = try await source.connect()
-            receiver.connected(to: source)
+            let requests = RequestQueue(maxWaiting: Self.maxWaitingRequests)
+            let sending = Task { await requests.send(over: connection) }
+            defer {
+                requests.finish()
+                sending.cancel()
+            }
+            receiver.connected(to: source, requests)
             session.connected()
             var messages = connection.messages.makeAsyncIterator()
             while let message = try await messages.next() {
@@ -77,7 +86,8 @@ protocol SourceReceiver: AnyObject, Sendable {
     /// Whether the relay has been up to date at least once.
     var hasCaughtUp: Bool { get }
 
-    func connected(to source: TablecastClient)
+    /// `requests` are sent over the connection until it ends.
+    func connected(to source: TablecastClient, _ requests: RequestQueue)
     /// False for bytes that cannot be decoded.
     func perform(_ action: SourceSession.Action, database: String?) -> Bool
     /// The connection has ended, or could not be opened; returns whether it was in use.

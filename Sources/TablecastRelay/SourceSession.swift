@@ -7,8 +7,9 @@ package struct SourceSession: Sendable {
         case send(ClientMessage)
         /// The relay begins: the transactions after this position follow.
         case begin(Position)
-        /// The same transactions go on under another epoch. Positions of the earlier ones are valid, each up to a sequence.
-        case rename(epoch: String, earlier: [String: UInt64])
+        /// The same transactions go on under this epoch. Positions of the earlier ones are valid, each up to a sequence; nil when
+        /// only the previous one is known.
+        case rename(epoch: String, earlier: [String: UInt64]?)
         /// Transactions are missing: the clients must begin again at this position. `isAnnounced` when the source itself
         /// reports the new epoch.
         case gap(Position, isAnnounced: Bool)
@@ -18,6 +19,8 @@ package struct SourceSession: Sendable {
         case notify(MessageType, JSONValue)
         /// The way to the source, as ids of relays.
         case path([String])
+        /// The answer to the `relay:check` with this id.
+        case checked(String)
         /// Everything that was committed when the connection was opened has been published.
         case caughtUp
         case stop(RelayError)
@@ -80,6 +83,8 @@ package struct SourceSession: Sendable {
             return path(values.compactMap { if case .string(let id) = $0 { id } else { nil } })
         case .custom(RelayFormat.renamed, let data):
             return renamed(data)
+        case .custom(RelayFormat.checked, _):
+            return envelope.header.replyTo.map { [.checked($0)] } ?? []
         case .custom(let type, let data) where type.rawValue.hasPrefix("database:"):
             if type.rawValue == "database:epoch" { connection.hasEpochNotice = true }
             return [.notify(type, data)]
@@ -155,10 +160,15 @@ package struct SourceSession: Sendable {
             let new = try? Position(parsing: text),
             let earlier = RelayStatePayload.epochs(fields["earlierEpochs"])
         else { return [.stop(.protocolViolation)] }
-        guard connection.isSubscribed, let position, new.epoch != position.epoch else { return [] }
-        self.position = new
-        return new.sequence == position.sequence
-            ? [.rename(epoch: new.epoch, earlier: earlier)] : [.gap(new, isAnnounced: false)]
+        guard connection.isSubscribed, let position else { return [] }
+        // The message can overtake transactions of a replay, and the transactions can overtake it.
+        let isKnown = new.epoch == position.epoch || earlier[position.epoch].map { position.sequence <= $0 } ?? false
+        guard isKnown else {
+            self.position = new
+            return [.gap(new, isAnnounced: false)]
+        }
+        self.position = Position(epoch: new.epoch, sequence: position.sequence)
+        return [.rename(epoch: new.epoch, earlier: earlier)]
     }
 
     /// Reports once for each connection that the relay is up to date.
@@ -191,12 +201,23 @@ package struct SourceSession: Sendable {
     private mutating func received(_ transaction: SourceTransaction) -> [Action] {
         let found = transaction.position
         guard let position, found.sequence > 0 else { return [.stop(.protocolViolation)] }
-        if found.epoch == position.epoch, found.sequence <= position.sequence { return [] }
+        // Without `subscribed`, only a restart whose epoch goes on changes the epoch of a connection.
+        let isRenamed = found.epoch != position.epoch && found.run == position.run
+        guard found.sequence > position.sequence || !(isRenamed || found.epoch == position.epoch) else { return [] }
         self.position = found
-        let isNext = found.epoch == position.epoch && found.sequence == position.sequence + 1
+        let isNext = (isRenamed || found.epoch == position.epoch) && found.sequence == position.sequence + 1
         let before = Position(epoch: found.epoch, sequence: found.sequence - 1)
-        return (isNext ? [] : [.gap(before, isAnnounced: false)]) + [.publish(transaction)] + caughtUp()
+        let actions: [Action] =
+            if !isNext { [.gap(before, isAnnounced: false)] } else if isRenamed {
+                [.rename(epoch: found.epoch, earlier: nil)]
+            } else { [] }
+        return actions + [.publish(transaction)] + caughtUp()
     }
+}
+
+extension Position {
+    /// What the epochs of one run of transactions through several processes have in common.
+    fileprivate var run: Substring { epoch.prefix { $0 != "-" } }
 }
 
 /// A transaction as the source encoded it.

@@ -157,6 +157,55 @@ def test_a_new_epoch_of_the_source_is_announced(serve, writer, relay, tmp_path):
         assert sequence(client.message("table:modified")) == sequence(message) + 1
 
 
+def test_a_position_of_a_later_start_is_valid_when_the_source_is_back(serve, source, relay, writer, tmp_path):
+    """The relay cannot know the epoch of a start that it has not seen."""
+    first = relay(names(source))
+    second = relay(names(first))
+    with Client(first.ws) as near, Client(second.ws) as far:
+        for client in (near, far):
+            client.subscribe("notifications")
+        source.kill()
+        # At another port, where the relay does not find it.
+        elsewhere = serve(source.path)
+        with Client(elsewhere.ws) as client:
+            client.subscribe("tables", rows="keys")
+            insert(writer, 1, 2)
+            position = client.message("table:modified")["position"]
+        for client in (near, far):
+            client.send("subscribe", channel="tables", id="s", rows="keys", since=position)
+            # What is not known is not answered.
+            client.send("query:cancel", id="c", queryId="nothing")
+            while not (found := client.receive()).get("replyTo"):
+                pass
+            assert found["replyTo"] == "c"
+        with Client(first.ws) as client:
+            client.send("subscribe", channel="tables", id="other", since="other-a:5")
+            elsewhere.kill()
+            serve(source.path, port=source.port)
+            found = client.message("subscribed", where=lambda m: m.get("replyTo") == "other")
+            assert found["data"]["recovered"] is False
+        for client in (near, far):
+            found = client.message("subscribed", where=lambda m: m.get("replyTo") == "s")
+            assert found["data"]["recovered"] is True
+            assert sequence(client.message("table:modified")) == sequence({"position": position}) + 1
+        # At once when the source is there.
+        with Client(second.ws) as client:
+            assert client.subscribe("tables", since="other-a:5")["data"]["recovered"] is False
+
+
+def test_a_subscription_that_waits_for_the_source_can_be_ended(source, relay):
+    edge = relay(names(source))
+    source.kill()
+    edge.error_line("connection to the source was lost")
+    with Client(edge.ws) as client:
+        client.send("subscribe", channel="tables", id="s", since="other-a:5")
+        client.send("unsubscribe", channel="tables", id="u")
+        assert client.message("unsubscribed")["replyTo"] == "u"
+        for number in range(101):
+            client.send("subscribe", channel="tables", id=str(number), since="other-a:5")
+        assert client.message("error")["replyTo"] == "100"
+
+
 def test_a_client_resumes_at_another_relay(source, relay, writer):
     first = relay(names(source))
     with Client(first.ws) as client:

@@ -147,8 +147,39 @@ struct SourceSessionTests {
             envelope(.custom(RelayFormat.renamed, ["position": text, "earlierEpochs": ["a": 10]]))
         }
         #expect(session.received(renamed("b:10")) == [.rename(epoch: "b", earlier: ["a": 10])])
-        #expect(session.received(renamed("b:10")) == [])
+        #expect(session.received(renamed("b:10")) == [.rename(epoch: "b", earlier: ["a": 10])])
         #expect(session.received(renamed("c:12")) == [.gap(position(12, "c"), isAnnounced: false)])
+    }
+
+    @Test mutating func `a restart of the source is followed during a replay`() {
+        session = SourceSession(id: "here")
+        _ = greet(10, "run-a")
+        _ = subscribed(position(10, "run-a"), true)
+        func renamed(_ position: Position) -> Envelope {
+            let data: JSONValue = ["position": .string("\(position)"), "earlierEpochs": ["run-a": 12]]
+            return envelope(.custom(RelayFormat.renamed, data))
+        }
+        // Transactions of the replay have the new epoch before the message about it is received.
+        let next = position(11, "run-b")
+        #expect(transaction(next) == [.rename(epoch: "run-b", earlier: nil), published(next)])
+        #expect(session.received(renamed(position(12, "run-b"))) == [.rename(epoch: "run-b", earlier: ["run-a": 12])])
+        #expect(transaction(position(12, "run-b")) == [published(position(12, "run-b"))])
+    }
+
+    @Test mutating func `the message about a restart can overtake a replay`() {
+        begin()
+        let data: JSONValue = ["position": "b:12", "earlierEpochs": ["a": 12]]
+        #expect(
+            session.received(envelope(.custom(RelayFormat.renamed, data)))
+                == [.rename(epoch: "b", earlier: ["a": 12])]
+        )
+        #expect(transaction(position(11, "b")) == [published(position(11, "b"))])
+    }
+
+    @Test mutating func `transactions of another run are a gap`() {
+        begin()
+        let other = position(11, "other-b")
+        #expect(transaction(other) == [.gap(position(10, "other-b"), isAnnounced: false), published(other)])
     }
 
     @Test mutating func `a relay that finds itself stops`() {

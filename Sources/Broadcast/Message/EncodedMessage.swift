@@ -65,6 +65,12 @@ extension EncodedMessage {
         return EncodedMessage(header, UnsubscribedPayload(channel: channel, subscription: subscription))
     }
 
+    /// The answer to a request that failed, or that cannot be understood.
+    package static func error(_ error: ProtocolError, replyTo: String?) -> EncodedMessage {
+        let header = EnvelopeHeader(.error, channel: .notifications, replyTo: error.requestID ?? replyTo)
+        return EncodedMessage(header, ErrorPayload(message: error.message, code: error.code))
+    }
+
     /// The end of a transaction for connections with several subscriptions: the same for all of them.
     static func transactionEnd(of publication: any Publication) -> EncodedMessage {
         transactionEnd(

@@ -359,22 +359,42 @@ final class WALSession: WatchSession {
     }
 
     /// Copies the log into the file and seals it, so that a later process can continue whether the log is still there or not.
-    /// Skipped when another process is in the way for longer than a moment: then the log is needed.
+    /// Other processes that commit without pauses wait for at most ``sealWait``. Skipped when one is in the way for
+    /// longer: then the log is needed.
     private func prepareRestart() throws(WatchError) {
-        guard watched.delivery.continuity != nil, !watched.file.isReadOnly else { return }
         let deadline = ContinuousClock.now + watched.limits.restartPreparation
-        // Busy means that another connection is running a checkpoint; the loop tries again.
-        let copier = try? Checkpointer.open(watched.path)
-        defer { copier?.close() }
+        guard watched.delivery.continuity != nil, !watched.file.isReadOnly, ContinuousClock.now < deadline,
+            let restarter = openRestarter()
+        else { return }
+        defer { restarter.unlock() }
         while ContinuousClock.now < deadline {
-            guard FileIdentity(path: watched.path) == watched.identity, let header = pins.header() else { return }
-            if !header.isSameCommit(as: captured) || !pin.isDatabaseOnly {
-                if pins.backfilledFrameCount < header.maxFrame { _ = try? copier?.checkpoint(.passive) }
-                try captureNew()
-            }
+            guard FileIdentity(path: watched.path) == watched.identity, pins.header() != nil else { return }
+            // Most often no writer is active, and no lock is needed.
+            restarter.prepare()
+            try captureNew()
             seal(status(captured))
             if isSealed { return }
+            if restarter.lock(), try catchUp(restarter) {
+                restarter.finish()
+                try captureNew()
+                sealLater()
+            }
+            restarter.unlock()
+            if isSealed { return }
             nap(.milliseconds(2))
+        }
+    }
+
+    /// Longer than ``FileStamp`` takes to be conclusive.
+    private static let sealWait: Duration = .milliseconds(40)
+
+    /// Waits until the time of the last write to the file is conclusive, while the write lock prevents another one.
+    private func sealLater() {
+        let deadline = ContinuousClock.now + Self.sealWait
+        while true {
+            seal(status(captured))
+            guard !isSealed, ContinuousClock.now < deadline else { return }
+            nap(.milliseconds(1))
         }
     }
 
@@ -382,14 +402,10 @@ final class WALSession: WatchSession {
 
     private func forceRestartIfNeeded() throws(WatchError) {
         guard checkpoints.shouldForceRestart(status(captured), at: .now) else { return }
-        let restarter: WALRestarter
-        do {
-            restarter = try self.restarter ?? WALRestarter(path: watched.path, limits: watched.limits)
-        } catch {
+        guard let restarter = openRestarter() else {
             checkpoints.forcedRestart(succeeded: false, at: .now)
             return
         }
-        self.restarter = restarter
         defer { restarter.unlock() }
         restarter.prepare()
         try captureNew()
@@ -402,6 +418,13 @@ final class WALSession: WatchSession {
         try captureNew()
         let isRestarted = pin.isDatabaseOnly && !watched.delivery.hold.isInTheWay(of: captured)
         checkpoints.forcedRestart(succeeded: isRestarted, at: .now)
+    }
+
+    /// Nil when the file cannot be opened.
+    private func openRestarter() -> WALRestarter? {
+        // The log stays as it is then.
+        if restarter == nil { restarter = try? WALRestarter(path: watched.path, limits: watched.limits) }
+        return restarter
     }
 
     /// Captures until no commit is left while the write lock is held. True when that succeeded in time.

@@ -82,7 +82,7 @@ extension Identity {
     package func narrowed(_ request: SubscribeRequest) throws(ProtocolError) -> SubscribeRequest {
         try require(request.channel)
         guard request.channel == .tables, let tables else { return request }
-        guard !request.filters.contains(where: \.isForRelay) else {
+        guard !request.isForRelay else {
             throw ProtocolError(.forbidden, "relay: a relay needs a token without a list of tables")
         }
         var narrowed = request

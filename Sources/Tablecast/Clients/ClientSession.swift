@@ -15,6 +15,8 @@ final class ClientSession: WebSocketSession {
     private var rateLimit: RateLimit
     private var connection: WebSocketHandler?
     private var client: ConnectedClient?
+    /// The client has subscribed as a relay.
+    private var isRelay = false
     private var expiry: Scheduled<Void>?
     /// A new token is being checked.
     private var isRenewing = false
@@ -180,7 +182,7 @@ final class ClientSession: WebSocketSession {
         case .unsubscribe(_, let subscription?):
             try server.hub.unsubscribe(client.id, from: subscription, replyTo: message.id)
         case .unsubscribe(let channel, nil):
-            server.hub.unsubscribeAll(client.id, from: channel, replyTo: message.id)
+            server.unsubscribeAll(client.id, from: channel, replyTo: message.id)
         case .executeQuery(let query):
             try database().execute(query, replyTo: message.id, for: client)
         case .writeRow(let row):
@@ -209,7 +211,14 @@ final class ClientSession: WebSocketSession {
         case .cursor(let location):
             try identity.require(.collaboration)
             server.clients.moveCursor(client, to: location, on: connection.eventLoop)
+        case .custom(RelayFormat.check, _) where isRelay:
+            let (hub, id) = (server.hub, client.id)
+            let header = EnvelopeHeader(RelayFormat.checked, channel: .notifications, replyTo: message.id)
+            try database().whenSourceIsKnown {
+                hub.send(EncodedMessage(header, ServerPayload.custom(header.type, [:])), to: id)
+            }
         case .custom(let type, let data):
+            guard !type.isReserved else { throw ClientMessage.unknownType(type) }
             let event = ClientEvent.message(ClientInfo(client), type: type, data: data)
             // The application is the only receiver of such messages.
             guard server.clients.observers.publish(event) else { throw ClientMessage.unknownType(type) }
@@ -265,8 +274,10 @@ final class ClientSession: WebSocketSession {
         replyTo: String?
     ) throws(ProtocolError) {
         let request = try identity.narrowed(request)
-        let isRelay = request.filters.contains(where: \.isForRelay)
-        if isRelay { server.hub.join(client.id, .relays) }
+        if request.isForRelay {
+            isRelay = true
+            server.hub.join(client.id, .relays)
+        }
         if request.filters.contains(where: { $0.condition != nil || !$0.rules.isEmpty }) {
             try database().check(request)
         }
@@ -275,24 +286,7 @@ final class ClientSession: WebSocketSession {
             try database().sendSnapshot(request, replyTo: replyTo, to: client)
             return
         }
-        // Before it for the epochs, by which the relay understands the answer.
-        if isRelay { try sendRelayState(to: client) }
         try server.subscribe(client.id, of: identity, to: request, replyTo: replyTo)
-        if isRelay { try sendRelayState(to: client) }
-    }
-
-    /// After the subscription: the tables include what was committed before it.
-    private func sendRelayState(to client: ConnectedClient) throws(ProtocolError) {
-        let database = try database()
-        let state = RelayStatePayload(
-            tables: RelayCoding.encode(database.knownTables),
-            earlierEpochs: server.hub.earlierEpochs,
-            goneBecause: database.goneBecause
-        )
-        server.hub.send(
-            EncodedMessage(EnvelopeHeader(RelayFormat.state, channel: .notifications), state),
-            to: client.id
-        )
     }
 
     private func database() throws(ProtocolError) -> any DatabaseRequests {
@@ -313,9 +307,7 @@ final class ClientSession: WebSocketSession {
                     "client": "\(client.name)", "code": "\(error.code.rawValue)", "error": "\(error.message)",
                 ]
             )
-            let header = EnvelopeHeader(.error, channel: .notifications, replyTo: error.requestID ?? replyTo)
-            let payload = ErrorPayload(message: error.message, code: error.code)
-            server.hub.send(EncodedMessage(header, payload), to: client.id)
+            server.hub.send(.error(error, replyTo: replyTo), to: client.id)
         }
     }
 }

@@ -160,7 +160,10 @@ extension WebSocketServer {
         if connections.renewed(client, identity) { recheckLater(client) }
     }
 
-    package func closed(_ client: ClientID) { connections.closed(client) }
+    package func closed(_ client: ClientID) {
+        connections.closed(client)
+        pendingResumptions.removeAll(of: client)
+    }
 
     private func recheckLater(_ client: ClientID) {
         Task { [weak self] in

@@ -120,7 +120,13 @@ package protocol DatabaseRequests: AnyObject, Sendable {
     var knownTables: [TableDescription] { get }
     /// Why the file cannot be read now; nil while it is watched.
     var goneBecause: String? { get }
+    /// Whether positions can be valid that are not known here yet.
+    var mayLearnOfEpochs: Bool { get }
 
+    /// Calls `body` once, on any thread, when everything that the source knows now is known here; for a source at once.
+    ///
+    /// - Throws: `RATE_LIMITED` when too many wait for a source that is away; then `body` is not called.
+    func whenSourceIsKnown(_ body: @escaping @Sendable () -> Void) throws(ProtocolError)
     /// Throws the errors of the conditions of subscriptions to tables.
     func check(_ request: SubscribeRequest) throws(ProtocolError)
     /// A client is about to subscribe.

@@ -114,17 +114,23 @@ extension WebSocketServer {
     ) throws(ProtocolError) {
         switch request.channel {
         case .tables:
-            if let since = request.since, let notice = startNotice.withLock({ $0 }), !hub.knows(since) {
-                hub.send(identity.restriction == nil ? notice.message : notice.restricted, to: client)
+            guard let since = request.since, !hub.knows(since), let database = databaseRequests,
+                database.mayLearnOfEpochs
+            else { return try subscribeToTables(client, of: identity, request, replyTo) }
+            let number = try pendingResumptions.add(client)
+            do throws(ProtocolError) {
+                try database.whenSourceIsKnown { [weak self] in
+                    guard let self, pendingResumptions.remove(number, of: client) else { return }
+                    do throws(ProtocolError) {
+                        try subscribeToTables(client, of: identity, request, replyTo)
+                    } catch {
+                        hub.send(.error(error, replyTo: replyTo), to: client)
+                    }
+                }
+            } catch {
+                _ = pendingResumptions.remove(number, of: client)
+                throw error
             }
-            try hub.subscribe(
-                client,
-                to: request.filters.map { TableSubscription($0) },
-                since: request.since,
-                replacing: request.replaces,
-                isList: request.subscriptions != nil,
-                replyTo: replyTo
-            )
         case .collaboration:
             let header = EnvelopeHeader(.userList, channel: .collaboration)
             let users = EncodedMessage(header, clients.userList(for: identity))
@@ -134,12 +140,51 @@ extension WebSocketServer {
         }
     }
 
+    private func subscribeToTables(
+        _ client: ClientID,
+        of identity: Identity,
+        _ request: SubscribeRequest,
+        _ replyTo: String?
+    ) throws(ProtocolError) {
+        if let since = request.since, let notice = startNotice.withLock({ $0 }), !hub.knows(since) {
+            hub.send(identity.restriction == nil ? notice.message : notice.restricted, to: client)
+        }
+        // Before it for the epochs, by which the relay understands the answer.
+        if request.isForRelay { sendRelayState(to: client) }
+        try hub.subscribe(
+            client,
+            to: request.filters.map { TableSubscription($0) },
+            since: request.since,
+            replacing: request.replaces,
+            isList: request.subscriptions != nil,
+            replyTo: replyTo
+        )
+        // After it: the tables include what was committed before.
+        if request.isForRelay { sendRelayState(to: client) }
+    }
+
+    private func sendRelayState(to client: ClientID) {
+        guard let database = databaseRequests else { return }
+        let state = RelayStatePayload(
+            tables: RelayCoding.encode(database.knownTables),
+            earlierEpochs: hub.earlierEpochs,
+            goneBecause: database.goneBecause
+        )
+        hub.send(EncodedMessage(EnvelopeHeader(RelayFormat.state, channel: .notifications), state), to: client)
+    }
+
+    /// Ends a client's subscription to a channel, for `tables` all of them, also those that have not begun yet.
+    func unsubscribeAll(_ client: ClientID, from channel: MessageChannel, replyTo: String? = nil) {
+        if channel == .tables { pendingResumptions.removeAll(of: client) }
+        hub.unsubscribeAll(client, from: channel, replyTo: replyTo)
+    }
+
     /// Ends a client's subscription to a channel, for `tables` all of them; it receives `unsubscribed`. False when no
     /// client has that id.
     @discardableResult
     public func unsubscribe(_ clientID: String, from channel: MessageChannel) -> Bool {
         guard let client = clients[clientID] else { return false }
-        hub.unsubscribeAll(client.id, from: channel)
+        unsubscribeAll(client.id, from: channel)
         return true
     }
 
@@ -157,4 +202,40 @@ struct StartNotice: Sendable {
     let message: EncodedMessage
     /// For clients that may not learn the names of all tables.
     let restricted: EncodedMessage
+}
+
+/// Subscriptions that wait until it is known whether their position is valid. Thread-safe.
+final class PendingResumptions: Sendable {
+    static let maxPerClient = 100
+
+    private struct State {
+        var lastNumber: UInt64 = 0
+        var numbers: [ClientID: Set<UInt64>] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    func add(_ client: ClientID) throws(ProtocolError) -> UInt64 {
+        let number: UInt64? = state.withLock { state in
+            guard state.numbers[client]?.count ?? 0 < Self.maxPerClient else { return nil }
+            state.lastNumber += 1
+            state.numbers[client, default: []].insert(state.lastNumber)
+            return state.lastNumber
+        }
+        guard let number else {
+            throw ProtocolError(.rateLimited, "more than \(Self.maxPerClient) subscriptions wait for the source")
+        }
+        return number
+    }
+
+    /// False when the client has ended it meanwhile.
+    func remove(_ number: UInt64, of client: ClientID) -> Bool {
+        state.withLock { state in
+            let isPending = state.numbers[client]?.remove(number) != nil
+            if state.numbers[client]?.isEmpty == true { state.numbers[client] = nil }
+            return isPending
+        }
+    }
+
+    func removeAll(of client: ClientID) { state.withLock { $0.numbers[client] = nil } }
 }

@@ -27,6 +27,7 @@ public final class WebSocketServer: Sendable {
     package let mount: WebSocketMount
     let clients: ClientDirectory
     let connections = ConnectionRegistry()
+    let pendingResumptions = PendingResumptions()
     let messageRates: IdentityRates
     let logger: Logger
     package let metrics: ServiceMetrics

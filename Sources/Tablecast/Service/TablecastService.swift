@@ -276,6 +276,9 @@ extension TablecastService: DatabaseRequests {
     package var capabilities: [String] { ["tables", "queries", "resume", "snapshot", RelayFormat.capability] }
     package var knownTables: [TableDescription] { feed.publisher.rowFilters.tables }
     package var goneBecause: String? { feed.status.goneBecause }
+    package var mayLearnOfEpochs: Bool { false }
+
+    package func whenSourceIsKnown(_ body: @escaping @Sendable () -> Void) { body() }
 
     package func subscribes(_ request: SubscribeRequest) {
         guard request.channel == .tables else { return }

@@ -90,7 +90,8 @@ public struct ClientMessage: Sendable, Hashable {
         case .userCursor: return .cursor(try CursorLocation(data))
         case .heartbeat: return .heartbeat
         case let type:
-            guard type.isWellFormed, !type.isReserved else { throw unknownType(type) }
+            let isRequest = !type.isReserved || RelayFormat.requestTypes.contains(type)
+            guard type.isWellFormed, isRequest else { throw unknownType(type) }
             return .custom(type, envelope.value(.data) ?? [:])
         }
     }

@@ -34,6 +34,9 @@ public struct SubscribeRequest: Sendable, Hashable {
     /// One filter for each requested subscription to `tables`.
     public var filters: [TableFilter] { subscriptions ?? [filter] }
 
+    /// Whether a relay requests whole transactions.
+    package var isForRelay: Bool { filters.contains(where: \.isForRelay) }
+
     init(channel: MessageChannel, _ data: JSONFields) throws(ProtocolError) {
         self.init(channel: channel)
         guard channel == .tables else { return }

@@ -15,6 +15,13 @@ package enum RelayFormat {
     /// Sent by a relay whose way to the source has changed.
     package static let path = MessageType("relay:path")
 
+    /// A request of a relay: answered with ``checked`` as soon as the server has everything that was known at the source when
+    /// the request came, the epochs of restarts included.
+    package static let check = MessageType("relay:check")
+    package static let checked = MessageType("relay:checked")
+    /// The types of a relay's own requests.
+    static let requestTypes: Set<MessageType> = [check]
+
     /// The field of a `subscribe`.
     static func check(_ value: JSONValue, _ data: JSONFields) throws(ProtocolError) {
         guard value == .integer(Int64(version)) else {

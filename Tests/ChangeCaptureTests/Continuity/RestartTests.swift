@@ -159,6 +159,24 @@ private final class RestartLog: ContinuitySink {
         #expect(lines == [])
     }
 
+    @Test func `a stop prepares the restart while another process commits without pauses`() throws {
+        let database = try TemporaryDatabase(Self.setUp)
+        let isEnded = Monitor(false)
+        let log = RestartLog()
+        let watcher = try watch(database, log, prepares: true)
+        let path = database.path
+        let thread = try NamedThread(name: "writer") {
+            guard let writer = try? Connection(path: path, mode: .readWrite) else { return }
+            writer.setBusyTimeout(.seconds(10))
+            while isEnded.withLock({ !$0 }) { try? writer.execute("UPDATE t SET a = random() WHERE id = 1") }
+        }
+        #expect(log.waitForTransactions(100))
+        watcher.stop()
+        isEnded.update { $0 = true }
+        thread.join()
+        #expect(log.state.seal != nil)
+    }
+
     @Test func `after a prepared stop the commits of a new log are reported`() throws {
         let database = try TemporaryDatabase(Self.setUp)
         var later: Connection?
