@@ -50,7 +50,7 @@ final class Forwarder: Sendable {
     }
 
     private func forwarded(_ client: ConnectedClient) throws(ProtocolError) -> ForwardedClient {
-        let source = try feed.source(for: client.identity)
+        let source = try feed.source(for: client.identity, share: client.share)
         let result = clients.withLock { clients in
             Result { () throws(ProtocolError) in
                 if let known = clients[client.id], !known.hasEnded { return known }

@@ -57,10 +57,8 @@ final class RelayFeed: Sendable {
         }
     }
 
-    /// The source, for requests with the rights of this identity.
-    func source(for identity: Identity) throws(ProtocolError) -> TablecastClient {
-        // The source does not know them.
-        try identity.requireNoRules(for: "requests to the source of a relay")
+    /// The source, for requests with the rights of this identity, and its share of the limits.
+    func source(for identity: Identity, share: String?) throws(ProtocolError) -> TablecastClient {
         let status = status
         guard status.isConnected, var source = status.source else {
             throw ProtocolError(
@@ -68,9 +66,8 @@ final class RelayFeed: Sendable {
                 "this relay is not connected to its source, the server of \(status.database); try again later"
             )
         }
-        if let value = ForwardedIdentity.value(of: identity) {
-            source.headers.append((name: ForwardedIdentity.header, value: value))
-        }
+        let value = try ForwardedIdentity.value(of: identity, share: share)
+        source.headers.append((name: ForwardedIdentity.header, value: value))
         return source
     }
 }
@@ -103,6 +100,8 @@ extension RelayFeed: SourceReceiver {
             notify(type, data)
         case .path(let relays):
             received(path: relays)
+        case .presence(let report):
+            server.receivedPresence(report)
         case .checked(let id):
             checked(id)
         case .caughtUp:
@@ -168,6 +167,12 @@ extension RelayFeed: SourceReceiver {
             return false
         }
         server.hub.rename(to: server.hub.position.epoch, earlier: payload.earlierEpochs)
+        if payload.exchangesPresence, let requests = state.withLock({ $0.requests }) {
+            server.openPresenceExchange { report in
+                // A connection that takes no requests ends, and the next one begins with all users.
+                if !requests.append(ClientMessage(.custom(RelayFormat.presence, report.json))) { requests.finish() }
+            }
+        }
         if let reason = payload.goneBecause {
             state.withLock { $0.goneBecause = reason }
             notify("database:gone", ["message": .string(reason)])
@@ -251,6 +256,7 @@ extension RelayFeed: SourceReceiver {
             if state.isConnected { state.goneBecause = reason }
             return state.isConnected
         }
+        server.closePresenceExchange()
         guard wasConnected else { return false }
         logger.error("the connection to the source was lost", metadata: ["reason": "\(error)"])
         notify("database:gone", ["message": .string(reason)])

@@ -105,11 +105,11 @@ public final class RelayService: Sendable {
     /// The time since the relay was created.
     public var uptime: Duration { ContinuousClock.now - startedAt }
 
-    /// The source, for requests with the rights of an identity.
+    /// The source, for requests with the rights of an identity, and its share of the limits.
     ///
     /// - Throws: `DATABASE_GONE` while the relay is not connected to it.
-    package func source(for identity: Identity) throws(ProtocolError) -> TablecastClient {
-        try feed.source(for: identity)
+    package func source(for identity: Identity, share: String?) throws(ProtocolError) -> TablecastClient {
+        try feed.source(for: identity, share: share)
     }
 
     /// The name of the source's database.

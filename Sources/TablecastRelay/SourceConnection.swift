@@ -54,7 +54,9 @@ struct SourceConnection: Sendable {
     /// One connection, to its end.
     private func serve(_ source: TablecastClient, _ session: inout SourceSession) async -> RelayError {
         do throws(TablecastClientError) {
-            let connection = try await source.connect()
+            var connecting = source
+            connecting.headers.append((name: RelayFormat.header, value: session.id))
+            let connection = try await connecting.connect()
             let requests = RequestQueue(maxWaiting: Self.maxWaitingRequests)
             let sending = Task { await requests.send(over: connection) }
             defer {

@@ -19,6 +19,8 @@ package struct SourceSession: Sendable {
         case notify(MessageType, JSONValue)
         /// The way to the source, as ids of relays.
         case path([String])
+        /// Users of the source, and of other relays.
+        case presence(PresenceReport)
         /// The answer to the `relay:check` with this id.
         case checked(String)
         /// Everything that was committed when the connection was opened has been published.
@@ -34,7 +36,7 @@ package struct SourceSession: Sendable {
     /// A transaction of more bytes is not from a server whose limits are known.
     package static let maxTransactionBytes = 1 << 30
 
-    private let id: String
+    let id: String
     /// The last published transaction; nil before the relay has begun.
     package private(set) var position: Position?
     /// The name of the database; nil before the first connection.
@@ -83,6 +85,10 @@ package struct SourceSession: Sendable {
             return path(values.compactMap { if case .string(let id) = $0 { id } else { nil } })
         case .custom(RelayFormat.renamed, let data):
             return renamed(data)
+        case .custom(RelayFormat.presence, let data):
+            // Both have the same version: another form is a violation.
+            guard let report = try? PresenceReport(data) else { return [.stop(.protocolViolation)] }
+            return [.presence(report)]
         case .custom(RelayFormat.checked, _):
             return envelope.header.replyTo.map { [.checked($0)] } ?? []
         case .custom(let type, let data) where type.rawValue.hasPrefix("database:"):

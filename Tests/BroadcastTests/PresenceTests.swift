@@ -5,15 +5,18 @@ import WireProtocol
 @testable import Broadcast
 
 @Suite struct PresenceTests {
-    private let ada = ClientID(shard: 0, number: 1)
-    private let bob = ClientID(shard: 0, number: 2)
+    private let ada = Presence.Member.client(ClientID(shard: 0, number: 1))
+    private let bob = Presence.Member.client(ClientID(shard: 0, number: 2))
 
     private func cursor(_ line: Int) -> CursorLocation { .text(TextPosition(line: line, column: 0), selection: nil) }
 
     private func at(_ milliseconds: Int64) -> NIODeadline { .uptimeNanoseconds(0) + .milliseconds(milliseconds) }
 
-    private func moved(_ client: ClientID, _ name: String, _ line: Int) -> Presence.Action {
-        .announce(.userCursor(UserCursorPayload(userID: name, username: name, location: cursor(line))), except: client)
+    private func moved(_ client: Presence.Member, _ name: String, _ line: Int) -> Presence.Action {
+        .announce(
+            .userCursor(UserCursorPayload(userID: name, username: name, location: cursor(line))),
+            except: client.clientID
+        )
     }
 
     private func expect(
@@ -84,7 +87,7 @@ import WireProtocol
         var presence = withBoth()
         expect(presence.moveCursor(ada, to: cursor(1), now: at(0)), [moved(ada, "ada", 1)])
         expect(presence.moveCursor(bob, to: cursor(1), now: at(1)), [moved(bob, "bob", 1)])
-        expect(presence.moveCursor(ClientID(shard: 0, number: 3), to: cursor(1), now: at(1)), [])
+        expect(presence.moveCursor(.client(ClientID(shard: 0, number: 3)), to: cursor(1), now: at(1)), [])
     }
 
     @Test func `of cursors that follow too fast the newest goes out in its time`() {
@@ -140,7 +143,7 @@ import WireProtocol
         var presence = withBoth()
         let typed = CursorLocation.text(TextPosition(line: 0, column: 8), selection: nil, in: .own("SELECT 1"))
         let payload = UserCursorPayload(userID: "ada", username: "ada", location: typed)
-        expect(presence.moveCursor(ada, to: typed, now: at(0)), [.announce(.userCursor(payload), except: ada)])
+        expect(presence.moveCursor(ada, to: typed, now: at(0)), [.announce(.userCursor(payload), except: ada.clientID)])
         #expect(presence.list.users.first?.cursor == typed)
     }
 

@@ -405,6 +405,119 @@ def test_requests_have_the_rights_of_the_client(serve, writer, relay, tmp_path):
         Client(source.ws, additional_headers={"Authorization": "Bearer " + "s" * 32, "Tablecast-Identity": "e30="})
 
 
+def joined(node, name, **keywords):
+    """A client that sees the others."""
+    client = Client(node.ws + f"?username={name}", **keywords)
+    client.send("subscribe", channel="collaboration", id="c")
+    users = client.message("user:list")["data"]["users"]
+    return client, {user["username"] for user in users}
+
+
+def user_named(client, type, name):
+    return client.message(type, where=lambda m: m["data"]["username"] == name)["data"]
+
+
+def test_clients_of_all_places_see_each_other(source, relay):
+    left, right = relay(names(source)), relay(names(source))
+    leaf = relay(names(right))
+    clients = {}
+    places = {"source": source, "left": left, "right": right, "leaf": leaf}
+    for name, place in places.items():
+        clients[name], _ = joined(place, name)
+        for other in set(clients) - {name}:
+            assert user_named(clients[other], "user:joined", name)["connectedUsers"] == len(clients)
+    # A relay, and a connection for the requests of a client, is no user.
+    assert clients["leaf"].query("SELECT 1", "q")[0] == [{"1": 1}]
+    late, users = joined(left, "late")
+    assert users == {*places, "late"}
+    for client in clients.values():
+        assert user_named(client, "user:joined", "late")["connectedUsers"] == 5
+    clients["leaf"].send("user:cursor", position={"line": 3, "column": 4}, text="hello")
+    for name in ("source", "left", "right"):
+        assert user_named(clients[name], "user:cursor", "leaf")["text"] == "hello"
+    clients["leaf"].send("user:identify", username="tree")
+    for name in ("source", "left", "right"):
+        user_named(clients[name], "user:left", "leaf")
+        user_named(clients[name], "user:joined", "tree")
+    late.close()
+    for client in clients.values():
+        user_named(client, "user:left", "late")
+    # A lost relay, or the connection to it, takes its users away.
+    right.kill()
+    for name in ("source", "left"):
+        gone = {clients[name].message("user:left")["data"]["username"] for _ in range(2)}
+        assert gone == {"right", "tree"}
+    gone = {clients["leaf"].message("user:left")["data"]["username"] for _ in range(3)}
+    assert gone == {"source", "left", "right"}
+    right = relay(names(source), port=right.port)
+    for name in ("source", "left"):
+        user_named(clients[name], "user:joined", "tree")
+        assert user_named(clients[name], "user:cursor", "tree")["position"] == {"line": 3, "column": 4}
+    back = {clients["leaf"].message("user:joined")["data"]["username"] for _ in range(2)}
+    assert back == {"source", "left"}
+    # Nothing came twice, and nothing to its own client.
+    for name in ("source", "left", "leaf"):
+        clients[name].send("query:cancel", id="end", queryId="nothing")
+        while (message := clients[name].receive()).get("replyTo") != "end":
+            assert message["channel"] != "collaboration", message
+
+
+def test_presence_needs_the_role_relay(serve, relay, tmp_path, writer):
+    env = {"TABLECAST_RELAY_TOKEN": "r" * 32, "TABLECAST_READ_ONLY_TOKEN": "o" * 32}
+    source = serve(tmp_path / "items.db", env=env)
+    trusted = relay(names(source), env={"TABLECAST_UPSTREAM_TOKEN": "r" * 32})
+    other = relay(names(source), env={"TABLECAST_UPSTREAM_TOKEN": "o" * 32})
+    here, _ = joined(source, "here", additional_headers={"Authorization": "Bearer " + "o" * 32})
+    alone, users = joined(other, "alone")
+    assert users == {"alone"}
+    seen, users = joined(trusted, "seen")
+    if "here" not in users:
+        user_named(seen, "user:joined", "here")
+    message = here.message("user:joined", where=lambda m: m["data"]["username"] != "here")
+    assert message["data"]["username"] == "seen"
+    # A client that is no relay cannot show users.
+    here.send("relay:presence", id="p", users=[{"userId": "x", "username": "x", "joinedAt": 1}], left=[])
+    assert here.message("error")["data"]["code"] == "UNKNOWN_TYPE"
+
+
+def test_requests_see_the_rows_of_the_client(serve, writer, relay, tmp_path):
+    source = serve(tmp_path / "items.db", env={"TABLECAST_RELAY_TOKEN": "s" * 32})
+    insert(writer, 1, 2, 3)
+    tokens = tmp_path / "tokens.json"
+    rules = {"item": "id >= 2 AND name = 'x'"}
+    write_tokens(tokens, [{"token": "a" * 32, "role": "read-only", "rules": rules}])
+    first = relay(names(source), env={"TABLECAST_UPSTREAM_TOKEN": "s" * 32, "TABLECAST_RELAY_TOKEN": "t" * 32})
+    second = relay(names(first), "--tokens", tokens, env={"TABLECAST_UPSTREAM_TOKEN": "t" * 32})
+    with Client(second.ws, additional_headers={"Authorization": "Bearer " + "a" * 32}) as client:
+        assert client.query("SELECT id FROM item", "q")[0] == [{"id": 2}, {"id": 3}]
+        client.send("subscribe", channel="tables", id="s", rows="values", snapshot=True)
+        assert [row["id"] for row in client.message("table:snapshot")["data"]["rows"]] == [2, 3]
+        insert(writer, 4)
+        assert client.message("table:modified")["data"]["rows"][0]["key"] == {"id": 4}
+
+
+def test_limits_count_for_each_client_of_a_relay(serve, writer, relay, tmp_path):
+    limits = ["--limit", "clients.maxConnectionsOfIdentity=1"]
+    source = serve(tmp_path / "items.db", *limits, env={"TABLECAST_RELAY_TOKEN": "s" * 32})
+    edge = relay(names(source), "--trusted-proxy", "127.0.0.1", env={"TABLECAST_UPSTREAM_TOKEN": "s" * 32})
+
+    def connect(address):
+        return Client(edge.ws, additional_headers={"X-Forwarded-For": address})
+
+    with connect("192.0.2.1") as one, connect("192.0.2.2") as other, connect("192.0.2.1") as again:
+        for client in (one, other):
+            assert client.query("SELECT 1", "q")[1]["type"] == "query:complete"
+        found = again.query("SELECT 1", "q2")[1]
+        assert found["type"] == "error" and "429" in found["data"]["message"], found
+    # Without tokens any client could claim to be a relay: its address counts.
+    guarded = serve(tmp_path / "items.db", "--state", "none", *limits)
+    headers = [{"Tablecast-Identity": base64.b64encode(json.dumps(fields).encode()).decode()} for fields in ({"share": "a"}, {"id": "b"})]
+    with Client(guarded.ws, additional_headers=headers[0]):
+        for forged in headers:
+            with pytest.raises(Exception, match="429"):
+                Client(guarded.ws, additional_headers=forged)
+
+
 def test_status_and_metrics(source, relay, writer):
     edge = relay(names(source))
     assert json_of(edge, "/status")["position"] == json_of(source, "/status")["position"]

@@ -12,6 +12,15 @@ package struct Presence: Sendable {
         case sendCursorsLater(at: NIODeadline)
     }
 
+    package enum Member: Hashable, Sendable {
+        /// A connection: a user with two of them is listed twice.
+        case client(ClientID)
+        /// A user of another process, by id.
+        case remote(String)
+
+        var clientID: ClientID? { if case .client(let client) = self { client } else { nil } }
+    }
+
     private struct User {
         var userID: String
         var username: String
@@ -21,12 +30,16 @@ package struct Presence: Sendable {
         /// ``cursor`` has not been sent.
         var isCursorDue = false
         var cursorSent: NIODeadline?
+
+        var connected: ConnectedUser {
+            ConnectedUser(userID: userID, username: username, joinedAt: joinedAt, cursor: cursor)
+        }
     }
 
     private let cursorInterval: TimeAmount
     private let maxUsers: Int
     private let maxTextBytes: Int
-    private var users: [ClientID: User] = [:]
+    private var users: [Member: User] = [:]
     private var joined: UInt64 = 0
     /// The bytes of all cursors' texts.
     private var textBytes = 0
@@ -46,14 +59,14 @@ package struct Presence: Sendable {
 
     package var count: Int { users.count }
 
-    /// Adds a client. Joining again is ``identify(_:username:)``.
+    /// Adds a member. Joining again is ``identify(_:username:)``.
     ///
     /// - Parameters:
-    ///   - client: The connection: a user with two connections is listed twice.
+    ///   - client: The connection, or the user of another process.
     ///   - userID: The user's id, as other clients see it.
     ///   - username: The user's name, as other clients see it.
     ///   - timestamp: Unix milliseconds.
-    package mutating func join(_ client: ClientID, userID: String, username: String, timestamp: Int64) -> [Action] {
+    package mutating func join(_ client: Member, userID: String, username: String, timestamp: Int64) -> [Action] {
         if users[client] != nil { return identify(client, username: username) }
         guard users.count < maxUsers else { return [] }
         joined += 1
@@ -62,7 +75,7 @@ package struct Presence: Sendable {
     }
 
     /// Sets a client's name. When it had another name before, other clients see it leave and join.
-    package mutating func identify(_ client: ClientID, username: String) -> [Action] {
+    package mutating func identify(_ client: Member, username: String) -> [Action] {
         guard var user = users[client], user.username != username else { return [] }
         let oldName = user.username
         user.username = username
@@ -75,7 +88,7 @@ package struct Presence: Sendable {
     }
 
     /// Removes a client.
-    package mutating func leave(_ client: ClientID) -> [Action] {
+    package mutating func leave(_ client: Member) -> [Action] {
         guard let user = users.removeValue(forKey: client) else { return [] }
         textBytes -= user.cursor?.textByteCount ?? 0
         return [.announce(.userLeft(presence(user.userID, user.username)), except: nil)]
@@ -83,21 +96,27 @@ package struct Presence: Sendable {
 
     /// The present users, in the order of arrival.
     package var list: UserListPayload {
-        let users = users.values.sorted { $0.order < $1.order }
-        return UserListPayload(
-            users: users.map { user in
-                ConnectedUser(
-                    userID: user.userID,
-                    username: user.username,
-                    joinedAt: user.joinedAt,
-                    cursor: user.cursor
-                )
-            }
-        )
+        UserListPayload(users: users.values.sorted { $0.order < $1.order }.map(\.connected))
+    }
+
+    package subscript(client: Member) -> ConnectedUser? { users[client]?.connected }
+
+    /// Follows the state of a user of another process; nil when it is not present there.
+    package mutating func update(_ id: String, to user: ConnectedUser?, now: NIODeadline) -> [Action] {
+        let member = Member.remote(id)
+        guard let user else { return leave(member) }
+        var actions =
+            users[member] == nil
+            ? join(member, userID: id, username: user.username, timestamp: user.joinedAt)
+            : identify(member, username: user.username)
+        if let cursor = user.cursor, cursor != users[member]?.cursor {
+            actions += moveCursor(member, to: cursor, now: now)
+        }
+        return actions
     }
 
     /// Updates a client's cursor. It is sent at once, or later when one was just sent; then only the newest is sent.
-    package mutating func moveCursor(_ client: ClientID, to location: CursorLocation, now: NIODeadline) -> [Action] {
+    package mutating func moveCursor(_ client: Member, to location: CursorLocation, now: NIODeadline) -> [Action] {
         guard var user = users[client] else { return [] }
         textBytes -= user.cursor?.textByteCount ?? 0
         user.cursor = textBytes + location.textByteCount <= maxTextBytes ? location : location.withoutText
@@ -132,12 +151,12 @@ package struct Presence: Sendable {
         return actions
     }
 
-    private mutating func sendCursor(_ client: ClientID, now: NIODeadline) -> Action? {
+    private mutating func sendCursor(_ client: Member, now: NIODeadline) -> Action? {
         guard let user = users[client], let cursor = user.cursor else { return nil }
         users[client]?.isCursorDue = false
         users[client]?.cursorSent = now
         let payload = UserCursorPayload(userID: user.userID, username: user.username, location: cursor)
-        return .announce(.userCursor(payload), except: client)
+        return .announce(.userCursor(payload), except: client.clientID)
     }
 
     private func presence(_ userID: String, _ username: String) -> UserPresencePayload {

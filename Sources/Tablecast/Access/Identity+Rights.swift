@@ -1,6 +1,6 @@
 package import Broadcast
 package import QueryEngine
-import WebSocketTransport
+package import WebSocketTransport
 package import WireProtocol
 
 /// The rights of an identity: every access decision is made here.
@@ -30,9 +30,10 @@ extension Identity {
     }
 
     /// The share of the query queue that requests of this identity use: one for all its connections or, without tokens,
-    /// one for each address. Nil for the application itself.
-    func share(from address: ClientAddress?) -> String? {
-        isAnonymous ? address.map { "address \($0.network)" } : "identity \(id)"
+    /// one for each address. For a client of a relay, one for that client. Nil for the application itself.
+    package func share(from address: ClientAddress?) -> String? {
+        if case .proven(let share) = forwarded { return "relay \(share)" }
+        return isAnonymous || forwarded == .unproven ? address.map { "address \($0.network)" } : "identity \(id)"
     }
 
     /// - Parameter what: a clause, such as `broadcasting`.
@@ -50,6 +51,10 @@ extension Identity {
         let allowed = MessageChannel.allCases.filter(allows).map(\.rawValue).joined(separator: ", ")
         throw ProtocolError(.forbidden, "channel \(channel.rawValue): this token allows \(allowed)")
     }
+
+    /// Whether a relay with this identity may show its users here: any client can choose the name of a user, but only a relay may
+    /// speak for several.
+    var mayExchangePresence: Bool { (isAnonymous || role == .relay) && allows(.collaboration) }
 
     private func allows(_ channel: MessageChannel) -> Bool {
         // The channel carries the acknowledgement and errors.

@@ -34,6 +34,15 @@ public struct Identity: Sendable, Hashable {
     let isAnonymous: Bool
     /// With what the server found it out; nil where it did not.
     var credential: Credential?
+    /// Set when a relay sends the requests of its client; nil for the client's own.
+    var forwarded: Forwarded?
+
+    enum Forwarded: Sendable, Hashable {
+        /// By a relay without a token. Any client could claim it: so the limits of its address apply.
+        case unproven
+        /// By an identity with the role of a relay, with the share of the limits that the client uses.
+        case proven(share: String)
+    }
 
     public init(
         id: String,

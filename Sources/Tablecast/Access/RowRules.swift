@@ -114,6 +114,17 @@ public struct RowRules: Sendable, Hashable {
     /// The names of the tables, in lower case.
     public var tables: [String] { rules.map(\.table.string) }
 
+    /// The rules and the claims that they use, as this type reads them.
+    var json: (rules: JSONValue, claims: JSONValue) {
+        var fields: [String: JSONValue] = [:]
+        for rule in rules {
+            var object: [String: JSONValue] = ["where": .string(rule.expression.sql)]
+            if let check = rule.check { object["check"] = .string(check.sql) }
+            fields[rule.table.string] = .object(object)
+        }
+        return (.object(fields), .object(claims.mapValues(\.json)))
+    }
+
     func hasRule(for table: String) -> Bool {
         let name = SQLName(table).caseFolded
         return rules.contains { $0.table == name }

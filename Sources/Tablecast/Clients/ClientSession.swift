@@ -17,6 +17,8 @@ final class ClientSession: WebSocketSession {
     private var client: ConnectedClient?
     /// The client has subscribed as a relay.
     private var isRelay = false
+    /// False for the connections of relays.
+    private let isUser: Bool
     private var expiry: Scheduled<Void>?
     /// A new token is being checked.
     private var isRenewing = false
@@ -32,6 +34,7 @@ final class ClientSession: WebSocketSession {
         self.identity = identity
         self.address = address
         share = identity.share(from: address)
+        isUser = ![RelayFormat.header, ForwardedIdentity.header].contains { request.headers.contains(name: $0) }
         do throws(ProtocolError) {
             parameters = try ConnectionParameters(uri: request.uri)
             for channel in parameters.channels { try identity.require(channel) }
@@ -66,7 +69,7 @@ final class ClientSession: WebSocketSession {
                 try subscribe(client, SubscribeRequest(channel: channel), replyTo: nil)
             }
         }
-        server.clients.join(client, on: connection.eventLoop)
+        server.clients.join(client, isUser: isUser, on: connection.eventLoop)
         watchExpiry()
         server.opened(
             ConnectionRegistry.Entry(
@@ -127,6 +130,7 @@ final class ClientSession: WebSocketSession {
         server.closed(client.id)
         server.hub.disconnect(client.id)
         server.clients.leave(client, code: status.code, reason: status.reason, on: connection.eventLoop)
+        if isRelay { server.clients.closed(client.id) }
         server.databaseRequests?.left(client)
     }
 
@@ -217,6 +221,8 @@ final class ClientSession: WebSocketSession {
             try database().whenSourceIsKnown {
                 hub.send(EncodedMessage(header, ServerPayload.custom(header.type, [:])), to: id)
             }
+        case .custom(RelayFormat.presence, let data) where isRelay && identity.mayExchangePresence:
+            server.clients.received(try PresenceReport(data), from: .relay(client.id))
         case .custom(let type, let data):
             guard !type.isReserved else { throw ClientMessage.unknownType(type) }
             let event = ClientEvent.message(ClientInfo(client), type: type, data: data)
@@ -277,6 +283,7 @@ final class ClientSession: WebSocketSession {
         if request.isForRelay {
             isRelay = true
             server.hub.join(client.id, .relays)
+            if identity.mayExchangePresence { server.clients.opened(client.id) }
         }
         if request.filters.contains(where: { $0.condition != nil || !$0.rules.isEmpty }) {
             try database().check(request)

@@ -179,6 +179,7 @@ extension WebSocketServer {
         do {
             var current = try await authenticator.identity(of: token)
             current.credential = connection.identity.credential
+            current.forwarded = connection.identity.forwarded
             // Another token may have taken its place meanwhile.
             guard current != connection.identity, connections[connection.client]?.identity == connection.identity else {
                 return

@@ -157,5 +157,5 @@ package struct ConnectedClient: Sendable {
     /// Its identity and rights.
     package let identity: Identity
     /// The share of the limits that it uses: see ``Identity/share(from:)``.
-    var share: String?
+    package var share: String?
 }

@@ -150,7 +150,7 @@ extension WebSocketServer {
             hub.send(identity.restriction == nil ? notice.message : notice.restricted, to: client)
         }
         // Before it for the epochs, by which the relay understands the answer.
-        if request.isForRelay { sendRelayState(to: client) }
+        if request.isForRelay { sendRelayState(to: client, of: identity) }
         try hub.subscribe(
             client,
             to: request.filters.map { TableSubscription($0) },
@@ -160,18 +160,31 @@ extension WebSocketServer {
             replyTo: replyTo
         )
         // After it: the tables include what was committed before.
-        if request.isForRelay { sendRelayState(to: client) }
+        if request.isForRelay { sendRelayState(to: client, of: identity) }
     }
 
-    private func sendRelayState(to client: ClientID) {
+    private func sendRelayState(to client: ClientID, of identity: Identity) {
         guard let database = databaseRequests else { return }
         let state = RelayStatePayload(
             tables: RelayCoding.encode(database.knownTables),
             earlierEpochs: hub.earlierEpochs,
-            goneBecause: database.goneBecause
+            goneBecause: database.goneBecause,
+            exchangesPresence: identity.mayExchangePresence
         )
         hub.send(EncodedMessage(EnvelopeHeader(RelayFormat.state, channel: .notifications), state), to: client)
     }
+
+    // MARK: Presence at a relay
+
+    /// Shows the users of this relay to its source. Call it for each connection to the source; `send` is called on any thread.
+    package func openPresenceExchange(_ send: @escaping @Sendable (PresenceReport) -> Void) {
+        clients.openedSource(send)
+    }
+
+    /// The connection to the source has ended: its users leave.
+    package func closePresenceExchange() { clients.closedSource() }
+
+    package func receivedPresence(_ report: PresenceReport) { clients.received(report, from: .source) }
 
     /// Ends a client's subscription to a channel, for `tables` all of them, also those that have not begun yet.
     func unsubscribeAll(_ client: ClientID, from channel: MessageChannel, replyTo: String? = nil) {

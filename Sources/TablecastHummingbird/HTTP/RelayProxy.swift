@@ -7,6 +7,7 @@ import NIOHTTP1
 import Tablecast
 import TablecastClient
 import TablecastRelay
+import WebSocketTransport
 import WireProtocol
 
 /// Sends HTTP requests of a relay's clients to the source, with the rights of the client, and streams the answers back.
@@ -48,7 +49,7 @@ struct RelayProxy {
         _ request: inout Request,
         _ identity: Identity
     ) async throws(ProtocolError) -> HTTPClientRequest {
-        let source = try relay.source(for: identity)
+        let source = try relay.source(for: identity, share: identity.share(from: ClientConnection.current?.address))
         guard let url = Self.url(source.address, request.uri.string) else {
             throw ProtocolError(.invalidMessage, "the address: expected a path and a query string")
         }

@@ -19,8 +19,12 @@ package enum RelayFormat {
     /// the request came, the epochs of restarts included.
     package static let check = MessageType("relay:check")
     package static let checked = MessageType("relay:checked")
+    /// The users that have changed, in both directions, while ``RelayStatePayload/exchangesPresence``.
+    package static let presence = MessageType("relay:presence")
     /// The types of a relay's own requests.
-    static let requestTypes: Set<MessageType> = [check]
+    static let requestTypes: Set<MessageType> = [check, presence]
+    /// The header of a relay's connection for the transactions: its id. Such a connection is no user.
+    package static let header = "Tablecast-Relay"
 
     /// The field of a `subscribe`.
     static func check(_ value: JSONValue, _ data: JSONFields) throws(ProtocolError) {
@@ -80,11 +84,19 @@ package struct RelayStatePayload: Sendable, Hashable {
     package var earlierEpochs: [String: UInt64]
     /// Why the file cannot be read now; nil while it is watched.
     package var goneBecause: String?
+    /// Whether the relay's clients and the server's see each other.
+    package var exchangesPresence: Bool
 
-    package init(tables: [UInt8], earlierEpochs: [String: UInt64], goneBecause: String?) {
+    package init(
+        tables: [UInt8],
+        earlierEpochs: [String: UInt64],
+        goneBecause: String?,
+        exchangesPresence: Bool = false
+    ) {
         self.tables = tables
         self.earlierEpochs = earlierEpochs
         self.goneBecause = goneBecause
+        self.exchangesPresence = exchangesPresence
     }
 }
 
@@ -101,6 +113,7 @@ extension RelayStatePayload: JSONWritable {
         }
         writer.endObject()
         writer.field("gone", goneBecause)
+        writer.field("presence", exchangesPresence)
         writer.endObject()
     }
 
@@ -111,6 +124,7 @@ extension RelayStatePayload: JSONWritable {
         else { return nil }
         self.init(tables: tables, earlierEpochs: earlierEpochs, goneBecause: nil)
         if case .string(let reason)? = fields["gone"] { goneBecause = reason }
+        if case .bool(let value)? = fields["presence"] { exchangesPresence = value }
     }
 
     /// The value of `earlierEpochs`; nil for one of another form.
@@ -123,6 +137,53 @@ extension RelayStatePayload: JSONWritable {
             epochs[epoch] = UInt64(last)
         }
         return epochs
+    }
+}
+
+/// `relay:presence`: users that have changed, each as it is now.
+package struct PresenceReport: Sendable, Hashable, Codable {
+    package var users: [ConnectedUser] = []
+    /// The ids of those that have left.
+    package var left: [String] = []
+
+    package init(users: [ConnectedUser] = [], left: [String] = []) {
+        self.users = users
+        self.left = left
+    }
+
+    package var isEmpty: Bool { users.isEmpty && left.isEmpty }
+}
+
+extension PresenceReport: JSONWritable {
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.field("users", users)
+        writer.field("left", left)
+        writer.endObject()
+    }
+
+    /// As data of a client's message.
+    package var json: JSONValue {
+        var writer = JSONWriter()
+        write(to: &writer)
+        // What the writer wrote is JSON.
+        return (try? JSONValue(parsing: writer.bytes)) ?? .null
+    }
+
+    /// - Throws: `INVALID_MESSAGE`.
+    package init(_ data: JSONValue) throws(ProtocolError) {
+        do {
+            self = try PresenceReport(from: JSONValueDecoder(data))
+        } catch {
+            throw ProtocolError(.invalidMessage, "data: expected users and left of a relay of this version")
+        }
+        let isValid = users.allSatisfy { user in
+            (1...ClientMessage.maxIdentifierBytes).contains(user.userID.utf8.count)
+                && (1...ClientMessage.maxUsernameBytes).contains(user.username.utf8.count)
+        }
+        guard isValid else {
+            throw ProtocolError(.invalidMessage, "data.users: expected ids and names like those of clients")
+        }
     }
 }
 

@@ -51,7 +51,7 @@ public enum WireValue: Sendable, Hashable {
     }
 
     /// The JSON form.
-    var json: JSONValue {
+    package var json: JSONValue {
         switch self {
         case .null: .null
         case .integer(let value):
