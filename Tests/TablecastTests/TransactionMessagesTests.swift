@@ -106,6 +106,40 @@ import WireProtocol
         }
     }
 
+    @Test func `subscriptions with conditions list each row as with an encoding of their own, in any order`() throws {
+        let rowFilters = RowFilters()
+        rowFilters.replaceTables([Self.table])
+        var transaction = Self.transaction(rows: 40, textBytes: 10)
+        transaction.rowFilters = rowFilters
+        let conditions = [
+            "1", "v LIKE 'old%'", "v NOT LIKE 'old%'", "id % 2", "id > 20", "id % 5 = 1 AND v LIKE 'old%'", "0",
+        ]
+        let subscriptions = try [RowLevel.none, .keys, .values].flatMap { level in
+            try conditions.map { sql in
+                TableSubscription(try TableFilter(tables: ["t"], rowLevel: level, condition: RowCondition(sql: sql)))
+            } + [TableSubscription(try TableFilter(tables: ["t"], rowLevel: level))]
+        }
+        var crossings: Set<String> = []
+        for first in subscriptions.indices {
+            var shared = TransactionRows()
+            for subscription in subscriptions[first...] + subscriptions[..<first] {
+                let together = texts(transaction.messages(for: subscription, &shared))
+                #expect(together == texts(transaction.messages(for: subscription)))
+                for text in together {
+                    guard case .tableModified(let modified) = try Envelope(parsing: text.utf8).payload,
+                        case .rows(let rows) = modified.change
+                    else { continue }
+                    #expect(rows.rows.map { $0.count == rows.inserted + rows.updated + rows.deleted } ?? true)
+                }
+                for word in ["\"filter\":\"entered\"", "\"filter\":\"left\""]
+                where together.contains(where: { $0.contains(word) }) {
+                    crossings.insert(word)
+                }
+            }
+        }
+        #expect(crossings.count == 2)
+    }
+
     /// The cost of many filters compared with one. Run it manually, in a release build:
     ///
     ///     TABLECAST_BENCHMARK=1 swift test -c release -Xswiftc -enable-testing --filter TransactionMessagesTests

@@ -26,6 +26,8 @@ package struct FilteredRows: Sendable {
     }
 
     package struct Entry: Sendable {
+        /// The place of the change among the rows of its table.
+        package var index: Int
         /// The change, with the operation as seen through the condition.
         package var change: RowChange
         /// The operation of the transaction itself.
@@ -206,7 +208,7 @@ package final class RowFilterTable {
         }
         deadline.start(limits.maxStepTime)
         defer { deadline.clear() }
-        for change in rows.rows {
+        for (place, change) in rows.rows.enumerated() {
             let old = matches(change.before, rowid: change.rowid, conditions)
             let new = matches(change.after, rowid: change.rowid, conditions)
             for (index, condition) in conditions.enumerated() {
@@ -214,7 +216,7 @@ package final class RowFilterTable {
                     results[condition]?.isUnknown = true
                     continue
                 }
-                guard let entry = Self.entry(change, old, new) else { continue }
+                guard let entry = Self.entry(change, at: place, old, new) else { continue }
                 results[condition]?.entries.append(entry)
             }
         }
@@ -222,7 +224,7 @@ package final class RowFilterTable {
         return results
     }
 
-    private static func entry(_ change: RowChange, _ old: Bool, _ new: Bool) -> FilteredRows.Entry? {
+    private static func entry(_ change: RowChange, at index: Int, _ old: Bool, _ new: Bool) -> FilteredRows.Entry? {
         var seen = change
         var crossing: FilteredRows.Crossing?
         switch (change.operation, old, new) {
@@ -237,7 +239,7 @@ package final class RowFilterTable {
             crossing = .left
         default: return nil
         }
-        return FilteredRows.Entry(change: seen, operation: change.operation, crossing: crossing)
+        return FilteredRows.Entry(index: index, change: seen, operation: change.operation, crossing: crossing)
     }
 
     /// Whether each condition holds for the row; nil for a condition that cannot be evaluated on it. A missing row

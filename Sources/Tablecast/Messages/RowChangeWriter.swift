@@ -103,7 +103,7 @@ struct RowChangeWriter {
     }
 }
 
-/// The rows of one transaction as JSON: encoded once per table and level, however many subscriptions list them.
+/// The rows of one transaction as JSON: each encoded once per level, however many subscriptions list it.
 struct TransactionRows: Sendable {
     private struct Key: Hashable {
         /// A transaction contains the rows of a table once.
@@ -115,72 +115,96 @@ struct TransactionRows: Sendable {
 
     private var encoded: [Key: EncodedRows] = [:]
 
-    /// - Parameter level: not ``RowLevel/none``.
-    mutating func encoded(_ rows: TableRows, _ level: RowLevel, _ rule: TableRule? = nil) -> EncodedRows {
+    /// - Parameters:
+    ///   - listed: the rows that will be written; in ascending order.
+    ///   - level: not ``RowLevel/none``.
+    mutating func encode(
+        _ rows: TableRows,
+        _ listed: [ListedRow],
+        _ level: RowLevel,
+        _ rule: TableRule? = nil
+    ) -> EncodedRows {
         let key = Key(table: SQLName(rows.table.name), level: level, rule: rule)
-        if let known = encoded[key] { return known }
-        let new = EncodedRows(rows, level: level)
-        encoded[key] = new
-        return new
+        var result = encoded.removeValue(forKey: key) ?? EncodedRows(rows, level: level)
+        result.encode(listed)
+        encoded[key] = result
+        return result
     }
 }
 
-/// The changed rows of one table as elements of a JSON array.
+/// A row of a transaction in the message to a subscription.
+struct ListedRow {
+    /// Its place among the rows of its table.
+    var index: Int
+    /// As the subscription sees it: a row that enters its condition is inserted.
+    var change: RowChange
+    /// Set when the subscription has a condition, and an update changed whether the row matches it.
+    var crossing: FilteredRows.Crossing?
+}
+
+/// The changed rows of one table as elements of a JSON array, each encoded when it is first listed.
 struct EncodedRows: Sendable {
-    /// With their commas.
-    private let json: [UInt8]
-    /// The end offset of each.
-    private let ends: [Int]
-    let operations: [RowChange.Operation]
+    private let row: RowChangeWriter
+    /// With commas between them.
+    private var json: JSONWriter
+    /// Where each row is in ``json``: as it is, entered and left; empty for one that was not listed.
+    private var places: [(start: Int, end: Int)]
     /// Names of the columns that `before` and `after` omit.
     let columnsOmitted: [String]
 
-    /// - Parameter crossings: how each row crossed the subscription's condition; empty without one.
-    init(_ rows: TableRows, level: RowLevel, crossings: [FilteredRows.Crossing?] = []) {
+    init(_ rows: TableRows, level: RowLevel) {
         columnsOmitted = level == .values ? rows.columnsOmitted : []
         let columns = rows.table.columns
-        let row = RowChangeWriter(
+        row = RowChangeWriter(
             rows.table,
             level: level,
             detail: rows.detail,
             omitting: Set(columns.indices.filter { rows.columnsOmitted.contains(columns[$0].name) })
         )
-        var writer = JSONWriter(capacityBytes: 4096)
-        var ends: [Int] = []
-        ends.reserveCapacity(rows.rows.count)
-        for (index, change) in rows.rows.enumerated() {
-            row.write(change, crossing: crossings.indices.contains(index) ? crossings[index] : nil, to: &writer)
-            ends.append(writer.count)
+        json = JSONWriter(capacityBytes: 4096)
+        places = Array(repeating: (0, 0), count: rows.rows.count * 3)
+    }
+
+    private static func place(of row: ListedRow) -> Int {
+        switch row.crossing {
+        case nil: row.index * 3
+        case .entered: row.index * 3 + 1
+        case .left: row.index * 3 + 2
         }
-        json = writer.bytes
-        self.ends = ends
-        operations = rows.rows.map(\.operation)
     }
 
-    /// The indices of the rows with one of these operations.
-    func indices(of wanted: TableOperations) -> [Int] {
-        operations.indices.filter { wanted.contains(operations[$0].tableOperation) }
+    mutating func encode(_ listed: [ListedRow]) {
+        for item in listed {
+            let place = Self.place(of: item)
+            if places[place].end > 0 { continue }
+            // After the comma.
+            let start = json.count == 0 ? 0 : json.count + 1
+            row.write(item.change, crossing: item.crossing, to: &json)
+            places[place] = (start, json.count)
+        }
     }
 
-    func bytes(of index: Int) -> ArraySlice<UInt8> {
-        // Starts after the comma.
-        json[(index == 0 ? 0 : ends[index - 1] + 1)..<ends[index]]
+    /// The bytes of an encoded row.
+    func byteCount(of row: ListedRow) -> Int {
+        let place = places[Self.place(of: row)]
+        return place.end - place.start
     }
 
-    /// The approximate bytes of the rows, with their commas.
-    func byteCount(of indices: ArraySlice<Int>) -> Int {
-        guard let first = indices.first, let last = indices.last else { return 0 }
-        return ends[last] - bytes(of: first).startIndex
-    }
-
-    /// - Parameter indices: ascending.
-    func write(_ indices: ArraySlice<Int>, to writer: inout JSONWriter) {
-        guard let first = indices.first, let last = indices.last else { return }
-        // All of them: written at once, including the commas.
-        if last - first + 1 == indices.count {
-            writer.raw(json[bytes(of: first).startIndex..<ends[last]])
-        } else {
-            for index in indices { writer.raw(bytes(of: index)) }
+    /// - Parameter listed: rows that were encoded.
+    func write(_ listed: ArraySlice<ListedRow>, to writer: inout JSONWriter) {
+        json.withUnsafeBytes { json in
+            var run: (start: Int, end: Int)?
+            for row in listed {
+                let next = places[Self.place(of: row)]
+                if let known = run, known.end + 1 == next.start {
+                    // Its neighbour: written at once, with the comma.
+                    run = (known.start, next.end)
+                } else {
+                    if let run { writer.raw(json[run.start..<run.end]) }
+                    run = next
+                }
+            }
+            if let run { writer.raw(json[run.start..<run.end]) }
         }
     }
 }

@@ -72,13 +72,12 @@ package struct TransactionMessages: Sendable {
             case .schema(let change): messages.append(change, isLast: isLast)
             case .rows(let changed):
                 if Messages.lists(changed, subscription.filter) {
-                    let rule = subscription.filter.rule(for: changed.table.name)
-                    let encoded = rows.encoded(changed, subscription.filter.rowLevel, rule)
-                    messages.append(changed, encoded, isLast: isLast)
+                    messages.append(changed, &rows, isLast: isLast)
                 } else {
                     messages.appendCounts(of: changed, isLast: isLast)
                 }
-            case .filteredRows(let rows, let entries): messages.append(rows, matching: entries, isLast: isLast)
+            case .filteredRows(let changed, let entries):
+                messages.append(changed, matching: entries, &rows, isLast: isLast)
             case .missedRows(let table): messages.appendMissedRows(of: table, isLast: isLast)
             }
         }
@@ -271,18 +270,25 @@ extension Messages {
         filter.rowLevel != .none && rows.detail >= filter.rowLevel.captureLevel && !rows.rowsOmitted
     }
 
-    /// Appends several messages when one would be too large.
-    mutating func append(_ rows: TableRows, _ encoded: EncodedRows, isLast: Bool) {
-        append(rows, encoded, encoded.indices(of: filter.operations), isLast: isLast)
+    /// Appends the rows of the requested operations.
+    mutating func append(_ rows: TableRows, _ encodings: inout TransactionRows, isLast: Bool) {
+        var listed: [ListedRow] = []
+        listed.reserveCapacity(rows.rows.count)
+        for (index, change) in rows.rows.enumerated() where filter.operations.contains(change.operation.tableOperation)
+        {
+            listed.append(ListedRow(index: index, change: change))
+        }
+        append(rows, listed, &encodings, isLast: isLast)
     }
 
+    /// Appends several messages when one would be too large.
     private mutating func append(
         _ rows: TableRows,
-        _ encoded: EncodedRows,
-        _ listed: some RandomAccessCollection<Int>,
+        _ listed: [ListedRow],
+        _ encodings: inout TransactionRows,
         isLast: Bool
     ) {
-        let listed = Array(listed)
+        let encoded = encodings.encode(rows, listed, filter.rowLevel, filter.rule(for: rows.table.name))
         var next = listed.startIndex
         while next < listed.endIndex {
             let first = next
@@ -290,11 +296,16 @@ extension Messages {
             if !encoded.columnsOmitted.isEmpty { counts.columnsOmitted = encoded.columnsOmitted }
             var byteCount = 0
             repeat {
-                counts.count(encoded.operations[listed[next]])
-                byteCount += encoded.bytes(of: listed[next]).count + 1
+                counts.count(listed[next].change.operation)
+                byteCount += encoded.byteCount(of: listed[next]) + 1
                 next += 1
             } while next < listed.endIndex && byteCount < TransactionMessages.maxRowsMessageBytes
-            append(rows.table, counts, (encoded, listed[first..<next]), isLast: isLast && next == listed.endIndex)
+            append(
+                rows.table,
+                counts,
+                (encoded, listed[first..<next], byteCount),
+                isLast: isLast && next == listed.endIndex
+            )
         }
     }
 
@@ -303,12 +314,15 @@ extension Messages {
     }
 
     /// Appends the rows that match the subscription's condition, each with how it crossed the condition.
-    mutating func append(_ rows: TableRows, matching entries: [FilteredRows.Entry], isLast: Bool) {
+    mutating func append(
+        _ rows: TableRows,
+        matching entries: [FilteredRows.Entry],
+        _ encodings: inout TransactionRows,
+        isLast: Bool
+    ) {
         guard filter.rowLevel == .none else {
-            var matching = rows
-            matching.rows = entries.map(\.change)
-            let encoded = EncodedRows(matching, level: filter.rowLevel, crossings: entries.map(\.crossing))
-            append(matching, encoded, encoded.operations.indices, isLast: isLast)
+            let listed = entries.map { ListedRow(index: $0.index, change: $0.change, crossing: $0.crossing) }
+            append(rows, listed, &encodings, isLast: isLast)
             return
         }
         var counts = RowsModification(inserted: 0, updated: 0, deleted: 0)
@@ -336,7 +350,7 @@ extension Messages {
     private mutating func append(
         _ table: TableDescription,
         _ counts: RowsModification,
-        _ rows: (encoded: EncodedRows, indices: ArraySlice<Int>)?,
+        _ rows: (encoded: EncodedRows, listed: ArraySlice<ListedRow>, byteCount: Int)?,
         isLast: Bool
     ) {
         let data = TableModifiedPayload(
@@ -345,12 +359,12 @@ extension Messages {
             change: .rows(counts),
             context: context(isLast: isLast)
         )
-        var writer = JSONWriter(capacityBytes: (rows.map { $0.encoded.byteCount(of: $0.indices) } ?? 0) + 512)
+        var writer = JSONWriter(capacityBytes: (rows?.byteCount ?? 0) + 512)
         writer.beginEnvelope(header(.tableModified))
         data.write(
             to: &writer,
             counts: counts,
-            rows: rows.map { rows in { rows.encoded.write(rows.indices, to: &$0) } }
+            rows: rows.map { rows in { rows.encoded.write(rows.listed, to: &$0) } }
         )
         writer.endEnvelope()
         list.append(TransactionMessages.Message(type: .tableModified, writer: writer))
