@@ -75,6 +75,8 @@ final class RollbackSession: WatchSession {
         }
     }
 
+    var tables: [TableDescription] { schema.visibleTables.map(\.description) }
+
     func close() {
         reader.close()
         schemaConnection.close()

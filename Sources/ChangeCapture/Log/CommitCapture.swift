@@ -20,6 +20,9 @@ package final class CommitCapture {
         do { decoder = try CommitDecoder(reader, catalog: catalog) } catch { throw .undecodable("\(error)") }
     }
 
+    /// The tables that clients can see, as of the last commit.
+    var tables: [TableDescription] { catalogs.schema.visibleTables.map(\.description) }
+
     /// The changes of a commit; empty when it left every table unchanged.
     ///
     /// - Parameters:

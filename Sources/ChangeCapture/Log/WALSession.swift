@@ -93,6 +93,8 @@ final class WALSession: WatchSession {
         if pins.isBeingBackfilled { checkpointer.request() }
     }
 
+    var tables: [TableDescription] { capture.tables }
+
     private static func continuation(
         of earlier: CapturedState,
         _ watched: WatchedFile,

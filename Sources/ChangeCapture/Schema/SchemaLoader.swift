@@ -13,7 +13,7 @@ extension SchemaSnapshot {
     ) throws(SQLiteError) -> SchemaSnapshot {
         // The table-valued pragmas below do not check whether another process changed the schema: reading the schema
         // table first makes the connection load the new one.
-        let entries = try readEntries(from: connection)
+        let (entries, indexed) = try readEntries(from: connection)
         var snapshot = SchemaSnapshot(version: try readVersion(from: connection))
         if let previous, previous.version == snapshot.version, entries.contains(where: { previous.isOutdated(by: $0) })
         {
@@ -22,6 +22,7 @@ extension SchemaSnapshot {
             try connection.execute("PRAGMA writable_schema = RESET")
         }
         let traits = try readTraits(from: connection)
+        var columns: Statement?
         for entry in entries where entry.isTable {
             let name = entry.name
             // The columns of a view, and of a virtual table such as FTS4 with `content=`, follow those of other tables without a
@@ -32,7 +33,8 @@ extension SchemaSnapshot {
                 table.objects = []
                 snapshot.tables[name] = table
             } else {
-                snapshot.tables[name] = try describe(entry, traits[name], connection)
+                let hasIndex = indexed.contains(entry.table.caseFolded)
+                snapshot.tables[name] = try describe(entry, traits[name], hasIndex, &columns, connection)
             }
         }
         snapshot.markShadows(named: Set(traits.lazy.filter(\.value.isShadow).map(\.key)))
@@ -67,11 +69,16 @@ extension SchemaSnapshot {
         var isTable: Bool { (type == "table" || type == "view") && sql != nil }
     }
 
-    private static func readEntries(from connection: Connection) throws(SQLiteError) -> [Entry] {
+    /// The rows of `sqlite_schema`, without those of SQLite itself, and the case-folded names of the tables with an index of
+    /// their own definition: of a UNIQUE or PRIMARY KEY constraint.
+    private static func readEntries(
+        from connection: Connection
+    ) throws(SQLiteError) -> (entries: [Entry], indexedTables: Set<SQLName>) {
         var statement = try connection.prepare(
             "SELECT rowid, type, name, tbl_name, rootpage, sql FROM main.sqlite_schema ORDER BY rowid"
         )
         var entries: [Entry] = []
+        var indexed: Set<SQLName> = []
         while try statement.step() {
             let entry = Entry(
                 rowid: statement.integer(0),
@@ -82,9 +89,13 @@ extension SchemaSnapshot {
                 sql: statement.text(5)
             )
             // Only SQLite can create such names, whatever their case.
-            if !entry.name.isReserved { entries.append(entry) }
+            if !entry.name.isReserved {
+                entries.append(entry)
+            } else if entry.type == "index" {
+                indexed.insert(entry.table.caseFolded)
+            }
         }
-        return entries
+        return (entries, indexed)
     }
 
     /// Facts that only `PRAGMA table_list` reports.
@@ -112,18 +123,20 @@ extension SchemaSnapshot {
     private static func describe(
         _ entry: Entry,
         _ traits: Traits?,
+        _ hasIndex: Bool,
+        _ columnsStatement: inout Statement?,
         _ connection: Connection
     ) throws(SQLiteError) -> Table {
         let isVirtual = traits?.isVirtual ?? (entry.type == "table" && entry.rootPage == 0)
         let kind: TableDescription.Kind = entry.type == "view" ? .view : isVirtual ? .virtual : .table
-        let columns = try readColumns(of: entry.name, kind: kind, from: connection)
+        let columns = try readColumns(of: entry.name, kind: kind, &columnsStatement, from: connection)
         let primaryKey = columns.indices
             .filter { columns[$0].primaryKeyOrdinal > 0 }
             .sorted { columns[$0].primaryKeyOrdinal < columns[$1].primaryKeyOrdinal }
         let hasRowid = kind == .table && traits?.isWithoutRowid != true
         let rowidAlias: Int? =
             if hasRowid, primaryKey.count == 1, columns[primaryKey[0]].isNamedInteger,
-                try !hasPrimaryKeyIndex(entry.name, connection)
+                hasIndex ? try !hasPrimaryKeyIndex(entry.name, connection) : true
             { primaryKey[0] } else { nil }
         let fields =
             hasRowid || kind != .table
@@ -150,10 +163,11 @@ extension SchemaSnapshot {
     private static func readColumns(
         of name: SQLName,
         kind: TableDescription.Kind,
+        _ statement: inout Statement?,
         from connection: Connection
     ) throws(SQLiteError) -> [ColumnDescription] {
         do throws(SQLiteError) {
-            return try readColumns(of: name, from: connection)
+            return try readColumns(of: name, &statement, from: connection)
         } catch {
             // A view on a dropped table and a virtual table of a missing module still exist; they have no columns.
             // Every table has columns.
@@ -162,13 +176,21 @@ extension SchemaSnapshot {
         }
     }
 
+    /// - Parameter kept: compiled for the first table, and used for all.
     private static func readColumns(
         of name: SQLName,
+        _ kept: inout Statement?,
         from connection: Connection
     ) throws(SQLiteError) -> [ColumnDescription] {
-        var statement = try connection.prepare(
-            #"SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, 'main') ORDER BY cid"#
-        )
+        var statement: Statement
+        if let known = kept.take() {
+            statement = known
+        } else {
+            statement = try connection.prepare(
+                #"SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, 'main') ORDER BY cid"#,
+                persistent: true
+            )
+        }
         try statement.bind(.text(name.string), at: 1)
         var columns: [ColumnDescription] = []
         while try statement.step() {
@@ -183,6 +205,8 @@ extension SchemaSnapshot {
                 )
             )
         }
+        statement.reset()
+        kept = consume statement
         return columns
     }
 
@@ -253,7 +277,7 @@ struct CatalogLoader {
         var fields: RecordFields
     }
 
-    private var schema = SchemaSnapshot()
+    private(set) var schema = SchemaSnapshot()
     /// Nil before the first schema is loaded.
     private(set) var records: RecordReader?
     /// Layouts by table, so that a change of one table costs nothing for the others.

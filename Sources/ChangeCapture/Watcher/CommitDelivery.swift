@@ -97,6 +97,9 @@ final class CommitDelivery: Sendable {
         sink.receive(event)
     }
 
+    /// Notifies a sink that follows the schema of the tables at the beginning of a session.
+    func reportTables(of session: any WatchSession) { (sink as? any SchemaSink)?.opened(session.tables) }
+
     func runJobs(at position: some PageReader) {
         heartbeat.beat()
         for job in takeMarkJobs() { job(.success((position as? SnapshotReader).map(CommitMark.init))) }
@@ -245,6 +248,14 @@ final class CommitDelivery: Sendable {
         send(.transaction(transaction))
         own.delivered(commit.token)
     }
+}
+
+/// A sink that knows the schema as of each transaction.
+package protocol SchemaSink: DatabaseEventSink {
+    /// The file was opened, for the first time or again, with these tables, which clients can see. Called on the watcher's
+    /// thread, before the first transaction and before an ``DatabaseEvent/epochChanged(_:)``; later changes of the schema are in
+    /// the transactions.
+    func opened(_ tables: [TableDescription])
 }
 
 /// A sink that reads the database as of each commit.

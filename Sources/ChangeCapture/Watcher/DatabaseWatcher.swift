@@ -140,6 +140,9 @@ protocol WatchSession: AnyObject {
     /// Why it does not continue from the state of an earlier process that it was given; nil when it does.
     var breach: EpochReason? { get }
 
+    /// The tables that clients can see, as of the opening or, where it continues, as of the earlier state.
+    var tables: [TableDescription] { get }
+
     func run() throws(WatchError) -> SessionEnd
     func close()
 }

@@ -52,6 +52,7 @@ final class WatchSupervisor: Sendable {
                 continue
             }
             if isGone { delivery.send(.databaseBack) }
+            delivery.reportTables(of: session)
             if mustBegin {
                 // That the file could not be opened at first does not matter when continuity is proved.
                 delivery.continuity?.began(breach: earlier == nil ? breach : session.breach)

@@ -39,8 +39,6 @@ final class DatabaseFeed: Sendable {
         /// Why the file is not watched now.
         var goneBecause: String?
         var liveQueries: LiveQueryEngine?
-        /// The path of the watched file.
-        var path: String?
         /// What an earlier process published, until it is known whether its epoch goes on.
         var earlier: StateKeeper.Earlier?
     }
@@ -95,10 +93,7 @@ final class DatabaseFeed: Sendable {
         )
         watcher.captureLevel = captureLevel
         try watcher.start()
-        state.withLock { state in
-            state.watcher = watcher
-            state.path = path
-        }
+        state.withLock { $0.watcher = watcher }
     }
 
     func stop() {
@@ -287,7 +282,6 @@ extension DatabaseFeed: DatabaseEventSink {
         )
         metrics.epochBegan(reason: reason.code.rawValue)
         publisher.beginEpoch()
-        if let path = state.withLock({ $0.path }) { publisher.rowFilters.load(from: path) }
         liveQueries?.epochChanged(to: LivePosition(publisher.lastPosition))
         // The path may name another file now.
         onReopened()
@@ -329,6 +323,10 @@ extension DatabaseFeed: DatabaseEventSink {
         hub.send(notice.message, to: .notifications) { _ in notice.restricted }
         return notice
     }
+}
+
+extension DatabaseFeed: SchemaSink {
+    func opened(_ tables: [TableDescription]) { publisher.rowFilters.replaceTables(tables) }
 }
 
 // MARK: - Restarts

@@ -89,7 +89,6 @@ public final class TablecastService: Sendable {
             limits: configuration.limits.snapshot
         )
         catalogue = try SQLExecutor(name: "catalogue") {}
-        feed.publisher.rowFilters.load(from: database.path)
         try feed.watch(path: database.path, continuing: state.earlier)
         server.serve(self)
         for limitation in Library.limitations { logger.warning("\(limitation)") }
