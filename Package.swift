@@ -15,6 +15,11 @@ let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
+// `TABLECAST_TRAITS=NATS swift test` is the same as `swift test --traits NATS`.
+let defaultTraits = Set(
+    (ProcessInfo.processInfo.environment["TABLECAST_TRAITS"] ?? "").split(separator: ",").map(String.init)
+)
+
 let package = Package(
     name: "tablecast",
     platforms: [.macOS(.v15)],
@@ -36,6 +41,10 @@ let package = Package(
         .library(name: "TablecastRelay", targets: ["TablecastRelay"]),
         .library(name: "TablecastJWT", targets: ["TablecastJWT"]),
         .executable(name: "tablecast", targets: ["TablecastCommand"]),
+    ],
+    traits: [
+        .trait(name: "NATS", description: "Publish to and receive from NATS JetStream; needs libnats-dev."),
+        .default(enabledTraits: defaultTraits),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -121,6 +130,23 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
+        // NATS JetStream between a source and relays. Without the trait both are empty, and need no library.
+        .systemLibrary(name: "CNATS", providers: [.apt(["libnats-dev"]), .brew(["cnats"])]),
+        // C handles become Swift ownership.
+        .target(
+            name: "NATSConnection",
+            dependencies: [.target(name: "CNATS", condition: .when(traits: ["NATS"]))],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "TablecastNATS",
+            dependencies: [
+                "NATSConnection", "Tablecast", "TablecastRelay", "TablecastClient", "Broadcast", "SQLiteConnection",
+                "StateStore", "WireProtocol", nioCore, logging,
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: swiftSettings
+        ),
         .target(
             name: "TablecastHummingbird",
             dependencies: [
@@ -151,6 +177,8 @@ let package = Package(
             name: "TablecastCommand",
             dependencies: [
                 "CHeap", "Tablecast", "TablecastClient", "TablecastHummingbird", "TablecastRelay", "TablecastJWT",
+                .target(name: "NATSConnection", condition: .when(traits: ["NATS"])),
+                .target(name: "TablecastNATS", condition: .when(traits: ["NATS"])),
                 "ChangeCapture",
                 "QueryEngine", "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix,
                 nioSSL, logging,
@@ -299,6 +327,11 @@ let package = Package(
         .testTarget(
             name: "TablecastRelayTests",
             dependencies: ["TablecastRelay", "WireProtocol"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "TablecastNATSTests",
+            dependencies: ["TablecastNATS", "TablecastRelay", "WireProtocol"],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -17,6 +17,8 @@ public enum RelayError: Error, Sendable, Hashable, CustomStringConvertible {
     case protocolViolation
     /// The server cannot be reached, refused the connection, or ended it.
     case connection(TablecastClientError)
+    /// The stream of a broker cannot be used.
+    case stream(String, isTransient: Bool)
 
     public var description: String {
         switch self {
@@ -27,12 +29,17 @@ public enum RelayError: Error, Sendable, Hashable, CustomStringConvertible {
         case .refused(let message, let code): "the server refused: \(message) (\(code))"
         case .protocolViolation: "the server sent a message that this version cannot read: use the same version on both"
         case .connection(let error): "\(error)"
+        case .stream(let reason, _): reason
         }
     }
 
     /// Whether a later attempt can succeed without a change of the relay.
     public var isTransient: Bool {
-        if case .connection(let error) = self { error.isTransient } else { false }
+        switch self {
+        case .connection(let error): error.isTransient
+        case .stream(_, let isTransient): isTransient
+        default: false
+        }
     }
 }
 
@@ -41,10 +48,17 @@ public struct RelayFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// In the order of the sources.
     public let reasons: [Reason]
 
+    package init(reasons: [Reason]) { self.reasons = reasons }
+
     public struct Reason: Sendable, Hashable {
         /// The address of the source.
         public let address: String
         public let error: RelayError
+
+        package init(address: String, error: RelayError) {
+            self.address = address
+            self.error = error
+        }
     }
 
     public var description: String { reasons.map { "\($0.address): \($0.error)" }.joined(separator: "; ") }

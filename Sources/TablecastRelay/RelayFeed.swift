@@ -60,6 +60,12 @@ final class RelayFeed: Sendable {
     /// The source, for requests with the rights of this identity, and its share of the limits.
     func source(for identity: Identity, share: String?) throws(ProtocolError) -> TablecastClient {
         let status = status
+        guard !status.isConnected || status.source != nil else {
+            throw ProtocolError(
+                .forbidden,
+                "this relay receives from a stream, and has no server for requests: its operator can name one"
+            )
+        }
         guard status.isConnected, var source = status.source else {
             throw ProtocolError(
                 .databaseGone,
@@ -73,16 +79,16 @@ final class RelayFeed: Sendable {
 }
 
 extension RelayFeed: SourceReceiver {
-    var hasCaughtUp: Bool { state.withLock { $0.hasCaughtUp } }
+    package var hasCaughtUp: Bool { state.withLock { $0.hasCaughtUp } }
 
-    func connected(to source: TablecastClient, _ requests: RequestQueue) {
+    package func connected(to source: TablecastClient?, _ requests: RequestQueue) {
         state.withLock { state in
             state.source = source
             state.requests = requests
         }
     }
 
-    func perform(_ action: SourceSession.Action, database: String?) -> Bool {
+    package func perform(_ action: SourceSession.Action, database: String?) -> Bool {
         if let database { state.withLock { $0.database = database } }
         switch action {
         case .begin(let position):
@@ -247,7 +253,7 @@ extension RelayFeed: SourceReceiver {
         body?()
     }
 
-    func disconnected(_ error: RelayError) -> Bool {
+    package func disconnected(_ error: RelayError) -> Bool {
         let reason = "the connection to the source was lost; changes continue when it is open again"
         let wasConnected = state.withLock { state in
             defer { state.isConnected = false }

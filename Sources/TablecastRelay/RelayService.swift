@@ -59,18 +59,26 @@ public final class RelayService: Sendable {
         logger: Logger = Logger(label: "tablecast")
     ) async throws -> RelayService {
         precondition(!sources.isEmpty, "a relay needs a source")
-        let relay = RelayService(server: configuration, logger: logger)
-        let connection = SourceConnection(
+        let upstream = SourceConnection(
             sources: sources,
             waitsForSource: waitsForSource,
             maxReconnectWait: sources.map(\.maxReconnectWait).min() ?? .seconds(15),
-            logger: logger,
-            receiver: relay.feed
+            logger: logger
         )
-        let id = relay.id
+        return try await open(upstream, server: configuration, logger: logger)
+    }
+
+    /// The same with another way to the source.
+    package static func open(
+        _ upstream: any RelayUpstream,
+        server configuration: ServerConfiguration,
+        logger: Logger
+    ) async throws -> RelayService {
+        let relay = RelayService(server: configuration, logger: logger)
+        let (id, feed) = (relay.id, relay.feed)
         let task = Task {
             do throws(RelayFailure) {
-                try await connection.run(id: id)
+                try await upstream.run(id: id, receiver: feed)
                 return RelayFailure?.none
             } catch {
                 return error

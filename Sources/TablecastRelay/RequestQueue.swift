@@ -1,13 +1,13 @@
 import TablecastClient
-import WireProtocol
+package import WireProtocol
 
 /// Requests on their way to a source, in order. Thread-safe.
-final class RequestQueue: Sendable {
+package final class RequestQueue: Sendable {
     private let requests: AsyncStream<ClientMessage>
     private let continuation: AsyncStream<ClientMessage>.Continuation
 
     /// - Parameter maxWaiting: requests that may wait for the connection.
-    init(maxWaiting: Int) {
+    package init(maxWaiting: Int) {
         (requests, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(maxWaiting))
     }
 
@@ -17,7 +17,10 @@ final class RequestQueue: Sendable {
     }
 
     /// Closes the connection after the requests that wait.
-    func finish() { continuation.finish() }
+    package func finish() { continuation.finish() }
+
+    /// The requests, to be iterated once, instead of ``send(over:)``.
+    package var waiting: AsyncStream<ClientMessage> { requests }
 
     /// Sends the requests until the queue or the connection ends. Call it once.
     func send(over connection: ClientConnection) async {

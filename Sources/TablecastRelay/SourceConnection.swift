@@ -1,16 +1,15 @@
 import Logging
 import Synchronization
-import TablecastClient
+package import TablecastClient
 import WireProtocol
 
 /// Keeps a relay connected to one of its sources: tries them in turn, with growing waits between two rounds.
-struct SourceConnection: Sendable {
+struct SourceConnection: RelayUpstream {
     let sources: [TablecastClient]
     /// Whether to wait for a source that cannot be reached at the start.
     let waitsForSource: Bool
     let maxReconnectWait: Duration
     let logger: Logger
-    let receiver: any SourceReceiver
 
     /// The relay's own requests that may wait for the connection.
     private static let maxWaitingRequests = 256
@@ -18,7 +17,7 @@ struct SourceConnection: Sendable {
     /// Runs until the task is cancelled, or no source can be used at the start, or the relay finds itself.
     ///
     /// - Throws: ``RelayFailure``.
-    func run(id: String) async throws(RelayFailure) {
+    func run(id: String, receiver: any SourceReceiver) async throws(RelayFailure) {
         var session = SourceSession(id: id)
         var backoff = Backoff(maxWait: maxReconnectWait)
         var next = 0
@@ -26,7 +25,7 @@ struct SourceConnection: Sendable {
             var reasons: [RelayFailure.Reason] = []
             var wasInUse = false
             for index in (0..<sources.count).map({ (next + $0) % sources.count }) where !wasInUse {
-                let error = await serve(sources[index], &session)
+                let error = await serve(sources[index], &session, receiver)
                 if Task.isCancelled { return }
                 reasons.append(RelayFailure.Reason(address: sources[index].address, error: error))
                 wasInUse = receiver.disconnected(error)
@@ -52,7 +51,11 @@ struct SourceConnection: Sendable {
     }
 
     /// One connection, to its end.
-    private func serve(_ source: TablecastClient, _ session: inout SourceSession) async -> RelayError {
+    private func serve(
+        _ source: TablecastClient,
+        _ session: inout SourceSession,
+        _ receiver: any SourceReceiver
+    ) async -> RelayError {
         do throws(TablecastClientError) {
             var connecting = source
             connecting.headers.append((name: RelayFormat.header, value: session.id))
@@ -83,13 +86,23 @@ struct SourceConnection: Sendable {
     }
 }
 
-/// Performs what a ``SourceSession`` decides. Called by one task.
-protocol SourceReceiver: AnyObject, Sendable {
+/// Where a relay receives the changes from: a server over a connection of its own, or a stream.
+package protocol RelayUpstream: Sendable {
+    /// Runs until the task is cancelled, or the source cannot be used.
+    ///
+    /// - Parameter id: of the relay.
+    func run(id: String, receiver: any SourceReceiver) async throws(RelayFailure)
+}
+
+/// Performs what a ``SourceSession`` decides. Called by one task or thread.
+package protocol SourceReceiver: AnyObject, Sendable {
     /// Whether the relay has been up to date at least once.
     var hasCaughtUp: Bool { get }
 
-    /// `requests` are sent over the connection until it ends.
-    func connected(to source: TablecastClient, _ requests: RequestQueue)
+    /// `requests` are sent to the source until the connection ends.
+    ///
+    /// - Parameter source: where requests of clients are answered; nil for nowhere.
+    func connected(to source: TablecastClient?, _ requests: RequestQueue)
     /// False for bytes that cannot be decoded.
     func perform(_ action: SourceSession.Action, database: String?) -> Bool
     /// The connection has ended, or could not be opened; returns whether it was in use.

@@ -24,6 +24,7 @@ package final class Hub: Sendable {
     private let limits: HubLimits
     private let archive: (any HistoryArchive)?
     private let clock: @Sendable () -> NIODeadline
+    private let followers = FollowerList()
 
     /// - Parameters:
     ///   - start: The position of the last transaction that will not be published: all later ones will be.
@@ -306,12 +307,14 @@ package final class Hub: Sendable {
         }
         let now = clock()
         wake(sequencer.withLock { $0.publish(delivery, now: now) })
+        followers.wake()
     }
 
     /// Begins a new epoch: clients cannot resume from the old one. Each subscription to tables receives `subscribed`
     /// with `recovered: false` and the new position, and continues there.
     package func reset(to start: Position) {
         wake(sequencer.withLock { $0.reset(to: start) })
+        followers.wake()
     }
 
     /// Continues the epoch of an earlier process, before anything is published. Clients that are already connected begin again, like
@@ -321,6 +324,7 @@ package final class Hub: Sendable {
     package func restore(_ history: RestoredHistory) {
         let now = clock()
         wake(sequencer.withLock { $0.restore(history, now: now) })
+        followers.wake()
     }
 
     /// Continues the same run of transactions under another epoch: nothing is missing for any client, and positions of both
@@ -365,6 +369,17 @@ package final class Hub: Sendable {
             statistics.historyBytes = sequencer.history.byteCount
             return statistics
         }
+    }
+
+    // MARK: Followers
+
+    /// Adds a reader of the history in this process. It is no client: it reads when it can, and nothing is queued for it.
+    ///
+    /// - Parameter wake: called after each transaction and each new epoch, on the publisher's thread: it returns at once.
+    package func follow(_ wake: @escaping @Sendable () -> Void) -> HistoryFollower {
+        let number = sequencer.withLock { $0.nextNumber() }
+        followers.add(number, wake)
+        return HistoryFollower(number: number, sequencer: sequencer, archive: archive, followers: followers)
     }
 
     // MARK: Shards

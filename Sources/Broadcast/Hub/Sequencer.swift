@@ -223,6 +223,9 @@ struct Sequencer {
         return append(.change(.unsubscribeFromTables(subscription, replyTo: replyTo), of: client), for: client)
     }
 
+    /// Keeps the transactions after `sequence` for a reader in this process.
+    mutating func keep(_ pin: History.Retention, after sequence: UInt64) { history.pin(pin, after: sequence) }
+
     /// No client needs these pins any more.
     mutating func unpin(_ pins: [History.Retention]) {
         for pin in pins { history.unpin(pin) }

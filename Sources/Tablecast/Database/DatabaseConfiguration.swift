@@ -20,6 +20,9 @@ public struct DatabaseConfiguration: Sendable {
     /// by default.
     public var state = StateStorage.none
 
+    /// Whether rows are captured with their values from the first commit on, as a publisher of everything needs it.
+    package var capturesValues = false
+
     /// Retained, so that it exists as long as this configuration.
     var memory: InMemoryDatabase?
 

@@ -51,6 +51,8 @@ final class DatabaseFeed: Sendable {
     private let onReopened: @Sendable () -> Void
     private let onStart: @Sendable (StartNotice?) -> Void
     private let state = Mutex(State())
+    /// Receives notifications as their type and data.
+    let onNotice = Mutex<(@Sendable (MessageType, JSONValue) -> Void)?>(nil)
     /// The commit in progress, while it is traced.
     private let commitSpan = Mutex<(any Span)?>(nil)
 
@@ -122,6 +124,9 @@ final class DatabaseFeed: Sendable {
             )
         }
     }
+
+    /// False until it is known whether the epoch of an earlier process goes on.
+    var hasBegun: Bool { state.withLock { $0.earlier == nil } }
 
     var watcher: DatabaseWatcher? { state.withLock { $0.watcher } }
 
@@ -310,10 +315,13 @@ extension DatabaseFeed: DatabaseEventSink {
     private func notify(_ type: String, message: String, reason: EpochReason.Code? = nil) -> StartNotice {
         let type = MessageType(type)
         let header = EnvelopeHeader(type, channel: .notifications)
-        func encoded(_ message: String) -> EncodedMessage {
+        func data(_ message: String) -> JSONValue {
             var data = ["message": JSONValue.string(message)]
             if let reason { data["reason"] = .string(reason.rawValue) }
-            return EncodedMessage(header, ServerPayload.custom(type, .object(data)))
+            return .object(data)
+        }
+        func encoded(_ message: String) -> EncodedMessage {
+            EncodedMessage(header, ServerPayload.custom(type, data(message)))
         }
         // SQLite's error for a file can name any of its tables.
         let notice = StartNotice(
@@ -321,6 +329,7 @@ extension DatabaseFeed: DatabaseEventSink {
             restricted: encoded("the details are hidden from a token with a list of tables")
         )
         hub.send(notice.message, to: .notifications) { _ in notice.restricted }
+        onNotice.withLock { $0 }?(type, data(message))
         return notice
     }
 }
@@ -335,10 +344,9 @@ extension DatabaseFeed: ContinuitySink {
     var keepsState: Bool { publisher.keeper != nil }
 
     func began(breach: EpochReason?) {
-        let earlier = state.withLock { state in
-            defer { state.earlier = nil }
-            return state.earlier
-        }
+        let earlier = state.withLock { $0.earlier }
+        // Afterwards the position is final.
+        defer { state.withLock { $0.earlier = nil } }
         if let breach {
             onStart(beginEpoch(breach))
             return

@@ -51,6 +51,12 @@ package final class ServiceMetrics: Sendable {
             help: "Times that a relay missed transactions and its clients began again."
         ),
         .init(label: "tablecast_relay_connected", help: "1 while a relay is connected to its source, otherwise 0."),
+        .init(label: "tablecast_nats_connected", help: "1 while the server publishes to its NATS stream, otherwise 0."),
+        .init(label: "tablecast_nats_messages", help: "Messages sent to the NATS stream."),
+        .init(
+            label: "tablecast_nats_unstored_transactions",
+            help: "Transactions that the NATS broker has not acknowledged."
+        ),
         .init(label: "tablecast_uptime_seconds", help: "Time since the service began to watch."),
     ]
 
@@ -119,6 +125,12 @@ package final class ServiceMetrics: Sendable {
 
     package func relayMissedTransactions() {
         Counter(label: "tablecast_relay_gaps", dimensions: [], factory: factory).increment()
+    }
+
+    package func natsPublished(messages count: Int) {
+        if count > 0 {
+            Counter(label: "tablecast_nats_messages", dimensions: [], factory: factory).increment(by: count)
+        }
     }
 
     package func epochBegan(reason: String) { increment("tablecast_epochs", "reason", reason) }

@@ -1,4 +1,4 @@
-import Broadcast
+package import Broadcast
 package import ChangeCapture
 import StateStore
 package import WireProtocol
@@ -24,6 +24,15 @@ package enum RelayCoding {
         }
         encoder.append(transaction.changes)
         return encoder.writer.bytes
+    }
+
+    /// The whole transaction; nil for a publication that is none of a database.
+    package static func encode(_ publication: any Publication) -> [UInt8]? {
+        switch publication {
+        case let publication as TransactionPublication: encode(publication.transaction)
+        case let publication as StoredPublication: publication.transaction().map(encode)
+        default: nil
+        }
     }
 
     /// - Parameters:
@@ -61,7 +70,7 @@ package enum RelayCoding {
         }
     }
 
-    static func encode(_ tables: [TableDescription]) -> [UInt8] {
+    package static func encode(_ tables: [TableDescription]) -> [UInt8] {
         var encoder = ChangeSetEncoder()
         encoder.withWriter { $0.append(count: tables.count) }
         for table in tables { encoder.append(table) }

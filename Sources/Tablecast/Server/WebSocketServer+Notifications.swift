@@ -165,12 +165,8 @@ extension WebSocketServer {
 
     private func sendRelayState(to client: ClientID, of identity: Identity) {
         guard let database = databaseRequests else { return }
-        let state = RelayStatePayload(
-            tables: RelayCoding.encode(database.knownTables),
-            earlierEpochs: hub.earlierEpochs,
-            goneBecause: database.goneBecause,
-            exchangesPresence: identity.mayExchangePresence
-        )
+        var state = database.relayState(epochs: hub.earlierEpochs)
+        state.exchangesPresence = identity.mayExchangePresence
         hub.send(EncodedMessage(EnvelopeHeader(RelayFormat.state, channel: .notifications), state), to: client)
     }
 

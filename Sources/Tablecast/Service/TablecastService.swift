@@ -89,6 +89,7 @@ public final class TablecastService: Sendable {
             limits: configuration.limits.snapshot
         )
         catalogue = try SQLExecutor(name: "catalogue") {}
+        if database.capturesValues { feed.capture(atLeast: .values) }
         try feed.watch(path: database.path, continuing: state.earlier)
         server.serve(self)
         for limitation in Library.limitations { logger.warning("\(limitation)") }

@@ -36,10 +36,15 @@ struct StoredPublication: Publication {
     }
 
     func encoder() -> any PublicationEncoder {
+        transaction().map { TransactionPublication($0).encoder() } ?? NoMessages()
+    }
+
+    /// Nil never happens.
+    func transaction() -> TransactionMessages? {
         // The initializer has decoded the same bytes.
-        guard let content = try? stored.content() else { return NoMessages() }
+        guard let content = try? stored.content() else { return nil }
         let changes = content.changes
-        let messages = TransactionMessages(
+        return TransactionMessages(
             changes: changes,
             position: position,
             timestamp: timestamp,
@@ -53,7 +58,6 @@ struct StoredPublication: Publication {
             rowFilters: rowFilters,
             firstPosition: firstPosition
         )
-        return TransactionPublication(messages).encoder()
     }
 }
 

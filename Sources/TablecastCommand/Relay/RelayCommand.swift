@@ -9,6 +9,10 @@ import TablecastRelay
 import UnixSignals
 import WireProtocol
 
+#if NATS
+    import TablecastNATS
+#endif
+
 struct RelayCommand: AsyncParsableCommand {
     static let defaultPort = 3002
 
@@ -19,6 +23,7 @@ struct RelayCommand: AsyncParsableCommand {
             tablecast relay ws://db.example.com:3001
             tablecast relay :3001 --port 8080
             tablecast relay wss://a.example.com wss://b.example.com --wait
+            tablecast relay --nats nats://broker.example.com ws://db.example.com:3001
             """,
         discussion: """
             Receives every commit over one connection, and serves subscriptions, filters, event streams and resuming like the \
@@ -27,6 +32,9 @@ struct RelayCommand: AsyncParsableCommand {
 
             While the source is away, clients stay connected. Commits that the relay missed are never skipped silently: its \
             clients are notified with 'recovered: false'.
+
+            With --nats it receives the commits from a stream of NATS JetStream, to which 'serve --nats' publishes; the server, if \
+            one is named, only answers requests.
 
             Queries, snapshots, live queries and the list of tables are answered by the source, with the rights of the client. \
             For clients with tokens this needs a token with the role relay.
@@ -41,7 +49,7 @@ struct RelayCommand: AsyncParsableCommand {
             valueName: "server"
         )
     )
-    var sources: [String]
+    var sources: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -67,6 +75,7 @@ struct RelayCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Listening") var address: ListeningOptions
     @OptionGroup(title: "Access control") var access: AccessOptions
+    @OptionGroup(title: "NATS") var nats: NATSOptions
     @OptionGroup(title: "Limits") var limits: LimitOptions
     @OptionGroup(title: "Logging") var logging: LoggingOptions
 
@@ -75,6 +84,12 @@ struct RelayCommand: AsyncParsableCommand {
     private static let risk = "read the database's changes"
 
     func validate() throws {
+        guard nats.nats != nil || !sources.isEmpty else {
+            throw ValidationError("Name the server whose changes are relayed, such as ws://db.example.com:3001.")
+        }
+        guard nats.nats == nil || sources.count <= 1 else {
+            throw ValidationError("With --nats name at most one server, which answers queries and snapshots.")
+        }
         try address.validate(access, risk: Self.risk)
         guard upstreamHeartbeat.duration > .zero else { throw ValidationError("--upstream-heartbeat must not be 0.") }
         guard bearerToken?.isEmpty != true else {
@@ -159,6 +174,22 @@ extension RelayCommand {
         _ logger: Logger
     ) async throws -> RelayService {
         do {
+            #if NATS
+                if let address = try nats.address() {
+                    let upstream = StreamUpstream(
+                        address,
+                        stream: nats.stream,
+                        server: clients.first,
+                        waitsForSource: wait,
+                        logger: logger
+                    )
+                    do {
+                        return try await RelayService.open(upstream, server: configuration, logger: logger)
+                    } catch let error as RelayFailure {
+                        throw upstream.failure.map { CommandFailure($0, at: address) } ?? failure(error)
+                    }
+                }
+            #endif
             return try await RelayService.open(
                 sources: clients,
                 server: configuration,
@@ -211,6 +242,8 @@ extension RelayCommand {
                 )
             case .connection(let error):
                 Self.failure(error, address: reason.address)
+            case .stream(let text, let isTransient):
+                CommandFailure(isTransient ? .unavailable : .protocolError, "\(reason.address): \(text)")
             }
         if failure.reasons.count > 1 { result.message = "no source can be used: \(failure)" }
         return result

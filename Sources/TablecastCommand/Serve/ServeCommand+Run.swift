@@ -10,6 +10,11 @@ import Tablecast
 import TablecastHummingbird
 import UnixSignals
 
+#if NATS
+    import NIOPosix
+    import TablecastNATS
+#endif
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -35,6 +40,7 @@ extension ServeCommand {
                 ReloadableAuthenticator($0)
             }
             let service = try makeService(memory, tokens, configuration, maxSockets: maxDescriptors - reserved, logger)
+            let publishing = try await startPublishing(service, logger)
             let server: TablecastHTTPServer<RouterResponder<BasicRequestContext>>
             do {
                 server = try makeServer(service, logger)
@@ -51,7 +57,12 @@ extension ServeCommand {
                     services: [
                         .init(service: reloading), .init(service: HeapTrimming()), .init(service: server),
                         .init(service: Watchdog(service: service)),
-                        .init(service: Stopping { await service.shutDown() }),
+                        .init(
+                            service: Stopping {
+                                await service.shutDown()
+                                await publishing.stop()
+                            }
+                        ),
                     ],
                     gracefulShutdownSignals: [.sigterm, .sigint],
                     logger: logger
@@ -117,6 +128,31 @@ extension ServeCommand {
         } catch {
             throw CommandFailure(.notADatabase, "'\(file)' cannot be served: \(error)")
         }
+    }
+
+    /// Publishes to the stream of `--nats`. The result ends that, after the service has ended.
+    private func startPublishing(_ service: TablecastService, _ logger: Logger) async throws -> Publishing {
+        #if NATS
+            guard let address = try nats.address() else { return Publishing {} }
+            let publisher = StreamPublisher(service, address, stream: nats.stream, logger: logger)
+            let pool = NIOThreadPool.singleton
+            do {
+                try await pool.runIfActive { try publisher.start() }
+            } catch let error as StreamError {
+                await service.shutDown()
+                throw CommandFailure(error, at: address)
+            }
+            // Nothing is left to stop when the pool is.
+            return Publishing { try? await pool.runIfActive { publisher.stop() } }
+        #else
+            return Publishing {}
+        #endif
+    }
+
+    private struct Publishing: Sendable {
+        let stop: @Sendable () async -> Void
+
+        init(_ stop: @escaping @Sendable () async -> Void) { self.stop = stop }
     }
 
     private func makeServer(

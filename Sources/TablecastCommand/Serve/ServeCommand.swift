@@ -42,6 +42,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup(title: "Database") var database: DatabaseOptions
     @OptionGroup(title: "Listening") var address: ListeningOptions
     @OptionGroup(title: "Access control") var access: AccessOptions
+    @OptionGroup(title: "NATS") var nats: NATSOptions
     @OptionGroup(title: "Limits") var limits: LimitOptions
 
     @OptionGroup(title: "Logging") var logging: LoggingOptions
@@ -65,6 +66,7 @@ extension ServeCommand {
         configuration.switchesToWAL = self.database.wal
         configuration.enforcesForeignKeys = self.database.foreignKeys
         configuration.state = self.database.stateStorage
+        configuration.capturesValues = nats.nats != nil
         configuration.slowQueryThreshold = logging.slowQuery.duration > .zero ? logging.slowQuery.duration : nil
         return configuration
     }
