@@ -202,6 +202,9 @@ struct FileState: Equatable {
 /// are counted over all generations of the log: before a restart everything was copied. A program that sets the file's
 /// time, as `touch` does, cannot be distinguished from one that wrote the file.
 ///
+/// If a checkpoint did write the file, or another write can have left the same time, a page decides that the checkpoint
+/// copied.
+///
 /// Source: [WAL-Index Checkpoint Information](https://sqlite.org/walformat.html).
 struct OverwriteDetector {
     /// The state at one check.
@@ -212,26 +215,37 @@ struct OverwriteDetector {
     }
 
     private var last: (copiedFrameCount: UInt64, stamp: FileStamp)?
+    /// Whether a write after the last check leaves another time than the file had then.
+    private var isSettled = false
     /// The frames of the earlier generations of the log.
     private var earlierFrameCount: UInt64 = 0
 
     /// A writer restarted the log, after this frame and all before it had been copied.
     mutating func logRestarted(afterFrame count: UInt32) { earlierFrameCount += UInt64(count) }
 
-    /// Whether the file was written without a checkpoint since the last check.
+    /// Whether a program other than SQLite wrote the file since the last check.
     ///
     /// - Parameters:
     ///   - look: taken while no checkpoint was running.
-    ///   - isCheckpointing: called when the file was written: whether a checkpoint is running after all.
-    mutating func isOverwritten(_ look: Look, isCheckpointing: () -> Bool) -> Bool {
+    ///   - isCheckpointing: whether a checkpoint is running after all.
+    ///   - lacksCopiedPage: whether the file lacks a page that the last checkpoint copied. Only called if needed.
+    mutating func isOverwritten(
+        _ look: Look,
+        isCheckpointing: () -> Bool,
+        lacksCopiedPage: () -> Bool
+    ) -> Bool {
         let copied = earlierFrameCount + UInt64(look.copiedFrameCount)
-        guard let last, last.stamp != look.stamp else {
+        let isSettledNow = !look.stamp.isRecent
+        guard let last, last.stamp != look.stamp || !isSettled && isSettledNow else {
             // A checkpoint can have written within the tick of the file system's clock.
             self.last = (copied, look.stamp)
+            isSettled = isSettledNow
             return false
         }
         if isCheckpointing() { return false }
         self.last = (copied, look.stamp)
-        return last.copiedFrameCount == copied
+        isSettled = isSettledNow
+        if last.stamp != look.stamp, last.copiedFrameCount == copied { return true }
+        return lacksCopiedPage() && !isCheckpointing()
     }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import SQLiteConnection
 import Testing
 
@@ -128,10 +129,18 @@ import Testing
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let longer = try TemporaryDatabase("CREATE TABLE t(a); CREATE TABLE u(a)")
         let (before, after) = try (#require(FileStamp(path: database.path)), #require(FileStamp(path: longer.path)))
-        func isOverwritten(_ looks: (copied: UInt32, stamp: FileStamp)..., isCheckpointing: Bool = false) -> [Bool] {
+        func isOverwritten(
+            _ looks: (copied: UInt32, stamp: FileStamp)...,
+            isCheckpointing: Bool = false,
+            lacksCopiedPage: Bool = false
+        ) -> [Bool] {
             var detector = OverwriteDetector()
             return looks.map { look in
-                detector.isOverwritten(.init(copiedFrameCount: look.copied, stamp: look.stamp)) { isCheckpointing }
+                detector.isOverwritten(.init(copiedFrameCount: look.copied, stamp: look.stamp)) {
+                    isCheckpointing
+                } lacksCopiedPage: {
+                    lacksCopiedPage
+                }
             }
         }
         #expect(isOverwritten((2, before), (2, before)) == [false, false])
@@ -140,6 +149,32 @@ import Testing
         #expect(isOverwritten((2, before), (2, after), isCheckpointing: true) == [false, false])
         // Copied within the clock tick of the first check.
         #expect(isOverwritten((2, before), (3, before), (3, after)) == [false, false, true])
+        // Written over after the checkpoint, before the next check.
+        #expect(isOverwritten((2, before), (3, after), lacksCopiedPage: true) == [false, true])
+    }
+
+    @Test func `a write in the tick of the last check is found when the tick is over`() throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a)")
+        var detector = OverwriteDetector()
+        var looks = 0
+        func isOverwritten() throws -> Bool {
+            let stamp = try #require(FileStamp(path: database.path))
+            return detector.isOverwritten(.init(copiedFrameCount: 2, stamp: stamp)) {
+                false
+            } lacksCopiedPage: {
+                looks += 1
+                return true
+            }
+        }
+        // However slow this machine is, the first check is not later than the tick of this time.
+        let soon = Date(timeIntervalSinceNow: 1)
+        try FileManager.default.setAttributes([.modificationDate: soon], ofItemAtPath: database.path)
+        #expect(try !isOverwritten())
+        let deadline = ContinuousClock.now + .seconds(10)
+        while try !isOverwritten(), ContinuousClock.now < deadline {}
+        #expect(looks == 1)
+        #expect(try !isOverwritten())
+        #expect(looks == 1)
     }
 
     @Test func `a log that starts again has copied every frame, and so did not write the file since`() throws {
@@ -147,9 +182,21 @@ import Testing
         let longer = try TemporaryDatabase("CREATE TABLE t(a); CREATE TABLE u(a)")
         let (before, after) = try (#require(FileStamp(path: database.path)), #require(FileStamp(path: longer.path)))
         var detector = OverwriteDetector()
-        var results = [detector.isOverwritten(.init(copiedFrameCount: 7, stamp: before)) { false }]
+        var results = [
+            detector.isOverwritten(.init(copiedFrameCount: 7, stamp: before)) {
+                false
+            } lacksCopiedPage: {
+                false
+            }
+        ]
         detector.logRestarted(afterFrame: 7)
-        results.append(detector.isOverwritten(.init(copiedFrameCount: 0, stamp: after)) { false })
+        results.append(
+            detector.isOverwritten(.init(copiedFrameCount: 0, stamp: after)) {
+                false
+            } lacksCopiedPage: {
+                false
+            }
+        )
         #expect(results == [false, true])
     }
 }
