@@ -156,7 +156,7 @@ extension RelayFeed: SourceReceiver {
             return false
         }
         rowFilters.note(transaction.changes)
-        server.hub.publish(TransactionPublication(transaction))
+        server.hub.publish(transaction)
         server.metrics.published(
             byService: transaction.changes.origin == .service,
             rowChanges: transaction.changes.rowCount,

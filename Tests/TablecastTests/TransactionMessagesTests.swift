@@ -145,7 +145,7 @@ import WireProtocol
     ///     TABLECAST_BENCHMARK=1 swift test -c release -Xswiftc -enable-testing --filter TransactionMessagesTests
     @Test(.enabled(if: ProcessInfo.processInfo.environment["TABLECAST_BENCHMARK"] != nil))
     func `a commit of a hundred rows for a thousand filters`() throws {
-        let publication = TransactionPublication(Self.transaction(rows: 100, textBytes: 60))
+        let publication = Self.transaction(rows: 100, textBytes: 60)
         let filters = try (0..<1000).map {
             TableSubscription(try TableFilter(tables: ["t", "u\($0)"], rowLevel: .values))
         }

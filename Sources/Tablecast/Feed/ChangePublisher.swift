@@ -1,10 +1,10 @@
-package import Broadcast
+import Broadcast
 import ChangeCapture
 import QueryEngine
 import StateStore
 import Synchronization
 import Tracing
-package import WireProtocol
+import WireProtocol
 
 /// Assigns positions to committed transactions and publishes them. Thread-safe: the lock makes the order of publication
 /// equal to the order of positions.
@@ -91,7 +91,7 @@ final class ChangePublisher: Sendable {
             )
             // First: a client must not know of a transaction that a later process does not.
             keeper?.record(messages, mark)
-            hub.publish(TransactionPublication(messages))
+            hub.publish(messages)
             observers.publish(
                 CommittedTransaction(
                     position: position,
@@ -144,74 +144,4 @@ final class ChangePublisher: Sendable {
             observers.finish(CommittedTransactions.Interruption.newEpoch)
         }
     }
-}
-
-/// A committed transaction as the hub stores and sends it.
-package struct TransactionPublication: Publication {
-    let transaction: TransactionMessages
-
-    package var position: Position { transaction.position }
-
-    package let byteCount: Int
-
-    package init(_ transaction: TransactionMessages) {
-        self.transaction = transaction
-        byteCount = Self.byteCount(of: transaction.changes)
-    }
-
-    package var timestamp: Int64 { transaction.timestamp }
-
-    package var firstPosition: Position { transaction.firstPosition ?? transaction.position }
-
-    package func renamed(to epoch: String) -> any Publication {
-        TransactionPublication(transaction.renamed(to: epoch), byteCount: byteCount)
-    }
-
-    private init(_ transaction: TransactionMessages, byteCount: Int) {
-        self.transaction = transaction
-        self.byteCount = byteCount
-    }
-
-    package func encoder() -> any PublicationEncoder { Encoder(transaction: transaction) }
-
-    private struct Encoder: PublicationEncoder {
-        let transaction: TransactionMessages
-        var rows = TransactionRows()
-
-        mutating func messages(for subscription: TableSubscription) -> [EncodedMessage] {
-            let messages = transaction.messages(for: subscription, &rows)
-            return messages.enumerated().map { index, message in
-                EncodedMessage(
-                    message.writer,
-                    type: message.type,
-                    resumePosition: index == messages.count - 1 ? transaction.position : nil
-                )
-            }
-        }
-    }
-
-    /// The approximate memory of the change set.
-    private static func byteCount(of changes: ChangeSet) -> Int {
-        changes.events.reduce(256) { sum, event in
-            switch event {
-            case .schema(let change): sum + change.byteCount
-            case .rows(let rows):
-                rows.rows.reduce(sum + 256) { $0 + 96 + ($1.before?.byteCount ?? 0) + ($1.after?.byteCount ?? 0) }
-            }
-        }
-    }
-}
-
-extension SchemaChange {
-    fileprivate var byteCount: Int {
-        switch self {
-        case .created(let table), .dropped(let table): table.byteCount
-        case .modified(let modification):
-            modification.objects.reduce(modification.table.byteCount) { $0 + 128 + ($1.sql?.utf8.count ?? 0) }
-        }
-    }
-}
-
-extension TableDescription {
-    fileprivate var byteCount: Int { 256 + sql.utf8.count + columns.count * 96 }
 }

@@ -1,25 +1,27 @@
-import Broadcast
+package import Broadcast
 package import ChangeCapture
 import LiveQueries
 package import WireProtocol
 
-/// The messages of one committed transaction: encoded for each distinct subscription, never for each client.
+/// A committed transaction as the hub keeps and sends it: encoded for each distinct subscription, never for each client.
 package struct TransactionMessages: Sendable {
     /// A message with rows is split when its JSON grows beyond this, so that no frame is too large for a client. Each
     /// has the counts of its own rows.
     static let maxRowsMessageBytes = 512 * 1024
 
     package let changes: ChangeSet
-    package let position: Position
+    package private(set) var position: Position
     /// Unix milliseconds of the commit.
     package let timestamp: Int64
     /// The origin, without the transaction.
     package let context: TableEventContext
     /// Evaluates the subscriptions' conditions.
     var rowFilters: RowFilters?
-    /// The position with which it was first published, if that was before a restart: ids derive from it, so that a replay has the
-    /// ids of the live messages.
-    var firstPosition: Position?
+    /// The position with which it was first published, possibly before a restart: ids derive from it, so that a replay has
+    /// the ids of the live messages.
+    package let firstPosition: Position
+    /// The approximate memory of the change set.
+    package let byteCount: Int
 
     package init(
         changes: ChangeSet,
@@ -34,19 +36,8 @@ package struct TransactionMessages: Sendable {
         self.timestamp = timestamp
         self.context = context
         self.rowFilters = rowFilters
-        self.firstPosition = firstPosition
-    }
-
-    /// The same transaction under another epoch, with the same ids.
-    func renamed(to epoch: String) -> TransactionMessages {
-        TransactionMessages(
-            changes: changes,
-            position: Position(epoch: epoch, sequence: position.sequence),
-            timestamp: timestamp,
-            context: context,
-            rowFilters: rowFilters,
-            firstPosition: firstPosition ?? position
-        )
+        self.firstPosition = firstPosition ?? position
+        byteCount = changes.byteCount
     }
 
     struct Message: Sendable {
@@ -196,7 +187,7 @@ private struct Messages {
     /// The header of the next message: the id depends only on its place, so that it is the same in a replay.
     private func header(_ type: MessageType) -> EnvelopeHeader {
         EnvelopeHeader(
-            id: "\(transaction.firstPosition ?? transaction.position)/\(subscription.id)/\(list.count)",
+            id: "\(transaction.firstPosition)/\(subscription.id)/\(list.count)",
             timestamp: transaction.timestamp,
             type: type,
             channel: .tables,
@@ -369,4 +360,57 @@ extension Messages {
         writer.endEnvelope()
         list.append(TransactionMessages.Message(type: .tableModified, writer: writer))
     }
+}
+
+extension TransactionMessages: Publication {
+    package func renamed(to epoch: String) -> any Publication {
+        var renamed = self
+        renamed.position = Position(epoch: epoch, sequence: position.sequence)
+        return renamed
+    }
+
+    package func encoder() -> any PublicationEncoder { Encoder(transaction: self) }
+
+    private struct Encoder: PublicationEncoder {
+        let transaction: TransactionMessages
+        var rows = TransactionRows()
+
+        mutating func messages(for subscription: TableSubscription) -> [EncodedMessage] {
+            let messages = transaction.messages(for: subscription, &rows)
+            return messages.enumerated().map { index, message in
+                EncodedMessage(
+                    message.writer,
+                    type: message.type,
+                    resumePosition: index == messages.count - 1 ? transaction.position : nil
+                )
+            }
+        }
+    }
+}
+
+extension ChangeSet {
+    /// The approximate memory.
+    fileprivate var byteCount: Int {
+        events.reduce(256) { sum, event in
+            switch event {
+            case .schema(let change): sum + change.byteCount
+            case .rows(let rows):
+                rows.rows.reduce(sum + 256) { $0 + 96 + ($1.before?.byteCount ?? 0) + ($1.after?.byteCount ?? 0) }
+            }
+        }
+    }
+}
+
+extension SchemaChange {
+    fileprivate var byteCount: Int {
+        switch self {
+        case .created(let table), .dropped(let table): table.byteCount
+        case .modified(let modification):
+            modification.objects.reduce(modification.table.byteCount) { $0 + 128 + ($1.sql?.utf8.count ?? 0) }
+        }
+    }
+}
+
+extension TableDescription {
+    fileprivate var byteCount: Int { 256 + sql.utf8.count + columns.count * 96 }
 }

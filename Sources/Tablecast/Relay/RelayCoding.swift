@@ -16,7 +16,7 @@ package enum RelayCoding {
     static func encode(_ transaction: TransactionMessages) -> [UInt8] {
         var encoder = ChangeSetEncoder()
         encoder.withWriter { writer in
-            writer.append((transaction.firstPosition ?? transaction.position).description)
+            writer.append(transaction.firstPosition.description)
             writer.append(transaction.context.userID)
             writer.append(transaction.context.username)
             writer.append(transaction.context.queryID)
@@ -29,7 +29,7 @@ package enum RelayCoding {
     /// The whole transaction; nil for a publication that is none of a database.
     package static func encode(_ publication: any Publication) -> [UInt8]? {
         switch publication {
-        case let publication as TransactionPublication: encode(publication.transaction)
+        case let transaction as TransactionMessages: encode(transaction)
         case let publication as StoredPublication: publication.transaction().map(encode)
         default: nil
         }
@@ -99,7 +99,7 @@ extension TransactionMessages {
         repeat {
             let end = min(start + RelayCoding.maxPartBytes, bytes.count)
             let header = EnvelopeHeader(
-                id: "\(firstPosition ?? position)/\(subscription.id)/\(messages.count)",
+                id: "\(firstPosition)/\(subscription.id)/\(messages.count)",
                 timestamp: timestamp,
                 type: RelayFormat.transaction,
                 channel: .tables,

@@ -36,7 +36,7 @@ struct StoredPublication: Publication {
     }
 
     func encoder() -> any PublicationEncoder {
-        transaction().map { TransactionPublication($0).encoder() } ?? NoMessages()
+        transaction()?.encoder() ?? NoMessages()
     }
 
     /// Nil never happens.
