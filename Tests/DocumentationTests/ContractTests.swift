@@ -1,21 +1,24 @@
 import Foundation
 import Testing
-import WireProtocol
 import Yams
 
-/// The server's messages in the AsyncAPI document against the payload types that write and read them: neither side may have
-/// a field that the other lacks. `Tests/Browser/test_types.py` holds `tablecast.d.ts` against the same document.
+@testable import WireProtocol
+
+/// The messages in the AsyncAPI document against the types that write and read them: neither side may have a field that the
+/// other lacks. `Tests/Browser/test_types.py` holds `tablecast.d.ts` against the same document.
 struct ContractTests {
     /// Their data have no payload type: applications define some, and clients show the others.
     private static let withoutPayload: Set<String> = [
         "an application-defined type", "database:gone", "database:back", "database:epoch", "database:notice",
     ]
 
-    private static let messages: [String: JSONValue] = {
-        // A message that is not found makes the first test fail.
-        guard let contract = try? Contract(), let messages = try? contract.messages() else { return [:] }
-        return messages.filter { !withoutPayload.contains($0.key) }
-    }()
+    private static let messages = messages(of: "sendToClient").filter { !withoutPayload.contains($0.key) }
+    private static let clientMessages = messages(of: "receiveFromClient")
+
+    /// The payloads of an operation's messages, by type. Empty if they are not found, which makes a test fail.
+    private static func messages(of operation: String) -> [String: JSONValue] {
+        (try? Contract().messages(of: operation)) ?? [:]
+    }
 
     @Test func `every message of the server has a payload type`() throws {
         let source = try Page("Sources/WireProtocol/Server/ServerPayload.swift").text
@@ -55,6 +58,39 @@ struct ContractTests {
         }
     }
 
+    // MARK: Messages of clients
+
+    @Test func `the contract describes every message that a client can send`() {
+        #expect(Set(Self.clientMessages.keys) == Set(MessageType.clientTypes.map(\.rawValue)))
+    }
+
+    @Test(arguments: clientMessages.keys.sorted())
+    func `a client's message requires no field that the contract leaves out`(type: String) throws {
+        for sample in try Contract().samples(of: Self.clientMessages[type] ?? .null, complete: false) {
+            let message = try ClientMessage(parsing: sample.text.utf8)
+            #expect(message.type.rawValue == type)
+            #expect(try ClientMessage(parsing: message.json.utf8) == message)
+        }
+    }
+
+    /// A field that is read is one whose wrong value is reported.
+    @Test(arguments: clientMessages.keys.sorted())
+    func `every field of a client's message is read`(type: String) throws {
+        for (field, sample) in try Contract().samples(withWrongFieldOf: Self.clientMessages[type] ?? .null) {
+            let error = #expect(throws: ProtocolError.self, "\(field) of \(sample.text)") {
+                try ClientMessage(parsing: sample.text.utf8)
+            }
+            #expect(error?.message.contains(field) == true, "\(error?.message ?? "") names \(field) of \(sample.text)")
+        }
+    }
+
+    @Test func `no field of clients' messages is beyond the contract`() throws {
+        let contract = try Contract()
+        let described = Self.clientMessages.values.reduce(into: Set<String>()) { $0.formUnion(contract.fields(of: $1)) }
+        // Only relays send it, in a form of their own.
+        #expect(Set(ClientField.allCases.map(\.rawValue)).subtracting(described).subtracting(["relay"]) == [])
+    }
+
     /// The optional properties that have no value, at any depth.
     private static func absentFields(of value: Any, at path: String = "") -> Set<String> {
         var absent: Set<String> = []
@@ -82,10 +118,10 @@ private struct Contract {
         document = JSONValue(yaml: try #require(try Yams.load(yaml: text)))
     }
 
-    /// The payloads of the messages that the server sends to a WebSocket client, by type.
-    func messages() throws -> [String: JSONValue] {
+    /// The payloads of an operation's messages, by type.
+    func messages(of operation: String) -> [String: JSONValue] {
         var found: [String: JSONValue] = [:]
-        for reference in document["operations"]["sendToClient"]["messages"].elements {
+        for reference in document["operations"][operation]["messages"].elements {
             let message = resolve(resolve(reference))
             guard case .string(let name) = message["name"] else { continue }
             found[name] = message["payload"]
@@ -143,16 +179,70 @@ private struct Contract {
         }
     }
 
-    private func objects(of parts: [JSONValue], _ complete: Bool, isNested: Bool) -> [JSONValue] {
+    /// For each field at any depth an otherwise valid value in which only this field is wrong, with the field's name.
+    func samples(withWrongFieldOf schema: JSONValue) throws -> [(field: String, sample: JSONValue)] {
+        wrongSamples(of: parts(of: schema))
+    }
+
+    private func wrongSamples(of parts: [JSONValue]) -> [(field: String, sample: JSONValue)] {
+        guard case .object(var valid)? = samples(of: parts, false, isNested: true).first else { return [] }
+        // The only channel whose subscriptions have fields.
+        if valid["channel"] != nil { valid["channel"] = .string("tables") }
+        var found: [(field: String, sample: JSONValue)] = []
+        for (name, schema) in properties(of: parts) where !schema.contains(where: { $0["const"] != .null }) {
+            let kinds = Set(
+                (schema + alternatives(of: schema)).map { $0["properties"] == .null ? $0["type"] : "object" }
+            )
+            // Any field refuses one of them.
+            let wrong: JSONValue =
+                if !kinds.contains("object") { .object([:]) } else if !kinds.contains("array") { .array([]) } else {
+                    true
+                }
+            // A cell excludes a place in a text.
+            let isCell = isCursor(parts) && ["table", "row", "column"].contains(name)
+            let valid = isCell ? ["table": "x", "row": 1, "column": "x"] : valid
+            found.append((name, .object(valid.merging([name: wrong]) { $1 })))
+            for (field, value) in wrongSamples(of: schema) {
+                found.append((field, .object(valid.merging([name: value]) { $1 })))
+            }
+            for (field, value) in wrongSamples(of: schema.flatMap { self.parts(of: $0["items"]) }) {
+                found.append((field, .object(valid.merging([name: .array([value])]) { $1 })))
+            }
+        }
+        return found
+    }
+
+    /// The names of all fields of a schema at any depth.
+    func fields(of schema: JSONValue) -> Set<String> { fields(of: parts(of: schema)) }
+
+    private func fields(of parts: [JSONValue]) -> Set<String> {
+        properties(of: parts).reduce(into: []) { found, property in
+            found.insert(property.name)
+            found.formUnion(fields(of: property.schema))
+            found.formUnion(fields(of: property.schema.flatMap { self.parts(of: $0["items"]) }))
+        }
+    }
+
+    private func isCursor(_ parts: [JSONValue]) -> Bool { parts.contains { !$0["anyOf"].elements.isEmpty } }
+
+    private func alternatives(of parts: [JSONValue]) -> [JSONValue] {
+        parts.flatMap { $0["oneOf"].elements.flatMap { self.parts(of: $0) } }
+    }
+
+    private func properties(of parts: [JSONValue]) -> [(name: String, schema: [JSONValue])] {
         var schemas: [String: [JSONValue]] = [:]
-        for part in parts {
+        for part in parts + alternatives(of: parts) {
             guard case .object(let properties) = part["properties"] else { continue }
             for (name, schema) in properties { schemas[name, default: []] += self.parts(of: schema) }
         }
+        return schemas.map { ($0.key, $0.value) }
+    }
+
+    private func objects(of parts: [JSONValue], _ complete: Bool, isNested: Bool) -> [JSONValue] {
         let required = Set(parts.flatMap { $0["required"].elements })
-        let isCursor = parts.contains { !$0["anyOf"].elements.isEmpty }
+        let isCursor = isCursor(parts)
         var objects: [[String: JSONValue]] = [[:]]
-        for (name, schema) in schemas {
+        for (name, schema) in properties(of: parts) {
             let isRequired = required.contains(.string(name)) || isCursor && name == "position"
             guard complete || isRequired else { continue }
             let isData = name == "data"
