@@ -21,8 +21,9 @@ struct RowRuleGenerator {
         CREATE INDEX t2_a ON t2(a) WHERE a > 2; CREATE INDEX t3_s ON t3(s COLLATE NOCASE); CREATE INDEX pub_a ON pub(a);
         CREATE VIEW v_pub AS SELECT id, a FROM pub; CREATE VIEW v_t1 AS SELECT a, owner FROM t1;
         CREATE VIEW v_one AS SELECT 1 AS a FROM t1; CREATE VIEW v_count AS SELECT count(*) AS a FROM t2;
+        CREATE VIEW v_join AS SELECT a FROM pub FULL JOIN t1 USING (a);
         """
-    static let readable: TableNames = ["t1", "t2", "t3", "pub", "v_pub", "v_t1", "v_one", "v_count"]
+    static let readable: TableNames = ["t1", "t2", "t3", "pub", "v_pub", "v_t1", "v_one", "v_count", "v_join"]
     private static let owners = ["'ada'", "'bob'", "'eve'", "'team'", "NULL"]
     private static let columns = [
         "t1": ["id", "owner", "a", "b", "tag"], "t2": ["k", "n", "owner", "a"], "t3": ["owner", "a", "g", "s"],
@@ -124,6 +125,10 @@ struct RowRuleGenerator {
             "WITH RECURSIVE r(a) AS (SELECT a FROM main.t1 UNION SELECT a + 1 FROM r WHERE a < 3) SELECT * FROM r",
             "SELECT count(*) FROM pub LEFT JOIN \(table) ON 1",
             "SELECT count(*) FROM \(table) NATURAL JOIN main.\(table)",
+            // SQLite does not call the authorizer for these columns.
+            "SELECT a FROM pub FULL JOIN main.\(table) USING (a)", "SELECT a FROM pub FULL JOIN \(table) USING (a)",
+            "SELECT count(*) FROM pub JOIN main.t1 USING (id)", "SELECT a FROM v_join",
+            "SELECT count(*) FROM pub JOIN v_join USING (a)", "SELECT count(*) FROM pub NATURAL JOIN \(table)",
         ])
     }
 

@@ -43,13 +43,13 @@ final class LiveQuery {
         var sql: SQLName
         var parameters: LiveParameters
         var key: [SQLName]?
-        var rights: String
+        var rights: SQLName
 
         init(_ request: LiveQueryRequest) {
             sql = SQLName(request.sql)
             parameters = request.parameters
             key = request.key?.map { SQLName($0) }
-            rights = request.rights.identity
+            rights = SQLName(request.rights.identity)
         }
     }
 

@@ -19,8 +19,10 @@ package struct LiveRights: Sendable {
         case deny(String)
     }
 
-    /// Identifies the rights: equal for clients with the same access.
+    /// Identifies the rights, ``rules`` included: the same bytes for clients with the same access.
     package var identity: String
+    /// The rows of tables that may be read. A query under rules runs as a whole, on views in the places of the tables.
+    package var rules: SQLRowRules?
     /// Called for every read and every function. Called on the engine's threads.
     package var authorize: @Sendable (borrowing AuthorizerRequest) -> Verdict
 
@@ -30,10 +32,12 @@ package struct LiveRights: Sendable {
 
     package init(
         identity: String,
+        rules: SQLRowRules? = nil,
         concealment: String? = nil,
         authorize: @escaping @Sendable (borrowing AuthorizerRequest) -> Verdict
     ) {
         self.identity = identity
+        self.rules = rules
         self.concealment = concealment
         self.authorize = authorize
     }

@@ -171,40 +171,52 @@ final class Reader: Sendable {
         let limits = engine.limits
         deadline.start(limits.maxRunTime)
         defer { deadline.clear() }
-        // The schema can differ from the one with which the query was compiled.
-        let reads = ReadSet(ownNames: run.ownNames)
-        connection.setAuthorizer { reads.note($0, rights: run.rights) }
-        defer { connection.setAuthorizer(nil) }
+        var refusal: LiveRefusal?
         do throws(SQLiteError) {
-            let statement = try KeptStatement(run.sql, on: connection)
-            try statement.bind(run.values)
-            var builder = RowBuilder()
-            var rows: [Row] = []
-            var byteCount = 0
-            try statement.forEachRow(&builder) { row in
-                rows.append(row)
-                byteCount += row.byteCount
-                return rows.count <= limits.maxRows && byteCount <= limits.maxResultBytes
-            }
-            if rows.count > limits.maxRows {
-                return .failure(LiveRefusal(.limit, "the result has more than \(limits.maxRows) rows"))
-            }
-            if byteCount > limits.maxResultBytes {
-                return .failure(LiveRefusal(.limit, "the result has more than \(limits.maxResultBytes) bytes"))
-            }
-            if run.mustCheckKey, let key = run.key {
-                var seen: Set<Row> = []
-                for row in rows where !seen.insert(row.selecting(key)).inserted {
-                    return .failure(LiveRefusal(.notLive, "two rows of the result have the same key"))
+            return try connection.withRowRules(run.rights.rules) { access, _ throws(SQLiteError) in
+                // The schema can differ from the one with which the query was compiled.
+                let reads = ReadSet(ownNames: run.ownNames, ruleAccess: access)
+                connection.setAuthorizer { reads.note($0, rights: run.rights) }
+                defer {
+                    connection.setAuthorizer(nil)
+                    refusal = reads.refusal
                 }
+                return try rows(run, connection)
             }
-            return .success(LiveRows(rows))
         } catch {
             if deadline.isExceeded {
                 return .failure(LiveRefusal(.limit, "the query takes longer than \(limits.maxRunTime)"))
             }
-            return .failure(run.rights.refusal(error, reads.refusal))
+            return .failure(run.rights.refusal(error, refusal))
         }
+    }
+
+    /// Under the authorizer.
+    private func rows(_ run: Run, _ connection: Connection) throws(SQLiteError) -> Result<LiveRows, LiveRefusal> {
+        let limits = engine.limits
+        let statement = try KeptStatement(run.sql, on: connection)
+        try statement.bind(run.values)
+        var builder = RowBuilder()
+        var rows: [Row] = []
+        var byteCount = 0
+        try statement.forEachRow(&builder) { row in
+            rows.append(row)
+            byteCount += row.byteCount
+            return rows.count <= limits.maxRows && byteCount <= limits.maxResultBytes
+        }
+        if rows.count > limits.maxRows {
+            return .failure(LiveRefusal(.limit, "the result has more than \(limits.maxRows) rows"))
+        }
+        if byteCount > limits.maxResultBytes {
+            return .failure(LiveRefusal(.limit, "the result has more than \(limits.maxResultBytes) bytes"))
+        }
+        if run.mustCheckKey, let key = run.key {
+            var seen: Set<Row> = []
+            for row in rows where !seen.insert(row.selecting(key)).inserted {
+                return .failure(LiveRefusal(.notLive, "two rows of the result have the same key"))
+            }
+        }
+        return .success(LiveRows(rows))
     }
 
     private func post(_ command: LiveQueryEngine.Command) { engine.mailbox.update { $0.commands.append(command) } }

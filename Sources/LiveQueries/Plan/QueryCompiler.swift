@@ -8,8 +8,7 @@ struct QueryCompiler {
     private let schema: SchemaSnapshot
     private let functions: FunctionCatalog
     private let limits: LiveLimits
-    /// The table of each b-tree, whether the b-tree is the table's own or an index's.
-    private var tableOfRoot: [Int64: SQLName] = [:]
+    private let tableOfRoot: [Int64: String]
     /// Names that refer to tables without being in the schema.
     private var modules: Set<SQLName> = []
 
@@ -19,11 +18,9 @@ struct QueryCompiler {
         self.schema = schema
         self.limits = limits
         functions = try FunctionCatalog(connection)
+        tableOfRoot = try OpenedTables.tableOfRoot(on: connection)
         for row in try connection.query("SELECT name FROM pragma_module_list") {
             if case .text(let name) = row[0] { modules.insert(SQLName(name).caseFolded) }
-        }
-        for row in try connection.query("SELECT rootpage, tbl_name FROM sqlite_schema WHERE rootpage > 0") {
-            if case .integer(let root) = row[0], case .text(let table) = row[1] { tableOfRoot[root] = SQLName(table) }
         }
     }
 
@@ -61,6 +58,11 @@ struct QueryCompiler {
             plan.kind = .rerun
             plan.rerunReason = error.reason
         }
+        if request.rights.rules != nil {
+            // The rows that its tables' changed rows would lead to could be hidden ones.
+            plan = plan.asRerun("row rules apply to its tables")
+            plan.core = nil
+        }
         try chooseKey(request, &plan)
         return plan
     }
@@ -70,13 +72,31 @@ struct QueryCompiler {
 
     // MARK: Compilation
 
+    private typealias Compiled = (reads: ReadSet, columns: [String], values: [SQLiteValue])
+
+    private func compile(_ request: LiveQueryRequest) throws(LiveRefusal) -> Compiled {
+        let known = modules.union(schema.tables.keys.map(\.caseFolded))
+        var reads = ReadSet()
+        let result: Result<Compiled, LiveRefusal>
+        do throws(SQLiteError) {
+            result = try connection.withRowRules(request.rights.rules) { access, views throws(SQLiteError) in
+                reads = ReadSet(knownTables: known, ruleAccess: access)
+                connection.setAuthorizer { [reads] action in reads.note(action, rights: request.rights) }
+                defer { connection.setAuthorizer(nil) }
+                return Result { () throws(LiveRefusal) in try compile(request, reads, views) }
+            }
+        } catch {
+            throw request.rights.refusal(error, reads.refusal)
+        }
+        return try result.get()
+    }
+
+    /// Under the authorizer.
     private func compile(
-        _ request: LiveQueryRequest
-    ) throws(LiveRefusal) -> (reads: ReadSet, columns: [String], values: [SQLiteValue]) {
-        let known = schema.tables.keys.map(\.caseFolded)
-        let reads = ReadSet(knownTables: modules.union(known))
-        connection.setAuthorizer { action in reads.note(action, rights: request.rights) }
-        defer { connection.setAuthorizer(nil) }
+        _ request: LiveQueryRequest,
+        _ reads: ReadSet,
+        _ views: RowRuleViews
+    ) throws(LiveRefusal) -> Compiled {
         do {
             var script = Script(request.sql)
             guard let statement = try script.next(on: connection) else {
@@ -98,9 +118,11 @@ struct QueryCompiler {
                 )
             }
             let values = try request.parameters.values(for: statement)
-            try noteProgram(request, reads)
+            let columns = (0..<statement.columnCount).map { statement.columnName($0) }
+            try noteOpened(request, reads)
+            try checkOpened(request, views)
             if let refusal = reads.refusal { throw refusal }
-            return (reads, (0..<statement.columnCount).map { statement.columnName($0) }, values)
+            return (reads, columns, values)
         } catch let refusal as LiveRefusal {
             throw refusal
         } catch let error as SQLiteError {
@@ -110,24 +132,29 @@ struct QueryCompiler {
         }
     }
 
-    /// Adds the tables for which SQLite did not call the authorizer: it does not call it for the columns of USING and
-    /// NATURAL.
-    ///
-    /// Source: [The SQLite Bytecode Engine](https://sqlite.org/opcode.html#OpenRead).
-    private func noteProgram(_ request: LiveQueryRequest, _ reads: ReadSet) throws(SQLiteError) {
-        var opened: Set<Int64> = []
-        for row in try connection.query("EXPLAIN " + request.sql) {
-            // Columns: addr, opcode, p1, p2, p3 …; p3 is the database, 0 for main.
-            guard row.count > 4, case .text("OpenRead") = row[1], case .integer(let root) = row[3],
-                case .integer(0) = row[4]
-            else { continue }
-            opened.insert(root)
-        }
-        for root in opened.sorted() {
-            guard let table = tableOfRoot[root], reads.tables[table.caseFolded] == nil else { continue }
+    /// Adds the tables for which SQLite did not call the authorizer: see ``OpenedTables``.
+    private func noteOpened(_ request: LiveQueryRequest, _ reads: ReadSet) throws(SQLiteError) {
+        let opened = try OpenedTables(of: request.sql, on: connection, tableOfRoot)
+        for table in opened.tables.map({ SQLName($0) }).sorted(by: { $0.string < $1.string }) {
+            guard reads.tables[table.caseFolded] == nil else { continue }
             // Makes the authorizer check the rights for the table, and records it.
             _ = try connection.prepare("SELECT 1 FROM main.\(table.quoted)")
         }
+    }
+
+    /// Refuses what restricted rights do not permit, where SQLite did not call the authorizer.
+    private func checkOpened(_ request: LiveQueryRequest, _ views: RowRuleViews) throws {
+        guard let concealment = request.rights.concealment else { return }
+        let viewTexts = schema.tables.values.lazy.filter { $0.description.kind == .view }.map(\.description.sql)
+        guard OpenedTables.joinsByName(request.sql) || viewTexts.contains(where: OpenedTables.joinsByName) else {
+            return
+        }
+        // The service's own statements.
+        connection.setAuthorizer(nil)
+        let opened = try views.openedTables(of: request.sql, on: connection)
+        let access = request.rights.rules.map { RowRuleAccess($0) }
+        let isRuled = opened.tables.contains { access?.isRuled($0) == true }
+        if isRuled || opened.hasOther || opened.hasVirtual { throw LiveRefusal(.notAuthorized, concealment) }
     }
 
     private func refuseVolatile(_ reads: ReadSet, _ tokens: [SQLToken]) throws(LiveRefusal) {

@@ -1,3 +1,5 @@
+package import SQLiteConnection
+
 /// The permissions of a query. SQLite's authorizer enforces them while the statements are compiled, on everything they
 /// access, also through views, triggers, foreign keys and generated columns, which have no rights of their own.
 ///

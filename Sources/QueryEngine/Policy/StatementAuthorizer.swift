@@ -54,20 +54,17 @@ final class StatementAuthorizer {
     /// The names that can mean something other than a common table expression; set when the policy has a list of
     /// tables.
     private var tables = TableNames([])
-    /// The inner view of each table with a rule, both in lower case; the table is readable only through it.
-    private var ruleViews: [String: String] = [:]
-    /// The tables with a rule, in lower case.
-    private var ruledTables: Set<String> = []
+    /// What may be read of tables with a rule; nil without rules.
+    private var ruleAccess: RowRuleAccess?
 
     /// Applies the policy to the statements compiled from now on.
     ///
     /// - Parameters:
     ///   - tables: the existing tables, views and modules, when the policy has a list of readable ones.
-    ///   - ruleViews: the inner view of each table with a rule, where there is one: see ``SQLRowRules``.
-    func begin(_ policy: SQLPolicy, access: Ticket.Access, tables: TableNames, ruleViews: [String: String] = [:]) {
+    ///   - ruleAccess: when the policy has rules, and their views exist.
+    func begin(_ policy: SQLPolicy, access: Ticket.Access, tables: TableNames, ruleAccess: RowRuleAccess? = nil) {
         self.policy = policy
-        self.ruleViews = ruleViews
-        ruledTables = Set(policy.rowRules?.rules.map { Self.folded($0.table) } ?? [])
+        self.ruleAccess = ruleAccess ?? policy.rowRules.map { RowRuleAccess($0) }
         self.access = access
         self.tables = tables
         isRowWrite = false
@@ -78,7 +75,7 @@ final class StatementAuthorizer {
     /// Allows everything from now on, for the service's own statements.
     func end() {
         policy = nil
-        ruleViews = [:]
+        ruleAccess = nil
     }
 
     /// Allows the service's own SQL in `body`, then restores the policy.
@@ -165,7 +162,7 @@ final class StatementAuthorizer {
     }
 
     private func read(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
-        if policy.rowRules != nil, !isRowWrite, let verdict = readRuled(request) { return verdict }
+        if !isRowWrite, let verdict = ruleAccess?.read(request) { return self.verdict(verdict) }
         if let table = request.first?.lowercased(), table.hasPrefix("pragma_"),
             PragmaRule.named(String(table.dropFirst(7)))?.acts != nil
         {
@@ -185,35 +182,12 @@ final class StatementAuthorizer {
         return denyTable("reading the table \(table) is not allowed")
     }
 
-    /// Nil where rules do not decide.
-    private func readRuled(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict? {
-        let table = Self.folded(request.first ?? "")
-        // Only the outer views name the inner ones.
-        if ruleViews.values.contains(table) { return .allow }
-        guard ruledTables.contains(table) else {
-            let isHidden = request.database == "temp" || table.hasPrefix("sqlite_")
-            return isHidden ? denyTable("reading the table \(table) is not allowed") : nil
+    private func verdict(_ verdict: RowRuleAccess.Verdict) -> AuthorizerVerdict {
+        switch verdict {
+        case .allow: .allow
+        case .deny(let reason): deny(reason)
+        case .hidden(let table): denyTable("reading the table \(table) is not allowed")
         }
-        guard let inner = ruleViews[table] else {
-            return deny("the table \(table) cannot be read: its row rule does not fit it, or it is no ordinary table")
-        }
-        // SQLite names the innermost view, but also a common table expression or a table of the query: only a name that cannot
-        // be guessed proves the view.
-        if request.database == "main", let view = request.triggerOrView, Self.folded(view) == inner { return .allow }
-        guard request.database == "temp" else {
-            // Without a database and a column also when a view of the file counts rows.
-            return deny("the table \(table) has a row rule: it is read by its name alone, and not through views")
-        }
-        // A view has none: it would read as NULL.
-        guard request.second != "ROWID" else {
-            return deny("a table with a row rule has no rowid: use its primary key")
-        }
-        return .allow
-    }
-
-    /// With ASCII letters in lower case, as SQLite compares names.
-    static func folded(_ name: String) -> String {
-        String(decoding: name.utf8.map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 }, as: UTF8.self)
     }
 
     private func write(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
@@ -263,8 +237,8 @@ final class StatementAuthorizer {
         if folded == "like" || folded == "glob" { statement.comparesPatterns = true }
         if folded == SQLRowRules.claimFunction {
             // Not in a trigger of the file.
-            let isRule = request.triggerOrView.map { ruleViews.values.contains(Self.folded($0)) } ?? isRowWrite
-            return isRule ? .allow : deny("the function \(name) is not allowed")
+            if isRowWrite, request.triggerOrView == nil { return .allow }
+            return verdict(ruleAccess?.call(request) ?? .deny("the function \(name) is not allowed"))
         }
         guard Self.refusedFunctions.contains(folded) else { return .allow }
         return deny("the function \(name) is not allowed")

@@ -25,6 +25,10 @@ final class GuardedConnection {
     /// The values of the statement compiled last are bounded for that reason.
     private var comparesPatterns = false
     private var ruleViews = RowRuleViews()
+    /// The tables that the running query may read, if its policy has a list.
+    private var readable: TableNames?
+    /// Of the running query, if its policy has rules.
+    private var ruleAccess: RowRuleAccess?
 
     /// - Parameter observer: sees every action before the policy does; true when the policy does not apply to it.
     init(
@@ -68,18 +72,21 @@ final class GuardedConnection {
     /// Applies the policy to the statements compiled from now on.
     func begin(_ policy: SQLPolicy, access: Ticket.Access) throws(SQLiteError) {
         resources.begin(limits.resources)
-        var inner: [String: String] = [:]
+        readable = policy.readableTables
+        ruleAccess = policy.rowRules.map { RowRuleAccess($0) }
         var tables: TableNames = []
         do throws(SQLiteError) {
             // On the writer no table with a rule can be read.
-            if let rules = policy.rowRules, access == .reader { inner = try ruleViews.create(rules, on: connection) }
+            if let rules = policy.rowRules, access == .reader {
+                ruleAccess = try ruleViews.create(rules, on: connection)
+            }
             if policy.readableTables != nil { tables = try schema.tableNames() }
         } catch {
             // The views of this query must not answer another one.
             if policy.rowRules != nil { isUsable = false }
             throw error
         }
-        authorizer.begin(policy, access: access, tables: tables, ruleViews: inner)
+        authorizer.begin(policy, access: access, tables: tables, ruleAccess: ruleAccess)
     }
 
     /// The query is over: none of its statements is compiled or run any more.
@@ -166,14 +173,32 @@ final class GuardedConnection {
         try authorizer.check(script)
         let beginning = script
         do {
-            return try script.next(on: connection, persistent: persistent)
-        } catch {
+            return try checked(script.next(on: connection, persistent: persistent))
+        } catch let error as SQLiteError {
             guard error.code.primary == .error, authorizer.denial == nil, !authorizer.needsWriter else { throw error }
             forgetStaleSchema()
             script = beginning
             authorizer.forgetStatement()
-            return try script.next(on: connection, persistent: persistent)
+            return try checked(script.next(on: connection, persistent: persistent))
         }
+    }
+
+    /// The statement, if it reads no other tables than permitted, also where SQLite does not call the authorizer: see
+    /// ``OpenedTables``.
+    private func checked(_ statement: consuming Statement?) throws -> Statement? {
+        guard let compiled = consume statement else { return nil }
+        guard let readable else { return compiled }
+        let sql = compiled.sql
+        guard try OpenedTables.joinsByName(sql) || schema.joinsByName() else { return compiled }
+        let opened = try authorizer.unguarded { () throws(SQLiteError) in
+            try ruleViews.openedTables(of: sql, on: connection)
+        }
+        let isPermitted = opened.tables.allSatisfy { readable.contains($0) && ruleAccess?.isRuled($0) != true }
+        guard isPermitted, !opened.hasOther, !opened.hasVirtual else {
+            // Like a refusal of the authorizer.
+            throw SQLiteError(code: .auth, message: "not authorized", sql: sql)
+        }
+        return compiled
     }
 
     /// Checks the schema cookie in the file, without leaving a transaction open.

@@ -202,7 +202,7 @@ struct RowWriter {
             )
         }
         guard !changes.changes.isEmpty else { return }
-        var tables = [StatementAuthorizer.folded(table.name): table]
+        var tables = [SQLRowRules.folded(table.name): table]
         for name in Set(changes.changes.map(\.table)) where tables[name] == nil {
             tables[name] = try WritableTable(name, policy: run.query.request.policy, session.guarded)
         }

@@ -24,11 +24,11 @@ struct RuledChanges {
     private(set) var changes: [Change] = []
     private(set) var isOverflown = false
 
-    init(_ rules: SQLRowRules) { tables = Set(rules.rules.map { StatementAuthorizer.folded($0.table) }) }
+    init(_ rules: SQLRowRules) { tables = Set(rules.rules.map { SQLRowRules.folded($0.table) }) }
 
     mutating func note(_ row: borrowing PreUpdate) {
         guard row.isInMain else { return }
-        let table = StatementAuthorizer.folded(row.withTableName { String(decoding: $0, as: UTF8.self) })
+        let table = SQLRowRules.folded(row.withTableName { String(decoding: $0, as: UTF8.self) })
         guard tables.contains(table) else { return }
         note(
             Change(
@@ -57,7 +57,7 @@ struct RuledChanges {
         withoutRowids: Set<String>
     ) throws(OtherRow) -> [String: Set<Int64>] {
         var rows: [String: Set<Int64>] = [:]
-        if let written { rows[StatementAuthorizer.folded(written.table)] = [written.rowid] }
+        if let written { rows[SQLRowRules.folded(written.table)] = [written.rowid] }
         for change in changes {
             guard !withoutRowids.contains(change.table) else {
                 guard change.isOwn else { throw OtherRow(table: change.table) }

@@ -10,6 +10,8 @@ final class SchemaFacts {
     private var versionStatement: Statement?
     /// Whether tables or indexes use LIKE or GLOB.
     private var patterns: (version: Int64, areUsed: Bool)?
+    /// Whether a view or a trigger may have a join with USING or NATURAL.
+    private var namedJoins: (version: Int64, areUsed: Bool)?
     /// The names of tables, views and modules.
     private var names: (version: Int64, names: TableNames)?
     /// The schema for the last policy with a list of tables.
@@ -60,6 +62,20 @@ final class SchemaFacts {
             // As above.
             return patterns?.areUsed ?? true
         }
+    }
+
+    /// Whether a view or a trigger may have a join with USING or NATURAL: see ``OpenedTables``.
+    func joinsByName() throws(SQLiteError) -> Bool {
+        let version = version()
+        if let namedJoins, namedJoins.version == version { return namedJoins.areUsed }
+        let areUsed = try authorizer.unguarded { () throws(SQLiteError) in
+            try connection.query("SELECT sql FROM main.sqlite_schema WHERE type IN ('view', 'trigger')").contains {
+                row in
+                if case .text(let sql)? = row.first { OpenedTables.joinsByName(sql) } else { false }
+            }
+        }
+        namedJoins = version.map { ($0, areUsed) }
+        return areUsed
     }
 
     /// The names of tables, views and modules.

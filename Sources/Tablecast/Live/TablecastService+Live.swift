@@ -47,7 +47,6 @@ extension TablecastService {
         closesAtEnd: Bool = false,
         whenStarted: (@Sendable (ProtocolError?) -> Void)? = nil
     ) throws(ProtocolError) -> LiveSubscriberID {
-        try identity.requireNoRules(for: "live queries")
         try startLiveQueries()
         let request = LiveQueries.LiveQueryRequest(
             sql: request.sql,
@@ -85,9 +84,17 @@ extension Identity {
     var liveRights: LiveRights {
         guard let tables else { return .all }
         let names = TableNames(tables)
-        let identity = tables.map { SQLName($0).caseFolded.string }.sorted().joined(separator: "\u{0}")
+        var writer = JSONWriter()
+        writer.beginArray()
+        for name in tables.map({ SQLName($0).caseFolded.string }).sorted() { writer.string(name) }
+        for rule in rules.tableRules { rule.write(to: &writer) }
+        writer.endArray()
         let concealment = "the query needs a table, column or function that is not among what this token may read"
-        return LiveRights(identity: "tables \(identity)", concealment: concealment) { request in
+        return LiveRights(
+            identity: String(decoding: writer.bytes, as: UTF8.self),
+            rules: rules.isEmpty ? nil : rules.sqlRules,
+            concealment: concealment
+        ) { request in
             guard request.action == .read, let table = request.first, !names.contains(table) else { return .allow }
             // Table-valued functions.
             if ["json_each", "json_tree"].contains(SQLName(table).caseFolded.string) { return .allow }

@@ -102,13 +102,7 @@ public struct TableFilter: Sendable, Hashable {
         if !rules.isEmpty {
             writer.key("rules")
             writer.beginArray()
-            for rule in rules {
-                writer.beginArray()
-                writer.string(rule.table)
-                writer.string(rule.condition.sql)
-                rule.condition.parameters.write(to: &writer)
-                writer.endArray()
-            }
+            for rule in rules { rule.write(to: &writer) }
             writer.endArray()
         }
         writer.endObject()
@@ -142,6 +136,17 @@ package struct TableRule: Sendable, Hashable {
     package func isFor(_ table: String) -> Bool { Self.folded(table) == name }
 
     private static func folded(_ name: String) -> [UInt8] { name.utf8.map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 } }
+}
+
+extension TableRule: JSONWritable {
+    /// The same text for equal rules.
+    package func write(to writer: inout JSONWriter) {
+        writer.beginArray()
+        writer.string(table)
+        writer.string(condition.sql)
+        condition.parameters.write(to: &writer)
+        writer.endArray()
+    }
 }
 
 /// The rows of a table that a subscriber wants: an SQL expression over the table's columns.

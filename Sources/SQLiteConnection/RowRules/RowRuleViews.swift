@@ -1,51 +1,5 @@
-package import SQLiteConnection
-
-/// The rows of tables that a query may read, and a ``RowWrite`` may write.
-///
-/// For reading, a view with the table's name takes the table's place, in the temporary schema, which SQLite searches first:
-/// `"order"` → a view with an unguessable name → `main."order"`. The authorizer lets only the inner view read the table.
-///
-/// The inner view ends with `LIMIT -1 OFFSET 0`: so SQLite evaluates no expression of the query on a row that the rule
-/// hides. Otherwise an error of such an expression, raised or not, would tell about hidden rows.
-package struct SQLRowRules: Sendable, Hashable {
-    package struct Rule: Sendable, Hashable {
-        package let table: String
-        /// An SQL expression over the table's columns; its claims are calls of ``SQLRowRules/claimFunction``.
-        package let condition: String
-        /// What a written row must satisfy, likewise.
-        package let check: String
-
-        /// - Parameter check: nil for the condition.
-        package init(table: String, condition: String, check: String? = nil) {
-            self.table = table
-            self.condition = condition
-            self.check = check ?? condition
-        }
-    }
-
-    package let rules: [Rule]
-    package let claims: [String: SQLiteValue]
-
-    package init(rules: [Rule], claims: [String: SQLiteValue]) {
-        self.rules = rules
-        self.claims = claims
-    }
-
-    func rule(for table: String) -> Rule? {
-        let name = StatementAuthorizer.folded(table)
-        return rules.first { StatementAuthorizer.folded($0.table) == name }
-    }
-
-    package static let claimFunction = "tablecast_claim"
-
-    /// The SQL of a claim's value: a view cannot have parameters.
-    ///
-    /// - Parameter name: of letters, digits and underscores.
-    package static func claim(_ name: String) -> String { "\(claimFunction)('\(name)')" }
-}
-
 /// The views of one query. Belongs to the connection's thread.
-struct RowRuleViews {
+package struct RowRuleViews {
     private struct View {
         let table: String
         let inner: String
@@ -53,11 +7,13 @@ struct RowRuleViews {
 
     private var views: [View] = []
 
+    package init() {}
+
     /// Creates the views of all rules whose tables exist, and checks that each rule fits its table. The authorizer must
     /// allow everything during the call.
     ///
-    /// - Returns: the name of the inner view of each table, in lower case. A table without one must not be read.
-    mutating func create(_ rules: SQLRowRules, on connection: Connection) throws(SQLiteError) -> [String: String] {
+    /// - Returns: decides what may be read while the views exist.
+    package mutating func create(_ rules: SQLRowRules, on connection: Connection) throws(SQLiteError) -> RowRuleAccess {
         try connection.registerClaims(rules.claims, as: SQLRowRules.claimFunction)
         // A reader may not even create temporary views.
         try connection.execute("PRAGMA query_only = OFF")
@@ -71,9 +27,9 @@ struct RowRuleViews {
             guard case .text(let name)? = found.first?.first else { continue }
             let view = View(table: name, inner: Self.makeName())
             let isUsable = try create(view, rule, on: connection)
-            if isUsable { inner[StatementAuthorizer.folded(name)] = view.inner }
+            if isUsable { inner[SQLRowRules.folded(name)] = view.inner }
         }
-        return inner
+        return RowRuleAccess(rules, innerViews: inner)
     }
 
     private mutating func create(_ view: View, _ rule: SQLRowRules.Rule, on connection: Connection) throws(SQLiteError)
@@ -98,11 +54,36 @@ struct RowRuleViews {
         return true
     }
 
+    /// The tables that a statement opens without the views: for this check, views without tables take their places. The
+    /// authorizer must allow everything during the call.
+    ///
+    /// - Parameter sql: one statement.
+    package func openedTables(of sql: String, on connection: Connection) throws(SQLiteError) -> OpenedTables {
+        guard !views.isEmpty else {
+            return try OpenedTables(of: sql, on: connection, OpenedTables.tableOfRoot(on: connection))
+        }
+        try connection.execute("PRAGMA query_only = OFF")
+        defer { restrict(connection) }
+        try connection.execute("SAVEPOINT tablecast_views")
+        // The temporary schema is as before also when a statement fails.
+        defer { try? connection.execute("ROLLBACK TO tablecast_views; RELEASE tablecast_views") }
+        for view in views {
+            let table = Self.quoted(view.table)
+            let columns = try connection.query("SELECT name FROM pragma_table_xinfo(?, 'main')", [.text(view.table)])
+            let names = columns.map { row in if case .text(let name)? = row.first { Self.quoted(name) } else { "NULL" }
+            }
+            let values = names.map { _ in "NULL" }.joined(separator: ", ")
+            try connection.execute("DROP VIEW temp.\(table)")
+            try connection.execute("CREATE TEMP VIEW \(table)(\(names.joined(separator: ", "))) AS SELECT \(values)")
+        }
+        return try OpenedTables(of: sql, on: connection, OpenedTables.tableOfRoot(on: connection))
+    }
+
     /// Whether an error's text names one of the inner views.
-    func isNamed(in message: String) -> Bool { views.contains { message.contains($0.inner) } }
+    package func isNamed(in message: String) -> Bool { views.contains { message.contains($0.inner) } }
 
     /// Removes the views. The authorizer must allow everything during the call.
-    mutating func drop(on connection: Connection) throws(SQLiteError) {
+    package mutating func drop(on connection: Connection) throws(SQLiteError) {
         defer { views = [] }
         guard !views.isEmpty else { return }
         try connection.execute("PRAGMA query_only = OFF")
