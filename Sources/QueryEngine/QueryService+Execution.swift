@@ -35,11 +35,18 @@ extension QueryService {
 
     private func read(_ query: Query, generation: Int, _ index: Int, on reader: QueryReader) {
         let ticket = query.ticket
+        let beganAt = ContinuousClock.now
+        var pausedAt: ContinuousClock.Instant?
+        var paused = Duration.zero
         let result = reader.run(
             query,
             generation: generation,
             onSettle: { [self] in noteSettled(query) },
-            onPause: { [self] isPaused in notePause(of: query, isPaused) },
+            onPause: { [self] isPaused in
+                if let since = pausedAt { paused += .now - since }
+                pausedAt = isPaused ? .now : nil
+                notePause(of: query, isPaused)
+            },
             onCancel: { [self] result in
                 state.withLock { state in
                     state.scheduler.readEnded(ticket)
@@ -48,7 +55,9 @@ extension QueryService {
                 query.report(result)
             }
         )
+        let time = .now - beganAt - paused
         let (report, actions, wakesDeadlineLoop) = state.withLock { state in
+            state.charge(time, for: query)
             let report = state.readerIsDone(index, query, result)
             return (report, state.takeActions(), result == nil || state.shutdown != nil)
         }
@@ -85,9 +94,12 @@ extension QueryService {
     // MARK: On the writer's thread
 
     private func write(_ query: Query, generation: Int, on writer: QueryWriter) {
+        let beganAt = ContinuousClock.now
         let outcome = writer.run(query, generation: generation)
+        let time = .now - beganAt
         let limits = configuration.limits
         let (report, why, wakesDeadlineLoop) = state.withLock { state in
+            state.charge(time, for: query)
             let orphaned = state.scheduler.writerFinished(
                 query.ticket,
                 transaction: outcome.transaction,

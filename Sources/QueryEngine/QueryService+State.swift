@@ -7,6 +7,12 @@ extension QueryService.State {
         if idsInUse[queryId] != nil {
             return .failed(QueryFailure(.queryIdInUse, "a query with the id \(queryId) is waiting or running"))
         }
+        // A client must be able to end its transaction.
+        if !query.ticket.ends, let identity = query.request.identity,
+            let wait = timeBudget.wait(of: identity, at: query.submittedAt)
+        {
+            return .failed(.rateLimited(limits, retryAfter: wait))
+        }
         if let refusal = scheduler.submit(query.ticket) { return Self.result(of: refusal, limits) }
         queries[query.id] = query
         idsInUse[queryId] = query.id
@@ -38,6 +44,12 @@ extension QueryService.State {
         case .shuttingDown:
             .cancelled(.shutdown, rowCount: 0)
         }
+    }
+
+    /// The query has been on a thread for this time.
+    mutating func charge(_ time: Duration, for query: Query) {
+        guard let identity = query.request.identity else { return }
+        timeBudget.take(time, of: identity, at: .now)
     }
 
     /// What has to happen outside of the lock: the work that can start now, and the reports since the last call.
@@ -100,6 +112,18 @@ extension QueryService.State {
 }
 
 extension QueryFailure {
+    static func rateLimited(_ limits: QueryLimits, retryAfter: Duration) -> QueryFailure {
+        // In whole milliseconds, rounded up.
+        let milliseconds = Int64((retryAfter / .milliseconds(1)).rounded(.up))
+        var failure = QueryFailure(
+            .rateLimited,
+            "your queries have used their time, \(limits.maxTimePerSecondOfIdentity) in a second on average: try again in "
+                + "\(milliseconds) ms"
+        )
+        failure.retryAfter = .milliseconds(milliseconds)
+        return failure
+    }
+
     static let rolledBack = QueryFailure(
         .transactionRolledBack,
         "your transaction was rolled back, or never began, when a statement of it was cancelled or failed"

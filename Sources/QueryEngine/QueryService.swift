@@ -28,6 +28,7 @@ package final class QueryService: Sendable {
 
     struct State {
         var scheduler: Scheduler
+        var timeBudget: QueryTimeBudget
         /// Queries that have not ended.
         var queries: [UInt64: Query] = [:]
         var idsInUse: [String: UInt64] = [:]
@@ -115,6 +116,10 @@ package final class QueryService: Sendable {
                         idleTimeout: limits.transactionIdleTimeout,
                         maxTransactionTime: limits.maxTransactionTime
                     )
+                ),
+                timeBudget: QueryTimeBudget(
+                    perSecond: limits.maxTimePerSecondOfIdentity,
+                    burst: limits.maxTimeBurstOfIdentity
                 ),
                 workerCount: readerCount + spareReaders + 1
             )

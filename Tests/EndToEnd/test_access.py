@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sqlite3
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -305,3 +306,25 @@ def test_an_event_stream_takes_its_token_from_the_address(guarded):
             message = events.receive()
             awaited.discard(message["type"])
             assert message["data"].get("username", "ada") == "ada"
+
+
+LONG = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000) SELECT max(x) FROM c"
+
+
+def test_the_queries_of_an_identity_have_limited_time(serve, tmp_path):
+    path = tmp_path / "tokens.json"
+    write_tokens(path, [{"token": f"{name}-{20 * 'x'}", "role": "read-write", "username": name} for name in ("ada", "bob")])
+    limits = ("--limit", "query.maxTimePerSecondOfIdentity=1ms", "--limit", "query.maxTimeBurstOfIdentity=1ms")
+    sqlite3.connect(tmp_path / "t.db").execute("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    server = serve(tmp_path / "t.db", "--tokens", path, *limits)
+    with Client(server.ws, **bearer(f"ada-{20 * 'x'}")) as ada, Client(server.ws, **bearer(f"bob-{20 * 'x'}")) as bob:
+        assert ada.query(LONG, "long")[1]["type"] == "query:complete"
+        error = ada.query("SELECT 1", "next")[1]
+        assert error["type"] == "query:error" and error["data"]["code"] == "RATE_LIMITED" and error["data"]["retryAfter"] > 1, error
+        ada.send("row:write", id="w", table="t", op="insert")
+        error = ada.message("error")["data"]
+        assert error["code"] == "RATE_LIMITED" and error["details"]["retryAfter"] > 1
+        status, headers, body = ask(server, "/query", f"ada-{20 * 'x'}", {"sql": "SELECT 1"})
+        assert status == 429 and int(headers["Retry-After"]) >= 1 and json.loads(body)["retryAfter"] > 1
+        assert ask(server, "/row", f"ada-{20 * 'x'}", {"table": "t", "op": "insert"})[0] == 429
+        assert bob.query("SELECT 1", "other")[1]["type"] == "query:complete"

@@ -16,6 +16,11 @@ public struct QueryLimits: Sendable, Hashable {
 
     // MARK: Time
 
+    /// Time on the query threads that the queries of one identity may take in a second on average; without tokens those of one IP
+    /// address, or IPv6 network of 64 bits. Without effect while it is more than all threads have.
+    public var maxTimePerSecondOfIdentity = Duration.seconds(10)
+    /// Time that they may take at once after a pause. Beyond it queries fail with `RATE_LIMITED` until there is time again.
+    public var maxTimeBurstOfIdentity = Duration.seconds(60)
     /// How long a query may wait and run when the request has no timeout.
     public var statementTime = Duration.seconds(30)
     /// The longest time a request may ask for.

@@ -26,6 +26,8 @@ package struct QueryFailure: Error, Sendable, Hashable {
         case invalidMessage = "INVALID_MESSAGE"
         case queryIdInUse = "QUERY_ID_IN_USE"
         case tooManyQueries = "TOO_MANY_QUERIES"
+        /// The identity has used the time of its queries.
+        case rateLimited = "RATE_LIMITED"
         case sqlError = "SQL_ERROR"
         case constraint = "CONSTRAINT"
         /// The row has changed since its writer read it.
@@ -53,6 +55,8 @@ package struct QueryFailure: Error, Sendable, Hashable {
     package var statementIndex: Int?
     /// Rows delivered before the failure.
     package var rowCount = 0
+    /// When to try again, if it is a matter of time.
+    package var retryAfter: Duration?
     /// Whether the client's transaction is still open; false when it was open and SQLite rolled it back. Nil when there
     /// was none.
     package var inTransaction: Bool?

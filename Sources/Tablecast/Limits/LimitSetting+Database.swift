@@ -30,6 +30,16 @@ extension LimitSetting {
             "the maximum timeout of a query; longer ones are reduced to it"
         ),
         .duration(
+            "query.maxTimePerSecondOfIdentity",
+            \.query.maxTimePerSecondOfIdentity,
+            "average time on the query threads that the queries of one identity, without tokens of one address, take in a second: `RATE_LIMITED`, over HTTP 429 with `Retry-After`"
+        ),
+        .duration(
+            "query.maxTimeBurstOfIdentity",
+            \.query.maxTimeBurstOfIdentity,
+            "the time that they take at once after a pause: likewise"
+        ),
+        .duration(
             "query.busyTimeout",
             \.query.busyTimeout,
             "a wait for a lock or transaction of another client or process: `BUSY`"

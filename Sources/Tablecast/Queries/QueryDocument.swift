@@ -84,7 +84,7 @@ final class QueryDocument: QuerySink, @unchecked Sendable {
         let data = QueryErrorPayload(queryID: events.queryID, failure)
         var document = JSONWriter()
         data.write(to: &document)
-        onEnd(.failed(data.code), document.bytes)
+        onEnd(.failed(data.code, retryAfter: data.retryAfter), document.bytes)
     }
 
     func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?) {

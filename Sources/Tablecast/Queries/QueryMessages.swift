@@ -146,6 +146,7 @@ extension QueryErrorPayload {
             sqliteCode: failure.sqliteCode.map { Int($0) },
             sqlOffset: failure.offset,
             statementIndex: failure.statementIndex,
+            retryAfter: failure.retryAfter.map { Int($0 / .milliseconds(1)) },
             isInTransaction: failure.inTransaction
         )
     }

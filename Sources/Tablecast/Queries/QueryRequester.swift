@@ -60,7 +60,8 @@ package struct QueryRequester: Sendable {
 /// How a query with a single JSON document ended.
 package enum QueryEnding: Sendable, Hashable {
     case completed
-    case failed(ErrorCode)
+    /// - Parameter retryAfter: when to try again, in milliseconds, if it is a matter of time.
+    case failed(ErrorCode, retryAfter: Int?)
     case cancelled(QueryCancelledPayload.Reason)
 }
 

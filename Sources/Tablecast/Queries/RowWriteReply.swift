@@ -98,6 +98,7 @@ final class RowWriteReply: QuerySink, @unchecked Sendable {
                     row: row,
                     rowid: image?.rowid,
                     sqliteCode: failure.sqliteCode.map { Int($0) },
+                    retryAfter: failure.retryAfter.map { Int($0 / .milliseconds(1)) },
                     isInTransaction: failure.inTransaction
                 )
             )

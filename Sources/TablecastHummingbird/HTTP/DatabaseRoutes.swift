@@ -83,7 +83,9 @@ struct QueryRoute {
         _ request: Request
     ) async throws -> Response {
         try await request.answer(service, to: requester) { answer in
-            service.runToDocument(query, for: requester) { answer(.json($1, status: $0.status)) }
+            service.runToDocument(query, for: requester) {
+                answer(.json($1, status: $0.status, retryAfter: $0.retryAfter))
+            }
         }
     }
 }
@@ -111,8 +113,12 @@ extension QueryEnding {
         case .completed: .ok
         case .cancelled(.timeout): .requestTimeout
         case .cancelled: .serviceUnavailable
-        case .failed(let code): code.status
+        case .failed(let code, _): code.status
         }
+    }
+
+    fileprivate var retryAfter: Int? {
+        if case .failed(_, let retryAfter) = self { retryAfter } else { nil }
     }
 }
 
@@ -132,7 +138,9 @@ struct RowRoute {
         }
         let requester = QueryRequester.request(of: identity)
         return try await request.answer(service, to: requester) { answer in
-            service.write(write, for: requester) { answer(.json($0.json, status: $0.status)) }
+            service.write(write, for: requester) {
+                answer(.json($0.json, status: $0.status, retryAfter: $0.retryAfter))
+            }
         }
     }
 }
@@ -143,5 +151,9 @@ extension RowWriteAnswer {
         case .written: .ok
         case .failed(let code, _, _): code.status
         }
+    }
+
+    fileprivate var retryAfter: Int? {
+        if case .failed(_, _, let failure) = self { failure.retryAfter } else { nil }
     }
 }

@@ -5,12 +5,12 @@ import WireProtocol
 
 extension Response {
     /// A JSON document.
-    static func json(_ bytes: [UInt8], status: HTTPResponse.Status = .ok) -> Response {
-        Response(
-            status: status,
-            headers: [.contentType: "application/json; charset=utf-8", .cacheControl: "no-store"],
-            body: .init(byteBuffer: ByteBuffer(bytes: bytes))
-        )
+    /// - Parameter retryAfter: in milliseconds.
+    static func json(_ bytes: [UInt8], status: HTTPResponse.Status = .ok, retryAfter: Int? = nil) -> Response {
+        var headers: HTTPFields = [.contentType: "application/json; charset=utf-8", .cacheControl: "no-store"]
+        // In whole seconds.
+        if let retryAfter { headers[.retryAfter] = "\((retryAfter + 999) / 1_000)" }
+        return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 
     static func text(_ text: String, contentType: String = "text/plain; charset=utf-8") -> Response {

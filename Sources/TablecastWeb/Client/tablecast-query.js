@@ -137,8 +137,8 @@ export class Query extends Emitter {
         if (data.lastInsertRowid !== undefined) data.lastInsertRowid = decodeValue(data.lastInsertRowid);
         return this.#finish(() => this.#result.resolve(data));
       case "query:error": {
-        const { error, code, sqliteCode, sqlOffset, inTransaction } = data;
-        return this._fail(new TablecastError(error, code, { sqliteCode, sqlOffset, inTransaction }));
+        const { error, code, sqliteCode, sqlOffset, retryAfter, inTransaction } = data;
+        return this._fail(new TablecastError(error, code, { sqliteCode, sqlOffset, retryAfter, inTransaction }));
       }
       case "query:cancelled": {
         const { reason, rowCount, duration, inTransaction } = data;

@@ -79,7 +79,7 @@ export interface Messages {
   "query:progress": QueryProgress;
   "query:rows": { queryId: string } & Batch;
   "query:complete": QueryResult;
-  "query:error": { queryId: string; error: string; code: string; sqliteCode?: number; sqlOffset?: number; statementIndex?: number; inTransaction?: boolean };
+  "query:error": { queryId: string; error: string; code: string; sqliteCode?: number; sqlOffset?: number; statementIndex?: number; retryAfter?: number; inTransaction?: boolean };
   "query:cancelled": { queryId: string; reason: CancelReason; rowCount: number; duration: number; inTransaction?: boolean };
   "query:subscribed": LiveSubscribed;
   "query:snapshot": { subscription: string; rows: Row[]; last: boolean; reset?: true; columns?: string[] };
@@ -578,6 +578,8 @@ export class TablecastError extends Error {
   readonly sqliteCode?: number;
   /** The place in the SQL, as an offset in bytes of UTF-8. */
   readonly sqlOffset?: number;
+  /** With `RATE_LIMITED`: when to try again, in milliseconds. */
+  readonly retryAfter?: number;
   /** Whether the transaction of the query is still open; false if it was rolled back. */
   readonly inTransaction?: boolean;
   /** For `CANCELLED`, or for `CLOSED` after a refusal. */

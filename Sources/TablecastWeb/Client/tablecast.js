@@ -470,7 +470,7 @@ class Client extends Emitter {
     if (this.#orphans.delete(replyTo)) return;
     const details = data.details;
     if (details?.row) decodeRecord(details.row);
-    const error = new TablecastError(data.message, data.code, { details, row: details?.row, sqliteCode: details?.sqliteCode, sqlOffset: details?.sqlOffset, inTransaction: details?.inTransaction });
+    const error = new TablecastError(data.message, data.code, { details, row: details?.row, sqliteCode: details?.sqliteCode, sqlOffset: details?.sqlOffset, retryAfter: details?.retryAfter, inTransaction: details?.inTransaction });
     for (const pending of [this.#writes, this.#renewals]) {
       const request = pending.get(replyTo);
       if (!request) continue;

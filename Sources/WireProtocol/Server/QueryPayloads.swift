@@ -248,6 +248,8 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
     public var sqlOffset: Int?
     /// The index of the failed statement, from 0.
     public var statementIndex: Int?
+    /// With `RATE_LIMITED`: when to try again, in milliseconds.
+    public var retryAfter: Int?
     /// Whether the connection's transaction is still open; nil when it had none.
     public var isInTransaction: Bool?
 
@@ -258,8 +260,10 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
         sqliteCode: Int? = nil,
         sqlOffset: Int? = nil,
         statementIndex: Int? = nil,
+        retryAfter: Int? = nil,
         isInTransaction: Bool? = nil
     ) {
+        self.retryAfter = retryAfter
         self.queryID = queryID
         self.error = error
         self.code = code
@@ -276,6 +280,7 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
         case sqliteCode
         case sqlOffset
         case statementIndex
+        case retryAfter
         case isInTransaction = "inTransaction"
     }
 }
@@ -289,6 +294,7 @@ extension QueryErrorPayload: JSONWritable {
         writer.field(CodingKeys.sqliteCode, sqliteCode)
         writer.field(CodingKeys.sqlOffset, sqlOffset)
         writer.field(CodingKeys.statementIndex, statementIndex)
+        writer.field(CodingKeys.retryAfter, retryAfter)
         writer.field(CodingKeys.isInTransaction, isInTransaction)
         writer.endObject()
     }

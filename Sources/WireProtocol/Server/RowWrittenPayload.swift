@@ -82,6 +82,8 @@ public struct RowWriteFailure: Sendable, Hashable {
     public var rowid: Int64?
     /// SQLite's extended result code, when SQLite reported the failure.
     public var sqliteCode: Int?
+    /// With `RATE_LIMITED`: when to try again, in milliseconds.
+    public var retryAfter: Int?
     /// Whether the client's transaction is still open; false when SQLite rolled it back.
     public var isInTransaction: Bool?
 
@@ -91,6 +93,7 @@ public struct RowWriteFailure: Sendable, Hashable {
         row: [String: WireValue]? = nil,
         rowid: Int64? = nil,
         sqliteCode: Int? = nil,
+        retryAfter: Int? = nil,
         isInTransaction: Bool? = nil
     ) {
         self.queryID = queryID
@@ -98,6 +101,7 @@ public struct RowWriteFailure: Sendable, Hashable {
         self.row = row
         self.rowid = rowid
         self.sqliteCode = sqliteCode
+        self.retryAfter = retryAfter
         self.isInTransaction = isInTransaction
     }
 
@@ -107,6 +111,7 @@ public struct RowWriteFailure: Sendable, Hashable {
         if code == .conflict { fields["row"] = row.map { .object($0.mapValues(\.json)) } ?? .null }
         if let rowid { fields["rowid"] = WireValue.integer(rowid).json }
         if let sqliteCode { fields["sqliteCode"] = .integer(Int64(sqliteCode)) }
+        if let retryAfter { fields["retryAfter"] = .integer(Int64(retryAfter)) }
         if let isInTransaction { fields["inTransaction"] = .bool(isInTransaction) }
         return fields
     }
