@@ -308,8 +308,8 @@ let package = Package(
         .testTarget(
             name: "TablecastTests",
             dependencies: [
-                "Tablecast", "TablecastHummingbird", "Broadcast", "ChangeCapture", "OracleSupport", "QueryEngine",
-                "RandomSupport", "StateStore",
+                "Tablecast", "TablecastHummingbird", "Broadcast", "ChangeCapture", "LiveQueries", "OracleSupport",
+                "QueryEngine", "RandomSupport", "StateStore",
                 "SQLiteConnection", "WebSocketTransport", "WireProtocol", nioCore, nioHTTP1, nioPosix, nioSSL,
                 logging,
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),

@@ -181,6 +181,7 @@ extension RelayService: DatabaseRequests {
     package func whenSourceIsKnown(_ body: @escaping @Sendable () -> Void) throws(ProtocolError) {
         try feed.whenSourceIsKnown(body)
     }
+    package func problem(with rule: TableRule) -> String? { feed.rowFilters.problem(with: rule) }
 
     package func check(_ request: SubscribeRequest) throws(ProtocolError) {
         guard request.channel == .tables else { return }

@@ -200,27 +200,29 @@ package final class RowFilterTable {
     ///
     /// Takes at most ``LiveLimits/maxStepTime``; conditions that are not evaluated by then are unknown.
     package func evaluate(_ rows: TableRows, _ conditions: [RowCondition]) -> [RowCondition: FilteredRows] {
-        var results: [RowCondition: FilteredRows] = [:]
-        for condition in conditions { results[condition] = FilteredRows() }
-        guard rows.detail == .values, !rows.rowsOmitted, rows.countsAreKnown else {
-            for condition in conditions { results[condition]?.isUnknown = true }
-            return results
-        }
-        deadline.start(limits.maxStepTime)
-        defer { deadline.clear() }
-        for (place, change) in rows.rows.enumerated() {
-            let old = matches(change.before, rowid: change.rowid, conditions)
-            let new = matches(change.after, rowid: change.rowid, conditions)
-            for (index, condition) in conditions.enumerated() {
-                guard let old = old[index], let new = new[index] else {
-                    results[condition]?.isUnknown = true
-                    continue
+        var found = conditions.map { _ in FilteredRows() }
+        if rows.detail == .values, !rows.rowsOmitted, rows.countsAreKnown {
+            deadline.start(limits.maxStepTime)
+            defer { deadline.clear() }
+            for (place, change) in rows.rows.enumerated() {
+                let old = matches(change.before, rowid: change.rowid, conditions)
+                let new = matches(change.after, rowid: change.rowid, conditions)
+                for index in conditions.indices {
+                    guard let old = old[index], let new = new[index] else {
+                        found[index].isUnknown = true
+                        continue
+                    }
+                    if let entry = Self.entry(change, at: place, old, new) { found[index].entries.append(entry) }
                 }
-                guard let entry = Self.entry(change, at: place, old, new) else { continue }
-                results[condition]?.entries.append(entry)
             }
+        } else {
+            for index in found.indices { found[index].isUnknown = true }
         }
-        for condition in conditions where results[condition]?.isUnknown == true { results[condition]?.entries = [] }
+        var results: [RowCondition: FilteredRows] = [:]
+        for (index, condition) in conditions.enumerated() {
+            if found[index].isUnknown { found[index].entries = [] }
+            results[condition] = found[index]
+        }
         return results
     }
 

@@ -12,6 +12,14 @@ package final class RowFilters: Sendable {
         var tables: [SQLName: TableDescription] = [:]
         /// Each with the table for which it was made.
         var compiled: [SQLName: RowFilterTable] = [:]
+        /// By table: what subscriptions asked about its last change.
+        var asked: [SQLName: Asked] = [:]
+    }
+
+    /// The conditions that were evaluated on the last change of a table.
+    fileprivate struct Asked {
+        var position: Position
+        var conditions: Set<LiveQueries.RowCondition> = []
     }
 
     private let state = Mutex(State())
@@ -26,6 +34,7 @@ package final class RowFilters: Sendable {
         // Filters on unknown tables are refused; the next epoch reads the tables again.
         state.withLock { state in
             state.compiled = [:]
+            state.asked = [:]
             state.tables = known ?? [:]
         }
     }
@@ -48,6 +57,7 @@ package final class RowFilters: Sendable {
     package func replaceTables(_ tables: [TableDescription]) {
         state.withLock { state in
             state.compiled = [:]
+            state.asked = [:]
             state.tables = [:]
             for table in tables { state.tables[SQLName(table.name).caseFolded] = table }
         }
@@ -112,12 +122,33 @@ package final class RowFilters: Sendable {
         try result.get()
     }
 
+    /// Why a rule has no effect but to refuse its table; nil when it fits.
+    package func problem(with rule: TableRule) -> String? {
+        state.withLock { state in
+            guard let table = state.tables[SQLName(rule.table).caseFolded] else { return "there is no such table" }
+            do throws(LiveRefusal) {
+                try state.filter(for: table, limits).check(LiveQueries.RowCondition(rule.condition))
+                return nil
+            } catch {
+                return error.reason
+            }
+        }
+    }
+
     /// The rows of a transaction that a rule lets a subscriber see, as if no others existed: a row that begins to match is
     /// inserted, one that ends to match is deleted.
     ///
+    /// - Parameters:
+    ///   - position: of the transaction.
+    ///   - results: of other rules and conditions on the same transaction, used and extended.
     /// - Returns: nil when it is unknown which rows match.
-    func permitted(_ rows: TableRows, by rule: TableRule) -> TableRows? {
-        let filtered = evaluate(rows, rule.condition)
+    func permitted(
+        _ rows: TableRows,
+        by rule: TableRule,
+        at position: Position,
+        _ results: inout RowFilterResults
+    ) -> TableRows? {
+        let filtered = evaluate(rows, rule.condition, at: position, &results)
         guard !filtered.isUnknown else { return nil }
         var permitted = rows
         permitted.rows = filtered.entries.map(\.change)
@@ -127,7 +158,41 @@ package final class RowFilters: Sendable {
         return permitted
     }
 
-    /// The rows of a transaction that the condition selects.
+    /// The rows of a transaction that the condition selects, of all rows that it changed in the table.
+    ///
+    /// SQLite evaluates all conditions at once on each row that it has loaded: the first call for a transaction also evaluates
+    /// those that subscriptions needed for the table's previous one. They will ask for them next.
+    func evaluate(
+        _ rows: TableRows,
+        _ condition: WireProtocol.RowCondition,
+        at position: Position,
+        _ results: inout RowFilterResults
+    ) -> FilteredRows {
+        // Of a table that was renamed, a subscription may know nothing yet: it gets no rows, and the others do.
+        guard rows.detail == .values, !rows.rowsOmitted, rows.countsAreKnown else { return .unknown }
+        let condition = LiveQueries.RowCondition(condition)
+        let name = SQLName(rows.table.name).caseFolded
+        return state.withLock { state in
+            if let known = results.found[name]?[condition] {
+                state.asked[name]?.conditions.insert(condition)
+                return known
+            }
+            let next = state.expected(of: name, at: position, condition)
+            guard let filter = try? state.filter(for: rows.table, limits) else {
+                // The table has changed since the condition was checked: the client is only notified that rows changed.
+                return .unknown
+            }
+            var found = filter.evaluate(rows, next)
+            let answer = found[condition] ?? .unknown
+            // It may be only the time that all of them took.
+            if next.count > 1 { found = found.filter { !$0.value.isUnknown } }
+            results.found[name, default: [:]].merge(found) { $1 }
+            return found[condition]
+                ?? (next.count > 1 ? filter.evaluate(rows, [condition])[condition] ?? answer : answer)
+        }
+    }
+
+    /// The rows of a transaction that the condition selects, of some of the rows.
     func evaluate(_ rows: TableRows, _ condition: WireProtocol.RowCondition) -> FilteredRows {
         let condition = LiveQueries.RowCondition(condition)
         return state.withLock { state in
@@ -141,7 +206,32 @@ package final class RowFilters: Sendable {
     }
 }
 
+/// The rows of one transaction that rules and conditions select, by table. Only for the rows of that transaction.
+struct RowFilterResults: Sendable {
+    fileprivate var found: [SQLName: [LiveQueries.RowCondition: FilteredRows]] = [:]
+}
+
 extension RowFilters.State {
+    /// The conditions to evaluate now: with the one that is needed those that are expected to follow, if this is the first question
+    /// about a new change of the table.
+    fileprivate mutating func expected(
+        of table: SQLName,
+        at position: Position,
+        _ condition: LiveQueries.RowCondition
+    ) -> [LiveQueries.RowCondition] {
+        guard let last = asked[table], last.position.epoch == position.epoch else {
+            asked[table] = RowFilters.Asked(position: position, conditions: [condition])
+            return [condition]
+        }
+        // Of earlier transactions clients need single ones, when they resume.
+        guard position.sequence > last.position.sequence else {
+            if position == last.position { asked[table]?.conditions.insert(condition) }
+            return [condition]
+        }
+        asked[table] = RowFilters.Asked(position: position, conditions: [condition])
+        return [condition] + last.conditions.subtracting([condition])
+    }
+
     fileprivate mutating func set(_ table: TableDescription) {
         tables[SQLName(table.name).caseFolded] = table
         compiled[SQLName(table.name).caseFolded] = nil

@@ -114,6 +114,8 @@ struct TransactionRows: Sendable {
     }
 
     private var encoded: [Key: EncodedRows] = [:]
+    /// What the subscriptions' rules and conditions select.
+    var filtered = RowFilterResults()
 
     /// - Parameters:
     ///   - listed: the rows that will be written; in ascending order.

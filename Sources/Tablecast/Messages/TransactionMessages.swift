@@ -55,7 +55,7 @@ package struct TransactionMessages: Sendable {
     /// - Parameter rows: the rows encoded for other subscriptions, reused and extended.
     func messages(for subscription: TableSubscription, _ rows: inout TransactionRows) -> [Message] {
         if subscription.filter.isForRelay { return relayMessages(subscription) }
-        let parts = parts(for: subscription.filter)
+        let parts = parts(for: subscription.filter, &rows.filtered)
         var messages = Messages(self, subscription)
         for (index, part) in parts.enumerated() {
             let isLast = index == parts.count - 1
@@ -86,13 +86,13 @@ package struct TransactionMessages: Sendable {
         case missedRows(TableDescription)
     }
 
-    private func parts(for filter: TableFilter) -> [Part] {
+    private func parts(for filter: TableFilter, _ results: inout RowFilterResults) -> [Part] {
         var parts: [Part] = []
         var entered: [TableDescription] = []
         let visible = filter.hidesOtherTables ? changes.events(withoutOthersThan: filter) : changes.events
         for event in visible {
             if let table = Self.entered(event, filter) { entered.append(table) }
-            guard let event = permitted(event, filter) else {
+            guard let event = permitted(event, filter, &results) else {
                 // The rule is not known for its rows.
                 if case .rows(let rows) = event, !filter.operations.isDisjoint(with: .rows) {
                     parts.append(.missedRows(rows.table))
@@ -102,7 +102,7 @@ package struct TransactionMessages: Sendable {
             guard Self.includes(event, filter) else { continue }
             switch event {
             case .schema(let change): parts.append(.schema(change))
-            case .rows(let rows): if let part = part(rows, filter) { parts.append(part) }
+            case .rows(let rows): if let part = part(rows, filter, &results) { parts.append(part) }
             }
         }
         guard !entered.isEmpty else { return parts }
@@ -119,19 +119,25 @@ package struct TransactionMessages: Sendable {
     }
 
     /// The event with only the rows that the filter's rule permits; nil when it is unknown which these are.
-    private func permitted(_ event: ChangeEvent, _ filter: TableFilter) -> ChangeEvent? {
+    private func permitted(
+        _ event: ChangeEvent,
+        _ filter: TableFilter,
+        _ results: inout RowFilterResults
+    ) -> ChangeEvent? {
         guard case .rows(let rows) = event, filter.includes(table: rows.table.name),
             let rule = filter.rule(for: rows.table.name)
         else { return event }
-        return rowFilters?.permitted(rows, by: rule).map { .rows($0) }
+        return rowFilters?.permitted(rows, by: rule, at: position, &results).map { .rows($0) }
     }
 
     /// The rows of a table for a subscription; nil when none match its condition.
-    private func part(_ rows: TableRows, _ filter: TableFilter) -> Part? {
+    private func part(_ rows: TableRows, _ filter: TableFilter, _ results: inout RowFilterResults) -> Part? {
         guard let condition = filter.condition else { return .rows(rows) }
-        guard let filtered = rowFilters?.evaluate(rows, condition), !filtered.isUnknown else {
-            return .missedRows(rows.table)
-        }
+        // The results are those of all rows, of which a rule leaves some.
+        let filtered =
+            filter.rule(for: rows.table.name) == nil
+            ? rowFilters?.evaluate(rows, condition, at: position, &results) : rowFilters?.evaluate(rows, condition)
+        guard let filtered, !filtered.isUnknown else { return .missedRows(rows.table) }
         // The operation is that of the transaction, whether the row entered, left or stayed.
         let entries = filtered.entries.filter { filter.operations.contains($0.operation.tableOperation) }
         return entries.isEmpty ? nil : .filteredRows(rows, entries)

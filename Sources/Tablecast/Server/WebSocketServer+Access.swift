@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import QueryEngine
+import Synchronization
 import WebSocketTransport
 package import WireProtocol
 
@@ -41,9 +42,28 @@ extension WebSocketServer {
             throw .unavailable
         }
         guard !identity.hasExpired(at: UnixTime.milliseconds) else { throw .expired }
+        if !identity.rules.isEmpty { warn(about: identity.rules) }
         identity.credential = credential
         return identity
     }
+
+    /// Logs the rules that do not fit their tables, each once: their clients see nothing of these tables.
+    private func warn(about rules: RowRules) {
+        guard let requests = databaseRequests else { return }
+        for rule in rules.tableRules {
+            let text = "\(rule.table): \(rule.condition.sql)"
+            let isNew = ruleTexts.withLock { texts in
+                texts.count < Self.maxRuleTexts && texts.insert(text).inserted
+            }
+            guard isNew, let problem = requests.problem(with: rule) else { continue }
+            logger.warning(
+                "a row rule does not fit the database, so its table is refused",
+                metadata: ["table": "\(rule.table)", "rule": "\(rule.condition.sql)", "reason": "\(problem)"]
+            )
+        }
+    }
+
+    private static let maxRuleTexts = 1_000
 
     /// Decides on a connection before it becomes a WebSocket.
     func authorize(_ request: HTTPRequestHead) async -> WebSocketMount.Authorization {
@@ -122,6 +142,8 @@ package protocol DatabaseRequests: AnyObject, Sendable {
     var goneBecause: String? { get }
     /// Whether positions can be valid that are not known here yet.
     var mayLearnOfEpochs: Bool { get }
+    /// Why a row rule does not fit the database; nil when it does.
+    func problem(with rule: TableRule) -> String?
 
     /// Calls `body` once, on any thread, when everything that the source knows now is known here; for a source at once.
     ///

@@ -33,6 +33,8 @@ public final class WebSocketServer: Sendable {
     package let metrics: ServiceMetrics
     let listener = ListenerState()
     private let database = Mutex<(any DatabaseRequests)?>(nil)
+    /// The row rules that were compared with the database.
+    let ruleTexts = Mutex<Set<String>>([])
     private let isQuiescing = Atomic<Bool>(false)
     /// Why the epoch of earlier processes did not go on at the start, as `database:epoch`.
     let startNotice = Mutex<StartNotice?>(nil)

@@ -279,6 +279,7 @@ extension TablecastService: DatabaseRequests {
     package var mayLearnOfEpochs: Bool { false }
 
     package func whenSourceIsKnown(_ body: @escaping @Sendable () -> Void) { body() }
+    package func problem(with rule: TableRule) -> String? { feed.publisher.rowFilters.problem(with: rule) }
 
     package func subscribes(_ request: SubscribeRequest) {
         guard request.channel == .tables else { return }
