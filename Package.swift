@@ -300,6 +300,12 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .executableTarget(
+            name: "EmbeddingExample",
+            dependencies: ["Tablecast", "TablecastHummingbird", .product(name: "Hummingbird", package: "hummingbird")],
+            path: "Tests/EmbeddingExample",
+            swiftSettings: swiftSettings
+        ),
+        .executableTarget(
             name: "EchoServer",
             dependencies: ["WebSocketTransport", nioCore, nioPosix],
             path: "Tests/EchoServer",

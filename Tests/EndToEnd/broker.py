@@ -10,13 +10,7 @@ import time
 
 import pytest
 
-from processes import LIMIT
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from processes import LIMIT, free_port
 
 
 class Broker:

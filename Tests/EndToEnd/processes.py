@@ -7,12 +7,20 @@ import queue
 import re
 import select
 import signal
+import socket
 import subprocess
 import threading
 import time
 import urllib.request
 
 LIMIT = 60  # seconds that any one thing may take
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def write_tokens(path, tokens):

@@ -3,7 +3,6 @@
 import base64
 import json
 import signal
-import socket
 import sqlite3
 import threading
 import urllib.error
@@ -11,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from processes import LIMIT, write_tokens
+from processes import LIMIT, free_port, write_tokens
 from relays import Relay
 from sockets import Client, EventStream
 
@@ -544,11 +543,12 @@ def test_a_loop_is_refused(source, relay, start):
     again.kill()
 
 
-def test_errors_of_the_command_line(serve, source, run, tmp_path, free_port):
-    unreachable = run("relay", f"127.0.0.1:{free_port}")
+def test_errors_of_the_command_line(serve, source, run, tmp_path):
+    closed = free_port()
+    unreachable = run("relay", f"127.0.0.1:{closed}")
     assert unreachable.returncode == 69 and "cannot be reached" in unreachable.stderr
-    both = run("relay", f"127.0.0.1:{free_port}", f"127.0.0.1:{free_port}")
-    assert both.returncode == 69 and both.stderr.count(f":{free_port}/ws") == 2
+    both = run("relay", f"127.0.0.1:{closed}", f"127.0.0.1:{closed}")
+    assert both.returncode == 69 and both.stderr.count(f":{closed}/ws") == 2
     assert run("relay", "ftp://x").returncode == 64
     assert run("relay", f"ws://127.0.0.1:{source.port}/nothing").returncode == 76
     tokens = tmp_path / "tokens.json"
@@ -570,10 +570,3 @@ def test_a_relay_has_tokens_of_its_own(serve, writer, relay, tmp_path):
         client.message("table:modified")
     with pytest.raises(Exception, match="401"):
         Client(edge.ws, additional_headers={"Authorization": "Bearer " + "s" * 32})
-
-
-@pytest.fixture
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
