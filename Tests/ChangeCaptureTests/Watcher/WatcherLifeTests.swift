@@ -82,6 +82,45 @@ import Testing
         #expect(log.wait { $0.inserted(7) })
     }
 
+    /// Records in one order what it receives.
+    private final class SchemaLog: SchemaSink {
+        let words = Monitor<[String]>([])
+
+        func opened(_ tables: [TableDescription]) {
+            words.update { $0.append("opened " + tables.map(\.name).joined(separator: " ")) }
+        }
+
+        func receive(_ event: DatabaseEvent) {
+            words.update { words in
+                switch event {
+                case .epochChanged(let reason): words.append("epoch \(reason.code.rawValue)")
+                case .transaction(let transaction): words.append("inserted \(transaction.changes.insertedIntegers)")
+                default: break
+                }
+            }
+        }
+    }
+
+    @Test(arguments: ["wal", "delete"])
+    func `a sink of the schema receives the tables of each opening, before its epoch and transactions`(
+        journalMode: String
+    ) throws {
+        let database = try TemporaryDatabase("CREATE TABLE t(a); CREATE VIEW v AS SELECT 1", journalMode: journalMode)
+        let log = SchemaLog()
+        let watcher = try DatabaseWatcher(path: database.path, sink: log)
+        try watcher.start()
+        defer { watcher.stop() }
+        #expect(log.words.withLock { $0 } == ["opened t v"])
+        let other = try TemporaryDatabase("CREATE TABLE u(a)", journalMode: journalMode)
+        #expect(rename(other.path, database.path) == 0)
+        let isReplaced = log.words.wait(atMost: .seconds(30)) { $0.contains("epoch replaced") ? true : nil }
+        #expect(isReplaced == true)
+        try connect(database).execute("INSERT INTO u VALUES(7)")
+        let isInserted = log.words.wait(atMost: .seconds(30)) { $0.contains("inserted [7]") ? true : nil }
+        #expect(isInserted == true)
+        #expect(log.words.withLock { $0 } == ["opened t v", "opened u", "epoch replaced", "inserted [7]"])
+    }
+
     @Test func `a deleted file is reported gone, and followed again once it is back`() throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
         let log = EventLog()
