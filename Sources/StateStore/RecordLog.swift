@@ -48,6 +48,8 @@ package final class RecordLog: Sendable {
         var buffer = ByteWriter()
         /// Written since the last sync.
         var isDirty = false
+        var removedSegments = 0
+        var lastSync = Duration.zero
         /// Nothing is appended after a failure: a hole would be read as continuity.
         var failure: StateError?
     }
@@ -97,6 +99,29 @@ package final class RecordLog: Sendable {
     package var base: UInt64? { state.withLock { $0.failure == nil ? $0.segments.first?.base : nil } }
 
     package var byteCount: Int { state.withLock { $0.segments.reduce(0) { $0 + $1.byteCount } } }
+
+    /// Figures for the operator.
+    package struct Statistics: Sendable {
+        package var byteCount: Int
+        /// When the oldest segment was created, in Unix milliseconds.
+        package var oldest: Int64
+        /// Segments that were removed because of a limit.
+        package var removedSegments: Int
+        /// How long the last sync took.
+        package var lastSync: Duration
+    }
+
+    package var statistics: Statistics? {
+        state.withLock { state in
+            guard let first = state.segments.first else { return nil }
+            return Statistics(
+                byteCount: state.segments.reduce(0) { $0 + $1.byteCount },
+                oldest: first.created,
+                removedSegments: state.removedSegments,
+                lastSync: state.lastSync
+            )
+        }
+    }
 
     // MARK: Writing
 
@@ -209,6 +234,7 @@ package final class RecordLog: Sendable {
             else { return }
             try directory.removeSegment(first.number)
             state.segments.removeFirst()
+            state.removedSegments += 1
         }
     }
 
@@ -229,8 +255,11 @@ package final class RecordLog: Sendable {
             return state.isDirty ? state.active : nil
         }
         guard let file else { return }
+        let start = ContinuousClock.now
         try file.sync()
         try directory.sync()
+        let duration = ContinuousClock.now - start
+        state.withLock { $0.lastSync = duration }
     }
 
     // MARK: Reading

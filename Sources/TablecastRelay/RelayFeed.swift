@@ -29,6 +29,16 @@ final class RelayFeed: Sendable {
     private let server: WebSocketServer
     private let logger: Logger
     private let state = Mutex(Status())
+    /// The history that is being received after a restart that lost transactions.
+    private let restart = Mutex<Restart?>(nil)
+
+    fileprivate struct Restart: Sendable {
+        let base: Position
+        let isAnnounced: Bool
+        var publications: [any Publication] = []
+        var byteCount = 0
+        var earlierEpochs: [String: UInt64] = [:]
+    }
 
     init(server: WebSocketServer, limits: LiveLimits, logger: Logger) {
         self.server = server
@@ -95,8 +105,12 @@ extension RelayFeed: SourceReceiver {
             server.hub.reset(to: position)
         case .rename(let epoch, let earlier):
             rename(to: epoch, earlier)
+        case .restart(let position, let isAnnounced):
+            endRestart()
+            restart.withLock { $0 = Restart(base: position, isAnnounced: isAnnounced) }
         case .gap(let position, let isAnnounced):
-            miss(position, isAnnounced: isAnnounced)
+            endRestart()
+            miss(before: position, isAnnounced: isAnnounced) { server.hub.reset(to: position) }
         case .publish(let transaction):
             return publish(transaction)
         case .state(let state):
@@ -119,6 +133,7 @@ extension RelayFeed: SourceReceiver {
     }
 
     private func rename(to epoch: String, _ earlier: [String: UInt64]?) {
+        endRestart()
         if epoch != server.hub.position.epoch {
             logger.notice("the source was restarted, and its epoch goes on", metadata: ["epoch": "\(epoch)"])
         }
@@ -156,13 +171,42 @@ extension RelayFeed: SourceReceiver {
             return false
         }
         rowFilters.note(transaction.changes)
-        server.hub.publish(transaction)
+        publish(transaction)
         server.metrics.published(
             byService: transaction.changes.origin == .service,
             rowChanges: transaction.changes.rowCount,
             in: ContinuousClock.now - start
         )
         return true
+    }
+
+    private func publish(_ publication: any Publication) {
+        let isKept = restart.withLock { restart in
+            guard restart != nil else { return false }
+            restart?.append(publication, maxBytes: server.configuration.limits.hub.history.maxBytes)
+            return true
+        }
+        if !isKept { server.hub.publish(publication) }
+    }
+
+    /// The clients begin again behind the received history.
+    private func endRestart() {
+        let ended = restart.withLock { restart in
+            defer { restart = nil }
+            return restart
+        }
+        guard let ended else { return }
+        let head = ended.publications.last?.position ?? ended.base
+        miss(before: head, isAnnounced: ended.isAnnounced) {
+            server.hub.restore(
+                RestoredHistory(
+                    head: head,
+                    publications: ended.publications,
+                    earlierEpochs: ended.earlierEpochs,
+                    time: UnixTime.milliseconds
+                )
+            )
+        }
     }
 
     private func received(_ payload: RelayStatePayload) -> Bool {
@@ -172,7 +216,11 @@ extension RelayFeed: SourceReceiver {
             logger.error("the tables of the source cannot be read")
             return false
         }
-        server.hub.rename(to: server.hub.position.epoch, earlier: payload.earlierEpochs)
+        let isRestarting = restart.withLock { restart in
+            restart?.earlierEpochs = payload.earlierEpochs
+            return restart != nil
+        }
+        if !isRestarting { server.hub.rename(to: server.hub.position.epoch, earlier: payload.earlierEpochs) }
         if payload.exchangesPresence, let requests = state.withLock({ $0.requests }) {
             server.openPresenceExchange { report in
                 // A connection that takes no requests ends, and the next one begins with all users.
@@ -186,15 +234,15 @@ extension RelayFeed: SourceReceiver {
         return true
     }
 
-    /// Transactions before the position are missing.
-    private func miss(_ position: Position, isAnnounced: Bool) {
+    /// Transactions before the position are missing; `begin` begins again behind them.
+    private func miss(before position: Position, isAnnounced: Bool, _ begin: () -> Void) {
         let before = server.hub.position
         logger.warning(
             "transactions of the source are missing: the clients begin again",
             metadata: ["after": "\(before)", "at": "\(position)"]
         )
         server.metrics.relayMissedTransactions()
-        server.hub.reset(to: position)
+        begin()
         guard !isAnnounced else { return }
         server.metrics.epochBegan(reason: EpochReason.Code.stateLost.rawValue)
         notify(
@@ -232,6 +280,7 @@ extension RelayFeed: SourceReceiver {
     }
 
     private func caughtUp() {
+        endRestart()
         let (isBack, body) = state.withLock { state in
             defer {
                 state.isConnected = true
@@ -254,6 +303,8 @@ extension RelayFeed: SourceReceiver {
     }
 
     package func disconnected(_ error: RelayError) -> Bool {
+        // The next connection continues after what this one has received.
+        endRestart()
         let reason = "the connection to the source was lost; changes continue when it is open again"
         let wasConnected = state.withLock { state in
             defer { state.isConnected = false }
@@ -284,6 +335,16 @@ extension RelayFeed: SourceReceiver {
     }
 
     private func notify(_ type: String, _ data: JSONValue) { notify(MessageType(type), data) }
+}
+
+extension RelayFeed.Restart {
+    fileprivate mutating func append(_ publication: any Publication, maxBytes: Int) {
+        publications.append(publication)
+        byteCount += publication.byteCount
+        guard byteCount > 2 * maxBytes else { return }
+        // The history in memory keeps no more.
+        while byteCount > maxBytes, publications.count > 1 { byteCount -= publications.removeFirst().byteCount }
+    }
 }
 
 extension RelayFeed.Status {

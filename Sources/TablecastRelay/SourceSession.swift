@@ -10,6 +10,9 @@ package struct SourceSession: Sendable {
         /// The same transactions go on under this epoch. Positions of the earlier ones are valid, each up to a sequence; nil when
         /// only the previous one is known.
         case rename(epoch: String, earlier: [String: UInt64]?)
+        /// Transactions are missing. Those after this position until ``caughtUp`` are the new history, behind which the clients must
+        /// begin again: so clients that received them elsewhere can resume here. `isAnnounced` as for ``gap(_:isAnnounced:)``.
+        case restart(Position, isAnnounced: Bool)
         /// Transactions are missing: the clients must begin again at this position. `isAnnounced` when the source itself
         /// reports the new epoch.
         case gap(Position, isAnnounced: Bool)
@@ -30,7 +33,7 @@ package struct SourceSession: Sendable {
 
     /// How many transactions from before its start a relay asks for, so that clients of other relays can resume here: the
     /// first number that the source still has.
-    static let backfillCounts: [UInt64] = [10_000, 1_000, 100]
+    package static let backfillCounts: [UInt64] = [10_000, 1_000, 100]
     /// The `id` of the request, to which the source's answer refers.
     private static let request = "relay"
     /// A transaction of more bytes is not from a server whose limits are known.
@@ -48,6 +51,8 @@ package struct SourceSession: Sendable {
         /// The last transaction when it was opened.
         var head: Position?
         var isSubscribed = false
+        /// The source does not have what follows ``SourceSession/position``.
+        var isRestarting = false
         var hasCaughtUp = false
         /// The epochs before the source's current one.
         var earlierEpochs: [String: UInt64] = [:]
@@ -138,16 +143,19 @@ package struct SourceSession: Sendable {
 
     private mutating func subscribed(at start: Position, _ recovered: Bool?, isAnswer: Bool) -> [Action] {
         connection.partial = nil
-        guard let position else {
-            if recovered == false, let since = nextBackfill() { return [subscribe(since: since)] }
-            return begin(at: start, [.begin(start)])
+        if let position, isAnswer, recovered != true || start.sequence != position.sequence {
+            connection.isRestarting = true
         }
-        guard recovered == true, start.sequence == position.sequence else {
-            let isAnnounced = !isAnswer || connection.hasEpochNotice
-            connection.hasEpochNotice = false
+        guard let position, !(isAnswer && connection.isRestarting) else {
+            if recovered == false, let since = nextBackfill() { return [subscribe(since: since)] }
+            let isAnnounced = connection.hasEpochNotice
+            return begin(at: start, [position == nil ? .begin(start) : .restart(start, isAnnounced: isAnnounced)])
+        }
+        guard isAnswer else {
+            connection = Connection(head: start, isRestarting: true, hasEpochNotice: true)
+            connection.backfillCounts = Self.backfillCounts[...]
             // Without a request there is no state either: the tables can be others now.
-            let request = isAnswer ? [] : [subscribe(since: start)]
-            return begin(at: start, [.gap(start, isAnnounced: isAnnounced)]) + request
+            return [subscribe(since: nextBackfill() ?? start)]
         }
         let earlier = connection.earlierEpochs
         return begin(at: start, start.epoch == position.epoch ? [] : [.rename(epoch: start.epoch, earlier: earlier)])
@@ -156,6 +164,7 @@ package struct SourceSession: Sendable {
     private mutating func begin(at start: Position, _ actions: [Action]) -> [Action] {
         position = start
         connection.isSubscribed = true
+        connection.isRestarting = false
         return actions + caughtUp()
     }
 

@@ -29,10 +29,20 @@ struct ReferenceTests {
     }
 
     @Test func `every option of serve is a setting of the file and of the environment`() {
-        let names = ServeSettings.keys.map(\.name) + LimitOptions.shortcuts.map(\.key)
-        let settings = names.map { "--" + ServeSettings.kebab($0) }
         let options = options(in: ServeCommand.helpMessage(columns: 500))
-        #expect(Set(settings) == options.subtracting(["--config", "--limit", "--help", "--version"]))
+        #expect(settings(ServeSettings.keys) == options.subtracting(["--config", "--limit", "--help", "--version"]))
+    }
+
+    @Test func `every option of relay is a setting, except the token`() {
+        // The last is one of serve, which a help text names.
+        let others: Set = ["--config", "--limit", "--help", "--version", "--upstream-token", "--read-only"]
+        #expect(
+            settings(ServeSettings.relayKeys) == options(in: RelayCommand.helpMessage(columns: 500)).subtracting(others)
+        )
+    }
+
+    private func settings(_ keys: [(name: String, kind: ServeSettings.Kind)]) -> Set<String> {
+        Set((keys.map(\.name) + LimitOptions.shortcuts.map(\.key)).map { "--" + ServeSettings.kebab($0) })
     }
 
     @Test func `the README and the pages name options that there are`() throws {

@@ -10,7 +10,8 @@ import urllib.request
 
 import pytest
 
-from processes import LIMIT, free_port, write_tokens
+from contract import check
+from processes import LIMIT, Server, free_port, write_tokens
 from relays import Relay
 from sockets import Client, EventStream
 
@@ -203,6 +204,28 @@ def test_a_subscription_that_waits_for_the_source_can_be_ended(source, relay):
         for number in range(101):
             client.send("subscribe", channel="tables", id=str(number), since="other-a:5")
         assert client.message("error")["replyTo"] == "100"
+
+
+def test_a_relay_has_the_history_of_a_new_epoch(serve, writer, relay, tmp_path):
+    later = free_port()
+    source = serve(tmp_path / "items.db", "--state", "none")
+    edge = relay(names(source), f"127.0.0.1:{later}")
+    with Client(edge.ws) as waiting:
+        waiting.subscribe("tables", rows="keys")
+        source.kill()
+        other = serve(tmp_path / "items.db", "--state", "none")
+        with Client(other.ws) as client:
+            begin = sequence(client.subscribe("tables", rows="keys"))
+            insert(writer, 1, 2)
+            positions = [client.message("table:modified")["position"] for _ in range(2)]
+        relay(names(other), port=later)
+        message = waiting.message("subscribed")
+        assert message["data"]["recovered"] is False and message["position"] == positions[1]
+        with Client(edge.ws) as client:
+            assert client.subscribe("tables", rows="keys", since=positions[0])["data"]["recovered"] is True
+            assert client.message("table:modified")["position"] == positions[1]
+        insert(writer, 3)
+        assert sequence(waiting.message("table:modified")) == begin + 3
 
 
 def test_a_client_resumes_at_another_relay(source, relay, writer):
@@ -570,3 +593,55 @@ def test_a_relay_has_tokens_of_its_own(serve, writer, relay, tmp_path):
         client.message("table:modified")
     with pytest.raises(Exception, match="401"):
         Client(edge.ws, additional_headers={"Authorization": "Bearer " + "s" * 32})
+
+
+class RelayClient(Client):
+    """What a relay receives, held against the contract."""
+
+    def receive(self, limit=LIMIT):
+        message = json.loads(self.socket.recv(timeout=limit))
+        return check(message, "sendToRelay" if message["type"].startswith("relay:") else "sendToClient")
+
+
+def test_the_messages_for_relays_are_in_the_contract(source, relay, writer):
+    edge = relay(names(source))
+    user, _ = joined(source, "ada")
+    with RelayClient(edge.ws, additional_headers={"Tablecast-Relay": "test"}) as client:
+        client.send("subscribe", channel="tables", id="s", relay=1)
+        found = {}
+        while not {"relay:state", "relay:presence", "subscribed"} <= set(found):
+            message = client.receive()
+            found[message["type"]] = message
+        assert found["relay:state"]["data"]["presence"] is True
+        assert [user["username"] for user in found["relay:presence"]["data"]["users"]] == ["ada"]
+        insert(writer, 1)
+        client.message("relay:transaction")
+        check({"type": "relay:check", "id": "c", "data": {}}, "receiveFromRelay")
+        client.send("relay:check", id="c")
+        assert client.message("relay:checked")["replyTo"] == "c"
+        users = [{"userId": "u1", "username": "eve", "joinedAt": 1, "cursor": {"table": "item"}}]
+        check({"type": "relay:presence", "data": {"users": users, "left": []}}, "receiveFromRelay")
+        client.send("relay:presence", users=users, left=[])
+        assert user_named(user, "user:joined", "eve")["userId"] == "u1"
+        client.send("relay:presence", id="bad", users=[{"userId": ""}], left=[])
+        assert client.message("error", where=lambda m: m.get("replyTo") == "bad")["data"]["code"] == "INVALID_MESSAGE"
+        source.kill()
+        restarted = Server(edge.process.args[0], source.path, port=source.port)
+        try:
+            client.message("relay:renamed")
+        finally:
+            restarted.kill()
+
+
+def test_settings_of_a_relay(source, run, relay, tmp_path):
+    settings = tmp_path / "relay.yaml"
+    settings.write_text("maxConnections: 1\nlimits:\n  clients:\n    maxMessagesPerSecond: 7\n")
+    edge = relay(names(source), "--config", settings, env={"TABLECAST_UPSTREAM_HEARTBEAT": "2s"})
+    with Client(edge.ws):
+        with pytest.raises(Exception, match="503"):
+            Client(edge.ws)
+    settings.write_text("readOnly: true\n")
+    refused = run("relay", names(source), "--config", settings)
+    assert refused.returncode == 64 and "unknown setting 'readOnly'" in refused.stderr
+    refused = run("relay", names(source), env={"TABLECAST_UPSTREAM_HEARTBEAT": "soon"})
+    assert refused.returncode == 64 and "the environment" in refused.stderr

@@ -312,3 +312,13 @@ def test_a_disk_that_is_full(serve, database):
     client, subscribed = resume(server, last)
     assert subscribed["data"]["recovered"] is False
     client.close()
+
+
+def test_metrics_of_the_state(serve, database):
+    server = serve(database)
+    found = dict(line.rsplit(" ", 1) for line in server.metrics().splitlines() if line.startswith("tablecast_state_"))
+    assert float(found["tablecast_state_bytes"]) > 0
+    assert float(found["tablecast_state_age_seconds"]) >= 0
+    assert float(found["tablecast_state_sync_seconds"]) >= 0
+    assert found["tablecast_state_segments_removed"] == "0"
+    assert "tablecast_state_bytes" not in serve(database, "--state", "none").metrics()

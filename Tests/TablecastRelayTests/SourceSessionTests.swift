@@ -119,13 +119,37 @@ struct SourceSessionTests {
     @Test mutating func `a source that does not have the missing transactions is a gap`() {
         begin()
         _ = greet(90)
-        #expect(subscribed(position(90), false) == [.gap(position(90), isAnnounced: false), .caughtUp])
+        for _ in SourceSession.backfillCounts {
+            #expect(subscribed(position(90), false) == [request(since: position(0))])
+        }
+        #expect(subscribed(position(90), false) == [.restart(position(90), isAnnounced: false), .caughtUp])
+    }
+
+    @Test mutating func `after a gap the history of the source is received`() {
+        begin()
+        _ = greet(20_000, "b")
+        #expect(subscribed(position(20_000, "b"), false) == [request(since: position(10_000, "b"))])
+        #expect(subscribed(position(20_000, "b"), false) == [request(since: position(19_000, "b"))])
+        let start = position(19_000, "b")
+        #expect(subscribed(start, true) == [.restart(start, isAnnounced: false)])
+        #expect(transaction(start.next) == [published(start.next)])
+        #expect(transaction(position(20_000, "b")).last == .caughtUp)
+    }
+
+    @Test mutating func `an equal sequence of another epoch is no continuation`() {
+        session = SourceSession(id: "here")
+        _ = greet(0)
+        _ = subscribed(position(0), nil)
+        _ = greet(5, "b")
+        #expect(subscribed(position(5, "b"), false) == [request(since: position(0, "b"))])
+        #expect(subscribed(position(0, "b"), true) == [.restart(position(0, "b"), isAnnounced: false)])
     }
 
     @Test mutating func `another epoch without a request is announced by the source, and its tables are asked for`() {
         begin()
         let new = position(0, "b")
-        #expect(subscribed(new, false, isAnswer: false) == [.gap(new, isAnnounced: true), request(since: new)])
+        #expect(subscribed(new, false, isAnswer: false) == [request(since: new)])
+        #expect(subscribed(new, true) == [.restart(new, isAnnounced: true), .caughtUp])
     }
 
     @Test mutating func `the epoch of a restarted source goes on`() {

@@ -42,6 +42,13 @@ package final class ServiceMetrics: Sendable {
         .init(label: "tablecast_watcher_commits_behind", help: "Commits of the service that are not published yet."),
         .init(label: "tablecast_database_bytes", help: "Size of the database file."),
         .init(label: "tablecast_log_bytes", help: "Size of the write-ahead log."),
+        .init(label: "tablecast_state_bytes", help: "Size of the state directory."),
+        .init(label: "tablecast_state_age_seconds", help: "Age of the oldest file in the state directory."),
+        .init(label: "tablecast_state_sync_seconds", help: "Time that the last sync of the state took."),
+        .init(
+            label: "tablecast_state_segments_removed",
+            help: "Files of the state that were removed because of a limit, since the start."
+        ),
         .init(label: "tablecast_live_queries", help: "Distinct live queries."),
         .init(label: "tablecast_live_subscribers", help: "Subscriptions to live queries."),
         .init(label: "tablecast_live_pending_transactions", help: "Commits that live queries have not evaluated."),

@@ -2,6 +2,8 @@ import Broadcast
 import LiveQueries
 import QueryEngine
 import SQLiteConnection
+import StateStore
+import WireProtocol
 
 extension TablecastService {
     /// Updates every gauge: before `/metrics` is written, and every ten seconds for the application's own backend while
@@ -20,6 +22,12 @@ extension TablecastService {
         metrics.set("tablecast_watcher_commits_behind", to: Double(watcher.commitsBehind))
         metrics.set("tablecast_database_bytes", to: Self.byteCount(configuration.path))
         metrics.set("tablecast_log_bytes", to: Self.byteCount(configuration.path + "-wal"))
+        if let state = feed.publisher.keeper?.statistics {
+            metrics.set("tablecast_state_bytes", to: Double(state.byteCount))
+            metrics.set("tablecast_state_age_seconds", to: Double(max(0, UnixTime.milliseconds - state.oldest)) / 1_000)
+            metrics.set("tablecast_state_sync_seconds", to: state.lastSync / .seconds(1))
+            metrics.set("tablecast_state_segments_removed", to: Double(state.removedSegments))
+        }
         if let live = liveStatistics {
             metrics.set("tablecast_live_queries", to: Double(live.queries))
             metrics.set("tablecast_live_subscribers", to: Double(live.subscribers))

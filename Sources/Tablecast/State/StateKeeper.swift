@@ -230,6 +230,8 @@ final class StateKeeper: Sendable {
     var base: UInt64? { log.base }
 
     var byteCount: Int { log.byteCount }
+
+    var statistics: RecordLog.Statistics? { log.statistics }
 }
 
 extension KeptState {

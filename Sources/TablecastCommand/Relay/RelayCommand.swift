@@ -73,6 +73,17 @@ struct RelayCommand: AsyncParsableCommand {
     @Flag(help: "Accept any TLS certificate of the source, for tests with a self-signed one.")
     var insecure = false
 
+    @Option(
+        help: ArgumentHelp(
+            "A JSON or YAML file with these options in camel case, such as {\"maxConnections\": 500}.",
+            discussion:
+                "Environment variables (TABLECAST_MAX_CONNECTIONS) override the file; the command line overrides both. The token for the source is set in neither.",
+            valueName: "file"
+        ),
+        completion: .file(extensions: ["json", "yaml", "yml"])
+    )
+    var config: String?
+
     @OptionGroup(title: "Listening") var address: ListeningOptions
     @OptionGroup(title: "Access control") var access: AccessOptions
     @OptionGroup(title: "NATS") var nats: NATSOptions

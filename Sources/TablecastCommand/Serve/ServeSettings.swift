@@ -2,7 +2,7 @@ import Configuration
 import Foundation
 import Tablecast
 
-/// The settings of `serve` from the environment and a file, as options that precede those of the command line: so the
+/// The settings of `serve` and `relay` from the environment and a file, as options that precede those of the command line: so the
 /// command line overrides the environment, and the environment overrides the file.
 ///
 /// A key is an option in camel case: `--max-connections` is `maxConnections` in the file and `TABLECAST_MAX_CONNECTIONS` in the
@@ -17,8 +17,15 @@ struct ServeSettings {
     }
 
     /// Every option of `serve` except `--config` itself.
-    static let keys: [(name: String, kind: Kind)] = [
-        ("init", .value), ("wal", .flag), ("readOnly", .flag), ("foreignKeys", .flag), ("state", .value),
+    static let keys: [(name: String, kind: Kind)] =
+        [
+            ("init", .value), ("wal", .flag), ("readOnly", .flag), ("foreignKeys", .flag), ("state", .value),
+        ] + serverKeys
+    /// Those of `relay`, except the token for the source, which has a variable of its own and belongs in no file.
+    static let relayKeys: [(name: String, kind: Kind)] =
+        [("wait", .flag), ("upstreamHeartbeat", .value), ("insecure", .flag)] + serverKeys
+
+    private static let serverKeys: [(name: String, kind: Kind)] = [
         ("port", .value),
         ("host", .value),
         ("path", .value), ("allowAnonymous", .flag), ("tokens", .value), ("jwtKeys", .value), ("jwtIssuer", .value),
@@ -45,12 +52,16 @@ struct ServeSettings {
     /// Reads the file, if there is one, and the environment.
     ///
     /// - Throws: ``CommandFailure`` for a file that cannot be read, an unknown key, and a malformed value.
-    init(file: String?, environment: [String: String] = ProcessInfo.processInfo.environment) async throws {
+    init(
+        file: String?,
+        keys: [(name: String, kind: Kind)] = Self.keys,
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) async throws {
         let variables = ConfigReader(provider: EnvironmentVariablesProvider(environmentVariables: environment))
             .scoped(to: ConfigKey([Self.environmentPrefix]))
         var document: SettingsFile?
-        if let file { document = try await SettingsFile(file) }
-        for (name, kind) in Self.keys {
+        if let file { document = try await SettingsFile(file, paths: Self.paths(keys)) }
+        for (name, kind) in keys {
             let option = "--" + Self.kebab(name)
             if let values = Self.values([name], kind, in: variables) {
                 options += values.flatMap { [option] + $0 }
@@ -114,18 +125,20 @@ struct ServeSettings {
     }
 
     /// Every key that a file may contain.
-    static let paths = Set(keys.map { [$0.name] } + limits.map(\.path))
+    private static func paths(_ keys: [(name: String, kind: Kind)]) -> Set<[String]> {
+        Set(keys.map { [$0.name] } + limits.map(\.path))
+    }
 }
 
 extension ServeSettings {
     /// The command line with the settings of the environment and of the `--config` file inserted before the options of
-    /// `serve`; other commands have no such settings.
+    /// `serve` or `relay`; other commands have no such settings.
     static func apply(to arguments: [String]) async throws -> (arguments: [String], settings: ServeSettings?) {
-        guard arguments.first == "serve", !arguments.contains(where: { ["-h", "--help"].contains($0) }) else {
-            return (arguments, nil)
-        }
-        let settings = try await ServeSettings(file: file(in: arguments))
-        return (["serve"] + settings.options + arguments.dropFirst(), settings)
+        guard let command = arguments.first, let keys = ["serve": Self.keys, "relay": relayKeys][command],
+            !arguments.contains(where: { ["-h", "--help"].contains($0) })
+        else { return (arguments, nil) }
+        let settings = try await ServeSettings(file: file(in: arguments), keys: keys)
+        return ([command] + settings.options + arguments.dropFirst(), settings)
     }
 
     private static func file(in arguments: [String]) -> String? {

@@ -11,12 +11,13 @@ struct SettingsFile {
     /// The keys of its values, each as a path from the top.
     let keys: Set<[String]>
 
+    /// - Parameter paths: every key that the file may contain.
     /// - Throws: ``CommandFailure`` for a file that cannot be read, and for an unknown key: a misspelt one must not be
     ///   ignored silently.
-    init(_ path: String) async throws {
+    init(_ path: String, paths: Set<[String]>) async throws {
         self.path = path
         do {
-            keys = try Self.keys(in: path)
+            keys = try Self.keys(in: path, paths)
             if Self.isYAML(path) {
                 reader = ConfigReader(provider: try await FileProvider<YAMLSnapshot>(filePath: FilePath(path)))
             } else {
@@ -44,7 +45,7 @@ struct SettingsFile {
 
     private static func isYAML(_ file: String) -> Bool { file.hasSuffix(".yaml") || file.hasSuffix(".yml") }
 
-    private static func keys(in file: String) throws -> Set<[String]> {
+    private static func keys(in file: String, _ paths: Set<[String]>) throws -> Set<[String]> {
         let text: String
         do {
             text = try String(contentsOfFile: file, encoding: .utf8)
@@ -65,17 +66,17 @@ struct SettingsFile {
             }
             keys = Self.keys(of: .object(object))
         }
-        if let key = keys.subtracting(ServeSettings.paths).map({ $0.joined(separator: ".") }).min() {
-            throw CommandFailure(.usage, "'\(file)': unknown setting '\(key)'", advice: expectation(for: key))
+        if let key = keys.subtracting(paths).map({ $0.joined(separator: ".") }).min() {
+            throw CommandFailure(.usage, "'\(file)': unknown setting '\(key)'", advice: expectation(for: key, paths))
         }
         return keys
     }
 
     /// The known keys beside an unknown one.
-    private static func expectation(for key: String) -> String {
+    private static func expectation(for key: String, _ paths: Set<[String]>) -> String {
         let isLimit = key.hasPrefix("limits.")
         let owner = key.split(separator: ".").prefix(2).joined(separator: ".") + "."
-        let known = ServeSettings.paths.map { $0.joined(separator: ".") }.filter { $0.hasPrefix("limits.") == isLimit }
+        let known = paths.map { $0.joined(separator: ".") }.filter { $0.hasPrefix("limits.") == isLimit }
         let related = known.filter { $0.hasPrefix(owner) }
         return "Expected one of \((related.isEmpty ? known : related).sorted().joined(separator: ", "))."
     }

@@ -4,6 +4,7 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 import Tablecast
 import TablecastClient
 import TablecastRelay
@@ -22,15 +23,15 @@ struct RelayProxy {
 
     func respond(to request: Request, from identity: Identity) async throws -> Response {
         var request = request
-        let outgoing: HTTPClientRequest
+        let (outgoing, client): (HTTPClientRequest, HTTPClient)
         do throws(ProtocolError) {
-            outgoing = try await self.outgoing(&request, identity)
+            (outgoing, client) = try await self.outgoing(&request, identity)
         } catch {
             return .failure(error)
         }
         let answer: HTTPClientResponse
         do {
-            answer = try await HTTPClient.shared.execute(outgoing, timeout: Self.timeout)
+            answer = try await client.execute(outgoing, timeout: Self.timeout)
         } catch is CancellationError {
             throw CancellationError()
         } catch {
@@ -48,7 +49,7 @@ struct RelayProxy {
     private func outgoing(
         _ request: inout Request,
         _ identity: Identity
-    ) async throws(ProtocolError) -> HTTPClientRequest {
+    ) async throws(ProtocolError) -> (HTTPClientRequest, HTTPClient) {
         let source = try relay.source(for: identity, share: identity.share(from: ClientConnection.current?.address))
         guard let url = Self.url(source.address, request.uri.string) else {
             throw ProtocolError(.invalidMessage, "the address: expected a path and a query string")
@@ -68,8 +69,17 @@ struct RelayProxy {
             throw ProtocolError(.tooBig, "the body: expected at most \(limit) bytes, all of them")
         }
         if body.readableBytes > 0 { outgoing.body = .bytes(body) }
-        return outgoing
+        return (outgoing, source.acceptsAnyCertificate ? Self.trustingClient : HTTPClient.shared)
     }
+
+    /// For a source with any certificate. It lives as long as the process, like the shared one.
+    private static let trustingClient: HTTPClient = {
+        var configuration = HTTPClient.Configuration.singletonConfiguration
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.certificateVerification = .none
+        configuration.tlsConfiguration = tls
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
 
     /// The address of the request at the source, without the client's token.
     private static func url(_ webSocket: String, _ target: String) -> String? {
