@@ -506,8 +506,8 @@ def test_requests_see_the_rows_of_the_client(serve, writer, relay, tmp_path):
     source = serve(tmp_path / "items.db", env={"TABLECAST_RELAY_TOKEN": "s" * 32})
     insert(writer, 1, 2, 3)
     tokens = tmp_path / "tokens.json"
-    rules = {"item": "id >= 2 AND name = 'x'"}
-    write_tokens(tokens, [{"token": "a" * 32, "role": "read-only", "rules": rules}])
+    rules = {"item": {"where": "id >= 2 AND name = 'x'", "check": "id < 10 AND name = 'x'"}}
+    write_tokens(tokens, [{"token": "a" * 32, "role": "read-write", "rules": rules}])
     first = relay(names(source), env={"TABLECAST_UPSTREAM_TOKEN": "s" * 32, "TABLECAST_RELAY_TOKEN": "t" * 32})
     second = relay(names(first), "--tokens", tokens, env={"TABLECAST_UPSTREAM_TOKEN": "t" * 32})
     with Client(second.ws, additional_headers={"Authorization": "Bearer " + "a" * 32}) as client:
@@ -516,6 +516,22 @@ def test_requests_see_the_rows_of_the_client(serve, writer, relay, tmp_path):
         assert [row["id"] for row in client.message("table:snapshot")["data"]["rows"]] == [2, 3]
         insert(writer, 4)
         assert client.message("table:modified")["data"]["rows"][0]["key"] == {"id": 4}
+        client.send("query:subscribe", id="l", sql="SELECT id FROM item")
+        assert client.message("query:snapshot")["data"]["rows"] == [{"id": 2}, {"id": 3}, {"id": 4}]
+
+        def write(**data):
+            client.send("row:write", id="w", table="item", **data)
+            while True:
+                message = client.receive()
+                if message.get("replyTo") == "w":
+                    return message
+
+        assert write(op="delete", key={"id": 1})["data"]["code"] == "CONFLICT"
+        assert write(op="insert", values={"id": 10, "name": "x"})["data"]["code"] == "NOT_AUTHORIZED"
+        assert write(op="insert", values={"id": 5, "name": "x"})["type"] == "row:written"
+        insert(writer, 6)
+        changed = client.message("query:changed", where=lambda m: {"id": 6} in [row["after"] for row in m["data"]["rows"]])
+        assert {row["after"]["id"] for row in changed["data"]["rows"]} <= {5, 6}
 
 
 def test_limits_count_for_each_client_of_a_relay(serve, writer, relay, tmp_path):
