@@ -294,10 +294,11 @@ def test_a_database_is_built_from_nothing(serve, tmp_path, script):
 WITHOUT_DEFAULT = {
     "--init", "--allowed-origin", "--trusted-proxy", "--tls-certificate", "--tls-key", "--tokens", "--file", "--param",
     "--config", "--where", "--jwt-keys", "--jwt-issuer", "--jwt-audience", "--jwt-claims",
+    "--nats", "--nats-credentials", "--nats-ca", "--nats-certificate", "--nats-key", "--upstream-token",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("command", ["serve", "listen", "query", "tables", "schema", "cancel", "broadcast", "status"])
+@pytest.mark.parametrize("command", ["serve", "relay", "listen", "query", "tables", "schema", "cancel", "broadcast", "status"])
 def test_help_names_the_default_of_every_option(run, command):
     text = run(command, "--help").stdout
     options = [" ".join(option.split("\n\n")[0].split()) for option in re.split(r"\n(?=  -)", text)[1:]]
