@@ -191,7 +191,8 @@ class TableItem {
     this.#isOpen = isOpen;
     if (!isOpen) return this.#link.removeAttribute("aria-current");
     this.#link.setAttribute("aria-current", "page");
-    this.element.scrollIntoView({ block: "nearest" });
+    // One that was not in sight stays there when the list's height changes while the page is drawn.
+    this.element.scrollIntoView({ block: this.isInSight ? "nearest" : "center" });
   }
 
   /** Touches only what differs: this runs for every table in every frame in which anything changed. */
