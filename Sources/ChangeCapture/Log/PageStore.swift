@@ -119,6 +119,25 @@ final class PageStore {
         }
     }
 
+    /// Frames after the copied ones that are searched for what a checkpoint leaves out.
+    private static let maxSearchedFrames: UInt32 = 1_000
+
+    /// Whether the database file lacks the page of the last frame that a checkpoint copied into it. False if that is not
+    /// certain.
+    func lacksPage(ofCopiedFrame copied: UInt32, of header: WALIndexHeader, fileByteCount: Int64) -> Bool {
+        guard copied > 0, header.maxFrame >= copied, header.maxFrame - copied < Self.maxSearchedFrames,
+            let frame = frameHeader(copied), frame.salt == header.salt, frame.isCommit
+        else { return false }
+        for number in copied...header.maxFrame {
+            guard let later = frameHeader(number), later.salt == header.salt else { return false }
+            // A checkpoint leaves out a page that a frame beyond its goal has again, and pages past the end of a database
+            // that has become smaller.
+            if number > copied, later.pageNumber == frame.pageNumber { return false }
+            if later.isCommit, later.pageCountAfterCommit < frame.pageNumber { return false }
+        }
+        return fileByteCount < Int64(frame.pageNumber) * Int64(pageSize) || differs(frame.pageNumber, from: [copied])
+    }
+
     /// Throws when a commit changed the layout of the pages: `VACUUM` can change the number of bytes reserved at their
     /// ends.
     func checkHeader(upTo limit: UInt32) throws(WatchError) {

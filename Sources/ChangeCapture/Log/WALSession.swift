@@ -486,30 +486,11 @@ final class WALSession: WatchSession {
         let isOverwritten = overwriting.isOverwritten(.init(copiedFrameCount: copied, stamp: stamp)) {
             probe?.isHeldByOthers(.checkpoint) == true || copiedFrameCount() != copied
         } lacksCopiedPage: {
-            lacksPage(ofFrame: copied, stamp)
+            guard let header = pins.header(), header.salt == captured.salt else { return false }
+            return store.lacksPage(ofCopiedFrame: copied, of: header, fileByteCount: stamp.byteCount)
         }
         return isOverwritten ? .broken(.overwritten) : nil
     }
-
-    /// Whether the file lacks the page of the last frame that was copied into it. False if that is not certain.
-    private func lacksPage(ofFrame copied: UInt32, _ stamp: FileStamp) -> Bool {
-        guard let header = pins.header(), header.salt == captured.salt, copied > 0, header.maxFrame >= copied,
-            header.maxFrame - copied < Self.maxSearchedFrames,
-            let frame = store.frameHeader(copied), frame.salt == header.salt, frame.isCommit
-        else { return false }
-        for number in copied...header.maxFrame {
-            guard let later = store.frameHeader(number), later.salt == header.salt else { return false }
-            // A checkpoint leaves out a page that a frame beyond its goal has again, and pages past the end of a database
-            // that has become smaller.
-            if number > copied, later.pageNumber == frame.pageNumber { return false }
-            if later.isCommit, later.pageCountAfterCommit < frame.pageNumber { return false }
-        }
-        let end = Int64(frame.pageNumber) * Int64(header.pageSize)
-        return stamp.byteCount < end || store.differs(frame.pageNumber, from: [copied])
-    }
-
-    /// Frames after the copied ones that are searched for what a checkpoint leaves out.
-    private static let maxSearchedFrames: UInt32 = 1_000
 
     /// Whether the log and its index are in their place.
     private func checkCompanions(at now: ContinuousClock.Instant) throws(WatchError) -> SessionEnd? {
