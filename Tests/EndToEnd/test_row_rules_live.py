@@ -15,7 +15,7 @@ from sockets import Client
 from test_access import ask, bearer
 from test_live_oracle import Replica
 from test_row_rules import ADA, BOB, ROOT, as_user, database, ruled, tokens, write  # noqa: F401
-from test_row_rules_oracle import OWN, RULES, SCHEMA, TABLES, statement
+from test_row_rules_oracle import random_database, random_users, statement
 
 COUNT = int(os.environ.get("TABLECAST_LIVE_RULE_TRANSACTIONS", "12"))
 SEED = int(os.environ.get("TABLECAST_SEED", random.randrange(1 << 32)))
@@ -72,15 +72,8 @@ def permitted(database, user):
 def test_a_live_result_is_that_of_the_permitted_rows(serve, tmp_path):
     print(f"TABLECAST_SEED={SEED}")
     chance = random.Random(SEED)
-    database = sqlite3.connect(tmp_path / "t.db", isolation_level=None)
-    database.executescript(SCHEMA)
-    for _ in range(20):
-        database.execute(*statement(chance))
-    users = []
-    for number in range(3):
-        claims = {"sub": chance.choice(["ada", "bob"]), "least": chance.choice([0, 2, 4])}
-        rules = {table: chance.choice(RULES + OWN[table]) for table in TABLES}
-        users.append({"token": f"user-{number}-{'x' * 16}", "rules": rules, "claims": claims, "tables": [*TABLES, "marker"]})
+    database = random_database(tmp_path / "t.db", chance)
+    users = random_users(chance, 3)
     path = tmp_path / "tokens.json"
     write_tokens(path, [*users, {"token": ROOT, "role": "admin"}])
     server = serve(tmp_path / "t.db", "--tokens", path)

@@ -105,18 +105,30 @@ class Replica:
             assert counts == {"insert": data["inserted"], "update": data["updated"], "delete": data["deleted"]}
 
 
-def test_a_replica_of_a_token_with_rules_equals_the_permitted_rows(serve, tmp_path):
-    print(f"TABLECAST_SEED={SEED}")
-    chance = random.Random(SEED)
-    database = sqlite3.connect(tmp_path / "t.db", isolation_level=None)
+def random_database(path, chance):
+    """Another process's connection to a database with some rows."""
+    database = sqlite3.connect(path, isolation_level=None)
     database.executescript(SCHEMA)
     for _ in range(20):
         database.execute(*statement(chance))
+    return database
+
+
+def random_users(chance, count):
+    """Tokens with a rule for each table but `marker`."""
     users = []
-    for number in range(4):
+    for number in range(count):
         claims = {"sub": chance.choice(["ada", "bob"]), "least": chance.choice([0, 2, 4])}
         rules = {table: chance.choice(RULES + OWN[table]) for table in TABLES}
         users.append({"token": f"user-{number}-{'x' * 16}", "rules": rules, "claims": claims, "tables": [*TABLES, "marker"]})
+    return users
+
+
+def test_a_replica_of_a_token_with_rules_equals_the_permitted_rows(serve, tmp_path):
+    print(f"TABLECAST_SEED={SEED}")
+    chance = random.Random(SEED)
+    database = random_database(tmp_path / "t.db", chance)
+    users = random_users(chance, 4)
     path = tmp_path / "tokens.json"
     write_tokens(path, users)
     server = serve(tmp_path / "t.db", "--tokens", path)

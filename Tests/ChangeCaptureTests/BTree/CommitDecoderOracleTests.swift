@@ -69,10 +69,8 @@ import Testing
             let commits = try recorded.next()
             try #require(commits.count <= 1, "seed \(seed), step \(step): \(commits.count) commits")
             guard let commit = commits.first else { continue }
-            do { try oracle.check(commit, .frames, "seed \(seed), step \(step)") } catch {
-                guard try !isSound(path) else { throw error }
-                return reportUnsoundFile(configuration, seed, step, error)
-            }
+            let place = "\(configuration.testDescription), seed \(seed), step \(step)"
+            guard try passes(oracle, commit, .frames, path, place) else { return }
         }
         #expect(oracle.rowCount > 0)
         print(
@@ -103,10 +101,8 @@ import Testing
             for _ in 0...[0, 0, 1, 5][workload.random.below(4)] { try workload.step() }
             let after = try DatabaseImage(readBytes(path))
             let commit = RecordedCommit(before: before, after: after, changedPages: before.differences(from: after))
-            do { try oracle.check(commit, .differences, "seed \(seed), step \(step)") } catch {
-                guard try !isSound(path) else { throw error }
-                return reportUnsoundFile(configuration, seed, step, error)
-            }
+            let place = "\(configuration.testDescription), seed \(seed), step \(step)"
+            guard try passes(oracle, commit, .differences, path, place) else { return }
             before = after
         }
         #expect(oracle.rowCount > 0)
@@ -128,10 +124,22 @@ import Testing
         }
     }
 
-    private func reportUnsoundFile(_ configuration: Configuration, _ seed: UInt64, _ step: Int, _ error: any Error) {
-        print(
-            "SQLite left the file unsound: \(configuration.testDescription), seed \(seed), step \(step); the decoder: \(error)"
-        )
+    /// Checks a commit; false if SQLite has left the file unsound, which ends the run.
+    private func passes(
+        _ oracle: DecoderOracle,
+        _ commit: RecordedCommit,
+        _ evidence: CommitDecoder.Evidence,
+        _ path: String,
+        _ place: String
+    ) throws -> Bool {
+        do {
+            try oracle.check(commit, evidence, place)
+            return true
+        } catch {
+            guard try !isSound(path) else { throw error }
+            print("SQLite left the file unsound: \(place); the decoder: \(error)")
+            return false
+        }
     }
 
     private func create(_ path: String, _ configuration: Configuration, journal: String = "WAL") throws {
