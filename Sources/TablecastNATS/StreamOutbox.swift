@@ -147,7 +147,7 @@
             // Whatever is wrong with the text, it is no acknowledgement.
             guard case .object(let fields)? = try? JSONValue(parsing: json), case .object(let error)? = fields["error"]
             else {
-                self = .refused("an answer that is none: \(quoted(String(decoding: json, as: UTF8.self)))")
+                self = .refused("its answer is not JetStream's: \(quoted(String(decoding: json, as: UTF8.self)))")
                 return
             }
             var text = "an unknown error"

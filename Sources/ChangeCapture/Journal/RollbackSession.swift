@@ -32,7 +32,7 @@ final class RollbackSession: WatchSession {
     let breach: EpochReason?
 
     /// - Parameter earlier: the state of an earlier process. It continues when the file is unchanged: commits made meanwhile
-    ///   cannot be told apart.
+    ///   cannot be distinguished.
     init(_ watched: WatchedFile, continuing earlier: CapturedState? = nil) throws(WatchError) {
         self.watched = watched
         let limits = watched.limits

@@ -199,7 +199,7 @@ final class Coordinator {
     }
 
     /// Whether the schema that a query was compiled with may have changed for it since: such a change was evaluated
-    /// before the plan arrived, when nobody knew which tables the query reads.
+    /// before the plan arrived, which names the tables that the query reads.
     private func isOutdated(_ plan: LivePlan, compiledAt seen: LivePosition) -> Bool {
         guard let position else { return false }
         guard seen.epoch == position.epoch, seen.sequence >= startSequence else { return true }

@@ -26,7 +26,7 @@ package enum RelayCoding {
         return encoder.writer.bytes
     }
 
-    /// The whole transaction; nil for a publication that is none of a database.
+    /// The whole transaction; nil for a publication that is not a transaction of a database.
     package static func encode(_ publication: any Publication) -> [UInt8]? {
         switch publication {
         case let transaction as TransactionMessages: encode(transaction)
