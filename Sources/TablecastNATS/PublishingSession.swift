@@ -89,7 +89,9 @@
             do throws(NATSError) {
                 let acknowledgements = try connection.subscribe("\(inbox).*")
                 let requests = try connection.subscribe(name.control)
-                threads = try Self.startThreads(acknowledgements, requests, connection, state, identity)
+                threads = try Self.startThreads(acknowledgements, requests, connection, state) { request in
+                    request == ControlRequest.position ? service.server.hub.position.description : identity
+                }
             } catch {
                 // Ends a thread that has started.
                 connection.close()
@@ -171,12 +173,12 @@
             _ requests: NATSSubscription,
             _ connection: NATSConnection,
             _ state: Monitor<StreamPublisher.State>,
-            _ identity: String
+            answer: @escaping @Sendable (String) -> String
         ) throws(NATSError) -> [NamedThread] {
             do throws(NamedThread.StartError) {
                 return [
                     try NamedThread(name: "nats-acks") { readAcknowledgements(acknowledgements, connection, state) },
-                    try NamedThread(name: "nats-requests") { answer(requests, connection, state, identity) },
+                    try NamedThread(name: "nats-requests") { readRequests(requests, connection, state, answer) },
                 ]
             } catch {
                 throw NATSError(.other, "the system refuses to start another thread")
@@ -218,17 +220,18 @@
         }
 
         /// Ends with the connection.
-        private static func answer(
+        private static func readRequests(
             _ subscription: NATSSubscription,
             _ connection: NATSConnection,
             _ state: Monitor<StreamPublisher.State>,
-            _ identity: String
+            _ answer: (String) -> String
         ) {
             while !connection.isClosed {
                 do throws(NATSError) {
                     guard let message = try subscription.next(within: .seconds(1)) else { continue }
-                    if message.bytes == Array(ControlRequest.state.utf8) { state.update { $0.wantsState = true } }
-                    try connection.answer(message, identity)
+                    let request = String(decoding: message.bytes, as: UTF8.self)
+                    if request == ControlRequest.state { state.update { $0.wantsState = true } }
+                    try connection.answer(message, answer(request))
                 } catch {
                     return
                 }

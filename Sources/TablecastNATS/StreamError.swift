@@ -79,5 +79,7 @@
         static let identity = "identity"
         /// Answered likewise; a state follows in the stream.
         static let state = "state"
+        /// Answered with the position of the last transaction, which may not be in the stream yet.
+        static let position = "position"
     }
 #endif

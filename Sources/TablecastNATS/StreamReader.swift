@@ -110,7 +110,7 @@
             var idleChecks = 0
             var lastIdleCheck = began
             while !isEnding() {
-                try answerChecks(cursor)
+                try answerChecks(session)
                 let message: NATSMessage?
                 do throws(NATSError) {
                     message = try messages.next(within: Self.maxWait)
@@ -140,11 +140,12 @@
             return true
         }
 
-        private func answerChecks(_ cursor: StreamCursor) throws(StreamError) {
-            try checks.take { () throws(StreamError) in
-                try broker { () throws(NATSError) in try stream.info() }?.lastSequence ?? 0
+        private func answerChecks(_ session: StreamSession) throws(StreamError) {
+            let answered = try checks.answered(by: session) { () throws(StreamError) in
+                // Without an answer, or with none of this version, it is asked again.
+                try ask(ControlRequest.position).flatMap { try? Position(parsing: $0) }
             }
-            for id in checks.answered(through: cursor.sequence) { _ = receiver.perform(.checked(id), database: nil) }
+            if let answered { _ = receiver.perform(.checked(answered), database: nil) }
         }
 
         /// False to read again from a state.

@@ -59,6 +59,14 @@
             return isSameRun(state, with: [:]) && state.sequence <= position.sequence
         }
 
+        /// Whether everything up to a transaction of the source has been received.
+        func hasReached(_ other: Position) -> Bool {
+            guard let position else { return false }
+            // An earlier epoch of the run is over.
+            return other.epoch == position.epoch
+                ? position.sequence >= other.sequence : earlierEpochs[other.epoch] != nil
+        }
+
         /// - Parameter sequence: of the message in the stream.
         mutating func received(_ record: StreamRecord, at sequence: UInt64) -> [Action] {
             let actions: [Action]

@@ -36,7 +36,6 @@ public final class RelayService: Sendable {
             configuration: configuration,
             // Replaced by the source's before any client connects.
             start: Position(epoch: Epoch.make(), sequence: 0),
-            waitsForLaterPositions: true,
             logger: logger
         )
         feed = RelayFeed(server: server, limits: configuration.limits.live, logger: logger)
@@ -176,7 +175,7 @@ extension RelayService: DatabaseRequests {
     package var capabilities: [String] { ["tables", "queries", "resume", "snapshot", RelayFormat.capability] }
     package var knownTables: [TableDescription] { feed.rowFilters.tables }
     package var goneBecause: String? { feed.status.goneBecause }
-    package var mayLearnOfEpochs: Bool { true }
+    package var mayLearnOfPositions: Bool { true }
 
     package func whenSourceIsKnown(_ body: @escaping @Sendable () -> Void) throws(ProtocolError) {
         try feed.whenSourceIsKnown(body)

@@ -24,7 +24,7 @@ package struct SourceSession: Sendable {
         case path([String])
         /// Users of the source, and of other relays.
         case presence(PresenceReport)
-        /// The answer to the `relay:check` with this id.
+        /// What the source knew when it received the `relay:check` with this id has been published.
         case checked(String)
         /// Everything that was committed when the connection was opened has been published.
         case caughtUp
@@ -62,6 +62,13 @@ package struct SourceSession: Sendable {
         var backfillCounts: ArraySlice<UInt64> = []
         /// The received part of a transaction.
         var partial: SourceTransaction?
+        /// An answered `relay:check`: the relay has what the source knew once it has reached the position.
+        var check: Check?
+    }
+
+    private struct Check: Hashable {
+        let id: String
+        let position: Position
     }
 
     /// - Parameter id: of the relay; a source that lists it is a client of the relay itself.
@@ -94,8 +101,12 @@ package struct SourceSession: Sendable {
             // Both have the same version: another form is a violation.
             guard let report = try? PresenceReport(data) else { return [.stop(.protocolViolation)] }
             return [.presence(report)]
-        case .custom(RelayFormat.checked, _):
-            return envelope.header.replyTo.map { [.checked($0)] } ?? []
+        case .custom(RelayFormat.checked, let data):
+            guard let id = envelope.header.replyTo, let position = Position(in: data) else {
+                return [.stop(.protocolViolation)]
+            }
+            connection.check = Check(id: id, position: position)
+            return checked()
         case .custom(let type, let data) where type.rawValue.hasPrefix("database:"):
             if type.rawValue == "database:epoch" { connection.hasEpochNotice = true }
             return [.notify(type, data)]
@@ -152,7 +163,7 @@ package struct SourceSession: Sendable {
             return begin(at: start, [position == nil ? .begin(start) : .restart(start, isAnnounced: isAnnounced)])
         }
         guard isAnswer else {
-            connection = Connection(head: start, isRestarting: true, hasEpochNotice: true)
+            connection = Connection(head: start, isRestarting: true, hasEpochNotice: true, check: connection.check)
             connection.backfillCounts = Self.backfillCounts[...]
             // Without a request there is no state either: the tables can be others now.
             return [subscribe(since: nextBackfill() ?? start)]
@@ -165,14 +176,12 @@ package struct SourceSession: Sendable {
         position = start
         connection.isSubscribed = true
         connection.isRestarting = false
-        return actions + caughtUp()
+        return actions + caughtUp() + checked()
     }
 
     /// The source is a relay, and its own source was restarted.
     private mutating func renamed(_ data: JSONValue) -> [Action] {
-        guard case .object(let fields) = data, case .string(let text)? = fields["position"],
-            // Whatever is wrong with the text, it is no position.
-            let new = try? Position(parsing: text),
+        guard let new = Position(in: data), case .object(let fields) = data,
             let earlier = RelayStatePayload.epochs(fields["earlierEpochs"])
         else { return [.stop(.protocolViolation)] }
         guard connection.isSubscribed, let position else { return [] }
@@ -193,6 +202,16 @@ package struct SourceSession: Sendable {
         else { return [] }
         connection.hasCaughtUp = true
         return [.caughtUp]
+    }
+
+    /// The answer can overtake transactions of a replay.
+    private mutating func checked() -> [Action] {
+        guard let check = connection.check, let position, connection.hasCaughtUp, !connection.isRestarting,
+            // In another run everything before it is over.
+            position.run != check.position.run || position.sequence >= check.position.sequence
+        else { return [] }
+        connection.check = nil
+        return [.checked(check.id)]
     }
 
     // MARK: Transactions
@@ -226,13 +245,22 @@ package struct SourceSession: Sendable {
             if !isNext { [.gap(before, isAnnounced: false)] } else if isRenamed {
                 [.rename(epoch: found.epoch, earlier: nil)]
             } else { [] }
-        return actions + [.publish(transaction)] + caughtUp()
+        return actions + [.publish(transaction)] + caughtUp() + checked()
     }
 }
 
 extension Position {
     /// What the epochs of one run of transactions through several processes have in common.
     fileprivate var run: Substring { epoch.prefix { $0 != "-" } }
+
+    /// The field `position`; nil for data of another form.
+    fileprivate init?(in data: JSONValue) {
+        guard case .object(let fields) = data, case .string(let text)? = fields["position"],
+            // Whatever is wrong with the text, it is no position.
+            let position = try? Position(parsing: text)
+        else { return nil }
+        self = position
+    }
 }
 
 /// A transaction as the source encoded it.

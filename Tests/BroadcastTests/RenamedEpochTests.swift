@@ -50,11 +50,13 @@ struct RenamedEpochTests {
         return change.start
     }
 
-    @Test func `only a relay waits for positions that it has not published`() throws {
-        var source = Sequencer(start: position(3, "a"), limits: HubLimits())
-        #expect(try start(&source, since: position(5, "a")) == .live(recovered: false))
-        var relay = Sequencer(start: position(3, "a"), limits: HubLimits(), waitsForLaterPositions: true)
-        #expect(try start(&relay, since: position(5, "a"))?.recovered == true)
-        #expect(try start(&relay, since: position(5, "b")) == .live(recovered: false))
+    @Test func `a client that cannot resume receives the reason`() throws {
+        var sequencer = Sequencer(start: position(3, "a"), limits: HubLimits())
+        sequencer.rename(to: "b", earlier: ["a": 3])
+        #expect(try start(&sequencer, since: position(4, "b")) == .live(notResumed: .beyondEnd))
+        #expect(try start(&sequencer, since: position(4, "a")) == .live(notResumed: .beyondEnd))
+        #expect(try start(&sequencer, since: position(2, "b")) == .live(notResumed: .notKept))
+        #expect(try start(&sequencer, since: position(3, "c")) == .live(notResumed: .otherEpoch))
+        #expect(try start(&sequencer, since: position(3, "a"))?.recovered == true)
     }
 }

@@ -30,6 +30,18 @@ def write_tokens(path, tokens):
     return path
 
 
+def self_signed_certificate(directory):
+    """The files of a certificate for this machine, and of its key."""
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
+        + ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
+
+
 class Command:
     """A running command whose lines are read as they come."""
 

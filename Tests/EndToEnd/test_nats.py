@@ -14,11 +14,9 @@ import pytest
 import nats_accounts
 from broker import Broker, nats_binary
 from conftest import find_binary
-from processes import LIMIT, Command, Server
-from relays import Relay
+from processes import LIMIT, Command, Server, self_signed_certificate
+from relays import Relay, insert, writer
 from sockets import Client
-
-SCHEMA = "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, data BLOB)"
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +29,6 @@ def broker(tmp_path):
     broker = Broker(tmp_path / "broker")
     yield broker
     broker.kill()
-
-
-@pytest.fixture
-def writer(tmp_path):
-    """Another process's connection, which keeps the log while no server runs."""
-    connection = sqlite3.connect(tmp_path / "items.db", isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(SCHEMA)
-    yield connection
-    connection.close()
 
 
 @pytest.fixture
@@ -71,11 +59,6 @@ def start(binary):
     for process in reversed(start.started):
         process.signal(signal.SIGCONT)
         process.kill()
-
-
-def insert(writer, *ids, data=None):
-    for id in ids:
-        writer.execute("INSERT INTO item VALUES (?, 'x', ?)", (id, data))
 
 
 def receive(client, last):
@@ -152,7 +135,7 @@ def test_a_transaction_of_many_messages(broker, writer, start, tmp_path):
     with Client(edge.ws) as client:
         client.subscribe("tables", rows="values")
         # The broker accepts messages of 1 MiB.
-        writer.execute("INSERT INTO item VALUES (1, 'large', randomblob(3000000))")
+        writer.execute("INSERT INTO item(id, data) VALUES (1, randomblob(3000000))")
         message = client.message("table:modified")
         stored = writer.execute("SELECT hex(substr(data, 2999998)) FROM item").fetchone()[0]
         assert base64.b64decode(message["data"]["rows"][0]["after"]["data"]["$base64"])[-3:].hex().upper() == stored
@@ -206,6 +189,38 @@ def test_clients_are_notified_when_the_source_goes_and_comes(broker, writer, sta
         client.message("database:back")
         insert(writer, 1)
         assert receive(client, 1) == ([1], [])
+
+
+def answer_of(client):
+    return client.message("subscribed", where=lambda m: m.get("replyTo") == "s")["data"]
+
+
+def test_a_client_that_is_ahead_of_the_stream(broker, writer, start, tmp_path):
+    source = start.source(tmp_path / "items.db", broker.url)
+    edge = start.edge(broker.url)
+    with Client(source.ws) as local:
+        local.subscribe("tables", rows="keys")
+        broker.kill()
+        insert(writer, 1, 2)
+        position = local.messages("table:modified", 2)[0]["position"]
+    epoch, last = position.split(":")
+    forged = f"{epoch}:{int(last) + 2}"
+    with Client(edge.ws) as client, Client(edge.ws) as other:
+        client.send("subscribe", channel="tables", id="s", rows="keys", since=position)
+        other.send("subscribe", channel="tables", id="s", since=forged)
+        broker.start()
+        assert answer_of(client)["recovered"] is True
+        assert receive(client, 2)[0] == [2]
+        assert answer_of(other)["reason"] == "beyond-end"
+        # Only the source knows what else it has committed.
+        source.kill()
+        other.message("database:gone")
+        other.send("subscribe", channel="tables", id="s", rows="keys", since=forged)
+        insert(writer, 3)
+        start.source(tmp_path / "items.db", broker.url)
+        assert answer_of(other)["reason"] == "beyond-end"
+        insert(writer, 4)
+        assert receive(other, 4)[0][-1] == 4
 
 
 def test_clients_move_between_edges_and_an_edge_starts_late(broker, writer, start, tmp_path):
@@ -362,13 +377,7 @@ def test_a_file_with_credentials(writer, start, tmp_path):
 
 
 def test_tls(writer, start, tmp_path):
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
-        + ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True,
-        capture_output=True,
-    )
+    certificate, key = self_signed_certificate(tmp_path)
     broker = Broker(tmp_path / "broker", f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}')
     try:
         url = broker.url.replace("nats://127.0.0.1", "tls://localhost")

@@ -127,6 +127,27 @@ def test_a_server_that_is_killed_is_waited_for_and_every_gap_has_its_line(binary
     pipe.kill()
 
 
+def test_a_position_beyond_the_end_is_a_gap_with_its_line(binary, serve, table, tmp_path):
+    server = serve(table)
+    pipe = Pipe(binary, server, tmp_path)
+    pipe.start()
+    pipe.wait_for(lambda: pipe.position() is not None)
+    pipe.kill()
+    begin = pipe.position()
+    epoch, last = begin.split(":")
+    state = json.loads(pipe.state.read_text())
+    pipe.state.write_text(json.dumps({**state, "position": f"{epoch}:{int(last) + 1}"}))
+    pipe.start()
+    pipe.wait_for(lambda: pipe.gaps() == 1)
+    answer = [m for m in pipe.messages() if m["type"] == "subscribed"][-1]
+    assert answer["data"]["reason"] == "beyond-end" and answer["position"] == begin
+    with sqlite3.connect(table) as writer:
+        writer.execute("INSERT INTO t VALUES (1)")
+    pipe.wait_for(lambda: pipe.ids() == [1])
+    pipe.wait_for(lambda: pipe.position() == f"{epoch}:{int(last) + 1}")
+    pipe.kill()
+
+
 def test_a_listener_waits_for_a_server_that_is_not_there_yet(binary, serve, table, tmp_path):
     server = serve(table)
     port = server.port

@@ -11,11 +11,9 @@ import urllib.request
 import pytest
 
 from contract import check
-from processes import LIMIT, Server, free_port, write_tokens
-from relays import Relay
+from processes import LIMIT, Server, free_port, self_signed_certificate, write_tokens
+from relays import Relay, insert, writer
 from sockets import Client, EventStream
-
-SCHEMA = "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, price REAL, data BLOB)"
 
 
 @pytest.fixture
@@ -32,16 +30,6 @@ def relay(binary):
     for process in reversed(started):
         process.signal(signal.SIGCONT)
         process.kill()
-
-
-@pytest.fixture
-def writer(tmp_path):
-    """Another process's connection, which keeps the log while no server runs."""
-    connection = sqlite3.connect(tmp_path / "items.db", isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(SCHEMA)
-    yield connection
-    connection.close()
 
 
 @pytest.fixture
@@ -70,11 +58,6 @@ def changes(client, through):
         found.append(message)
         if sequence(message) == through and message["data"]["transaction"]["last"]:
             return found, notices
-
-
-def insert(writer, *ids):
-    for id in ids:
-        writer.execute("INSERT INTO item VALUES (?, 'x', 0.5, NULL)", (id,))
 
 
 def names(address):
@@ -150,7 +133,7 @@ def test_a_new_epoch_of_the_source_is_announced(serve, writer, relay, tmp_path):
         source.kill()
         serve(tmp_path / "items.db", "--state", "none", port=source.port)
         message = client.message("subscribed")
-        assert message["data"]["recovered"] is False
+        assert message["data"]["recovered"] is False and message["data"]["reason"] == "new-epoch"
         assert message["position"].split(":")[0] != before.split(":")[0]
         assert client.message("database:epoch")["data"]["reason"] == "state-lost"
         insert(writer, 1)
@@ -246,19 +229,62 @@ def test_a_client_resumes_at_another_relay(source, relay, writer):
 
 
 def test_a_client_that_is_ahead_of_the_relay_waits_for_it(source, relay, writer):
-    edge = relay(names(source), "--upstream-heartbeat", "60s")
+    first = relay(names(source))
+    edge = relay(names(first), "--upstream-heartbeat", "60s")
+    leaf = relay(names(edge))
     with Client(source.ws) as client:
         begin = sequence(client.subscribe("tables"))
-        edge.signal(signal.SIGSTOP)
+        first.signal(signal.SIGSTOP)
         insert(writer, 1, 2)
         position = changes(client, begin + 2)[0][-1]["position"]
-    source.signal(signal.SIGSTOP)
-    edge.signal(signal.SIGCONT)
-    with Client(edge.ws) as client:
-        assert client.subscribe("tables", since=position)["data"]["recovered"] is True
-        source.signal(signal.SIGCONT)
+    with Client(edge.ws) as near, Client(leaf.ws) as far:
+        for client in (near, far):
+            client.send("subscribe", channel="tables", id="s", since=position)
+            is_not_answered(client)
+        first.signal(signal.SIGCONT)
         insert(writer, 3)
-        assert [sequence(m) for m in changes(client, begin + 3)[0]] == [begin + 3]
+        for client in (near, far):
+            assert client.message("subscribed", where=lambda m: m.get("replyTo") == "s")["data"]["recovered"] is True
+            assert [sequence(m) for m in changes(client, begin + 3)[0]] == [begin + 3]
+
+
+def is_not_answered(client):
+    """What the client sent before has no answer yet."""
+    client.send("heartbeat", id="h")
+    while not (found := client.receive()).get("replyTo"):
+        pass
+    assert found["replyTo"] == "h", found
+
+
+def test_a_position_beyond_the_end_of_the_source_is_not_recovered(serve, source, relay, writer):
+    edge = relay(names(source))
+    leaf = relay(names(edge))
+    with Client(leaf.ws) as client:
+        begin = client.subscribe("tables")["position"]
+        insert(writer, 1)
+        end = client.message("table:modified")["position"]
+    epoch, last = end.split(":")
+    forged = f"{epoch}:{int(last) + 1}"
+    for node in (source, edge, leaf):
+        with Client(node.ws) as client:
+            answer = client.subscribe("tables", since=forged)
+            assert answer["data"]["recovered"] is False and answer["data"]["reason"] == "beyond-end"
+            assert answer["position"] == end
+        with EventStream(node.http + f"/events?since={forged}") as stream:
+            answer = stream.message("subscribed")
+            assert answer["data"]["recovered"] is False and answer["data"]["reason"] == "beyond-end"
+    with Client(leaf.ws) as client:
+        source.kill()
+        client.send("subscribe", channel="tables", id="s", since=forged)
+        is_not_answered(client)
+        insert(writer, 2)
+        # After a restart the position is one of an epoch that has ended before it.
+        serve(source.path, port=source.port)
+        answer = client.message("subscribed", where=lambda m: m.get("replyTo") == "s")
+        assert answer["data"]["recovered"] is False and answer["data"]["reason"] == "beyond-end"
+        assert sequence(answer) == int(last) + 1
+        insert(writer, 3)
+        assert sequence(client.message("table:modified")) == int(last) + 2
 
 
 def test_an_event_stream_of_a_relay(source, relay, writer):
@@ -597,6 +623,22 @@ def test_errors_of_the_command_line(serve, source, run, tmp_path):
     assert wrong.returncode == 77 and "TABLECAST_UPSTREAM_TOKEN" in wrong.stderr
     narrow = run("relay", names(guarded), env={"TABLECAST_UPSTREAM_TOKEN": "b" * 32})
     assert narrow.returncode == 77 and "without a list of tables" in narrow.stderr
+
+
+def test_a_source_with_a_self_signed_certificate(serve, run, relay, writer, tmp_path):
+    certificate, key = self_signed_certificate(tmp_path)
+    source = serve(tmp_path / "items.db", "--tls-certificate", certificate, "--tls-key", key)
+    address = f"wss://127.0.0.1:{source.port}"
+    refused = run("relay", address, "--port", 0)
+    assert refused.returncode == 69 and "certificate" in refused.stderr and "--insecure" in refused.stderr, refused.stderr
+    edge = relay(address, "--insecure")
+    with Client(edge.ws) as client:
+        client.subscribe("tables")
+        insert(writer, 1)
+        client.message("table:modified")
+        # Requests that are forwarded, over both protocols.
+        assert client.query("SELECT id FROM item", "q")[0] == [{"id": 1}]
+    assert json_of(edge, "/tables/item")
 
 
 def test_a_relay_has_tokens_of_its_own(serve, writer, relay, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from websockets.sync import client as websocket_client
 
 from processes import LIMIT, Command
+from sockets import Client, EventStream
 
 TRANSACTIONS = 5_000
 WRITER = """
@@ -90,6 +91,24 @@ def numbers(tmp_path):
     connection.executescript("PRAGMA journal_mode = WAL; CREATE TABLE numbers(number INTEGER PRIMARY KEY)")
     connection.close()
     return path
+
+
+def test_a_client_that_cannot_resume_receives_the_reason(serve, numbers):
+    server = serve(numbers, "--state", "none", "--limit", "hub.history.maxTransactions=1")
+    with Client(server.ws) as client, sqlite3.connect(numbers, isolation_level=None) as writer:
+        start = client.subscribe("tables")["position"]
+        writer.execute("INSERT INTO numbers VALUES (1)")
+        writer.execute("INSERT INTO numbers VALUES (2)")
+        first, end = (message["position"] for message in client.messages("table:modified", 2))
+    epoch, last = end.split(":")
+    expected = [(first, None), (start, "not-kept"), (f"{epoch}:{int(last) + 1}", "beyond-end"), (f"x{epoch}:1", "other-epoch")]
+    for since, reason in expected:
+        with Client(server.ws) as client:
+            answer = client.subscribe("tables", since=since)
+        with EventStream(f"{server.http}/events?tables=numbers", "-H", f"Last-Event-ID: {since}") as stream:
+            for found in (answer, stream.message("subscribed")):
+                assert (found["data"]["recovered"], found["data"].get("reason")) == (reason is None, reason)
+                assert found["position"] == (end if reason else first)
 
 
 def test_nothing_is_lost_or_repeated_while_a_writer_works_at_full_speed(serve, numbers):

@@ -5,11 +5,11 @@ import re
 import shutil
 import socket
 import sqlite3
-import subprocess
 import sys
 
 import pytest
 
+from processes import self_signed_certificate
 from sockets import Client
 
 
@@ -167,12 +167,7 @@ def test_help_names_every_option_and_exit_code(run):
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_tls(serve, run, music, tmp_path):
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certificate, key = self_signed_certificate(tmp_path)
     server = serve(music, "--tls-certificate", certificate, "--tls-key", key)
     address = server.ws.replace("ws://", "wss://")
     assert run("query", address, "SELECT 1 AS x", "--csv", "--insecure").stdout == "x\n1\n"

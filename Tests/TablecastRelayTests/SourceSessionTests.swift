@@ -106,6 +106,29 @@ struct SourceSessionTests {
         #expect(transaction(position(11), [2]) == [published(position(11), [1, 2]), .caughtUp])
     }
 
+    private mutating func checked(_ id: String, _ position: Position) -> [SourceSession.Action] {
+        let data: JSONValue = ["position": .string(position.description)]
+        return session.received(envelope(.custom(RelayFormat.checked, data), replyTo: id))
+    }
+
+    @Test mutating func `a check has its answer when the relay has reached the position in it`() {
+        begin()
+        #expect(checked("c", position(12)) == [])
+        #expect(transaction(position(11)) == [published(position(11))])
+        #expect(transaction(position(12)) == [published(position(12)), .checked("c")])
+        #expect(checked("d", position(12)) == [.checked("d")])
+    }
+
+    @Test mutating func `a check is over when a new epoch has been received`() {
+        begin()
+        #expect(checked("c", position(12)) == [])
+        #expect(subscribed(position(5, "b"), nil, isAnswer: false) == [request(since: position(0, "b"))])
+        #expect(subscribed(position(0, "b"), true) == [.restart(position(0, "b"), isAnnounced: true)])
+        for sequence in 1...4 as ClosedRange<UInt64> { _ = transaction(position(sequence, "b")) }
+        let last = position(5, "b")
+        #expect(transaction(last) == [published(last), .caughtUp, .checked("c")])
+    }
+
     @Test mutating func `a repeated transaction is not published`() {
         begin()
         #expect(transaction(position(10)) == [])

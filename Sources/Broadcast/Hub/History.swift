@@ -104,6 +104,15 @@ struct History {
         isInMemory(after: position) || archivedPart(after: position) != nil
     }
 
+    /// Why a client cannot continue after `position`; nil when it can.
+    func resumeFailure(after position: Position) -> ResumeFailure? {
+        let isOfEarlierEpoch = earlierEpochs[position.epoch] != nil
+        let resolved = resolve(position)
+        guard resolved.epoch == head.epoch else { return isOfEarlierEpoch ? .beyondEnd : .otherEpoch }
+        guard resolved.sequence <= head.sequence else { return .beyondEnd }
+        return isComplete(after: resolved) ? nil : .notKept
+    }
+
     private func isInMemory(after position: Position) -> Bool {
         position.epoch == head.epoch && (evictedThrough...head.sequence).contains(position.sequence)
     }

@@ -30,24 +30,14 @@ package final class Hub: Sendable {
     ///   - start: The position of the last transaction that will not be published: all later ones will be.
     ///   - limits: All limits of the hub.
     ///   - archive: Where transactions are kept longer than in memory.
-    ///   - waitsForLaterPositions: Whether a client may resume from a position that is not published yet, because it can
-    ///     have received it elsewhere; it waits until then.
     ///   - clock: The time source for the age of kept transactions.
     package init(
         start: Position,
         limits: HubLimits = HubLimits(),
         archive: (any HistoryArchive)? = nil,
-        waitsForLaterPositions: Bool = false,
         clock: @escaping @Sendable () -> NIODeadline = { .now() }
     ) {
-        sequencer = SequencerLock(
-            Sequencer(
-                start: start,
-                limits: limits,
-                archive: archive,
-                waitsForLaterPositions: waitsForLaterPositions
-            )
-        )
+        sequencer = SequencerLock(Sequencer(start: start, limits: limits, archive: archive))
         self.limits = limits
         self.archive = archive
         self.clock = clock
@@ -341,6 +331,14 @@ package final class Hub: Sendable {
     /// Whether the position is of the current epoch.
     package func knows(_ position: Position) -> Bool {
         sequencer.withLock { $0.history.resolve(position).epoch == $0.history.head.epoch }
+    }
+
+    /// Whether the transaction of the position was published here, or before.
+    package func hasPublished(_ position: Position) -> Bool {
+        sequencer.withLock { sequencer in
+            let (position, head) = (sequencer.history.resolve(position), sequencer.history.head)
+            return position.epoch == head.epoch && position.sequence <= head.sequence
+        }
     }
 
     /// The position in the current epoch that an earlier one names.

@@ -28,8 +28,6 @@ struct Sequencer {
     }
 
     private let limits: HubLimits
-    /// See ``Hub/init(start:limits:archive:waitsForLaterPositions:clock:)``.
-    private let waitsForLaterPositions: Bool
     private(set) var history: History
     private(set) var subscriptions: SubscriptionRegistry
     private(set) var statistics = HubStatistics()
@@ -37,14 +35,8 @@ struct Sequencer {
     private var waiters: [Waiter] = []
     private var lastNumber: UInt64 = 0
 
-    init(
-        start: Position,
-        limits: HubLimits,
-        archive: (any HistoryArchive)? = nil,
-        waitsForLaterPositions: Bool = false
-    ) {
+    init(start: Position, limits: HubLimits, archive: (any HistoryArchive)? = nil) {
         self.limits = limits
-        self.waitsForLaterPositions = waitsForLaterPositions
         history = History(start: start, limits: limits.history, archive: archive)
         subscriptions = SubscriptionRegistry(limits: limits)
     }
@@ -151,11 +143,16 @@ struct Sequencer {
         _ reply: SubscriptionReply
     ) throws(ProtocolError) -> [Int] {
         guard try subscriptions.add(new, of: client, replacing: replaced) else { return [] }
-        var start = SubscriptionChange.Start.live(recovered: since == nil ? nil : false)
-        if let since = since.map(history.resolve), history.isComplete(after: since) || isAhead(since) {
-            let pin = nextNumber()
-            history.pin(pin, after: since.sequence)
-            start = .replay(pin, after: since)
+        var start = SubscriptionChange.Start.live(notResumed: nil)
+        if let since {
+            if let failure = history.resumeFailure(after: since) {
+                start = .live(notResumed: failure)
+            } else {
+                let pin = nextNumber()
+                let since = history.resolve(since)
+                history.pin(pin, after: since.sequence)
+                start = .replay(pin, after: since)
+            }
         }
         let change = SubscriptionChange(
             subscriptions: new,
@@ -165,11 +162,6 @@ struct Sequencer {
             reply: reply
         )
         return append(.change(.subscribeToTables(change), of: client), for: client)
-    }
-
-    /// Whether the client has received more at another place than was published here.
-    private func isAhead(_ since: Position) -> Bool {
-        waitsForLaterPositions && history.head.isBefore(since) == true
     }
 
     /// - Parameter replaced: a subscription of the client that ends when the snapshot is acknowledged; it must exist.

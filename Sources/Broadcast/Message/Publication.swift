@@ -114,7 +114,8 @@ final class EpochNotice: Sendable {
                 channel: .tables,
                 subscription: subscription.id,
                 position: start,
-                recovered: false
+                recovered: false,
+                reason: .newEpoch
             )
             let message = EncodedMessage.subscribed(payload, replyTo: nil)
             encoded[subscription] = message

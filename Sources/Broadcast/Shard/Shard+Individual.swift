@@ -128,7 +128,8 @@ extension SubscribedPayload {
             subscription: list == nil ? change.subscriptions.first?.id : nil,
             subscriptions: list,
             position: position,
-            recovered: change.start.recovered
+            recovered: change.start.recovered,
+            reason: change.start.resumeFailure
         )
     }
 }

@@ -219,9 +219,8 @@ struct SubscriptionChange: Sendable {
 
     /// Where the subscriptions begin.
     enum Start: Sendable, Equatable {
-        /// With the next transaction; `recovered` is false when the client asked for transactions that are no longer
-        /// kept.
-        case live(recovered: Bool?)
+        /// With the next transaction; `notResumed` is why the client does not continue after the position that it named.
+        case live(notResumed: ResumeFailure?)
         /// With a replay of the transactions after the position.
         case replay(History.Retention, after: Position)
         /// After a snapshot has been sent.
@@ -239,11 +238,13 @@ struct SubscriptionChange: Sendable {
         /// The value of `recovered` in the acknowledgement.
         var recovered: Bool? {
             switch self {
-            case .live(let recovered): recovered
+            case .live(let failure): failure == nil ? nil : false
             case .replay: true
             case .held: nil
             }
         }
+
+        var resumeFailure: ResumeFailure? { if case .live(let failure) = self { failure } else { nil } }
     }
 }
 

@@ -96,7 +96,7 @@ struct TablesFeed {
     private func position(of change: SubscriptionChange) -> Position {
         if case .replay(_, let since) = change.start { return since }
         guard let catchUp else { return change.head }
-        if change.start == .live(recovered: nil),
+        if change.start == .live(notResumed: nil),
             case .active(let after)? = entries.first(where: { $0.subscription.id == change.replaced })?.state
         {
             // The new one receives what the old one had not received yet.

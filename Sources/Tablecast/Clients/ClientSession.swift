@@ -219,7 +219,9 @@ final class ClientSession: WebSocketSession {
             let (hub, id) = (server.hub, client.id)
             let header = EnvelopeHeader(RelayFormat.checked, channel: .notifications, replyTo: message.id)
             try database().whenSourceIsKnown {
-                hub.send(EncodedMessage(header, ServerPayload.custom(header.type, [:])), to: id)
+                // The message can overtake transactions of a replay.
+                let data: JSONValue = ["position": .string(hub.position.description)]
+                hub.send(EncodedMessage(header, ServerPayload.custom(header.type, data)), to: id)
             }
         case .custom(RelayFormat.presence, let data) where isRelay && identity.mayExchangePresence:
             server.clients.received(try PresenceReport(data), from: .relay(client.id))

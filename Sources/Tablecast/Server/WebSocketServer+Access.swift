@@ -141,7 +141,7 @@ package protocol DatabaseRequests: AnyObject, Sendable {
     /// Why the file cannot be read now; nil while it is watched.
     var goneBecause: String? { get }
     /// Whether positions can be valid that are not known here yet.
-    var mayLearnOfEpochs: Bool { get }
+    var mayLearnOfPositions: Bool { get }
     /// Why a row rule does not fit the database; nil when it does.
     func problem(with rule: TableRule) -> String?
 

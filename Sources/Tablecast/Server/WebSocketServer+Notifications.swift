@@ -114,8 +114,8 @@ extension WebSocketServer {
     ) throws(ProtocolError) {
         switch request.channel {
         case .tables:
-            guard let since = request.since, !hub.knows(since), let database = databaseRequests,
-                database.mayLearnOfEpochs
+            guard let since = request.since, !hub.hasPublished(since), let database = databaseRequests,
+                database.mayLearnOfPositions
             else { return try subscribeToTables(client, of: identity, request, replyTo) }
             let number = try pendingResumptions.add(client)
             do throws(ProtocolError) {

@@ -52,24 +52,17 @@ public final class WebSocketServer: Sendable {
     /// - Parameters:
     ///   - start: the position before the first transaction.
     ///   - archive: where transactions are kept longer than in memory.
-    ///   - waitsForLaterPositions: whether clients can have received more elsewhere than was published here.
     package init(
         configuration: ServerConfiguration,
         start: Position,
         archive: (any HistoryArchive)? = nil,
-        waitsForLaterPositions: Bool = false,
         logger: Logger
     ) {
         self.configuration = configuration
         self.logger = logger
         let metrics = ServiceMetrics()
         self.metrics = metrics
-        hub = Hub(
-            start: start,
-            limits: configuration.limits.hub,
-            archive: archive,
-            waitsForLaterPositions: waitsForLaterPositions
-        )
+        hub = Hub(start: start, limits: configuration.limits.hub, archive: archive)
         clients = ClientDirectory(hub: hub)
         messageRates = IdentityRates(
             perSecond: configuration.limits.clients.maxMessagesPerSecondOfIdentity,

@@ -276,7 +276,7 @@ extension TablecastService: DatabaseRequests {
     package var capabilities: [String] { ["tables", "queries", "resume", "snapshot", RelayFormat.capability] }
     package var knownTables: [TableDescription] { feed.publisher.rowFilters.tables }
     package var goneBecause: String? { feed.status.goneBecause }
-    package var mayLearnOfEpochs: Bool { false }
+    package var mayLearnOfPositions: Bool { false }
 
     package func whenSourceIsKnown(_ body: @escaping @Sendable () -> Void) { body() }
     package func problem(with rule: TableRule) -> String? { feed.publisher.rowFilters.problem(with: rule) }

@@ -112,9 +112,14 @@ export interface Subscribed {
   subscriptions?: string[];
   position?: Position;
   recovered?: boolean;
+  /** Where `recovered` is false. */
+  reason?: ResumeFailure;
   /** The tables of a snapshot that follows. */
   tables?: string[];
 }
+
+/** Why a client does not continue after the position that it has. */
+export type ResumeFailure = "other-epoch" | "beyond-end" | "not-kept" | "new-epoch";
 
 export interface LiveSubscribed {
   subscription: string;

@@ -16,7 +16,7 @@ package enum RelayFormat {
     package static let path = MessageType("relay:path")
 
     /// A request of a relay: answered with ``checked`` as soon as the server has everything that was known at the source when
-    /// the request came, the epochs of restarts included.
+    /// the request came, the epochs of restarts included. The answer has the last transaction of these, as `position`.
     package static let check = MessageType("relay:check")
     package static let checked = MessageType("relay:checked")
     /// The users that have changed, in both directions, while ``RelayStatePayload/exchangesPresence``.

@@ -9,6 +9,8 @@ public struct SubscribedPayload: Sendable, Hashable, Codable {
     public var position: Position?
     /// With `since`: whether all later transactions follow. If not, the client needs a new snapshot.
     public var recovered: Bool?
+    /// Present if ``recovered`` is false: why.
+    public var reason: ResumeFailure?
     /// With `snapshot`: the tables whose rows follow, until `snapshot:end`.
     public var tables: [String]?
 
@@ -18,6 +20,7 @@ public struct SubscribedPayload: Sendable, Hashable, Codable {
         subscriptions: [String]? = nil,
         position: Position? = nil,
         recovered: Bool? = nil,
+        reason: ResumeFailure? = nil,
         tables: [String]? = nil
     ) {
         self.channel = channel
@@ -25,11 +28,12 @@ public struct SubscribedPayload: Sendable, Hashable, Codable {
         self.subscriptions = subscriptions
         self.position = position
         self.recovered = recovered
+        self.reason = reason
         self.tables = tables
     }
 
     fileprivate enum CodingKeys: String, CodingKey, FieldName {
-        case channel, subscription, subscriptions, position, recovered, tables
+        case channel, subscription, subscriptions, position, recovered, reason, tables
     }
 }
 
@@ -41,9 +45,26 @@ extension SubscribedPayload: JSONWritable {
         writer.field(CodingKeys.subscriptions, subscriptions)
         writer.field(CodingKeys.position, position)
         writer.field(CodingKeys.recovered, recovered)
+        writer.field(CodingKeys.reason, reason?.rawValue)
         writer.field(CodingKeys.tables, tables)
         writer.endObject()
     }
+}
+
+/// Why a client does not continue after the position that it has. Later versions can have further values.
+public struct ResumeFailure: RawRepresentable, Sendable, Hashable, Codable {
+    public var rawValue: String
+
+    public init(rawValue: String) { self.rawValue = rawValue }
+
+    /// The position is of another epoch, which did not go on.
+    public static let otherEpoch = ResumeFailure(rawValue: "other-epoch")
+    /// The position is after the last transaction of its epoch: from a later state than that of a restored backup, or invented.
+    public static let beyondEnd = ResumeFailure(rawValue: "beyond-end")
+    /// Some of the transactions after the position are not kept any more.
+    public static let notKept = ResumeFailure(rawValue: "not-kept")
+    /// A new epoch began while the client was subscribed.
+    public static let newEpoch = ResumeFailure(rawValue: "new-epoch")
 }
 
 /// `unsubscribed`: the client receives no more messages of the channel, or of one subscription to `tables`.
