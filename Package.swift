@@ -49,6 +49,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["JSON", "YAML"]),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
@@ -135,7 +136,10 @@ let package = Package(
         // C handles become Swift ownership.
         .target(
             name: "NATSConnection",
-            dependencies: [.target(name: "CNATS", condition: .when(traits: ["NATS"]))],
+            dependencies: [
+                .target(name: "CNATS", condition: .when(traits: ["NATS"])),
+                .product(name: "Crypto", package: "swift-crypto", condition: .when(traits: ["NATS"])),
+            ],
             swiftSettings: swiftSettings
         ),
         .target(
@@ -337,7 +341,7 @@ let package = Package(
         ),
         .testTarget(
             name: "TablecastNATSTests",
-            dependencies: ["TablecastNATS", "TablecastRelay", "WireProtocol"],
+            dependencies: ["TablecastNATS", "NATSConnection", "TablecastRelay", "WireProtocol"],
             swiftSettings: swiftSettings
         ),
         .testTarget(

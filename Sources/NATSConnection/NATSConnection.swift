@@ -8,6 +8,8 @@
         package var urls: [String]
         /// A file with a user's JWT and seed, as `nsc` writes it.
         package var credentialsFile: String?
+        /// A file with the seed of a user's nkey, instead of credentials.
+        package var nkeyFile: String?
         /// PEM files: the certificates that are trusted, and the client's own.
         package var certificateAuthorityFile: String?
         package var certificateFile: String?
@@ -46,6 +48,8 @@
         let jetStream: OpaquePointer
         /// Subscriptions without an owner.
         private let retired = Mutex<Retired>(Retired())
+        /// The library has a pointer to it.
+        private let key: NKey?
 
         private struct Retired: @unchecked Sendable {
             /// `@unchecked Sendable`: only the connection's `deinit` uses the pointers.
@@ -56,6 +60,9 @@
         package init(_ address: NATSAddress, name: String) throws(NATSError) {
             let options = try Options()
             try options.set(address, name: name)
+            let key: NKey?
+            if let file = address.nkeyFile { key = try NKey(file: file) } else { key = nil }
+            if let key { try setKey(key, of: options.handle) }
             var handle: OpaquePointer?
             try check(natsConnection_Connect(&handle, options.handle))
             guard let handle else { throw NATSError(NATS_ERR) }
@@ -71,6 +78,7 @@
             }
             self.handle = handle
             self.jetStream = jetStream
+            self.key = key
         }
 
         deinit {

@@ -294,7 +294,7 @@ def test_a_database_is_built_from_nothing(serve, tmp_path, script):
 WITHOUT_DEFAULT = {
     "--init", "--allowed-origin", "--trusted-proxy", "--tls-certificate", "--tls-key", "--tokens", "--file", "--param",
     "--config", "--where", "--jwt-keys", "--jwt-issuer", "--jwt-audience", "--jwt-claims",
-    "--nats", "--nats-credentials", "--nats-ca", "--nats-certificate", "--nats-key", "--upstream-token",
+    "--nats", "--nats-credentials", "--nats-nkey", "--nats-ca", "--nats-certificate", "--nats-key", "--upstream-token",
 }  # fmt: skip
 
 

@@ -376,6 +376,36 @@ def test_a_file_with_credentials(writer, start, tmp_path):
         broker.kill()
 
 
+def test_a_file_with_an_nkey(writer, start, tmp_path):
+    user, stranger = (nats_accounts.Key(tmp_path, name, nats_accounts.USER) for name in ("user", "stranger"))
+    right, wrong, other = tmp_path / "user.nk", tmp_path / "stranger.nk", tmp_path / "public.nk"
+    # As nk writes it with -pubout, and in the form of a file with credentials.
+    right.write_text(f"{user.seed}\n{user.public}\n")
+    wrong.write_text(f"-----BEGIN USER NKEY SEED-----\r\n{stranger.seed}\r\n------END USER NKEY SEED------\r\n")
+    other.write_text(f"{user.public}\n")
+    broker = Broker(tmp_path / "broker", f"authorization {{ users: [ {{ nkey: {user.public} }} ] }}")
+    try:
+        start.source(tmp_path / "items.db", broker.url, env={"TABLECAST_NATS_NKEY": str(right)})
+        edge = start.edge(broker.url, "--nats-nkey", right)
+        with Client(edge.ws) as client:
+            client.subscribe("tables", rows="keys")
+            insert(writer, 1)
+            assert receive(client, 1) == ([1], [])
+        failures = [
+            (["--nats-nkey", wrong], 77, "uthorization"),
+            ([], 77, "--nats-nkey"),
+            (["--nats-nkey", tmp_path / "none.nk"], 66, "none.nk"),
+            (["--nats-nkey", other], 66, "expected a line that begins with SU"),
+            (["--nats-nkey", right, "--nats-credentials", right], 64, "--nats-nkey and --nats-credentials"),
+        ]
+        for options, expected, reason in failures:
+            code, text = start.failure("relay", "--nats", broker.url, *options, "--port", 0)
+            assert code == expected and reason in text, (options, code, text)
+            assert user.seed not in text and stranger.seed not in text
+    finally:
+        broker.kill()
+
+
 def test_tls(writer, start, tmp_path):
     certificate, key = self_signed_certificate(tmp_path)
     broker = Broker(tmp_path / "broker", f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}')

@@ -32,6 +32,15 @@ struct NATSOptions: ParsableArguments {
     var natsCredentials: String?
 
     @Option(
+        help: ArgumentHelp(
+            "The key for the broker instead of credentials: a file with the seed of an nkey, SU…, as nk writes it.",
+            valueName: "file"
+        ),
+        completion: .file(extensions: ["nk"])
+    )
+    var natsNkey: String?
+
+    @Option(
         help: ArgumentHelp("The certificates that are trusted for the broker, in PEM.", valueName: "pem-file"),
         completion: .file(extensions: ["pem"])
     )
@@ -55,8 +64,8 @@ struct NATSOptions: ParsableArguments {
     func validate() throws {
         guard let nats else {
             let others = [
-                ("--nats-stream", natsStream), ("--nats-credentials", natsCredentials), ("--nats-ca", natsCa),
-                ("--nats-certificate", natsCertificate), ("--nats-key", natsKey),
+                ("--nats-stream", natsStream), ("--nats-credentials", natsCredentials), ("--nats-nkey", natsNkey),
+                ("--nats-ca", natsCa), ("--nats-certificate", natsCertificate), ("--nats-key", natsKey),
             ]
             if let (name, _) = others.first(where: { $0.1 != nil }) {
                 throw ValidationError("\(name) requires --nats with the URL of the broker.")
@@ -101,6 +110,11 @@ struct NATSOptions: ParsableArguments {
             if let natsStream, StreamName(natsStream) == nil {
                 throw ValidationError("--nats-stream '\(natsStream)': expected 1 to 64 letters, digits, - and _.")
             }
+            if natsNkey != nil, natsCredentials != nil {
+                throw ValidationError(
+                    "--nats-nkey and --nats-credentials name two users for one connection: set one of them."
+                )
+            }
             if natsKey != nil, natsCertificate == nil {
                 throw ValidationError("--nats-key requires --nats-certificate.")
             }
@@ -112,14 +126,15 @@ struct NATSOptions: ParsableArguments {
         func address() throws(CommandFailure) -> NATSAddress? {
             guard let nats else { return nil }
             let files = [
-                ("--nats-credentials", natsCredentials), ("--nats-ca", natsCa), ("--nats-certificate", natsCertificate),
-                ("--nats-key", natsKey),
+                ("--nats-credentials", natsCredentials), ("--nats-nkey", natsNkey), ("--nats-ca", natsCa),
+                ("--nats-certificate", natsCertificate), ("--nats-key", natsKey),
             ]
             for case (let option, let file?) in files where access(file, R_OK) != 0 {
                 throw CommandFailure(.noInput, "\(option): '\(file)' cannot be read: \(SystemError.message())")
             }
             var address = NATSAddress(urls: nats.split(separator: ",").map { String($0) })
             address.credentialsFile = natsCredentials
+            address.nkeyFile = natsNkey
             address.certificateAuthorityFile = natsCa
             address.certificateFile = natsCertificate
             address.keyFile = natsKey
@@ -139,7 +154,8 @@ struct NATSOptions: ParsableArguments {
                 switch error.kind {
                 case .unauthorized, .notPermitted:
                     status = .noPermission
-                    advice = "Set the credentials with --nats-credentials, or in the URL as nats://name:password@host."
+                    advice =
+                        "Set the credentials with --nats-credentials or --nats-nkey, or in the URL as nats://name:password@host."
                 case .invalidOption: status = .noInput
                 case .tls:
                     status = .noPermission

@@ -33,7 +33,8 @@ struct ServeSettings {
         ("jwtClaims", .value), ("allowedOrigin", .list),
         ("trustedProxy", .list), ("tlsCertificate", .value), ("tlsKey", .value), ("logLevel", .value),
         ("logFormat", .value), ("slowQuery", .value), ("nats", .value), ("natsStream", .value),
-        ("natsCredentials", .value), ("natsCa", .value), ("natsCertificate", .value), ("natsKey", .value),
+        ("natsCredentials", .value), ("natsNkey", .value), ("natsCa", .value), ("natsCertificate", .value),
+        ("natsKey", .value),
     ]
 
     /// Every limit: its path in the file, and its name. An option of its own follows the limit by name, so that it
