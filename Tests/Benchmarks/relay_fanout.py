@@ -22,6 +22,9 @@ import time
 from commit_latency import Client, processor_seconds
 
 
+SETTLING_SECONDS = 2
+
+
 def subscribed(port):
     client = Client(port)
     client.send({"type": "subscribe", "channel": "tables", "data": {"rows": "values"}})
@@ -30,8 +33,8 @@ def subscribed(port):
     return client
 
 
-def drain(port, number, last, ready, ended):
-    """Reads what that many clients receive, until each has the last row."""
+def drain(port, number, last, ready, ended, measured):
+    """Reads what that many clients receive, until each has the last row, and stays connected until `measured`."""
     clients = [subscribed(port) for _ in range(number)]
     selector = selectors.DefaultSelector()
     tails = {}
@@ -52,6 +55,8 @@ def drain(port, number, last, ready, ended):
             else:
                 tails[key.fileobj] = text[-32:]
     ended.put(number)
+    # The source is notified of users that leave.
+    measured.wait()
 
 
 def times(port, count, ready, results, name):
@@ -109,20 +114,23 @@ class World:
 
     def cost(self, readers, count, rate):
         """The source's CPU seconds for the commits; `readers` are ports with a number of clients."""
-        ended = multiprocessing.Queue()
+        ended, measured = multiprocessing.Queue(), multiprocessing.Event()
         children = []
         for port, number in readers:
             ready = multiprocessing.Event()
-            child = multiprocessing.Process(target=drain, args=(port, number, self.next + count - 1, ready, ended))
+            child = multiprocessing.Process(target=drain, args=(port, number, self.next + count - 1, ready, ended, measured))
             child.start()
             children.append((child, ready))
         for _, ready in children:
             ready.wait()
+        # And of those that have come, in reports of 50 ms.
+        time.sleep(SETTLING_SECONDS)
         used = processor_seconds(self.source.process.pid)
         self.write(count, rate)
         for _ in children:
             ended.get(timeout=60)
         used = processor_seconds(self.source.process.pid) - used
+        measured.set()
         for child, _ in children:
             child.join()
         return used

@@ -7,6 +7,7 @@ to the ledger. A gap is allowed only where it was announced with `recovered: fal
 import collections
 import json
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -94,7 +95,7 @@ class Client(threading.Thread):
             if data.get("recovered") is True:
                 self.counts["resumed"] += 1
             else:
-                self.counts["gaps" if "recovered" in data else "begins"] += 1
+                self.counts[f"gaps: {data['reason']}" if "recovered" in data else "begins"] += 1
                 self.ledger.append(None)
             self.position = message["position"]
         elif kind == "table:modified":
@@ -122,10 +123,15 @@ class World:
         self.last = None
         self.pause = threading.Event()
         self.counts = collections.Counter()
-        self.nodes = [self.source()]
+        self.started = []
+        self.nodes = [self.add(self.source())]
         for index in range(1, self.size):
-            self.nodes.append(self.relay(index))
+            self.nodes.append(self.add(self.relay(index)))
         self.urls = [node.ws for node in self.nodes]
+
+    def add(self, node):
+        self.started.append(node)
+        return node
 
     def source(self, port=0):
         return Server(self.binary, self.path, port=port)
@@ -145,12 +151,17 @@ class World:
         else:
             assert node.stop() == 0, (what, index, node.errors[-3:])
         time.sleep(self.random.choice([0, self.random.uniform(0, 0.5)]))
-        self.nodes[index] = self.source(node.port) if index == 0 else self.relay(index, node.port)
+        self.nodes[index] = self.add(self.source(node.port) if index == 0 else self.relay(index, node.port))
 
     def end(self):
         for node in self.nodes:
             node.signal(signal.SIGCONT)
             node.kill()
+
+
+    def losses(self):
+        """Where continuity was lost, as the processes log it."""
+        return [line for node in self.started for line in node.errors if re.search("a new epoch begins|are missing", line)]
 
 
 def create(path):
@@ -195,5 +206,6 @@ def run(world, rng, faults):
         world.counts.update(client.counts)
         received.update(entry for entry in client.ledger if entry is not None)
     missed = world.last - len(received)
+    print("", *world.losses(), sep="\n")
     print(f"\n{world.seed} commits={world.last} missed by all={missed} {dict(world.counts)}")
     assert world.counts["resumed"] > 0, f"{world.seed}: {world.counts}"
