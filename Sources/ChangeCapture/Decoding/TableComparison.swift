@@ -59,7 +59,11 @@ struct TableComparison<Before: PageReader, After: PageReader> {
     private func wholeTrees(_ commit: CommitPages) -> Set<Int> {
         guard isSchemaChanged else { return [] }
         var whole = commit.rebuiltTrees.filter { newCatalog.trees[$0].layout != nil }
-        for tree in pairing.oldTree.indices where pairing.oldTree[tree] != nil {
+        for (tree, old) in pairing.oldTree.enumerated() {
+            guard let old else { continue }
+            // The rows of a table that did not change read the same.
+            let isSame = newCatalog.trees[tree].layout === oldCatalog.trees[old].layout
+            if isSame, pairing.columnSources[tree] == nil { continue }
             if let mapping = step(for: tree)?.mapping, !mapping.isCertain { whole.insert(tree) }
         }
         return whole

@@ -19,7 +19,8 @@ package enum SchemaDiff {
         var survivors: Set<SQLName> = []
         var created: [SchemaChange] = []
         var modified: [Alteration] = []
-        for table in after.visibleTables {
+        // The tables that both schemas share are unchanged.
+        for table in visible(after.tables(differingFrom: before)) {
             guard let previousName = identities.previousNames[table.name], let previous = before.tables[previousName],
                 !previous.isShadow
             else {
@@ -31,10 +32,15 @@ package enum SchemaDiff {
             if let change = modification(of: previous, to: table, identities) { modified.append(change) }
         }
         // The newest first: a view is dropped before the tables that it reads.
-        let dropped = before.visibleTables.reversed()
+        let dropped = visible(before.tables(differingFrom: after)).reversed()
             .filter { !survivors.contains($0.name) }
             .map { SchemaChange.dropped($0.description) }
         return dropped + inOrderOfApplication(modified).map(SchemaChange.modified) + created
+    }
+
+    /// The tables that clients can see, in the order in which they were created.
+    private static func visible(_ tables: [SchemaSnapshot.Table]) -> [SchemaSnapshot.Table] {
+        tables.filter { !$0.isShadow }.sorted { $0.schemaRowid < $1.schemaRowid }
     }
 
     private struct Alteration {

@@ -3,20 +3,36 @@
 /// A pure value: ``load(from:reusing:)`` makes it, ``SchemaDiff`` compares two of them. SQLite's internal tables
 /// (`sqlite_sequence`, `sqlite_stat1` …) are left out; temporary and attached schemas are ignored.
 package struct SchemaSnapshot: Sendable {
-    /// A table, view or virtual table.
-    package struct Table: Sendable, Hashable {
-        package var description: TableDescription
+    /// A table, view or virtual table. Snapshots that follow each other share the tables that did not change.
+    package final class Table: Sendable {
+        package let description: TableDescription
         /// How the rows are stored; no fields for views and virtual tables.
-        package var fields: RecordFields
+        package let fields: RecordFields
         /// The rowid in `sqlite_schema`, which `ALTER TABLE` keeps.
-        package var schemaRowid: Int64
+        package let schemaRowid: Int64
         /// The root page of the table's b-tree; 0 for views and virtual tables.
-        package var rootPage: Int64
+        package let rootPage: Int64
         /// The virtual table that owns this shadow table.
-        package var shadowOwner: SQLName?
+        package let shadowOwner: SQLName?
         /// The table's indexes and triggers in the order in which they were created; automatic indexes belong to the
         /// table's own definition.
-        package var objects: [Object]
+        package let objects: [Object]
+
+        package init(
+            description: TableDescription,
+            fields: RecordFields,
+            schemaRowid: Int64,
+            rootPage: Int64,
+            shadowOwner: SQLName?,
+            objects: [Object]
+        ) {
+            self.description = description
+            self.fields = fields
+            self.schemaRowid = schemaRowid
+            self.rootPage = rootPage
+            self.shadowOwner = shadowOwner
+            self.objects = objects
+        }
 
         package var name: SQLName { SQLName(description.name) }
         package var isShadow: Bool { shadowOwner != nil }
@@ -29,8 +45,10 @@ package struct SchemaSnapshot: Sendable {
     }
 
     /// The `PRAGMA schema_version` of the snapshot.
-    package var version: Int64
-    package var tables: [SQLName: Table]
+    package internal(set) var version: Int64
+    package internal(set) var tables: [SQLName: Table]
+    /// The rows of `sqlite_schema` from which it was made, in the order of their rowids.
+    var entries: [SchemaEntry] = []
 
     package init(version: Int64 = -1, tables: [SQLName: Table] = [:]) {
         self.version = version
@@ -42,6 +60,12 @@ package struct SchemaSnapshot: Sendable {
     /// The tables that clients can see, in the order in which they were created.
     package var visibleTables: [Table] {
         tables.values.filter { !$0.isShadow }.sorted { $0.schemaRowid < $1.schemaRowid }
+    }
+
+    /// The tables that are not the same object in the other snapshot: of two that follow each other those that differ, of
+    /// others all.
+    func tables(differingFrom other: SchemaSnapshot) -> [Table] {
+        tables.compactMap { name, table in other.tables[name] === table ? nil : table }
     }
 }
 
@@ -74,12 +98,21 @@ package struct SchemaIdentities: Sendable, Hashable {
         inStatement: Bool = false,
         keepsContent: @escaping RenameEvidence.ContentCheck = { _, _, _ in false }
     ) {
-        previousNames = [:]
+        // A table that is the same object in both is the same table: no other one has its entry.
+        previousNames = Dictionary(minimumCapacity: after.tables.count)
         columnSources = [:]
-        let bySchemaRowid = Dictionary(before.tables.values.map { ($0.schemaRowid, $0) }) { first, _ in first }
+        var changed: [SchemaSnapshot.Table] = []
+        for (name, table) in after.tables {
+            if before.tables[name] === table { previousNames[name] = name } else { changed.append(table) }
+        }
+        if changed.isEmpty { return }
+        let bySchemaRowid = Dictionary(before.tables(differingFrom: after).map { ($0.schemaRowid, $0) }) { first, _ in
+            first
+        }
         var renamed: [SQLName: SchemaSnapshot.Table] = [:]
         var evidence = RenameEvidence(from: before, to: after, keepsContent: keepsContent)
-        for (name, table) in after.tables {
+        for table in changed {
+            let name = table.name
             guard let previous = bySchemaRowid[table.schemaRowid], previous.name != name,
                 previous.description.kind == table.description.kind
             else { continue }
@@ -90,7 +123,8 @@ package struct SchemaIdentities: Sendable, Hashable {
             if isRenamed { renamed[name] = previous }
         }
         let taken = Set(renamed.values.map(\.name))
-        for (name, table) in after.tables {
+        for table in changed {
+            let name = table.name
             let previous: SchemaSnapshot.Table
             if let renamed = renamed[name] {
                 previous = renamed

@@ -63,29 +63,46 @@ extension SchemaSnapshot {
     /// - Parameter names: the tables that SQLite treats as shadow tables. Such a table is named after its virtual
     ///   table, an underscore and the module's own suffix.
     mutating func markShadows(named names: Set<SQLName>) {
-        for name in tables.keys { tables[name]?.shadowOwner = nil }
-        if names.isEmpty { return }
+        let virtualTables = names.isEmpty ? [] : tables.values.filter { $0.description.kind == .virtual }
         var candidates: [SQLName: [Table]] = [:]
         for name in names {
-            guard let table = tables[name], let owner = virtualTable(namedAtTheBeginningOf: name) else { continue }
-            candidates[owner, default: []].append(table)
+            guard let table = tables[name], let owner = Self.owner(of: name, among: virtualTables) else { continue }
+            candidates[owner.name, default: []].append(table)
         }
+        var owners: [SQLName: SQLName] = [:]
         for (owner, candidates) in candidates {
             guard let virtual = tables[owner] else { continue }
-            for name in ShadowTables.made(by: virtual, among: candidates) { tables[name]?.shadowOwner = owner }
+            for name in ShadowTables.made(by: virtual, among: candidates) { owners[name] = owner }
+        }
+        for (name, table) in tables where table.isShadow || !owners.isEmpty {
+            if table.shadowOwner != owners[name] { tables[name] = table.owned(by: owners[name]) }
         }
     }
 
     /// The longest name wins: `a_b_data` can belong to `a_b`, and not to `a`.
-    private func virtualTable(namedAtTheBeginningOf name: SQLName) -> SQLName? {
+    private static func owner(of name: SQLName, among virtualTables: [Table]) -> Table? {
         let utf8 = name.string.utf8
-        return tables.keys
+        return
+            virtualTables
             .filter { candidate in
-                let prefix = candidate.string.utf8
-                return tables[candidate]?.description.kind == .virtual && utf8.count > prefix.count + 1
+                let prefix = candidate.description.name.utf8
+                return utf8.count > prefix.count + 1
                     && SQLName.areEqualIgnoringCase(utf8.prefix(prefix.count), prefix)
                     && utf8.dropFirst(prefix.count).first == UInt8(ascii: "_")
             }
-            .max { $0.string.utf8.count < $1.string.utf8.count }
+            .max { $0.description.name.utf8.count < $1.description.name.utf8.count }
+    }
+}
+
+extension SchemaSnapshot.Table {
+    fileprivate func owned(by owner: SQLName?) -> SchemaSnapshot.Table {
+        SchemaSnapshot.Table(
+            description: description,
+            fields: fields,
+            schemaRowid: schemaRowid,
+            rootPage: rootPage,
+            shadowOwner: owner,
+            objects: objects
+        )
     }
 }

@@ -70,7 +70,7 @@ enum Fixture {
 
 extension TableLayout {
     /// For a table with rowid whose added columns have no defaults.
-    init(_ table: TableDescription, missingValue: SQLiteValue = .null) {
+    convenience init(_ table: TableDescription, missingValue: SQLiteValue = .null) {
         self.init(
             table,
             fields: RecordFields(ofRowidTable: table.columns),

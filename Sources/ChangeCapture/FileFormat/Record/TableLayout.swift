@@ -6,8 +6,10 @@ package import SQLiteConnection
 /// generated columns are absent, a `WITHOUT ROWID` table's key comes first, and a row written before `ALTER TABLE … ADD
 /// COLUMN` ends early.
 ///
+/// Immutable. The catalogs of consecutive schemas share the layouts of tables that did not change.
+///
 /// Source: [Representation of SQL tables](https://sqlite.org/fileformat2.html#representation_of_sql_tables).
-package struct TableLayout: Sendable, Hashable {
+package final class TableLayout: Sendable {
     package enum Source: Sendable, Hashable {
         /// The rowid of the cell.
         case rowid
@@ -68,10 +70,13 @@ package struct ColumnMapping: Sendable, Hashable {
     /// `sources` are those of ``SchemaChange/Modification/columnSources``: the mapping that a replica applies to its
     /// rows.
     package init?(from before: TableLayout, to after: TableLayout, sources: [Int?]?) {
-        if sources == nil, before.columns == after.columns, before.missingValues == after.missingValues,
-            before.fields == after.fields
-        {
-            return nil
+        if sources == nil {
+            if before === after { return nil }
+            if before.columns == after.columns, before.missingValues == after.missingValues,
+                before.fields == after.fields
+            {
+                return nil
+            }
         }
         let oldCount = before.columns.count
         let valid = sources ?? after.columns.indices.map { $0 < oldCount ? $0 : nil }
