@@ -1,50 +1,6 @@
 package import ChangeCapture
 import SQLiteConnection
 
-/// A condition on the rows of one table, as SQL.
-package struct RowCondition: Hashable, Sendable {
-    package var sql: String
-    package var parameters: LiveParameters
-
-    package init(sql: String, parameters: LiveParameters = .none) {
-        self.sql = sql
-        self.parameters = parameters
-    }
-
-    package static func == (left: RowCondition, right: RowCondition) -> Bool {
-        left.sql.isIdentical(to: right.sql) && left.parameters == right.parameters
-    }
-}
-
-/// The effect of a transaction on the rows that a condition selects.
-package struct FilteredRows: Sendable {
-    package enum Crossing: String, Sendable, Hashable {
-        /// Only the new row matches: for the subscriber the row is inserted.
-        case entered
-        /// Only the old row matches: for the subscriber the row is deleted.
-        case left
-    }
-
-    package struct Entry: Sendable {
-        /// The place of the change among the rows of its table.
-        package var index: Int
-        /// The change, with the operation as seen through the condition.
-        package var change: RowChange
-        /// The operation of the transaction itself.
-        package var operation: RowChange.Operation
-        package var crossing: Crossing?
-    }
-
-    package var entries: [Entry] = []
-    /// It is unknown which rows match: they were not kept, or the condition fails on one of them.
-    package var isUnknown = false
-
-    package init(entries: [Entry] = [], isUnknown: Bool = false) {
-        self.entries = entries
-        self.isUnknown = isUnknown
-    }
-}
-
 /// Evaluates conditions on the rows that transactions change, as SQLite does: with the affinities and collations of the table's
 /// columns, in a separate in-memory database with the same table.
 ///
@@ -61,11 +17,27 @@ package final class RowFilterTable {
     private let insert: KeptStatement
     private let clear: KeptStatement
     private var reads = ReadSet()
+    /// The table with its only row, as in a FROM clause. An index can have another encoding of an equal value.
+    private let source: String
     /// By the bytes of the condition's SQL: conditions that differ only in parameters share a statement.
     private var compiled: [[UInt8]: CompiledCondition] = [:]
     /// Counts the uses of ``compiled``.
     private var uses: UInt64 = 0
     private static let maxCompiledConditions = 1_000
+
+    /// Those that were evaluated last, and others: at most twice as many and ``maxCompiledConditions``, or before the first
+    /// evaluation ``maxPreparedConditions``.
+    private var prepared: [RowCondition: PreparedCondition] = [:]
+    private static let maxPreparedConditions = 20_000
+    /// For tests.
+    var preparedCount: Int { prepared.count }
+    private var lastNumber = 0
+    /// By the conditions' numbers, divided by ``ConditionBatch/maxConditions``.
+    private var batches: [Int: ConditionBatch] = [:]
+    private var evaluations: UInt64 = 0
+
+    /// The depth of an expression of a client, and what the expression of a batch adds to it.
+    private static let (maxDepth, batchDepth) = (100, 20)
 
     /// - Parameter table: an ordinary table.
     package init(_ table: TableDescription, limits: LiveLimits = LiveLimits()) throws(LiveRefusal) {
@@ -82,7 +54,7 @@ package final class RowFilterTable {
             connection = try Connection(path: ":memory:", mode: .readWriteCreate)
             try EvaluationPolicy().apply(to: connection)
             LiveEvaluation.bound(connection)
-            connection.setLimit(.expressionDepth, 100)
+            connection.setLimit(.expressionDepth, Self.maxDepth)
             connection.setLimit(.attachedDatabases, 0)
             deadline.install(on: connection)
             // CHECK constraints are ignored: the original table has accepted the rows.
@@ -92,6 +64,7 @@ package final class RowFilterTable {
             try connection.execute(table.sql)
             functions = try FunctionCatalog(connection)
             let name = SQLName(table.name).quoted
+            source = "main.\(name)\(table.hasRowid ? " NOT INDEXED" : "")"
             var columns = stored.map { SQLName(table.columns[$0].name).quoted }
             if table.rowidAlias == nil, let rowid = table.rowidName { columns.append(rowid) }
             let places = columns.map { _ in "?" }.joined(separator: ", ")
@@ -110,32 +83,59 @@ package final class RowFilterTable {
     /// Checks a condition and prepares it.
     ///
     /// - Throws: an error with its position in the condition's SQL.
-    package func check(_ condition: RowCondition) throws(LiveRefusal) { _ = try statement(for: condition) }
+    package func check(_ condition: RowCondition) throws(LiveRefusal) {
+        if prepared.count >= Self.maxPreparedConditions { forgetOthers(than: []) }
+        _ = try prepare(condition)
+    }
 
-    private func statement(for condition: RowCondition) throws(LiveRefusal) -> KeptStatement {
+    private func prepare(_ condition: RowCondition) throws(LiveRefusal) -> PreparedCondition {
+        if let known = prepared[condition] { return known }
+        let new = try PreparedCondition(condition, try compile(condition.sql), number: lastNumber + 1)
+        lastNumber += 1
+        prepared[condition] = new
+        return new
+    }
+
+    private func compile(_ sql: String) throws(LiveRefusal) -> CompiledCondition {
         uses += 1
-        let key = Array(condition.sql.utf8)
+        let key = Array(sql.utf8)
         if let known = compiled[key] {
             known.lastUse = uses
-            if known.parameters != condition.parameters { try bind(condition.parameters, to: known) }
-            return known.statement
+            return known
         }
-        try Self.checkText(condition.sql, maxBytes: limits.maxSQLBytes)
+        try checkExpression(sql)
+        let kept: KeptStatement
+        do throws(SQLiteError) {
+            kept = try withBatchDepth { () throws(SQLiteError) in
+                try KeptStatement("SELECT \(CompiledCondition.term(sql)) FROM \(source)", on: connection)
+            }
+        } catch {
+            throw LiveRefusal(error)
+        }
+        let new = CompiledCondition(sql, SQLLexer.tokens(sql), kept, lastUse: uses)
+        makeRoomForCondition()
+        compiled[key] = new
+        return new
+    }
+
+    /// Checks that the text is a condition as in a WHERE clause, where aggregates are refused, and that its value depends only
+    /// on the row.
+    private func checkExpression(_ sql: String) throws(LiveRefusal) {
+        try Self.checkText(sql, maxBytes: limits.maxSQLBytes)
         // On separate lines, so that a comment at the end of the condition does not swallow the parenthesis.
-        let head = "SELECT EXISTS (SELECT 1 FROM main.\(SQLName(description.name).quoted) WHERE (\n"
+        let head = "SELECT 1 FROM main.\(SQLName(description.name).quoted) WHERE (\n"
         reads = ReadSet()
         connection.setAuthorizer { [unowned self] in reads.note($0, rights: .all) }
         defer { connection.setAuthorizer(nil) }
-        let kept: KeptStatement
         do {
-            kept = try KeptStatement(head + condition.sql + "\n))", on: connection)
+            _ = try connection.prepare(head + sql + "\n)")
         } catch {
             var refusal = reads.refusal ?? LiveRefusal(error)
-            refusal.offset = error.offset.map { max(0, min($0 - head.utf8.count, condition.sql.utf8.count)) }
+            refusal.offset = error.offset.map { max(0, min($0 - head.utf8.count, sql.utf8.count)) }
             throw refusal
         }
-        let tokens = SQLLexer.tokens(condition.sql)
         for function in reads.functions.sorted() where functions.isVolatile(function) {
+            let tokens = SQLLexer.tokens(sql)
             let place = tokens.first { SQLName($0.text).caseFolded.string == function }?.range.lowerBound
             throw LiveRefusal(
                 .notLive,
@@ -143,11 +143,6 @@ package final class RowFilterTable {
                 offset: place
             )
         }
-        let new = CompiledCondition(kept, lastUse: uses)
-        try bind(condition.parameters, to: new)
-        makeRoomForCondition()
-        compiled[key] = new
-        return kept
     }
 
     /// Subscriptions come and go, so a condition is removed only when others need its place.
@@ -187,43 +182,213 @@ package final class RowFilterTable {
         }
     }
 
-    private func bind(_ parameters: LiveParameters, to condition: CompiledCondition) throws(LiveRefusal) {
-        condition.parameters = nil
-        let values = try parameters.values(for: condition.statement.statement)
-        do { try condition.statement.bind(values) } catch { throw LiveRefusal(error) }
-        condition.parameters = parameters
-    }
-
     // MARK: Rows
 
     /// The rows of a transaction that each condition selects.
     ///
     /// Takes at most ``LiveLimits/maxStepTime``; conditions that are not evaluated by then are unknown.
     package func evaluate(_ rows: TableRows, _ conditions: [RowCondition]) -> [RowCondition: FilteredRows] {
-        var found = conditions.map { _ in FilteredRows() }
-        if rows.detail == .values, !rows.rowsOmitted, rows.countsAreKnown {
-            deadline.start(limits.maxStepTime)
-            defer { deadline.clear() }
-            for (place, change) in rows.rows.enumerated() {
-                let old = matches(change.before, rowid: change.rowid, conditions)
-                let new = matches(change.after, rowid: change.rowid, conditions)
-                for index in conditions.indices {
-                    guard let old = old[index], let new = new[index] else {
-                        found[index].isUnknown = true
-                        continue
-                    }
-                    if let entry = Self.entry(change, at: place, old, new) { found[index].entries.append(entry) }
-                }
-            }
-        } else {
-            for index in found.indices { found[index].isUnknown = true }
+        guard rows.detail == .values, !rows.rowsOmitted, rows.countsAreKnown else {
+            return Dictionary(conditions.map { ($0, .unknown) }) { first, _ in first }
         }
         var results: [RowCondition: FilteredRows] = [:]
-        for (index, condition) in conditions.enumerated() {
-            if found[index].isUnknown { found[index].entries = [] }
-            results[condition] = found[index]
+        results.reserveCapacity(conditions.count)
+        var units = units(for: conditions, &results)
+        deadline.start(limits.maxStepTime)
+        defer { deadline.clear() }
+        for change in rows.rows {
+            // A short statement can end before the deadline interrupts it.
+            let isLate = deadline.isOver
+            let old = isLate ? nil : evaluate(change.before, rowid: change.rowid, units)
+            let new = isLate ? nil : evaluate(change.after, rowid: change.rowid, units)
+            guard let old, let new else {
+                for unit in units.indices { units[unit].masks.markUnknown(.max) }
+                break
+            }
+            for unit in units.indices {
+                units[unit].masks.append(old: old[unit].holding, new: new[unit].holding)
+                units[unit].masks.markUnknown(old[unit].unknown | new[unit].unknown)
+            }
         }
+        collect(units, rows.rows, &results)
         return results
+    }
+
+    /// Conditions that are evaluated by one statement.
+    private struct Unit {
+        var conditions: [PreparedCondition]
+        /// Nil for a single condition.
+        var batch: ConditionBatch?
+        var masks = ConditionMasks()
+
+        var all: UInt64 { conditions.count == 64 ? .max : (1 << UInt64(conditions.count)) - 1 }
+    }
+
+    private func units(
+        for conditions: [RowCondition],
+        _ results: inout [RowCondition: FilteredRows]
+    ) -> [Unit] {
+        evaluations += 1
+        if prepared.count > 2 * conditions.count + Self.maxCompiledConditions { forgetOthers(than: conditions) }
+        var alone: [PreparedCondition] = []
+        var groups: [Int: [PreparedCondition]] = [:]
+        for condition in conditions {
+            // Each condition was checked when its subscription began.
+            guard let prepared = try? prepare(condition) else {
+                results[condition] = .unknown
+                continue
+            }
+            guard prepared.lastEvaluation != evaluations else { continue }
+            prepared.lastEvaluation = evaluations
+            if prepared.isAlone {
+                alone.append(prepared)
+            } else {
+                groups[prepared.number / ConditionBatch.maxConditions, default: []].append(prepared)
+            }
+        }
+        var units: [Unit] = []
+        for (number, group) in groups {
+            if group.count > 1, let batch = batch(number, group) {
+                units.append(Unit(conditions: batch.conditions, batch: batch))
+            } else {
+                alone += group
+            }
+        }
+        return units + alone.map { Unit(conditions: [$0]) }
+    }
+
+    /// Numbers the conditions again, so that they are neighbours.
+    private func forgetOthers(than conditions: [RowCondition]) {
+        let wanted = conditions.compactMap { prepared[$0] }.sorted { $0.number < $1.number }
+        prepared = [:]
+        batches = [:]
+        lastNumber = 0
+        for known in wanted {
+            guard let new = try? prepare(known.condition) else { continue }
+            new.isAlone = known.isAlone
+        }
+    }
+
+    /// The batch of these conditions, compiled again when they are others than last time; nil when that fails.
+    private func batch(_ number: Int, _ conditions: [PreparedCondition]) -> ConditionBatch? {
+        let sorted = conditions.sorted { $0.number < $1.number }
+        if let known = batches[number], known.conditions.elementsEqual(sorted, by: ===) { return known }
+        do {
+            var members: [(PreparedCondition, CompiledCondition)] = []
+            for condition in sorted { members.append((condition, try compile(condition.condition.sql))) }
+            let new = try withBatchDepth { () throws(SQLiteError) in
+                try ConditionBatch(members, from: source, on: connection)
+            }
+            batches[number] = new
+            return new
+        } catch {
+            // Too large together: each is evaluated by itself.
+            for condition in sorted { condition.isAlone = true }
+            batches[number] = nil
+            return nil
+        }
+    }
+
+    /// Conditions were checked with the depth that a client's expression may have.
+    private func withBatchDepth<R>(_ body: () throws(SQLiteError) -> R) throws(SQLiteError) -> R {
+        connection.setLimit(.expressionDepth, Self.maxDepth + Self.batchDepth)
+        defer { connection.setLimit(.expressionDepth, Self.maxDepth) }
+        return try body()
+    }
+
+    private typealias Holding = (holding: UInt64, unknown: UInt64)
+
+    /// Which conditions of each unit hold for the row; nil when the time is over. A missing row matches no condition.
+    private func evaluate(_ row: Row?, rowid: Int64?, _ units: [Unit]) -> [Holding]? {
+        guard let row else { return units.map { _ in (0, 0) } }
+        do { try load(row, rowid: rowid) } catch { return units.map { (0, $0.all) } }
+        var found: [Holding] = []
+        found.reserveCapacity(units.count)
+        for unit in units {
+            if let batch = unit.batch, let holding = try? batch.holding() {
+                found.append((holding, 0))
+                continue
+            }
+            if deadline.isExceeded { return nil }
+            // One of a batch has failed: which one it is decides each by itself.
+            var (holding, unknown): Holding = (0, 0)
+            for (place, condition) in unit.conditions.enumerated() {
+                switch holds(condition) {
+                case true?: holding |= 1 << UInt64(place)
+                case false?: break
+                case nil:
+                    if deadline.isExceeded { return nil }
+                    unknown |= 1 << UInt64(place)
+                    condition.isAlone = true
+                }
+            }
+            found.append((holding, unknown))
+        }
+        return found
+    }
+
+    /// Makes the row the only one of the table.
+    private func load(_ row: Row, rowid: Int64?) throws(SQLiteError) {
+        _ = try clear.statement.step()
+        let values = row.values
+        var place = 1
+        for column in stored {
+            try insert.statement.bind(column < values.count ? values[column] : .null, at: place)
+            place += 1
+        }
+        if description.rowidAlias == nil, description.rowidName != nil, let rowid {
+            try insert.statement.bind(.integer(rowid), at: place)
+        }
+        _ = try insert.statement.step()
+    }
+
+    /// Whether the condition holds for the row; nil when it cannot be evaluated on it.
+    private func holds(_ condition: PreparedCondition) -> Bool? {
+        // Each condition was checked when its subscription began.
+        guard let compiled = try? compile(condition.condition.sql) else { return nil }
+        if compiled.parameters != condition.condition.parameters {
+            compiled.parameters = nil
+            guard (try? compiled.statement.bind(condition.values)) != nil else { return nil }
+            compiled.parameters = condition.condition.parameters
+        }
+        defer { compiled.statement.statement.reset() }
+        guard (try? compiled.statement.statement.step()) == true else { return nil }
+        return compiled.statement.statement.integer(0) != 0
+    }
+
+    // MARK: Results
+
+    private func collect(
+        _ units: [Unit],
+        _ changes: [RowChange],
+        _ results: inout [RowCondition: FilteredRows]
+    ) {
+        var selections: [[UInt8]: FilteredRows] = [:]
+        for unit in units {
+            var known: UInt64 = 0
+            for group in unit.masks.groups(of: unit.all) {
+                known |= group
+                let holds = unit.masks.holds(group & ~(group - 1))
+                let selected = selections[holds] ?? Self.select(changes, holds)
+                selections[holds] = selected
+                for (place, condition) in unit.conditions.enumerated() where group & (1 << UInt64(place)) != 0 {
+                    results[condition.condition] = selected
+                }
+            }
+            for (place, condition) in unit.conditions.enumerated() where known & (1 << UInt64(place)) == 0 {
+                results[condition.condition] = .unknown
+            }
+        }
+    }
+
+    private static func select(_ changes: [RowChange], _ holds: [UInt8]) -> FilteredRows {
+        var entries: [FilteredRows.Entry] = []
+        for (place, change) in changes.enumerated() {
+            if let entry = entry(change, at: place, holds[place] & 1 != 0, holds[place] & 2 != 0) {
+                entries.append(entry)
+            }
+        }
+        return FilteredRows(FilteredRows.Selection(entries))
     }
 
     private static func entry(_ change: RowChange, at index: Int, _ old: Bool, _ new: Bool) -> FilteredRows.Entry? {
@@ -242,46 +407,5 @@ package final class RowFilterTable {
         default: return nil
         }
         return FilteredRows.Entry(index: index, change: seen, operation: change.operation, crossing: crossing)
-    }
-
-    /// Whether each condition holds for the row; nil for a condition that cannot be evaluated on it. A missing row
-    /// matches no condition.
-    private func matches(_ row: Row?, rowid: Int64?, _ conditions: [RowCondition]) -> [Bool?] {
-        guard let row else { return conditions.map { _ in false } }
-        do throws(SQLiteError) {
-            _ = try clear.statement.step()
-            let values = row.values
-            var place = 1
-            for column in stored {
-                try insert.statement.bind(column < values.count ? values[column] : .null, at: place)
-                place += 1
-            }
-            if description.rowidAlias == nil, description.rowidName != nil, let rowid {
-                try insert.statement.bind(.integer(rowid), at: place)
-            }
-            _ = try insert.statement.step()
-        } catch {
-            return conditions.map { _ in nil }
-        }
-        return conditions.map { condition in
-            // Each condition was checked when its subscription began.
-            guard let kept = try? statement(for: condition) else { return nil }
-            defer { kept.statement.reset() }
-            guard (try? kept.statement.step()) == true else { return nil }
-            return kept.statement.integer(0) != 0
-        }
-    }
-}
-
-/// A condition's statement and what it was used for last.
-private final class CompiledCondition {
-    let statement: KeptStatement
-    /// The parameters that are bound; nil when binding failed.
-    var parameters: LiveParameters?
-    var lastUse: UInt64
-
-    init(_ statement: KeptStatement, lastUse: UInt64) {
-        self.statement = statement
-        self.lastUse = lastUse
     }
 }

@@ -69,6 +69,9 @@ final class Deadline {
         self.budget = budget
     }
 
+    /// Whether the time is over, though no statement may have been interrupted.
+    var isOver: Bool { end.map { ContinuousClock.now > $0 } ?? false }
+
     /// On the thread of ``start(_:)``.
     func clear() {
         end = nil

@@ -28,14 +28,16 @@ struct ParameterNumbers {
     }
 
     /// A part of the text with each parameter written as `?1`, `?2` …
-    func renumber(_ sql: String, _ range: Range<Int>) -> String {
+    ///
+    /// - Parameter offset: the number of parameters that precede it.
+    func renumber(_ sql: String, _ range: Range<Int>, offset: Int = 0) -> String {
         let bytes = Array(sql.utf8)
         var result: [UInt8] = []
         var position = range.lowerBound
         for (place, number) in numbers
         where place.lowerBound >= range.lowerBound && place.upperBound <= range.upperBound {
             result += bytes[position..<place.lowerBound]
-            result += Array("?\(number)".utf8)
+            result += Array("?\(offset + number)".utf8)
             position = place.upperBound
         }
         result += bytes[position..<max(position, range.upperBound)]

@@ -253,10 +253,6 @@ extension RowFilters.State {
     }
 }
 
-extension FilteredRows {
-    fileprivate static let unknown = FilteredRows(entries: [], isUnknown: true)
-}
-
 extension LiveQueries.RowCondition {
     init(_ condition: WireProtocol.RowCondition) {
         self.init(sql: condition.sql, parameters: LiveParameters(condition.parameters))

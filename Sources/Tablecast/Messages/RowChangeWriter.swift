@@ -132,6 +132,59 @@ struct TransactionRows: Sendable {
         encoded[key] = result
         return result
     }
+
+    /// The same for all subscriptions whose conditions select the same rows.
+    private struct SelectionKey: Hashable {
+        var selection: ObjectIdentifier
+        var operations: TableOperations
+        var level: RowLevel
+        var rule: TableRule?
+    }
+
+    /// What a condition selects as the content of messages, several when one would be too large.
+    struct Part {
+        var counts: RowsModification
+        /// Nil where the rows are not listed.
+        var json: [UInt8]?
+    }
+
+    /// Each with the selection, whose identity is the key.
+    private var parts: [SelectionKey: (FilteredRows.Selection, [Part])] = [:]
+
+    /// - Parameter filter: of the subscription; its condition selects `selection`.
+    mutating func parts(of rows: TableRows, _ selection: FilteredRows.Selection, _ filter: TableFilter) -> [Part] {
+        let key = SelectionKey(
+            selection: ObjectIdentifier(selection),
+            operations: filter.operations,
+            level: filter.rowLevel,
+            rule: filter.rule(for: rows.table.name)
+        )
+        if let known = parts[key] { return known.1 }
+        let made = makeParts(of: rows, selection, filter)
+        parts[key] = (selection, made)
+        return made
+    }
+
+    private mutating func makeParts(
+        of rows: TableRows,
+        _ selection: FilteredRows.Selection,
+        _ filter: TableFilter
+    ) -> [Part] {
+        // The operation is that of the transaction, whether the row entered, left or stayed.
+        let entries = selection.entries.filter { filter.operations.contains($0.operation.tableOperation) }
+        guard filter.rowLevel != .none else {
+            var counts = RowsModification(inserted: 0, updated: 0, deleted: 0)
+            for entry in entries { counts.count(entry.change.operation) }
+            return [Part(counts: counts, json: nil)]
+        }
+        let listed = entries.map { ListedRow(index: $0.index, change: $0.change, crossing: $0.crossing) }
+        let encoded = encode(rows, listed, filter.rowLevel, filter.rule(for: rows.table.name))
+        return encoded.parts(of: listed, maxBytes: TransactionMessages.maxRowsMessageBytes).map { part in
+            var writer = JSONWriter(capacityBytes: part.byteCount)
+            encoded.write(listed[part.range], to: &writer)
+            return Part(counts: part.counts, json: writer.bytes)
+        }
+    }
 }
 
 /// A row of a transaction in the message to a subscription.
@@ -187,9 +240,35 @@ struct EncodedRows: Sendable {
     }
 
     /// The bytes of an encoded row.
-    func byteCount(of row: ListedRow) -> Int {
+    private func byteCount(of row: ListedRow) -> Int {
         let place = places[Self.place(of: row)]
         return place.end - place.start
+    }
+
+    /// Rows of one message.
+    struct Part {
+        var range: Range<Int>
+        var counts: RowsModification
+        var byteCount: Int
+    }
+
+    /// Divides rows so that no message has many more bytes of rows; none without rows.
+    func parts(of listed: [ListedRow], maxBytes: Int) -> [Part] {
+        var parts: [Part] = []
+        var next = listed.startIndex
+        while next < listed.endIndex {
+            let first = next
+            var counts = RowsModification(inserted: 0, updated: 0, deleted: 0)
+            if !columnsOmitted.isEmpty { counts.columnsOmitted = columnsOmitted }
+            var byteCount = 0
+            repeat {
+                counts.count(listed[next].change.operation)
+                byteCount += self.byteCount(of: listed[next]) + 1
+                next += 1
+            } while next < listed.endIndex && byteCount < maxBytes
+            parts.append(Part(range: first..<next, counts: counts, byteCount: byteCount))
+        }
+        return parts
     }
 
     /// - Parameter listed: rows that were encoded.

@@ -67,8 +67,8 @@ package struct TransactionMessages: Sendable {
                 } else {
                     messages.appendCounts(of: changed, isLast: isLast)
                 }
-            case .filteredRows(let changed, let entries):
-                messages.append(changed, matching: entries, &rows, isLast: isLast)
+            case .filteredRows(let changed, let selection):
+                messages.append(changed, matching: selection, &rows, isLast: isLast)
             case .missedRows(let table): messages.appendMissedRows(of: table, isLast: isLast)
             }
         }
@@ -80,7 +80,7 @@ package struct TransactionMessages: Sendable {
         case schema(SchemaChange)
         case rows(TableRows)
         /// The rows that the subscription's condition selects.
-        case filteredRows(TableRows, [FilteredRows.Entry])
+        case filteredRows(TableRows, FilteredRows.Selection)
         /// The table was renamed to a name that the filter includes, from one that it does not: earlier changes of its
         /// rows were not published to the subscription, which may have known the table under this name before.
         case missedRows(TableDescription)
@@ -139,8 +139,9 @@ package struct TransactionMessages: Sendable {
             ? rowFilters?.evaluate(rows, condition, at: position, &results) : rowFilters?.evaluate(rows, condition)
         guard let filtered, !filtered.isUnknown else { return .missedRows(rows.table) }
         // The operation is that of the transaction, whether the row entered, left or stayed.
-        let entries = filtered.entries.filter { filter.operations.contains($0.operation.tableOperation) }
-        return entries.isEmpty ? nil : .filteredRows(rows, entries)
+        let operations = filtered.selection.operations
+        return operations.contains { filter.operations.contains($0.tableOperation) }
+            ? .filteredRows(rows, filtered.selection) : nil
     }
 
     /// The table that an event renames to a name that the filter includes, from one that it does not.
@@ -286,22 +287,13 @@ extension Messages {
         isLast: Bool
     ) {
         let encoded = encodings.encode(rows, listed, filter.rowLevel, filter.rule(for: rows.table.name))
-        var next = listed.startIndex
-        while next < listed.endIndex {
-            let first = next
-            var counts = RowsModification(inserted: 0, updated: 0, deleted: 0)
-            if !encoded.columnsOmitted.isEmpty { counts.columnsOmitted = encoded.columnsOmitted }
-            var byteCount = 0
-            repeat {
-                counts.count(listed[next].change.operation)
-                byteCount += encoded.byteCount(of: listed[next]) + 1
-                next += 1
-            } while next < listed.endIndex && byteCount < TransactionMessages.maxRowsMessageBytes
+        let parts = encoded.parts(of: listed, maxBytes: TransactionMessages.maxRowsMessageBytes)
+        for (place, part) in parts.enumerated() {
             append(
                 rows.table,
-                counts,
-                (encoded, listed[first..<next], byteCount),
-                isLast: isLast && next == listed.endIndex
+                part.counts,
+                (part.byteCount, { encoded.write(listed[part.range], to: &$0) }),
+                isLast: isLast && place == parts.count - 1
             )
         }
     }
@@ -313,18 +305,19 @@ extension Messages {
     /// Appends the rows that match the subscription's condition, each with how it crossed the condition.
     mutating func append(
         _ rows: TableRows,
-        matching entries: [FilteredRows.Entry],
+        matching selection: FilteredRows.Selection,
         _ encodings: inout TransactionRows,
         isLast: Bool
     ) {
-        guard filter.rowLevel == .none else {
-            let listed = entries.map { ListedRow(index: $0.index, change: $0.change, crossing: $0.crossing) }
-            append(rows, listed, &encodings, isLast: isLast)
-            return
+        let parts = encodings.parts(of: rows, selection, filter)
+        for (place, part) in parts.enumerated() {
+            append(
+                rows.table,
+                part.counts,
+                part.json.map { json in (json.count, { $0.raw(json) }) },
+                isLast: isLast && place == parts.count - 1
+            )
         }
-        var counts = RowsModification(inserted: 0, updated: 0, deleted: 0)
-        for entry in entries { counts.count(entry.change.operation) }
-        append(rows.table, counts, nil, isLast: isLast)
     }
 
     /// It is only known that rows changed.
@@ -347,7 +340,7 @@ extension Messages {
     private mutating func append(
         _ table: TableDescription,
         _ counts: RowsModification,
-        _ rows: (encoded: EncodedRows, listed: ArraySlice<ListedRow>, byteCount: Int)?,
+        _ rows: (byteCount: Int, write: (inout JSONWriter) -> Void)?,
         isLast: Bool
     ) {
         let data = TableModifiedPayload(
@@ -361,7 +354,7 @@ extension Messages {
         data.write(
             to: &writer,
             counts: counts,
-            rows: rows.map { rows in { rows.encoded.write(rows.listed, to: &$0) } }
+            rows: rows?.write
         )
         writer.endEnvelope()
         list.append(TransactionMessages.Message(type: .tableModified, writer: writer))

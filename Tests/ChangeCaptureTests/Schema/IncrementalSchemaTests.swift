@@ -7,7 +7,7 @@ import Testing
 @Suite struct IncrementalSchemaTests {
     static let seeds: [UInt64] = {
         if let seed = TemporaryFiles.environment("TABLECAST_ORACLE_SEED") { return [UInt64(seed)] }
-        let count = TemporaryFiles.environment("TABLECAST_ORACLE_SEEDS") ?? 8
+        let count = TemporaryFiles.environment("TABLECAST_ORACLE_SEEDS") ?? 4
         return (1..<UInt64(max(2, count))).map { $0 } + [UInt64.random(in: 1_000...UInt64(UInt32.max))]
     }()
 
@@ -26,7 +26,7 @@ import Testing
         for step in generator.setUp() { try writer.execute(step.sql) }
         var known = SchemaSnapshot()
         var changes = 0
-        for _ in 0..<(TemporaryFiles.environment("TABLECAST_ORACLE_STATEMENTS") ?? 400) {
+        for _ in 0..<(TemporaryFiles.environment("TABLECAST_ORACLE_STATEMENTS") ?? 250) {
             let step = generator.next(isInTransaction: !writer.isInAutocommit)
             guard step.blobWrite == nil else { continue }
             // Many statements fail.
