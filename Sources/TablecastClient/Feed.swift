@@ -60,7 +60,7 @@ extension TablecastClient {
     ///   - filter: of the channel `tables`.
     ///   - since: the position after which `tables` begins.
     ///   - waitsForServer: whether to wait for a server that cannot be reached at the beginning; otherwise that is an
-    ///     error, because it is probably a mistake in the address.
+    ///     error, because the cause is probably a wrong address.
     public func feed(
         _ channels: [MessageChannel],
         filter: TableFilter = .everything,

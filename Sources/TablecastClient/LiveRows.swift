@@ -8,7 +8,7 @@ public struct LiveUpdate: Sendable, Hashable {
     public let rows: [[String: WireValue]]
     /// What changed since the previous update; nil when the rows come from a snapshot.
     public let changes: [QueryChangedPayload.Row]?
-    /// The rows are those of the query as of this position.
+    /// The rows are those of the query as of this position; nil if the server has not reported one.
     public let position: Position?
 }
 

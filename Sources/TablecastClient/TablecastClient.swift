@@ -88,7 +88,7 @@ public struct TablecastClient: Sendable {
     /// Cancels a query of the same identity, or of any identity for an administrator; returns when the server has
     /// received the request.
     ///
-    /// - Throws: `requestFailed` with the error code `QUERY_NOT_FOUND` when no such query waits or runs.
+    /// - Throws: `requestFailed` with the error code `QUERY_NOT_FOUND` when no such query is queued or running.
     public func cancel(queryID: String) async throws(TablecastClientError) {
         let connection = try await connect()
         var messages = connection.messages.makeAsyncIterator()

@@ -96,7 +96,7 @@ public struct JWTAuthenticator: Authenticator {
         }
     }
 
-    /// - Returns: when the token expires, in milliseconds since 1970.
+    /// - Returns: when the token is no longer accepted, `exp` and the leeway, in milliseconds since 1970.
     private func checkTimes(_ claims: [String: JSONValue], now: Double) throws(AuthenticationError) -> Int64 {
         let leeway = leeway / .seconds(1)
         guard let expiry = try Self.time("exp", claims) else {

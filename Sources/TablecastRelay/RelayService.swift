@@ -48,8 +48,8 @@ public final class RelayService: Sendable {
     /// - Parameters:
     ///   - sources: servers of the same database, or relays of it, which are tried in turn.
     ///   - configuration: the settings for the relay's own clients.
-    ///   - waitsForSource: whether to wait for a source that cannot be reached; otherwise that is an error, because it is
-    ///     probably a mistake in the address.
+    ///   - waitsForSource: whether to wait for a source that cannot be reached; otherwise that is an error, because the
+    ///     cause is probably a wrong address.
     /// - Throws: ``RelayFailure`` when no source can be used, `CancellationError` when the task is cancelled.
     public static func open(
         sources: [TablecastClient],
@@ -190,7 +190,7 @@ extension RelayService: DatabaseRequests {
     /// The source captures all values for the relay.
     package func subscribes(_ request: SubscribeRequest) {}
 
-    /// The source decides; it refuses what is not allowed.
+    /// The source decides, and refuses what is not allowed.
     package func mayWrite(_ identity: Identity) -> Bool {
         identity.sqlPolicy(isReadOnlyService: false).level > .readOnly
     }

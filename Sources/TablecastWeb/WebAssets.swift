@@ -1,6 +1,6 @@
 /// The web page and the JavaScript client, embedded in the binary: a path in, bytes and headers out.
 ///
-/// Sendable value without I/O; build one and keep it. It knows no HTTP library: the router that serves it copies the headers.
+/// A Sendable value without I/O; build one and keep it. It knows no HTTP library: the router that serves it copies the headers.
 package struct WebAssets: Sendable {
     private let assets: [String: Asset]
 

@@ -1,5 +1,5 @@
-/// The changes of one committed transaction in the main database: the common type of both sources of changes, the hooks
-/// of this process's connection and the write-ahead log for other processes.
+/// The changes of one committed transaction in the main database: read from the write-ahead log, from a comparison with a copy
+/// of the file, or, for commits of this process to a file in a rollback-journal mode, from the hooks of its connection.
 ///
 /// Never made for a transaction that was rolled back, and never before the commit is durable.
 public struct ChangeSet: Sendable {

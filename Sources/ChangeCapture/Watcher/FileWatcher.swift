@@ -12,7 +12,8 @@ import SQLiteConnection
 /// }
 /// ```
 ///
-/// It installs nothing in the database and writes nothing to it. The file should be in WAL mode, where each commit is
+/// It installs nothing in the database and changes none of its content; it runs checkpoints, and takes the write lock for
+/// some milliseconds when the log could not restart otherwise. The file should be in WAL mode, where each commit is
 /// reported exactly once and in order; in other journal modes see *Commits of other processes*, an article of the
 /// module `Tablecast`. It works on its own thread, which ends when the iteration ends, when its task is cancelled or
 /// when the watcher is released.

@@ -32,7 +32,7 @@ public struct Identity: Sendable, Hashable {
     public var expiresAt: Int64?
     /// The server has no ``Authenticator``, so the client was not identified.
     let isAnonymous: Bool
-    /// With what the server found it out; nil where it did not.
+    /// The credential that proved this identity; nil if there was none.
     var credential: Credential?
     /// Set when a relay sends the requests of its client; nil for the client's own.
     var forwarded: Forwarded?
@@ -160,7 +160,7 @@ public enum Role: String, Sendable, Hashable, CaseIterable, Comparable {
     case readOnly = "read-only"
     /// In addition, change rows and the schema.
     case readWrite = "read-write"
-    /// In addition, broadcast, cancel the queries of all clients, and change settings of the database file.
+    /// In addition, broadcast, list and close connections, cancel the queries of all clients, and change settings of the database file.
     case admin
     /// For relays: the rights of ``readOnly``, and to send requests of other identities, with their rights.
     case relay

@@ -78,7 +78,7 @@ package final class RowFilters: Sendable {
         }
     }
 
-    /// Throws: the error of the filter's condition, with its position.
+    /// - Throws: the error of the filter's condition, with its position.
     package func check(_ filter: TableFilter) throws(ProtocolError) {
         try checkRules(of: filter)
         guard let condition = filter.condition, let name = filter.tables?.first else { return }

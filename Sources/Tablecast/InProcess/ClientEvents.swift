@@ -41,7 +41,7 @@ extension WebSocketServer {
     /// ```
     ///
     /// The events of one client come in their order. While nothing iterates, a message of an unknown type is answered with
-    /// `UNKNOWN_TYPE`. Event streams have no id, and are not among the clients here.
+    /// `UNKNOWN_TYPE`. Event streams send no messages, and are not among the clients here.
     ///
     /// - Parameter maxBufferedEvents: how many events the reader may fall behind; then the sequence ends with
     ///   ``ClientEvents/Overflow``.

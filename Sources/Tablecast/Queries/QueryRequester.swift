@@ -65,7 +65,7 @@ package enum QueryEnding: Sendable, Hashable {
     case cancelled(QueryCancelledPayload.Reason)
 }
 
-/// A query that waits or runs.
+/// A query that is queued or running.
 package struct RunningQuery: Sendable {
     let handle: QueryHandle
 

@@ -34,7 +34,7 @@ extension ErrorCode {
     public static let notAuthorized = Self(rawValue: "NOT_AUTHORIZED")
     public static let interrupted = Self(rawValue: "INTERRUPTED")
     public static let tooBig = Self(rawValue: "TOO_BIG")
-    /// A request over HTTP ended inside a transaction, which was rolled back.
+    /// A request over HTTP, or of a command, ended inside a transaction, which was rolled back.
     public static let transactionLeftOpen = Self(rawValue: "TRANSACTION_LEFT_OPEN")
     /// A transaction was idle or open for too long and was rolled back.
     public static let transactionTimedOut = Self(rawValue: "TRANSACTION_TIMED_OUT")
@@ -74,7 +74,7 @@ extension CloseCode {
     /// The token is missing, invalid or expired.
     public static let unauthorized = Self(rawValue: 4401)
     public static let forbidden = Self(rawValue: 4403)
-    /// No pong within two heartbeat intervals.
+    /// No message within two heartbeat intervals.
     public static let heartbeatTimeout = Self(rawValue: 4408)
     /// The queue of messages that the client has not read reached its limit.
     public static let tooSlow = Self(rawValue: 4413)
