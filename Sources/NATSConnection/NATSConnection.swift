@@ -25,6 +25,9 @@
             }.joined(separator: ",")
         }
 
+        /// Whether the broker sends something to sign.
+        var signs: Bool { credentialsFile != nil || nkeyFile != nil }
+
         var usesTLS: Bool {
             certificateAuthorityFile != nil || certificateFile != nil || urls.contains { $0.hasPrefix("tls://") }
         }
@@ -43,6 +46,9 @@
         /// A broker that answers no ping twice is given up.
         fileprivate static let pingInterval = Duration.seconds(2)
         fileprivate static let maxUnansweredPings: Int32 = 2
+        /// libnats 3.4.1 omits a signature whose first byte is 0, one of 256, and the broker refuses the connection as one with a
+        /// wrong key (found in the broker's trace). The next connection signs something else.
+        private static let maxSignedAttempts = 3
 
         let handle: OpaquePointer
         let jetStream: OpaquePointer
@@ -63,9 +69,7 @@
             let key: NKey?
             if let file = address.nkeyFile { key = try NKey(file: file) } else { key = nil }
             if let key { try setKey(key, of: options.handle) }
-            var handle: OpaquePointer?
-            try check(natsConnection_Connect(&handle, options.handle))
-            guard let handle else { throw NATSError(NATS_ERR) }
+            let handle = try Self.connect(options, maxAttempts: address.signs ? Self.maxSignedAttempts : 1)
             var jetStreamOptions = jsOptions()
             jsOptions_Init(&jetStreamOptions)
             jetStreamOptions.Wait = Self.requestTimeout.milliseconds
@@ -79,6 +83,21 @@
             self.handle = handle
             self.jetStream = jetStream
             self.key = key
+        }
+
+        private static func connect(
+            _ options: borrowing Options,
+            maxAttempts: Int
+        ) throws(NATSError) -> OpaquePointer {
+            var attempts = 0
+            while true {
+                var handle: OpaquePointer?
+                let status = natsConnection_Connect(&handle, options.handle)
+                if status == NATS_OK, let handle { return handle }
+                attempts += 1
+                let error = NATSError(status)
+                guard error.kind == .unauthorized, attempts < maxAttempts else { throw error }
+            }
         }
 
         deinit {

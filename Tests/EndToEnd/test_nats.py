@@ -55,6 +55,7 @@ def start(binary):
 
     start = Start()
     start.started = []
+    start.binary = binary
     yield start
     for process in reversed(start.started):
         process.signal(signal.SIGCONT)
@@ -404,6 +405,28 @@ def test_a_file_with_an_nkey(writer, start, tmp_path):
             assert user.seed not in text and stranger.seed not in text
     finally:
         broker.kill()
+
+
+def test_a_signature_that_the_library_omits(start, tmp_path):
+    """One whose first byte is 0: with this key, that of the first nonce."""
+    file = tmp_path / "user.nk"
+    file.write_text("SUAHJN4MATCY63XUJNOKVJ7CUTA5T3CEQCYDPKNQC2KERDHWBZSMANIPNM")
+    signed = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(LIMIT)
+        port = listener.getsockname()[1]
+        relay = start.add(Command([start.binary, "relay", "--nats", f"nats://127.0.0.1:{port}", "--nats-nkey", str(file)]))
+        for nonce in ("AAAAAAAAAAAAAUk", "AAAAAAAAAAAAAAE"):
+            connection, _ = listener.accept()
+            with connection:
+                info = {"server_id": "x", "version": "2.9.10", "proto": 1, "headers": True, "max_payload": 1 << 20}
+                info |= {"host": "127.0.0.1", "port": port, "auth_required": True, "nonce": nonce}
+                connection.sendall(f"INFO {json.dumps(info)}\r\n".encode())
+                request = connection.makefile("rb").readline().decode()
+                signed.append(bool(json.loads(request.removeprefix("CONNECT ")).get("sig")))
+                connection.sendall(b"-ERR 'Authorization Violation'\r\n")
+        assert signed == [False, True]
+    assert relay.wait() in (69, 77)
 
 
 def test_tls(writer, start, tmp_path):
