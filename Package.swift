@@ -126,7 +126,7 @@ let package = Package(
             dependencies: [
                 "Tablecast", "TablecastClient", "Broadcast", "ChangeCapture", "LiveQueries", "QueryEngine",
                 "WireProtocol",
-                nioCore, logging,
+                nioCore, nioPosix, logging,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swiftSettings

@@ -42,6 +42,8 @@ public struct TablecastClient: Sendable {
 
     /// Further headers of the handshake.
     package var headers: [(name: String, value: String)] = []
+    /// Where connections run; nil for the event loops of the process.
+    package var group: (any EventLoopGroup)?
 
     private let url: WebSocketURL
 
@@ -72,7 +74,8 @@ public struct TablecastClient: Sendable {
             let client = WebSocketClient(
                 limits: limits,
                 headers: HTTPHeaders(headers + (token.map { [("Authorization", "Bearer \($0)")] } ?? [])),
-                makeTLS: { try tls.handler(host: $0) }
+                makeTLS: { try tls.handler(host: $0) },
+                group: group ?? MultiThreadedEventLoopGroup.singleton
             )
             return ClientConnection(try await client.connect(to: try target()))
         } catch {

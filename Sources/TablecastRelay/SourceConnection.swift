@@ -1,4 +1,6 @@
 import Logging
+import NIOCore
+import NIOPosix
 import Synchronization
 package import TablecastClient
 import WireProtocol
@@ -18,14 +20,26 @@ struct SourceConnection: RelayUpstream {
     ///
     /// - Throws: ``RelayFailure``.
     func run(id: String, receiver: any SourceReceiver) async throws(RelayFailure) {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        // The connections on it have ended.
+        defer { group.shutdownGracefully { _ in } }
+        try await run(id: id, receiver: receiver, on: SourceThread(eventLoop: group.next()))
+    }
+
+    private func run(
+        id: String,
+        receiver: any SourceReceiver,
+        on thread: isolated SourceThread
+    ) async throws(RelayFailure) {
         var session = SourceSession(id: id)
         var backoff = Backoff(maxWait: maxReconnectWait)
         var next = 0
+        var reported: [Int: RelayError] = [:]
         while !Task.isCancelled {
             var reasons: [RelayFailure.Reason] = []
             var wasInUse = false
             for index in (0..<sources.count).map({ (next + $0) % sources.count }) where !wasInUse {
-                let error = await serve(sources[index], &session, receiver)
+                let error = await serve(sources[index], &session, receiver, on: thread)
                 if Task.isCancelled { return }
                 reasons.append(RelayFailure.Reason(address: sources[index].address, error: error))
                 wasInUse = receiver.disconnected(error)
@@ -33,9 +47,13 @@ struct SourceConnection: RelayUpstream {
                     // The first to be tried again.
                     next = index
                     backoff.reset()
-                } else {
+                    reported = [:]
+                } else if reported[index] != error {
+                    // Once for each reason: a source can be away for days.
+                    reported[index] = error
+                    let isWaiting = receiver.hasCaughtUp || waitsForSource && error.isTransient
                     logger.log(
-                        level: receiver.hasCaughtUp ? .warning : .debug,
+                        level: isWaiting ? .warning : .debug,
                         "the source cannot be used",
                         metadata: ["source": "\(sources[index].address)", "reason": "\(error)"]
                     )
@@ -54,11 +72,13 @@ struct SourceConnection: RelayUpstream {
     private func serve(
         _ source: TablecastClient,
         _ session: inout SourceSession,
-        _ receiver: any SourceReceiver
+        _ receiver: any SourceReceiver,
+        on thread: isolated SourceThread
     ) async -> RelayError {
         do throws(TablecastClientError) {
             var connecting = source
             connecting.headers.append((name: RelayFormat.header, value: session.id))
+            connecting.group = thread.eventLoop
             let connection = try await connecting.connect()
             let requests = RequestQueue(maxWaiting: Self.maxWaitingRequests)
             let sending = Task { await requests.send(over: connection) }
@@ -69,7 +89,7 @@ struct SourceConnection: RelayUpstream {
             receiver.connected(to: source, requests)
             session.connected()
             var messages = connection.messages.makeAsyncIterator()
-            while let message = try await messages.next() {
+            while let message = try await messages.next(isolation: thread) {
                 for action in session.received(message.envelope) {
                     switch action {
                     case .send(let request): try await connection.send(request)
@@ -84,6 +104,16 @@ struct SourceConnection: RelayUpstream {
             return .connection(error)
         }
     }
+}
+
+/// The thread that reads from the source, decodes and publishes: no client's event loop waits for a large transaction, and none
+/// interrupts it between two of the event loops that it wakes. (NIO's sequence of messages still resumes on the cooperative pool.)
+private actor SourceThread {
+    nonisolated let eventLoop: any EventLoop
+
+    init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { eventLoop.executor.asUnownedSerialExecutor() }
 }
 
 /// Where a relay receives the changes from: a server over a connection of its own, or a stream.
