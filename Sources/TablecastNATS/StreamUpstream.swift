@@ -78,6 +78,7 @@
             var session = StreamSession()
             var cursor = StreamCursor()
             var backoff = Backoff(maxWait: Self.maxReconnectWait)
+            var last: StreamError?
             while !isEnding {
                 let error: StreamError
                 do throws(StreamError) {
@@ -92,17 +93,18 @@
                 if isEnding { return nil }
                 session.disconnected()
                 let reason = RelayError.stream("\(error)", isTransient: error.isTransient)
-                if receiver.disconnected(reason) { backoff.reset() }
+                if receiver.disconnected(reason) {
+                    backoff.reset()
+                    last = nil
+                }
                 // At the start an error is probably one of the command line.
                 guard receiver.hasCaughtUp || waitsForSource && error.isTransient else {
                     ending.update { $0.failure = error }
                     return failure(reason)
                 }
-                logger.log(
-                    level: receiver.hasCaughtUp ? .warning : .debug,
-                    "the stream cannot be used",
-                    metadata: ["reason": "\(error)"]
-                )
+                // Once for each reason: an outage can last for days.
+                if last != error { logger.warning("the stream cannot be used", metadata: ["reason": "\(error)"]) }
+                last = error
                 _ = ending.wait(atMost: backoff.next(spread: .random(in: 0...1))) { $0.isEnding ? true : nil }
             }
             return nil

@@ -18,7 +18,9 @@ struct ServerAddressTests {
         #expect(try ServerAddress(parsing: text).description == address)
     }
 
-    @Test(arguments: ["ftp://host", "host:0", "host:99999", "host:x", "[::1", "::1:3001", "ws://me:secret@host"])
+    @Test(arguments: [
+        "ftp://host", "host:0", "host:99999", "host:x", "[::1", "::1:3001", "ws://me:secret@host", "", "ws://", "/ws",
+    ])
     func `what is no address is refused as wrong usage`(text: String) {
         let failure = #expect(throws: CommandFailure.self) { try ServerAddress(parsing: text) }
         #expect(failure?.status == .usage)

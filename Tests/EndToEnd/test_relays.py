@@ -608,8 +608,13 @@ def test_a_loop_is_refused(source, relay, start):
     again.kill()
 
 
-def test_errors_of_the_command_line(serve, source, run, tmp_path):
+def test_errors_of_the_command_line(serve, start, source, run, tmp_path):
     closed = free_port()
+    waiting = start("relay", f"127.0.0.1:{closed}", "--wait", "--port", 0)
+    assert f":{closed}/ws" in waiting.error_line("the source cannot be used")
+    for address in ("", "ws://", "http:///ws"):
+        refused = run("relay", address)
+        assert refused.returncode == 64 and "it has no host" in refused.stderr
     unreachable = run("relay", f"127.0.0.1:{closed}")
     assert unreachable.returncode == 69 and "cannot be reached" in unreachable.stderr
     both = run("relay", f"127.0.0.1:{closed}", f"127.0.0.1:{closed}")

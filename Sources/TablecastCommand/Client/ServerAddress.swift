@@ -40,6 +40,7 @@ struct ServerAddress: Sendable, Hashable {
         guard !authority.contains("@") else {
             throw Self.failure(text, "it must not contain a user or password")
         }
+        guard !authority.isEmpty else { throw Self.failure(text, "it has no host") }
         let (host, port) = try Self.split(authority, of: text)
         self.isSecure = isSecure
         self.host = host

@@ -158,8 +158,8 @@ export class Subscription extends Emitter {
     if (data.recovered === false) this.#missed(data);
   }
 
-  #missed({ position }) {
-    this._emit("gap", { position });
+  #missed({ position, reason }) {
+    this._emit("gap", { position, reason });
     if (this.options.snapshot) this.update(this.options);
   }
 

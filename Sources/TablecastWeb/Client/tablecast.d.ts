@@ -327,7 +327,7 @@ export interface SubscriptionEvents<M = Message> {
   /** Live, for the first time or again (`resumed`); `recovered`: whether all missed changes were replayed. */
   live: { position?: Position; recovered?: boolean; resumed: boolean };
   /** Changes were missed and cannot be replayed; with `snapshot` a new snapshot follows. */
-  gap: { position?: Position };
+  gap: { position?: Position; reason?: ResumeFailure };
   error: TablecastError;
   end: TablecastError | undefined;
 }
