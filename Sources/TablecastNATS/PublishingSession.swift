@@ -22,6 +22,8 @@
             var messages: Int
         }
 
+        /// How long nothing may come into the stream before a session begins.
+        private static let quietTime = Duration.milliseconds(200)
         /// A broker that stores nothing for this long is given up.
         private static let maxAcknowledgementWait = Duration.seconds(5)
         private static let reportInterval = Duration.milliseconds(250)
@@ -62,7 +64,7 @@
                 let connection = try NATSConnection(address, name: "tablecast serve \(database)")
                 stream = NATSStream("\(name)", subject: name.subject, of: connection)
                 inbox = try NATSConnection.makeInbox()
-                found = try Self.inspect(stream, name, database: database)
+                found = try Self.inspect(stream, name, database: database, state)
             } catch {
                 throw .broker(error)
             }
@@ -122,9 +124,12 @@
             var maxMessageBytes = 0
         }
 
-        private static func inspect(_ stream: NATSStream, _ name: StreamName, database: String) throws(NATSError)
-            -> Found
-        {
+        private static func inspect(
+            _ stream: NATSStream,
+            _ name: StreamName,
+            database: String,
+            _ state: Monitor<StreamPublisher.State>
+        ) throws(NATSError) -> Found {
             var found = Found()
             do throws(NATSError) {
                 if let other = try stream.connection.request(ControlRequest.identity, to: name.control) {
@@ -136,12 +141,10 @@
                 // It is stopped, or its machine was lost: the broker forgets it after some time.
                 throw NATSError(.unreachable, "a process that publishes into the stream does not answer")
             }
-            var info = try stream.info()
-            if info == nil {
+            if try stream.info() == nil {
                 try stream.create(description: "Changes of \(database), by tablecast", maxBytes: newStreamBytes)
-                info = try stream.info()
             }
-            guard let info else { throw NATSError(.notFound, "the stream was deleted") }
+            let info = try quietInfo(of: stream, state)
             if let problem = info.problem(subject: name.subject) {
                 found.error = .otherStream(problem)
                 return found
@@ -149,6 +152,7 @@
             found.lastSequence = info.lastSequence
             found.maxMessageBytes = min(stream.connection.maxMessageBytes, info.maxMessageBytes ?? .max)
             guard let last = try stream.lastMessage() else { return found }
+            guard last.sequence <= info.lastSequence else { throw unquiet }
             do throws(StreamRecordError) {
                 let record = try StreamRecord(last.bytes)
                 found.position = record.completePosition
@@ -164,6 +168,30 @@
                     error == .malformed ? .otherStream("its last message is not from this program") : .versionDiffers
             }
             return found
+        }
+
+        private static let unquiet = NATSError(
+            .unreachable,
+            "messages of another connection still come into the stream"
+        )
+
+        /// The stream when nothing has come into it for some time.
+        ///
+        /// A broker that was stopped still has messages of an earlier connection, of this process or of one that was killed. Their
+        /// sequences are those of this session's messages, so that both would be stored in turns, with holes between them.
+        private static func quietInfo(
+            of stream: NATSStream,
+            _ state: Monitor<StreamPublisher.State>
+        ) throws(NATSError) -> NATSStreamInfo {
+            let end = ContinuousClock.now + maxAcknowledgementWait
+            var last: NATSStreamInfo?
+            while ContinuousClock.now < end {
+                guard let info = try stream.info() else { throw NATSError(.notFound, "the stream was deleted") }
+                if info.lastSequence == 0 || info.lastSequence == last?.lastSequence { return info }
+                last = info
+                if state.wait(atMost: quietTime, { $0.isEnding ? true : nil }) != nil { return info }
+            }
+            throw unquiet
         }
 
         // MARK: The other threads
@@ -245,6 +273,14 @@
         /// - Throws: when the connection was lost, or the broker refused a message.
         func publish(flushWithin limit: Duration, _ report: (Progress) -> Void) throws(StreamError) {
             try sendState()
+            // If it is refused because of a message that has come meanwhile, nothing else is on its way.
+            let first = outbox.lastSequence
+            while outbox.hasUnacknowledged, !state.withLock({ $0.isEnding }) {
+                _ = state.wait(atMost: .milliseconds(500)) { state in
+                    state.acknowledged >= first || state.failure != nil || state.isEnding ? true : nil
+                }
+                try settle()
+            }
             var end: ContinuousClock.Instant?
             while true {
                 let (isEnding, wantsState, notices) = state.withLock { state in

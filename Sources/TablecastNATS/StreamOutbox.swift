@@ -30,7 +30,7 @@
         private let database: String
         private let maxPartBytes: Int
         /// The last message that was sent.
-        private var lastSequence: UInt64
+        private(set) var lastSequence: UInt64
         private var stateSequence: UInt64
         private var unacknowledged = CircularBuffer<Sent>()
         private var unacknowledgedBytes = 0
