@@ -10,22 +10,24 @@ extension QueryService {
         for work in actions.work {
             switch work {
             case .read(let query, let index, let generation):
-                readers[index].submit { [self] reader in read(query, generation: generation, index, on: reader) }
+                let job: @Sendable (QueryReader) -> Void = { [self] reader in
+                    read(query, generation: generation, index, on: reader)
+                }
+                // Without a thread of its own it waits for another one.
+                if !readers[index].submit(job) { readers[0].submit(job) }
             case .write(let query, let generation):
                 writer.submit { [self] writer in write(query, generation: generation, on: writer) }
             case .rollBack:
-                writer.submit { [self] writer in
-                    writer.rollBack()
-                    state.withLock { $0.scheduler.writerRolledBack() }
-                    writerIsDone(writer)
-                }
+                writer.submit { [self] writer in rollBack(on: writer) }
             }
         }
-        for report in actions.reports {
-            reporter.submit {
+        guard !actions.reports.isEmpty else { return }
+        reporter.submit {
+            for report in actions.reports {
                 switch report {
                 case .end(let query, let result): query.report(result)
                 case .progress(let query, let progress): query.sink.progress(progress)
+                case .announce(let query): query.sink.announce()
                 }
             }
         }
@@ -93,12 +95,24 @@ extension QueryService {
 
     // MARK: On the writer's thread
 
+    private func rollBack(on writer: QueryWriter) {
+        writer.rollBack()
+        writer.maintain()
+        let (actions, isShuttingDown) = state.withLock { state in
+            state.scheduler.writerRolledBack()
+            state.scheduler.writerIsReady()
+            return (state.takeActions(), state.shutdown != nil)
+        }
+        perform(actions)
+        if isShuttingDown { deadlineLoop.wake() }
+    }
+
     private func write(_ query: Query, generation: Int, on writer: QueryWriter) {
         let beganAt = ContinuousClock.now
         let outcome = writer.run(query, generation: generation)
         let time = .now - beganAt
         let limits = configuration.limits
-        let (report, why, wakesDeadlineLoop) = state.withLock { state in
+        let (report, why, actions, wakesDeadlineLoop) = state.withLock { state in
             state.charge(time, for: query)
             let orphaned = state.scheduler.writerFinished(
                 query.ticket,
@@ -112,37 +126,21 @@ extension QueryService {
             let report = query.finish(outcome.result, awaiting: commit)
             if commit == nil { state.forget(query.id) }
             let reportsAt = commit?.progress?.reportsAt
-            return (report, orphaned?.why, reportsAt.map { state.mustWakeDeadlineLoop(by: $0) } ?? false)
+            // The next query waits in the writer's mailbox until this one returns.
+            state.scheduler.writerIsReady()
+            // The idle time of an open transaction begins now.
+            let wakesDeadlineLoop =
+                orphaned != nil || outcome.transaction == .open || state.shutdown != nil
+                || reportsAt.map { state.mustWakeDeadlineLoop(by: $0) } ?? false
+            return (report, orphaned?.why, state.takeActions(), wakesDeadlineLoop)
         }
         if let report { query.report(report) }
-        outcome.receipt?.whenKnown { [self] commit in published(commit, of: query) }
+        perform(actions)
+        outcome.receipt?.notify(self, of: query.id)
         if let why { notifyRolledBack(query.client, .transactionEnded(why, limits)) }
-        if wakesDeadlineLoop || why != nil { deadlineLoop.wake() }
-        writerIsDone(writer)
-    }
-
-    /// The writer is free, once it has tidied up after the last query.
-    private func writerIsDone(_ writer: QueryWriter) {
+        if wakesDeadlineLoop { deadlineLoop.wake() }
+        if !actions.runsWriter { writer.rest() }
         writer.maintain()
-        let (actions, isShuttingDown) = state.withLock { state in
-            state.scheduler.writerIsReady()
-            return (state.takeActions(), state.shutdown != nil)
-        }
-        perform(actions)
-        // The idle time of an open transaction begins now.
-        if writer.isInTransaction || isShuttingDown { deadlineLoop.wake() }
-    }
-
-    /// The query's last commit is durable and published: the query ends. Called on the thread that publishes commits, which
-    /// does no more than this for a query.
-    private func published(_ commit: PublishedCommit, of query: Query) {
-        let (actions, isShuttingDown) = state.withLock { state in
-            state.forget(query.id)
-            state.report(query.published(commit), of: query)
-            return (state.takeActions(), state.shutdown != nil)
-        }
-        perform(actions)
-        if isShuttingDown { deadlineLoop.wake() }
     }
 
     // MARK: On the thread of the deadline loop
@@ -176,6 +174,22 @@ extension QueryService {
         }
         for reader in readers { reader.stop(onEnd: onEnd) }
         writer.stop(onEnd: onEnd)
+    }
+}
+
+extension QueryService: CommitReceiptOwner {
+    /// The last commits of these queries are durable and published: the queries end. Called on the thread that publishes commits,
+    /// which does no more than this for a query.
+    package func published(_ commits: [UInt64: PublishedCommit]) {
+        let (actions, isShuttingDown) = state.withLock { state in
+            // In the order in which they were submitted.
+            for (id, commit) in commits.sorted(by: { $0.key < $1.key }) {
+                if let query = state.forget(id) { state.report(query.published(commit), of: query) }
+            }
+            return (state.takeActions(), state.shutdown != nil)
+        }
+        perform(actions)
+        if isShuttingDown { deadlineLoop.wake() }
     }
 }
 
@@ -240,6 +254,7 @@ extension QueryService.State {
             case .none, .interrupt, .starve: break
             case .timeOut: late.append(query.id)
             case .report(let progress): reports.append(.progress(query, progress))
+            case .announce: reports.append(.announce(query))
             case .abandon:
                 guard let result = query.abandon() else { break }
                 scheduler.readAbandoned(query.ticket)

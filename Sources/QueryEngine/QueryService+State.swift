@@ -64,6 +64,7 @@ extension QueryService.State {
                 .rollBack
             }
         }
+        backlog.note(scheduler.hasWaitingWrite)
         defer { reports = [] }
         return QueryService.Actions(work: work, reports: reports)
     }

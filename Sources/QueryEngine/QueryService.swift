@@ -41,6 +41,7 @@ package final class QueryService: Sendable {
         var shutdown: Shutdown?
         /// Executors that have not ended, without the reporter.
         var workerCount: Int
+        let backlog: WriterBacklog
         var hasReporterEnded = false
     }
 
@@ -58,10 +59,16 @@ package final class QueryService: Sendable {
         enum Report {
             case end(Query, QueryResult)
             case progress(Query, QueryProgress)
+            case announce(Query)
         }
 
         var work: [Work]
         var reports: [Report]
+
+        /// Whether the writer runs a query next.
+        var runsWriter: Bool {
+            work.contains { work in if case .write = work { true } else { false } }
+        }
     }
 
     struct Shutdown {
@@ -93,13 +100,17 @@ package final class QueryService: Sendable {
         let spareReaders = max(limits.spareReaderCount, 0)
         let planner = try Planner(configuration)
         self.planner = planner
+        let backlog = WriterBacklog()
+        let fileCheck = FileCheck()
         writer = try SQLExecutor(name: "query-writer") {
-            QueryWriter(configuration, planner: planner, commitSink: commitSink)
+            QueryWriter(configuration, planner: planner, commitSink: commitSink, backlog: backlog, fileCheck: fileCheck)
         }
         var readers: [SQLExecutor<QueryReader>] = []
         for index in 0..<readerCount + spareReaders {
             readers.append(
-                try SQLExecutor(name: "query-reader-\(index)") { QueryReader(configuration, planner: planner) }
+                try SQLExecutor(name: "query-reader-\(index)", startsWhenNeeded: index >= readerCount) {
+                    QueryReader(configuration, planner: planner, fileCheck: fileCheck)
+                }
             )
         }
         self.readers = readers
@@ -121,11 +132,12 @@ package final class QueryService: Sendable {
                     perSecond: limits.maxTimePerSecondOfIdentity,
                     burst: limits.maxTimeBurstOfIdentity
                 ),
-                workerCount: readerCount + spareReaders + 1
+                workerCount: readerCount + spareReaders + 1,
+                backlog: backlog
             )
         )
         try NamedThread.start(name: "query-deadlines") { [self] in runDeadlineLoop() }
-        // The spare ones open their connections when they are needed.
+        // The spare ones start, and open their connections, when they are needed.
         for reader in readers.prefix(readerCount) { reader.submit { $0.prepare() } }
         writer.submit { $0.prepare() }
     }
@@ -148,7 +160,7 @@ package final class QueryService: Sendable {
             outline: outline,
             timeout: timeout
         )
-        let deadline = query.submittedAt + timeout
+        let deadline = query.firstTick(timeout: timeout)
         let (actions, wakesDeadlineLoop) = state.withLock { state in
             if let refusal = isTooLong ? .sqlTooLong(request, limits) : state.admit(query, limits) {
                 state.report(query.abort(refusal), of: query)

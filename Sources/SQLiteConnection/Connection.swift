@@ -32,7 +32,7 @@ package final class Connection {
     private let isURI: Bool
     private var isOpen = true
     /// The file that was opened; nil when there is none, or when it is no file of the file system.
-    let file: FileIdentity?
+    package let file: FileIdentity?
 
     /// Opens a database. SQLite reads the file only when a statement needs it, so a file that is not a database fails
     /// then, with `SQLITE_NOTADB`.

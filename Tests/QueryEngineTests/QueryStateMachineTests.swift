@@ -251,6 +251,27 @@ struct QueryStateMachineTests {
         #expect(subject.machine.tick(at: subject.now).action == .timeOut)
     }
 
+    @Test func `a query is announced once when it runs for a while, and not before it runs`() {
+        let start = ContinuousClock.now
+        let due = start + QueryStateMachine.announceDelay
+        var machine = QueryStateMachine(deadline: start + .seconds(10), announcesAt: due)
+        #expect(machine.tick(at: start) == (.none, due))
+        // It waits for its turn.
+        #expect(machine.tick(at: due) == (.none, due + QueryStateMachine.announceDelay))
+        _ = machine.attach(interruptDelay: nil)
+        #expect(machine.tick(at: due) == (.announce, due))
+        #expect(machine.tick(at: due) == (.none, start + .seconds(10)))
+
+        machine = QueryStateMachine(deadline: start + .seconds(10), announcesAt: due)
+        _ = machine.attach(interruptDelay: nil)
+        #expect(machine.tick(at: start) == (.none, due))
+        machine.detach()
+        #expect(machine.finish(.completed(Subject.outcome), awaiting: .init()) == nil)
+        #expect(machine.tick(at: due) == (.announce, due))
+        #expect(machine.published(PublishedCommit(position: "e:7")) != nil)
+        #expect(machine.tick(at: due) == (.none, nil))
+    }
+
     @Test func `a cancelled read is interrupted after a moment, and abandoned when that does not help`() {
         var subject = Subject([.attachRead, .cancel])
         #expect(subject.machine.tick(at: subject.now) == (.none, subject.start + .milliseconds(25)))

@@ -115,14 +115,50 @@ struct ReceiptTests {
         #expect(running.sink.log.end?.outcome?.receipt == "test:1")
     }
 
-    @Test func `the first value of a receipt counts, and all waiters receive it`() {
+    private final class Owner: CommitReceiptOwner {
+        let received = Mutex<[[UInt64: String?]]>([])
+        func published(_ commits: [UInt64: PublishedCommit]) {
+            received.withLock { $0.append(commits.mapValues(\.position)) }
+        }
+    }
+
+    @Test func `the first value of a receipt counts, and every query that waits receives it`() {
         let receipt = CommitReceipt()
-        let heard = Mutex<[String?]>([])
-        receipt.whenKnown { commit in heard.withLock { $0.append(commit.position) } }
-        receipt.whenKnown { commit in heard.withLock { $0.append(commit.position) } }
+        let owner = Owner()
+        receipt.notify(owner, of: 1)
+        receipt.notify(owner, of: 2)
         receipt.fulfil("a")
         receipt.fulfil(nil)
-        receipt.whenKnown { commit in heard.withLock { $0.append(commit.position) } }
-        #expect(heard.withLock { $0 } == ["a", "a", "a"])
+        receipt.notify(owner, of: 3)
+        #expect(owner.received.withLock { $0 } == [[1: "a", 2: "a"], [3: "a"]])
+    }
+
+    @Test func `receipts that are fulfilled together notify each owner once`() {
+        let (ada, bob) = (Owner(), Owner())
+        let receipts = (0..<3).map { _ in CommitReceipt() }
+        receipts[0].notify(ada, of: 1)
+        receipts[1].notify(ada, of: 2)
+        receipts[2].notify(bob, of: 3)
+        CommitReceipt.fulfil(receipts.map { ($0, PublishedCommit(position: "p")) })
+        #expect(ada.received.withLock { $0 } == [[1: "p", 2: "p"]])
+        #expect(bob.received.withLock { $0 } == [[3: "p"]])
+    }
+
+    @Test func `a commit is followed while queries wait for the writer, which then rests once`() async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        let others = Mutex<[Harness.Running]>([])
+        harness.commits.onCommit { [unowned harness] commit in
+            guard commit.queryId == "q1" else { return }
+            // Whether queries wait is known when the next one begins.
+            for value in 2...4 {
+                let running = harness.start("INSERT INTO t VALUES (\(value))", client: "client \(value)")
+                others.withLock { $0.append(running) }
+            }
+        }
+        _ = await harness.run("INSERT INTO t VALUES (1)")
+        for running in others.withLock({ $0 }) { _ = await running.sink.end() }
+        #expect(harness.commits.all.map(\.isFollowed) == [false, true, true, false])
+        await harness.commits.waitForRest()
+        #expect(harness.commits.rests == 1)
     }
 }

@@ -147,6 +147,41 @@ struct StatementCacheTests {
         #expect(await harness.rows("SELECT count(*) FROM t") == [[.integer(7)]])
     }
 
+    @Test func `a kept statement that writes leaves no transaction open, however it ends`() async throws {
+        let table = "CREATE TABLE t(v UNIQUE)"
+        let harness = try Harness(table, readsLog: true)
+        let database = harness.database
+        func insert(_ value: Int64) async -> RecordingSink.End {
+            await harness.run("INSERT INTO t VALUES (?)", .positional([.integer(value)])).end
+        }
+        for value in Int64(1)...3 { #expect(await insert(value).outcome?.changes == 1) }
+        #expect(await insert(3).failure?.code == .constraint)
+        // Each of these fails if the service holds the write lock.
+        try database.execute("DROP TABLE t")
+        #expect(await insert(4).failure?.code == .sqlError)
+        try database.execute(table)
+        for value in Int64(4)...6 { #expect(await insert(value).outcome?.changes == 1) }
+        try database.execute("DROP TABLE t; CREATE VIEW t AS SELECT 1 AS v")
+        #expect(await insert(7).failure?.code == .sqlError)
+        try database.execute("CREATE TRIGGER i INSTEAD OF INSERT ON t BEGIN SELECT 1; END")
+        for value in Int64(7)...9 { #expect(await insert(value).failure == nil) }
+        try database.execute("DROP VIEW t; \(table)")
+        #expect(await insert(9).outcome?.changes == 1)
+        #expect(await harness.rows("SELECT v FROM t") == [[.integer(9)]])
+    }
+
+    @Test func `a kept statement reads what was committed before, and keeps no snapshot when it is over`() async throws
+    {
+        let harness = try Harness("CREATE TABLE t(v)")
+        for count in Int64(1)...20 {
+            try harness.database.execute("INSERT INTO t(v) VALUES (1)")
+            #expect(await harness.rows("SELECT count(*) FROM t") == [[.integer(count)]])
+            if count == 10 { try harness.database.execute("ALTER TABLE t ADD COLUMN w") }
+            // It needs every reader to have ended.
+            #expect(try harness.database.query("PRAGMA wal_checkpoint(TRUNCATE)").first?.first == .integer(0))
+        }
+    }
+
     @Test func `a setting or temporary object of a transaction affects the statements in it, and no others`()
         async throws
     {

@@ -43,6 +43,16 @@ struct SQLExecutorTests {
         await #expect(throws: SQLExecutorStopped.self) { try await executor.run { _ in } }
     }
 
+    @Test func `a thread that starts when it is needed starts with the first job`() async throws {
+        let isCreated = Mutex(false)
+        let executor = try SQLExecutor(name: "test", startsWhenNeeded: true) { isCreated.withLock { $0 = true } }
+        #expect(!isCreated.withLock { $0 })
+        #expect(try await executor.run { _ in isCreated.withLock { $0 } })
+        let unused = try SQLExecutor(name: "test", startsWhenNeeded: true) { Issue.record("nothing needs it") }
+        await withCheckedContinuation { continuation in unused.stop { continuation.resume() } }
+        #expect(!unused.submit { _ in })
+    }
+
     @Test func `the thread ends with its executor`() async throws {
         await withCheckedContinuation { continuation in
             let executor = try? SQLExecutor(name: "test") { Context(onRelease: { continuation.resume() }) }

@@ -10,8 +10,8 @@ import WireProtocol
 @Suite(.timeLimit(.minutes(1))) struct TracingTests {
     @Test func `a commit is traced through submit, commit, decode and publish`() async throws {
         let database = try TemporaryDatabase("CREATE TABLE t(a)")
-        let service = try TablecastService(database: DatabaseConfiguration(path: database.path))
         let recorder = SpanRecorder.bootstrapped
+        let service = try TablecastService(database: DatabaseConfiguration(path: database.path))
         recorder.start()
         let other = try Connection(path: database.path, mode: .readWrite)
         other.setBusyTimeout(.seconds(20))

@@ -125,7 +125,24 @@ package final class Hub: Sendable {
     /// - Parameter whenTaken: Called on the client's event loop, once: with true when at most
     ///   ``HubLimits/resumeQueuedBytes`` wait for the client, with false when it has disconnected.
     package func send(_ message: EncodedMessage, to client: ClientID, whenTaken: WhenTaken? = nil) {
-        wake(sequencer.withLock { $0.send(DirectMessage(message: message, whenTaken: whenTaken), to: client) })
+        send([message], to: client, whenTaken: whenTaken)
+    }
+
+    /// Sends messages to one client, without others between them.
+    ///
+    /// - Parameter whenTaken: as in ``send(_:to:whenTaken:)``, for all of them.
+    package func send(_ messages: [EncodedMessage], to client: ClientID, whenTaken: WhenTaken? = nil) {
+        wake(
+            sequencer.withLock { sequencer in
+                var woken: [Int] = []
+                for (index, message) in messages.enumerated() {
+                    let isLast = index == messages.count - 1
+                    let direct = DirectMessage(message: message, whenTaken: isLast ? whenTaken : nil)
+                    woken += sequencer.send(direct, to: client)
+                }
+                return woken
+            }
+        )
     }
 
     /// Sends a message to a client with a subscription that waits for its snapshot, and only while it waits: the client

@@ -148,6 +148,7 @@ final class WALSession: WatchSession {
 
     /// One check of the log, and the actions that follow from it.
     private func step() throws(WatchError) -> SessionEnd? {
+        watched.delivery.own.awaitGroupEnd()
         // This precedes any read from the file, so that nothing is published from an overwritten file.
         if let end = try checkFile() { return end }
         watched.delivery.runJobs(at: position)
@@ -261,6 +262,7 @@ final class WALSession: WatchSession {
         // Read after the header: see LocalCommitLedger. Commits of other processes that follow an own one wait with it for the
         // sync of the log, which keeps the order.
         let own = watched.delivery.announcedCommits()
+        defer { watched.delivery.endBatch() }
         var pages: [UInt32] = []
         var writesHeader = false
         while store.nextFrame <= header.maxFrame {
@@ -278,6 +280,8 @@ final class WALSession: WatchSession {
             if writesHeader { try store.checkHeader(upTo: after.lastFrame) }
             writesHeader = false
             restarter?.commitWillBeDecoded(frameCount: pages.count)
+            // Nothing that was delivered waits until a large commit is decoded.
+            if pages.count > Self.maxBatchedFrames { watched.delivery.endBatch() }
             let changes = try decode(pages, to: after)
             position = after
             commitCount += 1
@@ -287,7 +291,8 @@ final class WALSession: WatchSession {
                 changes,
                 own: own.first { $0.frameCount == after.lastFrame },
                 at: after,
-                logMark: mark
+                logMark: mark,
+                isInBatch: true
             )
             beginReads()
             reads.delivered(salt: header.salt, lastFrame: after.lastFrame)
@@ -316,6 +321,9 @@ final class WALSession: WatchSession {
         for request in watched.delivery.takeReads() { reads.add(request, path: watched.path) }
         reads.begin(header: pins.header)
     }
+
+    /// A commit of more frames is not decoded in the same batch as those before it.
+    private static let maxBatchedFrames = 64
 
     private func recoverTornHeader() throws(WatchError) {
         let deadline = ContinuousClock.now + watched.limits.tornHeaderPatience

@@ -169,12 +169,18 @@ final class CommitDelivery: Sendable {
         )
     }
 
+    /// All commits that were captured together have been delivered.
+    func endBatch() { sink.endOfBatch() }
+
     /// Delivers one commit; `commit` when it is this process's own.
+    ///
+    /// - Parameter isInBatch: whether ``endBatch()`` follows.
     func deliver(
         _ changes: ChangeSet,
         own commit: LocalCommitLedger.Commit?,
         at position: some PageReader,
-        logMark: LogMark? = nil
+        logMark: LogMark? = nil,
+        isInBatch: Bool = false
     ) {
         heartbeat.beat()
         if commit == nil, changes.isEmpty { return }
@@ -184,6 +190,7 @@ final class CommitDelivery: Sendable {
         transaction.syncFailure = commit?.syncFailure
         transaction.mark = (position as? SnapshotReader).map(CommitMark.init)
         transaction.logMark = logMark
+        transaction.isInBatch = isInBatch
         if let sink = sink as? any SnapshotSink, let cursor = try? SnapshotCursor(position) {
             sink.receive(transaction, at: cursor)
         } else {

@@ -28,6 +28,8 @@ public struct CapturedTransaction: Sendable {
     package var logMark: LogMark?
     /// Why a commit of this process's writer may not survive a loss of power.
     package var syncFailure: SQLiteError?
+    /// Whether ``DatabaseEventSink/endOfBatch()`` follows, perhaps after further transactions.
+    package var isInBatch = false
 
     public init(changes: ChangeSet, token: UInt64? = nil) {
         self.changes = changes
@@ -39,6 +41,13 @@ public struct CapturedTransaction: Sendable {
 /// is captured, and nothing is lost either.
 public protocol DatabaseEventSink: AnyObject, Sendable {
     func receive(_ event: DatabaseEvent)
+
+    /// All transactions that were captured together have been delivered.
+    func endOfBatch()
+}
+
+extension DatabaseEventSink {
+    public func endOfBatch() {}
 }
 
 /// Why the sequence of transactions was broken: a code for programs and a sentence for people.

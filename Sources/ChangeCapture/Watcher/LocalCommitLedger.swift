@@ -43,10 +43,18 @@ package final class LocalCommitLedger: Sendable {
         var announced: [Commit] = []
         var lastDelivered: UInt64 = 0
         var isClosed = false
+        var group = CommitGroup()
+        /// The watcher sleeps until the group ends: see ``awaitGroupEnd()``.
+        var isGroupAwaited = false
+
+        /// Whether a commit is running, or the writer goes on to the next one.
+        var isBusy: Bool { begun > ended || group.isOpen }
     }
 
     private let state = Monitor(State())
     private let wake: WakeSignal
+    /// The watcher's thread sleeps here while the writer commits a group.
+    private let groupEnd = Parker()
     let log: LogSync
 
     init(wake: WakeSignal, log: LogSync) {
@@ -64,17 +72,38 @@ package final class LocalCommitLedger: Sendable {
     /// Call it when the transaction has ended without writing, or failed and was rolled back. Without an open
     /// ``willCommit()`` it does nothing.
     package func didNotCommit() {
-        state.update { $0.ended = $0.begun }
+        let isAwaited = state.update { state in
+            state.ended = state.begun
+            return state.isGroupAwaited && !state.isBusy
+        }
+        if isAwaited { groupEnd.wake() }
     }
 
     /// Call it when the transaction is committed: `step` has returned and the connection is in autocommit mode again. A commit
     /// to a rollback journal is durable then.
-    package func didCommit(_ commit: Commit) {
-        state.update {
-            $0.ended = $0.begun
-            $0.announced.append(commit)
+    ///
+    /// - Parameter isFollowed: whether the writer has more to run: then the watcher may wait for the commits that follow at once,
+    ///   and captures, syncs and reports them together. ``groupEnded()`` must follow.
+    package func didCommit(_ commit: Commit, isFollowed: Bool = false) {
+        let now = ContinuousClock.now
+        let (mustSignal, isAwaited) = state.update { state in
+            state.ended = state.begun
+            state.announced.append(commit)
+            let mustSignal = state.group.add(isFollowed: isFollowed, at: now)
+            return (mustSignal && !state.isGroupAwaited, state.isGroupAwaited && !state.isBusy)
         }
-        wake.signal()
+        if isAwaited { groupEnd.wake() }
+        if mustSignal { wake.signal() }
+    }
+
+    /// Call it when the writer has nothing more to run.
+    package func groupEnded() {
+        let (wasOpen, isAwaited) = state.withLock { state in
+            let wasOpen = state.group.isOpen
+            state.group.end()
+            return (wasOpen, state.isGroupAwaited && !state.isBusy)
+        }
+        if isAwaited { groupEnd.wake() } else if wasOpen { wake.signal() }
     }
 
     /// Waits until the transaction with this token, and with it everything before, was delivered to the sink; false
@@ -93,6 +122,23 @@ package final class LocalCommitLedger: Sendable {
     }
 
     // MARK: The watcher's side
+
+    /// Waits while the writer commits one transaction after the other, for at most ``CommitGroup/maxTime``: reading several
+    /// commits costs the watcher little more than reading one.
+    func awaitGroupEnd() {
+        let now = ContinuousClock.now
+        let deadline = state.withLock { state -> ContinuousClock.Instant? in
+            guard state.isBusy, !state.isClosed else { return nil }
+            let deadline = state.group.deadline ?? now + CommitGroup.maxTime
+            guard deadline > now else { return nil }
+            state.isGroupAwaited = true
+            return deadline
+        }
+        guard let deadline else { return }
+        // A wake that came too late for the last wait ends this one early, which does no harm.
+        groupEnd.sleep(atMost: now.duration(to: deadline))
+        state.withLock { $0.isGroupAwaited = false }
+    }
 
     /// Every own commit that has ended, after waiting for a running one, and after one sync for all of them. Nil when the
     /// running one does not end in time.
@@ -141,4 +187,33 @@ package final class LocalCommitLedger: Sendable {
     func close() {
         state.update { $0.isClosed = true }
     }
+}
+
+/// Commits of the writer that follow one another at once, and that the watcher captures together.
+struct CommitGroup: Equatable, Sendable {
+    /// How long the first of them waits for the others.
+    static let maxTime: Duration = .milliseconds(1)
+    static let maxCommits = 64
+
+    private var openedAt: ContinuousClock.Instant?
+    private var count = 0
+
+    var isOpen: Bool { openedAt != nil }
+
+    /// When its commits are captured, whatever follows.
+    var deadline: ContinuousClock.Instant? { openedAt.map { $0 + Self.maxTime } }
+
+    /// - Returns: whether the commit begins or ends a group, or is alone, so that the watcher must be notified.
+    mutating func add(isFollowed: Bool, at now: ContinuousClock.Instant) -> Bool {
+        count += 1
+        guard let deadline else {
+            if isFollowed { openedAt = now } else { end() }
+            return true
+        }
+        guard !isFollowed || count >= Self.maxCommits || now >= deadline else { return false }
+        end()
+        return true
+    }
+
+    mutating func end() { self = CommitGroup() }
 }

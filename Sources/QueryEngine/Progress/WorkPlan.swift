@@ -228,7 +228,7 @@ final class Planner: Sendable {
 
     init(_ configuration: ServiceConfiguration) throws(SQLiteError) {
         self.configuration = configuration
-        executor = try SQLExecutor(name: "query-planner") {}
+        executor = try SQLExecutor(name: "query-planner", startsWhenNeeded: true) {}
     }
 
     func plan(_ sql: String) -> Promise {

@@ -31,6 +31,12 @@ package protocol QuerySink: AnyObject, Sendable {
 
     func progress(_ progress: QueryProgress)
 
+    /// Whether the sink holds back its first messages, to send them with the next ones, until ``announce()``.
+    var holdsBack: Bool { get }
+
+    /// The query has run for a while: sends what is held back. Called on any thread, at any time, also after the end.
+    func announce()
+
     func completed(_ outcome: QueryOutcome)
     func failed(_ failure: QueryFailure)
     /// - Parameter inTransaction: as in ``QueryFailure/inTransaction``.
@@ -39,6 +45,8 @@ package protocol QuerySink: AnyObject, Sendable {
 
 extension QuerySink {
     package func row(_ image: RowImage) {}
+    package var holdsBack: Bool { false }
+    package func announce() {}
 }
 
 /// Receives every transaction that the service committed, in commit order.
@@ -65,6 +73,9 @@ package protocol CommitSink: AnyObject, Sendable {
     /// - Returns: a receipt with an opaque position, which goes into ``QueryOutcome/receipt``. The query ends for its
     ///   sink once the receipt is fulfilled; the writer continues meanwhile.
     func committed(_ commit: ServiceCommit) -> CommitReceipt
+
+    /// The writer has nothing more to run after a commit with ``ServiceCommit/isFollowed``.
+    func writerRests()
 }
 
 extension CommitSink {
@@ -72,6 +83,7 @@ extension CommitSink {
     package var readsLog: Bool { false }
     package func willCommit() {}
     package func didNotCommit() {}
+    package func writerRests() {}
 }
 
 /// A transaction that the service committed.
@@ -84,6 +96,9 @@ package struct ServiceCommit: Sendable {
     package var client: ClientKey
     package var userId: String?
     package var username: String?
+    /// Queries wait for the writer: the sink may wait for their commits, to publish them together, until
+    /// ``CommitSink/writerRests()``.
+    package var isFollowed = false
 }
 
 /// What became of a commit of the service.
@@ -92,12 +107,19 @@ package struct PublishedCommit: Sendable {
     package var position: String?
     /// Why the commit may not survive a loss of power.
     package var syncFailure: SQLiteError?
+
+    package init(position: String?, syncFailure: SQLiteError? = nil) {
+        self.position = position
+        self.syncFailure = syncFailure
+    }
 }
 
 /// A promise of the position of one commit, fulfilled by the component that publishes commits, on any thread.
 package final class CommitReceipt: Sendable {
+    private typealias Waiter = (owner: any CommitReceiptOwner, query: UInt64)
+
     private enum State {
-        case waiting([@Sendable (PublishedCommit) -> Void])
+        case waiting([Waiter])
         case known(PublishedCommit)
     }
 
@@ -111,26 +133,50 @@ package final class CommitReceipt: Sendable {
     ///
     /// - Parameter syncFailure: why the commit may not survive a loss of power.
     package func fulfil(_ position: String?, syncFailure: SQLiteError? = nil) {
-        let commit = PublishedCommit(position: position, syncFailure: syncFailure)
-        let waiting = state.withLock { state -> [@Sendable (PublishedCommit) -> Void] in
+        Self.fulfil([(self, PublishedCommit(position: position, syncFailure: syncFailure))])
+    }
+
+    /// Fulfils several receipts, and notifies the owner of their queries once.
+    package static func fulfil(_ receipts: [(receipt: CommitReceipt, commit: PublishedCommit)]) {
+        var owner: (any CommitReceiptOwner)?
+        var commits: [UInt64: PublishedCommit] = [:]
+        for (receipt, commit) in receipts {
+            for waiter in receipt.settle(commit) {
+                if let owner, owner !== waiter.owner {
+                    owner.published(commits)
+                    commits = [:]
+                }
+                owner = waiter.owner
+                commits[waiter.query] = commit
+            }
+        }
+        owner?.published(commits)
+    }
+
+    private func settle(_ commit: PublishedCommit) -> [Waiter] {
+        state.withLock { state in
             guard case .waiting(let waiting) = state else { return [] }
             state = .known(commit)
             return waiting
         }
-        for body in waiting { body(commit) }
     }
 
-    /// Calls `body` once: immediately when the position is known, else on the thread that calls
-    /// ``fulfil(_:syncFailure:)``.
-    package func whenKnown(_ body: @escaping @Sendable (PublishedCommit) -> Void) {
+    /// Notifies the owner once: immediately when the position is known, else on the thread that fulfils the receipt.
+    package func notify(_ owner: any CommitReceiptOwner, of query: UInt64) {
         let known = state.withLock { state -> PublishedCommit? in
             switch state {
             case .known(let commit): return commit
             case .waiting(let waiting):
-                state = .waiting(waiting + [body])
+                state = .waiting(waiting + [(owner, query)])
                 return nil
             }
         }
-        if let known { body(known) }
+        if let known { owner.published([query: known]) }
     }
+}
+
+/// Ends queries when the positions of their commits are known. Called on any thread; must not block.
+package protocol CommitReceiptOwner: AnyObject, Sendable {
+    /// - Parameter commits: the last commits of queries, by the numbers of the queries.
+    func published(_ commits: [UInt64: PublishedCommit])
 }

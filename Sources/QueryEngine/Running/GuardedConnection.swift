@@ -11,6 +11,7 @@ final class GuardedConnection {
     /// False when a view of an earlier query could not be removed: then the connection is not used again.
     private(set) var isUsable = true
     private let schema: SchemaFacts
+    private let access: Ticket.Access
     /// The budget of the thread that opened the connection and uses it exclusively.
     let resources = ResourceBudget.ofThisThread()
     private let limits: QueryLimits
@@ -46,6 +47,7 @@ final class GuardedConnection {
             chargesTemporaryFiles: true
         )
         self.limits = limits
+        self.access = access
         statements = StatementCache(capacity: limits.maxCachedStatements)
         handlers = ExecutionHandlers(busyTimeout: limits.busyTimeout)
         schema = SchemaFacts(connection, authorizer, handlers)
@@ -93,6 +95,7 @@ final class GuardedConnection {
     func end() {
         entry = nil
         statementVersion = nil
+        schema.releaseSnapshot()
         handlers.run = nil
         authorizer.end()
         resources.end()
@@ -141,9 +144,10 @@ final class GuardedConnection {
     func statement(of script: inout Script, _ policy: SQLPolicy) throws -> Statement? {
         // The settings and temporary objects of a client affect how SQL compiles.
         // Statements under rules are compiled for the views of one query.
-        guard reusesStatements, policy.rowRules == nil, !authorizer.isTainted, let version = schema.version() else {
-            return try compileNext(of: &script)
-        }
+        // A writer must not begin a transaction with a snapshot that it took earlier.
+        guard reusesStatements, policy.rowRules == nil, !authorizer.isTainted,
+            let version = schema.version(holdsSnapshot: access == .reader)
+        else { return try compileNext(of: &script) }
         statementVersion = version
         let key = StatementCache.Key(sql: script.sql, policy: policy)
         if let entry = statements.entry(for: key, schemaVersion: version) {
@@ -158,6 +162,13 @@ final class GuardedConnection {
             entry = statements.makeEntry(key, authorizer.statement, schemaVersion: version)
         }
         return statement
+    }
+
+    /// Whether the SQL is one statement that an earlier query has left, and that wrote: then the query may begin its transaction
+    /// before ``statement(of:_:)``, which finds the schema's version sooner within it.
+    func isKnownWrite(_ sql: String, _ policy: SQLPolicy) -> Bool {
+        reusesStatements && policy.rowRules == nil && !authorizer.isTainted
+            && statements.isKnownWrite(StatementCache.Key(sql: sql, policy: policy))
     }
 
     /// The statement has run without an error.

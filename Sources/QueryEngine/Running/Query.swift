@@ -68,7 +68,13 @@ final class Query: Sendable {
             mayWrite: !outline.surelyReads && mayWrite,
             enqueuedAt: submittedAt
         )
-        state = Mutex(State(machine: QueryStateMachine(deadline: submittedAt + timeout)))
+        let announcesAt = sink.holdsBack ? submittedAt + QueryStateMachine.announceDelay : nil
+        state = Mutex(State(machine: QueryStateMachine(deadline: submittedAt + timeout, announcesAt: announcesAt)))
+    }
+
+    /// When the deadline loop must know it.
+    func firstTick(timeout: Duration) -> ContinuousClock.Instant {
+        submittedAt + (sink.holdsBack ? min(timeout, QueryStateMachine.announceDelay) : timeout)
     }
 
     var elapsed: Duration { submittedAt.duration(to: .now) }
@@ -115,7 +121,7 @@ final class Query: Sendable {
             case .interrupt: attachment?.interrupt.interrupt()
             // Only while attached: a commit and a rollback must succeed.
             case .starve: attachment?.resources.starve()
-            case .none, .timeOut, .abandon, .report: break
+            case .none, .timeOut, .abandon, .report, .announce: break
             }
             return (action, next)
         }

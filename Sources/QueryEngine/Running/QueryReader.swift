@@ -9,12 +9,12 @@ final class QueryReader {
     private let planner: Planner
     private var guarded: GuardedConnection?
     private var generation = 0
-    /// When the path last named the file of the connection.
-    private var checkedAt = ContinuousClock.now
+    private let fileCheck: FileCheck
 
-    init(_ configuration: ServiceConfiguration, planner: Planner) {
+    init(_ configuration: ServiceConfiguration, planner: Planner, fileCheck: FileCheck) {
         self.configuration = configuration
         self.planner = planner
+        self.fileCheck = fileCheck
     }
 
     /// Opens the connection before the first query; that query reports a failure.
@@ -48,7 +48,7 @@ final class QueryReader {
                 throw QueryStop.failed(QueryFailure(error))
             }
             try execute(run, on: guarded)
-            run.flush()
+            // The sink sends the rest of the rows with the end.
             return .completed(
                 QueryOutcome(
                     rowCount: run.rowCount,
@@ -79,16 +79,13 @@ final class QueryReader {
         }
     }
 
-    /// - Parameter submittedAt: a query must read a file that had the name then or later. So one check serves all queries
-    ///   that waited meanwhile.
+    /// - Parameter submittedAt: a query must read a file that had the name then or later.
     private func open(
         generation: Int,
         for submittedAt: ContinuousClock.Instant
     ) throws(SQLiteError) -> GuardedConnection {
         if generation != self.generation { guarded = nil }
-        if let guarded, guarded.isUsable, checkedAt >= submittedAt { return guarded }
-        checkedAt = .now
-        if let guarded, guarded.isUsable, guarded.connection.isFileInPlace { return guarded }
+        if let guarded, guarded.isUsable, fileCheck.isInPlace(guarded.connection, since: submittedAt) { return guarded }
         guarded = nil
         let opened = try GuardedConnection(configuration, access: .reader)
         guarded = opened

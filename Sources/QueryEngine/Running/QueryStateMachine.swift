@@ -39,12 +39,20 @@ struct QueryStateMachine: Sendable {
     static let maxDisregard = Duration.seconds(1)
     /// A paused query has no deadline, and gets one when it continues: how long until the deadline loop looks again.
     static let pauseCheck = Duration.milliseconds(500)
+    /// How long the sink of a query may hold back its first messages, to send them with the next ones.
+    static let announceDelay = Duration.milliseconds(50)
 
     private var state = State.queued
     private var cancel: (reason: CancelReason, at: Instant)?
     private var deadline: Instant
+    /// When its sink sends what it holds back of a query that is still running; nil when it has.
+    private var announcesAt: Instant?
 
-    init(deadline: Instant) { self.deadline = deadline }
+    /// - Parameter announcesAt: when ``TickAction/announce`` is due, if the query runs by then.
+    init(deadline: Instant, announcesAt: Instant? = nil) {
+        self.deadline = deadline
+        self.announcesAt = announcesAt
+    }
 
     /// The reason of the first cancel.
     var cancelReason: CancelReason? { cancel?.reason }
@@ -233,12 +241,31 @@ struct QueryStateMachine: Sendable {
         /// A cancelled read does not react to the interrupt: abort it, and refuse it memory.
         case abandon
         case report(QueryProgress)
+        /// It has run for a while: its sink sends what it holds back.
+        case announce
     }
 
     /// Enforces the time limits.
     ///
     /// - Returns: what to do now, and when to call again, if this is not called for another reason before.
     mutating func tick(at now: Instant) -> (action: TickAction, next: Instant?) {
+        guard let announcesAt else { return tickLimits(at: now) }
+        switch state {
+        case .ended: return (.none, nil)
+        case .queued:
+            let (action, next) = tickLimits(at: now)
+            return (action, next.map { min($0, max(announcesAt, now + Self.announceDelay)) })
+        case .running, .paused, .committing, .awaitingPosition:
+            guard now >= announcesAt else {
+                let (action, next) = tickLimits(at: now)
+                return (action, min(next ?? announcesAt, announcesAt))
+            }
+            self.announcesAt = nil
+            return (.announce, now)
+        }
+    }
+
+    private mutating func tickLimits(at now: Instant) -> (TickAction, Instant?) {
         switch state {
         case .queued:
             return cancel == nil ? tickDeadline(at: now) : (.none, nil)

@@ -1,5 +1,6 @@
 import ChangeCapture
 import SQLiteConnection
+import Synchronization
 
 /// Runs queries that may write, one after the other, on the only connection that can write.
 ///
@@ -8,6 +9,8 @@ final class QueryWriter {
     private let configuration: ServiceConfiguration
     private let planner: Planner
     private let commitSink: (any CommitSink)?
+    private let backlog: WriterBacklog
+    private let fileCheck: FileCheck
     private var session: WriterSession?
     private var generation = 0
     /// A query found that the file no longer exists under its name.
@@ -16,15 +19,19 @@ final class QueryWriter {
     init(
         _ configuration: ServiceConfiguration,
         planner: Planner,
-        commitSink: (any CommitSink)?
+        commitSink: (any CommitSink)?,
+        backlog: WriterBacklog,
+        fileCheck: FileCheck
     ) {
         self.configuration = configuration
         self.planner = planner
         self.commitSink = commitSink
+        self.backlog = backlog
+        self.fileCheck = fileCheck
     }
 
     /// Opens the connection before the first query; that query reports a failure.
-    func prepare() { _ = try? open(generation: generation) }
+    func prepare() { _ = try? open(generation: generation, for: .now) }
 
     func close() {
         rollBack()
@@ -44,7 +51,7 @@ final class QueryWriter {
 
     func run(_ query: Query, generation: Int) -> Outcome {
         let session: WriterSession
-        do { session = try open(generation: generation) } catch {
+        do { session = try open(generation: generation, for: query.submittedAt) } catch {
             return Outcome(result: .failed(QueryFailure(error)))
         }
         if let commitSink { session.capture?.level = commitSink.captureLevel }
@@ -115,6 +122,11 @@ final class QueryWriter {
         }
     }
 
+    /// No query runs next.
+    func rest() {
+        if backlog.takePromise() { commitSink?.writerRests() }
+    }
+
     /// Rolls back the transaction that a client left open.
     func rollBack() { session?.rollBack() }
 
@@ -131,15 +143,28 @@ final class QueryWriter {
         }
     }
 
-    private func open(generation: Int) throws(SQLiteError) -> WriterSession {
+    /// - Parameter submittedAt: a query must use a file that had the name then or later.
+    private func open(
+        generation: Int,
+        for submittedAt: ContinuousClock.Instant
+    ) throws(SQLiteError) -> WriterSession {
         if generation != self.generation {
             rollBack()
             session = nil
         }
         // A transaction that is open in a file without a name ends when it commits.
-        if let session, session.isInTransaction || session.guarded.connection.isFileInPlace { return session }
+        if let session,
+            session.isInTransaction || fileCheck.isInPlace(session.guarded.connection, since: submittedAt)
+        {
+            return session
+        }
         session = nil
-        let opened = try WriterSession(configuration, commitSink: commitSink)
+        let opened = try WriterSession(
+            configuration,
+            commitSink: commitSink,
+            backlog: backlog,
+            fileCheck: fileCheck
+        )
         session = opened
         self.generation = generation
         return opened
@@ -151,4 +176,23 @@ extension QueryFailure {
         .transactionLeftOpen,
         "the transaction was still open at the end of the request, and was rolled back"
     )
+}
+
+/// Whether queries wait for the writer while it runs one. Thread-safe.
+final class WriterBacklog: Sendable {
+    private let isWaiting = Atomic(false)
+    /// The sink was told of a commit that others follow it.
+    private let isPromised = Atomic(false)
+
+    func note(_ isWaiting: Bool) { self.isWaiting.store(isWaiting, ordering: .relaxed) }
+
+    /// Called by the writer for a commit: whether another query follows at once. Then ``takePromise()`` must follow.
+    func promise() -> Bool {
+        guard isWaiting.load(ordering: .relaxed) else { return false }
+        isPromised.store(true, ordering: .relaxed)
+        return true
+    }
+
+    /// Called by the writer when it has nothing to run.
+    func takePromise() -> Bool { isPromised.exchange(false, ordering: .relaxed) }
 }

@@ -8,6 +8,8 @@ final class SchemaFacts {
     private let authorizer: StatementAuthorizer
     private let handlers: ExecutionHandlers
     private var versionStatement: Statement?
+    /// The version of the snapshot that the statement keeps.
+    private var heldVersion: Int64?
     /// Whether tables or indexes use LIKE or GLOB.
     private var patterns: (version: Int64, areUsed: Bool)?
     /// Whether a view or a trigger may have a join with USING or NATURAL.
@@ -27,20 +29,31 @@ final class SchemaFacts {
     ///
     /// Also nil where the transaction has begun and has no snapshot yet: a write that takes one later than this would fail when
     /// another process commits in between.
-    func version() -> Int64? {
+    ///
+    /// - Parameter holdsSnapshot: whether what is read next, until ``releaseSnapshot()``, reads the same state of the database:
+    ///   then the version holds for it, and it need not find a snapshot again.
+    func version(holdsSnapshot: Bool = false) -> Int64? {
+        if let heldVersion { return heldVersion }
         guard connection.isInAutocommit || connection.hasSnapshot else { return nil }
         do {
             return try impatiently { () throws(SQLiteError) in
                 if versionStatement == nil {
                     versionStatement = try connection.prepare("PRAGMA main.schema_version", persistent: true)
                 }
-                defer { versionStatement?.reset() }
+                defer { if heldVersion == nil { versionStatement?.reset() } }
                 _ = try versionStatement?.step()
-                return versionStatement?.integer(0) ?? 0
+                let version = versionStatement?.integer(0) ?? 0
+                // Until the statement is reset, it keeps its read transaction.
+                if holdsSnapshot { heldVersion = version }
+                return version
             }
         } catch {
             return nil
         }
+    }
+
+    func releaseSnapshot() {
+        if heldVersion.take() != nil { versionStatement?.reset() }
     }
 
     /// Whether an expression of a table or an index may use LIKE or GLOB. SQLite does not say of an expression of the schema that

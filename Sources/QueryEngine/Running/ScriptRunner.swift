@@ -123,19 +123,33 @@ struct ScriptRunner {
     ) throws(QueryStop) -> Bool {
         guarded.authorizer.forgetStatement()
         guarded.authorizer.isInTransaction = session.isInTransaction
+        let isOnly = query.outline.statementCount == 1
+        let beginsAhead =
+            isOnly && wrap == .none && !session.isInTransaction
+            && guarded.isKnownWrite(script.sql, query.request.policy)
         do {
-            let isOnly = query.outline.statementCount == 1
+            if beginsAhead {
+                run.start(readOnly: false)
+                try session.begin(run)
+            }
             let next =
                 try isOnly ? guarded.statement(of: &script, query.request.policy) : guarded.compileNext(of: &script)
-            guard var statement = next else { return false }
+            guard var statement = next else {
+                if beginsAhead { session.rollBack() }
+                return false
+            }
             try guarded.authorizer.check(statement)
             try checkConnectionState(statement, isLast: script.isAtEnd)
             guarded.boundValues()
             try binder.bind(to: statement, isLast: script.isAtEnd)
-            try runOne(&statement)
+            try runOne(&statement, isBegun: beginsAhead)
             guarded.keep(statement)
             return true
         } catch {
+            if beginsAhead {
+                query.detach()
+                session.rollBack()
+            }
             throw guarded.explain(error, query, statementIndex: run.statementIndex, offset: offset(of: script))
         }
     }
@@ -154,9 +168,12 @@ struct ScriptRunner {
         query.outline.statementCount > 1 ? script.statementOffset : nil
     }
 
-    private func runOne(_ statement: inout Statement) throws {
+    /// - Parameter isBegun: whether the transaction of the statement alone has begun already.
+    private func runOne(_ statement: inout Statement, isBegun: Bool) throws {
         let kind = guarded.authorizer.statement
         let writes = statement.writes
+        // With another schema the same text may only read.
+        if isBegun, !writes { session.rollBack() }
         let isControl = kind.transaction != nil && statement.explainLevel == 0
         run.start(readOnly: !writes && !isControl && query.outline.statementCount == 1)
         if isControl { return try runControl(&statement, kind.transaction) }
@@ -164,8 +181,8 @@ struct ScriptRunner {
 
         let isVacuum = query.outline.verbs.contains(.vacuum) && ScriptOutline.verb(of: statement.sql) == .vacuum
         // These two cannot run, or have no effect, within a transaction.
-        let needsTransaction = !session.isInTransaction && !kind.isPragma && !isVacuum
-        if needsTransaction { try session.begin(run) }
+        let needsTransaction = isBegun || !session.isInTransaction && !kind.isPragma && !isVacuum
+        if needsTransaction, !isBegun { try session.begin(run) }
         // A PRAGMA that returns rows has already taken effect by then.
         if kind.isPragma, statement.columnCount > 0 { try run.endCancel() }
         do {

@@ -66,6 +66,9 @@ struct StatementCache {
         return entry
     }
 
+    /// Whether a statement is kept, whatever the version of the schema, and writes.
+    func isKnownWrite(_ key: Key) -> Bool { entries[key]?.statement?.writes ?? false }
+
     /// Whether a statement should be kept when it has run: for a text that has been compiled before.
     mutating func admits(_ key: Key) -> Bool {
         guard capacity > 0, key.sql.utf8.count <= Self.maxSQLBytes else { return false }

@@ -15,6 +15,7 @@ final class WriterSession {
     /// Whether SAVEPOINT began the open transaction, so that a RELEASE can commit it.
     var isBegunBySavepoint = false
     private let commitSink: (any CommitSink)?
+    private let backlog: WriterBacklog
     private let log = LogState()
 
     /// The reports of the WAL hook since the last check.
@@ -31,10 +32,16 @@ final class WriterSession {
         weak var capture: HookCapture?
     }
 
-    init(_ configuration: ServiceConfiguration, commitSink: (any CommitSink)?) throws(SQLiteError) {
+    init(
+        _ configuration: ServiceConfiguration,
+        commitSink: (any CommitSink)?,
+        backlog: WriterBacklog,
+        fileCheck: FileCheck
+    ) throws(SQLiteError) {
         let relay = Relay()
         guarded = try GuardedConnection(configuration, access: .writer) { relay.capture?.observe($0) ?? false }
         self.commitSink = commitSink
+        self.backlog = backlog
         let connection = guarded.connection
         let mode = try guarded.authorizer.unguarded { () throws(SQLiteError) in
             try connection.query("PRAGMA journal_mode").first?.first
@@ -56,7 +63,7 @@ final class WriterSession {
         guarded.reusesStatements = capture == nil
         guarded.connection.setCommitHook { [log, unowned connection] in
             // The last point at which a commit to a file that no longer has its name can be prevented.
-            guard connection.isFileInPlace else { return .rollback }
+            guard fileCheck.isInPlace(connection) else { return .rollback }
             guard let commitSink else { return .commit }
             log.isCommitting = true
             commitSink.willCommit()
@@ -115,7 +122,8 @@ final class WriterSession {
                 queryId: request.queryId,
                 client: run.query.client,
                 userId: request.userId,
-                username: request.username
+                username: request.username,
+                isFollowed: backlog.promise()
             )
         )
     }

@@ -88,6 +88,8 @@ struct Scheduler {
     }
 
     var queryCount: Int { running.count + readQueue.count + writeQueue.count }
+    /// Whether a query waits for the writer, and may run when the present one has ended.
+    var hasWaitingWrite: Bool { holder == nil && !writeQueue.isEmpty }
     /// No query runs or waits, and no transaction is open.
     var isQuiet: Bool { queryCount == 0 && !isWriterBusy && holder == nil }
 

@@ -7,7 +7,7 @@ import Synchronization
 package final class SQLExecutor<Context>: Sendable {
     package typealias Job = @Sendable (Context) -> Void
 
-    private let mailbox = Mailbox()
+    private let mailbox: Mailbox
 
     /// The context, which only the thread has.
     private final class Holder {
@@ -19,17 +19,24 @@ package final class SQLExecutor<Context>: Sendable {
     ///
     /// - Parameters:
     ///   - name: of the thread; Linux keeps 15 bytes of it.
+    ///   - startsWhenNeeded: whether the thread is started with the first job.
     ///   - makeContext: called once, on the thread.
     /// - Throws: `SQLITE_NOMEM` when the system refuses to start another thread.
-    package init(name: String, _ makeContext: @escaping @Sendable () -> Context) throws(SQLiteError) {
-        let mailbox = mailbox
-        try NamedThread.start(name: name) {
-            do {
-                let holder = Holder(makeContext())
-                while let job = mailbox.next() { job(holder) }
+    package init(
+        name: String,
+        startsWhenNeeded: Bool = false,
+        _ makeContext: @escaping @Sendable () -> Context
+    ) throws(SQLiteError) {
+        mailbox = Mailbox { mailbox throws(SQLiteError) in
+            try NamedThread.start(name: name) {
+                do {
+                    let holder = Holder(makeContext())
+                    while let job = mailbox.next() { job(holder) }
+                }
+                mailbox.end()
             }
-            mailbox.end()
         }
+        if !startsWhenNeeded { try mailbox.start() }
     }
 
     deinit { stop() }
@@ -38,7 +45,7 @@ package final class SQLExecutor<Context>: Sendable {
     ///
     /// The caller bounds the number of jobs: the scheduler gives a worker one query at a time.
     ///
-    /// - Returns: false when the executor has been stopped: the job will not run.
+    /// - Returns: false when the executor has been stopped, or when the system refuses to start its thread: the job will not run.
     @discardableResult
     package func submit(_ job: @escaping Job) -> Bool {
         // The thread calls jobs with nothing else.
@@ -77,6 +84,8 @@ private final class Mailbox: Sendable {
     typealias Job = @Sendable (AnyObject) -> Void
 
     private struct State {
+        /// Nil once the thread has started.
+        var start: (@Sendable (Mailbox) throws(SQLiteError) -> Void)?
         var jobs: [Job] = []
         var isStopped = false
         /// The thread sleeps, or is about to: only then must a new job wake it.
@@ -90,8 +99,22 @@ private final class Mailbox: Sendable {
         }
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let parker = Parker()
+
+    /// - Parameter start: starts the thread; called at most once with success.
+    init(start: @escaping @Sendable (Mailbox) throws(SQLiteError) -> Void) { state = Mutex(State(start: start)) }
+
+    /// Starts the thread, if it has not started.
+    func start() throws(SQLiteError) {
+        let result = state.withLock { state in Result { () throws(SQLiteError) in try start(&state) } }
+        try result.get()
+    }
+
+    private func start(_ state: inout State) throws(SQLiteError) {
+        try state.start?(self)
+        state.start = nil
+    }
 
     var count: Int { state.withLock { $0.jobs.count } }
 
@@ -99,6 +122,9 @@ private final class Mailbox: Sendable {
     func append(_ job: @escaping Job) -> Bool {
         let (isAccepted, mustWake) = state.withLock { state in
             guard !state.isStopped else { return (false, false) }
+            if state.start != nil {
+                do { try start(&state) } catch { return (false, false) }
+            }
             state.jobs.append(job)
             return (true, state.takeWake())
         }
@@ -107,13 +133,15 @@ private final class Mailbox: Sendable {
     }
 
     func stop(_ onEnd: (@Sendable () -> Void)?) {
-        let mustWake = state.withLock { state in
-            if state.isStopped { return false }
+        let (mustWake, isOver) = state.withLock { state in
+            if state.isStopped { return (false, false) }
             state.isStopped = true
             state.onEnd = onEnd
-            return state.takeWake()
+            return (state.takeWake(), state.start != nil)
         }
         if mustWake { parker.wake() }
+        // There is no thread that could end.
+        if isOver { end() }
     }
 
     // MARK: On the thread

@@ -47,11 +47,13 @@ final class ChangePublisher: Sendable {
         if changes.isEmpty { return nil }
         if let time = changes.decodingNanoseconds { trace(decodingNanoseconds: time, of: changes) }
         let start = ContinuousClock.now
-        let published = withSpan("tablecast.publish", ofKind: .producer) { span in
-            let published = number(changes, by: author, mark)
-            if span.isRecording { span.attributes["tablecast.position"] = published.description }
-            return published
-        }
+        let published =
+            metrics.isTraced
+            ? withSpan("tablecast.publish", ofKind: .producer) { span in
+                let published = number(changes, by: author, mark)
+                span.attributes["tablecast.position"] = published.description
+                return published
+            } : number(changes, by: author, mark)
         metrics.published(
             byService: changes.origin == .service,
             rowChanges: changes.rowCount,
@@ -64,6 +66,7 @@ final class ChangePublisher: Sendable {
     /// as soon as it is decoded.
     private func trace(decodingNanoseconds: Int64, of changes: ChangeSet) {
         metrics.decoded(in: .nanoseconds(decodingNanoseconds))
+        guard metrics.isTraced else { return }
         let end = DefaultTracerClock.now.nanosecondsSinceEpoch
         let start = end - min(end, UInt64(max(decodingNanoseconds, 0)))
         let span = startSpan("tablecast.decode", at: DefaultTracerClock.Timestamp(nanosecondsSinceEpoch: start))

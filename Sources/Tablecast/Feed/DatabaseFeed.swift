@@ -21,6 +21,8 @@ final class DatabaseFeed: Sendable {
     /// How long the writer waits for the delivery of its commits before it continues. Ten million rows take seconds to
     /// read from the log.
     static let deliveryTimeout: Duration = .seconds(60)
+    /// How many commits of a batch are published before the queries that made them end.
+    private static let maxAnswers = 64
     /// The same limit for a file without a log, where each commit must be compared before the next one, and which other
     /// processes can lock. After it the query ends without a position.
     static let comparisonTimeout: Duration = .seconds(5)
@@ -35,6 +37,8 @@ final class DatabaseFeed: Sendable {
         var watcher: DatabaseWatcher?
         var lastToken: UInt64 = 0
         var announced: [UInt64: Announced] = [:]
+        /// Published commits of the present batch, whose queries have not ended.
+        var answers: [(receipt: CommitReceipt, commit: PublishedCommit)] = []
         var level = CaptureLevel.counts
         /// Why the file is not watched now.
         var goneBecause: String?
@@ -106,6 +110,7 @@ final class DatabaseFeed: Sendable {
         }
         watcher?.stop()
         publisher.keeper?.stop()
+        answer()
         // The commits that the watcher did not deliver.
         let left = state.withLock { state in
             defer { state.announced = [:] }
@@ -182,8 +187,10 @@ extension DatabaseFeed: CommitSink {
     var readsLog: Bool { true }
 
     func willCommit() {
-        let span = startSpan("tablecast.commit")
-        commitSpan.withLock { $0 = span.isRecording ? span : nil }
+        if metrics.isTraced {
+            let span = startSpan("tablecast.commit")
+            commitSpan.withLock { $0 = span.isRecording ? span : nil }
+        }
         watcher?.localCommits.willCommit()
     }
 
@@ -191,6 +198,8 @@ extension DatabaseFeed: CommitSink {
         watcher?.localCommits.didNotCommit()
         endCommitSpan { $0.setStatus(SpanStatus(code: .error, message: "not committed")) }
     }
+
+    func writerRests() { watcher?.localCommits.groupEnded() }
 
     /// There is one writer, and so at most one commit at a time.
     private func endCommitSpan(_ describe: (any Span) -> Void) {
@@ -223,7 +232,8 @@ extension DatabaseFeed: CommitSink {
                 token: token,
                 frameCount: commit.walFrameCount.map { UInt32(clamping: $0) },
                 changes: commit.changes
-            )
+            ),
+            isFollowed: commit.isFollowed
         )
         if commit.walFrameCount == nil {
             wait(for: token, of: watcher, atMost: Self.comparisonTimeout)
@@ -259,7 +269,10 @@ extension DatabaseFeed: DatabaseEventSink {
             }
             let position = published ?? announced.flatMap { mergedPosition(of: $0.commit) }
             if let published { liveQueries?.receive(transaction, at: LivePosition(published)) }
-            announced?.receipt.fulfil(position?.description, syncFailure: transaction.syncFailure)
+            if let receipt = announced?.receipt {
+                let commit = PublishedCommit(position: position?.description, syncFailure: transaction.syncFailure)
+                answer(receipt, commit, later: transaction.isInBatch)
+            }
         case .epochChanged(let reason):
             beginEpoch(reason)
             onStart(nil)
@@ -277,6 +290,25 @@ extension DatabaseFeed: DatabaseEventSink {
             logger.notice("\(message)")
             notify("database:notice", message: message)
         }
+    }
+
+    func endOfBatch() { answer() }
+
+    /// The query that made the commit ends: at once, or with those of the other commits of the batch.
+    private func answer(_ receipt: CommitReceipt, _ commit: PublishedCommit, later isInBatch: Bool) {
+        let isDue = state.withLock { state in
+            state.answers.append((receipt, commit))
+            return !isInBatch || state.answers.count >= Self.maxAnswers
+        }
+        if isDue { answer() }
+    }
+
+    private func answer() {
+        let answers = state.withLock { state in
+            defer { state.answers = [] }
+            return state.answers
+        }
+        if !answers.isEmpty { CommitReceipt.fulfil(answers) }
     }
 
     @discardableResult

@@ -17,7 +17,7 @@ final class QueryObservation: Sendable {
     private let logger: Logger
     private let metrics: ServiceMetrics
     private let slowThreshold: Duration?
-    /// Nil without a tracer: describing a span costs as much as reading a row.
+    /// Nil without a tracer.
     private let span: (any Span)?
     private let start = ContinuousClock.now
 
@@ -29,12 +29,11 @@ final class QueryObservation: Sendable {
         self.logger = logger
         self.metrics = metrics
         self.slowThreshold = slowThreshold
-        span = Self.makeSpan(request)
+        span = metrics.isTraced ? Self.makeSpan(request) : nil
         logger.trace("query submitted", metadata: metadata(sql: true))
     }
 
-    private static func makeSpan(_ request: SQLRequest) -> (any Span)? {
-        guard !(InstrumentationSystem.tracer is NoOpTracer) else { return nil }
+    private static func makeSpan(_ request: SQLRequest) -> any Span {
         let span = startSpan("tablecast.query", ofKind: .server)
         // The names of https://opentelemetry.io/docs/specs/semconv/database/
         span.attributes["db.system.name"] = "sqlite"

@@ -1,5 +1,6 @@
 package import CoreMetrics
 import Metrics
+import Tracing
 
 /// The instruments of a service. Thread-safe. A class, because every query copies the reference.
 ///
@@ -68,6 +69,8 @@ package final class ServiceMetrics: Sendable {
     ]
 
     package let registry: PrometheusRegistry
+    /// Whether the application had a tracer when the service was created: describing a span costs as much as reading a row.
+    let isTraced = !(InstrumentationSystem.tracer is NoOpTracer)
     private let factory: any MetricsFactory
     private let completed: Counter
     private let failed: Counter

@@ -28,8 +28,12 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
     }
 
     var isWritable: Bool { output.isWritable }
+    var holdsBack: Bool { output.holdsBack }
+
+    func announce() { output.sendHeld() }
 
     func started(readOnly: Bool) {
+        output.hold(readOnly: readOnly)
         output.send(event: events.started(readOnly: readOnly))
     }
 
@@ -55,9 +59,13 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
         rowsInMessage -= 1
     }
 
-    func endOfBatch() { flushRows() }
+    func endOfBatch() {
+        flushRows()
+        output.sendHeld()
+    }
 
     func progress(_ progress: QueryProgress) {
+        output.sendHeld()
         output.send(event: events.progress(progress))
     }
 
@@ -215,12 +223,24 @@ struct RowEncoder: Sendable {
 ///
 /// Called on the query's thread, in order; never blocks.
 package protocol QueryOutput: AnyObject, Sendable {
+    /// Whether ``hold(readOnly:)`` has an effect.
+    var holdsBack: Bool { get }
+    /// Messages may be held back from now on, to be sent together, until ``sendHeld()`` or ``finish()``.
+    func hold(readOnly: Bool)
+    /// Sends what is held back, and holds back nothing more. Called on any thread, at any time.
+    func sendHeld()
     /// A `query:*` message without rows.
     func send(event json: [UInt8])
     /// A message with result rows; the bytes are valid only within the call.
     func send(rows json: UnsafeRawBufferPointer)
     /// Whether the requester accepts more rows now. After false, the query's handle must be resumed later.
     var isWritable: Bool { get }
-    /// The query is over: this is the last call.
+    /// The query is over: this is the last call, except for ``sendHeld()``.
     func finish()
+}
+
+extension QueryOutput {
+    package var holdsBack: Bool { false }
+    package func hold(readOnly: Bool) {}
+    package func sendHeld() {}
 }

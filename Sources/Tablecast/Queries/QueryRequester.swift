@@ -80,6 +80,16 @@ final class ClientQueryOutput: QueryOutput {
     private let client: ClientID
     private let rowBackpressure: RowBackpressure
     private let query = Mutex(Link.open)
+    private let held = Mutex(Held())
+
+    /// The messages that are held back.
+    private struct Held {
+        enum Phase { case direct, holding, late }
+
+        var phase = Phase.direct
+        var messages: [EncodedMessage] = []
+        var rowBytes = 0
+    }
 
     /// The query retains its output, so the output must not retain a finished query.
     private enum Link {
@@ -108,15 +118,48 @@ final class ClientQueryOutput: QueryOutput {
         if isRunning { query.resume() }
     }
 
+    var holdsBack: Bool { true }
+
+    func hold(readOnly: Bool) {
+        // A client that receives the changes of its write learns first that it began.
+        guard readOnly || !hub.hasListeners(.tables) else { return }
+        held.withLock { if $0.phase == .direct { $0.phase = .holding } }
+    }
+
+    func sendHeld() { held.withLock { sendHeld(&$0) } }
+
     func send(event json: [UInt8]) {
-        hub.send(EncodedMessage(json: ByteBuffer(bytes: json), type: .queryProgress), to: client)
+        send(EncodedMessage(json: ByteBuffer(bytes: json), type: .queryProgress), rowBytes: 0)
     }
 
     func send(rows json: UnsafeRawBufferPointer) {
-        let count = json.count
-        rowBackpressure.sent(byteCount: count)
-        let message = EncodedMessage(json: ByteBuffer(bytes: json), type: .queryRows)
-        hub.send(message, to: client) { [rowBackpressure] _ in rowBackpressure.taken(byteCount: count) }
+        rowBackpressure.sent(byteCount: json.count)
+        send(EncodedMessage(json: ByteBuffer(bytes: json), type: .queryRows), rowBytes: json.count)
+    }
+
+    private func send(_ message: EncodedMessage, rowBytes: Int) {
+        // Sent under the lock, which keeps the order of messages from several threads.
+        held.withLock { held in
+            held.messages.append(message)
+            held.rowBytes += rowBytes
+            if held.phase != .holding { pass(&held) }
+        }
+    }
+
+    private func sendHeld(_ held: inout Held) {
+        held.phase = .late
+        pass(&held)
+    }
+
+    private func pass(_ held: inout Held) {
+        guard !held.messages.isEmpty else { return }
+        var whenTaken: WhenTaken?
+        if held.rowBytes > 0 {
+            whenTaken = { [rowBackpressure, count = held.rowBytes] _ in rowBackpressure.taken(byteCount: count) }
+        }
+        hub.send(held.messages, to: client, whenTaken: whenTaken)
+        held.messages = []
+        held.rowBytes = 0
     }
 
     var isWritable: Bool { rowBackpressure.isBelowLimit }
@@ -127,6 +170,7 @@ final class ClientQueryOutput: QueryOutput {
     }
 
     func finish() {
+        sendHeld()
         query.withLock { $0 = .finished }
         rowBackpressure.remove(self)
     }

@@ -26,7 +26,9 @@ final class SnapshotSender: Sendable {
         self.publisher = publisher
         self.limits = limits
         var executors: [SQLExecutor<Void>] = []
-        for index in 0..<Self.threadCount { executors.append(try SQLExecutor(name: "snapshot-\(index)") {}) }
+        for index in 0..<Self.threadCount {
+            executors.append(try SQLExecutor(name: "snapshot-\(index)", startsWhenNeeded: true) {})
+        }
         self.executors = executors
     }
 
@@ -142,8 +144,9 @@ final class RowBackpressure: Sendable {
     /// sent the rows.
     func taken(byteCount: Int) {
         let waiting = state.withLock { state in
+            let wasFull = state.bytes >= Self.maxBytes
             state.bytes -= byteCount
-            return state.bytes < Self.maxBytes ? Array(state.outputs.values) : []
+            return wasFull && state.bytes < Self.maxBytes ? Array(state.outputs.values) : []
         }
         for output in waiting { output.resume() }
     }

@@ -78,6 +78,8 @@ final class CommitLog: CommitSink {
         var level = CaptureLevel.values
         var begun = 0
         var failed = 0
+        var rests = 0
+        var restWaiters: [CheckedContinuation<Void, Never>] = []
         var isWithholding = false
         var withheld: [(receipt: CommitReceipt, position: String)] = []
         var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
@@ -98,6 +100,29 @@ final class CommitLog: CommitSink {
     var captureLevel: CaptureLevel { state.withLock { $0.level } }
     func willCommit() { state.withLock { $0.begun += 1 } }
     func didNotCommit() { state.withLock { $0.failed += 1 } }
+
+    func writerRests() {
+        let waiters = state.withLock { state in
+            state.rests += 1
+            defer { state.restWaiters = [] }
+            return state.restWaiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// How often the writer had nothing more to run after a commit that others followed.
+    var rests: Int { state.withLock { $0.rests } }
+
+    /// Suspends until the writer rests for the first time.
+    func waitForRest() async {
+        await withCheckedContinuation { continuation in
+            let hasRested = state.withLock { state in
+                if state.rests == 0 { state.restWaiters.append(continuation) }
+                return state.rests > 0
+            }
+            if hasRested { continuation.resume() }
+        }
+    }
 
     func committed(_ commit: ServiceCommit) -> CommitReceipt {
         reaction.withLock { $0 }?(commit)
