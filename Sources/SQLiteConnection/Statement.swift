@@ -8,6 +8,24 @@ import CSQLite
 package struct Statement: ~Copyable {
     let handle: OpaquePointer
     private let connection: Connection
+    private let names = ColumnNames()
+
+    /// The names of the columns as of the last compilation.
+    private final class ColumnNames {
+        private var names: [String] = []
+        private var compilation: Int32?
+
+        func names(of handle: OpaquePointer) -> [String] {
+            let compilation = sqlite3_stmt_status(handle, SQLITE_STMTSTATUS_REPREPARE, 0)
+            if compilation == self.compilation { return names }
+            names = []
+            for column in 0..<sqlite3_column_count(handle) {
+                names.append(sqlite3_column_name(handle, column).map { String(cString: $0) } ?? "")
+            }
+            self.compilation = compilation
+            return names
+        }
+    }
 
     init(_ handle: OpaquePointer, connection: Connection) {
         self.handle = handle
@@ -92,6 +110,9 @@ package struct Statement: ~Copyable {
     package func columnName(_ column: Int) -> String {
         sqlite3_column_name(handle, Int32(clamping: column)).map { String(cString: $0) } ?? ""
     }
+
+    /// The names of all columns.
+    package var columnNames: [String] { names.names(of: handle) }
 
     /// The value of a column, counted from 0, without copying its bytes: valid only within the call.
     @inline(__always)

@@ -105,14 +105,23 @@ package final class FrameEncoding: Sendable {
     package let name: String
     /// Creates the whole frame of a message. Called at most once for each message, on any thread.
     let frame: @Sendable (EncodedMessage) -> ByteBuffer
+    /// Appends the same frame, for a message with a single receiver; nil when there is no shorter way than ``frame``.
+    let append: (@Sendable (EncodedMessage, inout ByteBuffer) -> Void)?
 
-    package init(name: String, frame: @escaping @Sendable (EncodedMessage) -> ByteBuffer) {
+    package init(
+        name: String,
+        append: (@Sendable (EncodedMessage, inout ByteBuffer) -> Void)? = nil,
+        frame: @escaping @Sendable (EncodedMessage) -> ByteBuffer
+    ) {
         self.name = name
+        self.append = append
         self.frame = frame
     }
 
     /// A text message of a server in one frame of its own, uncompressed.
-    package static let webSocket = FrameEncoding(name: "websocket") { message in
+    package static let webSocket = FrameEncoding(name: "websocket") { message, buffer in
+        TextFrame.append(message.json, to: &buffer)
+    } frame: { message in
         TextFrame.encode(message.json)
     }
 }
@@ -124,11 +133,18 @@ extension FrameEncoding: Hashable {
 
 /// Unmasked text frames. Source: [RFC 6455 section 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2).
 enum TextFrame {
+    static let maxHeaderBytes = 10
+
     static func encode(_ payload: ByteBuffer) -> ByteBuffer {
+        var frame = ByteBufferAllocator().buffer(capacity: payload.readableBytes + maxHeaderBytes)
+        append(payload, to: &frame)
+        return frame
+    }
+
+    static func append(_ payload: ByteBuffer, to frame: inout ByteBuffer) {
         let count = payload.readableBytes
         // Final fragment, opcode text.
         let firstByte: UInt8 = 0x81
-        var frame = ByteBufferAllocator().buffer(capacity: count + 10)
         switch count {
         case ..<126:
             frame.writeMultipleIntegers(firstByte, UInt8(count))
@@ -138,7 +154,6 @@ enum TextFrame {
             frame.writeMultipleIntegers(firstByte, 127 as UInt8, UInt64(count))
         }
         frame.writeImmutableBuffer(payload)
-        return frame
     }
 }
 

@@ -103,7 +103,7 @@ extension Shard {
             }
             if let ended = direct.ended { unpin(client.tables.unsubscribe(ended)) }
         }
-        frames.append(direct.message)
+        frames.append(own: direct.message)
         if let whenTaken = direct.whenTaken { client.waiting.append(whenTaken) }
     }
 

@@ -119,19 +119,42 @@ struct FrameSequence {
     let frameEncoding: FrameEncoding
     private var frames: [ByteBuffer] = []
     private var byteCount = 0
+    /// All frames so far, once there was a message for this client alone.
+    private var own: ByteBuffer?
 
     init(frameEncoding: FrameEncoding) { self.frameEncoding = frameEncoding }
 
+    /// Appends a message that no other client receives.
+    mutating func append(own message: EncodedMessage) {
+        guard let append = frameEncoding.append else { return self.append(message) }
+        // Taken, so that the buffer has one owner and grows in place.
+        var buffer = own.take() ?? joinedFrames(capacity: byteCount + message.json.readableBytes + Self.spareBytes)
+        append(message, &buffer)
+        own = buffer
+    }
+
+    /// Room for the other messages of a short query.
+    private static let spareBytes = 1_024
+
     mutating func append(_ message: EncodedMessage) {
         let frame = message.framed(for: frameEncoding)
+        if var buffer = own.take() {
+            buffer.writeImmutableBuffer(frame)
+            own = buffer
+            return
+        }
         frames.append(frame)
         byteCount += frame.readableBytes
     }
 
     /// One buffer: that of the only frame as it is, or a copy of all.
     var joined: ByteBuffer? {
-        guard frames.count > 1 else { return frames.first }
-        var buffer = ByteBufferAllocator().buffer(capacity: byteCount)
+        if let own { return own }
+        return frames.count > 1 ? joinedFrames(capacity: byteCount) : frames.first
+    }
+
+    private func joinedFrames(capacity: Int) -> ByteBuffer {
+        var buffer = ByteBufferAllocator().buffer(capacity: capacity)
         for frame in frames { buffer.writeImmutableBuffer(frame) }
         return buffer
     }

@@ -111,9 +111,7 @@ final class QueryRun {
     }
 
     private func nameColumns(of statement: borrowing Statement, _ index: Int) {
-        var names: [String] = []
-        for column in 0..<statement.columnCount { names.append(statement.columnName(column)) }
-        query.sink.columns(statementIndex: index, names: names)
+        query.sink.columns(statementIndex: index, names: statement.columnNames)
     }
 
     /// Delivers a row, unless the maximum is reached.
