@@ -59,8 +59,8 @@ public struct ServerConfiguration: Sendable {
     /// request's address. An invalid entry is logged and ignored. A proxy must set one of the two headers on every
     /// request.
     public var trustedProxies: [String] = []
-    /// Determines who may connect, and with which identity; nil admits every client that can reach the address, to
-    /// read and write, but not to change settings of the file or to broadcast.
+    /// Determines who may connect, and with which identity; nil admits every client that can reach the address, with
+    /// the rights of ``Role/admin`` except to change settings of the file such as `journal_mode`.
     public var authenticator: (any Authenticator)?
     /// Whether to compress for clients that request it (permessage-deflate, RFC 7692).
     public var allowsCompression = true
