@@ -16,11 +16,15 @@ package final class RowFilters: Sendable {
         var asked: [SQLName: Asked] = [:]
     }
 
-    /// The conditions that were evaluated on the last change of a table.
+    /// The conditions that were evaluated on the last change of a table, or checked since.
     fileprivate struct Asked {
-        var position: Position
+        /// The last change; nil before the first.
+        var position: Position?
         var conditions: Set<LiveQueries.RowCondition> = []
     }
+
+    /// The number of conditions of one table that are expected before its first change.
+    private static let maxExpectedConditions = 20_000
 
     private let state = Mutex(State())
 
@@ -90,8 +94,10 @@ package final class RowFilters: Sendable {
                         "tables: there is no table \(quoted(name)), to which where refers"
                     )
                 }
+                let condition = LiveQueries.RowCondition(condition)
                 do throws(LiveRefusal) {
-                    try state.filter(for: table, limits).check(LiveQueries.RowCondition(condition))
+                    try state.filter(for: table, limits).check(condition)
+                    state.expect(condition, of: table, atMost: Self.maxExpectedConditions)
                 } catch {
                     let place = error.offset.map { " (at byte \($0))" } ?? ""
                     throw ProtocolError(ErrorCode(error.code), "where: \(error.reason)\(place)")
@@ -185,8 +191,14 @@ package final class RowFilters: Sendable {
             var found = filter.evaluate(rows, next)
             let answer = found[condition] ?? .unknown
             // It may be only the time that all of them took.
-            if next.count > 1 { found = found.filter { !$0.value.isUnknown } }
-            results.found[name, default: [:]].merge(found) { $1 }
+            if next.count > 1, found.values.contains(where: \.isUnknown) {
+                found = found.filter { !$0.value.isUnknown }
+            }
+            if results.found[name] == nil {
+                results.found[name] = found
+            } else {
+                results.found[name]?.merge(found) { $1 }
+            }
             return found[condition]
                 ?? (next.count > 1 ? filter.evaluate(rows, [condition])[condition] ?? answer : answer)
         }
@@ -219,17 +231,25 @@ extension RowFilters.State {
         at position: Position,
         _ condition: LiveQueries.RowCondition
     ) -> [LiveQueries.RowCondition] {
-        guard let last = asked[table], last.position.epoch == position.epoch else {
-            asked[table] = RowFilters.Asked(position: position, conditions: [condition])
-            return [condition]
-        }
+        let last = asked[table]
         // Of earlier transactions clients need single ones, when they resume.
-        guard position.sequence > last.position.sequence else {
-            if position == last.position { asked[table]?.conditions.insert(condition) }
+        if let known = last?.position, known.epoch == position.epoch, position.sequence <= known.sequence {
+            if position == known { asked[table]?.conditions.insert(condition) }
             return [condition]
         }
         asked[table] = RowFilters.Asked(position: position, conditions: [condition])
-        return [condition] + last.conditions.subtracting([condition])
+        return [condition] + (last?.conditions.filter { $0 != condition } ?? [])
+    }
+
+    /// A subscription with this condition may begin: then it is needed for the next change of the table.
+    fileprivate mutating func expect(
+        _ condition: LiveQueries.RowCondition,
+        of table: TableDescription,
+        atMost maxConditions: Int
+    ) {
+        let name = SQLName(table.name).caseFolded
+        guard asked[name]?.conditions.count ?? 0 < maxConditions else { return }
+        asked[name, default: RowFilters.Asked()].conditions.insert(condition)
     }
 
     fileprivate mutating func set(_ table: TableDescription) {
