@@ -3,6 +3,7 @@ import SQLiteConnection
 /// Reads the schema, in its published form and in the decoder's form.
 struct CatalogLoader {
     private(set) var schema = SchemaSnapshot()
+    private var isLoaded = false
     /// Nil before the first schema is loaded.
     private(set) var records: RecordReader?
     /// The trees of the schema's entries with a root page, in their order.
@@ -10,7 +11,7 @@ struct CatalogLoader {
     /// By table, so that a change of one table costs nothing for the others.
     private var layouts: [SQLName: TableLayout] = [:]
 
-    /// The catalog as the connection sees it, and the changes since the last call.
+    /// The catalog as the connection sees it, and the changes since the last call; none of the first call.
     ///
     /// - Parameter keepsContent: whether the table that had its root on the first page has it on the second one now.
     mutating func load(
@@ -20,8 +21,13 @@ struct CatalogLoader {
         let next = try SchemaSnapshot.load(from: connection, reusing: schema)
         let encoding = try TextEncoding.read(from: connection)
         let records = try recordReader(encoding)
-        let identities = SchemaIdentities(from: schema, to: next, keepsContent: keepsContent)
-        let changes = SchemaDiff.changes(from: schema, to: next, identities: identities)
+        var changes: [SchemaChange] = []
+        // All tables of the first schema would be new.
+        if isLoaded {
+            let identities = SchemaIdentities(from: schema, to: next, keepsContent: keepsContent)
+            changes = SchemaDiff.changes(from: schema, to: next, identities: identities)
+        }
+        isLoaded = true
         trees = makeTrees(of: next, records)
         schema = next
         return (TreeCatalog(encoding: encoding, trees: trees), changes)

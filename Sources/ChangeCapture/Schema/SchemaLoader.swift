@@ -193,13 +193,16 @@ private struct TableReader {
             query = columnsQuery
         } else {
             query = try KeptQuery(
-                #"SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, 'main') ORDER BY cid"#,
+                // Without ORDER BY, for which SQLite would make a sorter for each table.
+                #"SELECT name, type, "notnull", dflt_value, pk, hidden, cid FROM pragma_table_xinfo(?, 'main')"#,
                 on: connection
             )
             columnsQuery = query
         }
         var columns: [ColumnDescription] = []
+        var places: [Int64] = []
         try query.forEachRow(of: name) { row in
+            places.append(row.integer(6))
             columns.append(
                 ColumnDescription(
                     name: row.text(0) ?? "",
@@ -211,7 +214,9 @@ private struct TableReader {
                 )
             )
         }
-        return columns
+        // The pragma lists them in this order, though nothing promises it.
+        let isSorted = zip(places, places.dropFirst()).allSatisfy { $0 < $1 }
+        return isSorted ? columns : zip(places, columns).sorted { $0.0 < $1.0 }.map(\.1)
     }
 
     /// For compatibility with old files `INTEGER PRIMARY KEY DESC` is not an alias of the rowid; only its index reveals
