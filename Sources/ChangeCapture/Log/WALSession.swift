@@ -11,8 +11,6 @@ final class WALSession: WatchSession {
     private let checkpointer: Checkpointer
     private var restarter: WALRestarter?
     private let probe: LockProbe?
-    /// The identity of the `-shm` file; nil when it does not have its usual name.
-    private let indexIdentity: FileIdentity?
 
     private var pin: SnapshotPins.Pin
     /// The last captured commit. The pin can be ahead of it.
@@ -25,8 +23,7 @@ final class WALSession: WatchSession {
     private var repin = RepinPolicy()
     private var checkpoints: CheckpointPolicy
     private var stall: StallDetector
-    private var overwriting = OverwriteDetector()
-    private var nextIdentityCheck: ContinuousClock.Instant
+    private let inspection: FileInspection
 
     let breach: EpochReason?
     /// Held from the start until the commits since the earlier process are reported.
@@ -44,7 +41,7 @@ final class WALSession: WatchSession {
         guard let index = try WatchError.wrap({ () throws(SQLiteError) in try file.walIndex() }) else {
             throw .discontinuity(.stateLost("the write-ahead log has no index"))
         }
-        indexIdentity = file.indexIdentity
+        let indexIdentity = file.indexIdentity
         let logGuard = earlier == nil ? nil : try LogGuard(path: path, limits: limits)
         pins = try SnapshotPins(path: path, file: file, index: index, limits: limits)
         store = try PageStore(file: file, maxCacheBytes: limits.maxPageCacheBytes)
@@ -85,10 +82,8 @@ final class WALSession: WatchSession {
         pacing = WakePacing(limits: limits)
         checkpoints = CheckpointPolicy(limits: limits)
         stall = StallDetector(limits: limits)
-        nextIdentityCheck = .now + limits.identityInterval
+        inspection = FileInspection(watched, pins, store, probe, indexIdentity: indexIdentity, captured: captured)
         watched.delivery.own.log.open(databasePath: file.path)
-        // The first check has nothing to compare with, and records what it finds.
-        _ = try checkFile()
         // After a recovery it is unknown what an earlier checkpoint copied; after another checkpoint it is known.
         if pins.isBeingBackfilled { checkpointer.request() }
     }
@@ -150,7 +145,7 @@ final class WALSession: WatchSession {
     private func step() throws(WatchError) -> SessionEnd? {
         watched.delivery.own.awaitGroupEnd()
         // This precedes any read from the file, so that nothing is published from an overwritten file.
-        if let end = try checkFile() { return end }
+        if let fault = inspection.checkFile(captured) { return try end(fault) }
         watched.delivery.runJobs(at: position)
         beginReads()
         reads.delivered(salt: captured.salt, lastFrame: captured.maxFrame)
@@ -182,9 +177,27 @@ final class WALSession: WatchSession {
             try stepAside()
             return nil
         }
-        if now >= nextIdentityCheck, let end = try checkCompanions(at: now) { return end }
+        if let fault = try inspection.checkCompanions(progress, at: now) { return try end(fault) }
         rest(status, at: now)
         return nil
+    }
+
+    private var progress: FileInspection.Progress {
+        FileInspection.Progress(
+            captured: captured,
+            pageCount: position.pageCount,
+            isDatabaseComplete: pin.isDatabaseComplete
+        )
+    }
+
+    /// Ends the session because of what happened to the file.
+    private func end(_ fault: FileInspection.Fault) throws(WatchError) -> SessionEnd {
+        switch fault {
+        case .displaced(let reason):
+            try captureNew()
+            return .broken(reason)
+        case .overwritten: return .broken(.overwritten)
+        }
     }
 
     private func rest(_ status: LogStatus, at now: ContinuousClock.Instant) {
@@ -211,7 +224,7 @@ final class WALSession: WatchSession {
     private func noteEvent() {
         let now = ContinuousClock.now
         pacing.woke(at: now)
-        if watched.events.takeFilesChanged() { nextIdentityCheck = now }
+        if watched.events.takeFilesChanged() { inspection.companionsChanged(at: now) }
     }
 
     // MARK: Capturing
@@ -242,7 +255,7 @@ final class WALSession: WatchSession {
             // The log was restarted, at most once since the last pin, and only after every captured frame had been
             // copied into the database file, which no process could write since.
             store.forgetFrames(next: 1)
-            overwriting.logRestarted(afterFrame: captured.maxFrame)
+            inspection.logRestarted(afterFrame: captured.maxFrame)
             watched.delivery.own.log.logRestarted()
             position = SnapshotReader(store: store, salt: header.salt, lastFrame: 0, pageCount: position.pageCount)
             // A writer that restarts the log publishes it empty, before its commit, and a read may have begun in
@@ -477,51 +490,5 @@ final class WALSession: WatchSession {
             try report(upTo: pin.header)
             if let mark { watched.delivery.continuity?.reached(mark) }
         }
-    }
-
-    // MARK: The file
-
-    /// Whether the path still names the file, and only SQLite wrote it.
-    private func checkFile() throws(WatchError) -> SessionEnd? {
-        let copied = copiedFrameCount()
-        guard let stamp = FileStamp(path: watched.path), stamp.identity == watched.identity else {
-            // The last commits to the old file are still readable.
-            try captureNew()
-            return .broken(FileIdentity(path: watched.path) == nil ? .removed : .replaced)
-        }
-        // Otherwise a checkpoint may have run meanwhile.
-        guard let copied, copied == copiedFrameCount() else { return nil }
-        let isOverwritten = overwriting.isOverwritten(.init(copiedFrameCount: copied, stamp: stamp)) {
-            probe?.isHeldByOthers(.checkpoint) == true || copiedFrameCount() != copied
-        } lacksCopiedPage: {
-            guard let header = pins.header(), header.salt == captured.salt else { return false }
-            return store.lacksPage(ofCopiedFrame: copied, of: header, fileByteCount: stamp.byteCount)
-        }
-        return isOverwritten ? .broken(.overwritten) : nil
-    }
-
-    /// Whether the log and its index are in their place.
-    private func checkCompanions(at now: ContinuousClock.Instant) throws(WatchError) -> SessionEnd? {
-        nextIdentityCheck = now + watched.limits.identityInterval
-        // While this process is connected, no program that uses SQLite deletes the log or its index.
-        let isIndexInPlace = indexIdentity == nil || indexIdentity == watched.file.indexIdentity
-        guard isIndexInPlace, store.isLogInPlace else {
-            if !isIndexInPlace { watched.file.loseIndex() }
-            try captureNew()
-            return .broken(.logDeleted)
-        }
-        // A program that does not use SQLite can overwrite or truncate the file in place. Its length is only known
-        // while all of the log is copied into it.
-        let isComplete = pin.isDatabaseComplete && pins.header()?.isSameCommit(as: captured) == true
-        guard store.isDatabaseInPlace(pageCount: isComplete ? max(1, position.pageCount) : 1) else {
-            throw .notADatabase(path: watched.path, reason: "it was overwritten or truncated while it was watched")
-        }
-        return nil
-    }
-
-    /// How many frames of the captured generation were copied into the file; nil when a checkpoint may be running.
-    private func copiedFrameCount() -> UInt32? {
-        guard let header = pins.header(), header.salt == captured.salt, !pins.isBeingBackfilled else { return nil }
-        return pins.backfilledFrameCount
     }
 }
