@@ -4,6 +4,7 @@ import SQLiteConnection
 final class Checkpointer: Sendable {
     private struct State {
         var isRequested = false
+        var isRunning = false
         var isStopped = false
     }
 
@@ -21,6 +22,9 @@ final class Checkpointer: Sendable {
         state.update { $0.isRequested = true }
     }
 
+    /// Whether a requested checkpoint has not ended.
+    var isBusy: Bool { state.withLock { $0.isRequested || $0.isRunning } }
+
     /// Waits for a running checkpoint to end, and closes the connection.
     func stop() {
         state.update { $0.isStopped = true }
@@ -35,6 +39,7 @@ final class Checkpointer: Sendable {
                 if state.isStopped { return false }
                 guard state.isRequested else { return nil }
                 state.isRequested = false
+                state.isRunning = true
                 return true
             }
             guard next != false else { break }
@@ -42,6 +47,7 @@ final class Checkpointer: Sendable {
             if connection == nil { connection = try? open(path) }
             // Busy means that another connection is running a checkpoint.
             _ = try? connection?.checkpoint(.passive)
+            state.update { $0.isRunning = false }
         }
         connection?.close()
     }
@@ -64,6 +70,8 @@ struct CheckpointPolicy {
     /// The commits captured since an instant, and whether they came without pauses before that.
     private var window: (start: ContinuousClock.Instant, commits: Int)?
     private var isWriterRestless = false
+    /// The checkpoints that were requested for the next forced restart.
+    private var preparations = 0
 
     init(limits: WatcherLimits) { self.limits = limits }
 
@@ -92,118 +100,61 @@ struct CheckpointPolicy {
     private static let rateWindow: Duration = .milliseconds(4)
     private static let restlessCommitsPerSecond = 2_000.0
 
-    /// Whether to hold back the writers for a restart of the log. Call it right after a capture.
-    mutating func shouldForceRestart(_ status: LogStatus, at now: ContinuousClock.Instant) -> Bool {
-        guard let least = limits.forcedRestartFrameCount else { return false }
-        let threshold = status.isUnsynced ? 1 : isWriterRestless ? least : max(least, limits.pacedRestartFrameCount)
-        guard status.frameCount >= UInt32(clamping: threshold) else { return false }
-        if let nextRestart, now < nextRestart { return false }
-        return true
+    /// Whether commits follow one another without pauses, and the log is restarted by force.
+    var isBurst: Bool { isWriterRestless && limits.forcedRestartFrameCount != nil }
+
+    /// What to do about the length of the log.
+    enum RestartStep: Equatable {
+        case wait
+        /// Copy the log in the background, while commits are captured.
+        case prepare
+        /// The disk is slower than the writers: hold them back once, briefly.
+        case slowDown
+        /// Hold back the writers until the log can restart. Nothing was copied before if `isPrepared` is false.
+        case force(isPrepared: Bool)
     }
+
+    /// Whether to hold back the writers for a restart of the log. Call it right after a capture.
+    ///
+    /// A writer that makes pauses is held back rarely, so nothing is prepared for it.
+    ///
+    /// - Parameter isCheckpointing: whether a checkpoint that was requested has not ended.
+    mutating func restartStep(
+        _ status: LogStatus,
+        isCheckpointing: Bool,
+        at now: ContinuousClock.Instant
+    ) -> RestartStep {
+        guard let least = limits.forcedRestartFrameCount else { return .wait }
+        let threshold = status.isUnsynced ? 1 : isWriterRestless ? least : max(least, limits.pacedRestartFrameCount)
+        guard status.frameCount >= UInt32(clamping: threshold) else {
+            preparations = 0
+            return .wait
+        }
+        if let nextRestart, now < nextRestart { return .wait }
+        guard isWriterRestless, !status.isUnsynced else { return .force(isPrepared: false) }
+        let ahead = Int(status.frameCount - min(status.frameCount, status.backfilledFrameCount))
+        if preparations > 0, isCheckpointing {
+            guard ahead > least * Self.maxThresholdsAhead else { return .wait }
+            window = nil
+            return .slowDown
+        }
+        // What was written during one checkpoint can still be much: the writers would wait for all of it.
+        guard preparations > 0, ahead <= least || preparations == Self.maxPreparations else {
+            preparations += 1
+            return .prepare
+        }
+        return .force(isPrepared: true)
+    }
+    private static let maxPreparations = 4
+    /// How far the log may be ahead of the database file while that is being written, in thresholds: 32 MB with pages of 4 KiB.
+    private static let maxThresholdsAhead = 8
 
     /// Records the result of a forced restart.
     mutating func forcedRestart(succeeded: Bool, at now: ContinuousClock.Instant) {
+        preparations = 0
+        // Commits that were held back say nothing about pauses.
+        window = nil
         nextRestart = now + (succeeded ? limits.forcedRestartInterval : limits.forcedRestartRetryInterval)
-    }
-}
-
-/// Holds back the writers for some milliseconds so that the log can start from its beginning.
-///
-/// The log restarts when a writer finds every frame copied and no reader on a mark. Under a writer that never pauses
-/// this does not happen, because there is always one commit that a pin of this process has not passed. It does happen
-/// while this process holds the write lock.
-///
-/// A writer can commit faster than its commits are decoded. So that the rest becomes shorter, and no writer waits for
-/// all of it, the lock is held in turns: for most of the time, but never for long.
-final class WALRestarter {
-    private let limits: WatcherLimits
-    /// Holds the write lock.
-    private let locker: Connection
-    /// Copies the frames.
-    private let copier: Connection
-    private(set) var isLocked = false
-    /// When to release the lock, or to try to take it again; nil outside of a restart.
-    private var endOfTurn: ContinuousClock.Instant?
-    /// How long writers have the lock until it is taken again.
-    private var gap: Duration { limits.forcedRestartMaxCatchUp / 6 }
-    /// A commit of more frames is decoded without the lock.
-    private static let maxFrames = 256
-
-    init(path: String, limits: WatcherLimits) throws(SQLiteError) {
-        self.limits = limits
-        locker = try Checkpointer.open(path)
-        copier = try Checkpointer.open(path)
-    }
-
-    func close() {
-        locker.close()
-        copier.close()
-    }
-
-    /// Copies and syncs as much as possible without the lock; this is most of the work.
-    func prepare() {
-        // Busy means that another connection is running a checkpoint.
-        _ = try? copier.checkpoint(.passive)
-    }
-
-    /// Takes the write lock; false when that was impossible.
-    ///
-    /// Tries without pause: SQLite's own busy handler sleeps, and never gets the lock from a writer without pauses.
-    func lock() -> Bool { lock(within: limits.forcedRestartLockWait) }
-
-    private func lock(within patience: Duration) -> Bool {
-        let deadline = ContinuousClock.now + patience
-        repeat {
-            // Busy means that a writer has the lock.
-            if (try? locker.execute("BEGIN IMMEDIATE")) != nil {
-                isLocked = true
-                endOfTurn = .now + limits.forcedRestartMaxCatchUp
-                return true
-            }
-        } while ContinuousClock.now < deadline
-        endOfTurn = .now + gap
-        return false
-    }
-
-    /// Releases the write lock and ends the turns.
-    func unlock() {
-        release()
-        endOfTurn = nil
-    }
-
-    private func release() {
-        // Closing the connection would end a transaction that cannot be rolled back.
-        if isLocked { try? locker.execute("ROLLBACK") }
-        isLocked = false
-    }
-
-    /// Call before a commit is decoded. During a restart it takes and releases the lock in turns, and releases it before a
-    /// long commit.
-    func commitWillBeDecoded(frameCount: Int) {
-        guard let endOfTurn else { return }
-        let now = ContinuousClock.now
-        if isLocked {
-            guard now >= endOfTurn || frameCount > Self.maxFrames else { return }
-            release()
-            self.endOfTurn = now + gap
-        } else if now >= endOfTurn, frameCount <= Self.maxFrames {
-            _ = lock(within: gap)
-        }
-    }
-
-    /// Copies the rest of the frames while the lock is held.
-    func finish() {
-        let deadline = ContinuousClock.now + limits.forcedRestartMaxHold
-        while true {
-            do {
-                try copier.checkpoint(.passive)
-                return
-            } catch {
-                // The automatic checkpoint of another process is running.
-                guard error.code.primary == .busy, ContinuousClock.now < deadline else { return }
-                nap(.microseconds(50))
-            }
-        }
     }
 }
 

@@ -178,7 +178,7 @@ package final class CommitViews {
     // MARK: Pages
 
     private func index(upTo mark: CommitMark) throws(WatchError) {
-        while store.nextFrame <= mark.lastFrame { _ = try store.indexNextFrame(salt: mark.salt) }
+        while store.nextFrame <= mark.lastFrame { _ = try store.indexNextFrame(salt: mark.salt, upTo: mark.lastFrame) }
     }
 
     private func connection(_ number: Int, at mark: CommitMark) -> Connection {

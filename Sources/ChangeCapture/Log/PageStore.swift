@@ -14,6 +14,10 @@ final class PageStore {
     /// The system's error when a page could not be read: not a fault of the bytes.
     private(set) var readFailure: SQLiteError?
     private var frames = FrameIndex()
+    /// Frames that were read together, before they are indexed and their pages are needed.
+    private var run: FrameRun
+    /// The number of indexed frames since the last commit.
+    private var openFrameCount = 0
     private let cache: PageCache
 
     init(file: DatabaseFile, maxCacheBytes: Int) throws(WatchError) {
@@ -35,6 +39,7 @@ final class PageStore {
         pageSize = header.pageSize
         usableSize = header.usableSize
         cache = PageCache(pageSize: pageSize, maxBytes: maxCacheBytes)
+        run = FrameRun(pageSize: pageSize)
         // The log is opened now, while it has no frame yet: SQLite's connections have it open as well, and it may be
         // deleted before its first frame.
         wal = WALFile(databasePath: path)
@@ -66,17 +71,14 @@ final class PageStore {
     /// The number of the first frame that is not indexed yet.
     var nextFrame: UInt32 { frames.nextFrame }
 
-    /// Reads and indexes the header of the next frame. `salt` is the generation of the log that the frame must belong
-    /// to.
-    func indexNextFrame(salt: WALSalt) throws(WatchError) -> WALFrameHeader {
-        if wal == nil { wal = WALFile(databasePath: path) }
+    /// Reads and indexes the header of the next frame.
+    ///
+    /// - Parameters:
+    ///   - salt: the generation of the log that the frame must belong to.
+    ///   - last: the last frame that is committed: those up to it do not change any more.
+    func indexNextFrame(salt: WALSalt, upTo last: UInt32) throws(WatchError) -> WALFrameHeader {
         let number = frames.nextFrame
-        let header = try withUnsafeTemporaryAllocation(byteCount: WALFrameHeader.byteCount, alignment: 8) { bytes in
-            WatchError.result { () throws(SQLiteError) in
-                try wal?.read(into: bytes, at: offset(ofFrame: number)) == bytes.count
-                    ? WALFrameHeader(UnsafeRawBufferPointer(bytes)) : nil
-            }
-        }.get()
+        let header = try WatchError.wrap { () throws(SQLiteError) in try nextHeader(number, upTo: last) }
         guard let header else {
             throw .discontinuity(EpochReason(.logLost, "the write-ahead log was cut off at frame \(number)"))
         }
@@ -86,7 +88,24 @@ final class PageStore {
             throw .discontinuity(EpochReason(.logLost, "frame \(number) of the log does not belong to it"))
         }
         frames.append(page: header.pageNumber)
+        openFrameCount = header.isCommit ? 0 : openFrameCount + 1
         return header
+    }
+
+    private func nextHeader(_ number: UInt32, upTo last: UInt32) throws(SQLiteError) -> WALFrameHeader? {
+        if wal == nil { wal = WALFile(databasePath: path) }
+        // The pages of a commit of many frames are read later, one by one: here they would only be read twice.
+        if !run.contains(number), openFrameCount < run.capacity {
+            let bytes = run.begin(number...max(number, last))
+            run.end(byteCount: try wal?.read(into: bytes, at: run.offset(ofFrame: number)) ?? 0)
+        }
+        if let header = run.withFrame(number, { WALFrameHeader($0) }) { return header }
+        return try withUnsafeTemporaryAllocation(byteCount: WALFrameHeader.byteCount, alignment: 8) { bytes in
+            Result { () throws(SQLiteError) in
+                try wal?.read(into: bytes, at: run.offset(ofFrame: number)) == bytes.count
+                    ? WALFrameHeader(UnsafeRawBufferPointer(bytes)) : nil
+            }
+        }.get()
     }
 
     /// The header of any frame of the log; nil when it cannot be read.
@@ -94,7 +113,7 @@ final class PageStore {
         if wal == nil { wal = WALFile(databasePath: path) }
         return withUnsafeTemporaryAllocation(byteCount: WALFrameHeader.byteCount, alignment: 8) { bytes in
             // An error of the system means that continuity cannot be proved.
-            guard let count = try? wal?.read(into: bytes, at: offset(ofFrame: number)), count == bytes.count else {
+            guard let count = try? wal?.read(into: bytes, at: run.offset(ofFrame: number)), count == bytes.count else {
                 return nil
             }
             return WALFrameHeader(UnsafeRawBufferPointer(bytes))
@@ -172,6 +191,8 @@ final class PageStore {
     /// Removes the log's frames from the index: everything before frame `next` is in the database file.
     func forgetFrames(next: UInt32) {
         frames.removeAll(next: next)
+        run.removeAll()
+        openFrameCount = 0
         cache.removeAll()
     }
 
@@ -197,7 +218,11 @@ final class PageStore {
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(WALDecodeError) {
         if let frame {
-            let position = offset(ofFrame: frame) + Int64(WALFrameHeader.byteCount)
+            let isCopied: Void? = run.withFrame(frame) {
+                buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[WALFrameHeader.byteCount...]))
+            }
+            if isCopied != nil { return }
+            let position = run.offset(ofFrame: frame) + Int64(WALFrameHeader.byteCount)
             do throws(SQLiteError) {
                 if try wal?.read(into: buffer, at: position) == buffer.count { return }
             } catch {
@@ -214,9 +239,6 @@ final class PageStore {
         }
     }
 
-    private func offset(ofFrame frame: UInt32) -> Int64 {
-        Int64(WALHeader.byteCount) + Int64(frame - 1) * Int64(pageSize + WALFrameHeader.byteCount)
-    }
 }
 
 extension WALSalt {

@@ -13,7 +13,7 @@ final class WALSession: WatchSession {
     private let probe: LockProbe?
 
     private var pin: SnapshotPins.Pin
-    /// The last captured commit. The pin can be ahead of it.
+    /// The last captured commit. The pin can be ahead of it, or behind it: see ``captureNext(_:)``.
     private var captured: WALIndexHeader
     private var position: SnapshotReader
     private var commitCount = 0
@@ -31,6 +31,9 @@ final class WALSession: WatchSession {
     /// The last captured commit of the log, and whether the sink has been notified that the file is complete with it.
     private var mark: LogMark?
     private var isSealed = false
+    private var lastCapture = ContinuousClock.now
+    /// When the file is checked next within a burst.
+    private var nextInspection = ContinuousClock.now
 
     /// Opens the file and pins its newest commit; everything after it is reported.
     ///
@@ -64,7 +67,9 @@ final class WALSession: WatchSession {
         if continuation == nil, pin.isDatabaseComplete {
             store.forgetFrames(next: captured.maxFrame + 1)
         } else {
-            while store.nextFrame <= captured.maxFrame { _ = try store.indexNextFrame(salt: captured.salt) }
+            while store.nextFrame <= captured.maxFrame {
+                _ = try store.indexNextFrame(salt: captured.salt, upTo: captured.maxFrame)
+            }
         }
         let filePageCount = try store.filePageCount()
         if continuation == .file { captured.pageCount = filePageCount }
@@ -145,7 +150,7 @@ final class WALSession: WatchSession {
     private func step() throws(WatchError) -> SessionEnd? {
         watched.delivery.own.awaitGroupEnd()
         // This precedes any read from the file, so that nothing is published from an overwritten file.
-        if let fault = inspection.checkFile(captured) { return try end(fault) }
+        if let fault = checkFile() { return try end(fault) }
         watched.delivery.runJobs(at: position)
         beginReads()
         reads.delivered(salt: captured.salt, lastFrame: captured.maxFrame)
@@ -155,15 +160,23 @@ final class WALSession: WatchSession {
         }
         if !header.isSameCommit(as: captured) {
             let known = commitCount
-            try captureNew()
+            try captureNext(header)
             let now = ContinuousClock.now
+            lastCapture = now
             pacing.captured(at: now)
             checkpoints.captured(commits: commitCount - known, at: now)
-            try forceRestartIfNeeded()
+            try restartIfNeeded(at: now)
             return nil
         }
         watched.delivery.deliverLateCommits { pins.header()?.isSameCommit(as: captured) ?? false }
         let now = ContinuousClock.now
+        if let fault = try inspection.checkCompanions(progress, at: now) { return try end(fault) }
+        if awaitBurst(at: now) { return nil }
+        if !pin.header.isSameCommit(as: captured) {
+            // Others' checkpoints should not wait for the older pin.
+            try captureNew()
+            return nil
+        }
         let status = status(header)
         if repin.shouldRepin(status, at: now) {
             try captureNew()
@@ -177,16 +190,41 @@ final class WALSession: WatchSession {
             try stepAside()
             return nil
         }
-        if let fault = try inspection.checkCompanions(progress, at: now) { return try end(fault) }
         rest(status, at: now)
         return nil
     }
+
+    /// Within a burst once in ``burstInspectionInterval``: a check takes as long as a quarter of a commit.
+    private func checkFile() -> FileInspection.Fault? {
+        let now = ContinuousClock.now
+        if checkpoints.isBurst, now < nextInspection { return nil }
+        nextInspection = now + Self.burstInspectionInterval
+        return inspection.checkFile(captured)
+    }
+
+    /// Sleeps briefly when a writer without pauses is expected to commit again; true when it did, and nothing else is to be done
+    /// before the next check. While it goes on, the system reports no writes: that would cost the writer.
+    private func awaitBurst(at now: ContinuousClock.Instant) -> Bool {
+        guard checkpoints.isBurst, now - lastCapture < Self.burstPause else {
+            guard !watched.events.reportsWrites else { return false }
+            watched.events.reportsWrites = true
+            // A commit since the last check may not have been reported.
+            return true
+        }
+        watched.events.reportsWrites = false
+        nap(watched.limits.eagerPollInterval)
+        return true
+    }
+
+    /// After so much time without a commit a burst is over.
+    private static let burstPause: Duration = .milliseconds(1)
+    private static let burstInspectionInterval: Duration = .microseconds(250)
 
     private var progress: FileInspection.Progress {
         FileInspection.Progress(
             captured: captured,
             pageCount: position.pageCount,
-            isDatabaseComplete: pin.isDatabaseComplete
+            isDatabaseComplete: pin.isDatabaseComplete && pin.header.isSameCommit(as: captured)
         )
     }
 
@@ -229,15 +267,28 @@ final class WALSession: WatchSession {
 
     // MARK: Capturing
 
+    /// Reports every commit up to `header`, with the pin as it is if that keeps them readable.
+    ///
+    /// A pin on a frame keeps the log from restarting, so a later commit needs no pin of its own: under a writer without
+    /// pauses this saves the locks of a read transaction for every few commits, and while the pin stays no checkpoint has
+    /// anything to copy. After each 1,000 frames, every commit of that writer would otherwise copy a frame and wait for the disk.
+    private func captureNext(_ header: WALIndexHeader) throws(WatchError) {
+        guard checkpoints.isBurst, !pin.isDatabaseOnly, header.salt == pin.header.salt,
+            header.maxFrame - min(header.maxFrame, pin.header.maxFrame) < Self.maxFramesAheadOfPin
+        else { return try captureNew() }
+        try report(upTo: header)
+    }
+
+    /// How far the capture may be ahead of its pin: nothing behind it can be copied into the database file.
+    private static let maxFramesAheadOfPin: UInt32 = 4_000
+
     /// Pins the newest commit, reports every commit up to it, and releases the previous pin.
     private func captureNew() throws(WatchError) {
         let next = try pins.pinNext()
         do {
-            if !next.header.isSameCommit(as: captured) {
-                try report(upTo: next.header)
-                // Before the old pin is released: until then no checkpoint copies what a later process could not prove.
-                if let mark { watched.delivery.continuity?.reached(mark) }
-            }
+            if !next.header.isSameCommit(as: captured) { try report(upTo: next.header) }
+            // Before the old pin is released: until then no checkpoint copies what a later process could not prove.
+            if let mark { watched.delivery.continuity?.reached(mark) }
         } catch {
             pins.abandonNext()
             throw error
@@ -279,7 +330,7 @@ final class WALSession: WatchSession {
         var pages: [UInt32] = []
         var writesHeader = false
         while store.nextFrame <= header.maxFrame {
-            let frame = try store.indexNextFrame(salt: header.salt)
+            let frame = try store.indexNextFrame(salt: header.salt, upTo: header.maxFrame)
             pages.append(frame.pageNumber)
             writesHeader = writesHeader || frame.pageNumber == 1
             guard frame.isCommit else { continue }
@@ -292,7 +343,7 @@ final class WALSession: WatchSession {
             try store.check(pageCount: after.pageCount, known: position.pageCount, frameCount: pages.count)
             if writesHeader { try store.checkHeader(upTo: after.lastFrame) }
             writesHeader = false
-            restarter?.commitWillBeDecoded(frameCount: pages.count)
+            restarter?.commitWillBeDecoded(frameCount: pages.count) { pins.header()?.maxFrame ?? 0 }
             // Nothing that was delivered waits until a large commit is decoded.
             if pages.count > Self.maxBatchedFrames { watched.delivery.endBatch() }
             let changes = try decode(pages, to: after)
@@ -423,15 +474,28 @@ final class WALSession: WatchSession {
 
     // MARK: Keeping the log short
 
-    private func forceRestartIfNeeded() throws(WatchError) {
-        guard checkpoints.shouldForceRestart(status(captured), at: .now) else { return }
+    private func restartIfNeeded(at now: ContinuousClock.Instant) throws(WatchError) {
+        switch checkpoints.restartStep(status(captured), isCheckpointing: checkpointer.isBusy, at: now) {
+        case .wait: return
+        case .prepare:
+            // The checkpoint copies up to the pin.
+            try captureNew()
+            checkpointer.request()
+        case .slowDown:
+            guard let restarter = openRestarter(), restarter.lock() else { return }
+            nap(watched.limits.forcedRestartMaxCatchUp)
+            restarter.unlock()
+        case .force(let isPrepared): try forceRestart(isPrepared: isPrepared)
+        }
+    }
+
+    private func forceRestart(isPrepared: Bool) throws(WatchError) {
         guard let restarter = openRestarter() else {
             checkpoints.forcedRestart(succeeded: false, at: .now)
             return
         }
         defer { restarter.unlock() }
-        restarter.prepare()
-        try captureNew()
+        if !isPrepared { restarter.prepare() }
         guard restarter.lock(), try catchUp(restarter) else {
             checkpoints.forcedRestart(succeeded: false, at: .now)
             return
@@ -452,14 +516,17 @@ final class WALSession: WatchSession {
 
     /// Captures until no commit is left while the write lock is held. True when that succeeded in time.
     ///
-    /// The lock is released whenever it was held for long: see ``WALRestarter/commitWillBeDecoded(frameCount:)``.
+    /// The lock is released whenever it was held for long: see ``WALRestarter``.
     private func catchUp(_ restarter: WALRestarter) throws(WatchError) -> Bool {
         let deadline = ContinuousClock.now + watched.limits.forcedRestartLockWait * 10
         while true {
             try captureNew()
             if restarter.isLocked, pins.header()?.isSameCommit(as: captured) == true { return true }
             if ContinuousClock.now > deadline { return false }
-            if !restarter.isLocked { _ = restarter.lock() }
+            if !restarter.isLocked {
+                restarter.waitForWriter { pins.header()?.maxFrame ?? 0 }
+                _ = restarter.lock()
+            }
         }
     }
 

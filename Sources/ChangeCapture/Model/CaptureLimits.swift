@@ -89,9 +89,9 @@ public struct WatcherLimits: Sendable, Hashable {
     public var forcedRestartLockWait: Duration = .milliseconds(50)
     /// The wait after a failed forced restart.
     public var forcedRestartRetryInterval: Duration = .milliseconds(5)
-    /// How long a forced restart holds the write lock at a time while it decodes what is committed already. Writers have it
-    /// for a sixth of that time in between.
-    public var forcedRestartMaxCatchUp: Duration = .milliseconds(3)
+    /// How long a forced restart holds the write lock at a time while it decodes what is committed already: shorter than
+    /// the millisecond for which SQLite's busy handler sleeps first. In between a writer commits at least once.
+    public var forcedRestartMaxCatchUp: Duration = .microseconds(900)
     /// The maximum time that a forced restart holds the write lock while another process's checkpoint is in the way.
     public var forcedRestartMaxHold: Duration = .milliseconds(30)
     /// The longest a forced restart holds the write lock until live queries have evaluated what was committed.

@@ -14,6 +14,11 @@
         /// The file names of interest in the directory.
         private let names: Set<String>
         private var filesChanged = false
+        /// Whether a write to the database or its log is an event. Each one costs the writer, and this process is awake anyway
+        /// while commits follow one another without pauses.
+        var reportsWrites = true {
+            didSet { if reportsWrites != oldValue { watchFiles() } }
+        }
 
         init(databasePath: String, wake: WakeSignal) {
             self.databasePath = databasePath
@@ -83,8 +88,9 @@
         }
 
         private func watchFiles() {
-            watch(databasePath, IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF | IN_ATTRIB)
-            watch(databasePath + "-wal", IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF)
+            let writes = reportsWrites ? IN_MODIFY : 0
+            watch(databasePath, writes | IN_MOVE_SELF | IN_DELETE_SELF | IN_ATTRIB)
+            watch(databasePath + "-wal", writes | IN_MOVE_SELF | IN_DELETE_SELF)
         }
 
         private func watch(_ path: String, _ events: Int32) {

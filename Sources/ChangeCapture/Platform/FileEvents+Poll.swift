@@ -19,6 +19,9 @@
         /// Not known here: the watcher checks at intervals.
         func takeFilesChanged() -> Bool { false }
 
+        /// There are no events here.
+        var reportsWrites = true
+
         func drain() -> Bool {
             wake.clear()
             return true

@@ -340,7 +340,7 @@ extension LimitSetting {
         .duration(
             "capture.forcedRestartMaxCatchUp",
             \.capture.forcedRestartMaxCatchUp,
-            "how long it holds the write lock at a time to decode what is committed already"
+            "how long it holds the write lock at a time to decode what is committed already; a writer commits in between"
         ),
         .duration(
             "capture.forcedRestartMaxHold",

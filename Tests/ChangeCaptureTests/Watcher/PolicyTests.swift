@@ -54,45 +54,79 @@ import Testing
         #expect(policy.shouldCheckpoint(status(1_001, copied: 0), at: start + .milliseconds(2)) == true)
     }
 
+    /// What to do about the log while no checkpoint is running.
+    private func step(
+        _ policy: inout CheckpointPolicy,
+        _ status: LogStatus,
+        at now: ContinuousClock.Instant
+    ) -> CheckpointPolicy.RestartStep {
+        policy.restartStep(status, isCheckpointing: false, at: now)
+    }
+
     @Test func `a restart is forced only past its threshold, and later again when it failed`() {
         var limits = WatcherLimits()
         limits.forcedRestartFrameCount = 4_000
         limits.pacedRestartFrameCount = 0
         var policy = CheckpointPolicy(limits: limits)
-        #expect(policy.shouldForceRestart(status(3_999, copied: 0), at: start) == false)
-        #expect(policy.shouldForceRestart(status(4_000, copied: 0), at: start) == true)
+        let forced = CheckpointPolicy.RestartStep.force(isPrepared: false)
+        #expect(step(&policy, status(3_999, copied: 0), at: start) == .wait)
+        #expect(step(&policy, status(4_000, copied: 0), at: start) == forced)
         policy.forcedRestart(succeeded: false, at: start)
-        #expect(policy.shouldForceRestart(status(5_000, copied: 0), at: start + .milliseconds(4)) == false)
-        #expect(policy.shouldForceRestart(status(5_000, copied: 0), at: start + .milliseconds(5)) == true)
+        #expect(step(&policy, status(5_000, copied: 0), at: start + .milliseconds(4)) == .wait)
+        #expect(step(&policy, status(5_000, copied: 0), at: start + .milliseconds(5)) == forced)
         policy.forcedRestart(succeeded: true, at: start + .milliseconds(100))
-        #expect(policy.shouldForceRestart(status(9_000, copied: 0), at: start + .milliseconds(101)) == true)
+        #expect(step(&policy, status(9_000, copied: 0), at: start + .milliseconds(101)) == forced)
     }
 
-    @Test(arguments: [(pauseMicroseconds: 700, threshold: UInt32(25_000)), (50, 1_000)])
-    func `a writer with pauses is left alone until the log is long`(pauseMicroseconds: Int, threshold: UInt32) {
+    /// The policy after 200 commits with these pauses, and the time of the last one.
+    private func policy(pauseMicroseconds: Int) -> (CheckpointPolicy, ContinuousClock.Instant) {
         var policy = CheckpointPolicy(limits: WatcherLimits())
         var now = start
         for _ in 0..<200 {
             now += .microseconds(pauseMicroseconds)
             policy.captured(commits: 1, at: now)
         }
-        #expect(policy.shouldForceRestart(status(threshold - 1, copied: 0), at: now) == false)
-        #expect(policy.shouldForceRestart(status(threshold, copied: 0), at: now) == true)
+        return (policy, now)
+    }
+
+    @Test(arguments: [(pauseMicroseconds: 700, threshold: UInt32(25_000)), (50, 1_000)])
+    func `a writer with pauses is left alone until the log is long`(pauseMicroseconds: Int, threshold: UInt32) {
+        var (policy, now) = policy(pauseMicroseconds: pauseMicroseconds)
+        #expect(step(&policy, status(threshold - 1, copied: 0), at: now) == .wait)
+        #expect(step(&policy, status(threshold, copied: 0), at: now) != .wait)
+    }
+
+    @Test func `the writers are held back only after most of the log was copied in the background`() {
+        var (policy, now) = policy(pauseMicroseconds: 50)
+        #expect(step(&policy, status(1_000, copied: 0), at: now) == .prepare)
+        #expect(policy.restartStep(status(1_100, copied: 0), isCheckpointing: true, at: now) == .wait)
+        #expect(policy.restartStep(status(9_001, copied: 1_000), isCheckpointing: true, at: now) == .slowDown)
+        // Much was written during the checkpoint.
+        #expect(step(&policy, status(9_001, copied: 1_000), at: now) == .prepare)
+        #expect(step(&policy, status(9_100, copied: 9_001), at: now) == .force(isPrepared: true))
+        policy.forcedRestart(succeeded: false, at: now)
+        now += .milliseconds(5)
+        #expect(step(&policy, status(1_300, copied: 1_000), at: now) == .prepare)
+        // The log restarted by itself.
+        #expect(step(&policy, status(10, copied: 0), at: now) == .wait)
+        #expect(step(&policy, status(1_000, copied: 0), at: now) == .prepare)
     }
 
     @Test func `a log that could not be synced begins again however short it is`() {
         var policy = CheckpointPolicy(limits: WatcherLimits())
         var status = status(1, copied: 0)
-        #expect(!policy.shouldCheckpoint(status, at: start) && !policy.shouldForceRestart(status, at: start))
+        #expect(policy.shouldCheckpoint(status, at: start) == false)
+        #expect(step(&policy, status, at: start) == .wait)
         status.isUnsynced = true
-        #expect(policy.shouldCheckpoint(status, at: start) && policy.shouldForceRestart(status, at: start))
+        #expect(policy.shouldCheckpoint(status, at: start) == true)
+        #expect(step(&policy, status, at: start) == .force(isPrepared: false))
     }
 
     @Test func `a restart is never forced when it is switched off`() {
         var limits = WatcherLimits()
         limits.forcedRestartFrameCount = nil
         var policy = CheckpointPolicy(limits: limits)
-        #expect(policy.shouldForceRestart(status(1_000_000, copied: 0), at: start) == false)
+        #expect(step(&policy, status(1_000_000, copied: 0), at: start) == .wait)
     }
 
     @Test func `a checkpoint that waits for 250 ms without progress is made way for`() {

@@ -45,27 +45,62 @@ import Testing
         #expect(bytes < 64 << 20, "\(bytes >> 20) MB")
     }
 
-    /// Whether a forced restart still holds the write lock when it decodes a commit of so many frames.
-    private func holdsLock(_ maxCatchUp: Duration, frameCount: Int) throws -> Bool {
-        let database = try TemporaryDatabase("CREATE TABLE t(a)")
-        var limits = WatcherLimits()
-        limits.forcedRestartMaxCatchUp = maxCatchUp
-        let restarter = try WALRestarter(path: database.path, limits: limits)
-        defer { restarter.close() }
-        #expect(restarter.lock())
-        restarter.commitWillBeDecoded(frameCount: frameCount)
-        let writer = try Connection(path: database.path, mode: .readWrite)
-        var isHeld = false
-        do { try writer.execute("INSERT INTO t VALUES(1)") } catch { isHeld = error.code.primary == .busy }
-        restarter.unlock()
-        #expect(isHeld == (try writer.query("SELECT * FROM t").isEmpty))
-        return isHeld
+    /// A restarter that holds the write lock, and another connection.
+    private struct Contest {
+        let database: TemporaryDatabase
+        let restarter: WALRestarter
+        let writer: Connection
+
+        init(_ maxCatchUp: Duration) throws {
+            database = try TemporaryDatabase("CREATE TABLE t(a)")
+            var limits = WatcherLimits()
+            limits.forcedRestartMaxCatchUp = maxCatchUp
+            restarter = try WALRestarter(path: database.path, limits: limits)
+            writer = try Connection(path: database.path, mode: .readWrite)
+            #expect(restarter.lock())
+        }
+
+        /// Whether the writer is refused.
+        func isLockHeld() throws -> Bool {
+            do throws(SQLiteError) {
+                try writer.execute("INSERT INTO t VALUES(1)")
+                return false
+            } catch {
+                guard error.code.primary == .busy else { throw error }
+                return true
+            }
+        }
+
+        func end() {
+            restarter.unlock()
+            restarter.close()
+        }
     }
 
-    @Test func `a forced restart lets writers in after its turn, and before it decodes a long commit`() throws {
-        #expect(try holdsLock(.seconds(60), frameCount: 256))
-        #expect(try !holdsLock(.seconds(60), frameCount: 257))
-        #expect(try !holdsLock(.zero, frameCount: 1))
+    @Test(arguments: [
+        (maxCatchUp: Duration.seconds(60), frameCount: 256, isHeld: true), (.seconds(60), 257, false),
+        (.zero, 1, false),
+    ])
+    func `a forced restart lets writers in after its turn, and before it decodes a long commit`(
+        maxCatchUp: Duration,
+        frameCount: Int,
+        isHeld: Bool
+    ) throws {
+        let contest = try Contest(maxCatchUp)
+        defer { contest.end() }
+        contest.restarter.commitWillBeDecoded(frameCount: frameCount) { 1 }
+        #expect(try contest.isLockHeld() == isHeld)
+    }
+
+    @Test func `a forced restart takes the lock again only after a writer had it`() throws {
+        let contest = try Contest(.seconds(60))
+        defer { contest.end() }
+        // Too long to be decoded with the lock.
+        contest.restarter.commitWillBeDecoded(frameCount: 257) { 5 }
+        contest.restarter.commitWillBeDecoded(frameCount: 1) { 5 }
+        #expect(try !contest.isLockHeld())
+        contest.restarter.commitWillBeDecoded(frameCount: 1) { 6 }
+        #expect(try contest.isLockHeld())
     }
 
     @Test func `checkpoints of other processes that wait for readers get through`() throws {
