@@ -13,7 +13,6 @@ final class Reader: Sendable {
         var sql: String
         var values: [SQLiteValue]
         var rights: LiveRights
-        var ownNames: Set<SQLName>
         var isOrdered: Bool
         var key: [Int]?
         var mustCheckKey: Bool
@@ -175,13 +174,11 @@ final class Reader: Sendable {
         do throws(SQLiteError) {
             return try connection.withRowRules(run.rights.rules) { access, _ throws(SQLiteError) in
                 // The schema can differ from the one with which the query was compiled.
-                let reads = ReadSet(ownNames: run.ownNames, ruleAccess: access)
-                connection.setAuthorizer { reads.note($0, rights: run.rights) }
-                defer {
-                    connection.setAuthorizer(nil)
-                    refusal = reads.refusal
-                }
-                return try rows(run, connection)
+                let reads = ReadSet(run.rights, ruleAccess: access)
+                defer { refusal = reads.refusal }
+                let statement = try compile(run, reads, on: connection)
+                if let refusal = reads.refusal { return .failure(refusal) }
+                return try rows(run, statement)
             }
         } catch {
             if deadline.isExceeded {
@@ -191,10 +188,23 @@ final class Reader: Sendable {
         }
     }
 
-    /// Under the authorizer.
-    private func rows(_ run: Run, _ connection: Connection) throws(SQLiteError) -> Result<LiveRows, LiveRefusal> {
+    /// The authorizer does not see what virtual tables compile while the statement runs.
+    private func compile(_ run: Run, _ reads: ReadSet, on connection: Connection) throws(SQLiteError) -> KeptStatement {
+        connection.connectVirtualTables(of: run.sql)
+        connection.setAuthorizer { reads.note($0) }
+        let statement: KeptStatement
+        do {
+            defer { connection.setAuthorizer(nil) }
+            statement = try KeptStatement(run.sql, on: connection)
+        }
+        if run.rights.concealment != nil {
+            try reads.noteProgram(of: run.sql, on: connection, OpenedTables.tableOfRoot(on: connection))
+        }
+        return statement
+    }
+
+    private func rows(_ run: Run, _ statement: KeptStatement) throws(SQLiteError) -> Result<LiveRows, LiveRefusal> {
         let limits = engine.limits
-        let statement = try KeptStatement(run.sql, on: connection)
         try statement.bind(run.values)
         var builder = RowBuilder()
         var rows: [Row] = []

@@ -32,9 +32,10 @@ final class ViewPair {
             deadline.install(on: connection)
             connection.setAuthorizer { [unowned self] request in
                 // The engine's own key tables, which no client's query can refer to.
-                if request.database == "temp" || request.action != .read { return .allow }
-                if case .deny = rights.authorize(request) { return .deny }
-                return .allow
+                guard request.action == .read, request.database != "temp", let table = request.first else {
+                    return .allow
+                }
+                return rights.mayRead(table) ? .allow : .deny
             }
         }
     }

@@ -16,7 +16,7 @@ package final class RowFilterTable {
     private let stored: [Int]
     private let insert: KeptStatement
     private let clear: KeptStatement
-    private var reads = ReadSet()
+    private var reads = ReadSet(.all)
     /// The table with its only row, as in a FROM clause. An index can have another encoding of an equal value.
     private let source: String
     /// By the bytes of the condition's SQL: conditions that differ only in parameters share a statement.
@@ -124,8 +124,8 @@ package final class RowFilterTable {
         try Self.checkText(sql, maxBytes: limits.maxSQLBytes)
         // On separate lines, so that a comment at the end of the condition does not swallow the parenthesis.
         let head = "SELECT 1 FROM main.\(SQLName(description.name).quoted) WHERE (\n"
-        reads = ReadSet()
-        connection.setAuthorizer { [unowned self] in reads.note($0, rights: .all) }
+        reads = ReadSet(.all)
+        connection.setAuthorizer { [unowned self] in reads.note($0) }
         defer { connection.setAuthorizer(nil) }
         do {
             _ = try connection.prepare(head + sql + "\n)")

@@ -9,8 +9,6 @@ struct QueryCompiler {
     private let functions: FunctionCatalog
     private let limits: LiveLimits
     private let tableOfRoot: [Int64: String]
-    /// Names that refer to tables without being in the schema.
-    private var modules: Set<SQLName> = []
 
     /// - Parameter connection: a connection in a transaction with the schema `schema`. Its authorizer is replaced.
     init(_ connection: Connection, schema: SchemaSnapshot, limits: LiveLimits) throws(SQLiteError) {
@@ -19,9 +17,6 @@ struct QueryCompiler {
         self.limits = limits
         functions = try FunctionCatalog(connection)
         tableOfRoot = try OpenedTables.tableOfRoot(on: connection)
-        for row in try connection.query("SELECT name FROM pragma_module_list") {
-            if case .text(let name) = row[0] { modules.insert(SQLName(name).caseFolded) }
-        }
     }
 
     func plan(_ request: LiveQueryRequest) throws(LiveRefusal) -> LivePlan {
@@ -49,7 +44,6 @@ struct QueryCompiler {
             values: values
         )
         plan.views = reads.views
-        plan.ownNames = reads.ownNames
         try resolve(reads, hasUsing: usesUsing(reads, tokens), into: &plan)
         do {
             let analysis = try SelectAnalysis(request.sql, tokens, connection, schema, functions)
@@ -75,13 +69,13 @@ struct QueryCompiler {
     private typealias Compiled = (reads: ReadSet, columns: [String], values: [SQLiteValue])
 
     private func compile(_ request: LiveQueryRequest) throws(LiveRefusal) -> Compiled {
-        let known = modules.union(schema.tables.keys.map(\.caseFolded))
-        var reads = ReadSet()
+        var reads = ReadSet(request.rights)
         let result: Result<Compiled, LiveRefusal>
         do throws(SQLiteError) {
             result = try connection.withRowRules(request.rights.rules) { access, views throws(SQLiteError) in
-                reads = ReadSet(knownTables: known, ruleAccess: access)
-                connection.setAuthorizer { [reads] action in reads.note(action, rights: request.rights) }
+                reads = ReadSet(request.rights, ruleAccess: access)
+                connection.connectVirtualTables(of: request.sql)
+                connection.setAuthorizer { [reads] action in reads.note(action) }
                 defer { connection.setAuthorizer(nil) }
                 return Result { () throws(LiveRefusal) in try compile(request, reads, views) }
             }
@@ -119,7 +113,9 @@ struct QueryCompiler {
             }
             let values = try request.parameters.values(for: statement)
             let columns = (0..<statement.columnCount).map { statement.columnName($0) }
-            try noteOpened(request, reads)
+            // The service's own statements.
+            connection.setAuthorizer(nil)
+            try reads.noteProgram(of: request.sql, on: connection, tableOfRoot)
             try checkOpened(request, views)
             if let refusal = reads.refusal { throw refusal }
             return (reads, columns, values)
@@ -132,29 +128,16 @@ struct QueryCompiler {
         }
     }
 
-    /// Adds the tables for which SQLite did not call the authorizer: see ``OpenedTables``.
-    private func noteOpened(_ request: LiveQueryRequest, _ reads: ReadSet) throws(SQLiteError) {
-        let opened = try OpenedTables(of: request.sql, on: connection, tableOfRoot)
-        for table in opened.tables.map({ SQLName($0) }).sorted(by: { $0.string < $1.string }) {
-            guard reads.tables[table.caseFolded] == nil else { continue }
-            // Makes the authorizer check the rights for the table, and records it.
-            _ = try connection.prepare("SELECT 1 FROM main.\(table.quoted)")
-        }
-    }
-
-    /// Refuses what restricted rights do not permit, where SQLite did not call the authorizer.
+    /// Refuses the tables with a row rule that views of the file read, where SQLite did not call the authorizer.
     private func checkOpened(_ request: LiveQueryRequest, _ views: RowRuleViews) throws {
-        guard let concealment = request.rights.concealment else { return }
+        guard let rules = request.rights.rules, let concealment = request.rights.concealment else { return }
         let viewTexts = schema.tables.values.lazy.filter { $0.description.kind == .view }.map(\.description.sql)
         guard OpenedTables.joinsByName(request.sql) || viewTexts.contains(where: OpenedTables.joinsByName) else {
             return
         }
-        // The service's own statements.
-        connection.setAuthorizer(nil)
         let opened = try views.openedTables(of: request.sql, on: connection)
-        let access = request.rights.rules.map { RowRuleAccess($0) }
-        let isRuled = opened.tables.contains { access?.isRuled($0) == true }
-        if isRuled || opened.hasOther || opened.hasVirtual { throw LiveRefusal(.notAuthorized, concealment) }
+        let access = RowRuleAccess(rules)
+        if opened.tables.contains(where: access.isRuled) { throw LiveRefusal(.notAuthorized, concealment) }
     }
 
     private func refuseVolatile(_ reads: ReadSet, _ tokens: [SQLToken]) throws(LiveRefusal) {
@@ -209,7 +192,7 @@ struct QueryCompiler {
             let owner = table.shadowOwner.map { $0 } ?? table.name
             if description.kind == .view { continue }
             var positions: Set<Int>? = hasUsing ? nil : []
-            for column in columns where !column.string.isEmpty {
+            for column in columns {
                 let index = description.columns.firstIndex { SQLName($0.name).caseFolded == column }
                 // The values of a virtual column may be unknown.
                 if let index, description.columns[index].visibility == .generatedVirtual { positions = nil }

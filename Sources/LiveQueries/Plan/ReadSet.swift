@@ -1,7 +1,7 @@
 import ChangeCapture
 import SQLiteConnection
 
-/// The reads of a statement, as SQLite reports them to the authorizer during compilation.
+/// The reads of a statement: those that SQLite reports to the authorizer during compilation, and those of its program.
 final class ReadSet {
     /// Columns by table, in lower case; the empty name represents the table itself.
     private(set) var tables: [SQLName: Set<SQLName>] = [:]
@@ -10,66 +10,92 @@ final class ReadSet {
     /// Views that it reads, in lower case.
     private(set) var views: Set<SQLName> = []
     private(set) var selects = false
+    /// A name may be that of a table that must not be read, or of a common table expression.
+    private(set) var hasAmbiguousName = false
     private(set) var refusal: LiveRefusal?
-    /// The names of the statement's own tables (WITH), in lower case.
-    private(set) var ownNames: Set<SQLName>
-    /// The existing tables and views, in lower case; nil when they are not known.
-    private let knownTables: Set<SQLName>?
+    private let rights: LiveRights
     /// What may be read of tables with a row rule; nil without rules.
     private let ruleAccess: RowRuleAccess?
 
-    init(knownTables: Set<SQLName>? = nil, ownNames: Set<SQLName> = [], ruleAccess: RowRuleAccess? = nil) {
-        self.knownTables = knownTables
-        self.ownNames = ownNames
+    init(_ rights: LiveRights, ruleAccess: RowRuleAccess? = nil) {
+        self.rights = rights
         self.ruleAccess = ruleAccess
     }
 
-    func note(_ request: borrowing AuthorizerRequest, rights: LiveRights) -> AuthorizerVerdict {
+    func note(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict {
         switch request.action {
         case .select, .recursive:
             selects = true
         case .read:
-            if let verdict = ruleAccess?.read(request) {
-                guard verdict == .allow else { return refuse(verdict) }
-                let name = request.first ?? ""
-                if ruleAccess?.isInnerView(name) == true { return .allow }
-                tables[SQLName(name).caseFolded, default: []].insert(SQLName(request.second ?? "").caseFolded)
-                break
-            }
-            if request.database == "temp" {
-                return refuse(LiveRefusal(.notLive, "temporary tables are not followed; a live query cannot read them"))
-            }
-            if let view = request.triggerOrView { views.insert(SQLName(view).caseFolded) }
-            let name = SQLName(request.first ?? "").caseFolded
-            let column = SQLName(request.second ?? "").caseFolded
-            if isOwn(name, column) { return .allow }
-            tables[name, default: []].insert(column)
+            return read(request)
         case .function:
             if let verdict = ruleAccess?.call(request) { return verdict == .allow ? .allow : refuse(verdict) }
             functions.insert(SQLName(request.second ?? "").caseFolded.string)
         default:
-            // A virtual table declares its columns on its first use.
-            if request.action == .createTable, request.first == "x" { return .allow }
-            if request.action == .update || request.action == .insert || request.action == .delete,
-                request.first == "sqlite_master"
-            {
-                return .allow
-            }
             return refuse(LiveRefusal(.notLive, "a live query is a SELECT"))
         }
-        if case .deny(let reason) = rights.authorize(request) { return refuse(LiveRefusal(.notAuthorized, reason)) }
         return .allow
     }
 
-    /// For a common table expression of which no column is read, SQLite calls the authorizer as for a table.
-    private func isOwn(_ name: SQLName, _ column: SQLName) -> Bool {
-        guard column.string.isEmpty else { return false }
-        if ownNames.contains(name) { return true }
-        guard let knownTables, !knownTables.contains(name), !name.isReserved, !name.string.hasPrefix("pragma_") else {
-            return false
+    private func read(_ request: borrowing AuthorizerRequest) -> AuthorizerVerdict {
+        let table = request.first ?? ""
+        let name = SQLName(table).caseFolded
+        let column = SQLName(request.second ?? "").caseFolded
+        if let verdict = ruleAccess?.read(request) {
+            guard verdict == .allow else { return refuse(verdict) }
+            if ruleAccess?.isInnerView(table) == true { return .allow }
+        } else {
+            if request.database == "temp" {
+                return refuse(LiveRefusal(.notLive, "temporary tables are not followed; a live query cannot read them"))
+            }
+            if let view = request.triggerOrView { views.insert(SQLName(view).caseFolded) }
+            // The program shows which table this is, if it is one.
+            if !name.string.hasPrefix("sqlite_"), !name.string.hasPrefix("pragma_"),
+                column.string.isEmpty || OpenedTables.tableFunctions.contains(name.string)
+            {
+                if !rights.mayRead(table) { hasAmbiguousName = true }
+                return .allow
+            }
         }
-        ownNames.insert(name)
-        return true
+        return note(table, column)
+    }
+
+    private func note(_ table: String, _ column: SQLName) -> AuthorizerVerdict {
+        guard rights.mayRead(table) else {
+            return refuse(LiveRefusal(.notAuthorized, "reading the table \(table) is not allowed"))
+        }
+        tables[SQLName(table).caseFolded, default: []].insert(column)
+        return .allow
+    }
+
+    /// Adds what the program of the statement opens, and checks the rights where the authorizer could not. The connection must have
+    /// no authorizer during the call.
+    func noteProgram(
+        of sql: String,
+        on connection: Connection,
+        _ tableOfRoot: [Int64: String]
+    ) throws(SQLiteError) {
+        let opened = try OpenedTables(of: sql, on: connection, tableOfRoot)
+        for table in opened.tables.sorted() where refusal == nil { _ = note(table, SQLName("")) }
+        guard let concealment = rights.concealment, refusal == nil else { return }
+        var isPermitted = !opened.hasOther
+        if isPermitted { isPermitted = try hasPermittedSources(opened, on: connection) }
+        if isPermitted, hasAmbiguousName {
+            // A program does not name views.
+            let subset = try SchemaSubset(of: connection, where: rights.mayRead)
+            var script = Script(sql)
+            isPermitted = (try? script.next(on: subset.connection)) != nil
+        }
+        if !isPermitted { _ = refuse(LiveRefusal(.notAuthorized, concealment)) }
+    }
+
+    /// Whether the virtual tables among them read nothing that may not be read.
+    private func hasPermittedSources(_ opened: OpenedTables, on connection: Connection) throws(SQLiteError) -> Bool {
+        guard !opened.virtualTables.isEmpty else { return true }
+        let forbidden = try VirtualTables(of: connection).forbidden { table in
+            rights.mayRead(table) && ruleAccess?.isRuled(table) != true
+        }
+        return opened.virtualTables.isDisjoint(with: forbidden)
     }
 
     private func refuse(_ verdict: RowRuleAccess.Verdict) -> AuthorizerVerdict {
@@ -87,6 +113,16 @@ final class ReadSet {
 }
 
 extension Connection {
+    /// Makes the virtual tables of a statement declare their columns, for which SQLite calls the authorizer as for the statement
+    /// itself.
+    ///
+    /// The connection must have no authorizer during the call.
+    func connectVirtualTables(of sql: String) {
+        var script = Script(sql)
+        // An error is reported when the statement is compiled under the authorizer.
+        _ = try? script.next(on: self)
+    }
+
     /// Runs `body` while views take the places of the tables with a row rule; nil stands for no rules.
     ///
     /// The connection must have no authorizer during the call, except within `body`.

@@ -22,7 +22,8 @@ package struct SQLPolicy: Sendable, Hashable {
 
     package var level: Level
     /// The tables that may be read; nil for all. With a list, the schema can be neither changed nor read as a whole.
-    /// The list must include the shadow tables of a virtual table.
+    /// A virtual table in the list can be read if all tables are in it that the module reads for it; its shadow tables need not
+    /// be.
     package var readableTables: TableNames?
     /// The tables that may be written; nil for all. With a list, the schema cannot be changed.
     package var writableTables: TableNames?
@@ -50,7 +51,13 @@ package struct TableNames: Sendable, Hashable {
 
     package init(_ names: some Sequence<String>) { folded = Set(names.map(Self.fold)) }
 
+    private init(folded: Set<[UInt8]>) { self.folded = folded }
+
     package func contains(_ name: String) -> Bool { folded.contains(Self.fold(name)) }
+
+    func subtracting(_ names: [String]) -> TableNames { TableNames(folded: folded.subtracting(names.map(Self.fold))) }
+
+    func union(_ names: [String]) -> TableNames { TableNames(folded: folded.union(names.map(Self.fold))) }
 
     private static func fold(_ name: String) -> [UInt8] { name.utf8.map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 } }
 }

@@ -27,6 +27,8 @@ final class StatementAuthorizer {
         var connectionState: String?
         /// The statement matches texts with patterns, possibly in a view or a trigger.
         var comparesPatterns = false
+        /// The statement may read a table that is not in the list: ``OpenedTables`` decides.
+        var mayReadUnlisted = false
     }
 
     struct Denial {
@@ -51,22 +53,16 @@ final class StatementAuthorizer {
 
     private var policy: SQLPolicy?
     private var access = Ticket.Access.writer
-    /// The names that can mean something other than a common table expression; set when the policy has a list of
-    /// tables.
-    private var tables = TableNames([])
     /// What may be read of tables with a rule; nil without rules.
     private var ruleAccess: RowRuleAccess?
 
     /// Applies the policy to the statements compiled from now on.
     ///
-    /// - Parameters:
-    ///   - tables: the existing tables, views and modules, when the policy has a list of readable ones.
-    ///   - ruleAccess: when the policy has rules, and their views exist.
-    func begin(_ policy: SQLPolicy, access: Ticket.Access, tables: TableNames, ruleAccess: RowRuleAccess? = nil) {
+    /// - Parameter ruleAccess: when the policy has rules, and their views exist.
+    func begin(_ policy: SQLPolicy, access: Ticket.Access, ruleAccess: RowRuleAccess? = nil) {
         self.policy = policy
         self.ruleAccess = ruleAccess ?? policy.rowRules.map { RowRuleAccess($0) }
         self.access = access
-        self.tables = tables
         isRowWrite = false
         needsWriter = false
         forgetStatement()
@@ -162,6 +158,8 @@ final class StatementAuthorizer {
     }
 
     private func read(_ request: borrowing AuthorizerRequest, _ policy: SQLPolicy) -> AuthorizerVerdict {
+        // SQLite reads this when it declares the columns of a virtual table on its first use.
+        if request.first == "sqlite_master", request.second == "ROWID" { return .allow }
         if !isRowWrite, let verdict = ruleAccess?.read(request) { return self.verdict(verdict) }
         if let table = request.first?.lowercased(), table.hasPrefix("pragma_"),
             PragmaRule.named(String(table.dropFirst(7)))?.acts != nil
@@ -172,14 +170,15 @@ final class StatementAuthorizer {
         guard let readable = policy.readableTables, let table = request.first, !readable.contains(table) else {
             return .allow
         }
-        // SQLite reads this when it declares the columns of a virtual table on its first use.
-        if table == "sqlite_master", request.second == "ROWID" { return .allow }
         let folded = table.lowercased()
-        let isTable = tables.contains(table) || folded.hasPrefix("sqlite_") || folded.hasPrefix("pragma_")
-        // Without a column the name can be a common table expression, for which SQLite calls the authorizer as for a
-        // table.
-        if !isTable, request.second == "" || Self.tableFunctions.contains(folded) { return .allow }
-        return denyTable("reading the table \(table) is not allowed")
+        // A table may have the name of a table-valued function, and a column may have an empty one.
+        let isDecidedLater =
+            request.second == ""
+            ? !folded.hasPrefix("sqlite_") && !folded.hasPrefix("pragma_")
+            : OpenedTables.tableFunctions.contains(folded)
+        guard isDecidedLater else { return denyTable("reading the table \(table) is not allowed") }
+        statement.mayReadUnlisted = true
+        return .allow
     }
 
     private func verdict(_ verdict: RowRuleAccess.Verdict) -> AuthorizerVerdict {
@@ -269,7 +268,8 @@ final class StatementAuthorizer {
         statement.isPragma = true
         let name = request.first ?? ""
         guard let rule = PragmaRule.named(name) else { return deny("PRAGMA \(name) is not allowed") }
-        if policy.rowRules != nil, rule.argument != .table || rule.revealsSchema {
+        let isOfModule = request.second == nil && Self.pragmasOfModules.contains(name)
+        if policy.rowRules != nil, !isOfModule, rule.argument != .table || rule.revealsSchema {
             return deny("PRAGMA \(name) is not allowed with row rules")
         }
         if rule.revealsSchema, policy.restrictsTables {
@@ -334,13 +334,15 @@ final class StatementAuthorizer {
         return .deny
     }
 
-    /// Functions of the library and its usual extensions that reach outside of the database.
+    /// Functions of the library and its usual extensions that reach outside of the database or of the statement.
     private static let refusedFunctions: Set<String> = [
         "edit", "fts3_tokenizer", "load_extension", "readfile", "sqlite_log", "writefile",
+        // Begins a transaction.
+        "rtreecheck",
     ]
 
-    /// Tables that are computed from an argument.
-    static let tableFunctions: Set<String> = ["json_each", "json_tree"]
+    /// PRAGMAs that modules of full-text search read for themselves.
+    private static let pragmasOfModules: Set<String> = ["data_version", "page_size"]
 
     /// Modules that store their rows in this database.
     private static let modules: Set<String> = [

@@ -26,8 +26,8 @@ final class GuardedConnection {
     /// The values of the statement compiled last are bounded for that reason.
     private var comparesPatterns = false
     private var ruleViews = RowRuleViews()
-    /// The tables that the running query may read, if its policy has a list.
-    private var readable: TableNames?
+    /// Of the running query.
+    private var policy: SQLPolicy?
     /// Of the running query, if its policy has rules.
     private var ruleAccess: RowRuleAccess?
 
@@ -74,21 +74,21 @@ final class GuardedConnection {
     /// Applies the policy to the statements compiled from now on.
     func begin(_ policy: SQLPolicy, access: Ticket.Access) throws(SQLiteError) {
         resources.begin(limits.resources)
-        readable = policy.readableTables
         ruleAccess = policy.rowRules.map { RowRuleAccess($0) }
-        var tables: TableNames = []
+        var resolved = policy
         do throws(SQLiteError) {
+            resolved = try schema.resolved(policy)
             // On the writer no table with a rule can be read.
             if let rules = policy.rowRules, access == .reader {
                 ruleAccess = try ruleViews.create(rules, on: connection)
             }
-            if policy.readableTables != nil { tables = try schema.tableNames() }
         } catch {
             // The views of this query must not answer another one.
             if policy.rowRules != nil { isUsable = false }
             throw error
         }
-        authorizer.begin(policy, access: access, tables: tables, ruleAccess: ruleAccess)
+        self.policy = resolved
+        authorizer.begin(resolved, access: access, ruleAccess: ruleAccess)
     }
 
     /// The query is over: none of its statements is compiled or run any more.
@@ -194,22 +194,30 @@ final class GuardedConnection {
         }
     }
 
-    /// The statement, if it reads no other tables than permitted, also where SQLite does not call the authorizer: see
-    /// ``OpenedTables``.
     private func checked(_ statement: consuming Statement?) throws -> Statement? {
         guard let compiled = consume statement else { return nil }
-        guard let readable else { return compiled }
+        try checkOpened(compiled)
+        return compiled
+    }
+
+    /// Checks that the statement that was compiled last reads no other tables than permitted, where the authorizer cannot decide: see
+    /// ``OpenedTables``.
+    func checkOpened(_ compiled: borrowing Statement) throws {
+        guard let policy, let readable = policy.readableTables else { return }
         let sql = compiled.sql
-        guard try OpenedTables.joinsByName(sql) || schema.joinsByName() else { return compiled }
+        let mayReadUnlisted = authorizer.statement.mayReadUnlisted
+        guard try mayReadUnlisted || OpenedTables.joinsByName(sql) || schema.joinsByName() else { return }
         let opened = try authorizer.unguarded { () throws(SQLiteError) in
             try ruleViews.openedTables(of: sql, on: connection)
         }
-        let isPermitted = opened.tables.allSatisfy { readable.contains($0) && ruleAccess?.isRuled($0) != true }
-        guard isPermitted, !opened.hasOther, !opened.hasVirtual else {
-            // Like a refusal of the authorizer.
-            throw SQLiteError(code: .auth, message: "not authorized", sql: sql)
-        }
-        return compiled
+        // A row write checks the rows that it reads by itself.
+        let rules = authorizer.isRowWrite ? nil : ruleAccess
+        var isPermitted =
+            !opened.hasOther && opened.tables.allSatisfy { readable.contains($0) && rules?.isRuled($0) != true }
+        // A program does not name views.
+        if isPermitted, mayReadUnlisted { isPermitted = try visibleProblem(with: sql, policy, readable) == nil }
+        // Like a refusal of the authorizer.
+        guard isPermitted else { throw SQLiteError(code: .auth, message: "not authorized", sql: sql) }
     }
 
     /// Checks the schema cookie in the file, without leaving a transaction open.
@@ -303,19 +311,14 @@ final class GuardedConnection {
         offset: Int?,
         isRunning: Bool
     ) -> QueryFailure? {
-        var policy = query.request.policy
-        guard let readable = policy.readableTables else { return nil }
-        // The visible schema has no rows to hide.
-        policy.rowRules = nil
+        guard let policy, let readable = policy.readableTables else { return nil }
         let start = offset ?? 0
         // A row write runs statements that the request does not contain.
         let isRowWrite = query.request.rowWrite != nil
         let sql =
             isRowWrite ? error.sql ?? "" : String(decoding: query.request.sql.utf8.dropFirst(start), as: UTF8.self)
         do {
-            let schema = try self.schema.visible(readable)
-            let isInTransaction = authorizer.isInTransaction
-            if var failure = try schema.problem(with: sql, policy, isInTransaction: isInTransaction) {
+            if var failure = try visibleProblem(with: sql, policy, readable) {
                 failure.offset = failure.offset.map { $0 + start } ?? offset
                 return failure
             }
@@ -326,10 +329,22 @@ final class GuardedConnection {
         if let denial = authorizer.denial {
             if denial.isOfTable { return .reachesOtherTables }
             // SQLite's own text can name the views of the rules.
-            return query.request.policy.rowRules == nil ? nil : QueryFailure(denial.code, denial.reason)
+            return policy.rowRules == nil ? nil : QueryFailure(denial.code, denial.reason)
         }
         if ruleViews.isNamed(in: error.message) { return .reachesOtherTables }
         return isRunning && error.code.primary == .error ? nil : .reachesOtherTables
+    }
+
+    private func visibleProblem(
+        with sql: String,
+        _ policy: SQLPolicy,
+        _ readable: TableNames
+    ) throws(SQLiteError) -> QueryFailure? {
+        var policy = policy
+        // The visible schema has no rows to hide.
+        policy.rowRules = nil
+        let visible = try schema.visible(readable)
+        return try visible.problem(with: sql, policy, isInTransaction: authorizer.isInTransaction)
     }
 
     /// The exhausted resource, when that is why SQLite failed.

@@ -256,6 +256,7 @@ struct RowWriter {
         let guarded = session.guarded
         guarded.authorizer.forgetStatement()
         var statement = try guarded.connection.prepare(sql)
+        try guarded.checkOpened(statement)
         try guarded.authorizer.check(statement)
         guarded.boundValues()
         for (index, value) in values.enumerated() { try statement.bind(value, at: index + 1) }

@@ -14,8 +14,7 @@ final class SchemaFacts {
     private var patterns: (version: Int64, areUsed: Bool)?
     /// Whether a view or a trigger may have a join with USING or NATURAL.
     private var namedJoins: (version: Int64, areUsed: Bool)?
-    /// The names of tables, views and modules.
-    private var names: (version: Int64, names: TableNames)?
+    private var virtualTables: (version: Int64, tables: VirtualTables)?
     /// The schema for the last policy with a list of tables.
     private var visible: (version: [[SQLiteValue]], readable: TableNames, schema: VisibleSchema)?
 
@@ -91,22 +90,33 @@ final class SchemaFacts {
         return areUsed
     }
 
-    /// The names of tables, views and modules.
-    func tableNames() throws(SQLiteError) -> TableNames {
-        // The temporary schema has no version that can be read at once.
-        let version = authorizer.isTainted ? nil : version()
-        if let names, names.version == version { return names.names }
-        let sql = """
-            SELECT name FROM sqlite_schema UNION SELECT name FROM sqlite_temp_schema UNION
-            SELECT name FROM pragma_module_list WHERE name NOT IN ('json_each', 'json_tree')
-            """
-        let read = TableNames(
-            try connection.query(sql).compactMap { row in
-                if case .text(let name)? = row.first { name } else { nil }
-            }
-        )
-        names = version.map { ($0, read) }
-        return read
+    /// The policy with the virtual tables that it permits: see ``VirtualTables``.
+    func resolved(_ policy: SQLPolicy) throws(SQLiteError) -> SQLPolicy {
+        guard policy.restrictsTables else { return policy }
+        let virtual = try currentVirtualTables()
+        var resolved = policy
+        if let readable = policy.readableTables {
+            let rules = policy.rowRules.map { RowRuleAccess($0) }
+            let forbidden = virtual.forbidden { readable.contains($0) && rules?.isRuled($0) != true }
+            let permitted = readable.subtracting(forbidden)
+            resolved.readableTables = permitted.union(virtual.shadows(where: permitted.contains))
+        }
+        if let writable = policy.writableTables {
+            // An R-tree compiles its writes when it is first read. SQLite prevents statements from writing to shadow tables.
+            let isUsed = { name in resolved.readableTables?.contains(name) ?? true }
+            resolved.writableTables = writable.union(virtual.shadows(where: isUsed))
+        }
+        return resolved
+    }
+
+    private func currentVirtualTables() throws(SQLiteError) -> VirtualTables {
+        let version = version()
+        if let virtualTables, virtualTables.version == version { return virtualTables.tables }
+        handlers.isInterruptible = false
+        defer { handlers.isInterruptible = true }
+        let tables = try authorizer.unguarded { () throws(SQLiteError) in try VirtualTables(of: connection) }
+        virtualTables = version.map { ($0, tables) }
+        return tables
     }
 
     /// The schema as a client with a list of tables may know it.

@@ -1,17 +1,25 @@
-/// The b-trees that a statement opens for reading, according to its program.
+/// The tables that a statement opens for reading, according to its program.
 ///
-/// SQLite does not call the authorizer for the columns of `USING` and `NATURAL`: `SELECT id FROM a FULL JOIN b USING (id)`
-/// reads `b` without a call. Where access is restricted, the program of a statement with such a join, or with a
-/// view that has one, has to be checked too.
+/// The authorizer alone does not decide what a statement reads:
+///
+/// - SQLite does not call it for the columns of `USING` and `NATURAL`: `SELECT id FROM a FULL JOIN b USING (id)` reads `b` without a
+///   call.
+/// - Where no column is read, as in `SELECT count(*) FROM a`, a call for a common table expression looks like one for a table.
+///
+/// Where access is restricted, the programs of such statements, and of statements with views that contain them, are checked too.
 ///
 /// Source: [The SQLite Bytecode Engine](https://sqlite.org/opcode.html#OpenRead).
 package struct OpenedTables: Sendable, Hashable {
     /// Tables of the main database, as created; for an index, the table that it belongs to.
     package private(set) var tables: Set<String> = []
-    /// The schema itself, or a table of another database.
+    /// Those of ``tables`` that are virtual.
+    package private(set) var virtualTables: Set<String> = []
+    /// The schema itself, a table of another database, or a virtual table that was not created, except
+    /// ``tableFunctions``.
     package private(set) var hasOther = false
-    /// Virtual tables, which a program does not name.
-    package private(set) var hasVirtual = false
+
+    /// Virtual tables that are computed from an argument.
+    package static let tableFunctions: Set<String> = ["json_each", "json_tree"]
 
     /// The table of each b-tree of the main database, whether the b-tree is the table's own or an index's.
     package static func tableOfRoot(on connection: Connection) throws(SQLiteError) -> [Int64: String] {
@@ -28,9 +36,10 @@ package struct OpenedTables: Sendable, Hashable {
     ///   - sql: one statement.
     ///   - tableOfRoot: as ``tableOfRoot(on:)`` returns it.
     package init(of sql: String, on connection: Connection, _ tableOfRoot: [Int64: String]) throws(SQLiteError) {
-        // Columns: addr, opcode, p1, p2, p3 …; p2 is the root page, p3 the database, 0 for main.
+        var addresses: Set<String> = []
+        // Columns: addr, opcode, p1, p2, p3, p4 …; p2 is the root page, p3 the database, 0 for main.
         for row in try connection.query("EXPLAIN " + sql) {
-            guard row.count > 4, case .text(let opcode) = row[1] else { continue }
+            guard row.count > 5, case .text(let opcode) = row[1] else { continue }
             switch opcode {
             // The authorizer is called for every table that is written.
             case "OpenRead", "ReopenIdx":
@@ -39,9 +48,43 @@ package struct OpenedTables: Sendable, Hashable {
                 } else {
                     hasOther = true
                 }
-            case "VOpen": hasVirtual = true
+            case "VOpen": if case .text(let address) = row[5] { addresses.insert(address) } else { hasOther = true }
             default: break
             }
+        }
+        if !addresses.isEmpty { try resolve(addresses, on: connection) }
+        tables.formUnion(virtualTables)
+    }
+
+    /// A program names a virtual table by an address, which is the same in all programs of a connection.
+    private mutating func resolve(_ addresses: Set<String>, on connection: Connection) throws(SQLiteError) {
+        var unknown = addresses
+        for function in Self.tableFunctions {
+            if let address = try Self.virtualTable("SELECT 1 FROM \(function)", on: connection) {
+                unknown.remove(address)
+            }
+        }
+        let created = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage = 0"
+        for row in try connection.query(created) where !unknown.isEmpty {
+            guard case .text(let name) = row[0] else { continue }
+            let sql = "SELECT 1 FROM main.\"\(name.replacing("\"", with: "\"\""))\""
+            if let address = try Self.virtualTable(sql, on: connection), unknown.remove(address) != nil {
+                virtualTables.insert(name)
+            }
+        }
+        if !unknown.isEmpty { hasOther = true }
+    }
+
+    /// The address of the virtual table that the statement opens; nil for another table, or when its module is missing.
+    private static func virtualTable(_ sql: String, on connection: Connection) throws(SQLiteError) -> String? {
+        do throws(SQLiteError) {
+            for row in try connection.query("EXPLAIN " + sql) where row.count > 5 && row[1] == .text("VOpen") {
+                if case .text(let address) = row[5] { return address }
+            }
+            return nil
+        } catch {
+            guard error.code.primary == .error else { throw error }
+            return nil
         }
     }
 
