@@ -17,6 +17,9 @@ public enum SchemaChange: Sendable, Hashable {
         /// For each column after the commit, its position before; nil for a new one. Nil when the columns did not
         /// change, including their names.
         public var columnSources: [Int?]?
+        /// Whether the definition itself changed, and not only indexes and triggers: expressions on the columns, such as the condition
+        /// of a query, can select other rows since.
+        public var isRedefined: Bool
         /// Indexes and triggers of the table that were added, removed or changed.
         public var objects: [ObjectChange]
 
@@ -24,11 +27,13 @@ public enum SchemaChange: Sendable, Hashable {
             table: TableDescription,
             previousName: String? = nil,
             columnSources: [Int?]? = nil,
+            isRedefined: Bool = false,
             objects: [ObjectChange] = []
         ) {
             self.table = table
             self.previousName = previousName
             self.columnSources = columnSources
+            self.isRedefined = isRedefined
             self.objects = objects
         }
     }

@@ -67,6 +67,7 @@ package enum SchemaDiff {
                 table: after.description,
                 previousName: isRenamed ? before.description.name : nil,
                 columnSources: identities.columnSources[after.name],
+                isRedefined: isRenamed || !isSameSQL || hasOtherColumns,
                 objects: objects
             ),
             isOfObjectsAlone: !isRenamed && isSameSQL && !hasOtherColumns

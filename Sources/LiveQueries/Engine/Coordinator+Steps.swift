@@ -94,11 +94,7 @@ extension Coordinator {
                 names.insert(SQLName(table.name).caseFolded)
             case .modified(let modification):
                 // A new index changes how a query runs and not its result.
-                if modification.previousName == nil, modification.columnSources == nil,
-                    modification.table.kind == .table
-                {
-                    continue
-                }
+                if !modification.isRedefined, modification.table.kind == .table { continue }
                 names.insert(SQLName(modification.table.name).caseFolded)
                 if let previous = modification.previousName { names.insert(SQLName(previous).caseFolded) }
             }

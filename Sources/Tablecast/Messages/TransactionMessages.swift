@@ -81,17 +81,16 @@ package struct TransactionMessages: Sendable {
         case rows(TableRows)
         /// The rows that the subscription's condition selects.
         case filteredRows(TableRows, FilteredRows.Selection)
-        /// The table was renamed to a name that the filter includes, from one that it does not: earlier changes of its
-        /// rows were not published to the subscription, which may have known the table under this name before.
+        /// It is only known that other rows of the table are in the subscription than before.
         case missedRows(TableDescription)
     }
 
     private func parts(for filter: TableFilter, _ results: inout RowFilterResults) -> [Part] {
         var parts: [Part] = []
-        var entered: [TableDescription] = []
+        var changed: [TableDescription] = []
         let visible = filter.hidesOtherTables ? changes.events(withoutOthersThan: filter) : changes.events
         for event in visible {
-            if let table = Self.entered(event, filter) { entered.append(table) }
+            if let table = Self.tableWithOtherRows(event, filter) { changed.append(table) }
             guard let event = permitted(event, filter, &results) else {
                 // The rule is not known for its rows.
                 if case .rows(let rows) = event, !filter.operations.isDisjoint(with: .rows) {
@@ -105,8 +104,8 @@ package struct TransactionMessages: Sendable {
             case .rows(let rows): if let part = part(rows, filter, &results) { parts.append(part) }
             }
         }
-        guard !entered.isEmpty else { return parts }
-        let names = Set(entered.map(\.name))
+        guard !changed.isEmpty else { return parts }
+        let names = Set(changed.map(\.name))
         parts.removeAll { part in
             switch part {
             case .rows(let rows): names.contains(rows.table.name)
@@ -115,7 +114,7 @@ package struct TransactionMessages: Sendable {
             case .schema: false
             }
         }
-        return parts + entered.map(Part.missedRows)
+        return parts + changed.map(Part.missedRows)
     }
 
     /// The event with only the rows that the filter's rule permits; nil when it is unknown which these are.
@@ -144,13 +143,16 @@ package struct TransactionMessages: Sendable {
             ? .filteredRows(rows, filtered.selection) : nil
     }
 
-    /// The table that an event renames to a name that the filter includes, from one that it does not.
-    private static func entered(_ event: ChangeEvent, _ filter: TableFilter) -> TableDescription? {
-        guard case .schema(.modified(let modification)) = event, let previous = modification.previousName,
-            !filter.operations.isDisjoint(with: .rows),
-            filter.includes(table: modification.table.name), !filter.includes(table: previous)
+    /// The table of which a change of the schema brings other rows into the subscription, without changing them: it was renamed to a
+    /// name that the filter includes, or a condition on its columns has another meaning.
+    private static func tableWithOtherRows(_ event: ChangeEvent, _ filter: TableFilter) -> TableDescription? {
+        guard case .schema(.modified(let modification)) = event, filter.includes(table: modification.table.name),
+            !filter.operations.isDisjoint(with: .rows)
         else { return nil }
-        return modification.table
+        let table = modification.table
+        let hasEntered = modification.previousName.map { !filter.includes(table: $0) } ?? false
+        let hasCondition = filter.condition != nil || filter.rule(for: table.name) != nil
+        return hasEntered || (hasCondition && modification.isRedefined) ? table : nil
     }
 
     private static func includes(_ event: ChangeEvent, _ filter: TableFilter) -> Bool {
@@ -380,7 +382,8 @@ extension TransactionMessages: Publication {
                 EncodedMessage(
                     message.writer,
                     type: message.type,
-                    resumePosition: index == messages.count - 1 ? transaction.position : nil
+                    resumePosition: index == messages.count - 1 ? transaction.position : nil,
+                    subscription: subscription.id
                 )
             }
         }

@@ -32,7 +32,7 @@ struct ChangeSetEncoder {
             writer.append(2 as UInt8)
             append(table)
         case .modified(let change):
-            writer.append(3 as UInt8)
+            writer.append((change.isRedefined ? 5 : 3) as UInt8)
             append(change.table)
             writer.append(change.previousName)
             writer.append(change.columnSources != nil)
@@ -121,7 +121,8 @@ extension ByteReader {
             switch try byte() {
             case 1: events.append(.schema(.created(try table())))
             case 2: events.append(.schema(.dropped(try table())))
-            case 3: events.append(.schema(.modified(try modification())))
+            case 3: events.append(.schema(.modified(try modification(isRedefined: false))))
+            case 5: events.append(.schema(.modified(try modification(isRedefined: true))))
             case 4: events.append(.rows(try tableRows()))
             default: throw Malformed()
             }
@@ -166,8 +167,9 @@ extension ByteReader {
         )
     }
 
-    private mutating func modification() throws(Malformed) -> SchemaChange.Modification {
+    private mutating func modification(isRedefined: Bool) throws(Malformed) -> SchemaChange.Modification {
         var change = SchemaChange.Modification(table: try table(), previousName: try optionalString())
+        change.isRedefined = isRedefined
         if try bool() {
             var sources: [Int?] = []
             for _ in 0..<(try count()) {

@@ -54,6 +54,7 @@ import Testing
             table: table,
             previousName: "old",
             columnSources: [0, nil],
+            isRedefined: true,
             objects: [
                 SchemaChange.ObjectChange(action: .removed, kind: .trigger, name: "x", sql: nil),
                 SchemaChange.ObjectChange(action: .added, kind: .index, name: "i", sql: "CREATE INDEX i ON t(a)"),
