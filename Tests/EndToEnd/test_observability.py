@@ -67,6 +67,15 @@ def test_a_slow_query_is_logged_with_its_sql_at_the_default_level(serve, music):
     assert "\ntablecast_slow_queries_total 1\n" in server.metrics()
 
 
+def test_a_client_cannot_forge_a_line_of_the_log(serve, music):
+    server = serve(music, "--log-level", "debug")
+    with Client(server.ws) as client:
+        client.send("query:execute", sql="SELECT 1 FROM \"nowhere\n2026-01-01T00:00:00+0000 error tablecast: forged\x1b[2J\"")
+        client.message("query:error")
+    line = server.error_line("query failed.*forged")
+    assert "\x1b" not in line and "↵2026" in line
+
+
 def test_trace_shows_an_insert_from_submission_to_publication(serve, music):
     server = serve(music, "--wal", "--log-level", "trace", "--log-format", "json")
     with Client(server.ws) as client:

@@ -145,6 +145,13 @@ def test_a_script_that_fails_leaves_no_file(run, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["schema.sql"]
 
 
+def test_a_script_that_leaves_a_transaction_open_leaves_no_file(run, tmp_path):
+    script = tmp_path / "open.sql"
+    script.write_text("BEGIN; CREATE TABLE t(a);")
+    refused(run("serve", tmp_path / "new.db", "--init", script), 1, "leaves a transaction open", "COMMIT")
+    assert not (tmp_path / "new.db").exists()
+
+
 def test_wal_is_switched_on(serve, run, nasty):
     server = serve(nasty, "--wal")
     assert run("query", server.ws, "PRAGMA journal_mode", "--csv").stdout == "journal_mode\nwal\n"

@@ -14,10 +14,10 @@ package struct FileIdentity: Hashable, Sendable {
         self.inode = inode
     }
 
-    /// Looks the file up by name, which opens no descriptor; nil when there is no such file.
+    /// Looks the file up by name, which opens no descriptor; nil when there is no regular file of that name.
     package init?(path: String) {
         var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
         self.init(status)
     }
 

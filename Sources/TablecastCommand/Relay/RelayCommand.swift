@@ -115,6 +115,7 @@ struct RelayCommand: AsyncParsableCommand {
 extension RelayCommand {
     func run() async throws {
         try await reportingFailure {
+            Reloading.ignoreSignals()
             let level = LogLevel(logging.logLevel)
             let logger = logging.makeLogger(level)
             let maxDescriptors = Descriptors.raiseLimit()

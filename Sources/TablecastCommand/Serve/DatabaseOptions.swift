@@ -108,9 +108,16 @@ struct DatabaseBuilder {
             while var statement = try script.next(on: connection) {
                 while try statement.step() {}
             }
+            guard connection.isInAutocommit else {
+                throw CommandFailure(
+                    .failure,
+                    "the SQL file '\(scriptPath)' leaves a transaction open",
+                    advice: "Add COMMIT at its end."
+                )
+            }
             // SQLite creates the file with the first statement that needs it, and an empty script has none.
             if !FileManager.default.fileExists(atPath: draft) { try connection.execute("PRAGMA user_version = 0") }
-        } catch {
+        } catch let error as SQLiteError {
             throw Self.failure(error, script, at: scriptPath, draft: draft)
         }
     }

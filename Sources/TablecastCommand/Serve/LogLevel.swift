@@ -49,3 +49,46 @@ struct ReloadableLogHandler<Base: LogHandler>: LogHandler {
 
     func log(event: LogEvent) { base.log(event: event) }
 }
+
+/// Replaces what would begin another line of the log, or change the terminal that shows it: SQL and names come from clients.
+struct PrintableLogHandler<Base: LogHandler>: LogHandler {
+    private var base: Base
+
+    init(_ base: Base) { self.base = base }
+
+    var logLevel: Logger.Level {
+        get { base.logLevel }
+        set { base.logLevel = newValue }
+    }
+
+    var metadata: Logger.Metadata {
+        get { base.metadata }
+        set { base.metadata = newValue.mapValues(Self.printable) }
+    }
+
+    var metadataProvider: Logger.MetadataProvider? {
+        get { base.metadataProvider }
+        set { base.metadataProvider = newValue }
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { base[metadataKey: key] }
+        set { base[metadataKey: key] = newValue.map(Self.printable) }
+    }
+
+    func log(event: LogEvent) {
+        var event = event
+        event.message = "\(event.message.description.printable)"
+        event.metadata = event.metadata?.mapValues(Self.printable)
+        base.log(event: event)
+    }
+
+    private static func printable(_ value: Logger.MetadataValue) -> Logger.MetadataValue {
+        switch value {
+        case .string(let text): .string(text.printable)
+        case .stringConvertible(let value): .string(value.description.printable)
+        case .array(let values): .array(values.map(printable))
+        case .dictionary(let values): .dictionary(values.mapValues(printable))
+        }
+    }
+}

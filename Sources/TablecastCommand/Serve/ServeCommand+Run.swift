@@ -26,6 +26,7 @@ import UnixSignals
 extension ServeCommand {
     func run() async throws {
         try await reportingFailure {
+            Reloading.ignoreSignals()
             let memory = file == InMemoryDatabase.name ? try InMemoryDatabase() : nil
             defer { memory?.remove() }
             let wasBuilt = try database.prepare(memory, orFileAt: file)
@@ -224,6 +225,9 @@ struct Reloading: Service {
     /// What is reloaded: its name in the plural, and the function.
     let sources: [(name: String, reload: @Sendable () async throws -> Void)]
     let logger: Logger
+
+    /// SIGHUP ends no process that does not reload yet: one that waits for its source or for a locked file.
+    static func ignoreSignals() { signal(SIGHUP, SIG_IGN) }
 
     func run() async throws {
         for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {

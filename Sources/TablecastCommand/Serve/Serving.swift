@@ -150,7 +150,8 @@ extension LoggingOptions {
         LoggingSystem.bootstrap { label in
             switch format {
             case .json: ReloadableLogHandler(JSONLogHandler(label: label, level: level.value), level: level)
-            case .text: ReloadableLogHandler(StreamLogHandler.standardError(label: label), level: level)
+            case .text:
+                ReloadableLogHandler(PrintableLogHandler(StreamLogHandler.standardError(label: label)), level: level)
             }
         }
         return Logger(label: "tablecast")
