@@ -59,23 +59,26 @@ extension TablecastClient {
     /// - Parameters:
     ///   - filter: of the channel `tables`.
     ///   - since: the position after which `tables` begins.
+    ///   - resumes: the id of the subscription that received everything up to `since`, from its ``SubscribedPayload``: with it, the
+    ///     server finds out whether the rights of the client have changed since, and the feed says ``FeedEvent/missed(position:)``.
     ///   - waitsForServer: whether to wait for a server that cannot be reached at the beginning; otherwise that is an
     ///     error, because the cause is probably a wrong address.
     public func feed(
         _ channels: [MessageChannel],
         filter: TableFilter = .everything,
         since: Position? = nil,
+        resumes: String? = nil,
         waitsForServer: Bool = false
     ) -> Feed {
         Feed(
             client: self,
-            session: FeedSession(channels: channels, filter: filter, since: since),
+            session: FeedSession(channels: channels, filter: filter, since: since, subscription: resumes),
             waitsForServer: waitsForServer
         )
     }
 }
 
-/// The events of ``TablecastClient/feed(_:filter:since:waitsForServer:)``. Each iteration has its own connection.
+/// The events of ``TablecastClient/feed(_:filter:since:resumes:waitsForServer:)``. Each iteration has its own connection.
 ///
 /// It ends when its task is cancelled, and with an error that a new attempt would not change: a refused token, a
 /// subscription that the server rejects, a message of another version of the protocol.

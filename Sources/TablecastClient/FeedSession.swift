@@ -11,11 +11,22 @@ package struct FeedSession: Sendable {
     private let channels: [MessageChannel]
     private let filter: TableFilter
     private var feed: FeedPosition
+    /// The id of the subscription to tables.
+    private var subscription: String?
     private var connections = 0
 
-    package init(channels: [MessageChannel], filter: TableFilter = .everything, since: Position? = nil) {
+    /// - Parameters:
+    ///   - since: the position after which the channel `tables` begins.
+    ///   - subscription: the id of the subscription that received everything up to it.
+    package init(
+        channels: [MessageChannel],
+        filter: TableFilter = .everything,
+        since: Position? = nil,
+        subscription: String? = nil
+    ) {
         self.channels = channels
         self.filter = filter
+        self.subscription = subscription
         feed = FeedPosition(since: since)
     }
 
@@ -28,6 +39,7 @@ package struct FeedSession: Sendable {
             return [reply(message)] + event + channels.map { .send(subscribe(to: $0)) }
         case .subscribed(let subscribed) where subscribed.channel == .tables:
             let isBack = connections > 1
+            subscription = subscribed.subscription
             feed.subscribed(at: subscribed.position, recovered: subscribed.recovered)
             let reply = reply(message, position: feed.complete)
             switch subscribed.recovered {
@@ -67,7 +79,12 @@ package struct FeedSession: Sendable {
     private func subscribe(to channel: MessageChannel) -> ClientMessage {
         let request =
             channel == .tables
-            ? SubscribeRequest(channel: channel, filter: filter, since: feed.complete)
+            ? SubscribeRequest(
+                channel: channel,
+                filter: filter,
+                since: feed.complete,
+                resumes: feed.complete == nil ? nil : subscription
+            )
             : SubscribeRequest(channel: channel)
         return ClientMessage(id: channel.rawValue, .subscribe(request))
     }

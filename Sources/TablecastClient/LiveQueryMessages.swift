@@ -18,6 +18,8 @@ package struct LiveQueryMessages: AsyncSequence, Sendable {
     package struct Iterator: AsyncIteratorProtocol {
         /// With the position after which the query continues.
         private var request: LiveQueryRequest
+        /// The id of the query at the server.
+        private var subscription: String?
         private var connection: ReconnectingConnection
 
         private static let requestID = "live"
@@ -54,7 +56,7 @@ package struct LiveQueryMessages: AsyncSequence, Sendable {
 
         private mutating func isOfQuery(_ message: Envelope) throws(TablecastClientError) -> Bool {
             switch message.payload {
-            case .querySubscribed: return true
+            case .querySubscribed(let subscribed): subscription = subscribed.subscription
             case .querySnapshot(let snapshot): complete(snapshot.isLast, message)
             case .queryChanged(let changed): complete(changed.isLast, message)
             case .queryReached: complete(true, message)
@@ -71,6 +73,7 @@ package struct LiveQueryMessages: AsyncSequence, Sendable {
         private mutating func complete(_ isComplete: Bool, _ message: Envelope) {
             guard isComplete, let position = message.header.position else { return }
             request.since = position
+            request.resumes = subscription
             connection.succeeded()
         }
     }

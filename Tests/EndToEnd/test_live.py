@@ -650,3 +650,15 @@ def test_the_limits_have_their_answers(serve, shop):
         )
         message = client.message("query:snapshot")
         assert message["data"]["reset"] is True and message["data"]["subscription"] == data["subscription"]
+
+
+def test_the_limit_of_a_client_holds_for_queries_that_are_sent_at_once(serve, shop):
+    path, _ = shop
+    server = serve(path, "--limit", "live.maxQueriesPerClient=10")
+    with Client(server.ws) as client:
+        for number in range(30):
+            client.send("query:subscribe", id=f"q{number}", sql=f"SELECT id FROM item WHERE id > {number}")
+        answers = collections.Counter()
+        while answers["query:subscribed"] + answers["error"] < 30:
+            answers[client.receive(lambda message: message.get("replyTo"))["type"]] += 1
+        assert answers["query:subscribed"] == 10

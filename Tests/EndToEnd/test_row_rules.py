@@ -2,12 +2,14 @@
 
 import base64
 import json
+import signal
 import sqlite3
 import time
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from contract import check_schema
+from contract import check, check_schema
 from issuer import Key, claims, publishing, token
 from processes import LIMIT, write_tokens
 from sockets import Client, EventStream
@@ -526,3 +528,53 @@ def test_other_claims_end_a_connection_at_its_renewal(serve, database, issuer):
             while True:
                 client.receive()
         assert caught.value.rcvd.code == 1001
+
+
+def test_a_position_of_other_rights_is_not_resumed(ruled, database, tokens):
+    """What the client has comes from the rules of before."""
+    with as_user(ruled, ADA) as client:
+        before = client.subscribe("tables", tables=["note"], rows="keys")["data"]
+        changed = [{**entry, "claims": {"sub": "bob"}} if entry["token"] == ADA else entry for entry in TOKENS]
+        write_tokens(tokens, changed)
+        ruled.signal(signal.SIGHUP)
+        with pytest.raises(ConnectionClosed):
+            client.receive(lambda message: False)
+    resumed = {"since": before["position"], "resumes": before["subscription"]}
+    with as_user(ruled, ADA) as client:
+        answer = client.subscribe("tables", tables=["note"], rows="keys", **resumed)["data"]
+        assert answer["recovered"] is False and answer["reason"] == "other-subscription"
+        assert answer["subscription"] != before["subscription"]
+        again = client.subscribe("tables", tables=["note"], rows="keys", since=before["position"], resumes=answer["subscription"])["data"]
+        assert again["recovered"] is True
+    last = f"Last-Event-ID: {before['position']} {before['subscription']}"
+    with EventStream(f"{ruled.http}/events?tables=note&rows=keys&access_token={ADA}", "-H", last) as stream:
+        assert stream.receive()["data"]["recovered"] is False
+
+
+REDEFINITIONS = [
+    ["ALTER TABLE note RENAME COLUMN owner TO was", "ALTER TABLE note RENAME COLUMN text TO owner"],
+    [
+        "CREATE TABLE new (id INTEGER PRIMARY KEY, owner TEXT COLLATE NOCASE, text TEXT, size INTEGER)",
+        "INSERT INTO new SELECT * FROM note", "DROP TABLE note", "ALTER TABLE new RENAME TO note",
+    ],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("statements", REDEFINITIONS)
+def test_a_condition_with_another_meaning_is_announced(ruled, database, statements):
+    """A new definition changes which rows a rule and a `where` select, and no row."""
+    with as_user(ruled, ADA) as ada, as_user(ruled, ROOT) as root:
+        ada.subscribe("tables", tables=["note"], rows="values")
+        root.subscribe("tables", tables=["note"], rows="values", where="owner = 'ada'")
+        connection = sqlite3.connect(database, isolation_level=None)
+        connection.execute("DROP VIEW counted")
+        for view in ("one", "through"):
+            connection.execute(f"DROP VIEW {view}")
+        connection.execute("BEGIN")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("COMMIT")
+        for client in (ada, root):
+            message = client.receive(lambda message: message["data"].get("rowsOmitted"))
+            assert message["data"]["tableName"] == "note" and message["data"]["change"] == "rows"
+            check(message)

@@ -42,6 +42,59 @@ import Testing
         "CREATE TABLE c(id INTEGER PRIMARY KEY, aid INT, w)", "INSERT INTO a VALUES(1, 'one'), (2, 'two')",
     ]
 
+    @Test(
+        arguments: [
+            "SELECT id FROM p WHERE name = 'ada'", "SELECT name, count(*) FROM p GROUP BY name",
+            "SELECT DISTINCT name FROM p",
+            "SELECT count(*) FROM p WHERE name = 'ada'",
+        ]
+    )
+    func `a table with another collation gives other results`(_ sql: String) throws {
+        try check(
+            sql,
+            [
+                "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE)",
+                "INSERT INTO p VALUES(1, 'ADA'), (2, 'ada'), (3, 'b')",
+            ],
+            [
+                "CREATE TABLE q(id INTEGER PRIMARY KEY, name TEXT)", "INSERT INTO q SELECT * FROM p", "DROP TABLE p",
+                "ALTER TABLE q RENAME TO p",
+            ],
+            ["INSERT INTO p VALUES(9, 'Ada')"]
+        )
+    }
+
+    @Test(arguments: ["SELECT * FROM e", "SELECT \"\" FROM e", "SELECT b FROM e WHERE \"\" > 1"])
+    func `a column without a name is followed`(_ sql: String) throws {
+        try check(
+            sql,
+            ["CREATE TABLE e(\"\" INT, b)", "INSERT INTO e VALUES(1, 'a'), (2, 'b')"],
+            ["UPDATE e SET \"\" = 5 WHERE b = 'a'"],
+            ["UPDATE e SET \"\" = 0"]
+        )
+    }
+
+    @Test(
+        arguments: [
+            "SELECT * FROM f", "SELECT count(*) FROM f", "SELECT rowid, body FROM f WHERE f MATCH 'word'",
+            "SELECT * FROM r",
+            "SELECT id FROM r WHERE low > 1", "SELECT count(*) FROM r JOIN p ON p.id = r.id",
+        ]
+    )
+    func `virtual tables are followed`(_ sql: String) throws {
+        try check(
+            sql,
+            people + [
+                "CREATE VIRTUAL TABLE f USING fts5(body)", "CREATE VIRTUAL TABLE r USING rtree(id, low, high)",
+                "INSERT INTO f VALUES('a word')", "INSERT INTO r VALUES(1, 1, 2)",
+            ],
+            isIncremental: false,
+            ["INSERT INTO f VALUES('word two'), ('other')", "INSERT INTO r VALUES(2, 5, 6)"],
+            ["UPDATE f SET body = 'none'", "UPDATE r SET low = 0, high = 9"],
+            ["DELETE FROM f", "DELETE FROM r"]
+        )
+    }
+
     @Test func `a group that is emptied and filled again`() throws {
         try check(
             "SELECT team, count(*), sum(n) FROM p GROUP BY team",

@@ -201,6 +201,7 @@ package final class Hub: Sendable {
     ///
     /// - Parameters:
     ///   - since: All transactions after this one are replayed first, for all of the subscriptions together.
+    ///   - resumed: The id of the subscription that received everything up to `since`; nothing is replayed to one with another id.
     ///   - replaced: The id of the subscription that this one replaces, without a gap or a repetition.
     ///   - isList: Whether the request had a list: then the reply has one too, in the same order.
     /// - Throws: `SUBSCRIPTION_NOT_FOUND` for `replaced`, `RATE_LIMITED` at a limit; then nothing has changed.
@@ -208,6 +209,7 @@ package final class Hub: Sendable {
         _ client: ClientID,
         to subscriptions: [TableSubscription],
         since: Position? = nil,
+        resuming resumed: String? = nil,
         replacing replaced: String? = nil,
         isList: Bool = false,
         replyTo: String? = nil
@@ -220,7 +222,14 @@ package final class Hub: Sendable {
             Result { () throws(ProtocolError) in
                 // Old transactions are dropped when one is published, and the last time may be long ago.
                 sequencer.trimHistory(now: now)
-                return try sequencer.subscribe(client, to: distinct, since: since, replacing: replaced, reply)
+                return try sequencer.subscribe(
+                    client,
+                    to: distinct,
+                    since: since,
+                    resuming: resumed,
+                    replacing: replaced,
+                    reply
+                )
             }
         }
         wake(try result.get())

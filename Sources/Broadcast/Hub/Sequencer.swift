@@ -134,18 +134,22 @@ struct Sequencer {
 
     // MARK: Subscriptions to tables
 
-    /// - Parameter since: the transaction after which they begin; nil for the next one.
+    /// - Parameters:
+    ///   - since: the transaction after which they begin; nil for the next one.
+    ///   - resumed: the subscription to which `since` belongs, if the client named it.
     mutating func subscribe(
         _ client: ClientID,
         to new: [TableSubscription],
         since: Position?,
+        resuming resumed: String? = nil,
         replacing replaced: String?,
         _ reply: SubscriptionReply
     ) throws(ProtocolError) -> [Int] {
         guard try subscriptions.add(new, of: client, replacing: replaced) else { return [] }
         var start = SubscriptionChange.Start.live(notResumed: nil)
         if let since {
-            if let failure = history.resumeFailure(after: since) {
+            let isSame = resumed.map { id in new.allSatisfy { $0.id == id } } ?? true
+            if let failure = isSame ? history.resumeFailure(after: since) : .otherSubscription {
                 start = .live(notResumed: failure)
             } else {
                 let pin = nextNumber()

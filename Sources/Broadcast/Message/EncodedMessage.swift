@@ -10,24 +10,42 @@ package final class EncodedMessage: Sendable {
     /// The position from which a client that received this message can resume: set only on the last message of a
     /// transaction, because after an earlier one the rest would be lost. An event stream sends it as `id`.
     package let resumePosition: Position?
+    /// The subscription to tables that received everything up to ``resumePosition``, if it is only one.
+    package let subscription: String?
     private let frames = Mutex<[(frameEncoding: FrameEncoding, bytes: ByteBuffer)]>([])
 
-    package init(json: ByteBuffer, type: MessageType, resumePosition: Position? = nil) {
+    package init(
+        json: ByteBuffer,
+        type: MessageType,
+        resumePosition: Position? = nil,
+        subscription: String? = nil
+    ) {
         self.json = json
         self.type = type
         self.resumePosition = resumePosition
+        self.subscription = subscription
     }
 
     /// Takes the bytes of a whole envelope from a writer.
-    package convenience init(_ writer: borrowing JSONWriter, type: MessageType, resumePosition: Position? = nil) {
+    package convenience init(
+        _ writer: borrowing JSONWriter,
+        type: MessageType,
+        resumePosition: Position? = nil,
+        subscription: String? = nil
+    ) {
         let json = writer.withUnsafeBytes { ByteBuffer(bytes: $0) }
-        self.init(json: json, type: type, resumePosition: resumePosition)
+        self.init(json: json, type: type, resumePosition: resumePosition, subscription: subscription)
     }
 
-    package convenience init(_ header: EnvelopeHeader, _ data: some JSONWritable, resumePosition: Position? = nil) {
+    package convenience init(
+        _ header: EnvelopeHeader,
+        _ data: some JSONWritable,
+        resumePosition: Position? = nil,
+        subscription: String? = nil
+    ) {
         var writer = JSONWriter()
         writer.envelope(header, data)
-        self.init(writer, type: header.type, resumePosition: resumePosition)
+        self.init(writer, type: header.type, resumePosition: resumePosition, subscription: subscription)
     }
 
     /// The message framed for a kind of connection; framed by the first caller, while other callers for the same
@@ -53,7 +71,12 @@ extension EncodedMessage {
             position: payload.position,
             replyTo: replyTo
         )
-        return EncodedMessage(header, payload, resumePosition: payload.position)
+        return EncodedMessage(
+            header,
+            payload,
+            resumePosition: payload.position,
+            subscription: payload.subscription
+        )
     }
 
     static func unsubscribed(

@@ -11,6 +11,7 @@ extension Coordinator {
             sink.receive(.refused(subscriber, LiveRefusal(.tooMany, reason)))
             return
         }
+        countByClient[client, default: 0] += 1
         begin()
         let identity = LiveQuery.Identity(request)
         if let id = byIdentity[identity], let query = queries[id] {
@@ -22,6 +23,7 @@ extension Coordinator {
             return
         }
         guard queries.count + compiling.count < limits.maxQueries else {
+            release(client)
             let reason = "there are \(limits.maxQueries) live queries, which is the limit"
             sink.receive(.refused(subscriber, LiveRefusal(.tooMany, reason)))
             return
@@ -35,7 +37,10 @@ extension Coordinator {
         let waiting = (compiling.removeValue(forKey: identity) ?? []).filter { gone.remove($0.0) == nil }
         switch result {
         case .failure(let refusal):
-            for (subscriber, _, _) in waiting { sink.receive(.refused(subscriber, refusal)) }
+            for (subscriber, client, _) in waiting {
+                release(client)
+                sink.receive(.refused(subscriber, refusal))
+            }
         case .success(let plan):
             guard let position, !waiting.isEmpty else { return }
             let query = LiveQuery(id: makeID(), request: request, plan: plan, sequence: position.sequence)
@@ -65,9 +70,9 @@ extension Coordinator {
         to query: LiveQuery
     ) {
         subscribers[subscriber] = (query.id, client)
-        countByClient[client, default: 0] += 1
         query.idleSince = nil
-        query.waiting.append(LiveQuery.Waiting(subscriber: subscriber, since: request.since))
+        let isSame = request.resumes.map { $0 == query.id.description } ?? true
+        query.waiting.append(LiveQuery.Waiting(subscriber: subscriber, since: request.since, isSameQuery: isSame))
         serveWaiting(query)
     }
 
@@ -80,7 +85,7 @@ extension Coordinator {
         let waiting = query.waiting
         query.waiting = []
         for entry in waiting {
-            if let since = entry.since, since.epoch == position.epoch, since.sequence <= position.sequence,
+            if let since = entry.since, entry.isSameQuery, since.epoch == position.epoch, since.sequence <= position.sequence,
                 let missed = query.log.since(since.sequence)
             {
                 sink.receive(.started(entry.subscriber, query.description, position: since, recovered: true))
@@ -293,7 +298,9 @@ extension Coordinator {
 
     func unsubscribe(_ subscriber: LiveSubscriberID) {
         guard let (id, client) = subscribers.removeValue(forKey: subscriber) else {
-            if compiling.values.contains(where: { $0.contains { $0.0 == subscriber } }) { gone.insert(subscriber) }
+            for (waiting, client, _) in compiling.values.joined() where waiting == subscriber {
+                if gone.insert(subscriber).inserted { release(client) }
+            }
             return
         }
         release(client)

@@ -64,6 +64,8 @@ final class LiveQuery {
     struct Waiting {
         var subscriber: LiveSubscriberID
         var since: LivePosition?
+        /// Whether ``since`` belongs to this query, as far as is known.
+        var isSameQuery = true
     }
 
     let id: LiveQueryID
@@ -132,7 +134,6 @@ final class LiveQuery {
             sql: plan.sql,
             values: plan.values,
             rights: request.rights,
-            ownNames: plan.ownNames,
             isOrdered: plan.isOrdered,
             key: plan.key,
             mustCheckKey: plan.mustCheckKey

@@ -13,18 +13,12 @@ package struct LivePosition: Hashable, Sendable {
 
 /// The read access of a client. Queries with the same ``identity``, SQL and parameters are shared.
 package struct LiveRights: Sendable {
-    package enum Verdict: Sendable {
-        case allow
-        /// The statement does not compile; the client receives the reason.
-        case deny(String)
-    }
-
     /// Identifies the rights, ``rules`` included: the same bytes for clients with the same access.
     package var identity: String
     /// The rows of tables that may be read. A query under rules runs as a whole, on views in the places of the tables.
     package var rules: SQLRowRules?
-    /// Called for every read and every function. Called on the engine's threads.
-    package var authorize: @Sendable (borrowing AuthorizerRequest) -> Verdict
+    /// Whether a table or view may be read. Called on the engine's threads, also with names that do not exist.
+    package var mayRead: @Sendable (_ table: String) -> Bool
 
     /// The answer to all SQL that does not compile with these rights: a table that is not allowed and one that does not exist
     /// look the same. Nil if the client may see the whole schema.
@@ -34,12 +28,12 @@ package struct LiveRights: Sendable {
         identity: String,
         rules: SQLRowRules? = nil,
         concealment: String? = nil,
-        authorize: @escaping @Sendable (borrowing AuthorizerRequest) -> Verdict
+        mayRead: @escaping @Sendable (_ table: String) -> Bool
     ) {
         self.identity = identity
         self.rules = rules
         self.concealment = concealment
-        self.authorize = authorize
+        self.mayRead = mayRead
     }
 
     /// The refusal of SQL that SQLite or the authorizer does not compile.
@@ -52,7 +46,7 @@ package struct LiveRights: Sendable {
     }
 
     /// Access to everything in the file.
-    package static let all = LiveRights(identity: "") { _ in .allow }
+    package static let all = LiveRights(identity: "") { _ in true }
 }
 
 /// A client's request for a live query.
@@ -64,19 +58,23 @@ package struct LiveQueryRequest: Sendable {
     package var rights: LiveRights
     /// The position up to which the client already has the rows.
     package var since: LivePosition?
+    /// The query that sent the client these rows, if the client named it.
+    package var resumes: String?
 
     package init(
         sql: String,
         parameters: LiveParameters = .none,
         key: [String]? = nil,
         rights: LiveRights = .all,
-        since: LivePosition? = nil
+        since: LivePosition? = nil,
+        resumes: String? = nil
     ) {
         self.sql = sql
         self.parameters = parameters
         self.key = key
         self.rights = rights
         self.since = since
+        self.resumes = resumes
     }
 }
 

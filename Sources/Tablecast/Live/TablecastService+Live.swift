@@ -53,7 +53,8 @@ extension TablecastService {
             parameters: LiveParameters(request.parameters),
             key: request.key,
             rights: identity.liveRights,
-            since: request.since.map { LivePosition($0) }
+            since: request.since.map { LivePosition($0) },
+            resumes: request.resumes
         )
         return try live.subscribe(
             request,
@@ -93,13 +94,9 @@ extension Identity {
         return LiveRights(
             identity: String(decoding: writer.bytes, as: UTF8.self),
             rules: rules.isEmpty ? nil : rules.sqlRules,
-            concealment: concealment
-        ) { request in
-            guard request.action == .read, let table = request.first, !names.contains(table) else { return .allow }
-            // Table-valued functions.
-            if ["json_each", "json_tree"].contains(SQLName(table).caseFolded.string) { return .allow }
-            return .deny("reading the table \(table) is not allowed")
-        }
+            concealment: concealment,
+            mayRead: { names.contains($0) }
+        )
     }
 }
 

@@ -197,7 +197,8 @@ extension ListenCommand {
         let feed = try server.client().feed(
             channels.channels,
             filter: try filter,
-            since: file?.position ?? position,
+            since: file?.place?.position ?? position,
+            resumes: file?.place?.subscription,
             waitsForServer: file != nil
         )
         try await ServerListener(connection: server, output: output, feed: feed, file: file).run()

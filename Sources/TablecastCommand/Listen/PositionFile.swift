@@ -10,7 +10,7 @@ import WireProtocol
     import Darwin
 #endif
 
-/// The position of `listen --state`: after the last transaction whose lines were printed. Thread-safe.
+/// The place of `listen --state`: after the last transaction whose lines were printed. Thread-safe.
 ///
 /// The file is replaced as a whole, and after the lines: a process that is killed between the two prints the lines of the
 /// last transactions again, and never omits one.
@@ -19,13 +19,15 @@ final class PositionFile: Sendable {
     static let writeInterval = Duration.milliseconds(50)
     private static let maxBytes = 4_096
 
-    private struct State {
-        var position: Position?
-        var written: Position?
+    struct Place: Codable, Equatable {
+        var position: Position
+        /// The id of the subscription that received everything up to the position.
+        var subscription: String?
     }
 
-    private struct Content: Codable {
-        var position: Position
+    private struct State {
+        var place: Place?
+        var written: Place?
     }
 
     private let path: String
@@ -36,18 +38,18 @@ final class PositionFile: Sendable {
     /// - Throws: ``CommandFailure`` for a file that cannot be read, or contains something else: it is not overwritten.
     init(path: String) throws(CommandFailure) {
         self.path = path
-        var position: Position?
-        if FileManager.default.fileExists(atPath: path) { position = try Self.read(path) }
-        state = Mutex(State(position: position, written: position))
+        var place: Place?
+        if FileManager.default.fileExists(atPath: path) { place = try Self.read(path) }
+        state = Mutex(State(place: place, written: place))
     }
 
-    private static func read(_ path: String) throws(CommandFailure) -> Position {
+    private static func read(_ path: String) throws(CommandFailure) -> Place {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw CommandFailure(.noInput, "the state file '\(path)' cannot be read")
         }
         do {
             guard data.count <= maxBytes else { throw CocoaError(.fileReadTooLarge) }
-            return try JSONDecoder().decode(Content.self, from: data).position
+            return try JSONDecoder().decode(Place.self, from: data)
         } catch {
             throw CommandFailure(
                 .notADatabase,
@@ -57,27 +59,29 @@ final class PositionFile: Sendable {
         }
     }
 
-    /// The last noted position.
-    var position: Position? { state.withLock { $0.position } }
+    /// The last noted place.
+    var place: Place? { state.withLock { $0.place } }
 
     /// The lines of the transaction at this position, and of all before it, were printed.
-    func note(_ position: Position) { state.withLock { $0.position = position } }
+    func note(_ position: Position, of subscription: String?) {
+        state.withLock { $0.place = Place(position: position, subscription: subscription) }
+    }
 
     /// Writes the position if it changed since the last call. For one task at a time.
     ///
     /// What was printed to a file is written to the disk first: otherwise a power failure could keep the position and lose
     /// the lines.
     func save() throws(CommandFailure) {
-        guard let position = state.withLock({ $0.position == $0.written ? nil : $0.position }) else { return }
+        guard let place = state.withLock({ $0.place == $0.written ? nil : $0.place }) else { return }
         // A pipe or a terminal has no disk, and fails.
         _ = fsync(STDOUT_FILENO)
         do {
-            let content = try JSONEncoder().encode(Content(position: position)) + Data("\n".utf8)
+            let content = try JSONEncoder().encode(place) + Data("\n".utf8)
             try replace(with: content)
         } catch {
             throw CommandFailure(.cannotCreate, "the state file '\(path)' cannot be written: \(error)")
         }
-        state.withLock { $0.written = position }
+        state.withLock { $0.written = place }
     }
 
     private func replace(with content: Data) throws {

@@ -28,6 +28,7 @@ struct ServerListener: Sendable {
 
     private func printEvents() async throws {
         var events = feed.makeAsyncIterator()
+        var subscription = file?.place?.subscription
         while true {
             let event: FeedEvent?
             do throws(TablecastClientError) {
@@ -37,7 +38,11 @@ struct ServerListener: Sendable {
             }
             // Without an event the feed is over; false when the reader of the output has disconnected.
             guard let event, try output.print(event) else { return }
-            if let file, case .message(let message) = event, let position = message.position { file.note(position) }
+            guard let file, case .message(let message) = event, let position = message.position else { continue }
+            if case .subscribed(let subscribed) = message.envelope.payload {
+                subscription = subscribed.subscription
+            }
+            file.note(position, of: subscription)
         }
     }
 }

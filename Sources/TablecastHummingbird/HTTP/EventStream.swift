@@ -4,18 +4,34 @@ import Tablecast
 import WebSocketTransport
 import WireProtocol
 
+/// Where a client of an event stream resumes: what the stream sends as `id`, and a browser returns as `Last-Event-ID`.
+struct ResumePoint: CustomStringConvertible {
+    var position: Position
+    /// The subscription that received everything up to it.
+    var subscription: String?
+
+    var description: String { subscription.map { "\(position) \($0)" } ?? "\(position)" }
+
+    /// The position and the subscription of a `Last-Event-ID`.
+    static func parts(_ text: String) -> (position: String, subscription: String?) {
+        let parts = text.split(separator: " ", maxSplits: 1)
+        return (String(parts.first ?? ""), parts.count > 1 ? String(parts[1]) : nil)
+    }
+}
+
 /// One client of `GET /events`: the hub's messages as Server-Sent Events. Confined to its event loop.
 ///
 /// Source: [Server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html).
 final class EventStream: OutboundConnection {
     static let serverSentEvents = FrameEncoding(name: "server-sent-events") { message in
-        lines(message, id: message.resumePosition)
+        lines(message, id: message.resumePosition.map { ResumePoint(position: $0, subscription: message.subscription) })
     }
 
     /// The encoding for a stream with several subscriptions: when the last message of one arrives, messages of another
     /// may still be missing.
     static let serverSentEventsOfSeveral = FrameEncoding(name: "server-sent-events of several") { message in
-        lines(message, id: [.transactionEnd, .subscribed].contains(message.type) ? message.resumePosition : nil)
+        let isEnd = [.transactionEnd, .subscribed].contains(message.type)
+        return lines(message, id: isEnd ? message.resumePosition.map { ResumePoint(position: $0) } : nil)
     }
 
     /// One message per line, as JSON.
@@ -27,7 +43,7 @@ final class EventStream: OutboundConnection {
     }
 
     /// The lines of a message: its type, its position where a client can resume, the envelope.
-    private static func lines(_ message: EncodedMessage, id: Position?) -> ByteBuffer {
+    private static func lines(_ message: EncodedMessage, id: ResumePoint?) -> ByteBuffer {
         var lines = ByteBuffer()
         // An application's own type could contain a line break.
         if message.type.isWellFormed { lines.writeString("event: \(message.type.rawValue)\n") }

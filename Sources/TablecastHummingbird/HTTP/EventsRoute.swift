@@ -18,7 +18,9 @@ struct EventsRoute {
         let requests: [SubscribeRequest]
         do throws(ProtocolError) {
             let channels = try query.value("channels")
-            let since = try query.value("since")
+            let address = try query.value("since")
+            // A reconnecting browser sends its position, which is newer than the one in the address.
+            let resumed = request.headers[.lastEventID].map(ResumePoint.parts)
             requests = try SubscribeRequest.parse(
                 channels: channels ?? MessageChannel.tables.rawValue,
                 tables: query.value("tables"),
@@ -26,8 +28,8 @@ struct EventsRoute {
                 rows: query.value("rows"),
                 condition: RowCondition(where: query.value("where"), params: query.value("params")),
                 subscriptions: query.values("subscription"),
-                // A reconnecting browser sends its position, which is newer than the one in the address.
-                since: request.headers[.lastEventID] ?? since
+                since: resumed?.position ?? address,
+                resumes: resumed?.subscription
             ).map { request throws(ProtocolError) in try identity.narrowed(request) }
             for request in requests { try server.databaseRequests?.check(request) }
         } catch {

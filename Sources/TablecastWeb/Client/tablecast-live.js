@@ -90,7 +90,8 @@ export class LiveQuery extends Emitter {
     const equal = this.#client._equalLive(this);
     if (equal) return this.#join(equal);
     this._request = this.#client._newId();
-    this.#client._send("query:subscribe", { ...this.#data, since: this.isLive ? this.position : undefined }, { id: this._request });
+    const resumed = this.isLive ? { since: this.position, resumes: this.id } : {};
+    this.#client._send("query:subscribe", { ...this.#data, ...resumed }, { id: this._request });
   }
 
   /** Takes over how far an equal one is, and goes on with it. */

@@ -76,7 +76,7 @@ export class Subscription extends Emitter {
     this.#resumes = this.#started;
     this.#error = undefined;
     if (this.channel === "tables") {
-      if (this.position !== undefined) data.since = this.position;
+      if (this.position !== undefined) Object.assign(data, { since: this.position, resumes: this.id });
       else if (snapshot) this.#asksForSnapshot = data.snapshot = true;
       if (this.id !== undefined && !this.#client._isShared(this)) data.replaces = this.id;
     }

@@ -119,7 +119,7 @@ export interface Subscribed {
 }
 
 /** Why a client does not continue after the position that it has. */
-export type ResumeFailure = "other-epoch" | "beyond-end" | "not-kept" | "new-epoch";
+export type ResumeFailure = "other-epoch" | "beyond-end" | "not-kept" | "other-subscription" | "new-epoch";
 
 export interface LiveSubscribed {
   subscription: string;

@@ -11,6 +11,7 @@ enum ClientField: String, FieldName, CaseIterable {
     case subscriptions
     case replaces
     case since
+    case resumes
     case snapshot
 
     // The filter of a subscription to tables.

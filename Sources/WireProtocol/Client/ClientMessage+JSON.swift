@@ -109,6 +109,7 @@ extension SubscribeRequest: JSONWritable {
             writer.fields(filter)
         }
         writer.field(ClientField.since, since)
+        writer.field(ClientField.resumes, resumes)
         if wantsSnapshot { writer.field(ClientField.snapshot, true) }
         writer.field(ClientField.replaces, replaces)
         writer.endObject()
@@ -137,6 +138,7 @@ extension LiveQueryRequest: JSONWritable {
         writer.params(parameters)
         writer.field(ClientField.key, key)
         writer.field(ClientField.since, since)
+        writer.field(ClientField.resumes, resumes)
         writer.endObject()
     }
 }

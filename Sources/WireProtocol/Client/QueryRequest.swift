@@ -126,17 +126,22 @@ public struct LiveQueryRequest: Sendable, Hashable {
     public var key: [String]?
     /// The client already has the rows as of this position.
     public var since: Position?
+    /// The id of the live query that sent the client these rows. The rows are sent again when it is another one now, for example for a
+    /// client with other rights.
+    public var resumes: String?
 
     public init(
         sql: String,
         parameters: QueryRequest.Parameters = .none,
         key: [String]? = nil,
-        since: Position? = nil
+        since: Position? = nil,
+        resumes: String? = nil
     ) {
         self.sql = sql
         self.parameters = parameters
         self.key = key
         self.since = since
+        self.resumes = resumes
     }
 
     /// Reads the body of `POST /live`.
@@ -177,5 +182,7 @@ public struct LiveQueryRequest: Sendable, Hashable {
         if let text = try data.string(.since, maxBytes: 2 * Position.maxEpochBytes) {
             since = try data.within(.since) { () throws(ProtocolError) in try Position(parsing: text) }
         }
+        resumes = try data.string(.resumes, maxBytes: ClientMessage.maxIdentifierBytes)
+        if resumes != nil, since == nil { throw data.failure(.resumes, "expected since beside it") }
     }
 }

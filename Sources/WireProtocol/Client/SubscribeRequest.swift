@@ -10,6 +10,9 @@ public struct SubscribeRequest: Sendable, Hashable {
     public var subscriptions: [TableFilter]?
     /// Whether to replay first what was committed after this position.
     public var since: Position?
+    /// The id of the subscription that received everything up to ``since``. If the filter or the rights of the client give another id
+    /// now, `subscribed` says `recovered: false`.
+    public var resumes: String?
     /// Whether to send the tables' rows first.
     public var wantsSnapshot: Bool
     /// The id of the subscription that this one replaces, without a gap or a repetition.
@@ -20,6 +23,7 @@ public struct SubscribeRequest: Sendable, Hashable {
         filter: TableFilter = .everything,
         subscriptions: [TableFilter]? = nil,
         since: Position? = nil,
+        resumes: String? = nil,
         wantsSnapshot: Bool = false,
         replaces: String? = nil
     ) {
@@ -27,6 +31,7 @@ public struct SubscribeRequest: Sendable, Hashable {
         self.filter = filter
         self.subscriptions = subscriptions
         self.since = since
+        self.resumes = resumes
         self.wantsSnapshot = wantsSnapshot
         self.replaces = replaces
     }
@@ -48,6 +53,8 @@ public struct SubscribeRequest: Sendable, Hashable {
         if let text = try data.string(.since, maxBytes: 2 * Position.maxEpochBytes) {
             since = try data.within(.since) { () throws(ProtocolError) in try Position(parsing: text) }
         }
+        resumes = try data.string(.resumes, maxBytes: ClientMessage.maxIdentifierBytes)
+        if resumes != nil, since == nil { throw data.failure(.resumes, "expected since beside it") }
         wantsSnapshot = try data.bool(.snapshot) ?? false
         replaces = try data.string(.replaces, maxBytes: ClientMessage.maxIdentifierBytes)
         if wantsSnapshot, since != nil {
@@ -60,7 +67,7 @@ public struct SubscribeRequest: Sendable, Hashable {
         guard (1...maxSubscriptions).contains(list.count) else {
             throw data.failure(.subscriptions, "expected 1 to \(maxSubscriptions) filters, found \(list.count)")
         }
-        for name in TableFilter.fieldNames + [.snapshot, .replaces] where data.value(name) != nil {
+        for name in TableFilter.fieldNames + [.snapshot, .replaces, .resumes] where data.value(name) != nil {
             throw data.failure(name, "expected either this or subscriptions, found both")
         }
         var filters: [TableFilter] = []
@@ -80,6 +87,7 @@ public struct SubscribeRequest: Sendable, Hashable {
     ///   - condition: selects rows of the single table; nil for all.
     ///   - subscriptions: filters as JSON, instead of the preceding parameters.
     ///   - since: a position.
+    ///   - resumes: the id of the subscription that `since` belongs to.
     /// - Returns: one request for each channel.
     /// - Throws: an error that names the invalid parameter.
     public static func parse(
@@ -89,7 +97,8 @@ public struct SubscribeRequest: Sendable, Hashable {
         rows: String? = nil,
         condition: RowCondition? = nil,
         subscriptions: [String] = [],
-        since: String? = nil
+        since: String? = nil,
+        resumes: String? = nil
     ) throws(ProtocolError) -> [SubscribeRequest] {
         func list(_ text: String?) -> [String]? { text?.split(separator: ",").map(String.init) }
         guard let level = RowLevel(rawValue: rows ?? RowLevel.none.rawValue) else {
@@ -116,9 +125,14 @@ public struct SubscribeRequest: Sendable, Hashable {
         }
         let position = try since.map { text throws(ProtocolError) in try Position(parsing: text) }
         return try MessageChannel.parseList(channels).map { channel in
-            channel == .tables
-                ? SubscribeRequest(channel: channel, filter: filter, subscriptions: filters, since: position)
-                : SubscribeRequest(channel: channel)
+            guard channel == .tables else { return SubscribeRequest(channel: channel) }
+            return SubscribeRequest(
+                channel: channel,
+                filter: filter,
+                subscriptions: filters,
+                since: position,
+                resumes: filters == nil ? resumes : nil
+            )
         }
     }
 

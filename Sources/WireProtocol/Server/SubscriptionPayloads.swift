@@ -63,6 +63,8 @@ public struct ResumeFailure: RawRepresentable, Sendable, Hashable, Codable {
     public static let beyondEnd = ResumeFailure(rawValue: "beyond-end")
     /// Some of the transactions after the position are not kept any more.
     public static let notKept = ResumeFailure(rawValue: "not-kept")
+    /// The position belongs to another subscription: the filter or the rights of the client have changed.
+    public static let otherSubscription = ResumeFailure(rawValue: "other-subscription")
     /// A new epoch began while the client was subscribed.
     public static let newEpoch = ResumeFailure(rawValue: "new-epoch")
 }
