@@ -125,7 +125,7 @@ struct PolicyTests {
             """
             CREATE TABLE note(id INTEGER PRIMARY KEY, body); INSERT INTO note VALUES (1, 'word'), (2, 'other');
             CREATE VIRTUAL TABLE indexed USING fts5(body, content = 'note', content_rowid = 'id');
-            CREATE VIRTUAL TABLE indexed4 USING fts4(content = "note", body);
+            CREATE VIRTUAL TABLE indexed4 USING fts4(content="note", body);
             CREATE VIRTUAL TABLE terms USING fts5vocab(own, row); CREATE VIRTUAL TABLE own USING fts5(body);
             CREATE VIRTUAL TABLE area USING rtree(id, low, high);
             INSERT INTO indexed(indexed) VALUES ('rebuild'); INSERT INTO own VALUES ('word'); INSERT INTO area VALUES (1, 2, 3);

@@ -267,7 +267,10 @@ final class WALSession: WatchSession {
 
     // MARK: Capturing
 
-    /// Reports every commit up to `header`, with the pin as it is if that keeps them readable.
+    /// Reports the next commits up to `header`, with the pin as it is if that keeps them readable.
+    ///
+    /// Not all at once: when the writer is faster, each step would leave more commits to the next one, and the length of the log is
+    /// only looked at between two steps.
     ///
     /// A pin on a frame keeps the log from restarting, so a later commit needs no pin of its own: under a writer without
     /// pauses this saves the locks of a read transaction for every few commits, and while the pin stays no checkpoint has
@@ -276,8 +279,10 @@ final class WALSession: WatchSession {
         guard checkpoints.isBurst, !pin.isDatabaseOnly, header.salt == pin.header.salt,
             header.maxFrame - min(header.maxFrame, pin.header.maxFrame) < Self.maxFramesAheadOfPin
         else { return try captureNew() }
-        try report(upTo: header)
+        try report(upTo: header, atMost: Self.maxFramesOfStep)
     }
+
+    private static let maxFramesOfStep = 256
 
     /// How far the capture may be ahead of its pin: nothing behind it can be copied into the database file.
     private static let maxFramesAheadOfPin: UInt32 = 4_000
@@ -301,7 +306,8 @@ final class WALSession: WatchSession {
         }
     }
 
-    private func report(upTo header: WALIndexHeader) throws(WatchError) {
+    /// - Parameter frameCount: the report ends with the commit that reaches so many frames.
+    private func report(upTo header: WALIndexHeader, atMost frameCount: Int = .max) throws(WatchError) {
         if header.salt != captured.salt {
             // The log was restarted, at most once since the last pin, and only after every captured frame had been
             // copied into the database file, which no process could write since.
@@ -327,6 +333,8 @@ final class WALSession: WatchSession {
         // sync of the log, which keeps the order.
         let own = watched.delivery.announcedCommits()
         defer { watched.delivery.endBatch() }
+        let first = store.nextFrame
+        var header = header
         var pages: [UInt32] = []
         var writesHeader = false
         while store.nextFrame <= header.maxFrame {
@@ -361,6 +369,10 @@ final class WALSession: WatchSession {
             beginReads()
             reads.delivered(salt: header.salt, lastFrame: after.lastFrame)
             pages.removeAll(keepingCapacity: true)
+            if Int(store.nextFrame - first) >= frameCount {
+                header.maxFrame = after.lastFrame
+                header.pageCount = after.pageCount
+            }
         }
         guard pages.isEmpty else { throw .undecodable("the log ends with \(pages.count) frames without a commit") }
         captured = header
