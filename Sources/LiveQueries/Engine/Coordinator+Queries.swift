@@ -85,7 +85,8 @@ extension Coordinator {
         let waiting = query.waiting
         query.waiting = []
         for entry in waiting {
-            if let since = entry.since, entry.isSameQuery, since.epoch == position.epoch, since.sequence <= position.sequence,
+            if let since = entry.since, entry.isSameQuery, since.epoch == position.epoch,
+                since.sequence <= position.sequence,
                 let missed = query.log.since(since.sequence)
             {
                 sink.receive(.started(entry.subscriber, query.description, position: since, recovered: true))
