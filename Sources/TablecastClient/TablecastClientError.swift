@@ -43,7 +43,7 @@ public struct TablecastClientError: Error, Sendable, Hashable, CustomStringConve
     public let code: Code
     /// The problem, without the server's address.
     public let message: String
-    /// The HTTP status of a refused connection: 401, 403, 503.
+    /// The HTTP status of a refused connection: 401, 403, 429, 503; those of a proxy in between, such as 502.
     public internal(set) var httpStatus: Int?
     /// The code of the close frame that ended the connection; 1006 when there was none.
     public internal(set) var closeCode: UInt16?
@@ -59,11 +59,12 @@ public struct TablecastClientError: Error, Sendable, Hashable, CustomStringConve
 
     public var description: String { message }
 
-    /// Whether a later attempt can succeed without a change of the client: the server is down, restarts or is full.
+    /// Whether a later attempt can succeed without a change of the client: the server is down, restarts or is full, or a limit
+    /// of this identity is reached.
     public var isTransient: Bool {
         switch code {
         case .unreachable: true
-        case .connectionRefused: httpStatus == 503
+        case .connectionRefused: httpStatus.map(Self.transientStatuses.contains) ?? false
         case .disconnected: closeCode.map(CloseCode.init)?.reconnect != CloseCode.Reconnect.no
         default: false
         }
@@ -71,6 +72,10 @@ public struct TablecastClientError: Error, Sendable, Hashable, CustomStringConve
 }
 
 extension TablecastClientError {
+    /// RFC 6585 section 4 (429) and RFC 9110 section 15.6: too many requests, and a server that a proxy cannot reach or that
+    /// is overloaded.
+    package static let transientStatuses: Set<Int> = [429, 502, 503, 504]
+
     /// RFC 6455 section 7.1.5: the connection ended without a close frame.
     private static let noCloseFrame: UInt16 = 1006
 

@@ -2,6 +2,13 @@ import ArgumentParser
 import ChangeCapture
 import SQLiteConnection
 import Tablecast
+import WireProtocol
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
 
 #if canImport(Glibc)
     import Glibc
@@ -44,8 +51,7 @@ func reportingFailure(_ body: () async throws -> Void) async throws {
     } catch let error as UnusableTable {
         throw report(CommandFailure(.failure, "\(error)"))
     } catch let error as SQLiteError {
-        let reason: ExitReason = error.code.primary == .busy ? .temporaryFailure : .notADatabase
-        throw report(CommandFailure(reason, "the file cannot be read: \(error.message)"))
+        throw report(CommandFailure(ExitReason(error), "the file cannot be read: \(error.message)"))
     }
 }
 
@@ -114,7 +120,8 @@ extension CommandFailure {
 /// The exit codes of the process, with the numbers of BSD's `sysexits.h`.
 enum ExitReason: Int32, Sendable, CaseIterable {
     case success = 0
-    /// The SQL failed, or the query was refused or cancelled by another client.
+    /// The SQL failed, the request was refused for another reason than a missing right, or the query was cancelled by another
+    /// client.
     case failure = 1
     /// Invalid options or arguments.
     case usage = 64
@@ -122,11 +129,11 @@ enum ExitReason: Int32, Sendable, CaseIterable {
     case notADatabase = 65
     /// The file, or a file that an option names, does not exist or cannot be read.
     case noInput = 66
-    /// The server cannot be reached, or the connection was lost.
+    /// The server cannot be reached or is full, the connection was lost, or the port to serve on is in use.
     case unavailable = 69
     /// An internal error.
     case software = 70
-    /// The address is in use or cannot be bound.
+    /// The address cannot be bound, the disk is full, or the system fails in another way.
     case osError = 71
     /// A file cannot be written.
     case cannotCreate = 73
@@ -136,16 +143,42 @@ enum ExitReason: Int32, Sendable, CaseIterable {
     case temporaryFailure = 75
     /// The server does not speak this protocol.
     case protocolError = 76
-    /// This user may not use the file, the port or the server.
+    /// This user may not use the file, the port or the server, or run the statement.
     case noPermission = 77
     /// Ctrl-C: 128 plus the number of SIGINT, as in a shell.
     case interrupted = 130
 
     static let helpText = """
-        Exit codes: 0 success, 1 the SQL failed, 64 invalid usage, 65 not a database, 66 no such file, 69 server not \
-        reachable or port in use, 73 file cannot be created, 74 output cannot be written, 75 file locked by another process, 76 not a Tablecast server, \
-        77 no permission, 130 interrupted.
+        Exit codes: 0 success, 1 the SQL failed or the request was refused, 64 invalid usage, 65 not a database, 66 no such \
+        file, 69 server not reachable or full, or port in use, 70 internal error, 71 system error such as a full disk, 73 file cannot be \
+        created, 74 output cannot be written, 75 locked by another process, 76 not a Tablecast server, 77 no permission, 130 \
+        interrupted.
         """
+
+    /// For the error of a file.
+    init(_ error: SQLiteError) {
+        self =
+            switch error.code.primary {
+            case .notADatabase, .corrupt: .notADatabase
+            case .busy, .locked: .temporaryFailure
+            case .cantOpen: .noInput
+            case .permission, .readOnly, .auth: .noPermission
+            case .inputOutput, .full, .outOfMemory: .osError
+            default: .failure
+            }
+    }
+
+    /// For an error that a server or the query of a file reports.
+    init(_ code: ErrorCode?) {
+        self =
+            switch code {
+            case .unauthorized, .forbidden, .notAuthorized, .readOnly: .noPermission
+            case .rateLimited, .tooManyQueries, .databaseGone: .unavailable
+            case .busy: .temporaryFailure
+            case .internal: .software
+            default: .failure
+            }
+    }
 
     var exitCode: ExitCode { ExitCode(rawValue) }
 }
@@ -153,4 +186,15 @@ enum ExitReason: Int32, Sendable, CaseIterable {
 /// The operating system's messages for its error numbers.
 enum SystemError {
     static func message(_ code: Int32 = errno) -> String { String(cString: strerror(code)) }
+}
+
+/// Files that options name.
+enum FileText {
+    /// - Parameter name: what the file is, for the message.
+    /// - Throws: ``CommandFailure`` with the path and the system's reason.
+    static func bytes(of path: String, _ name: String) throws(CommandFailure) -> Data {
+        if let data = FileManager.default.contents(atPath: path) { return data }
+        let reason = access(path, R_OK) == 0 ? "it is not a regular file" : SystemError.message()
+        throw CommandFailure(.noInput, "\(name) '\(path)' cannot be read: \(reason)")
+    }
 }

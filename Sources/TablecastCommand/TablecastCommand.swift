@@ -29,7 +29,8 @@ struct TablecastCommand: AsyncParsableCommand {
         do {
             let (arguments, applied) = try await ServeSettings.apply(to: Array(CommandLine.arguments.dropFirst()))
             settings = applied
-            var command = try parseAsRoot(arguments)
+            try checkName(of: arguments)
+            var command = try parseAsRoot(QueryCommand.separatingSQL(in: arguments))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -45,6 +46,18 @@ struct TablecastCommand: AsyncParsableCommand {
             }
             end(error)
         }
+    }
+
+    /// Refuses an unknown command also with `--help`, which would otherwise print the general help.
+    private static func checkName(of arguments: [String]) throws(CommandFailure) {
+        guard let name = arguments.first, !name.hasPrefix("-"), name != "help" else { return }
+        let names = configuration.subcommands.map { $0._commandName }
+        guard !names.contains(name) else { return }
+        throw CommandFailure(
+            .usage,
+            "there is no command '\(name)'",
+            advice: "Expected one of \(names.joined(separator: ", ")); tablecast --help describes them."
+        )
     }
 
     /// Ends the process like ArgumentParser, except that help which cannot be written is an error, and that every error

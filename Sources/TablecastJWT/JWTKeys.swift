@@ -5,6 +5,13 @@ import NIOCore
 import NIOHTTP1
 import Tablecast
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 #if canImport(FoundationEssentials)
     import FoundationEssentials
 #else
@@ -155,7 +162,8 @@ actor KeyStore {
         case .secret(let secret): return [try await .fromSecret(secret)]
         case .file(let path):
             guard let data = FileManager.default.contents(atPath: path) else {
-                throw KeySetError("the file cannot be read")
+                let reason = access(path, R_OK) == 0 ? "" : ": " + String(cString: strerror(errno))
+                throw KeySetError("the file cannot be read\(reason)")
             }
             return try await VerificationKey.parse(Array(data))
         case .url(let url):

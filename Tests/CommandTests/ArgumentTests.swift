@@ -1,4 +1,7 @@
 import ArgumentParser
+import ChangeCapture
+import SQLiteConnection
+import Tablecast
 import Testing
 import WireProtocol
 
@@ -27,16 +30,62 @@ struct ArgumentTests {
         }
     }
 
+    @Test func `a value that looks like a named one is refused where the SQL has the name`() throws {
+        let parameters = [ParameterArgument(argument: "a=5"), ParameterArgument(argument: "b=5")].compactMap { $0 }
+        let error = #expect(throws: ValidationError.self) {
+            try ParameterArgument.parameters(parameters, of: "SELECT :ab, $b")
+        }
+        #expect(error?.message.contains("write $b=…") == true)
+        #expect(
+            try ParameterArgument.parameters(parameters, of: "SELECT ?, ?")
+                == .positional([.text("a=5"), .text("b=5")])
+        )
+        let quoted = [ParameterArgument(argument: "'a=5'")].compactMap { $0 }
+        #expect(try ParameterArgument.parameters(quoted, of: "SELECT :a") == .positional([.text("a=5")]))
+    }
+
+    @Test func `SQL that begins with a comment is no option`() {
+        let sql = "-- first\nSELECT 1"
+        #expect(QueryCommand.separatingSQL(in: ["query", sql, "--json"]) == ["query", "--json", "--", sql])
+        for other in [["query", "--max-rows=5", "SELECT 1"], ["query", "--", sql], ["listen", sql]] {
+            #expect(QueryCommand.separatingSQL(in: other) == other)
+        }
+    }
+
+    @Test func `none removes a limit whose numbers have a maximum`() throws {
+        var limits = Limits()
+        try LimitArgument("capture.forcedRestartFrameCount=none").set(in: &limits)
+        #expect(limits.capture.forcedRestartFrameCount == nil)
+        try LimitArgument("state.maxAge=48h").set(in: &limits)
+        #expect(limits.state.maxAge == .seconds(172_800))
+    }
+
+    @Test func `options of queries have no effect on a relay`() throws {
+        for option in [["--query-timeout", "1s"], ["--limit", "query.maxRows=1"], ["--readers", "2"]] {
+            let error = #expect(throws: (any Error).self) { try RelayCommand.parse(["ws://127.0.0.1:1"] + option) }
+            #expect(RelayCommand.message(for: try #require(error)).contains("has no effect on a relay"))
+        }
+        _ = try RelayCommand.parse(["ws://127.0.0.1:1", "--limit", "hub.history.maxAge=2h", "--max-connections", "5"])
+    }
+
+    @Test func `exit codes follow the code of the error`() {
+        #expect(ExitReason(ErrorCode.readOnly) == .noPermission)
+        #expect(ExitReason(ErrorCode.forbidden) == .noPermission)
+        #expect(ExitReason(ErrorCode.sqlError) == .failure)
+        #expect(ExitReason(ErrorCode.busy) == .temporaryFailure)
+        #expect(ExitReason(SQLiteError(code: .full, message: "")) == .osError)
+    }
+
     @Test(arguments: [
         ("30", Duration.seconds(30)), ("500ms", .milliseconds(500)), ("1.5s", .milliseconds(1500)),
         ("2m", .seconds(120)),
-        ("1h", .seconds(3600)), ("0", .zero),
+        ("1h", .seconds(3600)), ("48h", .seconds(172_800)), ("365d", .seconds(31_536_000)), ("0", .zero),
     ])
     func `durations have a unit, seconds by default`(text: String, duration: Duration) {
         #expect(DurationArgument(argument: text)?.duration == duration)
     }
 
-    @Test(arguments: ["", "s", "-1s", "1d", "1e9", "99999999999h", "1.2.3s", "nan"])
+    @Test(arguments: ["", "s", "-1s", "1w", "366d", "1e9", "99999999999h", "1.2.3s", "nan"])
     func `what is no duration is refused`(text: String) {
         #expect(DurationArgument(argument: text) == nil)
     }

@@ -108,7 +108,7 @@ import Testing
         ("hub.maxQueuedBytes=many", "hub.maxQueuedBytes must be 1 to 1024G bytes, not 'many'"),
         (
             "query.busyTimeout=0s",
-            "query.busyTimeout must be a duration such as 500ms, 30s, 5m of at least 1us"
+            "query.busyTimeout must be a duration such as 500ms, 30s, 5m, of 1us to 365d"
         ),
         ("query.maxRow=5", "there is no limit 'query.maxRow'; expected query.readerCount"),
         ("maxRows=5", "there is no limit 'maxRows'; a name begins with capture, clients"),

@@ -244,7 +244,7 @@ def test_one_token_a_role_comes_from_the_environment(serve, music):
 @pytest.mark.parametrize(
     "content, words",
     [
-        ("", "token file"), ("[]", "expected an array"), ('[{"token": "short"}]', "16"),
+        ("", "token file"), ("[]", "the array is empty"), ('[{"token": "short"}]', "16"),
         (f'[{{"token": "{ADA}", "role": "root"}}]', "role"), (f'[{{"token": "{ADA}", "table": []}}]', '"table"'),
         (f'[{{"token": "{ADA}",\n "tables": ["genre"], "tables": null}}]', 'line 2, column 23: duplicate field "tables"'),
         (f'[{{"token": "{ADA}", "t\\u006fken": "{EVE}"}}]', 'duplicate field "token"'),

@@ -193,7 +193,7 @@ def test_cancel(server, run, start):
     assert query.wait() == 1
     assert "requested by another client" in query.error_line("cancelled")
     result = run("cancel", server.ws, "no such query/?")
-    assert result.returncode == 1 and 'no query "no such query/?" waits or runs' in result.stderr
+    assert result.returncode == 1 and 'no query with the id "no such query/?" is queued or running' in result.stderr
 
 
 def test_broadcast(server, run):

@@ -72,7 +72,7 @@ def test_a_client_cannot_forge_a_line_of_the_log(serve, music):
     with Client(server.ws) as client:
         client.send("query:execute", sql="SELECT 1 FROM \"nowhere\n2026-01-01T00:00:00+0000 error tablecast: forged\x1b[2J\"")
         client.message("query:error")
-    line = server.error_line("query failed.*forged")
+    line = server.error_line("forged.*query failed|query failed.*forged")
     assert "\x1b" not in line and "↵2026" in line
 
 

@@ -254,7 +254,7 @@ def test_the_channel_of_queries_carries_those_of_the_same_identity(guarded):
         for name in ("slow", "nobody"):
             see.send("query:cancel", id=name, queryId=name)
             error = see.message("error", where=lambda m: m.get("replyTo") == name)["data"]
-            assert (error["code"], error["message"]) == ("QUERY_NOT_FOUND", f'no query "{name}" waits or runs')
+            assert (error["code"], error["message"]) == ("QUERY_NOT_FOUND", f'no query with the id "{name}" is queued or running')
     with open_client(guarded, GIL) as gil:
         gil.send("subscribe", channel="queries", id="s")
         assert gil.message("error")["data"]["code"] == "FORBIDDEN"

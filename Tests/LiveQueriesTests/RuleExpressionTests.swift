@@ -34,6 +34,7 @@ struct RuleExpressionTests {
         ("a = $sub", "names no claim", 4), (#""a" = 1"#, "double quotes", 0), ("a IN t", "IN needs a list", 2),
         ("a IN main.t", "IN needs a list", 2),
         ("a = (SELECT 1)", "subqueries", 5), ("a = 1; b", "one expression", 5), ("1) OR (1", "parenthesis", 1),
+        ("name = ", "incomplete", 7), ("name = = 1", "near \"=\"", 7), ("nosuch(1) = 1", "no such function", 0),
         ("a > random()", "random", 4),
         ("a > date('now')", "time", 4), ("a > CURRENT_TIMESTAMP", "time", 4),
         ("a IN (WITH x AS (VALUES (1)) TABLE x)", "subqueries", 6),

@@ -111,7 +111,7 @@ struct ConnectionStateTests {
         #expect(failure?.code == .notAuthorized)
         #expect(
             failure?.message
-                == "PRAGMA journal_mode = \(mode) would not last in the file; delete and wal do (not authorized)"
+                == "PRAGMA journal_mode = \(mode) is not stored in the file; use delete or wal (not authorized)"
         )
     }
 

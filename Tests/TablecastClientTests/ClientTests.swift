@@ -373,6 +373,9 @@ import WireProtocol
             #expect(error?.code == .connectionRefused)
             #expect(error?.httpStatus == 401)
             #expect(error?.isTransient == false)
+            // Other statuses of a refusal.
+            #expect([429, 502, 503, 504].allSatisfy(TablecastClientError.transientStatuses.contains))
+            #expect(![400, 401, 403, 404, 426].contains(where: TablecastClientError.transientStatuses.contains))
             try await server.client(token: "correct-horse-battery").execute("SELECT 1")
         }
     }

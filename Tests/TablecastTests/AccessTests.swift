@@ -71,11 +71,21 @@ struct AccessTests {
             channels: [.tables, .queries]
         )
         #expect(try list.identity(of: secret) == expected)
-        #expect(try list.identity(of: "fedcba9876543210") == Identity(id: "token 2", role: .readOnly))
+        let unnamed = try list.identity(of: "fedcba9876543210")
+        #expect(unnamed == Identity(id: unnamed.id, role: .readOnly))
+    }
+
+    @Test func `the identity of a token without a name does not depend on the other entries`() throws {
+        let entry = #"{"token": "fedcba9876543210"}"#
+        let first = try TokenList(parsing: "[\(entry)]".utf8).identity(of: "fedcba9876543210")
+        let list = try TokenList(parsing: #"[{"token": "0123456789abcdef"}, \#(entry)]"#.utf8)
+        #expect(try list.identity(of: "fedcba9876543210") == first)
+        #expect(try list.identity(of: "0123456789abcdef").id != first.id)
+        #expect(first.id.hasPrefix("token ") && first.id.count == 18)
     }
 
     @Test(arguments: [
-        ("{}", "an array"), ("[]", "an array"), ("[1]", "entry 1"), ("[{\"role\": \"admin\"}]", "entry 1"),
+        ("{}", "an array"), ("[]", "empty"), ("[1]", "entry 1"), ("[{\"role\": \"admin\"}]", "entry 1"),
         ("[{\"token\": \"short\"}]", "16"), ("[{\"token\": \"0123456789abcde\\n\"}]", "visible"),
         ("[{\"token\": \"0123456789abcdef\", \"role\": \"root\"}]", "role"),
         ("[{\"token\": \"0123456789abcdef\", \"table\": [\"a\"]}]", "\"table\""),

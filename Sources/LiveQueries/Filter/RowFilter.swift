@@ -121,7 +121,7 @@ package final class RowFilterTable {
     /// Checks that the text is a condition as in a WHERE clause, where aggregates are refused, and that its value depends only
     /// on the row.
     private func checkExpression(_ sql: String) throws(LiveRefusal) {
-        try Self.checkText(sql, maxBytes: limits.maxSQLBytes)
+        try Self.checkText(sql, subject: "filter", maxBytes: limits.maxSQLBytes)
         // On separate lines, so that a comment at the end of the condition does not swallow the parenthesis.
         let head = "SELECT 1 FROM main.\(SQLName(description.name).quoted) WHERE (\n"
         reads = ReadSet(.all)
@@ -154,29 +154,35 @@ package final class RowFilterTable {
     }
 
     /// Rejects text that is more than one expression.
-    static func checkText(_ sql: String, maxBytes: Int) throws(LiveRefusal) {
+    ///
+    /// - Parameter subject: what the expression is, for messages.
+    static func checkText(_ sql: String, subject: String, maxBytes: Int) throws(LiveRefusal) {
         guard sql.utf8.count <= maxBytes else {
-            throw LiveRefusal(.limit, "the filter has \(sql.utf8.count) bytes; it may have \(maxBytes)")
+            throw LiveRefusal(.limit, "the \(subject) has \(sql.utf8.count) bytes; it may have \(maxBytes)")
         }
         let tokens = SQLLexer.tokens(sql)
         guard !tokens.isEmpty else {
-            throw LiveRefusal(.sqlError, "the filter is empty; an SQL expression is expected", offset: 0)
+            throw LiveRefusal(.sqlError, "the \(subject) is empty; an SQL expression is expected", offset: 0)
         }
         for token in tokens {
             if token.depth < 0 {
                 throw LiveRefusal(.sqlError, "a parenthesis is closed that is not open", offset: token.range.lowerBound)
             }
             if token.kind == .symbol, token.text == ";" {
-                throw LiveRefusal(.sqlError, "the filter is one expression", offset: token.range.lowerBound)
+                throw LiveRefusal(
+                    .sqlError,
+                    "the \(subject) is more than one expression",
+                    offset: token.range.lowerBound
+                )
             }
             if token.kind == .word, ["SELECT", "VALUES", "WITH"].contains(token.text) {
-                throw LiveRefusal(.notLive, "a filter cannot have subqueries", offset: token.range.lowerBound)
+                throw LiveRefusal(.notLive, "a \(subject) cannot have subqueries", offset: token.range.lowerBound)
             }
         }
         if let found = TimeDependence.find(in: tokens) {
             throw LiveRefusal(
                 .notLive,
-                "\(found.text) depends on the time; a filter cannot use it: give the time as a parameter",
+                "\(found.text) depends on the time; a \(subject) cannot use it: give the time as a parameter",
                 offset: found.offset
             )
         }

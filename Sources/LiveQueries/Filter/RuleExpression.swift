@@ -1,5 +1,6 @@
 import ChangeCapture
 import SQLiteConnection
+import Synchronization
 
 /// A row rule's SQL: one expression over the columns of one table and over claims, checked as far as that is possible
 /// without the table.
@@ -13,7 +14,7 @@ package struct RuleExpression: Sendable {
 
     /// - Throws: a refusal that says what is wrong and where.
     package init(_ sql: String, maxBytes: Int) throws(LiveRefusal) {
-        try RowFilterTable.checkText(sql, maxBytes: maxBytes)
+        try RowFilterTable.checkText(sql, subject: "rule", maxBytes: maxBytes)
         self.sql = sql
         let tokens = SQLLexer.tokens(sql)
         var parameters: Set<String> = []
@@ -42,7 +43,35 @@ package struct RuleExpression: Sendable {
             }
         }
         self.parameters = parameters
+        try Self.checkSyntax(sql)
     }
+
+    /// Compiles the expression without its table: SQLite reports an error of the syntax before it misses the columns.
+    private static func checkSyntax(_ sql: String) throws(LiveRefusal) {
+        let error = compiler.withLock { connection in connection.flatMap { problem(with: sql, on: $0) } }
+        guard let error, !error.message.hasPrefix("no such column") else { return }
+        var refusal = LiveRefusal(error)
+        if let offset = error.offset.map({ max(0, $0 - Self.head.utf8.count) }) {
+            refusal.offset = min(offset, sql.utf8.count)
+            // The parenthesis that SQLite names is not the rule's.
+            if offset >= sql.utf8.count { refusal.reason = "the rule is incomplete" }
+        }
+        throw refusal
+    }
+
+    private static let head = "SELECT 1 WHERE (\n"
+
+    private static func problem(with sql: String, on connection: Connection) -> SQLiteError? {
+        do throws(SQLiteError) {
+            _ = try KeptStatement(head + sql + "\n)", on: connection)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Nil if SQLite has no memory for it: then the table's own connection reports errors.
+    private static let compiler = Mutex(try? Connection(path: ":memory:", mode: .readWriteCreate))
 
     private static func check(_ token: SQLToken, _ next: SQLToken?) throws(LiveRefusal) {
         let isCall = next?.kind == .symbol && next?.text == "("

@@ -62,7 +62,9 @@ final class ReadSet {
 
     private func note(_ table: String, _ column: SQLName) -> AuthorizerVerdict {
         guard rights.mayRead(table) else {
-            return refuse(LiveRefusal(.notAuthorized, "reading the table \(table) is not allowed"))
+            return refuse(
+                LiveRefusal(.notAuthorized, rights.concealment ?? "reading the table \(table) is not allowed")
+            )
         }
         tables[SQLName(table).caseFolded, default: []].insert(column)
         return .allow

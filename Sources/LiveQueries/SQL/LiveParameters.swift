@@ -48,7 +48,7 @@ package enum LiveParameters: Hashable, Sendable {
             guard let name else {
                 throw LiveRefusal(
                     .sqlError,
-                    "parameter \(index + 1) has no name: give the parameters as an array, or name it"
+                    "parameter \(index + 1) has no name: give the values in order, or name it in the SQL"
                 )
             }
             guard let value = values[name] ?? values[String(name.dropFirst())] else {

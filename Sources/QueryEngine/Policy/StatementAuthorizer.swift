@@ -150,7 +150,12 @@ final class StatementAuthorizer {
         }
         guard let policy, compiled.writes else { return }
         if policy.level == .readOnly {
-            throw QueryFailure(.readOnly, "the access is read-only, and the statement writes")
+            throw QueryFailure(
+                .readOnly,
+                policy.rowRules == nil
+                    ? "the access is read-only, and the statement writes"
+                    : "a token with row rules writes rows with row:write or POST /row, not with SQL"
+            )
         }
         if policy.restrictsTables, statement.declaresTable, ScriptOutline.verb(of: compiled.sql) == .create {
             throw QueryFailure(.notAuthorized, "changing the schema is not allowed with a list of tables")
@@ -294,13 +299,13 @@ final class StatementAuthorizer {
             statement.connectionState = "PRAGMA \(name)"
             guard isInTransaction, rule.isIgnoredInTransaction else { return .allow }
             return deny(
-                "PRAGMA \(name) has no effect within a transaction, and a script of several statements is one unless it is "
-                    + "sent with atomic: false"
+                "PRAGMA \(name) has no effect within a transaction, and a script of several statements is one: send it with "
+                    + "atomic: false (--not-atomic)"
             )
         case .file(let level):
             guard rule.values.map({ $0.contains(argument.lowercased()) }) ?? true else {
-                let values = (rule.values ?? []).sorted().joined(separator: " and ")
-                return deny("PRAGMA \(name) = \(argument) would not last in the file; \(values) do")
+                let values = (rule.values ?? []).sorted().joined(separator: " or ")
+                return deny("PRAGMA \(name) = \(argument) is not stored in the file; use \(values)")
             }
             return act("PRAGMA \(name) with a value", level, policy)
         }

@@ -65,7 +65,7 @@ struct ParameterBinder {
                 // SQLite numbers gaps too: with only ?5, parameters 1 to 4 exist and nothing refers to them.
                 throw QueryFailure(
                     .sqlError,
-                    "parameter \(index + 1) has no name: give the parameters as an array, or name it"
+                    "parameter \(index + 1) has no name: give the values in order, or name it in the SQL"
                 )
             }
             let bare = name.dropFirst()

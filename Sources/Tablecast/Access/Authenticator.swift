@@ -45,14 +45,16 @@ public struct FirstAuthenticator: Authenticator {
 
     public init(_ authenticators: [any Authenticator]) { self.authenticators = authenticators }
 
-    /// - Throws: the error of the last authenticator.
+    /// - Throws: the error of the last authenticator; instead, an error that is no ``AuthenticationError``, such as that of a
+    ///   provider that does not answer: the token may be valid.
     public func identity(of token: String) async throws -> Identity {
         var failure: any Error = AuthenticationError("the token is unknown")
         for authenticator in authenticators {
             do {
                 return try await authenticator.identity(of: token)
             } catch {
-                failure = error
+                // An outage is answered with 503, and clients try again; 401 would end them.
+                if failure is AuthenticationError { failure = error }
             }
         }
         throw failure

@@ -1,3 +1,4 @@
+import WebSocketTransport
 import WireProtocol
 
 /// A fixed list of bearer tokens with their rights: the simple form of access control.
@@ -66,12 +67,13 @@ extension TokenList {
         } catch {
             throw AuthenticationError("\(Self.place(of: error.offset, in: bytes)): \(error.reason)")
         }
-        guard case .array(let values) = value, !values.isEmpty else {
+        guard case .array(let values) = value else {
             throw AuthenticationError("expected an array of objects, each with a token")
         }
+        guard !values.isEmpty else { throw AuthenticationError("the array is empty; expected at least one token") }
         for (index, value) in values.enumerated() {
             do throws(AuthenticationError) {
-                try add(value, number: index + 1)
+                try add(value)
             } catch {
                 throw AuthenticationError("entry \(index + 1): \(error.reason)")
             }
@@ -87,9 +89,18 @@ extension TokenList {
         return "line \(line), column \(column)"
     }
 
+    /// The identity of a token without a name: it stays the same when other entries are added or moved, and does not reveal
+    /// the token.
+    private static func id(of token: String) -> String {
+        let digits = SHA1.hash("tablecast token \(token)".utf8).prefix(6).map { byte in
+            (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }
+        return "token \(digits.joined())"
+    }
+
     private static let fields: Set<String> = ["token", "role", "username", "tables", "channels", "rules", "claims"]
 
-    private mutating func add(_ value: JSONValue, number: Int) throws(AuthenticationError) {
+    private mutating func add(_ value: JSONValue) throws(AuthenticationError) {
         guard case .object(let fields) = value, case .string(let token)? = fields["token"] else {
             throw AuthenticationError("expected an object with a token")
         }
@@ -104,7 +115,7 @@ extension TokenList {
         case .object(let values): claims = values
         default: throw AuthenticationError("claims: expected an object such as {\"sub\": \"ada\"}")
         }
-        var identity = try Identity(id: "token \(number)", fields: fields, claims: claims)
+        var identity = try Identity(id: Self.id(of: token), fields: fields, claims: claims)
         // Distinct from the ids of tokens without a name, which a user could otherwise choose.
         if let username = identity.username { identity.id = Identity.asciiID("user \(username)") }
         do throws(AuthenticationError) {

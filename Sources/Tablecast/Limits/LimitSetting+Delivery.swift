@@ -58,7 +58,7 @@ extension LimitSetting {
             "connection.heartbeatInterval",
             \.connection.heartbeatInterval,
             "a client silent over two of them is closed with 4408; none for no heartbeat",
-            in: .milliseconds(100) ... .seconds(86_400)
+            in: .milliseconds(100)...maxTime
         ),
         .duration(
             "connection.closeTimeout",

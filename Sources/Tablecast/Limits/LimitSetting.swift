@@ -39,7 +39,9 @@ package struct LimitSetting: Sendable {
 extension LimitSetting {
     static let anyCount = 1...1_000_000_000
     static let anyBytes = 1...1 << 40
-    static let anyTime = Duration.microseconds(1)...Duration.seconds(86_400)
+    static let anyTime = Duration.microseconds(1)...maxTime
+    /// 365 days: more than any useful value, and far below the limit of clocks in nanoseconds.
+    package static let maxTime = Duration.seconds(365 * 86_400)
 
     static func count(
         _ name: String,

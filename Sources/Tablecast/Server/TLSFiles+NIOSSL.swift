@@ -2,9 +2,20 @@ package import NIOCore
 package import NIOSSL
 import Synchronization
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 extension ServerConfiguration.TLSFiles {
     /// Reads the files. TLS 1.2 and later, HTTP/1.1.
     package func tlsConfiguration() throws(TLSFilesError) -> TLSConfiguration {
+        for file in [certificateChain, privateKey] where access(file, R_OK) != 0 {
+            throw TLSFilesError(self, reason: "\(file): \(String(cString: strerror(errno)))")
+        }
         do {
             let chain = try NIOSSLCertificate.fromPEMFile(certificateChain)
             guard !chain.isEmpty else { throw TLSFilesError(self, reason: "the first file contains no certificate") }
@@ -19,7 +30,7 @@ extension ServerConfiguration.TLSFiles {
         } catch let error as TLSFilesError {
             throw error
         } catch {
-            throw TLSFilesError(self, reason: "\(error)")
+            throw TLSFilesError(self, reason: "expected PEM, with the key that belongs to the certificate (\(error))")
         }
     }
 }

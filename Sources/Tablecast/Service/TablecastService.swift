@@ -368,7 +368,7 @@ private final class Reopening: Sendable {
 
 extension ProtocolError {
     fileprivate static func queryNotFound(_ queryID: String) -> ProtocolError {
-        ProtocolError(.queryNotFound, "no query \"\(queryID)\" waits or runs")
+        ProtocolError(.queryNotFound, "no query with the id \"\(queryID)\" is queued or running")
     }
 }
 

@@ -52,8 +52,11 @@ struct LimitArgument: Sendable {
     /// Nil for a malformed value or one that is out of range.
     private static func value(of text: String, _ field: LimitSetting.Field) -> Value? {
         switch field {
-        case .count(_, let range), .optionalCount(_, let range):
+        case .count(_, let range):
             if text == none, range.upperBound == .max { return Value.none }
+            return Int(text).flatMap { range.contains($0) ? .number($0) : nil }
+        case .optionalCount(_, let range):
+            if text == none { return Value.none }
             return Int(text).flatMap { range.contains($0) ? .number($0) : nil }
         case .bytes(_, let range):
             if text == none, range.upperBound == .max { return Value.none }
@@ -107,15 +110,21 @@ extension LimitSetting {
         case .count(_, let range):
             range.upperBound == .max
                 ? "a number of at least \(range.lowerBound), or none" : "\(range.lowerBound) to \(range.upperBound)"
-        case .optionalCount(_, let range): "a number of at least \(range.lowerBound), or none"
+        case .optionalCount(_, let range):
+            range.upperBound == .max
+                ? "a number of at least \(range.lowerBound), or none"
+                : "\(range.lowerBound) to \(range.upperBound), or none"
         case .bytes(_, let range):
             range.upperBound == .max
                 ? "a number of bytes such as 64k, 16M of at least \(Self.bytes(range.lowerBound)), or none"
                 : "\(Self.bytes(range.lowerBound)) to \(Self.bytes(range.upperBound)) bytes"
-        case .duration(_, let range): "a duration such as 500ms, 30s, 5m of at least \(Self.time(range.lowerBound))"
-        case .optionalDuration(_, let range):
-            "a duration such as 500ms, 30s, 5m of at least \(Self.time(range.lowerBound)), or none"
+        case .duration(_, let range): Self.expectation(range)
+        case .optionalDuration(_, let range): Self.expectation(range) + ", or none"
         }
+    }
+
+    private static func expectation(_ range: ClosedRange<Duration>) -> String {
+        "a duration such as 500ms, 30s, 5m, of \(time(range.lowerBound)) to \(time(range.upperBound))"
     }
 
     private static func bytes(_ count: Int) -> String { ByteCountArgument(count).defaultValueDescription }

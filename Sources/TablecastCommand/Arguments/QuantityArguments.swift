@@ -1,4 +1,5 @@
 import ArgumentParser
+import Tablecast
 import WireProtocol
 
 /// A number of bytes on the command line: `65536`, `64k`, `16M`, `1G`, with units that are powers of 1,024.
@@ -31,15 +32,16 @@ struct ByteCountArgument: ExpressibleByArgument, Sendable, Hashable {
     }
 }
 
-/// A duration on the command line: `30s`, `500ms`, `20us`, `5m`, `1h`, or a plain number of seconds.
+/// A duration on the command line: `30s`, `500ms`, `20us`, `5m`, `1h`, `7d`, or a plain number of seconds; at most ``max``.
 struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
+    static let max = LimitSetting.maxTime
+
     var duration: Duration
 
     init(_ duration: Duration) { self.duration = duration }
 
     init?(argument: String) {
         let digits = argument.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-        // Far more than any useful value, and far below the limit of a Duration.
         guard let number = Double(digits), number.isFinite, number >= 0 else { return nil }
         let seconds: Double
         switch argument[digits.endIndex...] {
@@ -48,9 +50,11 @@ struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
         case "", "s": seconds = number
         case "m": seconds = number * 60
         case "h": seconds = number * 3600
+        case "d": seconds = number * 86_400
         default: return nil
         }
-        guard seconds <= 86_400 else { return nil }
+        // Compared as numbers: a Duration of too many seconds would trap.
+        guard seconds <= Self.max / .seconds(1) else { return nil }
         duration = .seconds(seconds)
     }
 
@@ -60,6 +64,7 @@ struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
             let microseconds = duration / .microseconds(1)
             return microseconds < 1_000 ? "\(Int(microseconds))us" : "\(duration.milliseconds)ms"
         }
+        if seconds > 86_400, seconds % 86_400 == 0 { return "\(seconds / 86_400)d" }
         return seconds >= 3_600 && seconds % 3_600 == 0 ? "\(seconds / 3_600)h" : "\(seconds)s"
     }
 }

@@ -75,11 +75,15 @@ extension ServerConnection {
     /// The failure for an error response, with the server's message if there is one.
     private func refusal(_ answer: HTTPAnswer) -> CommandFailure {
         var message = "the server responded with status \(answer.status)"
+        var code: ErrorCode?
         if case .object(let fields)? = try? JSONValue(parsing: answer.body), case .string(let error)? = fields["error"]
         {
             // A response that is not JSON comes from another server; only its status is reported.
             message = error
-            if case .string(let code)? = fields["code"] { message += " (\(code))" }
+            if case .string(let text)? = fields["code"] {
+                code = ErrorCode(rawValue: text)
+                message += " (\(text))"
+            }
         }
         switch answer.status {
         case 401:
@@ -89,8 +93,9 @@ extension ServerConnection {
                 advice: "Set a valid token with TABLECAST_TOKEN or --token."
             )
         case 403: return CommandFailure(.noPermission, message)
-        case 503: return CommandFailure(.unavailable, "\(address): \(message)")
-        default: return CommandFailure(.failure, message)
+        case let status where TablecastClientError.transientStatuses.contains(status):
+            return CommandFailure(.unavailable, "\(address): \(message)")
+        default: return CommandFailure(ExitReason(code), message)
         }
     }
 }

@@ -121,8 +121,10 @@ struct ConnectionOptions: ParsableArguments {
     @Flag(help: "Accept any TLS certificate, for tests with a self-signed one.")
     var insecure = false
 
+    static let variable = "TABLECAST_TOKEN"
+
     /// From the option, otherwise from the environment.
-    var bearerToken: String? { token ?? Environment.secret("TABLECAST_TOKEN") }
+    var bearerToken: String? { token ?? Environment.secret(Self.variable) }
 
     func validate() throws {
         guard token?.isEmpty != true else {

@@ -58,7 +58,7 @@ struct ServerConnection: Sendable {
                 advice: "The server may expect ws instead of wss."
             )
         case .disconnected: disconnected(error)
-        case .requestFailed: CommandFailure(.failure, Self.refusal(error))
+        case .requestFailed: CommandFailure(ExitReason(error.errorCode), Self.refusal(error))
         default:
             CommandFailure(
                 .unavailable,

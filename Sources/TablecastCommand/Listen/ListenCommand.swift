@@ -1,4 +1,5 @@
 import ArgumentParser
+import Tablecast
 import TablecastClient
 import WireProtocol
 
@@ -160,15 +161,20 @@ extension ListenCommand {
 extension ListenCommand {
     private var rowCondition: RowCondition? {
         get throws {
-            let values = try ParameterArgument.parameters(parameters)
             guard let condition else {
-                guard values == .none else { throw ValidationError("--param requires --where.") }
+                guard parameters.isEmpty else { throw ValidationError("--param requires --where.") }
                 return nil
             }
             guard condition.utf8.count <= RowCondition.maxSQLBytes else {
                 throw ValidationError("--where has more than \(RowCondition.maxSQLBytes) bytes.")
             }
-            return RowCondition(sql: condition, parameters: values)
+            guard tables?.names.count == 1 else {
+                throw ValidationError("--where requires exactly one table in --tables, to whose columns it refers.")
+            }
+            return RowCondition(
+                sql: condition,
+                parameters: try ParameterArgument.parameters(parameters, of: condition)
+            )
         }
     }
 }
@@ -178,6 +184,10 @@ extension ListenCommand {
         try await reportingFailure {
             let output = ListenOutput(isJSON: json)
             if isFile, let source {
+                // FileListener reports a file that cannot be read.
+                if !tableNames.isEmpty, let document = try? LocalDatabase.tables(path: source) {
+                    noteMissingTables(in: document)
+                }
                 try await FileListener(path: source, filter: filter, output: output).run()
             } else {
                 try await followServer(output)
@@ -188,11 +198,41 @@ extension ListenCommand {
     /// Whether the source is a file rather than a server.
     private var isFile: Bool { source.map { !ServerAddress.looksLikeAddress($0) } ?? false }
 
+    /// The names in --tables that are no patterns.
+    private var tableNames: [String] {
+        tables?.names.filter { !$0.contains { "*?[".contains($0) } } ?? []
+    }
+
+    /// Prints a note for each table in --tables that does not exist: it may be misspelt, or be created later.
+    private func noteMissingTables(at server: ServerConnection) async {
+        guard !tableNames.isEmpty else { return }
+        // The listener itself reports a server that cannot be reached, and a relay without its source has no list.
+        guard let document = try? await server.get("/tables") else { return }
+        noteMissingTables(in: document)
+    }
+
+    private func noteMissingTables(in document: [UInt8]) {
+        guard case .object(let fields)? = try? JSONDocument.parse(document), case .array(let tables)? = fields["tables"]
+        else { return }
+        let known = Set(
+            tables.map { table -> String in
+                guard case .object(let fields) = table, case .string(let name)? = fields["name"] else { return "" }
+                return name.lowercased()
+            }
+        )
+        for name in tableNames where !known.contains(name.lowercased()) {
+            Terminal.error.note(
+                "note: there is no table '\(name.printable)' at present; its changes are printed once it exists"
+            )
+        }
+    }
+
     private func followServer(_ output: ListenOutput) async throws {
         let address = try source.map { try ServerAddress(parsing: $0) } ?? .preferred()
         let server = ServerConnection(address: address, options: connection)
         // validate() has checked the position.
         let position = try since.map { try Position(parsing: $0) }
+        await noteMissingTables(at: server)
         let file = try state.map { path throws(CommandFailure) in try PositionFile(path: path) }
         let feed = try server.client().feed(
             channels.channels,

@@ -44,9 +44,7 @@ final class PositionFile: Sendable {
     }
 
     private static func read(_ path: String) throws(CommandFailure) -> Place {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw CommandFailure(.noInput, "the state file '\(path)' cannot be read")
-        }
+        let data = try FileText.bytes(of: path, "the state file")
         do {
             guard data.count <= maxBytes else { throw CocoaError(.fileReadTooLarge) }
             return try JSONDecoder().decode(Place.self, from: data)

@@ -43,8 +43,8 @@ struct LiveQueryRun: Sendable {
             }
             return .complete(summary: "")
         } catch let error as TablecastClientError where error.code == .requestFailed {
-            let status: ExitReason = error.errorCode == .notAuthorized ? .noPermission : .failure
-            return .failed(message: "\(error)\(error.errorCode.map { " (\($0))" } ?? "")", status: status)
+            let message = "\(error)\(error.errorCode.map { " (\($0))" } ?? "")"
+            return .failed(message: message, status: ExitReason(error.errorCode))
         } catch let error as TablecastClientError {
             throw server.failure(error)
         }

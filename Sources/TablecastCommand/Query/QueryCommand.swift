@@ -138,12 +138,32 @@ extension QueryCommand {
     func request(sql: String) throws -> QueryRequest {
         QueryRequest(
             sql: sql,
-            parameters: try ParameterArgument.parameters(parameters),
+            parameters: try ParameterArgument.parameters(parameters, of: sql),
             rowFormat: .arrays,
             maxRows: maxRows,
             timeout: timeout?.duration,
             isAtomic: !notAtomic
         )
+    }
+}
+
+extension QueryCommand {
+    /// The command line with SQL that begins with a comment moved to the end, behind `--`: otherwise it would be read as an
+    /// option.
+    static func separatingSQL(in arguments: [String]) -> [String] {
+        guard arguments.first == configuration.commandName, !arguments.contains("--"),
+            let place = arguments.lastIndex(where: isComment)
+        else { return arguments }
+        var arguments = arguments
+        let sql = arguments.remove(at: place)
+        return arguments + ["--", sql]
+    }
+
+    /// Whether the argument is `--` and text that cannot be the name of an option.
+    private static func isComment(_ argument: String) -> Bool {
+        guard argument.hasPrefix("--"), argument != "--" else { return false }
+        return argument.dropFirst(2).prefix { $0 != "=" }.contains { $0.isWhitespace }
+            || argument.dropFirst(2).first?.isLetter == false
     }
 }
 
@@ -175,7 +195,7 @@ extension QueryCommand {
         guard case .server(let address) = try source else {
             throw CommandFailure(.usage, "--live needs a server", advice: "Start one with: tablecast serve FILE")
         }
-        let request = LiveQueryRequest(sql: sql, parameters: try ParameterArgument.parameters(parameters))
+        let request = LiveQueryRequest(sql: sql, parameters: try ParameterArgument.parameters(parameters, of: sql))
         let server = ServerConnection(address: address, options: connection)
         let session = LiveQuerySession(format: format, palette: Terminal.output.palette)
         let outcome = try await LiveQueryRun(server: server, request: request).run(session)

@@ -52,12 +52,14 @@ private func readBytes(_ descriptor: Int32, _ buffer: UnsafeMutableRawPointer?, 
     read(descriptor, buffer, count)
 }
 
-/// A parameter on the command line: `5`, `1.5`, `NULL`, `x'00ff'`, `'5'`, or plain text; `:name=5` for a named
-/// parameter.
+/// A parameter on the command line: `5`, `1.5`, `NULL`, `x'00ff'`, `'5'`, or plain text; `:name=5`, `@name=5` or `$name=5`
+/// for a named parameter.
 struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
     /// With its `:`, `@` or `$`; nil for a positional one.
     var name: String?
     var value: WireValue
+    /// `a` of a positional `a=5`, which may be meant as `:a=5`.
+    private var nameWithoutSign: String?
 
     init?(argument: String) {
         if let first = argument.first, ":@$".contains(first), let equals = argument.firstIndex(of: "=") {
@@ -66,6 +68,12 @@ struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
             value = Self.value(argument[argument.index(after: equals)...])
         } else {
             value = Self.value(argument[...])
+            let prefix = argument.prefix { $0 != "=" }
+            if prefix.endIndex < argument.endIndex, prefix.first?.isLetter == true,
+                prefix.allSatisfy({ $0.isLetter || $0.isNumber || $0 == "_" })
+            {
+                nameWithoutSign = String(prefix)
+            }
         }
     }
 
@@ -93,6 +101,28 @@ struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
             bytes.append(UInt8(high * 16 + low))
         }
         return bytes
+    }
+
+    /// The parameters of a request with this SQL.
+    ///
+    /// - Throws: also for `a=5` where the SQL has `:a`, which would otherwise be bound as text; `'a=5'` is text.
+    static func parameters(
+        _ arguments: [ParameterArgument],
+        of sql: String
+    ) throws(ValidationError) -> QueryRequest.Parameters {
+        for name in arguments.compactMap(\.nameWithoutSign) {
+            guard let sign = ":@$".first(where: { Self.occurs("\($0)\(name)", in: sql) }) else { continue }
+            throw ValidationError(
+                "--param \(name)=…: the SQL has the parameter \(sign)\(name), so write \(sign)\(name)=…."
+            )
+        }
+        return try parameters(arguments)
+    }
+
+    private static func occurs(_ parameter: String, in sql: String) -> Bool {
+        sql.ranges(of: parameter).contains { range in
+            sql[range.upperBound...].first.map { !$0.isLetter && !$0.isNumber && $0 != "_" } ?? true
+        }
     }
 
     /// The parameters of a request.

@@ -124,7 +124,7 @@ struct QuerySession: Sendable {
         case .queryCancelled(let cancelled) where cancelled.queryID == queryID:
             return printing(printer.flush()) + [.finish(outcome(cancelled))]
         case .error(let error) where message.header.replyTo == queryID:
-            return [.finish(.failed(message: "\(error.message) (\(error.code))", status: .failure))]
+            return [.finish(.failed(message: "\(error.message) (\(error.code))", status: ExitReason(error.code)))]
         default:
             return []
         }
@@ -165,7 +165,7 @@ struct QuerySession: Sendable {
         {
             message += "\n" + place.rendered(palette)
         }
-        return .failed(message: message, status: error.code == .notAuthorized ? .noPermission : .failure)
+        return .failed(message: message, status: ExitReason(error.code))
     }
 
     private func outcome(_ cancelled: QueryCancelledPayload) -> Outcome {

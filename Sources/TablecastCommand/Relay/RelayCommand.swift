@@ -64,7 +64,7 @@ struct RelayCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The interval of pings to the source, which is given up after two without an answer: a duration such as 500ms, 10s. Default 10s.",
+            "The interval of pings to the source, which is given up after two without an answer: a duration such as 500ms, 10s.",
             valueName: "duration"
         )
     )
@@ -102,6 +102,9 @@ struct RelayCommand: AsyncParsableCommand {
             throw ValidationError("With --nats name at most one server, which answers queries and snapshots.")
         }
         try address.validate(access, risk: Self.risk)
+        if let option = limits.optionsOfQueries.first {
+            throw ValidationError("\(option) has no effect on a relay: queries run at the source. Set it there.")
+        }
         guard upstreamHeartbeat.duration > .zero else { throw ValidationError("--upstream-heartbeat must not be 0.") }
         guard bearerToken?.isEmpty != true else {
             throw ValidationError("The token for the source is empty: omit it if the source requires no token.")

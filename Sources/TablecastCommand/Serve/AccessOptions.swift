@@ -84,9 +84,7 @@ struct AccessOptions: ParsableArguments {
     }
 
     private static func read(_ path: String) throws -> TokenList {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw CommandFailure(.noInput, "the token file '\(path)' cannot be read")
-        }
+        let data = try FileText.bytes(of: path, "the token file")
         warnIfOpen(path)
         do {
             return try TokenList(parsing: data)

@@ -118,9 +118,7 @@ struct JWTOptions: ParsableArguments {
 
     private func mapping() throws -> ClaimMapping {
         guard let jwtClaims else { return ClaimMapping() }
-        guard let data = FileManager.default.contents(atPath: jwtClaims) else {
-            throw CommandFailure(.noInput, "the claims file '\(jwtClaims)' cannot be read")
-        }
+        let data = try FileText.bytes(of: jwtClaims, "the claims file")
         do {
             return try ClaimMapping(parsing: data)
         } catch {

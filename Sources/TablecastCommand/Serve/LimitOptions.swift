@@ -106,6 +106,16 @@ struct LimitOptions: ParsableArguments {
         ]
     }
 
+    /// The given options and limits that concern a database which this process opens, and so have no effect on a relay.
+    var optionsOfQueries: [String] {
+        func concernsDatabase(_ name: String) -> Bool {
+            ["query.", "live.", "capture.", "transaction.", "snapshot."].contains { name.hasPrefix($0) }
+        }
+        return zip(Self.shortcuts, values).filter { concernsDatabase($0.limit) && $1 != nil }
+            .map { "--" + ServeSettings.kebab($0.0.key) }
+            + limit.map(\.setting.name).filter(concernsDatabase).map { "--limit \($0)" }
+    }
+
     /// The defaults of `serve`, then the limits by name in their order, then the options of their own.
     func limits() throws -> Limits {
         var limits = Limits()

@@ -6,7 +6,7 @@ import WebSocketTransport
 struct ListeningOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The TCP port; 0 for any free port. Default \(ServerAddress.defaultPort), of a relay \(RelayCommand.defaultPort).",
+            "The TCP port; 0 for any free port. Default \(ServerAddress.defaultPort) (relay: \(RelayCommand.defaultPort)).",
             valueName: "port"
         )
     )
@@ -18,7 +18,7 @@ struct ListeningOptions: ParsableArguments {
     @Option(help: "The path of the WebSocket endpoint.")
     var path = ServerAddress.defaultPath
 
-    @Flag(help: "Let any client read and, unless --read-only is set, write without a token.")
+    @Flag(help: "Let any client read and write without a token; with --read-only of serve, read.")
     var allowAnonymous = false
 
     @Option(

@@ -46,11 +46,9 @@ struct SettingsFile {
     private static func isYAML(_ file: String) -> Bool { file.hasSuffix(".yaml") || file.hasSuffix(".yml") }
 
     private static func keys(in file: String, _ paths: Set<[String]>) throws -> Set<[String]> {
-        let text: String
-        do {
-            text = try String(contentsOfFile: file, encoding: .utf8)
-        } catch {
-            throw CommandFailure(.noInput, "'\(file)' cannot be read: \(error.localizedDescription)")
+        let bytes = try FileText.bytes(of: file, "the settings file")
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw CommandFailure(.usage, "'\(file)' is not UTF-8", advice: advice)
         }
         let keys: Set<[String]>
         if isYAML(file) {
@@ -78,7 +76,8 @@ struct SettingsFile {
         let owner = key.split(separator: ".").prefix(2).joined(separator: ".") + "."
         let known = paths.map { $0.joined(separator: ".") }.filter { $0.hasPrefix("limits.") == isLimit }
         let related = known.filter { $0.hasPrefix(owner) }
-        return "Expected one of \((related.isEmpty ? known : related).sorted().joined(separator: ", "))."
+        let expected = (related.isEmpty ? known : related) + (isLimit ? [] : ["limits"])
+        return "Expected one of \(expected.sorted().joined(separator: ", "))."
     }
 
     private static func keys(of value: JSONValue, at path: [String] = []) -> Set<[String]> {

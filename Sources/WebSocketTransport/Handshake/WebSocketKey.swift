@@ -48,8 +48,8 @@ private enum Base64 {
 ///
 /// It provides no security: it proves that the server read the request. Therefore no library is needed, and it must not
 /// be used for anything else.
-enum SHA1 {
-    static func hash(_ message: some Sequence<UInt8>) -> [UInt8] {
+package enum SHA1 {
+    package static func hash(_ message: some Sequence<UInt8>) -> [UInt8] {
         var bytes = Array(message)
         let bitCount = UInt64(bytes.count) * 8
         bytes.append(0x80)
