@@ -110,6 +110,8 @@ struct CheckpointPolicy {
         case prepare
         /// The disk is slower than the writers: hold them back once, briefly.
         case slowDown
+        /// The capture is slower than the writers: hold them back until it has caught up.
+        case catchUp
         /// Hold back the writers until the log can restart. Nothing was copied before if `isPrepared` is false.
         case force(isPrepared: Bool)
     }
@@ -125,6 +127,10 @@ struct CheckpointPolicy {
         at now: ContinuousClock.Instant
     ) -> RestartStep {
         guard let least = limits.forcedRestartFrameCount else { return .wait }
+        if isWriterRestless, Int(status.uncapturedFrameCount) > least * Self.maxThresholdsAhead {
+            window = nil
+            return .catchUp
+        }
         let threshold = status.isUnsynced ? 1 : isWriterRestless ? least : max(least, limits.pacedRestartFrameCount)
         guard status.frameCount >= UInt32(clamping: threshold) else {
             preparations = 0
@@ -146,7 +152,8 @@ struct CheckpointPolicy {
         return .force(isPrepared: true)
     }
     private static let maxPreparations = 4
-    /// How far the log may be ahead of the database file while that is being written, in thresholds: 32 MB with pages of 4 KiB.
+    /// How far the log may be ahead of the capture, and of the database file while that is being written, in thresholds: 32 MB with
+    /// pages of 4 KiB.
     private static let maxThresholdsAhead = 8
 
     /// Records the result of a forced restart.
@@ -160,8 +167,10 @@ struct CheckpointPolicy {
 
 /// The input of the decisions about the log.
 struct LogStatus: Equatable {
-    /// Committed frames in the log.
+    /// Frames of the captured commits.
     var frameCount: UInt32
+    /// Frames of the commits that follow them in the log.
+    var uncapturedFrameCount: UInt32 = 0
     /// Frames that are also in the database file.
     var backfilledFrameCount: UInt32
     /// The pin holds the lock of readers that need no frame, so that the log can be restarted.

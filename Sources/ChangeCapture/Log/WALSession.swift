@@ -253,10 +253,16 @@ final class WALSession: WatchSession {
     private func status(_ header: WALIndexHeader) -> LogStatus {
         LogStatus(
             frameCount: header.maxFrame,
+            uncapturedFrameCount: uncapturedFrameCount,
             backfilledFrameCount: pins.backfilledFrameCount,
             isPinnedToDatabaseOnly: pin.isDatabaseOnly,
             isUnsynced: watched.delivery.own.log.hasFailed
         )
+    }
+
+    private var uncapturedFrameCount: UInt32 {
+        guard let header = pins.header(), header.salt == captured.salt else { return 0 }
+        return header.maxFrame - min(header.maxFrame, captured.maxFrame)
     }
 
     private func noteEvent() {
@@ -497,6 +503,10 @@ final class WALSession: WatchSession {
             guard let restarter = openRestarter(), restarter.lock() else { return }
             nap(watched.limits.forcedRestartMaxCatchUp)
             restarter.unlock()
+        case .catchUp:
+            guard let restarter = openRestarter(), restarter.lock() else { return }
+            defer { restarter.unlock() }
+            _ = try catchUp(restarter)
         case .force(let isPrepared): try forceRestart(isPrepared: isPrepared)
         }
     }

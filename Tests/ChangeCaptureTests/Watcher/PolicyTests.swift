@@ -112,6 +112,15 @@ import Testing
         #expect(step(&policy, status(1_000, copied: 0), at: now) == .prepare)
     }
 
+    @Test func `writers that are faster than the capture are held back until it has caught up`() {
+        var (policy, now) = policy(pauseMicroseconds: 50)
+        var status = status(900, copied: 0)
+        status.uncapturedFrameCount = 8_001
+        #expect(step(&policy, status, at: now) == .catchUp)
+        (policy, now) = self.policy(pauseMicroseconds: 700)
+        #expect(step(&policy, status, at: now) == .wait)
+    }
+
     @Test func `a log that could not be synced begins again however short it is`() {
         var policy = CheckpointPolicy(limits: WatcherLimits())
         var status = status(1, copied: 0)
