@@ -96,7 +96,7 @@ def test_after_a_restart_without_state_no_client_resumes_as_recovered(serve, mus
     try:
         curl.line("^event: subscribed")
         # The browser remembers the new position, and resumes by it from now on.
-        assert curl.line("^id: ").removeprefix("id: ") == subscribed["position"]
+        assert curl.line("^id: ").removeprefix("id: ") == f"{subscribed['position']} {subscribed['subscription']}"
         assert json.loads(curl.line("^data: ").removeprefix("data: "))["data"]["recovered"] is False
     finally:
         curl.kill()
