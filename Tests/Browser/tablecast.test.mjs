@@ -237,7 +237,7 @@ test("a gap that cannot be replayed is reported, and a new snapshot is requested
 });
 
 test("after a connection loss an incomplete snapshot is repeated, a complete one is resumed", async () => {
-  for (const [isWhole, expected] of [[false, { snapshot: true }], [true, { since: "e:7" }]]) {
+  for (const [isWhole, expected] of [[false, { snapshot: true }], [true, { since: "e:7", resumes: "s1" }]]) {
     const server = new FakeServer();
     const client = server.connect();
     client.subscribe("tables", { tables: ["a"], snapshot: true });
@@ -270,7 +270,7 @@ test("several subscriptions go on side by side, each with what it asked for", as
   server.socket.push("table:modified", "tables", change("b", "e:9", true, { subscription: "s2" }));
   server.socket.drop(1006);
   const resumed = await server.sent("subscribe");
-  assert.deepEqual(resumed.data, { tables: ["b"], rows: "keys", since: "e:9" });
+  assert.deepEqual(resumed.data, { tables: ["b"], rows: "keys", since: "e:9", resumes: "s2" });
   client.close();
 });
 
@@ -308,7 +308,7 @@ test("a subscription that begins behind another of its filter does not cut a hol
   client.subscribe("tables", { tables: ["a"], since: "e:6" });
   server.socket.push("subscribed", "tables", { channel: "tables", subscription: "s", position: "e:6", recovered: true }, { replyTo: (await server.sent("subscribe")).id });
   const again = await server.sent("subscribe");
-  assert.deepEqual(again.data, { tables: ["a"], since: "e:3" });
+  assert.deepEqual(again.data, { tables: ["a"], since: "e:3", resumes: "s" });
   client.close();
 });
 

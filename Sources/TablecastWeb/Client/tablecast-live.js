@@ -28,6 +28,8 @@ export class LiveQuery extends Emitter {
   _request = undefined;
   /** The request as it is sent: equal for equal queries. */
   _wire;
+  /** The id at the server that `position` belongs to, also while the connection is lost. */
+  #origin;
   #client;
   #sql;
   #data;
@@ -90,7 +92,7 @@ export class LiveQuery extends Emitter {
     const equal = this.#client._equalLive(this);
     if (equal) return this.#join(equal);
     this._request = this.#client._newId();
-    const resumed = this.isLive ? { since: this.position, resumes: this.id } : {};
+    const resumed = this.isLive ? { since: this.position, resumes: this.#origin } : {};
     this.#client._send("query:subscribe", { ...this.#data, ...resumed }, { id: this._request });
   }
 
@@ -98,6 +100,7 @@ export class LiveQuery extends Emitter {
   #join(other) {
     const { _request, id, plan, reason, tables, key, ordered, columns, position } = other;
     Object.assign(this, { _request, id, plan, reason, tables, key, ordered, columns, position });
+    this.#origin = other.#origin;
     this.#incoming = other.#incoming && [...other.#incoming];
     this.#pending = [...other.#pending];
     if (this.isLive || !other.isLive) return;
@@ -110,7 +113,7 @@ export class LiveQuery extends Emitter {
 
   _acknowledged({ data }) {
     this._request = undefined;
-    this.id = data.subscription;
+    this.#origin = this.id = data.subscription;
     this.plan = data.plan;
     this.reason = data.reason;
     this.key = data.key;

@@ -22,6 +22,8 @@ export class Subscription extends Emitter {
   _stale = new Map();
   /** The filter of the last request: equal for equal ones. */
   _wire;
+  /** The id at the server that `position` belongs to, also while the connection is lost, and its filter. */
+  #origin;
   #client;
   #pending = [];
   /** Between the acknowledgement of a snapshot and its end. */
@@ -76,7 +78,11 @@ export class Subscription extends Emitter {
     this.#resumes = this.#started;
     this.#error = undefined;
     if (this.channel === "tables") {
-      if (this.position !== undefined) Object.assign(data, { since: this.position, resumes: this.id });
+      if (this.position !== undefined) {
+        data.since = this.position;
+        // The application may have changed the filter; if not, the server finds out whether the rights have changed.
+        if (this.#origin?.wire === this._wire) data.resumes = this.#origin.id;
+      }
       else if (snapshot) this.#asksForSnapshot = data.snapshot = true;
       if (this.id !== undefined && !this.#client._isShared(this)) data.replaces = this.id;
     }
@@ -130,6 +136,7 @@ export class Subscription extends Emitter {
     this._answered = data.tables === undefined ? undefined : this._request;
     this._request = undefined;
     this.id = data.subscription;
+    if (this.id !== undefined) this.#origin = { id: this.id, wire: this._wire };
     this.recovered = data.recovered;
     this.#pending = [];
     const isOld = this.channel === "tables" && data.subscription === undefined;
