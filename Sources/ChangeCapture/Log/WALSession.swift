@@ -282,10 +282,12 @@ final class WALSession: WatchSession {
     /// pauses this saves the locks of a read transaction for every few commits, and while the pin stays no checkpoint has
     /// anything to copy. After each 1,000 frames, every commit of that writer would otherwise copy a frame and wait for the disk.
     private func captureNext(_ header: WALIndexHeader) throws(WatchError) {
-        guard checkpoints.isBurst, !pin.isDatabaseOnly, header.salt == pin.header.salt,
-            header.maxFrame - min(header.maxFrame, pin.header.maxFrame) < Self.maxFramesAheadOfPin
-        else { return try captureNew() }
-        try report(upTo: header, atMost: Self.maxFramesOfStep)
+        guard checkpoints.isBurst, !pin.isDatabaseOnly, header.salt == pin.header.salt else { return try captureNew() }
+        guard captured.maxFrame - min(captured.maxFrame, pin.header.maxFrame) >= Self.maxFramesAheadOfPin else {
+            return try report(upTo: header, atMost: Self.maxFramesOfStep)
+        }
+        // Everything up to a new pin is reported at once.
+        if uncapturedFrameCount > Self.maxFramesAheadOfPin { try holdBackAndCatchUp() } else { try captureNew() }
     }
 
     private static let maxFramesOfStep = 256
@@ -503,12 +505,16 @@ final class WALSession: WatchSession {
             guard let restarter = openRestarter(), restarter.lock() else { return }
             nap(watched.limits.forcedRestartMaxCatchUp)
             restarter.unlock()
-        case .catchUp:
-            guard let restarter = openRestarter(), restarter.lock() else { return }
-            defer { restarter.unlock() }
-            _ = try catchUp(restarter)
+        case .catchUp: try holdBackAndCatchUp()
         case .force(let isPrepared): try forceRestart(isPrepared: isPrepared)
         }
+    }
+
+    /// Captures everything, while the writers have the lock only in turns.
+    private func holdBackAndCatchUp() throws(WatchError) {
+        guard let restarter = openRestarter(), restarter.lock() else { return try captureNew() }
+        defer { restarter.unlock() }
+        _ = try catchUp(restarter)
     }
 
     private func forceRestart(isPrepared: Bool) throws(WatchError) {
