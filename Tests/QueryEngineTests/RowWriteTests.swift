@@ -27,6 +27,20 @@ struct RowWriteTests {
         #expect(try harness.database.query("SELECT body FROM note ORDER BY id") == [[.text("first")], [.text("two")]])
     }
 
+    /// Swift takes the quote and the mark for one character.
+    @Test func `names with a quote before a combining mark are written and read under rules`() async throws {
+        let (table, column) = ("t\"\u{301}", "c\"\u{301} x\"")
+        let (quotedTable, quotedColumn) = ("\"t\"\"\u{301}\"", "\"c\"\"\u{301} x\"\"\"")
+        #expect(table.quotedAsIdentifier == quotedTable && column.quotedAsIdentifier == quotedColumn)
+        let harness = try Harness("CREATE TABLE \(quotedTable)(id INTEGER PRIMARY KEY, \(quotedColumn))")
+        let write = RowWrite(.insert, table: table, values: cells(["id": .integer(1), column: .text("a")]))
+        #expect(await harness.write(write).end.outcome?.changes == 1)
+        var policy = SQLPolicy(level: .readOnly, readableTables: [table])
+        policy.rowRules = SQLRowRules(rules: [.init(table: table, condition: "id = 1")], claims: [:])
+        let (end, log) = await harness.run("SELECT \(quotedColumn) FROM \(quotedTable)") { $0.policy = policy }
+        #expect(end.failure == nil && log.rows == [[.text("a")]])
+    }
+
     @Test func `a row that changed meanwhile is a conflict, with the row as it is`() async throws {
         let harness = try Harness(Self.schema)
         let (end, log) = await harness.write(

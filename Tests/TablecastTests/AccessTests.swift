@@ -154,6 +154,10 @@ struct AccessTests {
         let everything = try identity.narrowed(SubscribeRequest(channel: .tables)).filter
         #expect(everything.includes(table: "a*") && everything.includes(table: "ORDERS"))
         #expect(!everything.includes(table: "ab") && !everything.includes(table: "secret"))
+        // For Swift the wildcard and the mark after it are one character.
+        let marked = Identity(id: "a", role: .readOnly, tables: ["a*\u{301}"])
+        let filter = try marked.narrowed(SubscribeRequest(channel: .tables)).filter
+        #expect(filter.includes(table: "a*\u{301}") && !filter.includes(table: "abc\u{301}"))
         let none = Identity(id: "a", role: .readOnly, tables: [])
         #expect(throws: ProtocolError.self) { try none.narrowed(SubscribeRequest(channel: .tables)) }
     }

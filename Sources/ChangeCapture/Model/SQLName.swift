@@ -1,3 +1,5 @@
+import SQLiteConnection
+
 /// The name of a table, column, index or trigger, compared by its bytes.
 ///
 /// SQLite distinguishes "é" as one scalar from "é" as two, so both can name a table of one database; Swift's `String`
@@ -9,15 +11,7 @@ package struct SQLName: Sendable {
     package init(_ string: String) { self.string = string }
 
     /// The name as an SQL identifier.
-    package var quoted: String {
-        var result = "\""
-        for scalar in string.unicodeScalars {
-            result.unicodeScalars.append(scalar)
-            if scalar == "\"" { result.unicodeScalars.append(scalar) }
-        }
-        result.append("\"")
-        return result
-    }
+    package var quoted: String { string.quotedAsIdentifier }
 }
 
 extension SQLName {

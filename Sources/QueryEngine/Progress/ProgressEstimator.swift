@@ -195,7 +195,7 @@ struct RowEstimator {
     }
 
     private func sample(_ table: String) throws(SQLiteError) -> Double? {
-        let name = "\"\(table.replacing("\"", with: "\"\""))\""
+        let name = table.quotedAsIdentifier
         let range: [[SQLiteValue]]
         do {
             range = try connection.query("SELECT (SELECT min(rowid) FROM \(name)), (SELECT max(rowid) FROM \(name))")

@@ -52,9 +52,9 @@ package struct RowWrite: Sendable, Hashable {
 
     /// The write as a statement, for clients that watch queries.
     package var sql: String {
-        let name = SQLText.identifier(table)
-        let columns = values.map { SQLText.identifier($0.column) }
-        var conditions = key.map { "\(SQLText.identifier($0.column)) IS ?" }
+        let name = table.quotedAsIdentifier
+        let columns = values.map { $0.column.quotedAsIdentifier }
+        var conditions = key.map { "\($0.column.quotedAsIdentifier) IS ?" }
         if let rowid, operation != .insert { conditions.insert("rowid = \(rowid)", at: 0) }
         let condition = conditions.isEmpty ? "" : " WHERE \(conditions.joined(separator: " AND "))"
         switch operation {
@@ -78,10 +78,6 @@ package struct RowImage: Sendable, Hashable {
 
 /// Parts of statements that are built from names.
 enum SQLText {
-    static func identifier(_ name: String) -> String {
-        "\"" + name.reduce(into: "") { $0 += $1 == "\"" ? "\"\"" : String($1) } + "\""
-    }
-
     /// The text after the table's name, with a parameter for each column.
     static func insertion(of columns: [String]) -> String {
         guard !columns.isEmpty else { return "DEFAULT VALUES" }

@@ -84,7 +84,7 @@ struct RowWriter {
         // With a rowid the key is only one of the values that the client saw.
         let expected = write.before + (write.rowid == nil ? [] : write.key.filter { table.column($0.column) != nil })
         let identifying = table.identifyingColumns
-        let columns = identifying + expected.map { SQLText.identifier($0.column) }
+        let columns = identifying + expected.map { $0.column.quotedAsIdentifier }
         let sql =
             "SELECT \(columns.joined(separator: ", ")) FROM \(table.sql) WHERE \(condition.sql)\(permitted) LIMIT 2"
         let rows =
@@ -114,7 +114,7 @@ struct RowWriter {
     /// Returns: the identity of the row afterwards; nil when it is gone, or a trigger has ignored the write without an
     /// error.
     private func change(_ table: WritableTable, _ identity: RowIdentity?) throws -> RowIdentity? {
-        var names = write.values.map { SQLText.identifier($0.column) }
+        var names = write.values.map { $0.column.quotedAsIdentifier }
         var values = write.values.map(\.value)
         let condition = identity.map { table.condition(for: $0) }
         // The clauses of constraints could replace or ignore rows that the client may not see.
@@ -156,7 +156,7 @@ struct RowWriter {
 
     private func image(of identity: RowIdentity, in table: WritableTable) throws -> RowImage? {
         let condition = table.condition(for: identity)
-        let columns = table.columns.map { SQLText.identifier($0.name) }.joined(separator: ", ")
+        let columns = table.columns.map { $0.name.quotedAsIdentifier }.joined(separator: ", ")
         let rows = try rows("SELECT \(columns) FROM \(table.sql) WHERE \(condition.sql)", condition.values)
         guard let row = rows.first else { return nil }
         let bytes = row.reduce(0) { $0 + $1.byteCount }

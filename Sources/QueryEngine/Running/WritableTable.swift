@@ -86,7 +86,7 @@ struct WritableTable {
     }
 
     /// Qualified for SQL: a temporary table of the same name is another table.
-    var sql: String { "main.\(SQLText.identifier(name))" }
+    var sql: String { "main.\(name.quotedAsIdentifier)" }
 
     func column(_ name: String) -> Column? {
         let wanted = TableNames([name])
@@ -97,7 +97,7 @@ struct WritableTable {
 
     /// The expressions whose values identify a row.
     var identifyingColumns: [String] {
-        isWithoutRowid ? keyColumns.map { SQLText.identifier($0.name) } : [identifyingName ?? "rowid"]
+        isWithoutRowid ? keyColumns.map { $0.name.quotedAsIdentifier } : [identifyingName ?? "rowid"]
     }
 
     func identity(_ values: [SQLiteValue]) -> RowIdentity {
@@ -140,7 +140,7 @@ struct WritableTable {
                 "key: expected \(wanted.joined(separator: ", ")) of \(name), found \(found)"
             )
         }
-        let columns = keyColumns.map { "\(SQLText.identifier($0.name)) IS ?" }
+        let columns = keyColumns.map { "\($0.name.quotedAsIdentifier) IS ?" }
         return Condition(sql: columns.joined(separator: " AND "), values: values)
     }
 
@@ -161,5 +161,5 @@ struct WritableTable {
         return column
     }
 
-    private var identifyingName: String? { rowidName ?? rowidColumn.map { SQLText.identifier($0.name) } }
+    private var identifyingName: String? { rowidName ?? rowidColumn.map { $0.name.quotedAsIdentifier } }
 }

@@ -67,7 +67,7 @@ package struct OpenedTables: Sendable, Hashable {
         let created = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage = 0"
         for row in try connection.query(created) where !unknown.isEmpty {
             guard case .text(let name) = row[0] else { continue }
-            let sql = "SELECT 1 FROM main.\"\(name.replacing("\"", with: "\"\""))\""
+            let sql = "SELECT 1 FROM main.\(name.quotedAsIdentifier)"
             if let address = try Self.virtualTable(sql, on: connection), unknown.remove(address) != nil {
                 virtualTables.insert(name)
             }

@@ -35,9 +35,9 @@ package final class SchemaSubset {
     /// original so.
     private func makeView(_ name: String, of original: Connection) throws(SQLiteError) {
         let columns = try original.query("SELECT name FROM pragma_table_xinfo(?)", [.text(name)]).compactMap { row in
-            if case .text(let column)? = row.first { Self.quoted(column) } else { nil }
+            if case .text(let column)? = row.first { column.quotedAsIdentifier } else { nil }
         }
-        let view = Self.quoted(name)
+        let view = name.quotedAsIdentifier
         let nulls = columns.map { _ in "NULL" }.joined(separator: ", ")
         try connection.execute("CREATE VIEW \(view)(\(columns.joined(separator: ", "))) AS SELECT \(nulls)")
         let triggers = try original.query(
@@ -47,10 +47,8 @@ package final class SchemaSubset {
         guard !triggers.isEmpty else { return }
         for event in ["INSERT", "UPDATE", "DELETE"] {
             try connection.execute(
-                "CREATE TRIGGER \(Self.quoted("\(event) \(name)")) INSTEAD OF \(event) ON \(view) BEGIN SELECT 1; END"
+                "CREATE TRIGGER \("\(event) \(name)".quotedAsIdentifier) INSTEAD OF \(event) ON \(view) BEGIN SELECT 1; END"
             )
         }
     }
-
-    private static func quoted(_ name: String) -> String { "\"\(name.replacing("\"", with: "\"\""))\"" }
 }

@@ -1,7 +1,7 @@
 /// The tables that the virtual tables of a database use: their shadow tables, and those of others that they read, such as
 /// the one that `content = 'note'` names to FTS5, or the index that `fts5vocab` lists.
 ///
-/// SQLite calls the authorizer when a module compiles a statement, and modules keep their statements for whoever uses the table next.
+/// SQLite calls the authorizer when a module compiles a statement, and modules keep their statements for the next client.
 /// So an authorizer cannot protect what a module reads; the decision precedes the use of the virtual table.
 package struct VirtualTables: Sendable {
     private struct Table {
@@ -69,9 +69,7 @@ package struct VirtualTables: Sendable {
         }
         defer { copy.setAuthorizer(nil) }
         // A scan without rows makes the module compile what it reads.
-        do { _ = try copy.query("SELECT * FROM main.\"\(table.name.replacing("\"", with: "\"\""))\"") } catch {
-            return nil
-        }
+        do { _ = try copy.query("SELECT * FROM main.\(table.name.quotedAsIdentifier)") } catch { return nil }
         return read.subtracting(table.shadows.map(folded)).subtracting([folded(table.name), "sqlite_master"])
     }
 

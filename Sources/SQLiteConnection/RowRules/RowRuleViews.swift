@@ -35,7 +35,7 @@ package struct RowRuleViews {
     private mutating func create(_ view: View, _ rule: SQLRowRules.Rule, on connection: Connection) throws(SQLiteError)
         -> Bool
     {
-        let (table, inner) = (Self.quoted(view.table), Self.quoted(view.inner))
+        let (table, inner) = (view.table.quotedAsIdentifier, view.inner.quotedAsIdentifier)
         try connection.execute(
             // On separate lines, so that a comment at the end of the rule does not swallow the parenthesis.
             "CREATE TEMP VIEW \(inner) AS SELECT * FROM main.\(table) WHERE (\n\(rule.condition)\n) LIMIT -1 OFFSET 0"
@@ -68,9 +68,10 @@ package struct RowRuleViews {
         // The temporary schema is as before also when a statement fails.
         defer { try? connection.execute("ROLLBACK TO tablecast_views; RELEASE tablecast_views") }
         for view in views {
-            let table = Self.quoted(view.table)
+            let table = view.table.quotedAsIdentifier
             let columns = try connection.query("SELECT name FROM pragma_table_xinfo(?, 'main')", [.text(view.table)])
-            let names = columns.map { row in if case .text(let name)? = row.first { Self.quoted(name) } else { "NULL" }
+            let names = columns.map { row in
+                if case .text(let name)? = row.first { name.quotedAsIdentifier } else { "NULL" }
             }
             let values = names.map { _ in "NULL" }.joined(separator: ", ")
             try connection.execute("DROP VIEW temp.\(table)")
@@ -90,8 +91,8 @@ package struct RowRuleViews {
         defer { restrict(connection) }
         try connection.registerClaims([:], as: SQLRowRules.claimFunction)
         for view in views {
-            try connection.execute("DROP VIEW temp.\(Self.quoted(view.table))")
-            try connection.execute("DROP VIEW temp.\(Self.quoted(view.inner))")
+            try connection.execute("DROP VIEW temp.\(view.table.quotedAsIdentifier)")
+            try connection.execute("DROP VIEW temp.\(view.inner.quotedAsIdentifier)")
         }
     }
 
@@ -105,6 +106,4 @@ package struct RowRuleViews {
         "rule_" + String(UInt64.random(in: .min ... .max), radix: 36)
             + String(UInt64.random(in: .min ... .max), radix: 36)
     }
-
-    private static func quoted(_ name: String) -> String { "\"\(name.replacing("\"", with: "\"\""))\"" }
 }

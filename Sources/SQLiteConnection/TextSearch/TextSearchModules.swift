@@ -141,7 +141,7 @@ enum TextSearchModules {
         _ arguments: UnsafePointer<UnsafePointer<CChar>?>?
     ) {
         guard let table, count > 2, let database = arguments?[1], let name = arguments?[2] else { return }
-        let quoted = [database, name].map { "\"\(String(cString: $0).replacing("\"", with: "\"\""))\"" }
+        let quoted = [database, name].map { String(cString: $0).quotedAsIdentifier }
         names.withLock { $0[UInt(bitPattern: table)] = quoted.joined(separator: ".") }
     }
 

@@ -102,7 +102,7 @@ extension Identity {
     }
 
     private func narrowed(_ filter: TableFilter, to tables: [String]) throws(ProtocolError) -> TableFilter {
-        for name in filter.tables ?? [] where !name.contains(where: Self.wildcards.contains) {
+        for name in filter.tables ?? [] where !name.unicodeScalars.contains(where: Self.wildcards.contains) {
             try require(table: name)
         }
         let remaining = tables.filter { filter.includes(table: $0) }
@@ -123,11 +123,12 @@ extension Identity {
         return "this token allows \(names.isEmpty ? "none" : names)"
     }
 
-    private static let wildcards: Set<Character> = ["*", "?", "["]
+    /// By scalars, as patterns are matched: a wildcard and a combining mark after it are one `Character`.
+    private static let wildcards: Set<Unicode.Scalar> = ["*", "?", "["]
 
     /// A pattern that matches exactly this name.
     private static func literalPattern(_ name: String) -> String {
-        name.reduce(into: "") { $0 += wildcards.contains($1) ? "[\($1)]" : String($1) }
+        name.unicodeScalars.reduce(into: "") { $0 += wildcards.contains($1) ? "[\($1)]" : String($1) }
     }
 }
 

@@ -123,7 +123,7 @@ struct TableCatalog {
         }
         // Fails for a WITHOUT ROWID table.
         guard let rowid = rowidName(of: name),
-            let rows = try? connection.query("SELECT max(\(rowid)) FROM \(Self.quoted(name))"),
+            let rows = try? connection.query("SELECT max(\(rowid)) FROM \(name.quotedAsIdentifier)"),
             let highest = rows.first?.first
         else { return nil }
         switch highest {
@@ -143,8 +143,6 @@ struct TableCatalog {
         let columns = rows.compactMap { if case .text(let name)? = $0.first { name } else { nil } }
         return ["rowid", "_rowid_", "oid"].first { !columns.contains($0) }
     }
-
-    private static func quoted(_ name: String) -> String { "\"\(name.replacing("\"", with: "\"\""))\"" }
 }
 
 // MARK: - The parts of a description
