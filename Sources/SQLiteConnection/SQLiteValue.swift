@@ -20,6 +20,16 @@ public enum SQLiteValue: Hashable, Sendable {
             self = .malformedText([UInt8](bytes))
         }
     }
+
+    /// The approximate size of the value in memory or in a message.
+    package var byteCount: Int {
+        switch self {
+        case .null: 4
+        case .integer, .real: 8
+        case .text(let text): text.utf8.count
+        case .malformedText(let bytes), .blob(let bytes): bytes.count
+        }
+    }
 }
 
 extension SQLiteValue {

@@ -120,14 +120,17 @@ struct CheckpointPolicy {
     ///
     /// A writer that makes pauses is held back rarely, so nothing is prepared for it.
     ///
-    /// - Parameter isCheckpointing: whether a checkpoint that was requested has not ended.
+    /// - Parameters:
+    ///   - uncapturedFrameCount: the frames of commits that follow the captured ones in the log.
+    ///   - isCheckpointing: whether a checkpoint that was requested has not ended.
     mutating func restartStep(
         _ status: LogStatus,
+        uncapturedFrameCount: UInt32,
         isCheckpointing: Bool,
         at now: ContinuousClock.Instant
     ) -> RestartStep {
         guard let least = limits.forcedRestartFrameCount else { return .wait }
-        if isWriterRestless, Int(status.uncapturedFrameCount) > least * Self.maxThresholdsAhead {
+        if isWriterRestless, Int(uncapturedFrameCount) > least * Self.maxThresholdsAhead {
             window = nil
             return .catchUp
         }
@@ -169,8 +172,6 @@ struct CheckpointPolicy {
 struct LogStatus: Equatable {
     /// Frames of the captured commits.
     var frameCount: UInt32
-    /// Frames of the commits that follow them in the log.
-    var uncapturedFrameCount: UInt32 = 0
     /// Frames that are also in the database file.
     var backfilledFrameCount: UInt32
     /// The pin holds the lock of readers that need no frame, so that the log can be restarted.

@@ -100,7 +100,11 @@ final class PageStore {
             run.end(byteCount: try wal?.read(into: bytes, at: run.offset(ofFrame: number)) ?? 0)
         }
         if let header = run.withFrame(number, { WALFrameHeader($0) }) { return header }
-        return try withUnsafeTemporaryAllocation(byteCount: WALFrameHeader.byteCount, alignment: 8) { bytes in
+        return try readHeader(number)
+    }
+
+    private func readHeader(_ number: UInt32) throws(SQLiteError) -> WALFrameHeader? {
+        try withUnsafeTemporaryAllocation(byteCount: WALFrameHeader.byteCount, alignment: 8) { bytes in
             Result { () throws(SQLiteError) in
                 try wal?.read(into: bytes, at: run.offset(ofFrame: number)) == bytes.count
                     ? WALFrameHeader(UnsafeRawBufferPointer(bytes)) : nil
@@ -111,13 +115,8 @@ final class PageStore {
     /// The header of any frame of the log; nil when it cannot be read.
     func frameHeader(_ number: UInt32) -> WALFrameHeader? {
         if wal == nil { wal = WALFile(databasePath: path) }
-        return withUnsafeTemporaryAllocation(byteCount: WALFrameHeader.byteCount, alignment: 8) { bytes in
-            // An error of the system means that continuity cannot be proved.
-            guard let count = try? wal?.read(into: bytes, at: run.offset(ofFrame: number)), count == bytes.count else {
-                return nil
-            }
-            return WALFrameHeader(UnsafeRawBufferPointer(bytes))
-        }
+        // An error of the system means that continuity cannot be proved.
+        return try? readHeader(number)
     }
 
     /// Whether the database file has a page with a content that none of these frames has. False when something cannot be read.
@@ -238,7 +237,6 @@ final class PageStore {
             throw WALDecodeError(page: number, .unreadable("\(error)"))
         }
     }
-
 }
 
 extension WALSalt {

@@ -202,8 +202,10 @@ final class WALSession: WatchSession {
         return inspection.checkFile(captured)
     }
 
-    /// Sleeps briefly when a writer without pauses is expected to commit again; true when it did, and nothing else is to be done
-    /// before the next check. While it goes on, the system reports no writes: that would cost the writer.
+    /// Sleeps briefly while a writer without pauses is expected to commit again. While it goes on, the system reports no writes: that
+    /// would cost the writer.
+    ///
+    /// - Returns: whether the next check of the log must follow at once.
     private func awaitBurst(at now: ContinuousClock.Instant) -> Bool {
         guard checkpoints.isBurst, now - lastCapture < Self.burstPause else {
             guard !watched.events.reportsWrites else { return false }
@@ -253,13 +255,13 @@ final class WALSession: WatchSession {
     private func status(_ header: WALIndexHeader) -> LogStatus {
         LogStatus(
             frameCount: header.maxFrame,
-            uncapturedFrameCount: uncapturedFrameCount,
             backfilledFrameCount: pins.backfilledFrameCount,
             isPinnedToDatabaseOnly: pin.isDatabaseOnly,
             isUnsynced: watched.delivery.own.log.hasFailed
         )
     }
 
+    /// The frames of commits that follow the captured ones in the log.
     private var uncapturedFrameCount: UInt32 {
         guard let header = pins.header(), header.salt == captured.salt else { return 0 }
         return header.maxFrame - min(header.maxFrame, captured.maxFrame)
@@ -495,7 +497,13 @@ final class WALSession: WatchSession {
     // MARK: Keeping the log short
 
     private func restartIfNeeded(at now: ContinuousClock.Instant) throws(WatchError) {
-        switch checkpoints.restartStep(status(captured), isCheckpointing: checkpointer.isBusy, at: now) {
+        let step = checkpoints.restartStep(
+            status(captured),
+            uncapturedFrameCount: uncapturedFrameCount,
+            isCheckpointing: checkpointer.isBusy,
+            at: now
+        )
+        switch step {
         case .wait: return
         case .prepare:
             // The checkpoint copies up to the pin.

@@ -2,7 +2,7 @@ import SQLiteConnection
 
 /// One row of `sqlite_schema`.
 ///
-/// A snapshot shares the rows that did not change with the snapshot before it, so that identity tells what changed.
+/// A snapshot shares the rows that did not change with the snapshot before it, so that identity shows what changed.
 final class SchemaEntry: Sendable {
     let rowid: Int64
     let type: String

@@ -37,7 +37,11 @@ extension SchemaSnapshot {
             let isChanged = difference.tables.contains(entry.table)
             if let known, known.isDescribed(by: entry) {
                 guard isChanged else { continue }
-                snapshot.tables[entry.name] = known.with(entry, objects[entry.table] ?? [])
+                snapshot.tables[entry.name] = known.with(
+                    rootPage: entry.rootPage,
+                    objects: objects[entry.table] ?? [],
+                    shadowOwner: known.shadowOwner
+                )
             } else {
                 let (description, fields) = try reader.describe(entry, hasIndex: indexed.contains(entry.table))
                 // A view is the same as long as its columns are.
@@ -70,18 +74,6 @@ extension SchemaSnapshot.Table {
     /// as FTS4 with `content=`, follow those of other tables without a change of their own entry.
     fileprivate func isDescribed(by entry: SchemaEntry) -> Bool {
         description.kind == .table && schemaRowid == entry.rowid && description.sql.isIdentical(to: entry.sql ?? "")
-    }
-
-    /// The same table with another root or other objects.
-    fileprivate func with(_ entry: SchemaEntry, _ objects: [SchemaSnapshot.Object]) -> SchemaSnapshot.Table {
-        SchemaSnapshot.Table(
-            description: description,
-            fields: fields,
-            schemaRowid: schemaRowid,
-            rootPage: entry.rootPage,
-            shadowOwner: shadowOwner,
-            objects: objects
-        )
     }
 }
 
@@ -256,7 +248,7 @@ private struct TableReader {
     }
 }
 
-/// A query about one table that runs for one after the other.
+/// A query about one table, kept for the next table.
 private final class KeptQuery {
     private var statement: Statement
 

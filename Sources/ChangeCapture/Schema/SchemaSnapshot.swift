@@ -34,6 +34,18 @@ package struct SchemaSnapshot: Sendable {
             self.objects = objects
         }
 
+        /// The same table with another root, other objects or another owner.
+        func with(rootPage: Int64, objects: [Object], shadowOwner: SQLName?) -> Table {
+            Table(
+                description: description,
+                fields: fields,
+                schemaRowid: schemaRowid,
+                rootPage: rootPage,
+                shadowOwner: shadowOwner,
+                objects: objects
+            )
+        }
+
         package var name: SQLName { SQLName(description.name) }
         package var isShadow: Bool { shadowOwner != nil }
     }

@@ -75,7 +75,12 @@ extension SchemaSnapshot {
             for name in ShadowTables.made(by: virtual, among: candidates) { owners[name] = owner }
         }
         for (name, table) in tables where table.isShadow || !owners.isEmpty {
-            if table.shadowOwner != owners[name] { tables[name] = table.owned(by: owners[name]) }
+            guard table.shadowOwner != owners[name] else { continue }
+            tables[name] = table.with(
+                rootPage: table.rootPage,
+                objects: table.objects,
+                shadowOwner: owners[name]
+            )
         }
     }
 
@@ -91,18 +96,5 @@ extension SchemaSnapshot {
                     && utf8.dropFirst(prefix.count).first == UInt8(ascii: "_")
             }
             .max { $0.description.name.utf8.count < $1.description.name.utf8.count }
-    }
-}
-
-extension SchemaSnapshot.Table {
-    fileprivate func owned(by owner: SQLName?) -> SchemaSnapshot.Table {
-        SchemaSnapshot.Table(
-            description: description,
-            fields: fields,
-            schemaRowid: schemaRowid,
-            rootPage: rootPage,
-            shadowOwner: owner,
-            objects: objects
-        )
     }
 }

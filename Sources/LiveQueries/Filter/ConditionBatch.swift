@@ -24,7 +24,7 @@ final class CompiledCondition {
         self.numbers = isSmall && numbers.count == statement.statement.parameterCount ? numbers : nil
     }
 
-    /// An expression that is `bit` where the condition holds, else 0, with the parameters from `firstParameter` on.
+    /// An expression that is `bit` where the condition holds, else 0, with parameters that follow `offset` others.
     ///
     /// `CASE` evaluates an AND from left to right, and no further than it must.
     func term(bit: UInt64 = 1, afterParameter offset: Int = 0) -> String {
@@ -101,15 +101,5 @@ final class ConditionBatch {
         defer { statement.statement.reset() }
         guard try statement.statement.step() else { return nil }
         return UInt64(bitPattern: statement.statement.integer(0))
-    }
-}
-
-extension SQLiteValue {
-    fileprivate var byteCount: Int {
-        switch self {
-        case .null, .integer, .real: 8
-        case .text(let text): text.utf8.count
-        case .malformedText(let bytes), .blob(let bytes): bytes.count
-        }
     }
 }

@@ -27,7 +27,6 @@ struct LivePlan: Sendable {
     var dependencies: [SQLName: Dependency]
     /// The views that it reads, in lower case.
     var views: Set<SQLName> = []
-    /// The names of its common table expressions, in lower case.
     /// Whether it also reads the schema itself.
     var readsSchema = false
     /// The tables of a simple query; nil when it is unknown which rows of the result come from which rows of tables.

@@ -50,9 +50,7 @@ final class ReadSet {
             }
             if let view = request.triggerOrView { views.insert(SQLName(view).caseFolded) }
             // The program shows which table this is, if it is one.
-            if !name.string.hasPrefix("sqlite_"), !name.string.hasPrefix("pragma_"),
-                column.string.isEmpty || OpenedTables.tableFunctions.contains(name.string)
-            {
+            if OpenedTables.decides(name.string, column: column.string) {
                 if !rights.mayRead(table) { hasAmbiguousName = true }
                 return .allow
             }

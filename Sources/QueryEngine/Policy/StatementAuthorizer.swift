@@ -175,13 +175,9 @@ final class StatementAuthorizer {
         guard let readable = policy.readableTables, let table = request.first, !readable.contains(table) else {
             return .allow
         }
-        let folded = table.lowercased()
-        // A table may have the name of a table-valued function, and a column may have an empty one.
-        let isDecidedLater =
-            request.second == ""
-            ? !folded.hasPrefix("sqlite_") && !folded.hasPrefix("pragma_")
-            : OpenedTables.tableFunctions.contains(folded)
-        guard isDecidedLater else { return denyTable("reading the table \(table) is not allowed") }
+        guard let column = request.second, OpenedTables.decides(table.lowercased(), column: column) else {
+            return denyTable("reading the table \(table) is not allowed")
+        }
         statement.mayReadUnlisted = true
         return .allow
     }

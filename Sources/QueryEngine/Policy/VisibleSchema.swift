@@ -1,6 +1,6 @@
 import SQLiteConnection
 
-/// The schema that a policy with a list of tables exposes.
+/// The schema that a policy with a list of tables exposes: a database with only those tables.
 ///
 /// SQLite's error messages reveal the schema: tables and columns, what a view or a trigger reads, what a foreign key
 /// refers to. A client with a list of tables gets the errors of this database instead, so that no message, and no

@@ -181,7 +181,7 @@ extension QueryFailure {
 /// Whether queries wait for the writer while it runs one. Thread-safe.
 final class WriterBacklog: Sendable {
     private let isWaiting = Atomic(false)
-    /// The sink was told of a commit that others follow it.
+    /// The sink waits for the commits that follow the last one.
     private let isPromised = Atomic(false)
 
     func note(_ isWaiting: Bool) { self.isWaiting.store(isWaiting, ordering: .relaxed) }

@@ -276,13 +276,4 @@ extension SQLiteValue {
         default: self == other
         }
     }
-
-    fileprivate var byteCount: Int {
-        switch self {
-        case .null: 4
-        case .integer, .real: 8
-        case .text(let text): text.utf8.count
-        case .malformedText(let bytes), .blob(let bytes): bytes.count
-        }
-    }
 }

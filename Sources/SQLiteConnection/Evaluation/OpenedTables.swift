@@ -21,6 +21,17 @@ package struct OpenedTables: Sendable, Hashable {
     /// Virtual tables that are computed from an argument.
     package static let tableFunctions: Set<String> = ["json_each", "json_tree"]
 
+    /// Whether a read that SQLite reports to the authorizer can be of something other than the table of that name: then the program
+    /// decides. A table can have the name of a table-valued function, and a column an empty one.
+    ///
+    /// - Parameters:
+    ///   - table: in lower case.
+    ///   - column: empty where none is read.
+    package static func decides(_ table: String, column: String) -> Bool {
+        column.isEmpty
+            ? !table.hasPrefix("sqlite_") && !table.hasPrefix("pragma_") : tableFunctions.contains(table)
+    }
+
     /// The table of each b-tree of the main database, whether the b-tree is the table's own or an index's.
     package static func tableOfRoot(on connection: Connection) throws(SQLiteError) -> [Int64: String] {
         var tableOfRoot: [Int64: String] = [:]

@@ -61,12 +61,17 @@ struct NATSOptions: ParsableArguments {
     )
     var natsKey: String?
 
+    /// The options that name files.
+    private var files: [(option: String, path: String?)] {
+        [
+            ("--nats-credentials", natsCredentials), ("--nats-nkey", natsNkey), ("--nats-ca", natsCa),
+            ("--nats-certificate", natsCertificate), ("--nats-key", natsKey),
+        ]
+    }
+
     func validate() throws {
         guard let nats else {
-            let others = [
-                ("--nats-stream", natsStream), ("--nats-credentials", natsCredentials), ("--nats-nkey", natsNkey),
-                ("--nats-ca", natsCa), ("--nats-certificate", natsCertificate), ("--nats-key", natsKey),
-            ]
+            let others = [("--nats-stream", natsStream)] + files
             if let (name, _) = others.first(where: { $0.1 != nil }) {
                 throw ValidationError("\(name) requires --nats with the URL of the broker.")
             }
@@ -125,10 +130,6 @@ struct NATSOptions: ParsableArguments {
         /// - Throws: when a file cannot be read, which the library reports as another failure.
         func address() throws(CommandFailure) -> NATSAddress? {
             guard let nats else { return nil }
-            let files = [
-                ("--nats-credentials", natsCredentials), ("--nats-nkey", natsNkey), ("--nats-ca", natsCa),
-                ("--nats-certificate", natsCertificate), ("--nats-key", natsKey),
-            ]
             for case (let option, let file?) in files where access(file, R_OK) != 0 {
                 throw CommandFailure(.noInput, "\(option): '\(file)' cannot be read: \(SystemError.message())")
             }

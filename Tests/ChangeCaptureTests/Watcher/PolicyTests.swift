@@ -58,9 +58,11 @@ import Testing
     private func step(
         _ policy: inout CheckpointPolicy,
         _ status: LogStatus,
+        uncaptured: UInt32 = 0,
+        isCheckpointing: Bool = false,
         at now: ContinuousClock.Instant
     ) -> CheckpointPolicy.RestartStep {
-        policy.restartStep(status, isCheckpointing: false, at: now)
+        policy.restartStep(status, uncapturedFrameCount: uncaptured, isCheckpointing: isCheckpointing, at: now)
     }
 
     @Test func `a restart is forced only past its threshold, and later again when it failed`() {
@@ -99,8 +101,8 @@ import Testing
     @Test func `the writers are held back only after most of the log was copied in the background`() {
         var (policy, now) = policy(pauseMicroseconds: 50)
         #expect(step(&policy, status(1_000, copied: 0), at: now) == .prepare)
-        #expect(policy.restartStep(status(1_100, copied: 0), isCheckpointing: true, at: now) == .wait)
-        #expect(policy.restartStep(status(9_001, copied: 1_000), isCheckpointing: true, at: now) == .slowDown)
+        #expect(step(&policy, status(1_100, copied: 0), isCheckpointing: true, at: now) == .wait)
+        #expect(step(&policy, status(9_001, copied: 1_000), isCheckpointing: true, at: now) == .slowDown)
         // Much was written during the checkpoint.
         #expect(step(&policy, status(9_001, copied: 1_000), at: now) == .prepare)
         #expect(step(&policy, status(9_100, copied: 9_001), at: now) == .force(isPrepared: true))
@@ -114,11 +116,9 @@ import Testing
 
     @Test func `writers that are faster than the capture are held back until it has caught up`() {
         var (policy, now) = policy(pauseMicroseconds: 50)
-        var status = status(900, copied: 0)
-        status.uncapturedFrameCount = 8_001
-        #expect(step(&policy, status, at: now) == .catchUp)
+        #expect(step(&policy, status(900, copied: 0), uncaptured: 8_001, at: now) == .catchUp)
         (policy, now) = self.policy(pauseMicroseconds: 700)
-        #expect(step(&policy, status, at: now) == .wait)
+        #expect(step(&policy, status(900, copied: 0), uncaptured: 8_001, at: now) == .wait)
     }
 
     @Test func `a log that could not be synced begins again however short it is`() {
