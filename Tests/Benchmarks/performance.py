@@ -5,12 +5,13 @@
 
 BINARY is tablecast, WRITER the product ForeignWriter of the package, both of a release build. `--other` is another build, of which
 each section is measured right after that of the first. A ratio is taken within its round; its median and range are printed, and the target. A machine that
-does other work widens the range: trust a figure no further than its range. Peers by Debian's packages, each left out where it
-is not installed: redis-server (with redis-benchmark), postgresql (with pgbench, of which the server refuses to run as root).
+does other work widens the range: trust a figure no further than its range. Queries need a C compiler, `cc`, for query_load.c.
+Peers by Debian's packages, each left out where it is not installed: redis-server (with redis-benchmark), postgresql (with pgbench,
+of which the server refuses to run as root).
 """
 
 import argparse
-import asyncio
+import collections
 import contextlib
 import glob
 import json
@@ -189,32 +190,35 @@ def measure_own(arguments, binary):
 # MARK: Queries
 
 
-async def points(port, clients, seconds):
-    """Point SELECTs a second of so many clients, one query under way each."""
-    ends = time.monotonic() + seconds
-    query = write_throughput.frame({"type": "query:execute", "id": "q", "data": {"sql": "SELECT * FROM t WHERE id = ?", "params": [77]}})
+POINT = {"sql": "SELECT * FROM t WHERE id = ?", "params": [77]}
 
-    async def one():
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(
-            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
-        await reader.readuntil(b"\r\n\r\n")
-        count = 0
-        while time.monotonic() < ends:
-            writer.write(query)
-            await reader.readuntil(b'"type":"query:complete"')
-            count += 1
-        writer.close()
-        return count
 
-    return sum(await asyncio.gather(*[one() for _ in range(clients)])) / seconds
+class Load:
+    """The client in C, compiled once: connections with one request under way each, on core 1."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.program = f"{self.folder.name}/query_load"
+        source = pathlib.Path(__file__).with_name("query_load.c")
+        subprocess.run(["cc", "-O2", "-o", self.program, source], check=True)
+
+    def run(self, service, clients, seconds, kind="query"):
+        """What the program prints, and `server_us`, the CPU time of the service for each request."""
+        transport, message, end = {
+            "query": ("ws", {"type": "query:execute", "id": "q", "data": POINT}, '"type":"query:complete"'),
+            "heartbeat": ("ws", {"type": "heartbeat", "id": "q"}, '"type":"heartbeat"'),
+            "post": ("post", POINT, ""),
+        }[kind]
+        command = ["taskset", "-c", "1", self.program, str(service.port), str(clients), str(seconds), transport, json.dumps(message), end]
+        before = service.processor()
+        done = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        done["server_us"] = (service.processor() - before) / done["count"] * 1e6
+        return done
 
 
 @contextlib.contextmanager
 def postgres():
-    """A server with the table, alone on core 0; its port, or nil where it is not installed."""
+    """A server with the table, alone on core 0; its process and the query's script, or None where it is not installed."""
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
     if not found or not shutil.which("pgbench"):
         yield None
@@ -236,51 +240,93 @@ def postgres():
             subprocess.run([*psql, "-c", rows], check=True)
             script = pathlib.Path(folder, "point.sql")
             script.write_text("SELECT * FROM t WHERE id = 77;\n")
-            yield script
+            yield server, script
         finally:
             server.terminate()
             server.wait()
 
 
-def pgbench(script, clients, seconds):
-    command = ["pgbench", "-h", "127.0.0.1", "-p", "5477", "-U", "postgres", "-n", "-M", "prepared", "-f", str(script)]
+def children_time(pid):
+    """CPU time of a process and of all its children, those that have ended too."""
+    while True:
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        with contextlib.suppress(FileNotFoundError):  # a child has ended meanwhile: its time is its parent's now
+            used = sum(write_throughput.processor_time(child) for child in children)
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            return used + sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def pgbench(peer, clients, seconds, protocol):
+    """Queries a second, and the CPU time of the server for each; the client runs on core 1, as that of the service does."""
+    server, script = peer
+    command = ["taskset", "-c", "1", "pgbench", "-h", "127.0.0.1", "-p", "5477", "-U", "postgres", "-n", "-M", protocol, "-f", str(script)]
+    before = children_time(server.pid)
     done = subprocess.run([*command, "-c", str(clients), "-T", str(seconds), "postgres"], capture_output=True, text=True, check=True)
-    return float(re.search(r"tps = ([\d.]+)", done.stdout)[1])
+    rate = float(re.search(r"tps = ([\d.]+)", done.stdout)[1])
+    return rate, (children_time(server.pid) - before) / (rate * seconds) * 1e6
 
 
-def redis(seconds):
-    """GETs a second of 16 clients, or nil where it is not installed."""
+@contextlib.contextmanager
+def redis():
+    """A server with the key, alone on core 0, or None where it is not installed."""
     if not shutil.which("redis-server"):
-        return None
+        yield None
+        return
     server = subprocess.Popen(["taskset", "-c", "0", "redis-server", "--port", "6477", "--save", ""], stdout=subprocess.DEVNULL)
     try:
         while subprocess.run(["redis-cli", "-p", "6477", "ping"], capture_output=True).returncode != 0:
             time.sleep(0.05)
-        command = ["redis-benchmark", "-p", "6477", "-t", "get", "-c", "16", "-n", str(50_000 * seconds), "--csv"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return float(re.findall(r'"GET","([\d.]+)"', done.stdout)[0])
+        yield server
     finally:
         server.terminate()
         server.wait()
 
 
+def redis_benchmark(server, clients, count):
+    """GETs a second, and the CPU time of the server for each."""
+    command = ["taskset", "-c", "1", "redis-benchmark", "-p", "6477", "-t", "get", "-c", str(clients), "-n", str(count), "--csv"]
+    before = write_throughput.processor_time(server.pid)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    cost = (write_throughput.processor_time(server.pid) - before) / count * 1e6
+    return float(re.findall(r'"GET","([\d.]+)"', done.stdout)[0]), cost
+
+
 def measure_queries(arguments, binary):
-    print("a row by its key; the rates are lower bounds: the service's client is in Python, those of the peers are in C")
+    print("a row by its key, one query under way for each client; all clients are compiled and run on core 1, the servers on core 0")
+    load, seconds = Load(), 2
     rows = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 10000) INSERT INTO t SELECT n, n, 'x' FROM c"
-    with postgres() as script, database(MEMORY, "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b)", rows) as path, Service(binary, path) as service:
-        for clients in (16, 64):
-            rates, costs, peer = [], [], []
+    with (
+        postgres() as peer,
+        redis() as cache,
+        database(MEMORY, "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b)", rows) as path,
+        Service(binary, path) as service,
+    ):
+        for clients in (1, 16, 64):
+            found = collections.defaultdict(list)
             for _ in range(arguments.rounds):
-                before = service.processor()
-                rates.append(asyncio.run(points(service.port, clients, 3)))
-                costs.append((service.processor() - before) / (rates[-1] * 3) * 1e6)
-                if script:
-                    peer.append(pgbench(script, clients, 3))
-            report(f"{clients} clients: us of CPU each", costs, "<= 40", "{:.0f}")
-            if script:
-                report(f"{clients} clients: rate to PostgreSQL's", [a / b for a, b in zip(rates, peer)], ">= 1")
-        if rate := redis(3):
-            report("16 clients: rate to that of GET of Redis", [asyncio.run(points(service.port, 16, 3)) / rate], "-")
+                point = load.run(service, clients, seconds)
+                found["rate"].append(point["rate"])
+                found["us of CPU each"].append(point["server_us"])
+                found["us of CPU of the client"].append(point["client_us"])
+                for protocol in ("prepared", "simple") if peer else ():
+                    rate, cost = pgbench(peer, clients, seconds, protocol)
+                    found[f"rate to PostgreSQL's, {protocol}"].append(point["rate"] / rate)
+                    found[f"PostgreSQL, {protocol}: us of CPU each"].append(cost)
+                if cache:
+                    rate, cost = redis_benchmark(cache, clients, 50_000)
+                    found["rate to that of GET of Redis"].append(point["rate"] / rate)
+                    found["Redis: us of CPU each"].append(cost)
+                if clients == 1:
+                    heartbeat, post = (load.run(service, 1, seconds, kind) for kind in ("heartbeat", "post"))
+                    found["time of a query to that of a heartbeat"].append(point["median_us"] / heartbeat["median_us"])
+                    found["time of POST /query to WebSocket"].append(post["median_us"] / point["median_us"])
+                    found["POST /query: us of CPU each"].append(post["server_us"])
+            targets = {"time of a query to that of a heartbeat": "<= 2", "time of POST /query to WebSocket": "<= 1.5"}
+            if clients > 1:
+                targets = {"us of CPU each": "<= 40", "rate to PostgreSQL's, prepared": ">= 1"}
+            for name, values in found.items():
+                form = "{:,.0f}" if name == "rate" else "{:.1f}" if "us of CPU" in name else "{:.2f}"
+                report(f"{clients} clients: {name}", values, targets.get(name, "-"), form)
 
 
 # MARK: Conditions of subscriptions
