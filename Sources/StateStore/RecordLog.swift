@@ -21,9 +21,10 @@ package struct RecordLogLimits: Sendable, Hashable {
 
 /// An append-only log of checksummed records in the segments of a directory.
 ///
-/// A record is in the system's hands when ``append(_:prologue:)`` returns: it survives the end of the process, and a loss of
-/// power once ``sync()`` has returned. After any interruption the log is a prefix of what was appended: reading ends at the
-/// first invalid byte. Each segment begins with a record of kind `epoch`, so that older segments can be removed.
+/// A record is in the system's hands when ``append(_:isFollowed:prologue:)`` returns, or one that is followed when
+/// ``flush()`` does: it survives the end of the process, and a loss of power once ``sync()`` has returned. After any
+/// interruption the log is a prefix of what was appended: reading ends at the first invalid byte. Each segment begins with
+/// a record of kind `epoch`, so that older segments can be removed.
 ///
 /// Thread-safe; appends come from one thread at a time, in the order of their sequences.
 package final class RecordLog: Sendable {
@@ -45,7 +46,12 @@ package final class RecordLog: Sendable {
         var segments: [Segment]
         /// The file of the last segment.
         var active: StateFile?
+        /// Records that are not written yet.
         var buffer = ByteWriter()
+        /// The sequence of the first of them, if that is a transaction.
+        var firstBuffered: UInt64?
+        /// The time of the last of them.
+        var bufferedTimestamp: Int64 = 0
         /// Written since the last sync.
         var isDirty = false
         var removedSegments = 0
@@ -56,6 +62,8 @@ package final class RecordLog: Sendable {
 
     /// The distance of hints in a segment.
     private static let hintBytes = 64 << 10
+    /// Records that are followed by others are written when they have more bytes than this.
+    private static let maxBufferedBytes = 256 << 10
 
     package let directory: StateDirectory
     private let limits: RecordLogLimits
@@ -127,13 +135,30 @@ package final class RecordLog: Sendable {
 
     /// Appends a record. After an error nothing more is appended.
     ///
-    /// - Parameter prologue: creates the first record of a new segment, as of the record before.
-    package func append(_ record: StateRecord, prologue: () -> StateRecord) throws(StateError) {
+    /// - Parameters:
+    ///   - isFollowed: whether it may wait, to be written together with the next record or by ``flush()``.
+    ///   - prologue: creates the first record of a new segment, as of the record before.
+    package func append(
+        _ record: StateRecord,
+        isFollowed: Bool = false,
+        prologue: () -> StateRecord
+    ) throws(StateError) {
+        try write { (state) throws(StateError) in
+            try append(record, isFollowed: isFollowed, prologue: prologue, &state)
+        }
+    }
+
+    /// Writes the records that wait for the next one.
+    package func flush() throws(StateError) {
+        try write { (state) throws(StateError) in try flush(&state) }
+    }
+
+    private func write(_ body: (inout State) throws(StateError) -> Void) throws(StateError) {
         let result = state.withLock { state in
             Result { () throws(StateError) in
                 if let failure = state.failure { throw failure }
                 do throws(StateError) {
-                    try append(record, prologue: prologue, &state)
+                    try body(&state)
                 } catch {
                     state.failure = error
                     throw error
@@ -143,22 +168,39 @@ package final class RecordLog: Sendable {
         try result.get()
     }
 
-    private func append(_ record: StateRecord, prologue: () -> StateRecord, _ state: inout State) throws(StateError) {
+    private func append(
+        _ record: StateRecord,
+        isFollowed: Bool,
+        prologue: () -> StateRecord,
+        _ state: inout State
+    ) throws(StateError) {
         guard record.payload.count <= SegmentFormat.maxPayloadBytes else {
             throw .recordTooLarge(byteCount: record.payload.count)
         }
-        if isFull(state, at: record.timestamp) { try begin(prologue(), &state) }
-        guard let last = state.segments.indices.last, let file = state.active else { return }
-        state.buffer.removeAll()
-        SegmentFormat.append(record, of: state.segments[last].number, to: &state.buffer)
+        if isFull(state, at: record.timestamp) {
+            try flush(&state)
+            try begin(prologue(), &state)
+        }
+        guard let last = state.segments.last else { return }
+        if state.buffer.bytes.isEmpty { state.firstBuffered = record.kind == .transaction ? record.sequence : nil }
+        SegmentFormat.append(record, of: last.number, to: &state.buffer)
+        state.bufferedTimestamp = record.timestamp
+        if !isFollowed || state.buffer.bytes.count >= Self.maxBufferedBytes { try flush(&state) }
+    }
+
+    private func flush(_ state: inout State) throws(StateError) {
+        guard !state.buffer.bytes.isEmpty, let last = state.segments.indices.last, let file = state.active else {
+            return
+        }
         let offset = state.segments[last].byteCount
         let written = state.buffer.bytes.withUnsafeBytes { bytes in
             Result { () throws(StateError) in try file.write(bytes, at: offset) }
         }
         try written.get()
-        if record.kind == .transaction { state.segments[last].note(record, at: offset, every: Self.hintBytes) }
+        if let first = state.firstBuffered { state.segments[last].note(first, at: offset, every: Self.hintBytes) }
         state.segments[last].byteCount += state.buffer.bytes.count
-        state.segments[last].timestamp = record.timestamp
+        state.segments[last].timestamp = state.bufferedTimestamp
+        state.buffer.removeAll()
         state.isDirty = true
     }
 
@@ -185,6 +227,7 @@ package final class RecordLog: Sendable {
                     // The newest first: what an interruption leaves is a prefix, as after any other one.
                     state.active = nil
                     state.failure = nil
+                    state.buffer.removeAll()
                     for number in try directory.segmentNumbers().reversed() { try directory.removeSegment(number) }
                     state.segments.removeAll()
                     try begin(prologue, &state)
@@ -293,15 +336,15 @@ package final class RecordLog: Sendable {
     private func note(_ record: StateRecord, at offset: Int, in number: UInt64) {
         state.withLock { state in
             guard let index = state.segments.firstIndex(where: { $0.number == number }) else { return }
-            state.segments[index].note(record, at: offset, every: Self.hintBytes)
+            state.segments[index].note(record.sequence, at: offset, every: Self.hintBytes)
         }
     }
 }
 
 extension RecordLog.Segment {
     /// Remembers where a transaction is, if it is further on than the last one.
-    fileprivate mutating func note(_ record: StateRecord, at offset: Int, every distance: Int) {
-        if offset >= (hints.last?.offset ?? 0) + distance { hints.append((record.sequence - 1, offset)) }
+    fileprivate mutating func note(_ sequence: UInt64, at offset: Int, every distance: Int) {
+        if offset >= (hints.last?.offset ?? 0) + distance { hints.append((sequence - 1, offset)) }
     }
 }
 

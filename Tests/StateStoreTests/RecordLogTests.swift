@@ -21,6 +21,21 @@ import Testing
         )
     }
 
+    @Test func `a record that is followed is written with the next one, or by a flush`() throws {
+        let scratch = try ScratchDirectory()
+        let (log, _) = try RecordLog.open(scratch)
+        func sequences() -> [UInt64]? { log.transactions(after: 0, maxBytes: 1_000)?.map(\.sequence) }
+        try log.restart(prologue: record(.epoch, 0))
+        try log.append(record(.transaction, 1), isFollowed: true) { record(.epoch, 0) }
+        #expect(sequences() == nil)
+        try log.append(record(.transaction, 2)) { record(.epoch, 1) }
+        #expect(sequences() == [1, 2])
+        try log.append(record(.transaction, 3), isFollowed: true) { record(.epoch, 2) }
+        #expect(sequences() == [1, 2])
+        try log.flush()
+        #expect(sequences() == [1, 2, 3])
+    }
+
     @Test func `a restart forgets everything before it`() throws {
         let scratch = try ScratchDirectory()
         do {
@@ -67,8 +82,11 @@ import Testing
                 if kind == .transaction { sequence += 1 }
                 let next = record(kind, sequence, random.bytes(random.int(0...1_000)), at: Int64(sequence))
                 appended.append(next)
-                try log.append(next) { record(.epoch, appended[appended.count - 2].sequence) }
+                try log.append(next, isFollowed: random.chance(50)) {
+                    record(.epoch, appended[appended.count - 2].sequence)
+                }
             }
+            try log.flush()
             try damage(scratch, &random)
         }
     }

@@ -316,13 +316,19 @@ package final class Hub: Sendable {
     /// on the same thread. The messages for every subscription are encoded before the hub's lock is taken.
     ///
     /// Precondition: the position comes after ``position``, in the same epoch.
-    package func publish(_ publication: any Publication) {
-        let delivery = Delivery(publication)
-        for subscription in sequencer.withLock({ $0.subscriptions.distinct }) {
-            _ = delivery.messages(for: subscription)
+    package func publish(_ publication: any Publication) { publish([publication]) }
+
+    /// Publishes several transactions in order: the lock is taken and each event loop is woken once for all of them.
+    ///
+    /// Precondition: their positions follow one another, after ``position`` and in the same epoch.
+    package func publish(_ publications: [any Publication]) {
+        let deliveries = publications.map(Delivery.init)
+        let subscriptions = sequencer.withLock { $0.subscriptions.distinct }
+        for delivery in deliveries {
+            for subscription in subscriptions { _ = delivery.messages(for: subscription) }
         }
         let now = clock()
-        wake(sequencer.withLock { $0.publish(delivery, now: now) })
+        wake(sequencer.withLock { sequencer in deliveries.flatMap { sequencer.publish($0, now: now) } })
         followers.wake()
     }
 

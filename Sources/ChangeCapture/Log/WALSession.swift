@@ -377,6 +377,8 @@ final class WALSession: WatchSession {
                 isInBatch: true
             )
             beginReads()
+            // What a sink received in a batch may have no effect until the batch ends.
+            if !reads.isEmpty { watched.delivery.endBatch() }
             reads.delivered(salt: header.salt, lastFrame: after.lastFrame)
             pages.removeAll(keepingCapacity: true)
             if Int(store.nextFrame - first) >= frameCount {

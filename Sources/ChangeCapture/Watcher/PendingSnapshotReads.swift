@@ -20,6 +20,8 @@ struct PendingSnapshotReads {
 
     private var waiting: [Read] = []
 
+    var isEmpty: Bool { waiting.isEmpty }
+
     /// Begins a read transaction; the request is answered when ``delivered(salt:lastFrame:)`` has reached its state.
     mutating func add(_ request: ReadRequest, path: String) {
         do throws(SQLiteError) {

@@ -74,38 +74,80 @@ final class ChangePublisher: Sendable {
         span.end(at: DefaultTracerClock.Timestamp(nanosecondsSinceEpoch: end))
     }
 
+    /// Publishes transactions of other processes that follow one another: they are recorded with one write.
+    ///
+    /// Precondition: each has changes, and none changes the schema.
+    ///
+    /// - Returns: their positions.
+    func publish(_ transactions: [CapturedTransaction]) -> [Position] {
+        guard transactions.count > 1, !metrics.isTraced else {
+            return transactions.compactMap { publish($0.changes, mark: $0.logMark) }
+        }
+        let start = ContinuousClock.now
+        let positions = position.withLock { position in
+            let messages = transactions.map { transaction in
+                let messages = nextMessages(transaction.changes, by: nil, &position)
+                keeper?.record(messages, transaction.logMark, isFollowed: true)
+                return messages
+            }
+            keeper?.flush()
+            hub.publish(messages)
+            for messages in messages { notifyObservers(messages, by: nil) }
+            return messages.map(\.position)
+        }
+        let elapsed = (ContinuousClock.now - start) / transactions.count
+        for transaction in transactions {
+            if let time = transaction.changes.decodingNanoseconds { metrics.decoded(in: .nanoseconds(time)) }
+            metrics.published(byService: false, rowChanges: transaction.changes.rowCount, in: elapsed)
+        }
+        return positions
+    }
+
     private func number(_ changes: ChangeSet, by author: ServiceCommit?, _ mark: LogMark?) -> Position {
         position.withLock { position in
-            position = position.next
-            rowFilters.note(changes)
-            let context = TableEventContext(
-                userID: author?.userId,
-                username: author?.username,
-                queryID: author?.queryId,
-                database: databaseName,
-                origin: changes.origin == .service ? .service : .external
-            )
-            let messages = TransactionMessages(
-                changes: changes,
-                position: position,
-                timestamp: UnixTime.milliseconds,
-                context: context,
-                rowFilters: rowFilters
-            )
+            let messages = nextMessages(changes, by: author, &position)
             // First: a client must not know of a transaction that a later process does not.
             keeper?.record(messages, mark)
             hub.publish(messages)
-            observers.publish(
-                CommittedTransaction(
-                    position: position,
-                    changes: changes,
-                    userID: author?.userId,
-                    username: author?.username,
-                    queryID: author?.queryId
-                )
-            )
+            notifyObservers(messages, by: author)
             return position
         }
+    }
+
+    /// The messages of the next transaction.
+    private func nextMessages(
+        _ changes: ChangeSet,
+        by author: ServiceCommit?,
+        _ position: inout Position
+    ) -> TransactionMessages {
+        position = position.next
+        rowFilters.note(changes)
+        let context = TableEventContext(
+            userID: author?.userId,
+            username: author?.username,
+            queryID: author?.queryId,
+            database: databaseName,
+            origin: changes.origin == .service ? .service : .external
+        )
+        return TransactionMessages(
+            changes: changes,
+            position: position,
+            timestamp: UnixTime.milliseconds,
+            context: context,
+            rowFilters: rowFilters
+        )
+    }
+
+    private func notifyObservers(_ messages: TransactionMessages, by author: ServiceCommit?) {
+        observers.publish(
+            CommittedTransaction(
+                position: messages.position,
+                changes: messages.changes,
+                userID: author?.userId,
+                username: author?.username,
+                queryID: author?.queryId
+            )
+        )
     }
 
     /// Begins a new epoch: continuity is broken, and clients must start again.

@@ -23,6 +23,9 @@ final class DatabaseFeed: Sendable {
     static let deliveryTimeout: Duration = .seconds(60)
     /// How many commits of a batch are published before the queries that made them end.
     private static let maxAnswers = 64
+    /// So many commits of other processes, or so many of their rows, are captured before they are published together.
+    private static let maxUnpublished = 32
+    private static let maxUnpublishedRows = 256
     /// The same limit for a file without a log, where each commit must be compared before the next one, and which other
     /// processes can lock. After it the query ends without a position.
     static let comparisonTimeout: Duration = .seconds(5)
@@ -57,6 +60,8 @@ final class DatabaseFeed: Sendable {
     private let state = Mutex(State())
     /// Receives notifications as their type and data.
     let onNotice = Mutex<(@Sendable (MessageType, JSONValue) -> Void)?>(nil)
+    /// Commits of other processes in the present batch. They are in no position until they are published.
+    private let unpublished = Mutex<(transactions: [CapturedTransaction], rowCount: Int)>(([], 0))
     /// The commit in progress, while it is traced.
     private let commitSpan = Mutex<(any Span)?>(nil)
 
@@ -254,6 +259,8 @@ extension DatabaseFeed: CommitSink {
 
 extension DatabaseFeed: DatabaseEventSink {
     func receive(_ event: DatabaseEvent) {
+        if case .transaction(let transaction) = event, transaction.isInBatch, waitsForBatch(transaction) { return }
+        publishWaiting()
         switch event {
         case .transaction(let transaction):
             let announced = transaction.token.flatMap { token in
@@ -292,7 +299,39 @@ extension DatabaseFeed: DatabaseEventSink {
         }
     }
 
-    func endOfBatch() { answer() }
+    func endOfBatch() {
+        publishWaiting()
+        answer()
+    }
+
+    /// Keeps a commit until ``endOfBatch()``, unless it must be published at once: a query waits for it, or the conditions of those
+    /// before it are evaluated on another schema.
+    private func waitsForBatch(_ transaction: CapturedTransaction) -> Bool {
+        guard transaction.token == nil, case .rows? = transaction.changes.events.first else { return false }
+        let isFull = unpublished.withLock { unpublished in
+            unpublished.transactions.append(transaction)
+            unpublished.rowCount += transaction.changes.rowCount
+            return unpublished.transactions.count >= Self.maxUnpublished
+                || unpublished.rowCount >= Self.maxUnpublishedRows
+        }
+        if isFull { publishWaiting() }
+        return true
+    }
+
+    private func publishWaiting() {
+        let transactions = unpublished.withLock { unpublished in
+            defer { unpublished = ([], 0) }
+            return unpublished.transactions
+        }
+        if transactions.isEmpty { return }
+        let positions = publisher.publish(transactions)
+        // Afterwards: live queries that start meanwhile begin at a position before all of these or after them.
+        let liveQueries = liveQueries
+        for (transaction, position) in zip(transactions, positions) {
+            logger.trace("transaction published", metadata: Self.metadata(position, transaction, nil))
+            liveQueries?.receive(transaction, at: LivePosition(position))
+        }
+    }
 
     /// The query that made the commit ends: at once, or with those of the other commits of the batch.
     private func answer(_ receipt: CommitReceipt, _ commit: PublishedCommit, later isInBatch: Bool) {

@@ -1,10 +1,11 @@
 import ChangeCapture
 import LiveQueries
 package import SQLiteConnection
+import Synchronization
 package import WireProtocol
 
 /// Writes the rows of one table as JSON, directly from their records: an entry of `rows` in `table:modified`.
-struct RowChangeWriter {
+struct RowChangeWriter: Sendable {
     private let columns: [JSONKey]
     /// The columns of the primary key that are not an alias of the rowid, in key order.
     private let keyColumns: [Int]
@@ -34,6 +35,30 @@ struct RowChangeWriter {
         self.level = level
         self.detail = detail
         self.omitted = omitted
+    }
+
+    /// The last one that was made by ``of(_:level:)``: most transactions change the same table as the one before.
+    private static let last = Mutex<(table: TableDescription, level: RowLevel, detail: CaptureLevel, writer: Self)?>(
+        nil
+    )
+
+    /// A writer for the rows of a table in a transaction.
+    ///
+    /// - Parameter level: the detail that the subscriber requested; not ``RowLevel/none``.
+    static func of(_ rows: TableRows, level: RowLevel) -> RowChangeWriter {
+        guard rows.columnsOmitted.isEmpty else {
+            let columns = rows.table.columns
+            let omitted = columns.indices.filter { rows.columnsOmitted.contains(columns[$0].name) }
+            return RowChangeWriter(rows.table, level: level, detail: rows.detail, omitting: Set(omitted))
+        }
+        return last.withLock { last in
+            if let last, last.level == level, last.detail == rows.detail, last.table == rows.table {
+                return last.writer
+            }
+            let writer = RowChangeWriter(rows.table, level: level, detail: rows.detail)
+            last = (rows.table, level, rows.detail, writer)
+            return writer
+        }
     }
 
     /// - Parameter crossing: set when the subscription has a condition, and an update changed whether the row matches
@@ -209,14 +234,9 @@ struct EncodedRows: Sendable {
 
     init(_ rows: TableRows, level: RowLevel) {
         columnsOmitted = level == .values ? rows.columnsOmitted : []
-        let columns = rows.table.columns
-        row = RowChangeWriter(
-            rows.table,
-            level: level,
-            detail: rows.detail,
-            omitting: Set(columns.indices.filter { rows.columnsOmitted.contains(columns[$0].name) })
-        )
-        json = JSONWriter(capacityBytes: 4096)
+        row = RowChangeWriter.of(rows, level: level)
+        // A small block for a few rows: an allocator takes more time for a larger one, and most transactions are small.
+        json = JSONWriter(capacityBytes: min(rows.rows.count, 8) * 512)
         places = Array(repeating: (0, 0), count: rows.rows.count * 3)
     }
 

@@ -5,6 +5,8 @@ import StateStore
 struct ChangeSetEncoder {
     /// The encoded descriptions of recently changed tables: most transactions change the same few.
     private var tables: [TableDescription: [UInt8]] = [:]
+    /// The last one of them. Comparing a description with itself takes no time, finding it by its hash does.
+    private var last: (table: TableDescription, encoded: [UInt8])?
     private static let maxTables = 64
     private(set) var writer = ByteWriter()
 
@@ -85,10 +87,14 @@ struct ChangeSetEncoder {
     }
 
     mutating func append(_ table: TableDescription) {
-        if let known = tables[table] {
-            writer.append(encoded: known)
-            return
-        }
+        if let last, last.table == table { return writer.append(encoded: last.encoded) }
+        let encoded = encoding(of: table)
+        last = (table, encoded)
+        writer.append(encoded: encoded)
+    }
+
+    private mutating func encoding(of table: TableDescription) -> [UInt8] {
+        if let known = tables[table] { return known }
         var encoded = ByteWriter()
         encoded.append(table.name)
         encoded.append(table.kind.rawValue)
@@ -108,7 +114,7 @@ struct ChangeSetEncoder {
         }
         if tables.count >= Self.maxTables { tables.removeAll() }
         tables[table] = encoded.bytes
-        writer.append(encoded: encoded.bytes)
+        return encoded.bytes
     }
 }
 

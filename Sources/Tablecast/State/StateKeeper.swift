@@ -119,12 +119,12 @@ final class StateKeeper: Sendable {
 
     /// Changes the state, and appends the record that says so: under one lock, so that records are in the order of changes. After a
     /// failure nothing is appended.
-    private func update(_ change: (inout Kept) -> StateRecord?) {
+    private func update(isFollowed: Bool = false, _ change: (inout Kept) -> StateRecord?) {
         let failure = kept.withLock { kept -> StateError? in
             let before = kept.state
             guard let record = change(&kept), !kept.hasFailed else { return nil }
             do throws(StateError) {
-                try log.append(record) { before.record }
+                try log.append(record, isFollowed: isFollowed) { before.record }
                 return nil
             } catch {
                 return kept.fails() ? error : nil
@@ -176,12 +176,29 @@ final class StateKeeper: Sendable {
     // MARK: Records
 
     /// Records a transaction; its position is the next one.
-    func record(_ transaction: TransactionMessages, _ mark: LogMark?) {
-        update { kept in
+    ///
+    /// - Parameter isFollowed: whether it may be written together with later ones: then ``flush()`` must follow before it is
+    ///   published.
+    func record(_ transaction: TransactionMessages, _ mark: LogMark?, isFollowed: Bool = false) {
+        update(isFollowed: isFollowed) { kept in
             kept.state.sequence = transaction.position.sequence
             kept.state.captured = kept.state.captured.after(mark)
             return kept.encoder.record(of: transaction, mark)
         }
+    }
+
+    /// Writes the transactions that were recorded as followed.
+    func flush() {
+        let failure = kept.withLock { kept -> StateError? in
+            guard !kept.hasFailed else { return nil }
+            do throws(StateError) {
+                try log.flush()
+                return nil
+            } catch {
+                return kept.fails() ? error : nil
+            }
+        }
+        if let failure { report(failure) }
     }
 
     func reached(_ mark: LogMark) {
