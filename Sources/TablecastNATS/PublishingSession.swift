@@ -22,15 +22,11 @@
             var messages: Int
         }
 
-        /// How long nothing may come into the stream before a session begins.
-        private static let quietTime = Duration.milliseconds(200)
         /// A broker that stores nothing for this long is given up.
-        private static let maxAcknowledgementWait = Duration.seconds(5)
+        static let maxAcknowledgementWait = Duration.seconds(5)
         private static let reportInterval = Duration.milliseconds(250)
         /// Bytes of the history that are read at a time.
         private static let maxReadBytes = 1 << 20
-        /// The size of the stream when this program creates it.
-        static let newStreamBytes = 1 << 30
 
         private let service: TablecastService
         private let state: Monitor<StreamPublisher.State>
@@ -58,13 +54,13 @@
             self.follower = follower
             let database = service.databaseName
             let identity = "\(database) of process \(getpid()) on \(Self.hostName), run \(publisher)"
-            let found: Found
+            let found: StreamEnd
             let isFollowing: Bool
             do throws(NATSError) {
                 let connection = try NATSConnection(address, name: "tablecast serve \(database)")
                 stream = NATSStream("\(name)", subject: name.subject, of: connection)
                 inbox = try NATSConnection.makeInbox()
-                found = try Self.inspect(stream, name, database: database, state)
+                found = try StreamEnd(of: stream, name, database: database, state)
             } catch {
                 throw .broker(error)
             }
@@ -111,87 +107,6 @@
             var name = [CChar](repeating: 0, count: 256)
             guard gethostname(&name, name.count - 1) == 0 else { return "an unknown host" }
             return name.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
-        }
-
-        // MARK: Where the stream ends
-
-        private struct Found {
-            var error: StreamError?
-            var lastSequence: UInt64 = 0
-            var stateSequence: UInt64 = 0
-            /// The last transaction in the stream.
-            var position: Position?
-            var maxMessageBytes = 0
-        }
-
-        private static func inspect(
-            _ stream: NATSStream,
-            _ name: StreamName,
-            database: String,
-            _ state: Monitor<StreamPublisher.State>
-        ) throws(NATSError) -> Found {
-            var found = Found()
-            do throws(NATSError) {
-                if let other = try stream.connection.request(ControlRequest.identity, to: name.control) {
-                    found.error = .otherPublisher(other)
-                    return found
-                }
-            } catch {
-                guard error.kind == .unreachable, !stream.connection.isClosed else { throw error }
-                // It is stopped, or its machine was lost: the broker forgets it after some time.
-                throw NATSError(.unreachable, "a process that publishes into the stream does not answer")
-            }
-            if try stream.info() == nil {
-                try stream.create(description: "Changes of \(database), by tablecast", maxBytes: newStreamBytes)
-            }
-            let info = try quietInfo(of: stream, state)
-            if let problem = info.problem(subject: name.subject) {
-                found.error = .otherStream(problem)
-                return found
-            }
-            found.lastSequence = info.lastSequence
-            found.maxMessageBytes = min(stream.connection.maxMessageBytes, info.maxMessageBytes ?? .max)
-            guard let last = try stream.lastMessage() else { return found }
-            guard last.sequence <= info.lastSequence else { throw unquiet }
-            do throws(StreamRecordError) {
-                let record = try StreamRecord(last.bytes)
-                found.position = record.completePosition
-                found.stateSequence = record.stateSequence
-                let message =
-                    try record.stateSequence == last.sequence ? last : stream.stateMessage(record.stateSequence)
-                guard let message, case .state(let state) = try StreamRecord(message.bytes).body else { return found }
-                if state.database != database {
-                    found.error = .otherDatabase(state.database, expected: database)
-                }
-            } catch {
-                found.error =
-                    error == .malformed ? .otherStream("its last message is not from this program") : .versionDiffers
-            }
-            return found
-        }
-
-        private static let unquiet = NATSError(
-            .unreachable,
-            "messages of another connection still come into the stream"
-        )
-
-        /// The stream when nothing has come into it for some time.
-        ///
-        /// A broker that was stopped still has messages of an earlier connection, of this process or of one that was killed. Their
-        /// sequences are those of this session's messages, so that both would be stored in turns, with holes between them.
-        private static func quietInfo(
-            of stream: NATSStream,
-            _ state: Monitor<StreamPublisher.State>
-        ) throws(NATSError) -> NATSStreamInfo {
-            let end = ContinuousClock.now + maxAcknowledgementWait
-            var last: NATSStreamInfo?
-            while ContinuousClock.now < end {
-                guard let info = try stream.info() else { throw NATSError(.notFound, "the stream was deleted") }
-                if info.lastSequence == 0 || info.lastSequence == last?.lastSequence { return info }
-                last = info
-                if state.wait(atMost: quietTime, { $0.isEnding ? true : nil }) != nil { return info }
-            }
-            throw unquiet
         }
 
         // MARK: The other threads
@@ -401,29 +316,6 @@
                 let isNew = state.acknowledged > acknowledged || state.failure != nil || state.isEnding != isEnding
                 return hasWork || isNew ? true : nil
             }
-        }
-    }
-
-    extension NATSStream {
-        /// The message with a state; nil when it is not kept any more.
-        func stateMessage(_ sequence: UInt64) throws(StreamRecordError) -> NATSMessage? {
-            // A broker that is lost now is noticed by the next call.
-            sequence == 0 ? nil : try? message(at: sequence)
-        }
-    }
-
-    extension NATSStreamInfo {
-        /// Why a stream cannot be used, with what was expected; nil for one that can.
-        func problem(subject: String) -> String? {
-            if isMirror { return "it is a mirror or has sources, expected a stream of its own" }
-            if subjects != [subject] {
-                return "it has the subjects \(subjects.joined(separator: ", ")), expected only \(subject)"
-            }
-            guard removesOldest else {
-                return
-                    "expected the retention 'limits' and the discard policy 'old', so that old messages make room for new ones"
-            }
-            return nil
         }
     }
 #endif
