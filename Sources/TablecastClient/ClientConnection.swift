@@ -70,11 +70,18 @@ public struct ReceivedMessages: AsyncSequence, Sendable {
             isolation actor: isolated (any Actor)?
         ) async throws(TablecastClientError) -> ReceivedMessage? {
             guard let text = await base.next(isolation: actor) else { return nil }
-            do {
-                return ReceivedMessage(envelope: try Envelope(parsing: text.utf8), json: text)
-            } catch {
-                throw TablecastClientError(.protocolViolation, "unknown message from the server: \(error)")
-            }
+            return ReceivedMessage(envelope: try Envelope(received: text.utf8), json: text)
+        }
+    }
+}
+
+extension Envelope {
+    /// - Throws: ``TablecastClientError/Code/protocolViolation``
+    init(received json: some Sequence<UInt8>) throws(TablecastClientError) {
+        do {
+            try self.init(parsing: json)
+        } catch {
+            throw TablecastClientError(.protocolViolation, "unknown message from the server: \(error)")
         }
     }
 }

@@ -3,7 +3,7 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 import WebSocketTransport
-import WireProtocol
+package import WireProtocol
 
 /// A client of a Tablecast server over WebSocket: changes with resume, queries, and live queries.
 ///
@@ -44,6 +44,9 @@ public struct TablecastClient: Sendable {
     package var headers: [(name: String, value: String)] = []
     /// Where connections run; nil for the event loops of the process.
     package var group: (any EventLoopGroup)?
+    /// Receives the messages instead of ``ClientConnection/messages``, which then only end: on the connection's event loop, without
+    /// the wake-ups of a task. False closes the connection. The first one can come before ``connect()`` returns.
+    package var receive: (@Sendable (Result<Envelope, TablecastClientError>) -> Bool)?
 
     private let url: WebSocketURL
 
@@ -71,12 +74,18 @@ public struct TablecastClient: Sendable {
         limits.handshakeTimeout = connectTimeout
         let tls = ClientTLS(acceptsAnyCertificate: acceptsAnyCertificate, trustedCertificates: trustedCertificates)
         do {
-            let client = WebSocketClient(
+            var client = WebSocketClient(
                 limits: limits,
                 headers: HTTPHeaders(headers + (token.map { [("Authorization", "Bearer \($0)")] } ?? [])),
                 makeTLS: { try tls.handler(host: $0) },
                 group: group ?? MultiThreadedEventLoopGroup.singleton
             )
+            if let receive {
+                client.receive = { text in
+                    let json = text.readableBytesView
+                    return receive(Result { () throws(TablecastClientError) in try Envelope(received: json) })
+                }
+            }
             return ClientConnection(try await client.connect(to: try target()))
         } catch {
             throw TablecastClientError(connecting: error)

@@ -31,7 +31,7 @@ struct SourceConnection: RelayUpstream {
         receiver: any SourceReceiver,
         on thread: isolated SourceThread
     ) async throws(RelayFailure) {
-        var session = SourceSession(id: id)
+        let reader = SourceReader(SourceSession(id: id), receiver)
         var backoff = Backoff(maxWait: maxReconnectWait)
         var next = 0
         var reported: [Int: RelayError] = [:]
@@ -39,7 +39,7 @@ struct SourceConnection: RelayUpstream {
             var reasons: [RelayFailure.Reason] = []
             var wasInUse = false
             for index in (0..<sources.count).map({ (next + $0) % sources.count }) where !wasInUse {
-                let error = await serve(sources[index], &session, receiver, on: thread)
+                let error = await serve(sources[index], reader, on: thread)
                 if Task.isCancelled { return }
                 reasons.append(RelayFailure.Reason(address: sources[index].address, error: error))
                 wasInUse = receiver.disconnected(error)
@@ -71,34 +71,28 @@ struct SourceConnection: RelayUpstream {
     /// One connection, to its end.
     private func serve(
         _ source: TablecastClient,
-        _ session: inout SourceSession,
-        _ receiver: any SourceReceiver,
+        _ reader: SourceReader,
         on thread: isolated SourceThread
     ) async -> RelayError {
+        let requests = RequestQueue(maxWaiting: Self.maxWaitingRequests)
+        reader.begin(source, requests)
+        defer {
+            reader.end()
+            requests.finish()
+        }
         do throws(TablecastClientError) {
             var connecting = source
-            connecting.headers.append((name: RelayFormat.header, value: session.id))
+            connecting.headers.append((name: RelayFormat.header, value: reader.id))
             connecting.group = thread.eventLoop
+            let target = NIOLoopBound(reader, eventLoop: thread.eventLoop)
+            connecting.receive = { target.value.received($0) }
             let connection = try await connecting.connect()
-            let requests = RequestQueue(maxWaiting: Self.maxWaitingRequests)
             let sending = Task { await requests.send(over: connection) }
-            defer {
-                requests.finish()
-                sending.cancel()
-            }
-            receiver.connected(to: source, requests)
-            session.connected()
+            defer { sending.cancel() }
+            // Only their end: the reader has them.
             var messages = connection.messages.makeAsyncIterator()
-            while let message = try await messages.next(isolation: thread) {
-                for action in session.received(message.envelope) {
-                    switch action {
-                    case .send(let request): try await connection.send(request)
-                    case .stop(let error): return error
-                    default:
-                        guard receiver.perform(action, database: session.database) else { return .protocolViolation }
-                    }
-                }
-            }
+            while try await messages.next(isolation: thread) != nil {}
+            if let failure = reader.failure { return failure }
             return .connection(await connection.failure)
         } catch {
             return .connection(error)
@@ -107,13 +101,68 @@ struct SourceConnection: RelayUpstream {
 }
 
 /// The thread that reads from the source, decodes and publishes: no client's event loop waits for a large transaction, and none
-/// interrupts it between two of the event loops that it wakes. (NIO's sequence of messages still resumes on the cooperative pool.)
+/// interrupts it between two of the event loops that it wakes.
 private actor SourceThread {
     nonisolated let eventLoop: any EventLoop
 
     init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { eventLoop.executor.asUnownedSerialExecutor() }
+}
+
+/// Passes the messages of the successive connections to the session, and performs its actions. Confined to the event loop: a task in
+/// between would cost two wake-ups for each transaction.
+private final class SourceReader {
+    private var session: SourceSession
+    private let receiver: any SourceReceiver
+    /// Of the current connection; nil when there is none.
+    private var requests: RequestQueue?
+    /// Why the relay has closed the current or the last connection.
+    private(set) var failure: RelayError?
+
+    init(_ session: SourceSession, _ receiver: any SourceReceiver) {
+        self.session = session
+        self.receiver = receiver
+    }
+
+    var id: String { session.id }
+
+    func begin(_ source: TablecastClient, _ requests: RequestQueue) {
+        self.requests = requests
+        failure = nil
+        session.connected()
+        receiver.connected(to: source, requests)
+    }
+
+    /// What is still received is ignored.
+    func end() { requests = nil }
+
+    /// False when the connection must be closed.
+    func received(_ message: Result<Envelope, TablecastClientError>) -> Bool {
+        guard let requests, failure == nil else { return false }
+        switch message {
+        case .success(let envelope):
+            for action in session.received(envelope) {
+                failure = perform(action, requests)
+                if failure != nil { return false }
+            }
+            return true
+        case .failure(let error):
+            failure = .connection(error)
+            return false
+        }
+    }
+
+    private func perform(_ action: SourceSession.Action, _ requests: RequestQueue) -> RelayError? {
+        switch action {
+        case .send(let request):
+            // A connection that takes no requests ends, and the next one begins again.
+            if !requests.append(request) { requests.finish() }
+            return nil
+        case .stop(let error): return error
+        default: return receiver.perform(action, database: session.database) ? nil : .protocolViolation
+        }
+    }
 }
 
 /// Where a relay receives the changes from: a server over a connection of its own, or a stream.

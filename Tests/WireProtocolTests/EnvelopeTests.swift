@@ -235,6 +235,22 @@ import Testing
         #expect(error.map { "\($0)" }?.contains("timestamp") == true)
     }
 
+    @Test(arguments: [
+        ("id", "5"), ("timestamp", #""x""#), ("type", "null"), ("channel", #""x""#), ("position", "5"),
+        ("position", #""x""#),
+        ("replyTo", "5"),
+    ])
+    func `the error of a wrong header names the field`(field: String, value: String) throws {
+        var fields = [
+            "id": #""m""#, "timestamp": "1", "type": #""heartbeat""#, "channel": #""notifications""#,
+            "data": #"{"timestamp":1}"#,
+        ]
+        fields[field] = value
+        let json = "{\(fields.map { #""\#($0)":\#($1)"# }.joined(separator: ","))}"
+        let error = #expect(throws: DecodingError.self) { try Envelope(parsing: json.utf8) }
+        #expect(error.map { "\($0)" }?.contains(field) == true)
+    }
+
     @Test func `ids are unique and need no allocation`() {
         let ids = (0..<10_000).map { _ in MessageID.next() }
         #expect(Set(ids).count == ids.count)

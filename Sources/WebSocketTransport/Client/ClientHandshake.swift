@@ -136,7 +136,7 @@ final class ClientHandshakeHandler: ChannelInboundHandler, RemovableChannelHandl
 
     private func open(_ deflate: DeflateAgreement?, _ context: ChannelHandlerContext) {
         timeout?.cancel()
-        let session = WebSocketClientSession()
+        let session = WebSocketClientSession(receive: client.receive)
         let webSocket = WebSocketHandler(
             role: .client,
             session: session,

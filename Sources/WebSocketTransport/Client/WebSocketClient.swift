@@ -13,6 +13,9 @@ import NIOPosix
 package struct WebSocketClient: Sendable {
     /// Makes the TLS handler for a connection to `host`, for `wss://`.
     package typealias MakeTLS = @Sendable (_ host: String) throws -> any ChannelHandler
+    /// Takes a text message on the connection's event loop, which reads nothing meanwhile; false closes the connection, and nothing
+    /// more is received.
+    package typealias Receive = @Sendable (_ text: ByteBuffer) -> Bool
 
     /// Message size, heartbeat, and the time for the handshake.
     package var limits: WebSocketLimits
@@ -23,6 +26,9 @@ package struct WebSocketClient: Sendable {
     package var offersCompression: Bool
     package var makeTLS: MakeTLS?
     package var group: any EventLoopGroup
+    /// Receives the text messages instead of ``WebSocketConnection/messages``, which then only end: without the wake-ups of a task.
+    /// The first one can come before ``connect(to:)`` returns.
+    package var receive: Receive?
 
     package init(
         limits: WebSocketLimits = WebSocketLimits(),

@@ -8,6 +8,8 @@ package final class WebSocketConnection: Sendable {
     ///
     /// A reader that falls behind stops reading from the socket, and so eventually the server: nothing is dropped and
     /// no more than about a hundred messages wait. When the reader is released, the connection is closed.
+    ///
+    /// Empty when the messages go to ``WebSocketClient/receive``.
     package let messages: ClientMessages
     private let handler: NIOLoopBound<WebSocketHandler>
     private let session: NIOLoopBound<WebSocketClientSession>
@@ -91,6 +93,9 @@ final class WebSocketClientSession: WebSocketSession {
     private var waitingSenders: [EventLoopPromise<Void>] = []
     /// Senders wait beyond this.
     private let maxUnsentBytes = 1 << 20
+    private let receive: WebSocketClient.Receive?
+
+    init(receive: WebSocketClient.Receive?) { self.receive = receive }
 
     /// Connects this session to its connection, before anything can arrive.
     func connection(_ handler: WebSocketHandler, _ channel: any NIOCore.Channel) -> WebSocketConnection {
@@ -131,7 +136,9 @@ final class WebSocketClientSession: WebSocketSession {
     func opened(_ connection: WebSocketHandler) {}
 
     func received(text: ByteBuffer) {
-        if source?.yield(String(buffer: text)) == .stopProducing {
+        if let receive {
+            if !receive(text) { handler?.close(.normal) }
+        } else if source?.yield(String(buffer: text)) == .stopProducing {
             handler?.isReading = false
         }
     }

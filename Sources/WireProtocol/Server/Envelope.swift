@@ -35,6 +35,14 @@ extension Envelope: Codable {
     }
 
     public init(from decoder: any Decoder) throws {
+        if let parsed = decoder as? JSONValueDecoder, case .object(let fields) = parsed.value,
+            let header = EnvelopeHeader(fields), let data = fields[CodingKeys.data.rawValue]
+        {
+            self.header = header
+            let path = parsed.codingPath + [CodingKeys.data]
+            payload = try ServerPayload(type: header.type, from: JSONValueDecoder(data, codingPath: path))
+            return
+        }
         header = try EnvelopeHeader(from: decoder)
         let data = try decoder.container(keyedBy: CodingKeys.self).superDecoder(forKey: .data)
         payload = try ServerPayload(type: header.type, from: data)
@@ -96,6 +104,33 @@ public struct EnvelopeHeader: Sendable, Hashable, Codable {
 
     fileprivate enum CodingKeys: String, CodingKey, FieldName {
         case id, timestamp, type, channel, position, replyTo
+    }
+}
+
+extension EnvelopeHeader {
+    /// Reads the fields of a parsed message, in a fraction of the time that a container takes; nil for a field of another form, for
+    /// which the container has an error.
+    fileprivate init?(_ fields: [String: JSONValue]) {
+        guard case .string(let id)? = fields[CodingKeys.id.rawValue],
+            case .integer(let timestamp)? = fields[CodingKeys.timestamp.rawValue],
+            case .string(let type)? = fields[CodingKeys.type.rawValue],
+            case .string(let name)? = fields[CodingKeys.channel.rawValue],
+            let channel = MessageChannel(rawValue: name)
+        else { return nil }
+        self.init(id: id, timestamp: timestamp, type: MessageType(type), channel: channel)
+        switch fields[CodingKeys.position.rawValue] {
+        case .string(let text):
+            // The container reports what is wrong.
+            guard let found = try? Position(parsing: text) else { return nil }
+            position = found
+        case .null, nil: break
+        default: return nil
+        }
+        switch fields[CodingKeys.replyTo.rawValue] {
+        case .string(let id): replyTo = id
+        case .null, nil: break
+        default: return nil
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 import NIOCore
 import NIOHTTP1
+import NIOPosix
+import Synchronization
 import Testing
 import WebSocketTransport
 import WireProtocol
@@ -49,6 +51,28 @@ import WireProtocol
             try await sending
             #expect(expected == count)
             await connection.close()
+        }
+    }
+
+    @Test func `a receiver takes every text on the event loop until it refuses one`() async throws {
+        try await TestServer.with(EchoSession.mount()) { server in
+            let texts = Mutex<[String]>([])
+            let group = MultiThreadedEventLoopGroup.singleton.next()
+            var client = WebSocketClient(group: group)
+            client.receive = { text in
+                #expect(group.inEventLoop)
+                return texts.withLock { texts in
+                    texts.append(String(buffer: text))
+                    return texts.count < 3
+                }
+            }
+            let connection = try await server.connect(client)
+            // The connection can end before the last one is sent.
+            for text in ["a", "b", "c", "d", "e"] { try? await connection.send(text) }
+            let messages = connection.messages.makeAsyncIterator()
+            #expect(await messages.next() == nil)
+            #expect(await connection.status == CloseStatus(initiator: .local, code: 1000, reason: ""))
+            #expect(texts.withLock { $0 } == ["a", "b", "c"])
         }
     }
 
