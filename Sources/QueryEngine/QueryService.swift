@@ -92,7 +92,7 @@ package final class QueryService: Sendable {
         self.configuration = configuration
         self.events = events ?? NoEvents()
         let limits = configuration.limits
-        do { _ = try GuardedConnection(configuration, access: .writer) } catch {
+        do { try Self.check(configuration) } catch {
             // A process that has locked the file will release it; until then each query fails with the reason.
             guard error.code.primary == .busy else { throw error }
         }
@@ -137,8 +137,18 @@ package final class QueryService: Sendable {
             )
         )
         try NamedThread.start(name: "query-deadlines") { [self] in runDeadlineLoop() }
-        // The spare ones start, and open their connections, when they are needed.
-        for reader in readers.prefix(readerCount) { reader.submit { $0.prepare() } }
+    }
+
+    /// Reads page 1, so that a file that is not a database fails here; without the schema, whose parsing takes time.
+    private static func check(_ configuration: ServiceConfiguration) throws(SQLiteError) {
+        let connection = try Connection(path: configuration.path, mode: .readWrite, isURI: configuration.isURI)
+        _ = try connection.query("PRAGMA schema_version")
+    }
+
+    /// Opens the connections of the writer and of the readers, without waiting for them, so that the first queries find them
+    /// open. The spare ones start, and open their connections, when they are needed.
+    package func prepare() {
+        for reader in readers.prefix(max(configuration.limits.readerCount, 1)) { reader.submit { $0.prepare() } }
         writer.submit { $0.prepare() }
     }
 

@@ -54,7 +54,7 @@ final class Checkpointer: Sendable {
 
     static func open(_ path: String) throws(SQLiteError) -> Connection {
         let connection = try Connection(path: path, mode: .readWrite)
-        try connection.execute("PRAGMA wal_autocheckpoint=0; PRAGMA mmap_size=0; SELECT 1 FROM sqlite_schema")
+        try connection.execute("PRAGMA wal_autocheckpoint=0; PRAGMA mmap_size=0; PRAGMA schema_version")
         return connection
     }
 }

@@ -136,10 +136,15 @@ final class PinConnection {
     init(path: String, limits: WatcherLimits) throws(SQLiteError) {
         connection = try Connection(path: path, mode: .readWrite)
         connection.setBusyTimeout(limits.busyTimeout)
-        try connection.execute("PRAGMA wal_autocheckpoint=0; PRAGMA mmap_size=0; PRAGMA cache_size=-64")
-        // A statement that has returned a row and was not reset keeps its transaction open. This one reads only page 1
-        // and does not depend on the schema, which SQLite would otherwise parse again after each change of it.
+        // None of these statements depends on the schema, which SQLite would otherwise parse, and again after each change
+        // of it. A size of the cache would.
+        try connection.execute("PRAGMA wal_autocheckpoint=0; PRAGMA mmap_size=0")
+        // A statement that has returned a row and was not reset keeps its transaction open. This one reads only page 1.
         statement = try connection.prepare("PRAGMA schema_version", persistent: true)
+        // Opens the log now, while it is certainly that of the watched file: at the first pin, which can be long after, its name
+        // may be that of another log or of none.
+        try start()
+        end()
     }
 
     func start() throws(SQLiteError) { _ = try statement?.step() }

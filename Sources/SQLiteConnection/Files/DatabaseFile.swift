@@ -22,8 +22,9 @@ package final class DatabaseFile {
     package init(path: String, mode: Connection.Mode, busyTimeout: Duration) throws(SQLiteError) {
         let connection = try Connection(path: path, mode: mode)
         connection.setBusyTimeout(busyTimeout)
-        // No memory mapping: another process may truncate the file, and an access to the mapping then faults.
-        try connection.execute("PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0; SELECT 1 FROM sqlite_schema")
+        // No memory mapping: another process may truncate the file, and an access to the mapping then faults. The last
+        // statement opens the log and reads page 1, without the schema, whose parsing takes time.
+        try connection.execute("PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0; PRAGMA schema_version")
         var file: UnsafeMutablePointer<sqlite3_file>?
         let code = sqlite3_file_control(connection.handle, "main", SQLITE_FCNTL_FILE_POINTER, &file)
         guard code == SQLITE_OK, let file, let methods = file.pointee.pMethods else {
@@ -57,8 +58,24 @@ package final class DatabaseFile {
 
     /// The journal mode as [`PRAGMA journal_mode`](https://sqlite.org/pragma.html#pragma_journal_mode) names it.
     package func journalMode() throws(SQLiteError) -> String {
+        if try isMarkedForLog() { return "wal" }
         guard case .text(let mode)? = try connection.query("PRAGMA journal_mode").first?.first else { return "" }
         return mode
+    }
+
+    /// Whether the header names WAL mode as the version to read and to write; every other mode is one of a connection. Unlike
+    /// `PRAGMA journal_mode` it does not parse the schema.
+    ///
+    /// Source: [File format version numbers](https://sqlite.org/fileformat2.html#file_format_version_numbers).
+    private func isMarkedForLog() throws(SQLiteError) -> Bool {
+        // A transaction that reads page 1: it opens the log if the file is in WAL mode, and no process can change the mode
+        // before it ends.
+        var transaction = try connection.prepare("PRAGMA schema_version")
+        _ = try transaction.step()
+        var versions: (UInt8, UInt8) = (0, 0)
+        let code = withUnsafeMutableBytes(of: &versions) { methods.xRead?(file, $0.baseAddress, Int32($0.count), 18) }
+        transaction.reset()
+        return code == SQLITE_OK && versions == (2, 2)
     }
 
     /// Whether the file, or the file system, is read-only for this process.

@@ -91,6 +91,8 @@ public final class TablecastService: Sendable {
         catalogue = try SQLExecutor(name: "catalogue") {}
         if database.capturesValues { feed.capture(atLeast: .values) }
         try feed.watch(path: database.path, continuing: state.earlier)
+        // Each parses the schema: the watcher comes first.
+        queries.prepare()
         server.serve(self)
         for limitation in Library.limitations { logger.warning("\(limitation)") }
     }
