@@ -83,7 +83,7 @@ package struct FeedSession: Sendable {
                 channel: channel,
                 filter: filter,
                 since: feed.complete,
-                resumes: feed.complete == nil ? nil : subscription
+                resumes: feed.complete == nil ? nil : subscription.map { [$0] }
             )
             : SubscribeRequest(channel: channel)
         return ClientMessage(id: channel.rawValue, .subscribe(request))

@@ -82,6 +82,8 @@ class EventStream:
     """The events that curl receives, each validated against the contract."""
 
     def __init__(self, url, *options):
+        self.operation = "sendToClient" if "/live?" in url else "sendEvent"
+        self.last_id = None
         self.curl = Command(["curl", "-sN", *options, url])
 
     def receive(self):
@@ -95,9 +97,10 @@ class EventStream:
             name, _, value = line.partition(": ")
             assert name in ("event", "id", "data") and name not in fields, line
             fields[name] = value
-        message = check(json.loads(fields["data"]), "sendEvent")
+        message = check(json.loads(fields["data"]), self.operation)
         assert fields["event"] == message["type"]
-        # The id of the subscription can follow the position.
+        self.last_id = fields.get("id", self.last_id)
+        # The ids of the subscriptions can follow the position.
         assert fields.get("id", "").partition(" ")[0] in ("", message.get("position"))
         return message
 

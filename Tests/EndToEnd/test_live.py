@@ -351,13 +351,17 @@ def test_server_sent_events_resume_by_themselves(serve, shop):
     stream = Command(["curl", "-sN", live_url(server, "SELECT id FROM item WHERE price > ?", params="[15]")])
     try:
         events = sse(stream)
-        assert next(events)[0]["type"] == "query:subscribed"
+        query = next(events)[0]["data"]["subscription"]
         message, id = next(events)
-        assert message["data"]["rows"] == [{"id": 2}] and id == message["position"]
+        assert message["data"]["rows"] == [{"id": 2}] and id == f"{message['position']} {query}"
         writer.execute("INSERT INTO item VALUES (7, 1, 70, 'seven')")
         while message["type"] != "query:changed":
             message, id = next(events)
-        assert message["data"]["rows"][0]["after"] == {"id": 7} and id == message["position"]
+        assert message["data"]["rows"][0]["after"] == {"id": 7} and id == f"{message['position']} {query}"
+        writer.execute("INSERT INTO item VALUES (6, 1, 10, 'not in the result')")
+        while message["type"] != "query:reached":
+            message, id = next(events)
+        assert id == f"{message['position']} {query}"
     finally:
         stream.kill()
     writer.execute("INSERT INTO item VALUES (8, 1, 80, 'eight')")

@@ -5,6 +5,7 @@ import json
 import signal
 import sqlite3
 import time
+import urllib.parse
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -550,6 +551,38 @@ def test_a_position_of_other_rights_is_not_resumed(ruled, database, tokens):
     last = f"Last-Event-ID: {before['position']} {before['subscription']}"
     with EventStream(f"{ruled.http}/events?tables=note&rows=keys&access_token={ADA}", "-H", last) as stream:
         assert stream.receive()["data"]["recovered"] is False
+
+
+SEVERAL = [{"tables": ["note"], "rows": "keys"}, {"tables": ["note"], "operations": ["insert"]}]
+
+
+def test_no_stream_and_no_list_resumes_with_other_rights(ruled, tokens):
+    several = urllib.parse.urlencode([("subscription", json.dumps(filter)) for filter in SEVERAL] + [("access_token", ADA)])
+    live = urllib.parse.urlencode({"sql": "SELECT id FROM note", "access_token": ADA})
+    addresses = [f"{ruled.http}/events?{several}", f"{ruled.http}/live?{live}"]
+    ids = []
+    for address in addresses:
+        with EventStream(address) as stream:
+            while stream.last_id is None:
+                stream.receive()
+            ids.append(stream.last_id)
+    with as_user(ruled, ADA) as client:
+        before = client.subscribe("tables", subscriptions=SEVERAL)["data"]
+    resumed = {"subscriptions": SEVERAL, "since": before["position"], "resumes": before["subscriptions"]}
+    with as_user(ruled, ADA) as client:
+        assert client.subscribe("tables", **resumed)["data"]["recovered"] is True
+        changed = [{**entry, "claims": {"sub": "bob"}} if entry["token"] == ADA else entry for entry in TOKENS]
+        write_tokens(tokens, changed)
+        ruled.signal(signal.SIGHUP)
+        with pytest.raises(ConnectionClosed):
+            while True:
+                client.receive()
+    with as_user(ruled, ADA) as client:
+        answer = client.subscribe("tables", **resumed)["data"]
+        assert answer["recovered"] is False and answer["reason"] == "other-subscription"
+    for address, id in zip(addresses, ids):
+        with EventStream(address, "-H", f"Last-Event-ID: {id}") as stream:
+            assert stream.receive()["data"]["recovered"] is False
 
 
 REDEFINITIONS = [

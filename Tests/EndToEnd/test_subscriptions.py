@@ -190,8 +190,13 @@ def test_an_event_stream_of_several_resumes_from_the_end_of_a_transaction(serve,
         assert len(subscribed["data"]["subscriptions"]) == 2
         execute(music, BOTH.format(90))
         end = stream.message("transaction:end")
+        position, _, ids = stream.last_id.partition(" ")
+        assert position == end["position"] and set(ids.split(",")) == set(subscribed["data"]["subscriptions"])
     execute(music, BOTH.format(91))
-    with EventStream(url, "-H", f"Last-Event-ID: {end['position']}") as stream:
+    for resumed, expected in [(["-H", f"Last-Event-ID: {position} {ids},t0"], True), (["-H", f"Last-Event-ID: {position} t0"], False)]:
+        with EventStream(url, *resumed) as stream:
+            assert stream.message("subscribed")["data"]["recovered"] is expected
+    with EventStream(f"{url}&{urllib.parse.urlencode({'since': f'{position} {ids}'})}") as stream:
         assert stream.message("subscribed")["data"]["recovered"] is True
         assert {stream.receive()["data"]["subscription"] for _ in range(3)} == set(subscribed["data"]["subscriptions"])
         assert stream.receive()["type"] == "transaction:end"
@@ -207,6 +212,10 @@ def test_an_event_stream_of_several_resumes_from_the_end_of_a_transaction(serve,
         ({"subscriptions": [{}], "snapshot": True}, "snapshot"),
         ({"subscriptions": [{}], "replaces": "t"}, "replaces"),
         ({"subscriptions": [{}] * 101}, "100"),
+        ({"subscriptions": [{}], "since": "a:1", "resumes": "t"}, "resumes"),
+        ({"subscriptions": [{}], "since": "a:1", "resumes": []}, "resumes"),
+        ({"subscriptions": [{}], "resumes": ["t"]}, "since"),
+        ({"since": "a:1", "resumes": ["t"]}, "resumes"),
         ({"replaces": 1}, "replaces"),
     ],
 )

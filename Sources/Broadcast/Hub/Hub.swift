@@ -201,7 +201,7 @@ package final class Hub: Sendable {
     ///
     /// - Parameters:
     ///   - since: All transactions after this one are replayed first, for all of the subscriptions together.
-    ///   - resumed: The id of the subscription that received everything up to `since`; nothing is replayed to one with another id.
+    ///   - resumed: The ids of the subscriptions that received everything up to `since`; nothing is replayed to others.
     ///   - replaced: The id of the subscription that this one replaces, without a gap or a repetition.
     ///   - isList: Whether the request had a list: then the reply has one too, in the same order.
     /// - Throws: `SUBSCRIPTION_NOT_FOUND` for `replaced`, `RATE_LIMITED` at a limit; then nothing has changed.
@@ -209,7 +209,7 @@ package final class Hub: Sendable {
         _ client: ClientID,
         to subscriptions: [TableSubscription],
         since: Position? = nil,
-        resuming resumed: String? = nil,
+        resuming resumed: Set<String>? = nil,
         replacing replaced: String? = nil,
         isList: Bool = false,
         replyTo: String? = nil

@@ -136,19 +136,19 @@ struct Sequencer {
 
     /// - Parameters:
     ///   - since: the transaction after which they begin; nil for the next one.
-    ///   - resumed: the subscription to which `since` belongs, if the client named it.
+    ///   - resumed: the subscriptions to which `since` belongs, if the client named them.
     mutating func subscribe(
         _ client: ClientID,
         to new: [TableSubscription],
         since: Position?,
-        resuming resumed: String? = nil,
+        resuming resumed: Set<String>? = nil,
         replacing replaced: String?,
         _ reply: SubscriptionReply
     ) throws(ProtocolError) -> [Int] {
         guard try subscriptions.add(new, of: client, replacing: replaced) else { return [] }
         var start = SubscriptionChange.Start.live(notResumed: nil)
         if let since {
-            let isSame = resumed.map { id in new.allSatisfy { $0.id == id } } ?? true
+            let isSame = resumed.map { ids in new.allSatisfy { ids.contains($0.id) } } ?? true
             if let failure = isSame ? history.resumeFailure(after: since) : .otherSubscription {
                 start = .live(notResumed: failure)
             } else {

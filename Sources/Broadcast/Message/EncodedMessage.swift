@@ -10,7 +10,7 @@ package final class EncodedMessage: Sendable {
     /// The position from which a client that received this message can resume: set only on the last message of a
     /// transaction, because after an earlier one the rest would be lost. An event stream sends it as `id`.
     package let resumePosition: Position?
-    /// The subscription to tables that received everything up to ``resumePosition``, if it is only one.
+    /// The subscription or live query that received everything up to ``resumePosition``, if it is only one.
     package let subscription: String?
     private let frames = Mutex<[(frameEncoding: FrameEncoding, bytes: ByteBuffer)]>([])
 
@@ -50,8 +50,9 @@ package final class EncodedMessage: Sendable {
 
     /// The message framed for a kind of connection; framed by the first caller, while other callers for the same
     /// encoding wait.
-    func framed(for frameEncoding: FrameEncoding) -> ByteBuffer {
-        frames.withLock { frames in
+    package func framed(for frameEncoding: FrameEncoding) -> ByteBuffer {
+        guard frameEncoding.isShared else { return frameEncoding.frame(self) }
+        return frames.withLock { frames in
             if let known = frames.first(where: { $0.frameEncoding === frameEncoding }) { return known.bytes }
             let bytes = frameEncoding.frame(self)
             frames.append((frameEncoding, bytes))
@@ -122,21 +123,26 @@ extension EncodedMessage {
 
 /// How messages are framed for a connection: frames of a WebSocket, compressed or not, or lines of an event stream.
 ///
-/// Compared by identity: a transport creates one for each kind of connection, not for each connection, because messages
+/// Compared by identity: a transport creates a shared one for each kind of connection, not for each connection, because messages
 /// are framed once for each.
 package final class FrameEncoding: Sendable {
     package let name: String
-    /// Creates the whole frame of a message. Called at most once for each message, on any thread.
+    /// Whether several connections have it: then a message keeps its frame for the others.
+    let isShared: Bool
+    /// Creates the whole frame of a message. Called at most once for each message, on any thread; if it is not shared, once for each
+    /// time that the message is sent, on the connection's event loop.
     let frame: @Sendable (EncodedMessage) -> ByteBuffer
     /// Appends the same frame, for a message with a single receiver; nil when there is no shorter way than ``frame``.
     let append: (@Sendable (EncodedMessage, inout ByteBuffer) -> Void)?
 
     package init(
         name: String,
+        isShared: Bool = true,
         append: (@Sendable (EncodedMessage, inout ByteBuffer) -> Void)? = nil,
         frame: @escaping @Sendable (EncodedMessage) -> ByteBuffer
     ) {
         self.name = name
+        self.isShared = isShared
         self.append = append
         self.frame = frame
     }

@@ -51,7 +51,7 @@ struct LiveMessages: Sendable {
             isRecovered: recovered
         )
         let header = EnvelopeHeader(.querySubscribed, channel: .queries, position: position, replyTo: replyTo)
-        return EncodedMessage(header, payload)
+        return EncodedMessage(header, payload, subscription: id)
     }
 
     /// The rows of a snapshot from an index on, as many as fit into a message, and the index after them.
@@ -78,7 +78,8 @@ struct LiveMessages: Sendable {
         let isLast = next == rows.rows.count
         QuerySnapshotPayload.endWriting(to: &writer, isLast: isLast)
         writer.endEnvelope()
-        let message = EncodedMessage(writer, type: .querySnapshot, resumePosition: isLast ? position : nil)
+        let end = isLast ? position : nil
+        let message = EncodedMessage(writer, type: .querySnapshot, resumePosition: end, subscription: id)
         return (message, next)
     }
 
@@ -111,7 +112,8 @@ struct LiveMessages: Sendable {
             let isLast = next == delta.rows.count
             QueryChangedPayload.endWriting(to: &writer, isLast: isLast)
             writer.endEnvelope()
-            messages.append(EncodedMessage(writer, type: .queryChanged, resumePosition: isLast ? position : nil))
+            let end = isLast ? position : nil
+            messages.append(EncodedMessage(writer, type: .queryChanged, resumePosition: end, subscription: id))
         } while next < delta.rows.count
         return messages
     }

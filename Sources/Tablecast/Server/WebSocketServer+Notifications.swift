@@ -155,7 +155,7 @@ extension WebSocketServer {
             client,
             to: request.filters.map { TableSubscription($0) },
             since: request.since,
-            resuming: request.resumes,
+            resuming: request.resumes.map(Set.init),
             replacing: request.replaces,
             isList: request.subscriptions != nil,
             replyTo: replyTo

@@ -1,5 +1,6 @@
 import Broadcast
 import NIOCore
+import Synchronization
 import Tablecast
 import WebSocketTransport
 import WireProtocol
@@ -7,15 +8,17 @@ import WireProtocol
 /// Where a client of an event stream resumes: what the stream sends as `id`, and a browser returns as `Last-Event-ID`.
 struct ResumePoint: CustomStringConvertible {
     var position: Position
-    /// The subscription that received everything up to it.
-    var subscription: String?
+    /// The subscriptions, or the live query, that received everything up to it.
+    var subscriptions: [String]
 
-    var description: String { subscription.map { "\(position) \($0)" } ?? "\(position)" }
+    var description: String {
+        subscriptions.isEmpty ? "\(position)" : "\(position) \(subscriptions.joined(separator: ","))"
+    }
 
-    /// The position and the subscription of a `Last-Event-ID`.
-    static func parts(_ text: String) -> (position: String, subscription: String?) {
+    /// The position and the subscriptions of a `Last-Event-ID`, or of `since` in an address.
+    static func parts(_ text: String) -> (position: String, subscriptions: [String]?) {
         let parts = text.split(separator: " ", maxSplits: 1)
-        return (String(parts.first ?? ""), parts.count > 1 ? String(parts[1]) : nil)
+        return (String(parts.first ?? ""), parts.count > 1 ? parts[1].split(separator: ",").map(String.init) : nil)
     }
 }
 
@@ -24,14 +27,39 @@ struct ResumePoint: CustomStringConvertible {
 /// Source: [Server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html).
 final class EventStream: OutboundConnection {
     static let serverSentEvents = FrameEncoding(name: "server-sent-events") { message in
-        lines(message, id: message.resumePosition.map { ResumePoint(position: $0, subscription: message.subscription) })
+        let subscriptions = message.subscription.map { [$0] } ?? []
+        return lines(
+            message,
+            id: message.resumePosition.map { ResumePoint(position: $0, subscriptions: subscriptions) }
+        )
     }
 
-    /// The encoding for a stream with several subscriptions: when the last message of one arrives, messages of another
-    /// may still be missing.
-    static let serverSentEventsOfSeveral = FrameEncoding(name: "server-sent-events of several") { message in
-        let isEnd = [.transactionEnd, .subscribed].contains(message.type)
-        return lines(message, id: isEnd ? message.resumePosition.map { ResumePoint(position: $0) } : nil)
+    /// The encoding of a stream with several subscriptions. When the last message of one arrives, messages of another may still be
+    /// missing, so only the messages about all of them have an `id`. They are the same for all such streams, the `id` is not.
+    static func serverSentEvents(of subscriptions: [String]) -> FrameEncoding {
+        FrameEncoding(name: "server-sent-events of several", isShared: false) { message in
+            let isEnd = [.transactionEnd, .subscribed].contains(message.type)
+            guard isEnd, let position = message.resumePosition else { return message.framed(for: withoutPositions) }
+            return lines(message, id: ResumePoint(position: position, subscriptions: subscriptions))
+        }
+    }
+
+    /// The encoding of a stream with a live query, whose id is in its first message. `query:reached` is the same for all streams, its
+    /// `id` is not.
+    static func serverSentEventsOfLiveQuery() -> FrameEncoding {
+        let query = Mutex<String?>(nil)
+        return FrameEncoding(name: "server-sent-events of a live query", isShared: false) { message in
+            guard message.subscription == nil, let position = message.resumePosition else {
+                query.withLock { $0 = message.subscription ?? $0 }
+                return message.framed(for: serverSentEvents)
+            }
+            let subscriptions = query.withLock { $0 }.map { [$0] } ?? []
+            return lines(message, id: ResumePoint(position: position, subscriptions: subscriptions))
+        }
+    }
+
+    private static let withoutPositions = FrameEncoding(name: "server-sent-events without positions") { message in
+        lines(message, id: nil)
     }
 
     /// One message per line, as JSON.

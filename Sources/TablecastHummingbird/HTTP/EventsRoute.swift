@@ -18,9 +18,9 @@ struct EventsRoute {
         let requests: [SubscribeRequest]
         do throws(ProtocolError) {
             let channels = try query.value("channels")
-            let address = try query.value("since")
+            let since = try query.value("since")
             // A reconnecting browser sends its position, which is newer than the one in the address.
-            let resumed = request.headers[.lastEventID].map(ResumePoint.parts)
+            let resumed = (request.headers[.lastEventID] ?? since).map(ResumePoint.parts)
             requests = try SubscribeRequest.parse(
                 channels: channels ?? MessageChannel.tables.rawValue,
                 tables: query.value("tables"),
@@ -28,8 +28,8 @@ struct EventsRoute {
                 rows: query.value("rows"),
                 condition: RowCondition(where: query.value("where"), params: query.value("params")),
                 subscriptions: query.values("subscription"),
-                since: resumed?.position ?? address,
-                resumes: resumed?.subscription
+                since: resumed?.position,
+                resumes: resumed?.subscriptions
             ).map { request throws(ProtocolError) in try identity.narrowed(request) }
             for request in requests { try server.databaseRequests?.check(request) }
         } catch {
@@ -48,6 +48,8 @@ struct EventsRoute {
         let pipe = ResponsePipe()
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         let server = server
+        let tables = requests.first { $0.channel == .tables }
+        let subscriptions = Set((tables?.filters ?? []).map { TableSubscription($0).id }).sorted()
         let opened = try await eventLoop.submit {
             Result { () throws(ProtocolError) in
                 try EventStream(
@@ -55,8 +57,8 @@ struct EventsRoute {
                     pipe: pipe,
                     identity: identity,
                     address: address,
-                    frameEncoding: requests.contains { Set($0.filters).count > 1 }
-                        ? EventStream.serverSentEventsOfSeveral : EventStream.serverSentEvents,
+                    frameEncoding: subscriptions.count > 1
+                        ? EventStream.serverSentEvents(of: subscriptions) : EventStream.serverSentEvents,
                     eventLoop: eventLoop
                 )
                 .open(requests, keepAliveInterval: TimeAmount(server.configuration.limits.http.keepAliveInterval))

@@ -24,12 +24,14 @@ struct LiveRoute {
             if isStream {
                 let address = AddressQuery(of: request.uri.string)
                 let since = try address.value("since")
+                // A reconnecting browser sends its position, which is newer than the one in the address.
+                let resumed = (request.headers[.lastEventID] ?? since).map(ResumePoint.parts)
                 query = try LiveQueryRequest(
                     sql: address.value("sql"),
                     params: address.value("params"),
                     key: address.value("key"),
-                    // A reconnecting browser sends its position, which is newer than the one in the address.
-                    since: request.headers[.lastEventID] ?? since
+                    since: resumed?.position,
+                    resumes: resumed?.subscriptions?.first
                 )
             } else {
                 query = try await Self.query(
@@ -61,7 +63,7 @@ struct LiveRoute {
                     pipe: pipe,
                     identity: identity,
                     address: address,
-                    frameEncoding: isStream ? EventStream.serverSentEvents : EventStream.lines,
+                    frameEncoding: isStream ? EventStream.serverSentEventsOfLiveQuery() : EventStream.lines,
                     eventLoop: eventLoop
                 )
                 stream.open(query, of: service, keepAliveInterval: isStream ? keepAliveInterval : nil) {

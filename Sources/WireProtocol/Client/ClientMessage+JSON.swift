@@ -109,7 +109,11 @@ extension SubscribeRequest: JSONWritable {
             writer.fields(filter)
         }
         writer.field(ClientField.since, since)
-        writer.field(ClientField.resumes, resumes)
+        if subscriptions != nil {
+            writer.field(ClientField.resumes, resumes)
+        } else {
+            writer.field(ClientField.resumes, resumes?.first)
+        }
         if wantsSnapshot { writer.field(ClientField.snapshot, true) }
         writer.field(ClientField.replaces, replaces)
         writer.endObject()

@@ -156,11 +156,13 @@ public struct LiveQueryRequest: Sendable, Hashable {
     ///   - params: JSON, an array or an object.
     ///   - key: names of columns separated by commas.
     ///   - since: the position of what the client has already.
+    ///   - resumes: the id of the live query that `since` belongs to.
     public init(
         sql: String?,
         params: String? = nil,
         key: String? = nil,
-        since: String? = nil
+        since: String? = nil,
+        resumes: String? = nil
     ) throws(ProtocolError) {
         var fields: [String: JSONValue] = [:]
         fields[ClientField.sql.rawValue] = sql.map { .string($0) }
@@ -169,6 +171,7 @@ public struct LiveQueryRequest: Sendable, Hashable {
         }
         fields[ClientField.key.rawValue] = key.map { .array($0.split(separator: ",").map { .string(String($0)) }) }
         fields[ClientField.since.rawValue] = since.map { .string($0) }
+        fields[ClientField.resumes.rawValue] = resumes.map { .string($0) }
         try self.init(JSONFields(fields, path: ""))
     }
 

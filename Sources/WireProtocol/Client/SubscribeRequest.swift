@@ -10,9 +10,9 @@ public struct SubscribeRequest: Sendable, Hashable {
     public var subscriptions: [TableFilter]?
     /// Whether to replay first what was committed after this position.
     public var since: Position?
-    /// The id of the subscription that received everything up to ``since``. If the filter or the rights of the client give another id
-    /// now, `subscribed` says `recovered: false`.
-    public var resumes: String?
+    /// The ids of the subscriptions that received everything up to ``since``: one, or those of ``subscriptions``. If a filter or the
+    /// rights of the client give another id now, `subscribed` says `recovered: false`.
+    public var resumes: [String]?
     /// Whether to send the tables' rows first.
     public var wantsSnapshot: Bool
     /// The id of the subscription that this one replaces, without a gap or a repetition.
@@ -23,7 +23,7 @@ public struct SubscribeRequest: Sendable, Hashable {
         filter: TableFilter = .everything,
         subscriptions: [TableFilter]? = nil,
         since: Position? = nil,
-        resumes: String? = nil,
+        resumes: [String]? = nil,
         wantsSnapshot: Bool = false,
         replaces: String? = nil
     ) {
@@ -53,7 +53,7 @@ public struct SubscribeRequest: Sendable, Hashable {
         if let text = try data.string(.since, maxBytes: 2 * Position.maxEpochBytes) {
             since = try data.within(.since) { () throws(ProtocolError) in try Position(parsing: text) }
         }
-        resumes = try data.string(.resumes, maxBytes: ClientMessage.maxIdentifierBytes)
+        resumes = try Self.resumes(data, isList: subscriptions != nil)
         if resumes != nil, since == nil { throw data.failure(.resumes, "expected since beside it") }
         wantsSnapshot = try data.bool(.snapshot) ?? false
         replaces = try data.string(.replaces, maxBytes: ClientMessage.maxIdentifierBytes)
@@ -62,12 +62,24 @@ public struct SubscribeRequest: Sendable, Hashable {
         }
     }
 
-    /// The filters of a list, which allows no other field but `since`.
+    /// The field of an only subscription is a string, that of several an array.
+    private static func resumes(_ data: JSONFields, isList: Bool) throws(ProtocolError) -> [String]? {
+        guard isList else {
+            return try data.string(.resumes, maxBytes: ClientMessage.maxIdentifierBytes).map { [$0] }
+        }
+        let ids = try data.strings(.resumes)
+        if let ids, !(1...maxSubscriptions).contains(ids.count) {
+            throw data.failure(.resumes, "expected 1 to \(maxSubscriptions) ids, found \(ids.count)")
+        }
+        return ids
+    }
+
+    /// The filters of a list, which allows no other fields but `since` and `resumes`.
     private static func filters(_ list: [JSONFields], _ data: JSONFields) throws(ProtocolError) -> [TableFilter] {
         guard (1...maxSubscriptions).contains(list.count) else {
             throw data.failure(.subscriptions, "expected 1 to \(maxSubscriptions) filters, found \(list.count)")
         }
-        for name in TableFilter.fieldNames + [.snapshot, .replaces, .resumes] where data.value(name) != nil {
+        for name in TableFilter.fieldNames + [.snapshot, .replaces] where data.value(name) != nil {
             throw data.failure(name, "expected either this or subscriptions, found both")
         }
         var filters: [TableFilter] = []
@@ -87,7 +99,7 @@ public struct SubscribeRequest: Sendable, Hashable {
     ///   - condition: selects rows of the single table; nil for all.
     ///   - subscriptions: filters as JSON, instead of the preceding parameters.
     ///   - since: a position.
-    ///   - resumes: the id of the subscription that `since` belongs to.
+    ///   - resumes: the ids of the subscriptions that `since` belongs to.
     /// - Returns: one request for each channel.
     /// - Throws: an error that names the invalid parameter.
     public static func parse(
@@ -98,7 +110,7 @@ public struct SubscribeRequest: Sendable, Hashable {
         condition: RowCondition? = nil,
         subscriptions: [String] = [],
         since: String? = nil,
-        resumes: String? = nil
+        resumes: [String]? = nil
     ) throws(ProtocolError) -> [SubscribeRequest] {
         func list(_ text: String?) -> [String]? { text?.split(separator: ",").map(String.init) }
         guard let level = RowLevel(rawValue: rows ?? RowLevel.none.rawValue) else {
@@ -131,7 +143,7 @@ public struct SubscribeRequest: Sendable, Hashable {
                 filter: filter,
                 subscriptions: filters,
                 since: position,
-                resumes: filters == nil ? resumes : nil
+                resumes: resumes
             )
         }
     }
