@@ -264,6 +264,66 @@ def test_a_change_of_the_schema_sends_all_rows_again_with_the_columns(serve, sho
         assert message["data"]["code"] == "SQL_ERROR" and "item" in message["data"]["reason"]
 
 
+@pytest.mark.parametrize(
+    "alteration",
+    [
+        "ALTER TABLE item DROP COLUMN note",
+        "ALTER TABLE item ADD COLUMN size DEFAULT 3",
+        "ALTER TABLE item RENAME COLUMN note TO remark",
+        "BEGIN; ALTER TABLE item DROP COLUMN customer_id; ALTER TABLE item ADD COLUMN size DEFAULT 3; COMMIT",
+        "BEGIN; DROP TABLE item; CREATE TABLE item(price, id INTEGER PRIMARY KEY); "
+        "INSERT INTO item VALUES (5, 1), (6, 2); COMMIT",
+        "BEGIN; DROP VIEW cheap; CREATE VIEW cheap AS SELECT id, price FROM item; COMMIT",
+        "BEGIN; DROP VIEW cheap; CREATE VIEW cheap AS SELECT note, price, id FROM item; COMMIT",
+    ],
+)
+def test_changes_after_a_change_of_the_columns_have_the_new_columns(serve, shop, alteration):
+    path, writer = shop
+    writer.execute("CREATE VIEW cheap AS SELECT price, id FROM item")
+    server = serve(path)
+    queries = ["SELECT * FROM item", "SELECT * FROM item GROUP BY id", "SELECT * FROM cheap"]
+    update = "UPDATE item SET price = price + 1"
+    commits = iter(range(1, 100))
+
+    def commit(client, sql):
+        writer.executescript(sql)
+        return client.reached(next(commits))
+
+    with Follower(server.ws) as witness:
+        names = [witness.follow(sql)["subscription"] for sql in queries]
+
+        def check():
+            for name, sql in zip(names, queries):
+                assert witness.replicas[name].equals(truth(writer, sql)), (sql, witness.replicas[name].rows)
+
+        commit(witness, update)
+        old = {name: replica.position for name, replica in witness.replicas.items()}
+        commit(witness, alteration)
+        commit(witness, update)
+        check()
+        # What was sent before the alteration is not continued, and what was sent after it is.
+        with Follower(server.ws) as client:
+            for name, sql in zip(names, queries):
+                is_altered = ("cheap" in alteration) == ("cheap" in sql) or "TABLE" in alteration
+                data = client.follow(sql, since=old[name], resumes=name)
+                assert data["recovered"] is not is_altered, data
+                if is_altered:
+                    assert client.replicas[name].equals(truth(writer, sql))
+        positions = {name: replica.position for name, replica in witness.replicas.items()}
+        rows = {name: witness.replicas[name].rows for name in names}
+        commit(witness, update)
+        commit(witness, "INSERT INTO item(price) VALUES (90)")
+        check()
+        with Follower(server.ws) as client:
+            for name, sql in zip(names, queries):
+                client.replicas[name] = Replica(False)
+                client.replicas[name].rows = rows[name]
+                assert client.follow(sql, since=positions[name], resumes=name)["recovered"] is True
+            client.reached(5)
+            for name, sql in zip(names, queries):
+                assert client.replicas[name].equals(truth(writer, sql))
+
+
 def test_what_cannot_be_followed_is_refused_with_the_reason(serve, shop):
     path, _ = shop
     server = serve(path)

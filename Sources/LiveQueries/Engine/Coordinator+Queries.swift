@@ -136,6 +136,7 @@ extension Coordinator {
         case .failure(let refusal): return end(query, refusal)
         case .success(let rows): read = rows
         }
+        guard read.columnCount == query.plan.width else { return reset(query) }
         let wasLoading = query.phase == .loading
         if query.plan.kind == .groups {
             query.touched.removeAll { $0.sequence <= seen.sequence }
@@ -217,6 +218,7 @@ extension Coordinator {
         case .failure(let refusal): return end(query, refusal)
         case .success(let read): rows = read
         }
+        guard rows.columnCount == query.plan.width else { return reset(query) }
         let covered = query.dirty.count { $0 <= seen.sequence }
         query.dirty.removeAll { $0 <= seen.sequence }
         let from = query.rowsSequence
@@ -349,7 +351,7 @@ extension LiveQuery {
     fileprivate var keptRows: LiveRows? {
         switch plan.kind {
         case .rows: nil
-        case .groups: groups.map { LiveRows($0.values.map(\.row)) }
+        case .groups: groups.map { LiveRows($0.values.map(\.row), columnCount: plan.columns.count) }
         case .rerun: rows
         }
     }

@@ -186,7 +186,7 @@ extension Coordinator {
             return
         }
         switch failure {
-        case .tooManyKeys: reset(query)
+        case .tooManyKeys, .otherColumns: reset(query)
         case .unknownTotals: reset(query, because: LivePlan.unknownTotals)
         case .tooSlow: reset(query, because: "the step of a commit takes longer than \(limits.maxStepTime)")
         case .sqlite(let error): reset(query, because: "the step of a commit failed: \(error.message)")
@@ -238,7 +238,15 @@ extension Coordinator {
         transactions: Int
     ) {
         guard !changes.isEmpty else { return }
-        let delta = LiveDelta(from: from, position: position, transactions: transactions, rows: changes)
+        let made = LiveDelta(
+            query.description,
+            from: from,
+            position: position,
+            transactions: transactions,
+            rows: changes
+        )
+        // The schema that the rows were read with is not the one that the query was compiled with.
+        guard let delta = made else { return reset(query) }
         query.log.append(delta, maxDeltas: limits.maxLogDeltas, maxBytes: limits.maxLogBytes)
         guard query.phase == .live else { return }
         count(query) { $0.deltas += 1 }

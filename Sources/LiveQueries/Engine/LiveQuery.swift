@@ -71,7 +71,11 @@ final class LiveQuery {
     let id: LiveQueryID
     let request: LiveQueryRequest
     let identity: Identity
-    var plan: LivePlan
+    var plan: LivePlan {
+        didSet { description = LiveQueryDescription(id, plan) }
+    }
+    /// What the subscribers receive about ``plan``.
+    private(set) var description: LiveQueryDescription
     var evaluator: StepEvaluator?
     var phase = Phase.loading
     /// Results of jobs of an earlier generation are dropped.
@@ -111,20 +115,9 @@ final class LiveQuery {
         self.id = id
         self.request = request
         self.plan = plan
+        description = LiveQueryDescription(id, plan)
         identity = Identity(request)
         log = DeltaLog(start: sequence)
-    }
-
-    var description: LiveQueryDescription {
-        LiveQueryDescription(
-            id: id,
-            columns: plan.columns,
-            key: plan.key,
-            isIncremental: plan.isIncremental,
-            rerunReason: plan.rerunReason,
-            tables: plan.dependencies.keys.map(\.string).sorted(),
-            isOrdered: plan.isOrdered
-        )
     }
 
     var run: Reader.Run {
@@ -194,6 +187,20 @@ final class LiveQuery {
             touched = []
             runAsWhole(because: LivePlan.unknownTotals)
         }
-        return LiveRows(stripped)
+        return LiveRows(stripped, columnCount: count)
+    }
+}
+
+extension LiveQueryDescription {
+    fileprivate init(_ id: LiveQueryID, _ plan: LivePlan) {
+        self.init(
+            id: id,
+            columns: plan.columns,
+            key: plan.key,
+            isIncremental: plan.isIncremental,
+            rerunReason: plan.rerunReason,
+            tables: plan.dependencies.keys.map(\.string).sorted(),
+            isOrdered: plan.isOrdered
+        )
     }
 }

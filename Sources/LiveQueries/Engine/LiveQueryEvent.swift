@@ -50,10 +50,13 @@ package enum LiveQueryEvent: Sendable {
 /// The rows of a result; one object for all receivers.
 package final class LiveRows: Sendable {
     package let rows: [Row]
+    /// The number of columns that the statement had when it returned the rows.
+    package let columnCount: Int
     package let byteCount: Int
 
-    init(_ rows: [Row]) {
+    init(_ rows: [Row], columnCount: Int) {
         self.rows = rows
+        self.columnCount = columnCount
         byteCount = rows.reduce(0) { $0 + $1.byteCount + 32 }
     }
 }

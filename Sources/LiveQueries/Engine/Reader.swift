@@ -226,7 +226,7 @@ final class Reader: Sendable {
                 return .failure(LiveRefusal(.notLive, "two rows of the result have the same key"))
             }
         }
-        return .success(LiveRows(rows))
+        return .success(LiveRows(rows, columnCount: statement.statement.columnCount))
     }
 
     private func post(_ command: LiveQueryEngine.Command) { engine.mailbox.update { $0.commands.append(command) } }

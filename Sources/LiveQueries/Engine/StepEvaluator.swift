@@ -15,6 +15,8 @@ final class StepEvaluator {
         case tooManyKeys
         /// The row of all rows cannot be counted on.
         case unknownTotals
+        /// A row does not have the columns that the query was compiled with.
+        case otherColumns
         /// The evaluation took too long.
         case tooSlow
         case sqlite(SQLiteError)
@@ -148,7 +150,7 @@ final class StepEvaluator {
         _ views: ViewPair
     ) throws(Failure) -> KeptGroup? {
         guard let running = core.running else {
-            return try run(.group, 1, views, key: touched.key).first.map { KeptGroup(row: $0, totals: nil) }
+            return try group(touched.key, views).map { KeptGroup(row: $0, totals: nil) }
         }
         if var totals = known.map(\.totals) ?? running.noTotals, let change = touched.change {
             totals.add(change)
@@ -158,9 +160,13 @@ final class StepEvaluator {
             }
         }
         if core.groups.isEmpty { throw .unknownTotals }
-        return try run(.group, 1, views, key: touched.key).first.map { row in
-            KeptGroup(result: row, columnCount: plan.columns.count)
-        }
+        return try group(touched.key, views).map { KeptGroup(result: $0, columnCount: plan.columns.count) }
+    }
+
+    private func group(_ key: [SQLiteValue], _ views: ViewPair) throws(Failure) -> Row? {
+        guard let row = try run(.group, 1, views, key: key).first else { return nil }
+        guard row.count == plan.columns.count + core.totalsCount else { throw .otherColumns }
+        return row
     }
 
     private func rows(

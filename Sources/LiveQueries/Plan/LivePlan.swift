@@ -47,6 +47,12 @@ struct LivePlan: Sendable {
 
     var isIncremental: Bool { kind != .rerun }
 
+    /// The number of columns of ``sql``.
+    var width: Int {
+        guard kind == .groups, let core else { return columns.count }
+        return columns.count + core.groups.count + core.totalsCount
+    }
+
     /// Whether a change of the schema of these tables and views, folded, can change the plan.
     func dependsOnSchema(of names: Set<SQLName>) -> Bool {
         readsSchema || !views.isDisjoint(with: names)
@@ -167,6 +173,9 @@ struct SelectCore: Sendable {
             "SELECT \(isDistinct ? "DISTINCT " : "")\(result)\(totals)\n FROM \(from)\n WHERE \(parts.joined(separator: " AND "))\n \(tail)"
             + (isDistinct ? " LIMIT 1" : "")
     }
+
+    /// The number of columns of the totals.
+    var totalsCount: Int { running?.totalsCount ?? 0 }
 
     private var totals: String { running.map { ",\n\($0.totals)" } ?? "" }
 

@@ -97,6 +97,9 @@ struct RunningAggregates: Sendable {
         return (["count(*)"] + parts).joined(separator: ", ")
     }
 
+    /// The number of result columns of ``totals``.
+    var totalsCount: Int { 1 + 2 * arguments.count }
+
     /// The totals of no rows.
     var noTotals: Totals { Totals(argumentCount: arguments.count) }
 

@@ -24,6 +24,8 @@ package struct LiveRowChange: Sendable, Hashable {
 ///
 /// One object for all subscribers.
 package final class LiveDelta: Sendable {
+    /// The query as it was when the delta was made: the names of the rows' columns.
+    package let description: LiveQueryDescription
     /// The rows did not change between this sequence number and the delta.
     package let from: UInt64
     /// The position of the result after the delta.
@@ -36,7 +38,19 @@ package final class LiveDelta: Sendable {
     /// The sink's encoding for the first subscriber, reused for the others.
     package let encoded = Mutex<(any Sendable)?>(nil)
 
-    init(from: UInt64, position: LivePosition, transactions: Int, rows: [LiveRowChange]) {
+    /// Nil when a row does not have the columns of the description.
+    init?(
+        _ description: LiveQueryDescription,
+        from: UInt64,
+        position: LivePosition,
+        transactions: Int,
+        rows: [LiveRowChange]
+    ) {
+        let count = description.columns.count
+        guard rows.allSatisfy({ ($0.before?.count ?? count) == count && ($0.after?.count ?? count) == count }) else {
+            return nil
+        }
+        self.description = description
         self.from = from
         self.position = position
         self.transactions = transactions

@@ -16,8 +16,9 @@ final class KeptStatement {
 
     /// Runs the statement and passes each row; stops, without an error, when `body` returns false.
     func forEachRow(_ builder: inout RowBuilder, _ body: (Row) -> Bool) throws(SQLiteError) {
-        let count = statement.columnCount
         while try statement.step() {
+            // Not earlier: when the schema has changed, the first step compiles the statement again.
+            let count = statement.columnCount
             for column in 0..<count {
                 statement.withColumn(column) { value in builder.append(value) }
             }

@@ -192,7 +192,8 @@ final class LiveFeed: LiveQuerySink {
             add([.rows(rows, messages, next: 0, position, isReset: false)], id, &state)
         case .missed(let id, let query, let delta):
             if isHandled(id, &state) { return }
-            guard let messages = state.messages[query] else { return }
+            guard state.byQuery[query]?.contains(id) == true else { return }
+            let messages = messages(delta.description, &state)
             state.note(query, delta.position)
             add(messages.changed(delta).map(Item.message), id, &state)
         case .joined(let id, _):
@@ -218,6 +219,7 @@ final class LiveFeed: LiveQuerySink {
         return true
     }
 
+    /// Writes messages about a query as it was when the event was made.
     private func messages(_ description: LiveQueryDescription, _ state: inout State) -> LiveMessages {
         if let known = state.messages[description.id], known.description == description { return known }
         let made = LiveMessages(description)
@@ -256,10 +258,11 @@ final class LiveFeed: LiveQuerySink {
     }
 
     private func changed(_ query: LiveQueryID, _ delta: LiveDelta, _ state: inout State) {
-        guard let messages = state.messages[query] else { return }
+        guard let ids = state.byQuery[query] else { return }
+        let messages = messages(delta.description, &state)
         state.note(query, delta.position)
         var hasJoined = false
-        for id in state.byQuery[query] ?? [] {
+        for id in ids {
             guard let subscriber = state.subscribers[id] else { continue }
             if case .handler(let handler) = subscriber.receiver {
                 state.handlers.append(handler)
