@@ -17,13 +17,16 @@ struct VisibleSchemaTests {
         CREATE TABLE canary(canary, v, id); CREATE INDEX canary_i ON canary(canary); CREATE VIEW canary_view AS SELECT 1 AS canary;
         CREATE TRIGGER canary_trigger AFTER INSERT ON canary BEGIN SELECT 1; END;
         CREATE VIRTUAL TABLE canary_f USING fts5(canary);
+        CREATE TABLE canary_twin(v, PRIMARY KEY(v)) WITHOUT ROWID; INSERT INTO canary_twin VALUES (8);
         CREATE TABLE canary_sequence(id INTEGER PRIMARY KEY AUTOINCREMENT); ANALYZE;
         """
-    private static let policy = SQLPolicy(
-        level: .readWrite,
-        readableTables: ["open", "other", "shown", "f", "f_data", "f_idx", "f_content", "f_docsize", "f_config"],
-        writableTables: ["open"]
-    )
+    private static func policy(_ level: SQLPolicy.Level) -> SQLPolicy {
+        SQLPolicy(
+            level: level,
+            readableTables: ["open", "other", "shown", "f", "f_data", "f_idx", "f_content", "f_docsize", "f_config"],
+            writableTables: ["open", "other"]
+        )
+    }
 
     /// `T` is a table and `C` a column.
     static let statements = [
@@ -47,6 +50,9 @@ struct VisibleSchemaTests {
         "INSERT INTO open(v) VALUES (7) RETURNING C", "INSERT INTO open(v) VALUES ((SELECT C FROM T))",
         "UPDATE T SET C = 1", "UPDATE open SET C = 1 FROM T", "UPDATE open SET v = (SELECT C FROM T)",
         "UPDATE shown SET C = 1",
+        "INSERT INTO open SELECT * FROM T", "INSERT INTO other SELECT * FROM T",
+        "REPLACE INTO other SELECT * FROM main.T",
+        "EXPLAIN INSERT INTO other SELECT * FROM T",
         "DELETE FROM T", "DELETE FROM T WHERE C = 1", "DELETE FROM open WHERE v IN (SELECT C FROM T)",
         "DROP TABLE T", "DROP TABLE IF EXISTS T", "DROP VIEW T", "DROP VIEW T_view", "DROP INDEX T_i",
         "DROP TRIGGER T_trigger",
@@ -89,8 +95,12 @@ struct VisibleSchemaTests {
         var rows: [[SQLiteValue]]
     }
 
-    private func answer(_ harness: Harness, _ sql: String) async -> Answer {
-        let (end, log) = await harness.run(sql) { $0.policy = Self.policy }
+    private func answer(
+        _ harness: Harness,
+        _ sql: String,
+        _ level: SQLPolicy.Level = .readWrite
+    ) async -> Answer {
+        let (end, log) = await harness.run(sql) { $0.policy = Self.policy(level) }
         let failure = end.failure
         return Answer(
             code: failure?.code,
@@ -103,16 +113,17 @@ struct VisibleSchemaTests {
         )
     }
 
-    @Test func `every answer is that of a database without the other tables`() async throws {
+    @Test(arguments: [SQLPolicy.Level.readOnly, .readWrite])
+    func `every answer is that of a database without the other tables`(_ level: SQLPolicy.Level) async throws {
         let whole = try Harness(Self.visible + Self.hidden)
         let bare = try Harness(Self.visible)
         var failures = 0
         var compared = 0
         for statement in Self.statements {
-            for table in ["open", "shown", "other", "canary", "canary_view", "canary_f", "nothing"] {
+            for table in ["open", "shown", "other", "canary", "canary_view", "canary_f", "canary_twin", "nothing"] {
                 for column in statement.contains("C") ? ["v", "w", "canary", "nothing"] : ["v"] {
                     let text = Self.filled(statement, table: table, column: column)
-                    let (seen, expected) = (await answer(whole, text), await answer(bare, text))
+                    let (seen, expected) = (await answer(whole, text, level), await answer(bare, text, level))
                     #expect(seen == expected, "\(text)")
                     compared += 1
                     if seen.code != nil { failures += 1 }

@@ -27,6 +27,8 @@ final class StatementAuthorizer {
         var connectionState: String?
         /// The statement matches texts with patterns, possibly in a view or a trigger.
         var comparesPatterns = false
+        /// The statement, or a trigger that it fires, inserts rows.
+        var insertsAnywhere = false
         /// The statement may read a table that is not in the list: ``OpenedTables`` decides.
         var mayReadUnlisted = false
     }
@@ -138,9 +140,11 @@ final class StatementAuthorizer {
     /// Checks that must precede compiling: with a list of tables, the success of `DROP TABLE IF EXISTS` and the like
     /// would reveal whether a table exists.
     func check(_ script: borrowing Script) throws(QueryFailure) {
-        guard let policy, policy.restrictsTables, policy.level > .readOnly else { return }
+        guard let policy, policy.restrictsTables else { return }
         guard ScriptOutline.changesSchema(script.sql, from: script.tail) else { return }
-        throw QueryFailure(.notAuthorized, "changing the schema is not allowed with a list of tables")
+        throw policy.level > .readOnly
+            ? QueryFailure(.notAuthorized, "changing the schema is not allowed with a list of tables")
+            : QueryFailure(.readOnly, "the access is read-only: changing the schema is not allowed")
     }
 
     /// Checks that need the compiled statement.
@@ -195,8 +199,15 @@ final class StatementAuthorizer {
         // This accompanies every schema change, which has an action of its own, and the first use of virtual tables.
         // SQLite prevents direct writes.
         if table == "sqlite_master" || table == "sqlite_temp_master" { return .allow }
+        if request.action == .insert { statement.insertsAnywhere = true }
         // An R-tree compiles its writes when it is first read: ``check(_:)`` sees which statement really writes.
-        if policy.level == .readOnly { return .allow }
+        if policy.level == .readOnly {
+            // A table that may not be read is refused like one that does not exist.
+            guard request.triggerOrView == nil, let readable = policy.readableTables, request.database != "temp",
+                !readable.contains(table)
+            else { return .allow }
+            return denyTable("writing to the table \(table) is not allowed")
+        }
         if let writable = policy.writableTables, !writable.contains(table), request.database != "temp" {
             return denyTable("writing to the table \(table) is not allowed")
         }

@@ -130,6 +130,22 @@ extension ScriptOutline {
         }
     }
 
+    /// A statement without EXPLAIN or EXPLAIN QUERY PLAN before it.
+    static func explained(_ sql: String) -> String {
+        var sql = sql
+        let start = sql.withUTF8 { bytes in
+            var tokens = SQLTokens(bytes)
+            tokens.skipToStatement()
+            var start = tokens.index
+            while case .word(let word)? = tokens.next() {
+                guard ["explain", "query", "plan"].contains(tokens.keyword(word)) else { break }
+                start = tokens.index
+            }
+            return start
+        }
+        return String(decoding: sql.utf8.dropFirst(start), as: UTF8.self)
+    }
+
     /// Whether the statement that begins at an offset, or that is explained there, changes the schema, judging by its
     /// first word.
     static func changesSchema(_ sql: String, from offset: Int) -> Bool {

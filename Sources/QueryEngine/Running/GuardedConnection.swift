@@ -204,12 +204,18 @@ final class GuardedConnection {
     /// ``OpenedTables``.
     func checkOpened(_ compiled: borrowing Statement) throws {
         guard let policy, let readable = policy.readableTables else { return }
-        let sql = compiled.sql
+        let sql = ScriptOutline.explained(compiled.sql)
         let mayReadUnlisted = authorizer.statement.mayReadUnlisted
-        guard try mayReadUnlisted || OpenedTables.joinsByName(sql) || schema.joinsByName() else { return }
-        let opened = try authorizer.unguarded { () throws(SQLiteError) in
+        let unreported = try UnreportedReads(sql).union(schema.unreportedReads())
+        guard
+            mayReadUnlisted || unreported.contains(.joinsByName)
+                || authorizer.statement.insertsAnywhere && unreported.contains(.copiesRows)
+        else { return }
+        var opened = try authorizer.unguarded { () throws(SQLiteError) in
             try ruleViews.openedTables(of: sql, on: connection)
         }
+        // An INSERT into a table with AUTOINCREMENT reads it.
+        if !sql.lowercased().contains("sqlite_sequence") { opened.ignore("sqlite_sequence") }
         // A row write checks the rows that it reads by itself.
         let rules = authorizer.isRowWrite ? nil : ruleAccess
         var isPermitted =

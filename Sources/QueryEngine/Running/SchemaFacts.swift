@@ -12,8 +12,8 @@ final class SchemaFacts {
     private var heldVersion: Int64?
     /// Whether tables or indexes use LIKE or GLOB.
     private var patterns: (version: Int64, areUsed: Bool)?
-    /// Whether a view or a trigger may have a join with USING or NATURAL.
-    private var namedJoins: (version: Int64, areUsed: Bool)?
+    /// What views and triggers may read without a call of the authorizer.
+    private var unreported: (version: Int64, reads: UnreportedReads)?
     private var virtualTables: (version: Int64, tables: VirtualTables)?
     /// The schema for the last policy with a list of tables.
     private var visible: (version: [[SQLiteValue]], readable: TableNames, schema: VisibleSchema)?
@@ -76,18 +76,17 @@ final class SchemaFacts {
         }
     }
 
-    /// Whether a view or a trigger may have a join with USING or NATURAL: see ``OpenedTables``.
-    func joinsByName() throws(SQLiteError) -> Bool {
+    /// What a view or a trigger may read without a call of the authorizer: see ``OpenedTables``.
+    func unreportedReads() throws(SQLiteError) -> UnreportedReads {
         let version = version()
-        if let namedJoins, namedJoins.version == version { return namedJoins.areUsed }
-        let areUsed = try authorizer.unguarded { () throws(SQLiteError) in
-            try connection.query("SELECT sql FROM main.sqlite_schema WHERE type IN ('view', 'trigger')").contains {
-                row in
-                if case .text(let sql)? = row.first { OpenedTables.joinsByName(sql) } else { false }
-            }
+        if let unreported, unreported.version == version { return unreported.reads }
+        let rows = try authorizer.unguarded { () throws(SQLiteError) in
+            try connection.query("SELECT sql FROM main.sqlite_schema WHERE type IN ('view', 'trigger')")
         }
-        namedJoins = version.map { ($0, areUsed) }
-        return areUsed
+        var reads: UnreportedReads = []
+        for case .text(let sql)? in rows.map(\.first) { reads.formUnion(UnreportedReads(sql)) }
+        unreported = version.map { ($0, reads) }
+        return reads
     }
 
     /// The policy with the virtual tables that it permits: see ``VirtualTables``.

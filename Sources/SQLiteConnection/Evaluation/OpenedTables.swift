@@ -4,6 +4,8 @@
 ///
 /// - SQLite does not call it for the columns of `USING` and `NATURAL`: `SELECT id FROM a FULL JOIN b USING (id)` reads `b` without a
 ///   call.
+/// - It does not call it for the columns that it copies as they are from one table to another: `INSERT INTO a SELECT * FROM b`. Source:
+///   `xferOptimization` in [insert.c](https://sqlite.org/src/file/src/insert.c).
 /// - Where no column is read, as in `SELECT count(*) FROM a`, a call for a common table expression looks like one for a table.
 ///
 /// Where access is restricted, the programs of such statements, and of statements with views that contain them, are checked too.
@@ -67,6 +69,8 @@ package struct OpenedTables: Sendable, Hashable {
         tables.formUnion(virtualTables)
     }
 
+    package mutating func ignore(_ table: String) { tables.remove(table) }
+
     /// A program names a virtual table by an address, which is the same in all programs of a connection.
     private mutating func resolve(_ addresses: Set<String>, on connection: Connection) throws(SQLiteError) {
         var unknown = addresses
@@ -100,15 +104,37 @@ package struct OpenedTables: Sendable, Hashable {
     }
 
     /// Whether a statement or a view of this SQL can have such a join; true too often rather than too rarely.
-    package static func joinsByName(_ sql: String) -> Bool {
+    package static func joinsByName(_ sql: String) -> Bool { UnreportedReads(sql).contains(.joinsByName) }
+}
+
+/// How SQL can read a table without a call of the authorizer: see ``OpenedTables``. Too much rather than too little.
+package struct UnreportedReads: OptionSet, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// A join with USING or NATURAL.
+    package static let joinsByName = UnreportedReads(rawValue: 1)
+    /// An INSERT of the rows of another table.
+    package static let copiesRows = UnreportedReads(rawValue: 2)
+
+    /// Reads the SQL of a statement, a view or a trigger.
+    package init(_ sql: String) {
         func isWord(_ byte: UInt8) -> Bool {
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"): true
             default: false
             }
         }
-        return sql.utf8.split(whereSeparator: { !isWord($0) }).contains { word in
-            (word.count == 5 || word.count == 7) && ["using", "natural"].contains(Substring(word).lowercased())
+        var (inserts, selects) = (false, false)
+        self = []
+        for word in sql.utf8.split(whereSeparator: { !isWord($0) }) where (5...7).contains(word.count) {
+            switch Substring(word).lowercased() {
+            case "using", "natural": insert(.joinsByName)
+            case "insert", "replace": inserts = true
+            case "select": selects = true
+            default: break
+            }
         }
+        if inserts, selects { insert(.copiesRows) }
     }
 }
