@@ -158,6 +158,26 @@ final class PinConnection {
     }
 }
 
+/// How many frames may be captured with a pin on an earlier frame, which saves the locks of a read transaction for each commit.
+///
+/// Nothing behind the pin can be copied into the database file.
+enum PinReach {
+    private static let maxFramesOfBurst: UInt32 = 4_000
+    private static let maxFramesWithPauses: UInt32 = 64
+
+    /// Zero when each commit needs a pin.
+    ///
+    /// - Parameters:
+    ///   - isBurst: whether the log is restarted by force.
+    ///   - logFrameCount: the frames of the log. From ``WatcherLimits/checkpointFrameCount`` on it is copied after commits, and a
+    ///     writer with pauses can restart it only if nothing is left to copy.
+    static func maxFrameCount(isBurst: Bool, logFrameCount: UInt32, _ limits: WatcherLimits) -> UInt32 {
+        if isBurst { return maxFramesOfBurst }
+        let isShort = Int(logFrameCount) + Int(maxFramesWithPauses) < limits.checkpointFrameCount
+        return isShort ? maxFramesWithPauses : 0
+    }
+}
+
 /// Decides when to pin the same snapshot again, only to move to another lock.
 ///
 /// A pin on one of the read marks 1 to 4 keeps writers from restarting the log. Once all frames are in the database file

@@ -32,7 +32,7 @@ final class WALSession: WatchSession {
     private var mark: LogMark?
     private var isSealed = false
     private var lastCapture = ContinuousClock.now
-    /// When the file is checked next within a burst.
+    /// When the file is checked next.
     private var nextInspection = ContinuousClock.now
 
     /// Opens the file and pins its newest commit; everything after it is reported.
@@ -172,7 +172,7 @@ final class WALSession: WatchSession {
         let now = ContinuousClock.now
         if let fault = try inspection.checkCompanions(progress, at: now) { return try end(fault) }
         if awaitBurst(at: now) { return nil }
-        if !pin.header.isSameCommit(as: captured) {
+        if !pin.header.isSameCommit(as: captured), now - lastCapture >= Self.olderPinMaxPause {
             // Others' checkpoints should not wait for the older pin.
             try captureNew()
             return nil
@@ -194,11 +194,13 @@ final class WALSession: WatchSession {
         return nil
     }
 
-    /// Within a burst once in ``burstInspectionInterval``: a check takes as long as a quarter of a commit.
+    /// Before each capture, but within a burst, and while there is nothing to capture, once in ``inspectionInterval``: a check takes as
+    /// long as a quarter of a commit.
     private func checkFile() -> FileInspection.Fault? {
         let now = ContinuousClock.now
-        if checkpoints.isBurst, now < nextInspection { return nil }
-        nextInspection = now + Self.burstInspectionInterval
+        let isComplete = pins.header()?.isSameCommit(as: captured) ?? false
+        if now < nextInspection, checkpoints.isBurst || isComplete { return nil }
+        nextInspection = now + Self.inspectionInterval
         return inspection.checkFile(captured)
     }
 
@@ -220,7 +222,7 @@ final class WALSession: WatchSession {
 
     /// After so much time without a commit a burst is over.
     private static let burstPause: Duration = .milliseconds(1)
-    private static let burstInspectionInterval: Duration = .microseconds(250)
+    private static let inspectionInterval: Duration = .microseconds(250)
 
     private var progress: FileInspection.Progress {
         FileInspection.Progress(
@@ -283,19 +285,22 @@ final class WALSession: WatchSession {
     /// A pin on a frame keeps the log from restarting, so a later commit needs no pin of its own: under a writer without
     /// pauses this saves the locks of a read transaction for every few commits, and while the pin stays no checkpoint has
     /// anything to copy. After each 1,000 frames, every commit of that writer would otherwise copy a frame and wait for the disk.
+    /// With pauses it saves the locks while the log is short: see ``PinReach``.
     private func captureNext(_ header: WALIndexHeader) throws(WatchError) {
-        guard checkpoints.isBurst, !pin.isDatabaseOnly, header.salt == pin.header.salt else { return try captureNew() }
-        guard captured.maxFrame - min(captured.maxFrame, pin.header.maxFrame) >= Self.maxFramesAheadOfPin else {
+        let isBurst = checkpoints.isBurst
+        let reach = PinReach.maxFrameCount(isBurst: isBurst, logFrameCount: header.maxFrame, watched.limits)
+        guard !pin.isDatabaseOnly, header.salt == pin.header.salt, reach > 0 else { return try captureNew() }
+        guard captured.maxFrame - min(captured.maxFrame, pin.header.maxFrame) >= reach else {
             return try report(upTo: header, atMost: Self.maxFramesOfStep)
         }
         // Everything up to a new pin is reported at once.
-        if uncapturedFrameCount > Self.maxFramesAheadOfPin { try holdBackAndCatchUp() } else { try captureNew() }
+        if isBurst, uncapturedFrameCount > reach { try holdBackAndCatchUp() } else { try captureNew() }
     }
 
     private static let maxFramesOfStep = 256
 
-    /// How far the capture may be ahead of its pin: nothing behind it can be copied into the database file.
-    private static let maxFramesAheadOfPin: UInt32 = 4_000
+    /// An older pin is replaced after so much time without a commit.
+    private static let olderPinMaxPause: Duration = .milliseconds(2)
 
     /// Pins the newest commit, reports every commit up to it, and releases the previous pin.
     private func captureNew() throws(WatchError) {

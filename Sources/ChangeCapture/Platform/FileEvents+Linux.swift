@@ -20,6 +20,9 @@
             didSet { if reportsWrites != oldValue { watchFiles() } }
         }
 
+        /// With a name of 255 bytes and its end.
+        private static let maxEventBytes = MemoryLayout<inotify_event>.size + 256
+
         init(databasePath: String, wake: WakeSignal) {
             self.databasePath = databasePath
             self.wake = wake
@@ -45,18 +48,26 @@
                 pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
             ]
             guard poll(&requests, descriptor < 0 ? 1 : 2, timeout.pollMilliseconds) > 0 else { return false }
-            return drain()
+            wake.clear(isReadable: requests[0].revents != 0)
+            guard descriptor >= 0 else { return true }
+            return requests[1].revents != 0 && readEvents()
         }
 
         /// Reads the events that have arrived, without waiting; true when one is of interest.
         func drain() -> Bool {
-            wake.clear()
-            guard descriptor >= 0 else { return true }
+            wake.clear(isReadable: false)
+            return descriptor < 0 || readEvents()
+        }
+
+        private func readEvents() -> Bool {
             var isRelevant = false
-            withUnsafeTemporaryAllocation(byteCount: 8_192, alignment: 8) { buffer in
-                while true {
+            withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 8) { buffer in
+                var isMore = true
+                while isMore {
                     let count = read(descriptor, buffer.baseAddress, buffer.count)
                     guard count > 0 else { break }
+                    // Otherwise the next event would have fitted.
+                    isMore = count + Self.maxEventBytes > buffer.count
                     var offset = 0
                     while offset + MemoryLayout<inotify_event>.size <= count {
                         let event = buffer.loadUnaligned(fromByteOffset: offset, as: inotify_event.self)

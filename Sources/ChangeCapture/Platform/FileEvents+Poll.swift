@@ -13,7 +13,8 @@
         func wait(atMost timeout: Duration) -> Bool {
             var request = pollfd(fd: wake.descriptor, events: Int16(POLLIN), revents: 0)
             guard poll(&request, 1, Self.milliseconds) > 0 else { return false }
-            return drain()
+            wake.clear(isReadable: true)
+            return true
         }
 
         /// Not known here: the watcher checks at intervals.
@@ -23,7 +24,7 @@
         var reportsWrites = true
 
         func drain() -> Bool {
-            wake.clear()
+            wake.clear(isReadable: false)
             return true
         }
     }

@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Darwin)
@@ -9,6 +11,8 @@ final class WakeSignal: Sendable {
     /// Readable after ``signal()`` until ``clear()``.
     let descriptor: Int32
     private let writeEnd: Int32
+    /// The byte is in the pipe, or will be at once: until it is taken, no other is needed.
+    private let isSignalled = Atomic(false)
 
     init() throws(WatchError) {
         var ends: [Int32] = [-1, -1]
@@ -27,15 +31,20 @@ final class WakeSignal: Sendable {
     }
 
     func signal() {
-        // A full pipe means that the other side will wake up anyway.
+        if isSignalled.exchange(true, ordering: .acquiringAndReleasing) { return }
         var byte: UInt8 = 1
         _ = write(writeEnd, &byte, 1)
     }
 
-    func clear() {
-        withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { buffer in
-            while read(descriptor, buffer.baseAddress, buffer.count) > 0 {}
-        }
+    /// Call it before the check of what was signalled.
+    ///
+    /// - Parameter isReadable: whether `poll` found the descriptor readable. A signal that comes meanwhile can leave its byte for the
+    ///   next poll, which does no harm.
+    func clear(isReadable: Bool) {
+        guard isReadable || isSignalled.load(ordering: .relaxed) else { return }
+        var bytes: UInt64 = 0
+        _ = read(descriptor, &bytes, MemoryLayout.size(ofValue: bytes))
+        _ = isSignalled.exchange(false, ordering: .acquiringAndReleasing)
     }
 }
 

@@ -46,6 +46,24 @@ import Testing
         #expect(state.others == 0)
     }
 
+    @Test func `a wake signal stays until it is cleared, and can be given again`() throws {
+        let wake = try WakeSignal()
+        func isReadable() -> Bool {
+            var request = pollfd(fd: wake.descriptor, events: Int16(POLLIN), revents: 0)
+            return poll(&request, 1, 0) > 0
+        }
+        for _ in 0..<3 {
+            #expect(!isReadable())
+            wake.signal()
+            wake.signal()
+            #expect(isReadable())
+            wake.clear(isReadable: true)
+        }
+        wake.signal()
+        wake.clear(isReadable: false)
+        #expect(!isReadable())
+    }
+
     #if os(Linux)
         @Test func `writes are no events while the watcher is awake anyway`() throws {
             let database = try TemporaryDatabase("CREATE TABLE t(a)")

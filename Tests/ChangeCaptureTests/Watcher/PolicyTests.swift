@@ -131,6 +131,13 @@ import Testing
         #expect(step(&policy, status, at: start) == .force(isPrepared: false))
     }
 
+    @Test func `a pin serves for many commits of a burst, with pauses for some while the log is short`() {
+        let limits = WatcherLimits()
+        #expect(PinReach.maxFrameCount(isBurst: true, logFrameCount: 5_000, limits) == 4_000)
+        #expect(PinReach.maxFrameCount(isBurst: false, logFrameCount: 900, limits) == 64)
+        #expect(PinReach.maxFrameCount(isBurst: false, logFrameCount: 936, limits) == 0)
+    }
+
     @Test func `a restart is never forced when it is switched off`() {
         var limits = WatcherLimits()
         limits.forcedRestartFrameCount = nil
