@@ -104,4 +104,14 @@ import WireProtocol
         #expect(Array(frame.readableBytesView.prefix(header.count)) == header)
         #expect(frame.readableBytes == header.count + length)
     }
+
+    @Test(arguments: [100, 10_000, 100_000])
+    func `a message from a writer has the frame of its JSON`(length: Int) {
+        var writer = JSONWriter()
+        writer.string(String(repeating: "ä", count: length))
+        let message = EncodedMessage(writer, type: .heartbeat)
+        #expect(Array(message.json.readableBytesView) == writer.bytes)
+        let copy = EncodedMessage(json: ByteBuffer(bytes: writer.bytes), type: .heartbeat)
+        #expect(message.framed(for: .webSocket) == copy.framed(for: .webSocket))
+    }
 }

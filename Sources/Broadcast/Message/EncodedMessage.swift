@@ -12,6 +12,9 @@ package final class EncodedMessage: Sendable {
     package let resumePosition: Position?
     /// The subscription or live query that received everything up to ``resumePosition``, if it is only one.
     package let subscription: String?
+    /// The frame of ``FrameEncoding/webSocket``, of which ``json`` is a part: most messages need no other. Nil for bytes that were
+    /// passed as they are.
+    private let textFrame: ByteBuffer?
     private let frames = Mutex<[(frameEncoding: FrameEncoding, bytes: ByteBuffer)]>([])
 
     package init(
@@ -24,17 +27,24 @@ package final class EncodedMessage: Sendable {
         self.type = type
         self.resumePosition = resumePosition
         self.subscription = subscription
+        textFrame = nil
     }
 
     /// Takes the bytes of a whole envelope from a writer.
-    package convenience init(
+    package init(
         _ writer: borrowing JSONWriter,
         type: MessageType,
         resumePosition: Position? = nil,
         subscription: String? = nil
     ) {
-        let json = writer.withUnsafeBytes { ByteBuffer(bytes: $0) }
-        self.init(json: json, type: type, resumePosition: resumePosition, subscription: subscription)
+        let frame = writer.withUnsafeBytes { TextFrame.encode($0) }
+        textFrame = frame
+        var json = frame
+        json.moveReaderIndex(forwardBy: frame.readableBytes - writer.count)
+        self.json = json
+        self.type = type
+        self.resumePosition = resumePosition
+        self.subscription = subscription
     }
 
     package convenience init(
@@ -51,6 +61,7 @@ package final class EncodedMessage: Sendable {
     /// The message framed for a kind of connection; framed by the first caller, while other callers for the same
     /// encoding wait.
     package func framed(for frameEncoding: FrameEncoding) -> ByteBuffer {
+        if let textFrame, frameEncoding == .webSocket { return textFrame }
         guard frameEncoding.isShared else { return frameEncoding.frame(self) }
         return frames.withLock { frames in
             if let known = frames.first(where: { $0.frameEncoding === frameEncoding }) { return known.bytes }
@@ -165,13 +176,22 @@ enum TextFrame {
     static let maxHeaderBytes = 10
 
     static func encode(_ payload: ByteBuffer) -> ByteBuffer {
-        var frame = ByteBufferAllocator().buffer(capacity: payload.readableBytes + maxHeaderBytes)
-        append(payload, to: &frame)
+        payload.withUnsafeReadableBytes { encode($0) }
+    }
+
+    static func encode(_ payload: UnsafeRawBufferPointer) -> ByteBuffer {
+        var frame = ByteBufferAllocator().buffer(capacity: payload.count + maxHeaderBytes)
+        appendHeader(payload.count, to: &frame)
+        frame.writeBytes(payload)
         return frame
     }
 
     static func append(_ payload: ByteBuffer, to frame: inout ByteBuffer) {
-        let count = payload.readableBytes
+        appendHeader(payload.readableBytes, to: &frame)
+        frame.writeImmutableBuffer(payload)
+    }
+
+    private static func appendHeader(_ count: Int, to frame: inout ByteBuffer) {
         // Final fragment, opcode text.
         let firstByte: UInt8 = 0x81
         switch count {
@@ -182,7 +202,6 @@ enum TextFrame {
         default:
             frame.writeMultipleIntegers(firstByte, 127 as UInt8, UInt64(count))
         }
-        frame.writeImmutableBuffer(payload)
     }
 }
 

@@ -47,7 +47,9 @@ final class Delivery: Sendable {
     let publication: any Publication
     private struct Encoded {
         var encoder: any PublicationEncoder
-        var messages: [TableSubscription: [EncodedMessage]] = [:]
+        /// Most often there is only one.
+        var first: (subscription: TableSubscription, messages: [EncodedMessage])?
+        var others: [TableSubscription: [EncodedMessage]] = [:]
         var end: EncodedMessage?
     }
 
@@ -61,9 +63,14 @@ final class Delivery: Sendable {
     func messages(for subscription: TableSubscription) -> [EncodedMessage] {
         // Under the lock: a second shard waits for the first rather than encoding the same messages again.
         encoded.withLock { encoded in
-            if let known = encoded.messages[subscription] { return known }
+            if let first = encoded.first, first.subscription == subscription { return first.messages }
+            if let known = encoded.others[subscription] { return known }
             let messages = encoded.encoder.messages(for: subscription)
-            encoded.messages[subscription] = messages
+            if encoded.first == nil {
+                encoded.first = (subscription, messages)
+            } else {
+                encoded.others[subscription] = messages
+            }
             return messages
         }
     }

@@ -20,12 +20,15 @@ final class CommitDelivery: Sendable {
     let hold: LogHold
     let heartbeat = Heartbeat()
     private let sink: any DatabaseEventSink
+    /// The sink, if it reads the database as of each commit.
+    private let snapshotSink: (any SnapshotSink)?
     private let wake: WakeSignal
     private let control = Monitor(Control())
     private let limits: WatcherLimits
 
     init(sink: any DatabaseEventSink, own: LocalCommitLedger, hold: LogHold, wake: WakeSignal, limits: WatcherLimits) {
         self.sink = sink
+        snapshotSink = sink as? any SnapshotSink
         let continuity = sink as? any ContinuitySink
         self.continuity = continuity?.keepsState == true ? continuity : nil
         self.own = own
@@ -191,8 +194,8 @@ final class CommitDelivery: Sendable {
         transaction.mark = (position as? SnapshotReader).map(CommitMark.init)
         transaction.logMark = logMark
         transaction.isInBatch = isInBatch
-        if let sink = sink as? any SnapshotSink, let cursor = try? SnapshotCursor(position) {
-            sink.receive(transaction, at: cursor)
+        if let snapshotSink, let cursor = try? SnapshotCursor(position) {
+            snapshotSink.receive(transaction, at: cursor)
         } else {
             sink.receive(.transaction(transaction))
         }

@@ -138,7 +138,9 @@ struct TransactionRows: Sendable {
         var rule: TableRule?
     }
 
-    private var encoded: [Key: EncodedRows] = [:]
+    /// The last that was used; most transactions have only one.
+    private var last: (key: Key, rows: EncodedRows)?
+    private var others: [Key: EncodedRows] = [:]
     /// What the subscriptions' rules and conditions select.
     var filtered = RowFilterResults()
 
@@ -152,9 +154,17 @@ struct TransactionRows: Sendable {
         _ rule: TableRule? = nil
     ) -> EncodedRows {
         let key = Key(table: SQLName(rows.table.name), level: level, rule: rule)
-        var result = encoded.removeValue(forKey: key) ?? EncodedRows(rows, level: level)
+        // Taken, so that rows are added in place.
+        var result: EncodedRows
+        let known = last.take()
+        if let known, known.key == key {
+            result = known.rows
+        } else {
+            if let known { others[known.key] = known.rows }
+            result = others.removeValue(forKey: key) ?? EncodedRows(rows, level: level)
+        }
         result.encode(listed)
-        encoded[key] = result
+        last = (key, result)
         return result
     }
 
