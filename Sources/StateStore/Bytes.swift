@@ -67,6 +67,16 @@ package struct ByteReader {
 
     package var isAtEnd: Bool { rest.isEmpty }
 
+    /// The bytes that are not read yet.
+    package var remaining: ArraySlice<UInt8> { rest }
+
+    /// Passes over these bytes if they come next; false when others do.
+    package mutating func skip(_ bytes: [UInt8]) -> Bool {
+        guard rest.count >= bytes.count, rest.prefix(bytes.count).elementsEqual(bytes) else { return false }
+        rest = rest.dropFirst(bytes.count)
+        return true
+    }
+
     package mutating func byte() throws(Malformed) -> UInt8 {
         guard let byte = rest.popFirst() else { throw Malformed() }
         return byte
@@ -80,7 +90,15 @@ package struct ByteReader {
         }
     }
 
-    package mutating func integer<Value: FixedWidthInteger>(_: Value.Type = Value.self) throws(Malformed) -> Value {
+    // Not generic for other modules, where it would take several times as long.
+
+    package mutating func integer() throws(Malformed) -> Int64 { try fixedWidth() }
+
+    package mutating func integer() throws(Malformed) -> UInt64 { try fixedWidth() }
+
+    package mutating func integer() throws(Malformed) -> UInt32 { try fixedWidth() }
+
+    private mutating func fixedWidth<Value: FixedWidthInteger>() throws(Malformed) -> Value {
         let bytes = try take(Value.bitWidth / 8)
         return bytes.withUnsafeBytes { Value(littleEndian: $0.loadUnaligned(as: Value.self)) }
     }

@@ -1,5 +1,6 @@
 import ChangeCapture
 import StateStore
+import Synchronization
 
 /// Writes change sets for the state on disk. Not thread-safe.
 struct ChangeSetEncoder {
@@ -118,6 +119,10 @@ struct ChangeSetEncoder {
     }
 }
 
+/// The last description that was read: most records are of the same table as the one before, and how many bytes a description has
+/// depends on nothing else.
+private let lastTable = Mutex<(encoded: [UInt8], table: TableDescription)?>(nil)
+
 /// Reads what ``ChangeSetEncoder`` wrote.
 extension ByteReader {
     mutating func changeSet() throws(Malformed) -> ChangeSet {
@@ -137,6 +142,15 @@ extension ByteReader {
     }
 
     mutating func table() throws(Malformed) -> TableDescription {
+        let last = lastTable.withLock { $0 }
+        if let last, skip(last.encoded) { return last.table }
+        let start = remaining
+        let table = try newTable()
+        lastTable.withLock { $0 = (Array(start.dropLast(remaining.count)), table) }
+        return table
+    }
+
+    private mutating func newTable() throws(Malformed) -> TableDescription {
         let name = try string()
         guard let kind = TableDescription.Kind(rawValue: try string()) else { throw Malformed() }
         let sql = try string()

@@ -95,6 +95,22 @@ import Testing
         #expect(encoded(read) == encoded(changes))
     }
 
+    @Test func `each change set has its own description of a table, read alone or after others`() throws {
+        var other = table
+        other.sql += " -- changed"
+        var third = table
+        third.columns[1].defaultSQL = "8"
+        for table in [table, other, table, table, third, other, third] {
+            var reader = ByteReader(encoded(ChangeSet(origin: .external, events: [.schema(.created(table))]))[...])
+            guard case .schema(.created(let read))? = try reader.changeSet().events.first else {
+                Issue.record("no table")
+                return
+            }
+            #expect(read == table)
+            #expect(reader.isAtEnd)
+        }
+    }
+
     @Test func `without rows the counts stay, and that rows are missing is recorded`() throws {
         var encoder = ChangeSetEncoder()
         encoder.begin()
