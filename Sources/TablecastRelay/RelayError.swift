@@ -17,6 +17,8 @@ public enum RelayError: Error, Sendable, Hashable, CustomStringConvertible {
     case protocolViolation
     /// The server cannot be reached, refused the connection, or ended it.
     case connection(TablecastClientError)
+    /// The server is cut off from the database, and another one is not.
+    case sourceAway
     /// The stream of a broker cannot be used.
     case stream(String, isTransient: Bool)
 
@@ -29,6 +31,7 @@ public enum RelayError: Error, Sendable, Hashable, CustomStringConvertible {
         case .refused(let message, let code): "the server refused: \(message) (\(code))"
         case .protocolViolation: "the server sent a message that this version cannot read: use the same version on both"
         case .connection(let error): "\(error)"
+        case .sourceAway: "the server has been cut off from the database, and another address has not"
         case .stream(let reason, _): reason
         }
     }
@@ -37,6 +40,7 @@ public enum RelayError: Error, Sendable, Hashable, CustomStringConvertible {
     public var isTransient: Bool {
         switch self {
         case .connection(let error): error.isTransient
+        case .sourceAway: true
         case .stream(_, let isTransient): isTransient
         default: false
         }

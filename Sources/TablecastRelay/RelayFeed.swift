@@ -316,7 +316,8 @@ extension RelayFeed: SourceReceiver {
         server.closePresenceExchange()
         guard wasConnected else { return false }
         logger.error("the connection to the source was lost", metadata: ["reason": "\(error)"])
-        notify("database:gone", ["message": .string(reason)])
+        // Otherwise the source has reported it.
+        if error != .sourceAway { notify("database:gone", ["message": .string(reason)]) }
         return true
     }
 

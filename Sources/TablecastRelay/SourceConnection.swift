@@ -5,7 +5,8 @@ import Synchronization
 package import TablecastClient
 import WireProtocol
 
-/// Keeps a relay connected to one of its sources: tries them in turn, with growing waits between two rounds.
+/// Keeps a relay connected to one of its sources: tries them in turn, with growing waits between two rounds, and changes to another
+/// when the present one has been cut off from the database for some time.
 struct SourceConnection: RelayUpstream {
     let sources: [TablecastClient]
     /// Whether to wait for a source that cannot be reached at the start.
@@ -31,7 +32,7 @@ struct SourceConnection: RelayUpstream {
         receiver: any SourceReceiver,
         on thread: isolated SourceThread
     ) async throws(RelayFailure) {
-        let reader = SourceReader(SourceSession(id: id), receiver)
+        let reader = SourceReader(SourceSession(id: id), receiver, on: thread.eventLoop)
         var backoff = Backoff(maxWait: maxReconnectWait)
         var next = 0
         var reported: [Int: RelayError] = [:]
@@ -39,7 +40,7 @@ struct SourceConnection: RelayUpstream {
             var reasons: [RelayFailure.Reason] = []
             var wasInUse = false
             for index in (0..<sources.count).map({ (next + $0) % sources.count }) where !wasInUse {
-                let error = await serve(sources[index], reader, on: thread)
+                let error = await serve(index, reader, on: thread)
                 if Task.isCancelled { return }
                 reasons.append(RelayFailure.Reason(address: sources[index].address, error: error))
                 wasInUse = receiver.disconnected(error)
@@ -59,6 +60,10 @@ struct SourceConnection: RelayUpstream {
                     )
                 }
             }
+            if let other = reader.takeReplacement() {
+                next = other
+                continue
+            }
             if reasons.allSatisfy({ $0.error == .loop }) { throw RelayFailure(reasons: reasons) }
             // At the start an error is probably one of the command line.
             let mayWait = waitsForSource && reasons.contains(where: \.error.isTransient)
@@ -70,19 +75,24 @@ struct SourceConnection: RelayUpstream {
 
     /// One connection, to its end.
     private func serve(
-        _ source: TablecastClient,
+        _ index: Int,
         _ reader: SourceReader,
         on thread: isolated SourceThread
     ) async -> RelayError {
+        let source = sources[index]
         let requests = RequestQueue(maxWaiting: Self.maxWaitingRequests)
-        reader.begin(source, requests)
+        let others = (1..<sources.count).map { (index + $0) % sources.count }
+        let maxAbsence = Self.maxAbsence(source)
+        reader.begin(source, requests, maxAbsence: maxAbsence) { session in
+            for other in others where await session.canContinue(at: sources[other], within: maxAbsence) { return other }
+            return nil
+        }
         defer {
             reader.end()
             requests.finish()
         }
         do throws(TablecastClientError) {
-            var connecting = source
-            connecting.headers.append((name: RelayFormat.header, value: reader.id))
+            var connecting = source.asRelay(reader.id)
             connecting.group = thread.eventLoop
             let target = NIOLoopBound(reader, eventLoop: thread.eventLoop)
             connecting.receive = { target.value.received($0) }
@@ -98,6 +108,48 @@ struct SourceConnection: RelayUpstream {
             return .connection(error)
         }
     }
+
+    /// How long a source may be away from its own source: as long as it may be silent itself.
+    private static func maxAbsence(_ source: TablecastClient) -> Duration { source.heartbeatInterval * 2 }
+}
+
+extension TablecastClient {
+    fileprivate func asRelay(_ id: String) -> TablecastClient {
+        var client = self
+        client.headers.append((name: RelayFormat.header, value: id))
+        return client
+    }
+}
+
+extension SourceSession {
+    /// Whether the source can be reached, and has the database or a connection to it.
+    fileprivate func canContinue(at source: TablecastClient, within limit: Duration) async -> Bool {
+        var session = self
+        session.connected()
+        do throws(TablecastClientError) {
+            let connection = try await source.asRelay(id).connect()
+            let ending = Task {
+                // Cancelled as soon as the answer is known.
+                guard (try? await Task.sleep(for: limit)) != nil else { return }
+                await connection.close()
+            }
+            defer { ending.cancel() }
+            var messages = connection.messages.makeAsyncIterator()
+            while let message = try await messages.next() {
+                for action in session.received(message.envelope) {
+                    switch action {
+                    case .send(let request): try await connection.send(request)
+                    case .state(let state): return state.goneBecause == nil
+                    case .stop: return false
+                    default: break
+                    }
+                }
+            }
+        } catch {
+            // Any failure has the same meaning here; the next connection reports it.
+        }
+        return false
+    }
 }
 
 /// The thread that reads from the source, decodes and publishes: no client's event loop waits for a large transaction, and none
@@ -108,61 +160,6 @@ private actor SourceThread {
     init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { eventLoop.executor.asUnownedSerialExecutor() }
-}
-
-/// Passes the messages of the successive connections to the session, and performs its actions. Confined to the event loop: a task in
-/// between would cost two wake-ups for each transaction.
-private final class SourceReader {
-    private var session: SourceSession
-    private let receiver: any SourceReceiver
-    /// Of the current connection; nil when there is none.
-    private var requests: RequestQueue?
-    /// Why the relay has closed the current or the last connection.
-    private(set) var failure: RelayError?
-
-    init(_ session: SourceSession, _ receiver: any SourceReceiver) {
-        self.session = session
-        self.receiver = receiver
-    }
-
-    var id: String { session.id }
-
-    func begin(_ source: TablecastClient, _ requests: RequestQueue) {
-        self.requests = requests
-        failure = nil
-        session.connected()
-        receiver.connected(to: source, requests)
-    }
-
-    /// What is still received is ignored.
-    func end() { requests = nil }
-
-    /// False when the connection must be closed.
-    func received(_ message: Result<Envelope, TablecastClientError>) -> Bool {
-        guard let requests, failure == nil else { return false }
-        switch message {
-        case .success(let envelope):
-            for action in session.received(envelope) {
-                failure = perform(action, requests)
-                if failure != nil { return false }
-            }
-            return true
-        case .failure(let error):
-            failure = .connection(error)
-            return false
-        }
-    }
-
-    private func perform(_ action: SourceSession.Action, _ requests: RequestQueue) -> RelayError? {
-        switch action {
-        case .send(let request):
-            // A connection that takes no requests ends, and the next one begins again.
-            if !requests.append(request) { requests.finish() }
-            return nil
-        case .stop(let error): return error
-        default: return receiver.perform(action, database: session.database) ? nil : .protocolViolation
-        }
-    }
 }
 
 /// Where a relay receives the changes from: a server over a connection of its own, or a stream.

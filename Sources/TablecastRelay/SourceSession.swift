@@ -45,6 +45,8 @@ package struct SourceSession: Sendable {
     /// The name of the database; nil before the first connection.
     package private(set) var database: String?
     private var connection = Connection()
+    /// Whether the source has reported that it has no database, or no connection to its own source.
+    package var sourceIsAway: Bool { connection.sourceIsAway }
 
     /// The state of one connection.
     private struct Connection: Hashable {
@@ -58,6 +60,7 @@ package struct SourceSession: Sendable {
         var earlierEpochs: [String: UInt64] = [:]
         /// The source has reported a new epoch.
         var hasEpochNotice = false
+        var sourceIsAway = false
         /// What is left to try of ``SourceSession/backfillCounts``.
         var backfillCounts: ArraySlice<UInt64> = []
         /// The received part of a transaction.
@@ -91,6 +94,7 @@ package struct SourceSession: Sendable {
         case .custom(RelayFormat.state, let data):
             guard let state = RelayStatePayload(data) else { return [.stop(.protocolViolation)] }
             connection.earlierEpochs = state.earlierEpochs
+            connection.sourceIsAway = state.goneBecause != nil
             return connection.isSubscribed ? [.state(state)] : []
         case .custom(RelayFormat.path, let data):
             guard case .object(let fields) = data, case .array(let values)? = fields["relays"] else { return [] }
@@ -108,7 +112,12 @@ package struct SourceSession: Sendable {
             connection.check = Check(id: id, position: position)
             return checked()
         case .custom(let type, let data) where type.rawValue.hasPrefix("database:"):
-            if type.rawValue == "database:epoch" { connection.hasEpochNotice = true }
+            switch type.rawValue {
+            case "database:epoch": connection.hasEpochNotice = true
+            case "database:gone": connection.sourceIsAway = true
+            case "database:back": connection.sourceIsAway = false
+            default: break
+            }
             return [.notify(type, data)]
         default:
             return []

@@ -306,6 +306,47 @@ def test_the_next_source_is_used_when_one_is_away(source, relay, writer):
         assert len(client.acknowledgement["data"]["relays"]) == 2
 
 
+HEARTBEAT = ("--upstream-heartbeat", "200ms")
+
+
+def test_a_source_that_is_cut_off_is_replaced(source, relay, writer):
+    middle = relay(names(source))
+    cut, whole = relay(names(middle)), relay(names(source))
+    edge = relay(names(cut), names(whole), *HEARTBEAT)
+    with Client(edge.ws) as client:
+        begin = sequence(client.subscribe("tables", rows="keys"))
+        insert(writer, 1, 2)
+        assert [sequence(m) for m in changes(client, begin + 2)[0]] == [begin + 1, begin + 2]
+        middle.kill()
+        client.message("database:gone")
+        insert(writer, 3, 4)
+        found, notices = changes(client, begin + 4)
+        assert [sequence(m) for m in found] == [begin + 3, begin + 4]
+        assert "database:gone" not in notices
+        if "database:back" not in notices:
+            client.message("database:back")
+        # Requests go there, too.
+        assert client.query("SELECT count(*) AS n FROM item", "q")[0] == [{"n": 4}]
+
+
+def test_a_source_that_is_cut_off_is_kept_while_no_other_is_better(source, relay, writer):
+    middle = relay(names(source))
+    first, second = relay(names(middle)), relay(names(middle), "--log-level", "info")
+    edge = relay(names(first), names(second), *HEARTBEAT)
+    with Client(edge.ws) as client:
+        begin = sequence(client.subscribe("tables", rows="keys"))
+        middle.kill()
+        client.message("database:gone")
+        # The other one was asked, twice.
+        for _ in range(2):
+            second.error_line("client connected")
+        insert(writer, 1)
+        relay(names(source), port=middle.port)
+        found, notices = changes(client, begin + 1)
+        assert [sequence(m) for m in found] == [begin + 1]
+        assert "database:gone" not in notices
+
+
 def test_queries_are_answered_by_the_source(source, relay, writer):
     edge = relay(names(relay(names(source))))
     with Client(edge.ws) as client, Client(edge.ws) as other:

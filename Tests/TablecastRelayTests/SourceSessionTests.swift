@@ -17,6 +17,12 @@ struct SourceSessionTests {
         )
     }
 
+    private func envelope(_ state: RelayStatePayload) -> Envelope {
+        var writer = JSONWriter()
+        state.write(to: &writer)
+        return envelope(.custom(RelayFormat.state, (try? JSONValue(parsing: writer.bytes)) ?? .null))
+    }
+
     private mutating func greet(
         _ head: UInt64,
         _ epoch: String = "a",
@@ -179,12 +185,9 @@ struct SourceSessionTests {
         begin()
         _ = greet(12, "b")
         let state = RelayStatePayload(tables: [0], earlierEpochs: ["a": 11], goneBecause: nil)
-        var writer = JSONWriter()
-        state.write(to: &writer)
-        let data = (try? JSONValue(parsing: writer.bytes)) ?? .null
-        #expect(session.received(envelope(.custom(RelayFormat.state, data))) == [])
+        #expect(session.received(envelope(state)) == [])
         #expect(subscribed(position(10, "b"), true) == [.rename(epoch: "b", earlier: ["a": 11])])
-        #expect(session.received(envelope(.custom(RelayFormat.state, data))) == [.state(state)])
+        #expect(session.received(envelope(state)) == [.state(state)])
         #expect(transaction(position(11, "b")) == [published(position(11, "b"))])
     }
 
@@ -227,6 +230,22 @@ struct SourceSessionTests {
         begin()
         let other = position(11, "other-b")
         #expect(transaction(other) == [.gap(position(10, "other-b"), isAnnounced: false), published(other)])
+    }
+
+    @Test mutating func `a source reports whether it is cut off from the database`() {
+        begin()
+        #expect(!session.sourceIsAway)
+        _ = session.received(envelope(.custom(MessageType("database:gone"), [:])))
+        #expect(session.sourceIsAway)
+        _ = session.received(envelope(.custom(MessageType("database:back"), [:])))
+        #expect(!session.sourceIsAway)
+        _ = session.received(envelope(RelayStatePayload(tables: [0], earlierEpochs: [:], goneBecause: "it was lost")))
+        #expect(session.sourceIsAway)
+        _ = session.received(envelope(RelayStatePayload(tables: [0], earlierEpochs: [:], goneBecause: nil)))
+        #expect(!session.sourceIsAway)
+        _ = session.received(envelope(RelayStatePayload(tables: [0], earlierEpochs: [:], goneBecause: "it was lost")))
+        session.connected()
+        #expect(!session.sourceIsAway)
     }
 
     @Test mutating func `a relay that finds itself stops`() {

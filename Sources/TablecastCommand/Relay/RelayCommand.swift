@@ -257,6 +257,7 @@ extension RelayCommand {
                 )
             case .connection(let error):
                 Self.failure(error, address: reason.address)
+            case .sourceAway: CommandFailure(.unavailable, "\(reason.address): \(reason.error)")
             case .stream(let text, let isTransient):
                 CommandFailure(isTransient ? .unavailable : .protocolError, "\(reason.address): \(text)")
             }
