@@ -11,7 +11,8 @@ struct ArgumentTests {
     @Test(arguments: [
         ("5", WireValue.integer(5)), ("-5", .integer(-5)), ("1.5", .real(1.5)), ("NULL", .null), ("null", .null),
         ("'5'", .text("5")), ("'it''s'", .text("it's")), ("x'00ff'", .blob([0, 255])), ("x'0'", .text("x'0'")),
-        ("text", .text("text")), ("", .text("")), ("inf", .text("inf")), ("1e999", .text("1e999")),
+        ("text", .text("text")), ("", .text("")), ("inf", .text("inf")), ("+inf", .text("+inf")),
+        ("1e999", .real(.infinity)), ("-1e999", .real(-.infinity)), ("-.5", .real(-0.5)),
         ("9223372036854775807", .integer(.max)), ("1_000", .text("1_000")), ("a=b", .text("a=b")),
     ])
     func `a parameter is what it looks like`(text: String, value: WireValue) {

@@ -1,5 +1,6 @@
 """What curl and a browser see."""
 
+import gzip
 import json
 import pathlib
 import socket
@@ -180,6 +181,15 @@ def test_a_method_that_an_address_does_not_take_is_answered_with_those_it_takes(
     with caught.value as response:
         assert (response.code, response.headers["Allow"]) == (405, allowed)
         assert allowed in check_schema("Failure", json.loads(response.read()))["error"]
+
+
+def test_a_compressed_body_is_refused_by_its_encoding(server):
+    body, headers = gzip.compress(b'{"sql": "SELECT 1"}'), {"Content-Encoding": "gzip"}
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(server.http + "/query", body, headers), timeout=LIMIT)
+    with caught.value as response:
+        assert (response.code, response.headers["Accept-Encoding"]) == (415, "identity")
+        assert "gzip" in check_schema("Failure", json.loads(response.read()))["error"]
 
 
 def test_an_address_that_there_is_not_is_refused_in_json(server):

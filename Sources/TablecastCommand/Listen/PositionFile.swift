@@ -35,10 +35,16 @@ final class PositionFile: Sendable {
 
     /// Reads the file, if there is one.
     ///
-    /// - Throws: ``CommandFailure`` for a file that cannot be read, or contains something else: it is not overwritten.
+    /// - Throws: ``CommandFailure`` for a file that cannot be read, or contains something else: it is not overwritten. Also for a folder
+    ///   in which no file can be created.
     init(path: String) throws(CommandFailure) {
         self.path = path
         var place: Place?
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        guard access(folder, W_OK | X_OK) == 0 else {
+            let error = StateFileError(operation: "create a file in \(folder)")
+            throw CommandFailure(.cannotCreate, "the state file '\(path)' cannot be written: \(error)")
+        }
         if FileManager.default.fileExists(atPath: path) { place = try Self.read(path) }
         state = Mutex(State(place: place, written: place))
     }

@@ -80,9 +80,9 @@ struct ParameterArgument: ExpressibleByArgument, Sendable, Hashable {
     private static func value(_ text: Substring) -> WireValue {
         if text.uppercased() == "NULL" { return .null }
         if let integer = Int64(text) { return .integer(integer) }
-        if let first = text.first, first.isNumber || "+-.".contains(first), let real = Double(text), real.isFinite {
-            return .real(real)
-        }
+        let unsigned = text.first.map { "+-".contains($0) } == true ? text.dropFirst() : text
+        // Not the words that Swift accepts, as infinity. Like SQLite, 1e999 is infinite.
+        if let first = unsigned.first, first.isNumber || first == ".", let real = Double(text) { return .real(real) }
         if text.count >= 2, text.first == "'", text.last == "'" {
             let content = text.dropFirst().dropLast()
             return .text(content.split(separator: "''", omittingEmptySubsequences: false).joined(separator: "'"))

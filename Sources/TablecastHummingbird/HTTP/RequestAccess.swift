@@ -66,7 +66,7 @@ extension Response {
 }
 
 /// Rejects the requests of foreign web pages, like the WebSocket upgrade: otherwise a page of any site could run SQL on
-/// its visitor's machine with a plain form.
+/// its visitor's machine with a plain form. Rejects bodies that are compressed, too.
 struct RequestGuard<Context: RequestContext>: RouterMiddleware {
     let server: WebSocketServer
 
@@ -79,6 +79,16 @@ struct RequestGuard<Context: RequestContext>: RouterMiddleware {
             try server.admit(request, origin: request.headers[.origin])
         } catch {
             return .failure(.forbidden, .forbidden, error.reason)
+        }
+        if let encoding = request.headers[.contentEncoding], encoding.lowercased() != "identity" {
+            // RFC 9110 section 12.5.3 for the header of the response.
+            var refusal = Response.failure(
+                .unsupportedMediaType,
+                .invalidMessage,
+                "Content-Encoding: expected a body that is not encoded, found \(quoted(encoding))"
+            )
+            refusal.headers[.acceptEncoding] = "identity"
+            return refusal
         }
         return try await next(request, context)
     }
