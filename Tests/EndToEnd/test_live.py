@@ -336,14 +336,39 @@ def test_what_cannot_be_followed_is_refused_with_the_reason(serve, shop):
             ("SELECT nope FROM item", "SQL_ERROR", "nope"),
             ("SELECT ? FROM item", "SQL_ERROR", "parameter"),
             ("SELECT note FROM item", "SQL_ERROR", "key"),
+            ("SELECT strftime('%f', ?)", "NOT_LIVE", "strftime(?) with the value 'now'"),
+            ("SELECT datetime('no' || 'w')", "NOT_LIVE", "datetime('no' || 'w')"),
+            ("SELECT * FROM sqlite_schema", "NOT_LIVE", "sqlite_master"),
+            ("SELECT name FROM dbstat", "NOT_LIVE", "dbstat"),
         ]:
-            data = {"key": ["nope"]} if part == "key" else {}
+            data = {"key": ["nope"]} if part == "key" else {"params": ["Now"]} if "?)" in sql else {}
             found, message = client.refused(sql, **data)
             assert found == code and part in message, (sql, found, message)
         client.send("query:unsubscribe", id="u", subscription="q999")
         assert client.message("error")["data"]["code"] == "SUBSCRIPTION_NOT_FOUND"
         client.send("query:subscribe", id="m")
         assert client.message("error")["data"]["code"] == "INVALID_MESSAGE"
+
+
+def test_what_virtual_tables_read_is_followed(serve, shop):
+    path, writer = shop
+    writer.executescript(
+        """
+        CREATE VIRTUAL TABLE f USING fts5(body);
+        CREATE VIRTUAL TABLE words USING fts5vocab(f, 'row');
+        CREATE VIRTUAL TABLE outside USING fts5(name, content = 'customer', content_rowid = 'id');
+        """
+    )
+    server = serve(path)
+    with Follower(server.ws) as client:
+        queries = {client.follow(sql)["subscription"]: sql for sql in ["SELECT * FROM words", "SELECT * FROM outside"]}
+        for sequence, sql in enumerate(
+            ["INSERT INTO f VALUES ('two words')", "UPDATE customer SET name = 'Cy' WHERE id = 2", "DELETE FROM f"], 1
+        ):
+            writer.execute(sql)
+            client.reached(sequence)
+            for name, query in queries.items():
+                assert client.replicas[name].equals(truth(writer, query)), (sql, query)
 
 
 def test_a_query_that_was_unsubscribed_says_nothing_more(serve, shop):

@@ -15,6 +15,11 @@ import Testing
             CREATE TABLE d(k1 TEXT, k2 INT, e, PRIMARY KEY(k1, k2)) WITHOUT ROWID;
             CREATE VIEW now_view AS SELECT id, date('now') AS today FROM a;
             CREATE VIEW v AS SELECT id FROM a;
+            CREATE VIEW now_text AS SELECT id, 'Now' AS moment FROM a;
+            CREATE VIRTUAL TABLE f USING fts5(body);
+            CREATE VIRTUAL TABLE words USING fts5vocab(f, 'row');
+            CREATE VIEW content AS SELECT id, z FROM b;
+            CREATE VIRTUAL TABLE outside USING fts5(z, content = 'content', content_rowid = 'id');
             """
         )
         let schema = try SchemaSnapshot.load(from: connection)
@@ -103,12 +108,56 @@ import Testing
             ("DELETE FROM a", "SELECT"),
             ("PRAGMA user_version", "SELECT"), ("EXPLAIN SELECT 1", "SELECT"), ("BEGIN", "SELECT"),
             ("SELECT * FROM pragma_table_list", "pragma_table_list"), ("SELECT * FROM sqlite_temp_master", "temporary"),
+            ("SELECT date('no' || 'w') FROM a", "date('no' || 'w')"),
+            ("SELECT date(x'4E6f77') FROM a", "date(x'4E6f77')"),
+            ("SELECT date(y) FROM (SELECT 'now' AS y)", "'now'"), ("SELECT date(moment) FROM now_text", "'now'"),
+            ("SELECT date(coalesce(x, 'now')) FROM a", "date('now')"), ("SELECT time() FROM a", "time()"),
+            ("SELECT name FROM sqlite_schema", "sqlite_master"),
+            ("SELECT count(*) FROM sqlite_master", "sqlite_master"),
+            ("SELECT name FROM dbstat", "dbstat"), ("SELECT count(*) FROM dbstat", "no statement has created"),
         ]
     )
     func `SQL that cannot be followed is refused with what is wrong`(_ sql: String, _ part: String) throws {
         let refusal = #expect(throws: LiveRefusal.self) { try plan(sql) }
         #expect(refusal?.code == .notLive)
         #expect(refusal?.reason.contains(part) == true, "\(refusal?.reason ?? "")")
+    }
+
+    @Test(
+        arguments: [
+            ("SELECT date(?) FROM a", SQLiteValue.text("NOW")), ("SELECT strftime('%f', :t) FROM a", .text("now")),
+            ("SELECT date(? || 'w') FROM a", .text("no")), ("SELECT date(?) FROM a", .blob(Array("now".utf8))),
+            ("SELECT date(y) FROM (SELECT ? AS y)", .text("now")), ("SELECT date(iif(x, x, ?)) FROM a", .text("now")),
+        ]
+    )
+    func `the current time is refused as a parameter`(_ sql: String, _ value: SQLiteValue) throws {
+        let refusal = #expect(throws: LiveRefusal.self) {
+            try plan(LiveQueryRequest(sql: sql, parameters: .positional([value])))
+        }
+        #expect(refusal?.code == .notLive)
+        #expect(refusal?.reason.contains("time as a parameter") == true, "\(refusal?.reason ?? "")")
+        _ = try plan(LiveQueryRequest(sql: sql, parameters: .positional([.text("2026-01-01")])))
+    }
+
+    @Test(
+        arguments: [
+            "SELECT datetime(x / 1000, 'unixepoch') FROM a", "SELECT date('2026-' || '01-01') FROM a",
+            "SELECT date(x) FROM a WHERE y IS NOT 'now'", "SELECT date((SELECT max(x) FROM a))",
+            "SELECT strftime('%Y', x) FROM a", "SELECT date(max(x)) FROM a", "SELECT date(value) FROM json_each('[1]')",
+        ]
+    )
+    func `a date of a column is not refused`(_ sql: String) throws { _ = try plan(sql) }
+
+    @Test(
+        arguments: [
+            ("SELECT term FROM words", ["words", "f"]), ("SELECT z FROM outside", ["outside", "b"]),
+            ("SELECT count(*) FROM outside", ["outside", "b"]), ("SELECT body FROM f", ["f"]),
+        ]
+    )
+    func `what a virtual table reads is followed`(_ sql: String, _ tables: [String]) throws {
+        let plan = try plan(sql)
+        #expect(Set(plan.dependencies.keys.map(\.string)) == Set(tables))
+        #expect(plan.views.map(\.string) == (tables.contains("b") ? ["content"] : []))
     }
 
     @Test func `an error of the SQL contains its position`() throws {

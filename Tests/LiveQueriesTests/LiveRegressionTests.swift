@@ -95,6 +95,31 @@ import Testing
         )
     }
 
+    @Test(
+        arguments: [
+            "SELECT * FROM words", "SELECT * FROM outside", "SELECT rowid, name FROM viewed", "SELECT name FROM old",
+            "SELECT term, documents FROM old_words",
+        ]
+    )
+    func `what virtual tables read is followed`(_ sql: String) throws {
+        try check(
+            sql,
+            people + [
+                "CREATE VIRTUAL TABLE f USING fts5(body)", "CREATE VIRTUAL TABLE words USING fts5vocab(f, 'row')",
+                "CREATE VIRTUAL TABLE outside USING fts5(name, content = 'p', content_rowid = 'id')",
+                "CREATE VIEW pv AS SELECT id, name FROM p",
+                "CREATE VIRTUAL TABLE viewed USING fts5(name, content = 'pv', content_rowid = 'id')",
+                "CREATE VIRTUAL TABLE old USING fts4(name, content='p')",
+                "CREATE VIRTUAL TABLE old_words USING fts4aux('old')",
+            ],
+            isIncremental: false,
+            ["INSERT INTO f VALUES('word two')", "INSERT INTO old(docid, name) VALUES(1, 'Ada')"],
+            ["UPDATE p SET name = 'Zed' WHERE id = 2"],
+            ["DELETE FROM p WHERE id = 3", "INSERT INTO old(docid, name) VALUES(2, 'Zed')"],
+            ["DELETE FROM f"]
+        )
+    }
+
     @Test func `a group that is emptied and filled again`() throws {
         try check(
             "SELECT team, count(*), sum(n) FROM p GROUP BY team",

@@ -117,6 +117,18 @@ import Testing
         #expect(refusal?.offset == offset, "\(refusal?.reason ?? "")")
     }
 
+    @Test func `the current time is refused as a parameter of a condition`() throws {
+        let (_, table) = try database(definition)
+        let filter = try RowFilterTable(table)
+        func check(_ value: String) throws {
+            try filter.check(RowCondition(sql: "name < date(?)", parameters: .positional([.text(value)])))
+        }
+        let refusal = #expect(throws: LiveRefusal.self) { try check("Now") }
+        #expect(refusal?.code == .notLive)
+        #expect(refusal?.offset == 7)
+        try check("2026-01-01")
+    }
+
     @Test func `conditions share a statement and keep their own parameters`() throws {
         let (_, table) = try database("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT)")
         let filter = try RowFilterTable(table)

@@ -91,6 +91,10 @@ package final class RowFilterTable {
     private func prepare(_ condition: RowCondition) throws(LiveRefusal) -> PreparedCondition {
         if let known = prepared[condition] { return known }
         let new = try PreparedCondition(condition, try compile(condition.sql), number: lastNumber + 1)
+        try Self.refuse(
+            TimeDependence(condition.sql, SQLLexer.tokens(condition.sql), values: new.values, on: connection),
+            "filter"
+        )
         lastNumber += 1
         prepared[condition] = new
         return new
@@ -179,13 +183,16 @@ package final class RowFilterTable {
                 throw LiveRefusal(.notLive, "a \(subject) cannot have subqueries", offset: token.range.lowerBound)
             }
         }
-        if let found = TimeDependence.find(in: tokens) {
-            throw LiveRefusal(
-                .notLive,
-                "\(found.text) depends on the time; a \(subject) cannot use it: give the time as a parameter",
-                offset: found.offset
-            )
-        }
+        try refuse(TimeDependence(sql, tokens), subject)
+    }
+
+    private static func refuse(_ dependence: TimeDependence, _ subject: String) throws(LiveRefusal) {
+        guard let found = dependence.place else { return }
+        throw LiveRefusal(
+            .notLive,
+            "\(found.text) depends on the time; a \(subject) cannot use it: give the time as a parameter",
+            offset: found.offset
+        )
     }
 
     // MARK: Rows

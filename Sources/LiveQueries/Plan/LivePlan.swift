@@ -27,8 +27,6 @@ struct LivePlan: Sendable {
     var dependencies: [SQLName: Dependency]
     /// The views that it reads, in lower case.
     var views: Set<SQLName> = []
-    /// Whether it also reads the schema itself.
-    var readsSchema = false
     /// The tables of a simple query; nil when it is unknown which rows of the result come from which rows of tables.
     var core: SelectCore?
     /// The names of the result's columns.
@@ -55,7 +53,7 @@ struct LivePlan: Sendable {
 
     /// Whether a change of the schema of these tables and views, folded, can change the plan.
     func dependsOnSchema(of names: Set<SQLName>) -> Bool {
-        readsSchema || !views.isDisjoint(with: names)
+        !views.isDisjoint(with: names)
             || dependencies.keys.contains { names.contains($0.caseFolded) }
     }
 

@@ -9,6 +9,12 @@ struct QueryCompiler {
     private let functions: FunctionCatalog
     private let limits: LiveLimits
     private let tableOfRoot: [Int64: String]
+    private let sources: Sources
+
+    /// What the virtual tables of the schema read, once it was asked for.
+    private final class Sources {
+        var virtualTables: VirtualTables?
+    }
 
     /// - Parameter connection: a connection in a transaction with the schema `schema`. Its authorizer is replaced.
     init(_ connection: Connection, schema: SchemaSnapshot, limits: LiveLimits) throws(SQLiteError) {
@@ -17,6 +23,7 @@ struct QueryCompiler {
         self.limits = limits
         functions = try FunctionCatalog(connection)
         tableOfRoot = try OpenedTables.tableOfRoot(on: connection)
+        sources = Sources()
     }
 
     func plan(_ request: LiveQueryRequest) throws(LiveRefusal) -> LivePlan {
@@ -31,7 +38,8 @@ struct QueryCompiler {
             throw LiveRefusal(.notLive, "a live query is a SELECT", offset: verb.range.lowerBound)
         }
         let (reads, columns, values) = try compile(request)
-        try refuseVolatile(reads, tokens)
+        try refuseVolatile(reads)
+        try refuseTime(request.sql, tokens, values, reads)
         let whole = ParameterNumbers(tokens).renumber(request.sql, 0..<request.sql.utf8.count)
         var plan = LivePlan(
             kind: .rerun,
@@ -140,26 +148,38 @@ struct QueryCompiler {
         if opened.tables.contains(where: access.isRuled) { throw LiveRefusal(.notAuthorized, concealment) }
     }
 
-    private func refuseVolatile(_ reads: ReadSet, _ tokens: [SQLToken]) throws(LiveRefusal) {
+    private func refuseVolatile(_ reads: ReadSet) throws(LiveRefusal) {
         for function in reads.functions.sorted() {
             if functions.isVolatile(function) {
                 throw LiveRefusal(.notLive, "\(function)() gives another value each time; a live query cannot use it")
             }
         }
-        var texts = [tokens]
-        for view in reads.views {
-            if let table = schema.tables.values.first(where: { $0.name.caseFolded == view }) {
-                texts.append(SQLLexer.tokens(table.description.sql))
-            }
+    }
+
+    private func refuseTime(
+        _ sql: String,
+        _ tokens: [SQLToken],
+        _ values: [SQLiteValue],
+        _ reads: ReadSet
+    ) throws(LiveRefusal) {
+        let own = TimeDependence(sql, tokens, values: values, on: connection)
+        let views = reads.views.compactMap { name in schema.tables.values.first { $0.name.caseFolded == name } }
+        let others = views.map(\.description.sql).map { TimeDependence($0, SQLLexer.tokens($0), on: connection) }
+        if let found = own.place ?? others.lazy.compactMap(\.place).first {
+            throw LiveRefusal(
+                .notLive,
+                "\(found.text) depends on the time; a live query cannot use it: give the time as a parameter",
+                offset: own.place?.offset
+            )
         }
-        for text in texts {
-            if let found = TimeDependence.find(in: text) {
-                throw LiveRefusal(
-                    .notLive,
-                    "\(found.text) depends on the time; a live query cannot use it: give the time as a parameter",
-                    offset: text == tokens ? found.offset : nil
-                )
-            }
+        // Of a subquery or a view, it can be what the function takes.
+        let all = [own] + others
+        if all.contains(where: \.readsUnknownTime), all.contains(where: { $0.now != nil }) {
+            throw LiveRefusal(
+                .notLive,
+                "'now' can be the argument of a date function; a live query cannot use it: give the time as a parameter",
+                offset: own.now?.offset
+            )
         }
     }
 
@@ -176,16 +196,8 @@ struct QueryCompiler {
         for (name, columns) in reads.tables {
             let known = schema.tables.values.first { $0.name.caseFolded == name }
             guard let table = known else {
-                // SQLite's own tables, pragmas as tables, and table-valued functions.
-                if name.string.hasPrefix("sqlite_") || name.string.hasPrefix("pragma_") {
-                    guard ["sqlite_master", "sqlite_schema"].contains(name.string) else {
-                        throw LiveRefusal(
-                            .notLive,
-                            "changes of \(name.string) are not reported; a live query cannot read it"
-                        )
-                    }
-                    plan.readsSchema = true
-                }
+                // SQLite's own tables, pragmas as tables, and other tables that no statement has created.
+                if !OpenedTables.tableFunctions.contains(name.string) { throw Self.unfollowed(name.string) }
                 continue
             }
             let description = table.description
@@ -203,6 +215,46 @@ struct QueryCompiler {
                 positions = known.columns.flatMap { known in positions.map { known.union($0) } }
             }
             plan.dependencies[owner] = LivePlan.Dependency(columns: positions)
+        }
+        // After those whose names are known.
+        if let name = reads.unfollowed { throw Self.unfollowed(name) }
+        try followSources(into: &plan)
+    }
+
+    private static func unfollowed(_ name: String) -> LiveRefusal {
+        LiveRefusal(.notLive, "changes of \(name) are not reported; a live query cannot read it")
+    }
+
+    /// Adds the tables that the plan's virtual tables read in addition to their own.
+    private func followSources(into plan: inout LivePlan) throws(LiveRefusal) {
+        let virtual = schema.tables.values.filter {
+            $0.description.kind == .virtual && plan.dependencies[$0.name] != nil
+        }
+        guard !virtual.isEmpty else { return }
+        let known: VirtualTables
+        do throws(SQLiteError) {
+            if let tables = sources.virtualTables { known = tables } else { known = try VirtualTables(of: connection) }
+        } catch {
+            throw LiveRefusal(.unavailable, "the schema cannot be read: \(error.message)")
+        }
+        sources.virtualTables = known
+        for table in virtual {
+            guard let names = known.sources(of: table.description.name) else {
+                throw LiveRefusal(
+                    .notLive,
+                    "what the virtual table \(table.description.name) reads is not known; a live query cannot read it"
+                )
+            }
+            for name in names.sorted() {
+                guard let source = schema.tables.values.first(where: { $0.name.caseFolded.string == name }) else {
+                    throw Self.unfollowed(name)
+                }
+                if source.description.kind == .view {
+                    plan.views.insert(source.name.caseFolded)
+                } else {
+                    plan.dependencies[source.shadowOwner ?? source.name] = LivePlan.Dependency(columns: nil)
+                }
+            }
         }
     }
 

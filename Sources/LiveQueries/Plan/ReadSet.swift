@@ -10,6 +10,8 @@ final class ReadSet {
     /// Views that it reads, in lower case.
     private(set) var views: Set<SQLName> = []
     private(set) var selects = false
+    /// A table that no statement has created, of which the authorizer was not told by name.
+    private(set) var unfollowed: String?
     /// A name may be that of a table that must not be read, or of a common table expression.
     private(set) var hasAmbiguousName = false
     private(set) var refusal: LiveRefusal?
@@ -77,6 +79,7 @@ final class ReadSet {
     ) throws(SQLiteError) {
         let opened = try OpenedTables(of: sql, on: connection, tableOfRoot)
         for table in opened.tables.sorted() where refusal == nil { _ = note(table, SQLName("")) }
+        if opened.hasUncreated { unfollowed = "a table that no statement has created" }
         guard let concealment = rights.concealment, refusal == nil else { return }
         var isPermitted = !opened.hasOther
         if isPermitted { isPermitted = try hasPermittedSources(opened, on: connection) }

@@ -27,6 +27,9 @@ struct ParameterNumbers {
         }
     }
 
+    /// The number of the parameter at a place of the text, in UTF-8 bytes.
+    func number(at offset: Int) -> Int? { numbers.first { $0.range.lowerBound == offset }?.number }
+
     /// A part of the text with each parameter written as `?1`, `?2` …
     ///
     /// - Parameter offset: the number of parameters that precede it.

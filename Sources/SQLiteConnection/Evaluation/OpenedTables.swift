@@ -19,6 +19,8 @@ package struct OpenedTables: Sendable, Hashable {
     /// The schema itself, a table of another database, or a virtual table that was not created, except
     /// ``tableFunctions``.
     package private(set) var hasOther = false
+    /// A virtual table that was not created, except ``tableFunctions``.
+    package private(set) var hasUncreated = false
 
     /// Virtual tables that are computed from an argument.
     package static let tableFunctions: Set<String> = ["json_each", "json_tree"]
@@ -87,7 +89,10 @@ package struct OpenedTables: Sendable, Hashable {
                 virtualTables.insert(name)
             }
         }
-        if !unknown.isEmpty { hasOther = true }
+        if !unknown.isEmpty {
+            hasOther = true
+            hasUncreated = true
+        }
     }
 
     /// The address of the virtual table that the statement opens; nil for another table, or when its module is missing.

@@ -89,6 +89,26 @@ package struct VirtualTables: Sendable {
         return tables.map(\.name).filter { forbidden.contains(Self.folded($0)) }
     }
 
+    /// The tables and views, in lower case, that a virtual table reads in addition to its own, other virtual tables included,
+    /// and what those read; nil when that could not be determined.
+    package func sources(of name: String) -> Set<String>? {
+        var found: Set<String> = []
+        var waiting = [Self.folded(name)]
+        while let next = waiting.popLast() {
+            guard let table = tables.first(where: { Self.folded($0.name) == next }) else { continue }
+            guard let sources = table.sources else { return nil }
+            for source in sources where found.insert(source).inserted {
+                // What is read of another one's own tables is its content.
+                waiting.append(owner(of: source) ?? source)
+            }
+        }
+        return found
+    }
+
+    private func owner(of shadow: String) -> String? {
+        tables.first { $0.shadows.contains { Self.folded($0) == shadow } }.map { Self.folded($0.name) }
+    }
+
     /// The tables in which the modules store the content of the virtual tables that `includes` names.
     package func shadows(where includes: (_ table: String) -> Bool) -> [String] {
         tables.filter { includes($0.name) }.flatMap(\.shadows)
