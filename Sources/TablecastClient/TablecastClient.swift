@@ -106,7 +106,7 @@ public struct TablecastClient: Sendable {
         var messages = connection.messages.makeAsyncIterator()
         try await connection.send(ClientMessage(id: "cancel", .cancelQuery(id: queryID)))
         // A cancellation has no answer of its own; answers come in the order of requests.
-        try await connection.send(ClientMessage(id: "done", .heartbeat))
+        try await connection.send(ClientMessage(id: "done", .heartbeat()))
         while let message = try await messages.next() {
             switch message.envelope.header.replyTo {
             case "cancel":

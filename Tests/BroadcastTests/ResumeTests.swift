@@ -101,6 +101,36 @@ import WireProtocol
         #expect(hearing.take() == ["subscribed tables e:0"] + Self.texts(1...130))
     }
 
+    @Test func `a message after the replay comes when every subscription has caught up`() throws {
+        var limits = HubLimits()
+        limits.replayChunkBytes = 300
+        limits.resumeQueuedBytes = 0
+        let test = TestHub(limits: limits)
+        let (client, connection) = test.connect()
+        for _ in 0..<9 { test.publish("t") }
+        connection.isStalled = true
+        test.subscribeToTables(client, since: 0)
+        // The first is replayed alone while this one waits.
+        test.subscribeToTables(client, try TableFilter(rowLevel: .keys))
+        let held = try test.hub.hold(client, try TableFilter(rowLevel: .values))
+        test.publish("t")
+        test.hub.sendAfterReplay(EncodedMessage("caught up"), to: client)
+        test.hub.send(EncodedMessage("at once"), to: client)
+        test.run()
+        #expect(connection.take().last == "at once")
+        connection.isStalled = false
+        connection.read()
+        test.hub.drained(client)
+        test.run()
+        let texts = connection.take()
+        #expect(texts.last == "caught up", "a snapshot is not waited for")
+        #expect(texts.contains("e:10 t none") && texts.contains("e:10 t keys"))
+        #expect(test.hub.isHeld(held))
+        test.hub.sendAfterReplay(EncodedMessage("again"), to: client)
+        test.run()
+        #expect(connection.take() == ["again"])
+    }
+
     @Test func `a subscription that replaces one that is being replayed continues at its position`() throws {
         var limits = HubLimits()
         limits.replayChunkBytes = 300

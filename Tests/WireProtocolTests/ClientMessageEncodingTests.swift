@@ -63,7 +63,7 @@ import WireProtocol
                 )
             ),
             .cursor(.text(TextPosition(line: 1, column: 2), selection: nil, in: .ofUser("u"))),
-            .cursor(.cell(table: "t", row: .integer(5), column: "c")), .heartbeat,
+            .cursor(.cell(table: "t", row: .integer(5), column: "c")), .heartbeat(), .heartbeat(afterReplay: true),
             .custom(MessageType("chat:message"), ["text": "hello", "n": [1, true, .null]]),
         ]
     }

@@ -79,7 +79,7 @@ import WireProtocol
         )
         #expect(try parse(#"{"type":"query:cancel","data":{"queryId":"q"}}"#).body == .cancelQuery(id: "q"))
         #expect(try parse(#"{"type":"user:identify","data":{"username":"ada"}}"#).body == .identify(username: "ada"))
-        #expect(try parse(#"{"type":"heartbeat"}"#).body == .heartbeat)
+        #expect(try parse(#"{"type":"heartbeat"}"#).body == .heartbeat())
         let text = try parse(
             #"{"type":"user:cursor","data":{"position":{"line":1,"column":2},"selection":{"start":{"line":1,"column":0},"end":{"line":1,"column":2}}}}"#
         )
@@ -196,6 +196,23 @@ import WireProtocol
             #"{"type":"user:identify","data":{"username":""}}"#, "INVALID_MESSAGE",
             "data.username: expected a string that is not empty"
         ),
+        (
+            #"{"type":"subscribe","channel":"tables","data":{"tables":["a"],"where":1}}"#, "INVALID_MESSAGE",
+            "data.where: expected a string"
+        ),
+        (
+            #"{"type":"subscribe","channel":"tables","data":{"tables":["a"],"where":"x=?","params":[[]]}}"#,
+            "INVALID_MESSAGE", "data.params[0]"
+        ),
+        (
+            #"{"type":"subscribe","channel":"tables","data":{"subscriptions":[{"tables":["a"],"where":1}]}}"#,
+            "INVALID_MESSAGE", "data.subscriptions[0].where: expected"
+        ),
+        (#"{"type":"heartbeat","data":{"afterReplay":1}}"#, "INVALID_MESSAGE", "data.afterReplay: expected true or"),
+        (
+            #"{"type":"user:cursor","data":{"position":{"line":1,"column":0},"table":1}}"#, "INVALID_MESSAGE",
+            "data.table: expected a string"
+        ),
         (#"{"type":"user:cursor","data":{}}"#, "INVALID_MESSAGE", "data.position: expected {line, column}, or table"),
         (
             #"{"type":"user:cursor","data":{"position":{"line":1,"column":0},"text":"a","textOf":"b"}}"#,
@@ -218,6 +235,7 @@ import WireProtocol
         let error = #expect(throws: ProtocolError.self) { try parse(json) }
         #expect(error?.code.rawValue == code)
         #expect(error?.message.contains(message) == true, "\(error?.message ?? "")")
+        #expect(error?.message.contains("data.data") == false, "\(error?.message ?? "")")
     }
 
     @Test func `an error carries the id of the message at fault`() {
@@ -241,5 +259,11 @@ import WireProtocol
         )
         #expect(throws: ProtocolError.self) { try SubscribeRequest.parse(channels: "nope") }
         #expect(throws: ProtocolError.self) { try SubscribeRequest.parse(channels: "tables", rows: "nope") }
+        let position = #expect(throws: ProtocolError.self) {
+            try SubscribeRequest.parse(channels: "tables", since: "zz")
+        }
+        #expect(position?.message.hasPrefix("since: ") == true, "\(position?.message ?? "")")
+        let none = #expect(throws: ProtocolError.self) { try SubscribeRequest.parse(channels: "") }
+        #expect(none?.message.hasPrefix("channels: expected at least one of ") == true, "\(none?.message ?? "")")
     }
 }

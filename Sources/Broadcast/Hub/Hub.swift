@@ -128,6 +128,12 @@ package final class Hub: Sendable {
         send([message], to: client, whenTaken: whenTaken)
     }
 
+    /// Sends a message to one client when its subscriptions to tables have caught up with the transactions published
+    /// before this call; those that wait for a snapshot are not waited for.
+    package func sendAfterReplay(_ message: EncodedMessage, to client: ClientID) {
+        append(.direct(DirectMessage(message: message, isAfterReplay: true), to: client), for: client)
+    }
+
     /// Sends messages to one client, without others between them.
     ///
     /// - Parameter whenTaken: as in ``send(_:to:whenTaken:)``, for all of them.

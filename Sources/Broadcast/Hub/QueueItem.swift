@@ -50,6 +50,8 @@ struct DirectMessage: Sendable {
     var hold: History.Retention?
     /// The subscription that ends with the message.
     var ended: String?
+    /// Send it when no subscription is behind any more.
+    var isAfterReplay = false
     var whenTaken: WhenTaken?
 }
 

@@ -25,6 +25,8 @@ final class Client {
     var isGone = false
     /// A part of its replay is being written, or will be in the next turn.
     var isReplaying = false
+    /// Messages that are sent when no subscription is behind any more.
+    var afterReplay: [EncodedMessage] = []
     /// Callbacks of senders that wait until the client can take more.
     var waiting: [WhenTaken] = []
 

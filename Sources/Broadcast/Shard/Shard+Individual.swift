@@ -17,6 +17,7 @@ extension Shard {
                 if isNamed { settleUnclaimed(item) }
             } else {
                 apply(item, isNamed: isNamed, to: client, &frames)
+                for message in messagesAfterReplay(of: client) { frames.append(own: message) }
             }
         }
         if let bytes = frames.joined { write(bytes, to: client) }
@@ -103,8 +104,19 @@ extension Shard {
             }
             if let ended = direct.ended { unpin(client.tables.unsubscribe(ended)) }
         }
+        if direct.isAfterReplay {
+            client.afterReplay.append(direct.message)
+            return
+        }
         frames.append(own: direct.message)
         if let whenTaken = direct.whenTaken { client.waiting.append(whenTaken) }
+    }
+
+    /// Takes the messages that waited for the end of the client's replay, if it has ended.
+    func messagesAfterReplay(of client: Client) -> [EncodedMessage] {
+        guard !client.afterReplay.isEmpty, !client.tables.isReplaying else { return [] }
+        defer { client.afterReplay = [] }
+        return client.afterReplay
     }
 
     private func unpin(_ pins: [History.Retention]) {

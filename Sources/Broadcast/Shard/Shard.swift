@@ -276,6 +276,7 @@ extension Shard {
         let messages = client.tables.replay(publications, reached: reached, end)
         var frames = FrameSequence(frameEncoding: client.connection.frameEncoding)
         for message in messages { frames.append(message) }
+        for message in messagesAfterReplay(of: client) { frames.append(own: message) }
         if let bytes = frames.joined { write(bytes, to: client) }
         if case .more = end, !client.isGone { continueLater(client) } else { client.isReplaying = false }
     }

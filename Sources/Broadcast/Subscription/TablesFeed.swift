@@ -52,6 +52,9 @@ struct TablesFeed {
     /// The subscriptions that receive the transactions published now.
     var live: [TableSubscription] { catchUp == nil ? active : [] }
 
+    /// Whether transactions that are published must still be replayed. Snapshots are no replays.
+    var isReplaying: Bool { catchUp.map { $0.progress != .complete } ?? false }
+
     /// Whether some subscription does not receive the transactions published now.
     var isBehind: Bool {
         catchUp != nil || entries.contains { if case .held = $0.state { true } else { false } }

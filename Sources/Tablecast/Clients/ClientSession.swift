@@ -230,9 +230,14 @@ final class ClientSession: WebSocketSession {
             let event = ClientEvent.message(ClientInfo(client), type: type, data: data)
             // The application is the only receiver of such messages.
             guard server.clients.observers.publish(event) else { throw ClientMessage.unknownType(type) }
-        case .heartbeat:
+        case .heartbeat(let afterReplay):
             let header = EnvelopeHeader(.heartbeat, channel: .notifications, replyTo: message.id)
-            server.hub.send(EncodedMessage(header, HeartbeatPayload(timestamp: UnixTime.milliseconds)), to: client.id)
+            let answer = EncodedMessage(header, HeartbeatPayload(timestamp: UnixTime.milliseconds))
+            if afterReplay {
+                server.hub.sendAfterReplay(answer, to: client.id)
+            } else {
+                server.hub.send(answer, to: client.id)
+            }
         }
     }
 

@@ -3,6 +3,11 @@ package import NIOHTTP1
 /// Checks every request against RFC 9112 before it is interpreted. A request that two servers could interpret
 /// differently is refused, because it can be used to smuggle requests past a proxy.
 package enum RequestCheck {
+    /// Bytes of one header, and of the target of a request.
+    static let maxHeaderBytes = 16 << 10
+    /// Bytes of all headers together.
+    static let maxHeaderListBytes = 64 << 10
+
     /// - Returns: the request, with a target in origin-form (RFC 9112 section 3.2.1).
     /// - Throws: The refusal, after which the connection ends.
     package static func checked(_ head: HTTPRequestHead) throws(UpgradeRefusal) -> HTTPRequestHead {
@@ -93,4 +98,29 @@ package enum RequestCheck {
     }
 
     private static func bad(_ reason: String) -> UpgradeRefusal { UpgradeRefusal(.badRequest, reason) }
+}
+
+extension UpgradeRefusal {
+    /// The refusal of a request that could not be parsed, with what the parser knows of the reason.
+    init(parsing error: HTTPParserError) {
+        let what = "This is not an HTTP/1.1 request"
+        switch error {
+        case .headerOverflow:
+            self.init(
+                .requestHeaderFieldsTooLarge,
+                "The target or a header is longer than \(RequestCheck.maxHeaderBytes) bytes, or the headers together are "
+                    + "longer than \(RequestCheck.maxHeaderListBytes)."
+            )
+        case .invalidVersion: self.init(.httpVersionNotSupported, "This server speaks HTTP/1.1.")
+        case .invalidMethod: self.init(.badRequest, "\(what): its method is unknown.")
+        case .invalidURL: self.init(.badRequest, "\(what): its target is not valid.")
+        case .invalidContentLength:
+            self.init(.badRequest, "The header 'Content-Length' must be a number of bytes.")
+        case .unexpectedContentLength:
+            self.init(.badRequest, "A request has one 'Content-Length' or a 'Transfer-Encoding', not both or several.")
+        case .invalidHeaderToken: self.init(.badRequest, "\(what): a header has an invalid character.")
+        case .lfExpected: self.init(.badRequest, "\(what): a line does not end with CR LF.")
+        default: self.init(.badRequest, "\(what).")
+        }
+    }
 }

@@ -304,8 +304,8 @@ final class HTTPUpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if machine.hasPassedRequest {
             context.fireErrorCaught(error)
-        } else if error is HTTPParserError, machine.expectsHead {
-            refuse(UpgradeRefusal(.badRequest, "This is not an HTTP/1.1 request."), lingers: true)
+        } else if let error = error as? HTTPParserError, machine.expectsHead {
+            refuse(UpgradeRefusal(parsing: error), lingers: true)
         } else {
             context.close(promise: nil)
         }

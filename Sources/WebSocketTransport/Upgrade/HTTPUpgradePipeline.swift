@@ -14,8 +14,8 @@ struct HTTPUpgradePipeline {
         self.channel = channel
         self.isSecure = isSecure
         var limits = NIOHTTPDecoderLimitConfiguration()
-        limits.maxHeaderFieldSize = 16 << 10
-        limits.maxHeaderListSize = 64 << 10
+        limits.maxHeaderFieldSize = RequestCheck.maxHeaderBytes
+        limits.maxHeaderListSize = RequestCheck.maxHeaderListBytes
         decoder = ByteToMessageHandler(
             HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: limits)
         )

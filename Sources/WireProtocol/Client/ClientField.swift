@@ -39,6 +39,9 @@ enum ClientField: String, FieldName, CaseIterable {
     case before
     case values
 
+    // Heartbeats.
+    case afterReplay
+
     // Presence and identity.
     case username
     case token

@@ -48,7 +48,12 @@ extension ClientMessage: JSONWritable {
         case .renewToken(let token): writer.data(ClientField.token, token)
         case .identify(let username): writer.data(ClientField.username, username)
         case .cursor(let location): writer.field(ClientField.data, location)
-        case .heartbeat: break
+        case .heartbeat(let afterReplay):
+            guard afterReplay else { break }
+            writer.key(of: ClientField.data)
+            writer.beginObject()
+            writer.field(ClientField.afterReplay, true)
+            writer.endObject()
         case .custom(_, let data):
             writer.key(of: ClientField.data)
             writer.value(data)

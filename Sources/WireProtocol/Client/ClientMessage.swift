@@ -21,7 +21,9 @@ public struct ClientMessage: Sendable, Hashable {
         case renewToken(String)
         case identify(username: String)
         case cursor(CursorLocation)
-        case heartbeat
+        /// - Parameter afterReplay: whether it is answered only when the connection's subscriptions have caught up with
+        ///   what is committed, apart from snapshots that are still being sent.
+        case heartbeat(afterReplay: Bool = false)
         /// A message of an application's own type, with its `data`. A server whose application does not receive such
         /// messages answers with `UNKNOWN_TYPE`.
         case custom(MessageType, JSONValue)
@@ -88,7 +90,7 @@ public struct ClientMessage: Sendable, Hashable {
                 username: try identifier(.username, data.string(.username, maxBytes: maxUsernameBytes), data)
             )
         case .userCursor: return .cursor(try CursorLocation(data))
-        case .heartbeat: return .heartbeat
+        case .heartbeat: return .heartbeat(afterReplay: try data.bool(.afterReplay) ?? false)
         case let type:
             let isRequest = !type.isReserved || RelayFormat.requestTypes.contains(type)
             guard type.isWellFormed, isRequest else { throw unknownType(type) }

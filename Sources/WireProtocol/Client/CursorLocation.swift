@@ -11,6 +11,8 @@ public enum CursorLocation: Sendable, Hashable {
 
     init(_ data: JSONFields) throws(ProtocolError) {
         if let position = try data.object(.position) {
+            // The position counts; a field of the wrong type is a mistake all the same.
+            for name in [ClientField.table, .column] { _ = try data.string(name, maxBytes: Self.maxNameBytes) }
             let selection = try data.object(.selection).map { fields throws(ProtocolError) in
                 TextSelection(start: try Self.position(.start, fields), end: try Self.position(.end, fields))
             }

@@ -135,8 +135,19 @@ public struct SubscribeRequest: Sendable, Hashable {
                 )
             }
         }
-        let position = try since.map { text throws(ProtocolError) in try Position(parsing: text) }
-        return try MessageChannel.parseList(channels).map { channel in
+        let position = try since.map { text throws(ProtocolError) in
+            do throws(ProtocolError) {
+                return try Position(parsing: text)
+            } catch {
+                throw ProtocolError(error.code, "\(ClientField.since.rawValue): \(error.message)")
+            }
+        }
+        let list = try MessageChannel.parseList(channels)
+        guard !list.isEmpty else {
+            let known = MessageChannel.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ProtocolError(.invalidMessage, "channels: expected at least one of \(known), found none")
+        }
+        return list.map { channel in
             guard channel == .tables else { return SubscribeRequest(channel: channel) }
             return SubscribeRequest(
                 channel: channel,
@@ -194,12 +205,13 @@ extension TableFilter {
         }
         let tables = try data.strings(.tables)
         let rows: RowLevel? = try data.choice(.rows)
+        let condition = try RowCondition(data)
         do {
             try self.init(
                 tables: tables,
                 operations: operations ?? .all,
                 rowLevel: rows ?? .none,
-                condition: RowCondition(data)
+                condition: condition
             )
         } catch {
             throw ProtocolError(error.code, data.path + error.message)

@@ -19,6 +19,24 @@ import Testing
         }
     }
 
+    @Test(
+        arguments: [
+            (.headerOverflow, 431, "longer than 16384 bytes"), (.invalidMethod, 400, "its method is unknown"),
+            (.invalidVersion, 505, "HTTP/1.1"), (.invalidContentLength, 400, "'Content-Length' must be a number"),
+            (.unexpectedContentLength, 400, "one 'Content-Length'"), (.invalidHeaderToken, 400, "invalid character"),
+            (.unknown, 400, "not an HTTP/1.1 request."),
+        ] as [(HTTPParserError, Int, String)]
+    )
+    func `a request that cannot be parsed is refused with what is known of the reason`(
+        error: HTTPParserError,
+        status: Int,
+        reason: String
+    ) {
+        let refusal = UpgradeRefusal(parsing: error)
+        #expect(Int(refusal.status.code) == status)
+        #expect(refusal.reason.contains(reason), "\(refusal.reason)")
+    }
+
     @Test(arguments: [
         "localhost", "localhost:3001", "LOCALHOST", "127.0.0.1:80", "[::1]", "[::1]:3001", "a-b.example.org.",
         "under_score",
