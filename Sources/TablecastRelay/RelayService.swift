@@ -104,6 +104,7 @@ public final class RelayService: Sendable {
 
     /// Disconnects from the source, and closes every client with 1001. Further calls have no effect.
     public func shutDown() async {
+        server.beginStopping()
         task.withLock { $0 }?.cancel()
         forwarder.endAll()
         await Task { [self] in await server.stop() }.value

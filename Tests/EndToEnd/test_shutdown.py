@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import sqlite3
+import struct
 import time
 import urllib.request
 
@@ -35,6 +36,63 @@ def test_a_busy_server_stops_within_five_seconds(serve, music, number):
             client.receive()
     assert closed.value.rcvd.code == 1001
     assert sqlite3.connect(music).execute("SELECT count(*) FROM genre WHERE name LIKE 'never%'").fetchone() == (0,)
+
+
+UPGRADE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+def request(server, target, headers=""):
+    """Sends a request; returns the connection, and the answer up to the end of its head."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    connection.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n{headers}\r\n".encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        piece = connection.recv(1)
+        assert piece, answer
+        answer += piece
+    return connection, answer.decode()
+
+
+def close_code(connection):
+    """The code of the close frame, after messages of any length."""
+    stream = connection.makefile("rb")
+    while True:
+        first, length = stream.read(2)
+        if length == 126:
+            (length,) = struct.unpack(">H", stream.read(2))
+        payload = stream.read(length)
+        if first & 0x0F == 8:
+            return struct.unpack(">H", payload[:2])[0]
+
+
+def test_a_server_that_stops_refuses_every_new_connection(serve, music):
+    server = serve(music, "--limit", "connection.closeTimeout=3s")
+    # It does not answer the close, so the server waits for it.
+    silent, answer = request(server, "/ws", UPGRADE)
+    assert " 101 " in answer
+    server.signal(signal.SIGTERM)
+    assert close_code(silent) == 1001
+    for target, headers in [
+        ("/ws", UPGRADE),
+        ("/events", ""),
+        ("/live?sql=SELECT%201", ""),
+    ]:
+        connection, answer = request(server, target, headers)
+        assert answer.startswith("HTTP/1.1 503 "), answer
+        assert "\nretry-after: 1\r" in answer.lower(), answer
+        connection.close()
+    # A page sees no status: its connection is opened, and closed like all others.
+    page, answer = request(server, "/ws", UPGRADE + f"Origin: {server.http}\r\n")
+    assert " 101 " in answer
+    assert close_code(page) == 1001
+    connection, answer = request(server, "/ready")
+    assert answer.startswith("HTTP/1.1 503 ")
+    for each in (connection, page, silent):
+        each.close()
+    assert server.wait(6) == 0
 
 
 def test_a_client_that_does_not_read_does_not_hold_it_up(serve, music):

@@ -88,7 +88,7 @@ extension UpgradeRefusal {
         case .badRequest: .badRequest
         case .unauthorized: .unauthorized
         case .forbidden: .forbidden
-        case .serviceUnavailable: .internalError
+        case .serviceUnavailable: self == .stopping ? .goingAway : .internalError
         case .tooManyRequests: .tooManyMessages
         default: nil
         }

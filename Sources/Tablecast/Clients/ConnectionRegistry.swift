@@ -135,9 +135,10 @@ extension WebSocketServer {
         for connection in connections.replaced() { await recheck(connection) }
     }
 
-    /// Refuses a further connection of an identity or, without tokens, of an address that has as many as it may have.
-    /// Connections that open at the same moment are not counted yet.
+    /// Refuses every further connection of a server that stops, and one of an identity or, without tokens, of an address
+    /// that has as many as it may have. Connections that open at the same moment are not counted yet.
     package func checkConnections(of identity: Identity, from address: ClientAddress?) throws(UpgradeRefusal) {
+        guard !isStopping else { throw .stopping }
         let limits = configuration.limits.clients
         guard limits.maxConnectionsOfIdentity < limits.maxConnections, let share = identity.share(from: address),
             connections.count(ofShare: share) >= limits.maxConnectionsOfIdentity
@@ -153,6 +154,8 @@ extension WebSocketServer {
     /// Call it when a client has connected.
     package func opened(_ connection: ConnectionRegistry.Entry) {
         if connections.opened(connection) { recheckLater(connection.client) }
+        // It was admitted before the server began to stop, and may have missed the end of all clients.
+        if isStopping { hub.close(connection.client, .goingAway, reason: Self.goingAway) }
     }
 
     /// The client's connection continues with another token of the same identity.

@@ -82,6 +82,7 @@ extension ErrorCode {
             case let error as ProtocolError: error.code
             case let error as SQLiteError: ErrorCode(error)
             case let error as WatchError: ErrorCode(error)
+            case is SQLExecutorStopped: .databaseGone
             default: .databaseError
             }
     }

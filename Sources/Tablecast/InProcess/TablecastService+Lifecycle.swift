@@ -37,6 +37,7 @@ extension WebSocketServer: Service {
     public func run() async throws {
         try await start()
         await untilShutdown()
+        beginStopping()
         await Task { [self] in
             await databaseRequests?.endQueries()
             await stop()

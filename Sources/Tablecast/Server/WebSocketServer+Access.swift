@@ -5,7 +5,7 @@ import NIOCore
 import NIOHTTP1
 import QueryEngine
 import Synchronization
-import WebSocketTransport
+package import WebSocketTransport
 package import WireProtocol
 
 extension WebSocketServer {
@@ -67,6 +67,8 @@ extension WebSocketServer {
 
     /// Decides on a connection before it becomes a WebSocket.
     func authorize(_ request: HTTPRequestHead) async -> WebSocketMount.Authorization {
+        // The session refuses it: no token need be checked.
+        guard !isStopping else { return .open(mount.makeSession) }
         do throws(AccessRefusal) {
             let identity = try await identity(
                 authorization: request.headers["Authorization"],
@@ -125,7 +127,12 @@ extension WebSocketServer {
 }
 
 extension UpgradeRefusal {
-    static let stopping = UpgradeRefusal(.serviceUnavailable, "The server is stopping.")
+    /// A server that restarts is back within a second or two.
+    package static let stopping = UpgradeRefusal(
+        .serviceUnavailable,
+        "The server is stopping.",
+        headers: ["Retry-After": "1"]
+    )
 }
 
 /// The requests of clients that need a database. A server that only broadcasts has none.

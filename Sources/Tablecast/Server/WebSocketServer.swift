@@ -36,6 +36,7 @@ public final class WebSocketServer: Sendable {
     /// The row rules that were compared with the database.
     let ruleTexts = Mutex<Set<String>>([])
     private let isQuiescing = Atomic<Bool>(false)
+    private let stopping = Atomic<Bool>(false)
     /// Why the epoch of earlier processes did not go on at the start, as `database:epoch`.
     let startNotice = Mutex<StartNotice?>(nil)
 
@@ -109,12 +110,19 @@ public final class WebSocketServer: Sendable {
     /// effect.
     private func quiesce() {
         guard !isQuiescing.exchange(true, ordering: .relaxed) else { return }
+        beginStopping()
         logger.debug("closing all clients: the HTTP server shuts down")
         Task {
             await databaseRequests?.endQueries()
             closeAllClients()
         }
     }
+
+    /// From here on every new connection is refused: what its requests need is about to stop.
+    package func beginStopping() { stopping.store(true, ordering: .releasing) }
+
+    /// Whether the server stops or has stopped.
+    package var isStopping: Bool { stopping.load(ordering: .acquiring) }
 
     /// The number of connected clients, over WebSockets and event streams.
     public var clientCount: Int { hub.statistics.clients }
@@ -196,6 +204,7 @@ extension WebSocketServer {
                 }
             }
             listener.listening(socket)
+            stopping.store(false, ordering: .releasing)
             socket.start { [logger] error in
                 if let error { logger.error("the server stopped listening: \(error)") }
             }
@@ -243,6 +252,7 @@ extension WebSocketServer {
     /// Stops accepting, closes every client with 1001 after the messages sent before, and returns when the connections
     /// have ended or the close timeout has expired.
     public func stop() async {
+        beginStopping()
         listener.stop()?.stop()
         await closeClients()
         clients.observers.finish(nil)
@@ -259,7 +269,9 @@ extension WebSocketServer {
     }
 
     /// Closes every client with 1001 after the messages sent to it before. Returns at once.
-    func closeAllClients() { hub.closeEveryone(.goingAway, reason: "the server is going away") }
+    func closeAllClients() { hub.closeEveryone(.goingAway, reason: Self.goingAway) }
+
+    static let goingAway = "the server is going away"
 }
 
 /// Why a ``WebSocketServer`` cannot be started.

@@ -118,6 +118,7 @@ public final class TablecastService: Sendable {
     /// Further calls have no effect.
     public func shutDown() async {
         // In a task of its own: a cancelled task could not wait.
+        server.beginStopping()
         await Task { [self] in
             await endQueries()
             feed.stopLiveQueries()

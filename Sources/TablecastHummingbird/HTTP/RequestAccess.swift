@@ -46,10 +46,10 @@ extension AccessRefusal: HTTPResponseError {
 }
 
 extension Response {
-    /// The response for an event stream beyond a limit of connections.
+    /// The response for an event stream beyond a limit of connections, or of a server that stops.
     static func refusedConnection(_ refusal: UpgradeRefusal) -> Response {
         let status: HTTPResponse.Status = refusal.status == .tooManyRequests ? .tooManyRequests : .serviceUnavailable
-        var response = failure(status, .rateLimited, refusal.reason)
+        var response = failure(status, refusal == .stopping ? .interrupted : .rateLimited, refusal.reason)
         response.headers[.retryAfter] = refusal.headers.first(name: "Retry-After")
         return response
     }

@@ -20,6 +20,9 @@ struct StatusRoutes {
     /// The database is available and watched. Runs no SQL, because no token is needed.
     func ready() -> Response {
         let watcher = service.watcherStatus
+        guard !service.server.isStopping else {
+            return .failure(.serviceUnavailable, .interrupted, "the server is stopping")
+        }
         if let reason = watcher.goneBecause { return .failure(.serviceUnavailable, .databaseGone, reason) }
         guard watcher.isMoving else { return .failure(.serviceUnavailable, .internal, "the watcher makes no progress") }
         return .text("ready\n")
