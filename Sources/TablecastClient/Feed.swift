@@ -81,7 +81,8 @@ extension TablecastClient {
 /// The events of ``TablecastClient/feed(_:filter:since:resumes:waitsForServer:)``. Each iteration has its own connection.
 ///
 /// It ends when its task is cancelled, and with an error that a new attempt would not change: a refused token, a
-/// subscription that the server rejects, a message of another version of the protocol.
+/// subscription that the server rejects, a message of another version of the protocol. While the server cannot serve a
+/// subscription, because its database is away or it stops, the feed connects again like after a lost connection.
 public struct Feed: AsyncSequence, Sendable {
     public typealias Element = FeedEvent
     public typealias Failure = TablecastClientError
@@ -136,6 +137,8 @@ public struct Feed: AsyncSequence, Sendable {
                     pending.append(event)
                     if case .message(let message) = event, message.isReply { continue }
                     connection.succeeded()
+                case .reconnect(let failure):
+                    pending.append(.disconnected(failure, retryAfter: connection.reconnect()))
                 case .stop(let failure):
                     pending = []
                     connection.end()

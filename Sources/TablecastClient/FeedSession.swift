@@ -5,6 +5,8 @@ package struct FeedSession: Sendable {
     package enum Action: Sendable, Hashable {
         case send(ClientMessage)
         case deliver(FeedEvent)
+        /// The server cannot serve the subscription now.
+        case reconnect(TablecastClientError)
         case stop(TablecastClientError)
     }
 
@@ -14,6 +16,8 @@ package struct FeedSession: Sendable {
     /// The id of the subscription to tables.
     private var subscription: String?
     private var connections = 0
+    /// The server has accepted the subscription to tables before.
+    private var hasBegun = false
 
     /// - Parameters:
     ///   - since: the position after which the channel `tables` begins.
@@ -38,7 +42,8 @@ package struct FeedSession: Sendable {
             let event: [Action] = connections == 1 ? [.deliver(.connected(acknowledgement))] : []
             return [reply(message)] + event + channels.map { .send(subscribe(to: $0)) }
         case .subscribed(let subscribed) where subscribed.channel == .tables:
-            let isBack = connections > 1
+            let isBack = hasBegun
+            hasBegun = true
             subscription = subscribed.subscription
             feed.subscribed(at: subscribed.position, recovered: subscribed.recovered)
             let reply = reply(message, position: feed.complete)
@@ -52,7 +57,8 @@ package struct FeedSession: Sendable {
         case .heartbeat:
             return []
         case .error(let error) where envelope.header.replyTo.flatMap(MessageChannel.init(rawValue:)) != nil:
-            return [.stop(TablecastClientError(error))]
+            let failure = TablecastClientError(error)
+            return [error.code.mayPass(hadBegun: hasBegun) ? .reconnect(failure) : .stop(failure)]
         default:
             return news(message).map { [.deliver(.message($0))] } ?? []
         }

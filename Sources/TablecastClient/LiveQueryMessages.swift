@@ -46,8 +46,12 @@ package struct LiveQueryMessages: AsyncSequence, Sendable {
                     do throws(TablecastClientError) {
                         if try isOfQuery(message.envelope) { return message }
                     } catch {
-                        connection.end()
-                        throw error
+                        let mayPass = error.errorCode?.mayPass(hadBegun: subscription != nil) ?? false
+                        guard mayPass else {
+                            connection.end()
+                            throw error
+                        }
+                        _ = connection.reconnect()
                     }
                 }
             }

@@ -27,7 +27,8 @@ extension TablecastClient {
 
 /// The updates of ``TablecastClient/live(_:_:)``. Each iteration has its own connection.
 ///
-/// It ends when its task is cancelled, and with an error when the query cannot be live, or cannot go on.
+/// It ends when its task is cancelled, and with an error when the query cannot be live, or cannot go on. While the server
+/// cannot serve it, because its database is away or it stops, it connects again like after a lost connection.
 public struct LiveRows: AsyncSequence, Sendable {
     public typealias Element = LiveUpdate
     public typealias Failure = TablecastClientError

@@ -76,9 +76,14 @@ struct ReconnectingConnection {
 
     private mutating func lost(_ failure: TablecastClientError) throws(TablecastClientError) -> Event {
         guard retries, failure.isTransient else { throw failure }
+        return .lost(failure, retryAfter: reconnect())
+    }
+
+    /// Closes the connection; another one is opened after the returned wait.
+    mutating func reconnect() -> Duration {
         let wait = backoff.next(spread: .random(in: 0...1))
         state = .disconnected(wait: wait)
-        return .lost(failure, retryAfter: wait)
+        return wait
     }
 
     /// Sends a message over the open connection.

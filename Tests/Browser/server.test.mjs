@@ -135,6 +135,42 @@ test("an own write is seen in a live query and in a live table after seen()", op
   assert.deepEqual(table.rows.map(({ name }) => name).sort(), ["Rock", "Samba", "Zydeco"]);
 });
 
+for (const state of [[], ["--state", "none"]]) {
+  test(`after a restart ${state.length ? "without state " : ""}nothing has ended, and seen() waits for what was written`, options, async (context) => {
+    const rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO t SELECT i, hex(zeroblob(50)) FROM n;";
+    const service = await serve(context, `CREATE TABLE t (id INTEGER PRIMARY KEY, v); ${rows}`, ...state);
+    const db = open(context, service.address, { minRetryDelay: 1, maxRetryDelay: 10, fetch: undefined });
+    const [live, table, few] = [db.live("SELECT * FROM t"), db.table("t"), db.table("t", { where: "id > ?", params: [2000] })];
+    const ends = [];
+    for (const each of [live, table, few]) each.on("end", (error) => ends.push(error?.message));
+    await Promise.all([live.ready, table.ready, few.ready]);
+    let { server } = service;
+    for (const [index, signal] of ["SIGTERM", "SIGKILL", "SIGTERM"].entries()) {
+      server.kill(signal);
+      await once(server, "exit");
+      server = spawn(BINARY, ["serve", service.file, "--port", String(service.port), ...state], { stdio: "ignore" });
+      context.after(() => server.kill());
+      const { position } = await writeOnce(db, `INSERT INTO t VALUES (${2001 + index}, 'new')`);
+      await db.seen(position);
+      assert.deepEqual([live.rows.length, table.rows.length, few.rows.length], [2001 + index, 2001 + index, 1 + index], signal);
+    }
+    assert.deepEqual(ends, []);
+  });
+}
+
+/** Runs a statement on the next connection that holds. */
+async function writeOnce(db, sql) {
+  for (;;) {
+    await db.ready;
+    try {
+      return await db.query(sql).run();
+    } catch (error) {
+      // Not sent, or refused by a server that stops: nothing was written.
+      if (!["DISCONNECTED", "CANCELLED", "INTERRUPTED"].includes(error.code)) throw error;
+    }
+  }
+}
+
 test("an ordered live query with a limit has its rows in order", options, async (context) => {
   const { shell, address } = await serve(context, MUSIC);
   const live = open(context, address).live("SELECT genre_id, name FROM genre ORDER BY name DESC LIMIT ?", [3]);

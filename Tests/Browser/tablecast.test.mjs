@@ -929,6 +929,138 @@ test("what was written is seen once everything up to its position has come", asy
   client.close();
 });
 
+test("a position of another epoch is seen once the live queries are in the epoch of the connection", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const { live } = await liveQuery(server, client, [{ id: 1, v: "a" }]);
+  server.acknowledgement = { position: "f:3" };
+  server.socket.drop(1006);
+  await client.ready;
+  const request = await server.sent("query:subscribe");
+  const seen = [];
+  for (const position of ["f:4", "e:6"]) client.seen(position).then(() => seen.push(position));
+  const positions = [];
+  live.on("change", ({ position }) => positions.push(position));
+  await server.sent("heartbeat");
+  await server.sent("heartbeat");
+  await settled();
+  assert.deepEqual(seen, [], "its rows are those of before the restart");
+  server.socket.push("query:subscribed", "queries", { subscription: "q1", columns: ["id", "v"], plan: "incremental", tables: ["t"], ordered: false, position: "f:3", recovered: false }, { replyTo: request.id });
+  server.socket.push("query:snapshot", "queries", { subscription: "q1", rows: [{ id: 1, v: "a" }], last: true }, { position: "f:3" });
+  await settled();
+  assert.deepEqual(seen, ["e:6"], "the rows are later than all of the earlier epoch");
+  delta(server, "f:4", [{ op: "insert", after: { id: 2, v: "b" } }]);
+  await settled();
+  assert.deepEqual([seen, positions], [["e:6", "f:4"], ["f:3", "f:4"]]);
+  client.close();
+});
+
+test("what was written is not seen in a table before its snapshot, and what followed it, have come", async () => {
+  const server = new FakeServer();
+  server.heartbeats = false;
+  const client = server.connect();
+  const answer = ({ id }) => server.socket.push("heartbeat", "notifications", {}, { replyTo: id });
+  client.table("a");
+  const request = await server.sent("subscribe");
+  await server.sent("heartbeat"); // the one that measures the latency
+  let isSeen = false;
+  client.seen("e:8").then(() => (isSeen = true));
+  const first = await server.sent("heartbeat");
+  assert.deepEqual(first.data, { afterReplay: true });
+  answer(first);
+  await settled();
+  assert.equal(isSeen, false, "the snapshot is on its way");
+  pushSnapshot(server, request, "s", "e:7", [[1]]);
+  const second = await server.sent("heartbeat");
+  await settled();
+  assert.equal(isSeen, false, "the snapshot may be older");
+  answer(second);
+  await settled();
+  assert.equal(isSeen, true);
+  client.close();
+});
+
+test("waiting for what was written goes on over a lost connection, until the client is closed", async () => {
+  const server = new FakeServer();
+  server.heartbeats = false;
+  const client = server.connect();
+  await client.ready;
+  const [one, other] = [client.seen("e:9"), client.seen("e:9")];
+  for (let count = 0; count < 3; count += 1) await server.sent("heartbeat");
+  server.heartbeats = true;
+  server.socket.drop(1006);
+  await Promise.all([one, other]);
+  server.heartbeats = false;
+  const never = client.seen("e:9");
+  client.close();
+  await assert.rejects(never, { code: "CLOSED" });
+});
+
+for (const code of ["BUSY", "DATABASE_GONE", "INTERRUPTED"]) {
+  test(`a live query and a table that ${code} refuses are requested again, and end with it neither before nor after`, async () => {
+    const server = new FakeServer();
+    const client = server.connect();
+    const errors = [];
+    const refuse = ({ id }) => server.socket.push("error", "notifications", { message: "not now", code }, { replyTo: id });
+
+    const live = client.live("SELECT 1");
+    live.on("error", (error) => errors.push([error.code, error.willRetry, live.isEnded]));
+    refuse(await server.sent("query:subscribe"));
+    const again = await server.sent("query:subscribe");
+    assert.deepEqual(again.data, { sql: "SELECT 1" });
+    server.socket.push("query:subscribed", "queries", { subscription: "q2", columns: ["1"], plan: "rerun", tables: [], ordered: false, position: "e:7" }, { replyTo: again.id });
+    server.socket.push("query:snapshot", "queries", { subscription: "q2", rows: [{ 1: 1 }], last: true }, { position: "e:7" });
+    assert.deepEqual(await live.ready, [{ 1: 1 }]);
+    assert.equal(live.error, undefined);
+    server.socket.push("query:unsubscribed", "queries", { subscription: "q2", reason: "not now", code });
+    assert.deepEqual([live.rows, live.error.code], [[{ 1: 1 }], code]);
+    assert.deepEqual((await server.sent("query:subscribe")).data, { sql: "SELECT 1", since: "e:7", resumes: "q2" });
+    assert.deepEqual(errors, [[code, true, false], [code, true, false]]);
+
+    const table = client.table("a");
+    refuse(await server.sent("subscribe"));
+    assert.equal(table.error.willRetry, true);
+    pushSnapshot(server, await server.sent("subscribe"), "s", "e:7", [[1]]);
+    assert.deepEqual(await table.ready, [{ x: 1 }]);
+    assert.equal(table.error, undefined);
+    client.close();
+  });
+}
+
+test("what waits to be requested again is requested once by the next connection", async () => {
+  const server = new FakeServer();
+  const client = server.connect({ minRetryDelay: 20, maxRetryDelay: 20 });
+  const live = client.live("SELECT 1");
+  const { id } = await server.sent("query:subscribe");
+  server.socket.push("error", "notifications", { message: "stopped", code: "DATABASE_GONE" }, { replyTo: id });
+  server.socket.drop(4408); // comes back at once
+  await server.until(() => server.sockets.length === 2);
+  await server.sent("query:subscribe");
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  assert.equal(server.socket.sent.filter(({ type }) => type === "query:subscribe").length, 0);
+  assert.equal(live.isEnded, false);
+  client.close();
+});
+
+test("a limit ends a new live query, and not one that was live before", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const refuse = ({ id }) => server.socket.push("error", "notifications", { message: "too many", code: "TOO_MANY_QUERIES" }, { replyTo: id });
+  const { live } = await liveQuery(server, client, [{ id: 1, v: "a" }]);
+  server.socket.drop(1006);
+  await client.ready;
+  refuse(await server.sent("query:subscribe"));
+  assert.equal(live.isEnded, false);
+  await server.sent("query:subscribe");
+  const other = client.live("SELECT 2");
+  refuse(await server.sent("query:subscribe"));
+  await assert.rejects(other.ready, { code: "TOO_MANY_QUERIES" });
+  assert.equal(other.isEnded, true);
+  client.close();
+});
+
+const settled = () => new Promise((resolve) => setTimeout(resolve));
+
 /** A collection of table `a` with these rows, by its key unless `part` gives rowids. */
 async function collection(server, client, rows, options = {}) {
   const table = client.table("a", options);

@@ -52,6 +52,33 @@ struct FeedSessionTests {
         #expect(failure.message == "not allowed")
     }
 
+    @Test(
+        arguments: [
+            (.databaseGone, true, true), (.busy, true, true), (.interrupted, true, true),
+            (.tooManyQueries, false, true),
+            (.rateLimited, false, true), (.forbidden, false, false),
+        ] as [(ErrorCode, Bool, Bool)]
+    )
+    func `an error that passes is followed by another connection`(code: ErrorCode, first: Bool, later: Bool) {
+        func reconnects(_ session: inout FeedSession) -> Bool {
+            let error = Envelope(
+                header: EnvelopeHeader(id: "m", timestamp: 0, type: .error, channel: .notifications, replyTo: "tables"),
+                payload: .error(ErrorPayload(message: "not now", code: code))
+            )
+            guard case .reconnect? = session.received(ReceivedMessage(envelope: error, json: "")).first else {
+                return false
+            }
+            return true
+        }
+        var session = FeedSession(channels: [.tables])
+        _ = session.received(acknowledgement)
+        #expect(reconnects(&session) == first)
+        _ = session.received(acknowledgement)
+        // Nothing was missed: it has never begun.
+        #expect(events(session.received(subscribed(at: 9, recovered: nil))) == ["reply subscribed"])
+        #expect(reconnects(&session) == later)
+    }
+
     private func sent(_ actions: [FeedSession.Action]) -> [ClientMessage] {
         actions.compactMap { action in
             guard case .send(let message) = action else { return nil }

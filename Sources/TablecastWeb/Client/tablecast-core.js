@@ -54,6 +54,56 @@ export function identifierSource() {
   return () => `${prefix}-${(count += 1)}`;
 }
 
+const PASSING = new Set(["BUSY", "DATABASE_GONE", "INTERRUPTED"]);
+const LIMITS = new Set(["RATE_LIMITED", "TOO_MANY_QUERIES"]);
+
+/**
+ * Whether the same request can succeed later: the database is away or locked, the server stops, or a limit is reached that the
+ * request was within before.
+ */
+export const mayPass = ({ code, retryAfter }, hadBegun) => PASSING.has(code) || (LIMITS.has(code) && (hadBegun || retryAfter !== undefined));
+
+/** Milliseconds before an attempt, from 0 on: doubled each time up to a limit, and randomized. */
+export const retryDelay = ({ minRetryDelay, maxRetryDelay }, attempt) => Math.min(maxRetryDelay, minRetryDelay * 2 ** attempt) * (0.5 + Math.random() / 2);
+
+/** Repeats a request that failed for a reason that passes. A new connection repeats it without this. */
+export class Retries {
+  #options;
+  #again;
+  #attempt = 0;
+  #timer;
+
+  constructor(options, again) {
+    this.#options = options;
+    this.#again = again;
+  }
+
+  get areWaiting() {
+    return this.#timer !== undefined;
+  }
+
+  later({ retryAfter = 0 }) {
+    this.stop();
+    const delay = Math.max(retryAfter, retryDelay(this.#options, this.#attempt));
+    this.#attempt += 1;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#again();
+    }, delay);
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** The request was granted. */
+  succeeded() {
+    this.stop();
+    this.#attempt = 0;
+  }
+}
+
 const placeOf = (position) => {
   const colon = position.lastIndexOf(":");
   return [position.slice(0, colon), Number(position.slice(colon + 1))];

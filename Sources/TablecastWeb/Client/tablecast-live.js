@@ -1,6 +1,6 @@
 // A live query: the rows of a SELECT, kept current by what each commit changes in them.
 
-import { Emitter, isNewer, newestRows, onAbort, settleable, TablecastError } from "./tablecast-core.js";
+import { Emitter, isNewer, mayPass, newestRows, onAbort, Retries, settleable, TablecastError } from "./tablecast-core.js";
 import { encodeParams, recordKey, stringify, valueKey } from "./tablecast-values.js";
 
 /**
@@ -40,10 +40,12 @@ export class LiveQuery extends Emitter {
   #ready = settleable(true);
   #ended = false;
   #forgetSignal = () => {};
+  #retries;
 
   constructor(client, sql, params, options) {
     super();
     this.#client = client;
+    this.#retries = new Retries(client._options, () => client.state === "open" && this._start());
     this.#sql = sql;
     this.#data = { sql, params: encodeParams(params), key: options.key };
     this._wire = stringify(this.#data);
@@ -76,17 +78,17 @@ export class LiveQuery extends Emitter {
 
   /** `rows` at once where there are any, and after each change; a reader that is slow gets the newest alone. */
   [Symbol.asyncIterator]() {
-    return newestRows(this, () => ({ error: this.error, isEnded: this.#ended }));
+    return newestRows(this, () => ({ error: this.#ended ? this.error : undefined, isEnded: this.#ended }));
   }
 
   /** For `useSyncExternalStore` and its like. */
   subscribe = (listener) => {
-    const stops = [this.on("change", listener), this.on("error", listener), this.on("end", listener)];
+    const stops = ["change", "live", "error", "end"].map((event) => this.on(event, listener));
     return () => stops.forEach((stop) => stop());
   };
 
   _start() {
-    this.error = undefined;
+    this.#retries.stop();
     this.#incoming = undefined;
     this.#pending = [];
     const equal = this.#client._equalLive(this);
@@ -100,6 +102,7 @@ export class LiveQuery extends Emitter {
   #join(other) {
     const { _request, id, plan, reason, tables, key, ordered, columns, position } = other;
     Object.assign(this, { _request, id, plan, reason, tables, key, ordered, columns, position });
+    if (id !== undefined) this.#begun();
     this.#origin = other.#origin;
     this.#incoming = other.#incoming && [...other.#incoming];
     this.#pending = [...other.#pending];
@@ -111,8 +114,15 @@ export class LiveQuery extends Emitter {
     queueMicrotask(() => !this.#ended && this._emit("change", change)); // its listeners are not there yet
   }
 
+  /** The server keeps it. */
+  #begun() {
+    this.error = undefined;
+    this.#retries.succeeded();
+  }
+
   _acknowledged({ data }) {
     this._request = undefined;
+    this.#begun();
     this.#origin = this.id = data.subscription;
     this.plan = data.plan;
     this.reason = data.reason;
@@ -147,6 +157,7 @@ export class LiveQuery extends Emitter {
       this._emit("change", this.#reset);
     } else if (type === "query:unsubscribed") {
       const error = new TablecastError(data.reason ?? "the live query was ended by the server", data.code ?? "NOT_LIVE");
+      if (data.code !== undefined && mayPass(error, true)) return this.#retryAfter(error);
       this._end(error);
       this.#client._forgetLive(this);
     }
@@ -165,13 +176,22 @@ export class LiveQuery extends Emitter {
   }
 
   _lost() {
+    this.#retries.stop();
     this.id = undefined;
     this._request = undefined;
     this.#incoming = undefined;
     this.#pending = [];
   }
 
+  #retryAfter(error) {
+    this._lost();
+    this.error = Object.assign(error, { willRetry: true });
+    this.#retries.later(error);
+    this._emit("error", error);
+  }
+
   _fail(error) {
+    if (mayPass(error, this.#origin !== undefined)) return this.#retryAfter(error);
     this._request = undefined;
     this.error = error;
     this.#ready.reject(error);
@@ -184,6 +204,7 @@ export class LiveQuery extends Emitter {
     if (this.#ended) return;
     this.#ended = true;
     this.error = error;
+    this.#retries.stop();
     this.#forgetSignal();
     this.#ready.reject(error ?? new TablecastError("the live query was closed", "CLOSED"));
     this._emit("end", error);

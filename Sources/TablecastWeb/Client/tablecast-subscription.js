@@ -1,6 +1,6 @@
 // Subscriptions to channels, several at a time.
 
-import { Emitter, events, isNewer, settleable, TablecastError } from "./tablecast-core.js";
+import { Emitter, epochOf, events, isNewer, mayPass, Retries, settleable, TablecastError } from "./tablecast-core.js";
 import { encodeParams, stringify } from "./tablecast-values.js";
 
 /**
@@ -36,10 +36,12 @@ export class Subscription extends Emitter {
   #ready = settleable(true);
   #ended = false;
   #error;
+  #retries;
 
   constructor(client, channel, options) {
     super();
     this.#client = client;
+    this.#retries = new Retries(client._options, () => client.state === "open" && this._start());
     this.channel = channel;
     this.options = options;
     this.position = options.since;
@@ -69,6 +71,7 @@ export class Subscription extends Emitter {
   }
 
   _start() {
+    this.#retries.stop();
     const { since: _, snapshot, params, signal: __, ...filters } = this.options;
     const data = { ...filters };
     if (params !== undefined) data.params = encodeParams(params);
@@ -135,6 +138,7 @@ export class Subscription extends Emitter {
   _acknowledged({ data }) {
     this._answered = data.tables === undefined ? undefined : this._request;
     this._request = undefined;
+    this.#retries.succeeded();
     this.id = data.subscription;
     if (this.id !== undefined) this.#origin = { id: this.id, wire: this._wire };
     this.recovered = data.recovered;
@@ -146,7 +150,8 @@ export class Subscription extends Emitter {
     const isExact = names.length > 0 && names.every((name) => !/[*?]|\[[^\]]{2,}\]/.test(name));
     this.#missing = isOld && isExact ? new Set(names.map((name) => name.replace(/\[(.)\]/g, "$1"))) : undefined;
     if (this.#isInSnapshot) this.position = undefined; // an incomplete snapshot has no position
-    else if (data.recovered !== true) this.position = data.position ?? this.position;
+    // After a restart the same transaction has another epoch.
+    else if (data.recovered !== true || epochOf(data.position) !== epochOf(this.position)) this.position = data.position ?? this.position;
     const resumed = this.#resumes;
     this.#started = true;
     if (this.#isInSnapshot) this._emit("reset", undefined);
@@ -180,6 +185,11 @@ export class Subscription extends Emitter {
     return true;
   }
 
+  /** Whether nothing is on its way that would bring it up to date. */
+  get _isSettled() {
+    return this.#ended || (this._request === undefined && !this.#isInSnapshot && !this.#retries.areWaiting);
+  }
+
   /** Whether the request that waits for its answer asks for rows. */
   get _awaitsSnapshot() {
     return this._request !== undefined && this.#asksForSnapshot;
@@ -200,6 +210,7 @@ export class Subscription extends Emitter {
   }
 
   _lost() {
+    this.#retries.stop();
     this.id = undefined;
     this._request = undefined;
     this._answered = undefined;
@@ -213,6 +224,11 @@ export class Subscription extends Emitter {
     this._request = undefined;
     this._answered = undefined;
     this.#isInSnapshot = false;
+    if (mayPass(error, this.#started)) {
+      Object.assign(error, { willRetry: true });
+      this.#retries.later(error);
+      return this._emit("error", error);
+    }
     this.#error = error;
     this.#ready.reject(error);
     this._emit("error", error);
@@ -221,6 +237,7 @@ export class Subscription extends Emitter {
   _end(error) {
     if (this.#ended) return;
     this.#ended = true;
+    this.#retries.stop();
     this.#error = error;
     this.#ready.reject(error ?? new TablecastError("the subscription was closed", "CLOSED"));
     this._emit("end", error);

@@ -36,6 +36,7 @@ export class LiveTable extends Emitter {
     this.#client = client;
     this.name = name;
     this.#subscription = client.subscribe("tables", { tables: [name.replace(WILDCARDS, "[$&]")], rows: "values", where, params, snapshot: true });
+    this.#subscription.on("live", () => this.#isBack());
     this.#subscription.on("reset", () => (this.#incoming = new Map()));
     this.#subscription.on("snapshot", (part) => this.#takeSnapshot(part));
     this.#subscription.on("complete", (end) => this.#completed(end));
@@ -65,7 +66,7 @@ export class LiveTable extends Emitter {
   }
 
   [Symbol.asyncIterator]() {
-    return newestRows(this, () => ({ error: this.error, isEnded: this.#ended }));
+    return newestRows(this, () => ({ error: this.error?.willRetry ? undefined : this.error, isEnded: this.#ended }));
   }
 
   /** For `useSyncExternalStore` and its like. */
@@ -220,8 +221,15 @@ export class LiveTable extends Emitter {
 
   #failed(error) {
     this.error = error;
-    this.#ready.reject(error);
+    if (!error.willRetry) this.#ready.reject(error);
     this._emit("error", error);
+  }
+
+  /** The server serves it again. */
+  #isBack() {
+    if (!this.error?.willRetry) return;
+    this.error = undefined;
+    this.#changed();
   }
 
   #end(error) {

@@ -225,7 +225,10 @@ export interface Client {
   table<Result extends object = Row>(name: string, options?: TableOptions): LiveTable<Result>;
   /** Writes one row by its key; rejects with `CONFLICT`, and the current row in `error.row`, if the row differs from `before`. */
   writeRow(write: RowWrite): Promise<RowWritten>;
-  /** Resolves when all subscriptions of this client have received everything up to a position. */
+  /**
+   * Resolves when the live queries, tables and subscriptions of this client have received everything up to a position, also over a lost
+   * connection. Rejects when the connection is permanently closed.
+   */
   seen(position: Position | undefined): Promise<void>;
   /** Cancels a query of this connection by its id. */
   cancel(queryId: string): void;
@@ -470,7 +473,10 @@ export interface LiveQuery<Result = Row> extends AsyncIterable<readonly Result[]
   readonly ordered: boolean;
   readonly position?: Position;
   readonly error?: TablecastError;
-  /** Resolves with the first rows; rejects if the query cannot be live (`NOT_LIVE` with the reason). */
+  /**
+   * Resolves with the first rows; rejects if the query cannot be live (`NOT_LIVE` with the reason). After an error with `willRetry` it
+   * is still pending.
+   */
   readonly ready: Promise<readonly Result[]>;
   on<Event extends keyof LiveQueryEvents<Result>>(event: Event, listener: (detail: LiveQueryEvents<Result>[Event]) => void): () => void;
   /** For `useSyncExternalStore`. */
@@ -585,6 +591,11 @@ export class TablecastError extends Error {
   readonly sqlOffset?: number;
   /** With `RATE_LIMITED`: when to try again, in milliseconds. */
   readonly retryAfter?: number;
+  /**
+   * The subscription, live query or table has not ended: the client requests it again, with the delays of a reconnect. The database is
+   * away or locked, the server stops, or a limit is reached that it was within before.
+   */
+  readonly willRetry?: true;
   /** Whether the transaction of the query is still open; false if it was rolled back. */
   readonly inTransaction?: boolean;
   /** For `CANCELLED`, or for `CLOSED` after a refusal. */

@@ -1,7 +1,7 @@
 // Tablecast's client: live queries and tables of a SQLite database, queries as async iterators, changes, presence.
 // Without dependencies, for browsers and Node 20+. Declarations: tablecast.d.ts. Hooks for React: tablecast-react.js.
 
-import { Emitter, epochOf, identifierSource, isNewer, now, quiet, settleable, TablecastError } from "./tablecast-core.js";
+import { Emitter, epochOf, identifierSource, isNewer, now, quiet, retryDelay, settleable, TablecastError } from "./tablecast-core.js";
 import { LiveQuery } from "./tablecast-live.js";
 import { Presence } from "./tablecast-presence.js";
 import { Query } from "./tablecast-query.js";
@@ -19,6 +19,8 @@ const STABLE_CONNECTION_MS = 5_000; // a connection that held this long starts t
 const RENEWAL_LEAD_MS = 60_000; // how long before its expiry a token is renewed; sooner for one that lasts less than twice that
 const MIN_RENEWAL_DELAY_MS = 1_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
+/** Messages with the position of what the client itself has committed. */
+const WITH_OWN_POSITION = new Set(["query:complete", "row:written"]);
 const CANCEL = "cancel-"; // prefix of request ids whose QUERY_NOT_FOUND only means that the query had already ended
 
 /** Opens a connection that reopens itself until `close()`, or until the server refuses it. */
@@ -53,8 +55,11 @@ class Client extends Emitter {
   #live = new Set();
   /** Rows on their way, by the id of their request. */
   #writes = new Map();
-  /** Heartbeats that ask how far the server has sent, by their id. */
+  /** Heartbeats that ask whether the server has sent everything, by their id. */
   #reaches = new Map();
+  /** The epochs that this connection has met, and the first position of the last one. */
+  #epochs = new Set();
+  #epochStart;
   /** Tokens that are being checked, by the id of their request. */
   #renewals = new Map();
   #presence;
@@ -137,7 +142,7 @@ class Client extends Emitter {
     if (rowid !== undefined) data.rowid = encodeValue(rowid);
     if (before) data.before = encodeRecord(before);
     if (values) data.values = encodeRecord(values);
-    await this.ready;
+    while (this.state !== "open") await this.ready;
     const written = settleable();
     const id = this.#ids();
     this.#writes.set(id, written);
@@ -147,17 +152,36 @@ class Client extends Emitter {
 
   /**
    * Resolves when everything up to a position has arrived that this client is subscribed to: after
-   * `await db.seen((await db.query(sql).run()).position)` its live queries and tables show the write.
+   * `await db.seen((await db.query(sql).run()).position)` its live queries and tables show the write, also over a lost connection.
    */
   async seen(position) {
     if (position === undefined) return;
-    await this.ready;
-    const { promise, resolve, reject } = settleable();
-    const id = this.#ids();
-    this.#reaches.set(id, { resolve, reject });
-    this._send("heartbeat", {}, { id });
-    await promise;
+    await this.#tablesAreCurrent();
     await Promise.all([...this.#live].map((live) => this.#reached(live, position)));
+  }
+
+  /** Everything that is committed now has arrived for the subscriptions to tables: live, replayed, or in a snapshot. */
+  async #tablesAreCurrent() {
+    while (true) {
+      while (this.state !== "open") await this.ready;
+      if (!(await this.#everythingIsSent())) continue; // the connection was lost
+      const behind = [...this.#subscriptions].filter((each) => each.channel === "tables" && !each._isSettled);
+      if (behind.length === 0) return;
+      // A snapshot can be older than what was committed while it was sent.
+      await Promise.all(behind.map((each) => this.#settled(each)));
+    }
+  }
+
+  /** Resolves with true when the server has sent everything that is committed now, apart from snapshots; with false when the connection is lost. */
+  #everythingIsSent() {
+    const { promise, resolve } = settleable();
+    const id = this._send("heartbeat", { afterReplay: true });
+    this.#reaches.set(id, resolve);
+    return promise;
+  }
+
+  #settled(subscription) {
+    return until(() => subscription._isSettled, [subscription, "live", "complete", "error", "end"], [this, "state"]);
   }
 
   /** Who is here: joins the collaboration channel on first use. */
@@ -210,6 +234,10 @@ class Client extends Emitter {
   }
 
   // MARK: For the parts
+
+  get _options() {
+    return this.#options;
+  }
 
   _newId() {
     return this.#ids();
@@ -330,6 +358,7 @@ class Client extends Emitter {
     const message = JSON.parse(text);
     const { type, data } = message;
     if (isNewer(message.position, this.position)) this.position = message.position;
+    if (type !== "connection:ack") this.#meet(message.position ?? (WITH_OWN_POSITION.has(type) ? data.position : undefined));
     if (Array.isArray(data?.rows) && Object.hasOwn(ROW_DECODERS, type)) data.rows.forEach(ROW_DECODERS[type]);
     if (type === "table:snapshot" && data.rowids) data.rowids = data.rowids.map(decodeValue);
 
@@ -420,16 +449,22 @@ class Client extends Emitter {
   }
 
   #reached(live, position) {
-    const hasReached = () => live.position !== undefined && (epochOf(live.position) !== epochOf(position) || !isNewer(position, live.position));
-    if (hasReached() || !this.#live.has(live)) return undefined;
-    return new Promise((resolve) => {
-      const check = () => {
-        if (!hasReached() && this.#live.has(live)) return;
-        stops.forEach((stop) => stop());
-        resolve();
-      };
-      const stops = ["change", "reached", "end"].map((event) => live.on(event, check));
-    });
+    const hasReached = () => {
+      if (live.isEnded) return true;
+      // A position of an earlier epoch cannot be compared: what the present epoch began with is later.
+      const isOfEarlierEpoch = this.#epochStart !== undefined && epochOf(position) !== epochOf(this.#epochStart);
+      const target = isOfEarlierEpoch ? this.#epochStart : position;
+      return live.isLive && epochOf(live.position) === epochOf(target) && !isNewer(target, live.position);
+    };
+    return until(hasReached, [live, "change", "reached", "end"]);
+  }
+
+  /** Messages of an epoch can arrive after the first one of the next. */
+  #meet(position) {
+    const epoch = epochOf(position);
+    if (epoch === undefined || this.#epochs.has(epoch)) return;
+    this.#epochs.add(epoch);
+    this.#epochStart = position;
   }
 
   #heartbeatAnswered({ replyTo }) {
@@ -438,7 +473,7 @@ class Client extends Emitter {
       this.#heartbeat = undefined;
       this._emit("latency", this.latency);
     }
-    this.#reaches.get(replyTo)?.resolve();
+    this.#reaches.get(replyTo)?.(true);
     this.#reaches.delete(replyTo);
   }
 
@@ -456,6 +491,9 @@ class Client extends Emitter {
     this.server = data.serverInfo;
     this.database = data.database;
     this.position = data.position ?? this.position;
+    this.#epochs.clear();
+    this.#epochStart = undefined;
+    this.#meet(data.position);
     this.#openedAt = now();
     this.#expires(data.expiresAt, data.connectedAt);
     this.#beat(Math.min(data.heartbeatInterval || 10_000, this.#options.heartbeatInterval ?? 10_000));
@@ -547,10 +585,8 @@ class Client extends Emitter {
     this.#disconnect(code, reason);
     if (this.#openedAt && now() - this.#openedAt >= STABLE_CONNECTION_MS) this.attempt = 0;
     this.#openedAt = 0;
-    const { minRetryDelay, maxRetryDelay } = this.#options;
-    const ceiling = Math.min(maxRetryDelay, minRetryDelay * 2 ** this.attempt);
     const prompt = PROMPT_CLOSE_CODES.has(code) && this.attempt === 0;
-    const delay = prompt ? 0 : ceiling * (0.5 + Math.random() / 2);
+    const delay = prompt ? 0 : retryDelay(this.#options, this.attempt);
     this.attempt += 1;
     this.retryAt = Date.now() + delay;
     this.#setState("waiting");
@@ -575,7 +611,7 @@ class Client extends Emitter {
     const error = new TablecastError("the connection was lost before the answer: the row may be written or not", "DISCONNECTED");
     for (const write of this.#writes.values()) write.reject(error);
     this.#writes.clear();
-    for (const reach of this.#reaches.values()) reach.reject(error);
+    for (const resolve of this.#reaches.values()) resolve(false);
     this.#reaches.clear();
   }
 
@@ -608,4 +644,17 @@ class Client extends Emitter {
     this.state = state;
     this._emit("state", state);
   }
+}
+
+/** Resolves when a condition holds, which may change with the events of each `[emitter, ...names]`. */
+function until(holds, ...sources) {
+  if (holds()) return undefined;
+  return new Promise((resolve) => {
+    const check = () => {
+      if (!holds()) return;
+      stops.forEach((stop) => stop());
+      resolve();
+    };
+    const stops = sources.flatMap(([emitter, ...names]) => names.map((name) => emitter.on(name, check)));
+  });
 }

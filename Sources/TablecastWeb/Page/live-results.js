@@ -68,6 +68,7 @@ export class LiveResults {
     live.on("reached", () => this.#reached());
     live.on("change", () => this.#reached());
     live.on("live", this.#draw);
+    live.on("error", this.#draw);
     live.on("end", (error) => {
       this.#end = error ?? this.#end;
       clearInterval(this.#expiry);
@@ -145,7 +146,7 @@ export class LiveResults {
   #drawStatus() {
     const { isLive, plan, reason, position, rows } = this.#live;
     const isEnded = !this.isFollowing;
-    const isAway = this.#client.state !== "open";
+    const isAway = this.#client.state !== "open" || this.#live.error !== undefined;
     const state = isEnded ? "stopped" : isAway ? "not connected" : isLive ? "live" : "reading";
     const kind = this.#end ? "error" : isEnded || isAway ? "cancelled" : isLive ? "live" : "running";
     setText(this.#status, this.#end ? `${this.#end.message}${isLive ? "; these are the last rows" : ""}` : isLive ? `${plural(rows.length, "row")} · ${state}` : isAway ? "Waiting for the connection…" : "Reading…");

@@ -258,8 +258,8 @@ export class OpenTable {
     const subscription = (this.#subscription = this.#app.client.subscribe("tables", { ...this.#filters, ...options }));
     subscription.on("message", (message) => this.#changed(message));
     subscription.on("gap", () => this.source instanceof PagedRows && this.source.touch());
-    subscription.on("error", () => {
-      if (subscription !== this.#subscription) return;
+    subscription.on("error", ({ willRetry }) => {
+      if (subscription !== this.#subscription || willRetry) return;
       this.#disconnect();
       if (asksForMore) this.#isConditionRefused = true; // no snapshot of this table, or no such filter
       else this.#isRefused = true;

@@ -46,6 +46,18 @@ extension ErrorCode {
     public static let `internal` = Self(rawValue: "INTERNAL")
 }
 
+extension ErrorCode {
+    /// Whether a subscription or a live query that fails with it can succeed later without a change: the database is away or
+    /// locked, the service stops, or a limit is reached that the request was within before.
+    package func mayPass(hadBegun: Bool) -> Bool {
+        switch self {
+        case .databaseGone, .busy, .interrupted: true
+        case .rateLimited, .tooManyQueries: hadBegun
+        default: false
+        }
+    }
+}
+
 extension ErrorCode: CustomStringConvertible {
     public var description: String { rawValue }
 }
