@@ -68,9 +68,9 @@ package struct RowCollector: RowSink {
         keptBytes += byteCount
         tables[index].byteCount += byteCount
         switch change.operation {
-        case .insert: tables[index].inserts.append(change)
-        case .update: tables[index].updates.append(change)
-        case .delete: tables[index].deletes.append(change)
+        case .insert: tables[index].inserts.collect(change)
+        case .update: tables[index].updates.collect(change)
+        case .delete: tables[index].deletes.collect(change)
         }
         add(change.operation, at: index)
     }
@@ -128,6 +128,39 @@ package struct RowCollector: RowSink {
         if let index = tables.firstIndex(where: { $0.description.name.isIdentical(to: table.name) }) { return index }
         tables.append(Table(description: table, detail: level))
         return tables.count - 1
+    }
+}
+
+extension [RowChange] {
+    /// The records of so many rows get one allocation, if they have no more bytes than this: an allocation for each would take
+    /// twice the memory of short records.
+    private static var rowsOfBlock: Int { 512 }
+    private static var maxBytesOfBlock: Int { 128 << 10 }
+
+    /// Appends a row. The last rows of a transaction with few rows keep an allocation each.
+    fileprivate mutating func collect(_ change: RowChange) {
+        append(change)
+        if count % Self.rowsOfBlock == 0 { shareRecords(of: count - Self.rowsOfBlock..<count) }
+    }
+
+    private mutating func shareRecords(of range: Range<Int>) {
+        let byteCount = self[range].reduce(0) { $0 + ($1.before?.byteCount ?? 0) + ($1.after?.byteCount ?? 0) }
+        guard byteCount <= Self.maxBytesOfBlock else { return }
+        var block: [UInt8] = []
+        block.reserveCapacity(byteCount)
+        for change in self[range] {
+            change.before?.withRecord { block.append(contentsOf: $0) }
+            change.after?.withRecord { block.append(contentsOf: $0) }
+        }
+        var start = 0
+        func moved(_ row: Row) -> Row {
+            defer { start += row.byteCount }
+            return Row(sharing: block, bytes: start..<start + row.byteCount, count: row.count)
+        }
+        for index in range {
+            self[index].before = self[index].before.map(moved)
+            self[index].after = self[index].after.map(moved)
+        }
     }
 }
 

@@ -120,9 +120,10 @@ public struct RowChange: Sendable, Hashable {
         case delete
     }
 
-    public var operation: Operation
     /// The row's rowid, which an update never changes; nil for a table without one.
     public var rowid: Int64?
+    // After the rowid, where it takes no memory of its own.
+    public var operation: Operation
     /// The row before the transaction; nil for an insert.
     ///
     /// With the ``TableRows/detail`` `values` it holds every column. With `keys` it holds only the columns of

@@ -10,9 +10,12 @@ public import SQLiteConnection
 public struct Row: Sendable {
     private let storage: [UInt8]
     private let start: Int
-    private let end: Int
+    // Both have fewer bits in SQLite; a transaction can have millions of rows.
+    private let recordByteCount: UInt32
+    private let columnCount: UInt32
+
     /// The number of columns.
-    public let count: Int
+    public var count: Int { Int(columnCount) }
 
     package init(record: [UInt8], count: Int) {
         self.init(sharing: record, bytes: 0..<record.count, count: count)
@@ -22,9 +25,9 @@ public struct Row: Sendable {
     package init(sharing storage: [UInt8], bytes: Range<Int>, count: Int) {
         precondition(bytes.lowerBound >= 0 && bytes.upperBound <= storage.count, "a record outside of its storage")
         self.storage = storage
-        self.start = bytes.lowerBound
-        self.end = bytes.upperBound
-        self.count = count
+        start = bytes.lowerBound
+        recordByteCount = UInt32(bytes.count)
+        columnCount = UInt32(count)
     }
 
     public init(_ values: [SQLiteValue]) {
@@ -54,11 +57,11 @@ public struct Row: Sendable {
     }
 
     /// The size of the record.
-    package var byteCount: Int { end - start }
+    package var byteCount: Int { Int(recordByteCount) }
 
     /// The record's bytes, borrowed.
     package func withRecord<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
-        storage.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
+        storage.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<start + byteCount])) }
     }
 
     /// Calls `body` with every field in order, without copying its bytes.

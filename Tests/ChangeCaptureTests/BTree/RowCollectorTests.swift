@@ -67,4 +67,33 @@ import Testing
         _ = collector.level(for: first, byteCount: 10)
         #expect(collector.finish().isEmpty)
     }
+
+    @Test func `rows of a large transaction keep their values in shared allocations`() throws {
+        var collector = RowCollector()
+        func row(_ number: Int) -> Row {
+            Row([.integer(Int64(number)), .text(String(repeating: "x", count: number % 50))])
+        }
+        for number in 0..<2_000 {
+            let change =
+                switch number % 3 {
+                case 0: RowChange(operation: .insert, rowid: Int64(number), before: nil, after: row(number))
+                case 1: RowChange(operation: .update, rowid: Int64(number), before: row(number), after: row(number + 1))
+                default: RowChange(operation: .delete, rowid: Int64(number), before: row(number), after: nil)
+                }
+            collector.receive(change, of: first)
+        }
+        let rows = try #require(collector.finish().first).rows
+        #expect(rows.count == 2_000)
+        for change in rows {
+            let number = try Int(#require(change.rowid))
+            #expect(change.before == (number % 3 == 0 ? nil : row(number)))
+            #expect(change.after == (number % 3 == 2 ? nil : row(number % 3 == 0 ? number : number + 1)))
+        }
+        func address(_ row: Row?) -> UnsafeRawPointer? { row?.withRecord { $0.baseAddress } }
+        let inserts = rows.filter { $0.operation == .insert }
+        let next = zip(inserts, inserts.dropFirst()).filter { earlier, later in
+            address(earlier.after).map { $0 + (earlier.after?.byteCount ?? 0) } == address(later.after)
+        }
+        #expect(next.count >= 511)
+    }
 }
