@@ -182,23 +182,29 @@ package final class RecordLog: Sendable {
             try begin(prologue(), &state)
         }
         guard let last = state.segments.last else { return }
+        let isLarge = record.payload.count > Self.maxBufferedBytes
+        if isLarge { try flush(&state) }
         if state.buffer.bytes.isEmpty { state.firstBuffered = record.kind == .transaction ? record.sequence : nil }
-        SegmentFormat.append(record, of: last.number, to: &state.buffer)
         state.bufferedTimestamp = record.timestamp
+        guard !isLarge else {
+            // Not copied. A record that is cut off after its header is as invalid as one that is cut off elsewhere.
+            SegmentFormat.appendHeader(of: record, of: last.number, to: &state.buffer)
+            return try flush(&state, followedBy: record.payload)
+        }
+        SegmentFormat.append(record, of: last.number, to: &state.buffer)
         if !isFollowed || state.buffer.bytes.count >= Self.maxBufferedBytes { try flush(&state) }
     }
 
-    private func flush(_ state: inout State) throws(StateError) {
+    private func flush(_ state: inout State, followedBy payload: ArraySlice<UInt8> = []) throws(StateError) {
         guard !state.buffer.bytes.isEmpty, let last = state.segments.indices.last, let file = state.active else {
             return
         }
         let offset = state.segments[last].byteCount
-        let written = state.buffer.bytes.withUnsafeBytes { bytes in
-            Result { () throws(StateError) in try file.write(bytes, at: offset) }
-        }
-        try written.get()
+        let byteCount = state.buffer.bytes.count
+        try file.write(state.buffer.bytes[...], at: offset)
+        try file.write(payload, at: offset + byteCount)
         if let first = state.firstBuffered { state.segments[last].note(first, at: offset, every: Self.hintBytes) }
-        state.segments[last].byteCount += state.buffer.bytes.count
+        state.segments[last].byteCount += byteCount + payload.count
         state.segments[last].timestamp = state.bufferedTimestamp
         state.buffer.removeAll()
         state.isDirty = true
@@ -250,10 +256,7 @@ package final class RecordLog: Sendable {
         let header = SegmentFormat.Header(version: SegmentFormat.version, number: number, created: prologue.timestamp)
         buffer.append(encoded: SegmentFormat.encode(header))
         SegmentFormat.append(prologue, of: number, to: &buffer)
-        let written = buffer.bytes.withUnsafeBytes { bytes in
-            Result { () throws(StateError) in try file.write(bytes, at: 0) }
-        }
-        try written.get()
+        try file.write(buffer.bytes[...], at: 0)
         state.active = file
         state.segments.append(
             Segment(

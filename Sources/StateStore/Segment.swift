@@ -94,16 +94,21 @@ enum SegmentFormat {
 
     /// Appends a record to `buffer`.
     static func append(_ record: StateRecord, of segment: UInt64, to buffer: inout ByteWriter) {
+        buffer.reserve(buffer.bytes.count + recordHeaderByteCount + record.payload.count)
+        appendHeader(of: record, of: segment, to: &buffer)
+        record.payload.withUnsafeBufferPointer { buffer.append(unprefixed: UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Appends a record without its payload, which follows.
+    static func appendHeader(of record: StateRecord, of segment: UInt64, to buffer: inout ByteWriter) {
         let start = buffer.bytes.count
-        buffer.reserve(start + recordHeaderByteCount + record.payload.count)
         buffer.append(UInt32(record.payload.count))
         buffer.append(UInt32(0))
         buffer.append(record.sequence)
         buffer.append(record.timestamp)
         buffer.append(UInt64(record.kind.rawValue) | segment << 8)
-        record.payload.withUnsafeBufferPointer { buffer.append(unprefixed: UnsafeRawBufferPointer($0)) }
         let sum = buffer.bytes.withUnsafeBytes { checksum(.init(rebasing: $0[(start + 8)...])) }
-        buffer.set(sum, at: start + 4)
+        buffer.set(record.payload.withUnsafeBytes { checksum($0, after: sum) }, at: start + 4)
     }
 
     /// The record at `offset`, and where the next one begins; nil at the end, and where the bytes are not a valid record.

@@ -148,7 +148,14 @@ final class StateFile: Sendable {
     }
 
     /// Writes all bytes at `offset`.
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StateError) {
+    func write(_ bytes: ArraySlice<UInt8>, at offset: Int) throws(StateError) {
+        let written = bytes.withUnsafeBytes { bytes in
+            Result { () throws(StateError) in try write(bytes, at: offset) }
+        }
+        try written.get()
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StateError) {
         var done = 0
         while done < bytes.count, let base = bytes.baseAddress {
             let count = pwrite(descriptor, base + done, bytes.count - done, off_t(offset + done))

@@ -92,6 +92,23 @@ import WireProtocol
         }
     }
 
+    @Test func `large messages are not copied to be written together`() throws {
+        let test = TestHub()
+        let (client, connection) = test.connect()
+        test.run()
+        let large = (0..<3).map { String(repeating: "\($0)", count: 200_000) }
+        for message in ["a", "b"] { test.hub.send(EncodedMessage(message), to: .notifications) }
+        for message in large { test.hub.send(EncodedMessage(message), to: .notifications) }
+        test.hub.send(EncodedMessage("c"), to: client)
+        test.hub.send(EncodedMessage(large[0]), to: client)
+        test.hub.send(EncodedMessage("d"), to: .notifications)
+        let before = connection.writes
+        test.run()
+        #expect(connection.take() == ["a", "b"] + large + ["c", large[0], "d"])
+        // The small ones before, between and after them are written together.
+        #expect(connection.writes - before == 7)
+    }
+
     @Test func `a message is framed once for all clients of a frameEncoding`() {
         let test = TestHub()
         let framed = Counter()

@@ -36,6 +36,24 @@ import Testing
         #expect(sequences() == [1, 2, 3])
     }
 
+    @Test func `a record that is too large to wait is written after those that wait`() throws {
+        let scratch = try ScratchDirectory()
+        let large = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 >> 3) }
+        var appended = [record(.epoch, 0)]
+        do {
+            let (log, _) = try RecordLog.open(scratch)
+            try log.restart(prologue: appended[0])
+            for sequence in UInt64(1)...4 {
+                appended.append(record(.transaction, sequence, sequence % 2 == 0 ? large : [1]))
+                try log.append(appended[Int(sequence)], isFollowed: true) { record(.epoch, 0) }
+            }
+            #expect(log.transactions(after: 3, maxBytes: 1)?.map(\.sequence) == [4])
+        }
+        let (_, recovered) = try RecordLog.open(scratch)
+        #expect(recovered.problems == [])
+        #expect(recovered.records == appended)
+    }
+
     @Test func `a restart forgets everything before it`() throws {
         let scratch = try ScratchDirectory()
         do {

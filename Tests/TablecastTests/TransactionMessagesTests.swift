@@ -1,6 +1,7 @@
 import Broadcast
 import ChangeCapture
 import Foundation
+import NIOCore
 import SQLiteConnection
 import Testing
 import WireProtocol
@@ -72,8 +73,8 @@ import WireProtocol
         }
     }
 
-    private func texts(_ messages: [TransactionMessages.Message]) -> [String] {
-        messages.map { String(decoding: $0.writer.bytes, as: UTF8.self) }
+    private func texts(_ messages: [EncodedMessage]) -> [String] {
+        messages.map { String(decoding: $0.json.readableBytesView, as: UTF8.self) }
     }
 
     @Test(arguments: [(1, 10), (100, 10), (40, 40_000)])
@@ -83,6 +84,9 @@ import WireProtocol
         for subscription in try Self.subscriptions() {
             let together = texts(transaction.messages(for: subscription, &shared))
             #expect(together == texts(transaction.messages(for: subscription)))
+            // As for more rows than are encoded once for all subscriptions.
+            var unshared = TransactionRows(maxSharedRows: 0)
+            #expect(together == texts(transaction.messages(for: subscription, &unshared)))
             var ids: [Int64] = []
             var counted = 0
             for (index, text) in together.enumerated() {
@@ -125,6 +129,8 @@ import WireProtocol
             for subscription in subscriptions[first...] + subscriptions[..<first] {
                 let together = texts(transaction.messages(for: subscription, &shared))
                 #expect(together == texts(transaction.messages(for: subscription)))
+                var unshared = TransactionRows(maxSharedRows: 0)
+                #expect(together == texts(transaction.messages(for: subscription, &unshared)))
                 for text in together {
                     guard case .tableModified(let modified) = try Envelope(parsing: text.utf8).payload,
                         case .rows(let rows) = modified.change

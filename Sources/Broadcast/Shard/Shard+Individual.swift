@@ -20,7 +20,7 @@ extension Shard {
                 for message in messagesAfterReplay(of: client) { frames.append(own: message) }
             }
         }
-        if let bytes = frames.joined { write(bytes, to: client) }
+        write(frames.batch, to: client)
     }
 
     /// Removes and returns the smaller of the first elements.
@@ -124,7 +124,7 @@ extension Shard {
     }
 
     private func close(_ client: Client, _ code: CloseCode, _ reason: String, after frames: inout FrameSequence) {
-        if let bytes = frames.joined { write(bytes, to: client) }
+        write(frames.batch, to: client)
         frames = FrameSequence(frameEncoding: client.connection.frameEncoding)
         guard !client.isGone else { return }
         remove(client)

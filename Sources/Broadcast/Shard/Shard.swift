@@ -145,31 +145,35 @@ final class Shard {
     }
 
     private func write(_ items: [QueueItem], to group: SubscriberGroup) {
-        guard let frames = group.frames(of: items) else { return }
+        let frames = group.frames(of: items)
+        guard frames.byteCount > 0 else { return }
         var writes: UInt64 = 0
         // Groups do not change during a drain.
         for index in group.members.indices {
             guard let connection = group.members[index].connection else { continue }
             writes += 1
-            let waiting = connection.write(frames)
+            let waiting = frames.write(to: connection)
             if waiting > limits.maxQueuedBytes { written(frames, to: group.members[index].client, waiting) }
         }
-        done.writes += writes
-        done.writtenBytes += writes * UInt64(frames.readableBytes)
+        count(frames, writes)
     }
 
     /// Writes to one connection.
-    func write(_ frames: ByteBuffer, to client: Client) {
-        guard !client.isGone else { return }
-        done.writes += 1
-        done.writtenBytes += UInt64(frames.readableBytes)
-        let waiting = client.connection.write(frames)
+    func write(_ frames: FrameBatch, to client: Client) {
+        guard frames.byteCount > 0, !client.isGone else { return }
+        count(frames, 1)
+        let waiting = frames.write(to: client.connection)
         if waiting > limits.maxQueuedBytes { written(frames, to: client, waiting) }
     }
 
+    private func count(_ frames: FrameBatch, _ receivers: UInt64) {
+        done.writes += receivers * UInt64(frames.bufferCount)
+        done.writtenBytes += receivers * UInt64(frames.byteCount)
+    }
+
     /// Closes a connection whose queue is too long, unless it contains only what was just written.
-    private func written(_ frames: ByteBuffer, to client: Client, _ waiting: Int) {
-        guard waiting > frames.readableBytes else { return }
+    private func written(_ frames: FrameBatch, to client: Client, _ waiting: Int) {
+        guard waiting > frames.byteCount else { return }
         closeAsTooSlow(client, "more than \(limits.maxQueuedBytes) bytes wait for the client to read")
     }
 
@@ -277,7 +281,7 @@ extension Shard {
         var frames = FrameSequence(frameEncoding: client.connection.frameEncoding)
         for message in messages { frames.append(message) }
         for message in messagesAfterReplay(of: client) { frames.append(own: message) }
-        if let bytes = frames.joined { write(bytes, to: client) }
+        write(frames.batch, to: client)
         if case .more = end, !client.isGone { continueLater(client) } else { client.isReplaying = false }
     }
 

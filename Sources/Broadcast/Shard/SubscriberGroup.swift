@@ -104,29 +104,49 @@ final class SubscriberGroup {
         client.group = nil
     }
 
-    /// The messages of the items for this group, in one buffer; nil when there are none.
-    func frames(of items: [QueueItem]) -> ByteBuffer? {
+    /// The messages of the items for this group.
+    func frames(of items: [QueueItem]) -> FrameBatch {
         var frames = FrameSequence(frameEncoding: key.frameEncoding)
         for item in items {
             key.subscriptions.forEachMessage(of: item) { frames.append($0) }
         }
-        return frames.joined
+        return frames.batch
+    }
+}
+
+/// What is written to a connection at once: large frames by themselves, and all others joined.
+struct FrameBatch {
+    /// In order, before ``last``.
+    fileprivate(set) var earlier: [ByteBuffer] = []
+    /// Nil when there are no frames.
+    fileprivate(set) var last: ByteBuffer?
+    fileprivate(set) var byteCount = 0
+
+    var bufferCount: Int { earlier.count + (last == nil ? 0 : 1) }
+
+    /// - Returns: the bytes that wait for the client to read.
+    func write(to connection: any OutboundConnection) -> Int {
+        for buffer in earlier { _ = connection.write(buffer) }
+        return last.map { connection.write($0) } ?? connection.queuedBytes
     }
 }
 
 /// Messages that are sent together.
 struct FrameSequence {
     let frameEncoding: FrameEncoding
+    private var complete = FrameBatch()
     private var frames: [ByteBuffer] = []
     private var byteCount = 0
-    /// All frames so far, once there was a message for this client alone.
+    /// All frames after the complete ones, once there was a message for this client alone.
     private var own: ByteBuffer?
 
     init(frameEncoding: FrameEncoding) { self.frameEncoding = frameEncoding }
 
     /// Appends a message that no other client receives.
     mutating func append(own message: EncodedMessage) {
-        guard let append = frameEncoding.append else { return self.append(message) }
+        guard let append = frameEncoding.append, message.json.readableBytes <= Self.maxJoinedBytes else {
+            return self.append(message)
+        }
         // Taken, so that the buffer has one owner and grows in place.
         var buffer = own.take() ?? joinedFrames(capacity: byteCount + message.json.readableBytes + Self.spareBytes)
         append(message, &buffer)
@@ -135,20 +155,40 @@ struct FrameSequence {
 
     /// Room for the other messages of a short query.
     private static let spareBytes = 1_024
+    /// A larger frame is not copied: the messages of a large transaction would need their memory twice, until the slowest client
+    /// has read all of them.
+    private static let maxJoinedBytes = 128 << 10
 
     mutating func append(_ message: EncodedMessage) {
         let frame = message.framed(for: frameEncoding)
-        if var buffer = own.take() {
+        if frame.readableBytes > Self.maxJoinedBytes {
+            completeFrames()
+            complete.append(frame)
+        } else if var buffer = own.take() {
             buffer.writeImmutableBuffer(frame)
             own = buffer
-            return
+        } else {
+            frames.append(frame)
+            byteCount += frame.readableBytes
         }
-        frames.append(frame)
-        byteCount += frame.readableBytes
+    }
+
+    /// Everything that was appended.
+    var batch: FrameBatch {
+        var batch = complete
+        if let joined { batch.append(joined) }
+        return batch
+    }
+
+    private mutating func completeFrames() {
+        complete = batch
+        frames.removeAll()
+        byteCount = 0
+        own = nil
     }
 
     /// One buffer: that of the only frame as it is, or a copy of all.
-    var joined: ByteBuffer? {
+    private var joined: ByteBuffer? {
         if let own { return own }
         return frames.count > 1 ? joinedFrames(capacity: byteCount) : frames.first
     }
@@ -157,5 +197,13 @@ struct FrameSequence {
         var buffer = ByteBufferAllocator().buffer(capacity: capacity)
         for frame in frames { buffer.writeImmutableBuffer(frame) }
         return buffer
+    }
+}
+
+extension FrameBatch {
+    fileprivate mutating func append(_ buffer: ByteBuffer) {
+        if let last { earlier.append(last) }
+        last = buffer
+        byteCount += buffer.readableBytes
     }
 }

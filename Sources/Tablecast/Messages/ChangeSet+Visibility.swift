@@ -1,5 +1,6 @@
 import Broadcast
 package import ChangeCapture
+import NIOCore
 package import WireProtocol
 
 extension ChangeSet {
@@ -79,6 +80,6 @@ extension ChangeSet {
             context: context,
             rowFilters: rowFilters
         )
-        return messages.messages(for: TableSubscription(filter)).map { $0.writer.bytes }
+        return messages.messages(for: TableSubscription(filter)).map { Array($0.json.readableBytesView) }
     }
 }

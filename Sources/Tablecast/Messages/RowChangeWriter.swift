@@ -138,6 +138,17 @@ struct TransactionRows: Sendable {
         var rule: TableRule?
     }
 
+    /// The JSON of more rows is not kept for other subscriptions: it would need as much memory as their messages.
+    private let maxSharedRows: Int
+
+    init(maxSharedRows: Int = 100_000) { self.maxSharedRows = maxSharedRows }
+
+    /// Whether the rows are encoded once for all subscriptions.
+    func areShared(_ rows: TableRows) -> Bool { rows.rows.count <= maxSharedRows }
+
+    /// For the messages of one subscription after the other; nil while it is in use.
+    var writer: JSONWriter?
+
     /// The last that was used; most transactions have only one.
     private var last: (key: Key, rows: EncodedRows)?
     private var others: [Key: EncodedRows] = [:]
@@ -220,6 +231,40 @@ struct TransactionRows: Sendable {
             return Part(counts: part.counts, json: writer.bytes)
         }
     }
+}
+
+/// The rows of one message as JSON, with their counts.
+struct PartWriter {
+    private(set) var counts: RowsModification
+    /// With commas between them.
+    private var json = JSONWriter(capacityBytes: TransactionMessages.maxRowsMessageBytes + 4_096)
+    private let columnsOmitted: [String]
+
+    init(columnsOmitted: [String]) {
+        self.columnsOmitted = columnsOmitted
+        counts = Self.none(columnsOmitted)
+    }
+
+    private static func none(_ columnsOmitted: [String]) -> RowsModification {
+        var counts = RowsModification(inserted: 0, updated: 0, deleted: 0)
+        if !columnsOmitted.isEmpty { counts.columnsOmitted = columnsOmitted }
+        return counts
+    }
+
+    /// With a comma after each row.
+    var byteCount: Int { json.count == 0 ? 0 : json.count + 1 }
+
+    mutating func append(_ row: ListedRow, _ writer: RowChangeWriter) {
+        counts.count(row.change.operation)
+        writer.write(row.change, crossing: row.crossing, to: &json)
+    }
+
+    mutating func removeAll() {
+        json.removeAll()
+        counts = Self.none(columnsOmitted)
+    }
+
+    func write(to writer: inout JSONWriter) { json.withUnsafeBytes { writer.raw($0) } }
 }
 
 /// A row of a transaction in the message to a subscription.

@@ -7,7 +7,9 @@ package import WireProtocol
 package struct TransactionMessages: Sendable {
     /// A message with rows is split when its JSON grows beyond this, so that no frame is too large for a client. Each
     /// has the counts of its own rows.
-    static let maxRowsMessageBytes = 512 * 1024
+    ///
+    /// With its envelope it fits in 512 KiB: a buffer for more has 1 MiB.
+    static let maxRowsMessageBytes = 508 << 10
 
     package let changes: ChangeSet
     package private(set) var position: Position
@@ -40,23 +42,19 @@ package struct TransactionMessages: Sendable {
         byteCount = changes.byteCount
     }
 
-    struct Message: Sendable {
-        let type: MessageType
-        let writer: JSONWriter
-    }
-
     /// The messages for a subscription, in order; empty when the transaction does not concern it. Deterministic,
     /// including the ids.
-    func messages(for subscription: TableSubscription) -> [Message] {
+    func messages(for subscription: TableSubscription) -> [EncodedMessage] {
         var rows = TransactionRows()
         return messages(for: subscription, &rows)
     }
 
     /// - Parameter rows: the rows encoded for other subscriptions, reused and extended.
-    func messages(for subscription: TableSubscription, _ rows: inout TransactionRows) -> [Message] {
+    func messages(for subscription: TableSubscription, _ rows: inout TransactionRows) -> [EncodedMessage] {
         if subscription.filter.isForRelay { return relayMessages(subscription) }
         let parts = parts(for: subscription.filter, &rows.filtered)
-        var messages = Messages(self, subscription)
+        var messages = Messages(self, subscription, rows.writer.take() ?? JSONWriter(capacityBytes: 1024))
+        defer { rows.writer = messages.writer }
         for (index, part) in parts.enumerated() {
             let isLast = index == parts.count - 1
             switch part {
@@ -177,13 +175,17 @@ package struct TransactionMessages: Sendable {
 private struct Messages {
     private let transaction: TransactionMessages
     private let subscription: TableSubscription
-    private(set) var list: [TransactionMessages.Message] = []
+    private(set) var list: [EncodedMessage] = []
+    /// For one message after the other.
+    private(set) var writer: JSONWriter
 
     private var filter: TableFilter { subscription.filter }
 
-    init(_ transaction: TransactionMessages, _ subscription: TableSubscription) {
+    /// - Parameter writer: its memory is used for the messages; its content is removed.
+    init(_ transaction: TransactionMessages, _ subscription: TableSubscription, _ writer: JSONWriter) {
         self.transaction = transaction
         self.subscription = subscription
+        self.writer = writer
     }
 
     private func context(isLast: Bool) -> TableEventContext {
@@ -215,10 +217,16 @@ private struct Messages {
         )
     }
 
-    private mutating func append(_ type: MessageType, _ data: some JSONWritable) {
-        var writer = JSONWriter(capacityBytes: 1024)
+    private mutating func append(_ type: MessageType, _ data: some JSONWritable, isLast: Bool) {
+        writer.removeAll()
         writer.envelope(header(type), data)
-        list.append(TransactionMessages.Message(type: type, writer: writer))
+        finish(type, isLast: isLast)
+    }
+
+    /// A client that has received the last message can resume after the transaction.
+    private mutating func finish(_ type: MessageType, isLast: Bool) {
+        let position = isLast ? transaction.position : nil
+        list.append(EncodedMessage(writer, type: type, resumePosition: position, subscription: subscription.id))
     }
 }
 
@@ -239,7 +247,8 @@ extension Messages {
                     sql: hasSQL ? table.sql : nil,
                     columns: table.columns.map(ColumnPayload.init),
                     context: context(isLast: isLast)
-                )
+                ),
+                isLast: isLast
             )
         case .dropped(let table):
             append(
@@ -249,7 +258,8 @@ extension Messages {
                     timestamp: transaction.timestamp,
                     objectType: table.kind.objectType,
                     context: context(isLast: isLast)
-                )
+                ),
+                isLast: isLast
             )
         case .modified(let modification):
             append(
@@ -267,7 +277,8 @@ extension Messages {
                         )
                     ),
                     context: context(isLast: isLast)
-                )
+                ),
+                isLast: isLast
             )
         }
     }
@@ -283,13 +294,12 @@ extension Messages {
 
     /// Appends the rows of the requested operations.
     mutating func append(_ rows: TableRows, _ encodings: inout TransactionRows, isLast: Bool) {
-        var listed: [ListedRow] = []
-        listed.reserveCapacity(rows.rows.count)
-        for (index, change) in rows.rows.enumerated() where filter.operations.contains(change.operation.tableOperation)
-        {
-            listed.append(ListedRow(index: index, change: change))
-        }
-        append(rows, listed, &encodings, isLast: isLast)
+        let wanted = filter.operations
+        let listed = rows.rows.indices.lazy
+            .filter { wanted.contains(rows.rows[$0].operation.tableOperation) }
+            .map { ListedRow(index: $0, change: rows.rows[$0]) }
+        guard encodings.areShared(rows) else { return appendUnshared(rows, listed, isLast: isLast) }
+        append(rows, Array(listed), &encodings, isLast: isLast)
     }
 
     /// Appends several messages when one would be too large.
@@ -305,10 +315,28 @@ extension Messages {
             append(
                 rows.table,
                 part.counts,
-                (part.byteCount, { encoded.write(listed[part.range], to: &$0) }),
+                { encoded.write(listed[part.range], to: &$0) },
                 isLast: isLast && place == parts.count - 1
             )
         }
+    }
+
+    /// The same without keeping the rows of more than one message as JSON.
+    private mutating func appendUnshared(_ rows: TableRows, _ listed: some Sequence<ListedRow>, isLast: Bool) {
+        let writer = RowChangeWriter.of(rows, level: filter.rowLevel)
+        var part = PartWriter(columnsOmitted: filter.rowLevel == .values ? rows.columnsOmitted : [])
+        for row in listed {
+            if part.byteCount >= TransactionMessages.maxRowsMessageBytes {
+                append(rows.table, part, isLast: false)
+                part.removeAll()
+            }
+            part.append(row, writer)
+        }
+        if part.byteCount > 0 { append(rows.table, part, isLast: isLast) }
+    }
+
+    private mutating func append(_ table: TableDescription, _ part: PartWriter, isLast: Bool) {
+        append(table, part.counts, { part.write(to: &$0) }, isLast: isLast)
     }
 
     mutating func appendCounts(of rows: TableRows, isLast: Bool) {
@@ -322,12 +350,18 @@ extension Messages {
         _ encodings: inout TransactionRows,
         isLast: Bool
     ) {
+        guard filter.rowLevel == .none || encodings.areShared(rows) else {
+            let wanted = filter.operations
+            let listed = selection.entries.lazy.filter { wanted.contains($0.operation.tableOperation) }
+                .map { ListedRow(index: $0.index, change: $0.change, crossing: $0.crossing) }
+            return appendUnshared(rows, listed, isLast: isLast)
+        }
         let parts = encodings.parts(of: rows, selection, filter)
         for (place, part) in parts.enumerated() {
             append(
                 rows.table,
                 part.counts,
-                part.json.map { json in (json.count, { $0.raw(json) }) },
+                part.json.map { json in { $0.raw(json) } },
                 isLast: isLast && place == parts.count - 1
             )
         }
@@ -353,7 +387,7 @@ extension Messages {
     private mutating func append(
         _ table: TableDescription,
         _ counts: RowsModification,
-        _ rows: (byteCount: Int, write: (inout JSONWriter) -> Void)?,
+        _ rows: ((inout JSONWriter) -> Void)?,
         isLast: Bool
     ) {
         let data = TableModifiedPayload(
@@ -362,15 +396,12 @@ extension Messages {
             change: .rows(counts),
             context: context(isLast: isLast)
         )
-        var writer = JSONWriter(capacityBytes: (rows?.byteCount ?? 0) + 512)
-        writer.beginEnvelope(header(.tableModified))
-        data.write(
-            to: &writer,
-            counts: counts,
-            rows: rows?.write
-        )
+        let header = header(.tableModified)
+        writer.removeAll()
+        writer.beginEnvelope(header)
+        data.write(to: &writer, counts: counts, rows: rows)
         writer.endEnvelope()
-        list.append(TransactionMessages.Message(type: .tableModified, writer: writer))
+        finish(.tableModified, isLast: isLast)
     }
 }
 
@@ -388,15 +419,7 @@ extension TransactionMessages: Publication {
         var rows = TransactionRows()
 
         mutating func messages(for subscription: TableSubscription) -> [EncodedMessage] {
-            let messages = transaction.messages(for: subscription, &rows)
-            return messages.enumerated().map { index, message in
-                EncodedMessage(
-                    message.writer,
-                    type: message.type,
-                    resumePosition: index == messages.count - 1 ? transaction.position : nil,
-                    subscription: subscription.id
-                )
-            }
+            transaction.messages(for: subscription, &rows)
         }
     }
 }

@@ -92,9 +92,9 @@ package enum RelayCoding {
 
 extension TransactionMessages {
     /// The whole transaction for a relay, in one message or more.
-    func relayMessages(_ subscription: TableSubscription) -> [Message] {
+    func relayMessages(_ subscription: TableSubscription) -> [EncodedMessage] {
         let bytes = RelayCoding.encode(self)
-        var messages: [Message] = []
+        var messages: [EncodedMessage] = []
         var start = 0
         repeat {
             let end = min(start + RelayCoding.maxPartBytes, bytes.count)
@@ -112,7 +112,15 @@ extension TransactionMessages {
             )
             var writer = JSONWriter(capacityBytes: (end - start) / 3 * 4 + 512)
             writer.envelope(header, payload)
-            messages.append(Message(type: header.type, writer: writer))
+            let resumePosition = end == bytes.count ? position : nil
+            messages.append(
+                EncodedMessage(
+                    writer,
+                    type: header.type,
+                    resumePosition: resumePosition,
+                    subscription: subscription.id
+                )
+            )
             start = end
         } while start < bytes.count
         return messages

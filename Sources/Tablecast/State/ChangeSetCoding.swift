@@ -11,19 +11,36 @@ struct ChangeSetEncoder {
     private static let maxTables = 64
     private(set) var writer = ByteWriter()
 
-    mutating func begin() { writer.removeAll() }
+    /// A buffer with more bytes is not kept for the next change set.
+    private static let maxKeptBytes = 64 << 10
+
+    mutating func begin(reserving byteCount: Int = 0) {
+        writer.removeAll()
+        writer.reserve(byteCount)
+    }
+
+    /// The bytes since ``begin(reserving:)``.
+    mutating func finish() -> [UInt8] {
+        defer { if writer.bytes.count > Self.maxKeptBytes { writer = ByteWriter() } }
+        return writer.bytes
+    }
 
     mutating func withWriter(_ body: (inout ByteWriter) -> Void) { body(&writer) }
 
-    mutating func append(_ changes: ChangeSet, withRows: Bool = true) {
+    /// - Parameter maxBytes: nothing is appended to more bytes than this.
+    /// - Returns: whether all changes are appended.
+    @discardableResult
+    mutating func append(_ changes: ChangeSet, withRows: Bool = true, maxBytes: Int = .max) -> Bool {
         writer.append(changes.origin == .service)
         writer.append(count: changes.events.count)
         for event in changes.events {
             switch event {
             case .schema(let change): append(change)
-            case .rows(let rows): append(rows, withRows: withRows)
+            case .rows(let rows): append(rows, withRows: withRows, maxBytes: maxBytes)
             }
+            if writer.bytes.count > maxBytes { return false }
         }
+        return true
     }
 
     private mutating func append(_ change: SchemaChange) {
@@ -53,7 +70,7 @@ struct ChangeSetEncoder {
         }
     }
 
-    private mutating func append(_ rows: TableRows, withRows: Bool) {
+    private mutating func append(_ rows: TableRows, withRows: Bool, maxBytes: Int) {
         writer.append(4 as UInt8)
         append(rows.table)
         writer.append(count: rows.inserted)
@@ -67,6 +84,7 @@ struct ChangeSetEncoder {
         writer.append(count: withRows ? rows.rows.count : 0)
         guard withRows else { return }
         for row in rows.rows {
+            if writer.bytes.count > maxBytes { return }
             let operation: UInt8 =
                 switch row.operation {
                 case .insert: 0

@@ -306,24 +306,35 @@ struct StoredTransaction: Sendable {
 
 extension ChangeSetEncoder {
     fileprivate mutating func record(of transaction: TransactionMessages, _ mark: LogMark?) -> StateRecord {
-        append(transaction, mark, withRows: true)
-        if writer.bytes.count > StateKeeper.maxRecordBytes { append(transaction, mark, withRows: false) }
+        // The memory of its rows is an upper bound for all but the smallest.
+        let isAppended = append(transaction, mark, reserving: min(transaction.byteCount, StateKeeper.maxRecordBytes))
+        if !isAppended { append(transaction, mark, withRows: false) }
         return StateRecord(
             .transaction,
             sequence: transaction.position.sequence,
             timestamp: transaction.timestamp,
-            payload: writer.bytes[...]
+            payload: finish()[...]
         )
     }
 
-    private mutating func append(_ transaction: TransactionMessages, _ mark: LogMark?, withRows: Bool) {
-        begin()
+    @discardableResult
+    private mutating func append(
+        _ transaction: TransactionMessages,
+        _ mark: LogMark?,
+        withRows: Bool = true,
+        reserving byteCount: Int = 0
+    ) -> Bool {
+        begin(reserving: byteCount)
         withWriter { writer in
             writer.append(mark)
             writer.append(transaction.context.userID)
             writer.append(transaction.context.username)
             writer.append(transaction.context.queryID)
         }
-        append(transaction.changes, withRows: withRows)
+        return append(
+            transaction.changes,
+            withRows: withRows,
+            maxBytes: withRows ? StateKeeper.maxRecordBytes : .max
+        )
     }
 }

@@ -124,6 +124,26 @@ import Testing
         #expect(rows.rowsOmitted && rows.rows.isEmpty && rows.detail == .counts)
     }
 
+    @Test func `no more rows are written than the limit of bytes allows`() {
+        let row = RowChange(
+            operation: .insert,
+            rowid: 1,
+            before: nil,
+            after: Row([.text(String(repeating: "x", count: 90))])
+        )
+        var rows = TableRows(table: table, inserted: 0, updated: 0, deleted: 0, rows: [], rowsOmitted: false)
+        rows.rows = Array(repeating: row, count: 1_000)
+        let changes = ChangeSet(origin: .external, events: [.rows(rows)])
+        let byteCount = encoded(changes).count
+        var encoder = ChangeSetEncoder()
+        for (limit, isComplete) in [(byteCount, true), (byteCount - 1, false), (10_000, false)] {
+            encoder.begin()
+            #expect(encoder.append(changes, maxBytes: limit) == isComplete)
+            let written = encoder.finish().count
+            #expect(isComplete ? written == byteCount : (limit...limit + 200).contains(written))
+        }
+    }
+
     @Test func `bytes that were cut off anywhere are refused`() {
         let bytes = encoded(changes)
         for count in 0..<bytes.count {
