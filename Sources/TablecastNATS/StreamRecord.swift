@@ -116,13 +116,14 @@
 
         private init(reading bytes: ArraySlice<UInt8>) throws {
             var reader = ByteReader(bytes)
-            let (epoch, sequence) = (try reader.string(), try reader.integer(UInt64.self))
+            let epoch = try reader.string()
+            let sequence: UInt64 = try reader.integer()
             position = try Position(parsing: "\(epoch):\(sequence)")
             stateSequence = try reader.integer()
             switch Kind(rawValue: try reader.byte()) {
             case .state:
                 let (publisher, database) = (try reader.string(), try reader.string())
-                let previous = try reader.integer(UInt64.self)
+                let previous: UInt64 = try reader.integer()
                 let tables = Array(try reader.raw())
                 var earlier: [String: UInt64] = [:]
                 for _ in 0..<(try reader.count()) { earlier[try reader.string()] = try reader.integer() }

@@ -15,6 +15,8 @@ import { characterAt, highlighted } from "./sql.js";
 import { onRemembered, recall, remember } from "./storage.js";
 
 const HISTORY = 100;
+/** Until a table has rows. */
+const FIRST_DRAFT = "SELECT name, type FROM sqlite_schema ORDER BY name;";
 
 /** Codes of a transaction that ended without a request of its client. All requests then fail until the client acknowledges it. */
 const TRANSACTION_ENDS = new Set(["TRANSACTION_TIMED_OUT", "TRANSACTION_ROLLED_BACK", "DATABASE_GONE"]);
@@ -73,7 +75,7 @@ export class QueriesView {
         el("aside.side", el("section", el("h2", "Everyone’s queries"), this.#cards.element), el("section", el("h2", "History"), this.#historyList)),
       ),
     );
-    this.#editor.text = recall("draft", "SELECT name, type FROM sqlite_schema ORDER BY name;");
+    this.#editor.text = recall("draft", FIRST_DRAFT);
     this.#parameters.match(this.#editor.text);
     this.#drawHistory();
     app.client.on("error", (error) => this.#showError(error));
@@ -102,6 +104,8 @@ export class QueriesView {
     const largest = [...this.#app.catalog.tables.values()].filter(({ kind, rows }) => kind === "table" && rows > 0).sort((one, other) => other.rows - one.rows);
     const examples = largest.slice(0, 3).map(({ name }) => `SELECT * FROM ${identifier(name)} LIMIT 1000;`);
     if (largest.length > 0) examples.push(`SELECT count(*) FROM ${identifier(largest[0].name)};`);
+    // Of a table, so that it can be live.
+    if (this.#editor.text === FIRST_DRAFT && examples.length > 0) this.#editor.text = examples[0];
     this.#examples.replaceChildren(...examples.map((sql) => el("li", el("button.example", { type: "button", title: "Insert into the editor", onclick: () => this.#take(sql) }, el("code", highlighted(sql))))));
   }
 
