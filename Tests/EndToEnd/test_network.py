@@ -420,7 +420,7 @@ GET = "GET /health HTTP/1.1\r\nHost: localhost\r\n"
         "its own host in the target": ("GET http://localhost/health HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 200),
         "a tunnel": ("CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 501),
         "HTTP/2": ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
-        "too many headers": (GET + "".join(f"X{i}: y\r\n" for i in range(3_000)) + "\r\n", 400),
+        "too many headers": (GET + "".join(f"X{i}: y\r\n" for i in range(3_000)) + "\r\n", 431),
         "a close in capitals": (GET + "Connection: Close\r\n\r\n", 200),
     }.items(),
     ids=lambda value: value if isinstance(value, str) else "",

@@ -111,7 +111,8 @@ extension UpgradeRefusal {
                 "The target or a header is longer than \(RequestCheck.maxHeaderBytes) bytes, or the headers together are "
                     + "longer than \(RequestCheck.maxHeaderListBytes)."
             )
-        case .invalidVersion: self.init(.httpVersionNotSupported, "This server speaks HTTP/1.1.")
+        // The parser's answer to a line feed alone, too.
+        case .invalidVersion: self.init(.badRequest, "\(what): its first line does not end with HTTP/1.1 and CR LF.")
         case .invalidMethod: self.init(.badRequest, "\(what): its method is unknown.")
         case .invalidURL: self.init(.badRequest, "\(what): its target is not valid.")
         case .invalidContentLength:

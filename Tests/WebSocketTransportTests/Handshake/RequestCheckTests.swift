@@ -22,7 +22,7 @@ import Testing
     @Test(
         arguments: [
             (.headerOverflow, 431, "longer than 16384 bytes"), (.invalidMethod, 400, "its method is unknown"),
-            (.invalidVersion, 505, "HTTP/1.1"), (.invalidContentLength, 400, "'Content-Length' must be a number"),
+            (.invalidVersion, 400, "HTTP/1.1"), (.invalidContentLength, 400, "'Content-Length' must be a number"),
             (.unexpectedContentLength, 400, "one 'Content-Length'"), (.invalidHeaderToken, 400, "invalid character"),
             (.unknown, 400, "not an HTTP/1.1 request."),
         ] as [(HTTPParserError, Int, String)]
