@@ -79,7 +79,10 @@ final class WALSession: WatchSession {
         }
         watched.delivery.deliverLateCommits { capture.isComplete }
         let now = ContinuousClock.now
-        if let fault = try capture.inspection.checkCompanions(capture.progress, at: now) { return try end(fault) }
+        if let fault = try capture.inspection.checkCompanions(capture.progress, at: now) {
+            // A program that deletes or replaces a database does the same with its log.
+            return try end(capture.inspection.checkFile(capture.captured) ?? fault)
+        }
         if awaitBurst(at: now) { return nil }
         if !capture.isPinned, now - lastCapture >= Self.olderPinMaxPause {
             // Others' checkpoints should not wait for the older pin.
