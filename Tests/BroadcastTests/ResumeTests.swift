@@ -101,7 +101,8 @@ import WireProtocol
         #expect(hearing.take() == ["subscribed tables e:0"] + Self.texts(1...130))
     }
 
-    @Test func `a message after the replay comes when every subscription has caught up`() throws {
+    /// A client that resumes after nine transactions, and reads nothing for now: its replay takes several parts.
+    private static func stalledReplay() -> (TestHub, ClientID, TestConnection) {
         var limits = HubLimits()
         limits.replayChunkBytes = 300
         limits.resumeQueuedBytes = 0
@@ -110,6 +111,11 @@ import WireProtocol
         for _ in 0..<9 { test.publish("t") }
         connection.isStalled = true
         test.subscribeToTables(client, since: 0)
+        return (test, client, connection)
+    }
+
+    @Test func `a message after the replay comes when every subscription has caught up`() throws {
+        let (test, client, connection) = Self.stalledReplay()
         // The first is replayed alone while this one waits.
         test.subscribeToTables(client, try TableFilter(rowLevel: .keys))
         let held = try test.hub.hold(client, try TableFilter(rowLevel: .values))
@@ -132,14 +138,7 @@ import WireProtocol
     }
 
     @Test func `a subscription that replaces one that is being replayed continues at its position`() throws {
-        var limits = HubLimits()
-        limits.replayChunkBytes = 300
-        limits.resumeQueuedBytes = 0
-        let test = TestHub(limits: limits)
-        let (client, connection) = test.connect()
-        for _ in 0..<9 { test.publish("t") }
-        connection.isStalled = true
-        test.subscribeToTables(client, since: 0)
+        let (test, client, connection) = Self.stalledReplay()
         test.run()
         connection.read()
         test.hub.drained(client)

@@ -531,16 +531,21 @@ def test_other_claims_end_a_connection_at_its_renewal(serve, database, issuer):
         assert caught.value.rcvd.code == 1001
 
 
+def give_ada_other_claims(ruled, tokens, client):
+    """Returns when her connection has ended."""
+    changed = [{**entry, "claims": {"sub": "bob"}} if entry["token"] == ADA else entry for entry in TOKENS]
+    write_tokens(tokens, changed)
+    ruled.signal(signal.SIGHUP)
+    with pytest.raises(ConnectionClosed):
+        while True:
+            client.receive()
+
+
 def test_a_position_of_other_rights_is_not_resumed(ruled, database, tokens):
     """What the client has comes from the rules of before."""
     with as_user(ruled, ADA) as client:
         before = client.subscribe("tables", tables=["note"], rows="keys")["data"]
-        changed = [{**entry, "claims": {"sub": "bob"}} if entry["token"] == ADA else entry for entry in TOKENS]
-        write_tokens(tokens, changed)
-        ruled.signal(signal.SIGHUP)
-        with pytest.raises(ConnectionClosed):
-            while True:
-                client.receive()
+        give_ada_other_claims(ruled, tokens, client)
     resumed = {"since": before["position"], "resumes": before["subscription"]}
     with as_user(ruled, ADA) as client:
         answer = client.subscribe("tables", tables=["note"], rows="keys", **resumed)["data"]
@@ -571,12 +576,7 @@ def test_no_stream_and_no_list_resumes_with_other_rights(ruled, tokens):
     resumed = {"subscriptions": SEVERAL, "since": before["position"], "resumes": before["subscriptions"]}
     with as_user(ruled, ADA) as client:
         assert client.subscribe("tables", **resumed)["data"]["recovered"] is True
-        changed = [{**entry, "claims": {"sub": "bob"}} if entry["token"] == ADA else entry for entry in TOKENS]
-        write_tokens(tokens, changed)
-        ruled.signal(signal.SIGHUP)
-        with pytest.raises(ConnectionClosed):
-            while True:
-                client.receive()
+        give_ada_other_claims(ruled, tokens, client)
     with as_user(ruled, ADA) as client:
         answer = client.subscribe("tables", **resumed)["data"]
         assert answer["recovered"] is False and answer["reason"] == "other-subscription"

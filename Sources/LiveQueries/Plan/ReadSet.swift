@@ -10,7 +10,7 @@ final class ReadSet {
     /// Views that it reads, in lower case.
     private(set) var views: Set<SQLName> = []
     private(set) var selects = false
-    /// A table that no statement has created, of which the authorizer was not told by name.
+    /// A table that no statement has created, and that the authorizer was not called for by name.
     private(set) var unfollowed: String?
     /// A name may be that of a table that must not be read, or of a common table expression.
     private(set) var hasAmbiguousName = false
