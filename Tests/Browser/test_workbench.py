@@ -35,6 +35,17 @@ def test_words_are_completed_by_what_there_is(music, visitors):
     expect(page.locator(".result-status")).not_to_be_empty()
 
 
+def test_the_first_draft_is_not_replaced_behind_a_selection(music, visitors):
+    page = visitors.open(f"{music.url}/#/queries")
+    expect(page.locator("#sql")).to_have_value(re.compile(r"^SELECT \* FROM "))  # a draft of the largest table
+    draft = "SELECT name, type FROM sqlite_schema ORDER BY name;"
+    page.evaluate("draft => { const editor = document.getElementById('sql'); editor.value = draft; editor.select(); }", draft)
+    music.shell("CREATE TABLE larger AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) SELECT i FROM n")
+    expect(page.locator(".examples button").first).to_contain_text("larger")  # the tables are known again
+    page.keyboard.type("SELECT 1")
+    expect(page.locator("#sql")).to_have_value("SELECT 1")
+
+
 def test_names_that_need_quotes_get_them(nasty, visitors):
     nasty.shell('CREATE TABLE "order of" ("group" INTEGER)')
     page = visitors.open(f"{nasty.url}/#/queries")

@@ -69,6 +69,12 @@ export class Editor {
     return selectionStart === selectionEnd ? { sql: value, start: 0 } : { sql: value.slice(selectionStart, selectionEnd), start: selectionStart };
   }
 
+  /** As it is before its user chose another place. */
+  get isCaretAtEnd() {
+    const { selectionStart, selectionEnd, value } = this.input;
+    return selectionStart === selectionEnd && selectionEnd === value.length;
+  }
+
   /** Underlines the word at a character, puts the cursor there, and brings it into sight. */
   markError(index) {
     this.#error = index;

@@ -104,8 +104,8 @@ export class QueriesView {
     const largest = [...this.#app.catalog.tables.values()].filter(({ kind, rows }) => kind === "table" && rows > 0).sort((one, other) => other.rows - one.rows);
     const examples = largest.slice(0, 3).map(({ name }) => `SELECT * FROM ${identifier(name)} LIMIT 1000;`);
     if (largest.length > 0) examples.push(`SELECT count(*) FROM ${identifier(largest[0].name)};`);
-    // Of a table, so that it can be live.
-    if (this.#editor.text === FIRST_DRAFT && examples.length > 0) this.#editor.text = examples[0];
+    // Of a table, so that it can be live; never behind a selection, whose owner is about to write in its place.
+    if (this.#editor.text === FIRST_DRAFT && this.#editor.isCaretAtEnd && examples.length > 0) this.#editor.text = examples[0];
     this.#examples.replaceChildren(...examples.map((sql) => el("li", el("button.example", { type: "button", title: "Insert into the editor", onclick: () => this.#take(sql) }, el("code", highlighted(sql))))));
   }
 
