@@ -79,8 +79,8 @@ package final class Connection {
             throw SQLiteError(
                 code: .cantOpen,
                 message: """
-                    its -shm file was deleted while this process had it open; it is opened again when everything that runs \
-                    on it has ended
+                    its -wal or -shm file was deleted or damaged while this process had it open; it is opened again when \
+                    everything that runs on it has ended
                     """
             )
         }
@@ -100,7 +100,8 @@ package final class Connection {
         guard isOpen else { return }
         isOpen = false
         hooks.removeAll(from: handle)
-        if let file, OpenDatabases.isIndexLost(of: file) { try? configure(.noCheckpointOnClose, true) }
+        // A setting of an open connection cannot fail.
+        if isLogLost { try? configure(.noCheckpointOnClose, true) }
         interruptHandle.invalidate { sqlite3_close_v2(handle) }
         if let file { OpenDatabases.remove(file) }
     }
@@ -136,6 +137,21 @@ package final class Connection {
         guard let file, !isURI else { return true }
         return FileIdentity(path: path) == file
     }
+
+    /// The log that the connection has open: see ``LogFiles``. Nil when the database has no path.
+    package var logFiles: LogFiles? {
+        guard file != nil, !isURI, let path = sqlite3_db_filename(handle, "main") else { return nil }
+        return LogFiles(databasePath: String(cString: path))
+    }
+
+    /// Notes that another program deleted or damaged the log. All connections of this process to the file must be closed; they
+    /// close without touching it, and none is opened before the last of them is closed.
+    package func loseLog() {
+        if let file { OpenDatabases.loseLog(of: file) }
+    }
+
+    /// Whether ``loseLog()`` was called for the file, and it was not opened again since.
+    package var isLogLost: Bool { file.map { OpenDatabases.isLogLost(of: $0) } ?? false }
 
     // MARK: Running SQL
 

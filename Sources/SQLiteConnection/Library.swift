@@ -75,19 +75,19 @@ package enum Library {
     }
 }
 
-/// The database files that this process has open, and whether their wal-index was deleted meanwhile.
+/// The database files that this process has open, and whether another program deleted or damaged their log meanwhile.
 ///
 /// All connections of a process to one file share one mapping of its `-shm` file, and SQLite opens that file again only
 /// when the last of them is closed. When another process deletes it meanwhile, other processes create a new one that
-/// ours does not use: this process does not see their commits, and its next commit overwrites them in the log. So once
-/// the deletion is detected, connections are closed without copying or deleting the log, and none is opened until the
-/// last old one is closed.
+/// ours does not use: this process does not see their commits, and its next commit overwrites them in the log. What is
+/// committed to a deleted log is gone when the last connection to it is closed. So once the loss is detected, connections
+/// are closed without copying or deleting the log, and none is opened until the last old one is closed.
 ///
 /// Thread-safe. Source: [WAL-mode file format](https://sqlite.org/walformat.html#shm).
 enum OpenDatabases {
     private struct Entry {
         var connectionCount = 0
-        var isIndexLost = false
+        var isLogLost = false
     }
 
     private static let entries = Mutex<[FileIdentity: Entry]>([:])
@@ -95,7 +95,7 @@ enum OpenDatabases {
     /// Counts one more connection; false when no connection may be opened now.
     static func add(_ file: FileIdentity) -> Bool {
         entries.withLock { entries in
-            guard entries[file]?.isIndexLost != true else { return false }
+            guard entries[file]?.isLogLost != true else { return false }
             entries[file, default: Entry()].connectionCount += 1
             return true
         }
@@ -110,11 +110,11 @@ enum OpenDatabases {
     }
 
     /// All connections that are open now must be closed.
-    static func loseIndex(of file: FileIdentity) {
-        entries.withLock { $0[file]?.isIndexLost = true }
+    static func loseLog(of file: FileIdentity) {
+        entries.withLock { $0[file]?.isLogLost = true }
     }
 
-    static func isIndexLost(of file: FileIdentity) -> Bool {
-        entries.withLock { $0[file]?.isIndexLost ?? false }
+    static func isLogLost(of file: FileIdentity) -> Bool {
+        entries.withLock { $0[file]?.isLogLost ?? false }
     }
 }

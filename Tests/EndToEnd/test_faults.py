@@ -233,7 +233,10 @@ def test_no_acknowledged_write_goes_into_the_file_that_lost_its_name(serve, tmp_
     finally:
         enough.set()
         writer.join()
-    assert all(failure["code"] in ("DATABASE_GONE", "BUSY") for failure in failed), failed
+    # A commit at the moment of the move may be in either file, and its answer says so.
+    unknown = [failure for failure in failed if failure["code"] == "DB_ERROR"]
+    assert len(unknown) <= 1 and all("durability unknown" in failure["error"] for failure in unknown), unknown
+    assert all(failure["code"] in ("DATABASE_GONE", "BUSY", "DB_ERROR") for failure in failed), failed
     # The end of the server leaves everything in the file.
     assert server.stop() == 0
     with sqlite3.connect(path) as connection:

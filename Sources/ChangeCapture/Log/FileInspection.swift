@@ -13,6 +13,8 @@ final class FileInspection {
         var pageCount: UInt32
         /// The database file is complete as of the pinned commit.
         var isDatabaseComplete: Bool
+        /// The last captured commit of the log; nil when it has none.
+        var mark: LogMark?
     }
 
     /// Why the capture of the file ends.
@@ -21,33 +23,34 @@ final class FileInspection {
         case displaced(EpochReason)
         /// A program other than SQLite wrote the file: what is read from it now may be of no commit.
         case overwritten
+        /// A program other than SQLite truncated or wrote the log: nothing in it can be relied on.
+        case logDamaged
     }
 
     private let watched: WatchedFile
     private let pins: SnapshotPins
     private let store: PageStore
     private let probe: LockProbe?
-    /// The identity of the `-shm` file; nil when it does not have its usual name.
-    private let indexIdentity: FileIdentity?
+    private let logFiles: LogFiles
     private var overwriting = OverwriteDetector()
     private var nextCompanionCheck: ContinuousClock.Instant
 
     /// - Parameters:
-    ///   - indexIdentity: of the `-shm` file, when its mapping was made.
+    ///   - logFiles: as they were when the index was mapped.
     ///   - captured: where the capture begins.
     init(
         _ watched: WatchedFile,
         _ pins: SnapshotPins,
         _ store: PageStore,
         _ probe: LockProbe?,
-        indexIdentity: FileIdentity?,
+        logFiles: LogFiles,
         captured: WALIndexHeader
     ) {
         self.watched = watched
         self.pins = pins
         self.store = store
         self.probe = probe
-        self.indexIdentity = indexIdentity
+        self.logFiles = logFiles
         nextCompanionCheck = .now + watched.limits.identityInterval
         // Records what later checks compare with. A fault is found again, and reported, by the next check.
         _ = checkFile(captured)
@@ -83,11 +86,8 @@ final class FileInspection {
         guard now >= nextCompanionCheck else { return nil }
         nextCompanionCheck = now + watched.limits.identityInterval
         // While this process is connected, no program that uses SQLite deletes the log or its index.
-        let isIndexInPlace = indexIdentity == nil || indexIdentity == watched.file.indexIdentity
-        guard isIndexInPlace, store.isLogInPlace else {
-            if !isIndexInPlace { watched.file.loseIndex() }
-            return .displaced(.logDeleted)
-        }
+        guard logFiles.areInPlace, store.isLogInPlace else { return .displaced(.logDeleted) }
+        if isLogDamaged(progress) { return .logDamaged }
         // A program that does not use SQLite can overwrite or truncate the file in place. Its length is only known
         // while all of the log is copied into it.
         let isComplete =
@@ -96,6 +96,29 @@ final class FileInspection {
             throw .notADatabase(path: watched.path, reason: "it was overwritten or truncated while it was watched")
         }
         return nil
+    }
+
+    /// No connection of this process may use the log any more.
+    func loseLog() { watched.file.loseLog() }
+
+    /// Copies what a deleted log holds into the database, if no other process can have begun another log meanwhile. Call it when
+    /// the last commit is pinned.
+    func rescueLog() {
+        guard logFiles.isOnlyLogDeleted else { return }
+        // Otherwise its commits are lost, as they are with any deleted log; the new epoch says so.
+        try? watched.file.checkpoint()
+    }
+
+    /// Whether the log lacks the last captured commit, although its index has it.
+    func isLogDamaged(_ progress: Progress) -> Bool {
+        guard let mark = progress.mark, has(mark) else { return false }
+        // A writer that begins the log again changes the index before it writes a frame.
+        return !store.holds(mark) && has(mark)
+    }
+
+    /// Whether the index has the commit.
+    private func has(_ mark: LogMark) -> Bool {
+        pins.header().map { $0.salt == mark.salt && $0.maxFrame >= mark.lastFrame } ?? false
     }
 
     /// How many frames of the captured generation were copied into the file; nil when a checkpoint may be running.

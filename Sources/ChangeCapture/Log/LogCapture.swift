@@ -37,7 +37,7 @@ final class LogCapture {
         guard let index = try WatchError.wrap({ () throws(SQLiteError) in try file.walIndex() }) else {
             throw .discontinuity(.stateLost("the write-ahead log has no index"))
         }
-        let indexIdentity = file.indexIdentity
+        let logFiles = file.logFiles
         let logGuard = earlier == nil ? nil : try LogGuard(path: path, limits: limits)
         pins = try SnapshotPins(path: path, file: file, index: index, limits: limits)
         store = try PageStore(file: file, maxCacheBytes: limits.maxPageCacheBytes)
@@ -76,7 +76,7 @@ final class LogCapture {
         )
         decoder = try CommitCapture(position, limits: limits)
         probe = LockProbe(databasePath: file.path)
-        inspection = FileInspection(watched, pins, store, probe, indexIdentity: indexIdentity, captured: captured)
+        inspection = FileInspection(watched, pins, store, probe, logFiles: logFiles, captured: captured)
         watched.delivery.own.log.open(databasePath: file.path)
     }
 
@@ -111,7 +111,8 @@ final class LogCapture {
         FileInspection.Progress(
             captured: captured,
             pageCount: position.pageCount,
-            isDatabaseComplete: pin.isDatabaseComplete && isPinned
+            isDatabaseComplete: pin.isDatabaseComplete && isPinned,
+            mark: mark
         )
     }
 

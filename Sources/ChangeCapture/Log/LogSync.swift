@@ -49,6 +49,18 @@ final class LogSync: Sendable {
                         message: "the write-ahead log cannot be opened to sync it"
                     )
                 }
+                guard state.log?.identity == FileIdentity(path: state.databasePath + "-wal") else {
+                    throw SQLiteError(
+                        code: .inputOutputSync,
+                        message: "the write-ahead log was deleted or moved while it was in use"
+                    )
+                }
+                guard try state.log?.hasHeader() == true else {
+                    throw SQLiteError(
+                        code: .inputOutputSync,
+                        message: "something other than SQLite overwrote the write-ahead log while it was in use"
+                    )
+                }
                 return nil
             } catch {
                 state.failure = error

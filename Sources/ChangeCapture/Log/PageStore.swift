@@ -119,6 +119,12 @@ final class PageStore {
         return try? readHeader(number)
     }
 
+    /// Whether the log has this commit.
+    func holds(_ mark: LogMark) -> Bool {
+        guard let frame = frameHeader(mark.lastFrame) else { return false }
+        return LogMark(frame, number: mark.lastFrame, salt: mark.salt) == mark
+    }
+
     /// Whether the database file has a page with a content that none of these frames has. False when something cannot be read.
     func differs(_ page: UInt32, from frames: [UInt32]) -> Bool {
         withUnsafeTemporaryAllocation(byteCount: 2 * pageSize, alignment: 16) { bytes in

@@ -46,13 +46,22 @@ final class WALSession: WatchSession {
 
     /// Captures until the watcher is stopped or the path names another file.
     func run() throws(WatchError) -> SessionEnd {
-        try capture.reportMissed()
-        while true {
-            if watched.delivery.isStopped {
-                try prepareRestart()
-                return .stopped
+        do throws(WatchError) {
+            try capture.reportMissed()
+            while true {
+                if watched.delivery.isStopped {
+                    // The last connection that is closed copies the log.
+                    if capture.inspection.isLogDamaged(capture.progress) { return try end(.logDamaged) }
+                    try prepareRestart()
+                    return .stopped
+                }
+                if let end = try step() { return end }
             }
-            if let end = try step() { return end }
+        } catch {
+            // A page of a damaged log can be the obstacle. The last connection that is closed must not copy it.
+            if capture.inspection.isLogDamaged(capture.progress) { return try end(.logDamaged) }
+            if error.reason.code == .logLost { capture.inspection.loseLog() }
+            throw error
         }
     }
 
@@ -94,7 +103,11 @@ final class WALSession: WatchSession {
             try capture.captureNew()
             return nil
         }
-        if checkpoints.shouldCheckpoint(status, at: now) { checkpointer.request() }
+        if checkpoints.shouldCheckpoint(status, at: now) {
+            // SQLite copies what the index says that the log holds, and does not look at it.
+            if capture.inspection.isLogDamaged(capture.progress) { return try end(.logDamaged) }
+            checkpointer.request()
+        }
         capture.seal(status)
         if let probe = capture.probe, stall.shouldProbe(status, at: now),
             stall.shouldStepAside(isLockHeld: probe.isHeldByOthers(.checkpoint), status, at: now)
@@ -139,9 +152,14 @@ final class WALSession: WatchSession {
     private func end(_ fault: FileInspection.Fault) throws(WatchError) -> SessionEnd {
         switch fault {
         case .displaced(let reason):
+            if reason == .logDeleted { capture.inspection.loseLog() }
             try capture.captureNew()
+            if reason == .logDeleted { capture.inspection.rescueLog() }
             return .broken(reason)
         case .overwritten: return .broken(.overwritten)
+        case .logDamaged:
+            capture.inspection.loseLog()
+            return .broken(.logDamaged)
         }
     }
 

@@ -97,6 +97,10 @@ extension EpochReason {
     static let removed = EpochReason(.removed, "the database file was deleted or moved away, and exists again")
     static let overwritten = EpochReason(.overwritten, "something other than SQLite wrote over the database file")
     static let logDeleted = EpochReason(.logLost, "the -wal or the -shm file was deleted while it was in use")
+    static let logDamaged = EpochReason(
+        .logLost,
+        "something other than SQLite truncated or overwrote the -wal file while it was in use"
+    )
     static let shrunk = EpochReason(
         .stateLost,
         "the database has become small enough to be compared row by row; earlier changes were reported without rows"

@@ -297,7 +297,7 @@ final class GuardedConnection {
             failure.message += "; in \(place) with LIKE or GLOB a value may have \(limit) bytes"
         }
         if error.code == .constraintCommitHook {
-            failure = .fileMoved
+            failure = connection.isLogLost ? .logLost : .fileMoved
             failure.statementIndex = statementIndex
         } else if error.code == .busySnapshot {
             failure.message =

@@ -153,10 +153,10 @@ final class QueryWriter {
             session = nil
         }
         // A transaction that is open in a file without a name ends when it commits.
-        if let session,
-            session.isInTransaction || fileCheck.isInPlace(session.guarded.connection, since: submittedAt)
-        {
-            return session
+        if let session {
+            if session.isInTransaction { return session }
+            let connection = session.guarded.connection
+            if fileCheck.isInPlace(connection, since: submittedAt), !connection.isLogLost { return session }
         }
         session = nil
         let opened = try WriterSession(

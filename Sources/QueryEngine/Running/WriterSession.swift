@@ -17,6 +17,8 @@ final class WriterSession {
     private let commitSink: (any CommitSink)?
     private let backlog: WriterBacklog
     private let log = LogState()
+    /// The log that commits are written to; nil without one.
+    private let logFiles: LogFiles?
 
     /// The reports of the WAL hook since the last check.
     private final class LogState {
@@ -60,10 +62,12 @@ final class WriterSession {
             )
         }
         relay.capture = capture
+        let logFiles = mode == .text("wal") ? connection.logFiles : nil
+        self.logFiles = logFiles
         guarded.reusesStatements = capture == nil
         guarded.connection.setCommitHook { [log, unowned connection] in
             // The last point at which a commit to a file that no longer has its name can be prevented.
-            guard fileCheck.isInPlace(connection) else { return .rollback }
+            guard fileCheck.isInPlace(connection), Self.isLogInPlace(logFiles, connection) else { return .rollback }
             guard let commitSink else { return .commit }
             log.isCommitting = true
             commitSink.willCommit()
@@ -138,9 +142,17 @@ final class WriterSession {
     /// `VACUUM` commits without calling the hook; a watcher must still know whose commit it is.
     func vacuumWillRun() throws {
         guard guarded.connection.isFileInPlace else { throw QueryFailure.fileMoved }
+        guard Self.isLogInPlace(logFiles, guarded.connection) else { throw QueryFailure.logLost }
         guard let commitSink, !isInTransaction else { return }
         log.isCommitting = true
         commitSink.willCommit()
+    }
+
+    /// Whether the connection writes the log that has the name: what is committed to another one is lost.
+    private static func isLogInPlace(_ logFiles: LogFiles?, _ connection: Connection) -> Bool {
+        guard let logFiles else { return true }
+        if !logFiles.areInPlace { connection.loseLog() }
+        return !connection.isLogLost
     }
 
     func rollBack() {
@@ -182,6 +194,14 @@ extension QueryFailure {
         """
         the path names another file than the one that was opened, or none: nothing was committed; run it again, and it runs in \
         the file that has the name then
+        """
+    )
+
+    static let logLost = QueryFailure(
+        .databaseGone,
+        """
+        another program deleted or damaged the -wal or the -shm file while it was in use: nothing was committed; run it again \
+        when the database has been opened again
         """
     )
 }

@@ -40,15 +40,14 @@ package final class DatabaseFile {
     /// Source: [`sqlite3_db_filename`](https://sqlite.org/c3ref/db_filename.html).
     package var path: String { sqlite3_db_filename(connection.handle, "main").map { String(cString: $0) } ?? "" }
 
-    /// The identity of the wal-index file, by its name; nil when no file has that name.
-    package var indexIdentity: FileIdentity? { FileIdentity(path: path + "-shm") }
+    /// The log and the index that have the names now.
+    package var logFiles: LogFiles { LogFiles(databasePath: path) }
 
-    /// Notes that another process deleted the wal-index, and that other processes have created a new one. All
-    /// connections of this process to the file must be closed; they close without touching the log, and none is opened
-    /// before the last of them is closed.
-    package func loseIndex() {
-        if let identity = connection.file { OpenDatabases.loseIndex(of: identity) }
-    }
+    /// Notes that another program deleted or damaged the log: see ``Connection/loseLog()``.
+    package func loseLog() { connection.loseLog() }
+
+    /// Copies into the database what the log holds, as far as no reader is in the way.
+    package func checkpoint() throws(SQLiteError) { _ = try connection.checkpoint(.passive) }
 
     /// Closes the connection and with it the locks and the mapping. A ``WALIndex`` must not be read afterwards.
     package func close() {

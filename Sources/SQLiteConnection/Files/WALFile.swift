@@ -60,6 +60,20 @@ package struct WALFile: ~Copyable {
         }
     }
 
+    /// Whether the file begins as a log does, or is empty.
+    ///
+    /// - Throws: `SQLITE_IOERR_READ` with the system's message when the system cannot read.
+    package func hasHeader() throws(SQLiteError) -> Bool {
+        var magic: UInt32 = 0
+        let count = try withUnsafeMutableBytes(of: &magic) { bytes in
+            Result { () throws(SQLiteError) in try read(into: bytes, at: 0) }
+        }.get()
+        return count == 0 || count == 4 && Self.magics.contains(UInt32(bigEndian: magic))
+    }
+
+    /// For checksums of either byte order. Source: [WAL format](https://sqlite.org/fileformat2.html#walformat).
+    private static let magics: [UInt32] = [0x377f_0682, 0x377f_0683]
+
     /// The identity of the file behind the descriptor, whatever file has the name now.
     package var identity: FileIdentity? {
         var status = stat()

@@ -1,0 +1,32 @@
+/// The write-ahead log and its index that the connections of this process to one database have open.
+///
+/// SQLite does not notice that another program deletes them, and goes on writing files without a name: a later process finds
+/// none of these commits.
+package struct LogFiles: Sendable {
+    private let databasePath: String
+    private let log: FileIdentity?
+    private let index: FileIdentity?
+
+    /// The files that have the names now. Call it while a connection has the log open, and soon after it was opened.
+    ///
+    /// - Parameter databasePath: absolute, with symbolic links resolved.
+    package init(databasePath: String) {
+        self.databasePath = databasePath
+        log = FileIdentity(path: databasePath + "-wal")
+        index = FileIdentity(path: databasePath + "-shm")
+    }
+
+    /// Whether the names still belong to these files. A file that did not have its name at first is not missed: a process that
+    /// locks the database exclusively has no index.
+    package var areInPlace: Bool {
+        (log == nil || log == FileIdentity(path: databasePath + "-wal")) && isIndexInPlace
+    }
+
+    private var isIndexInPlace: Bool { index == nil || index == FileIdentity(path: databasePath + "-shm") }
+
+    /// Whether the log was deleted, and nothing has taken its place: those who have it open can still copy what it holds into the
+    /// database.
+    package var isOnlyLogDeleted: Bool {
+        index != nil && isIndexInPlace && FileIdentity(path: databasePath + "-wal") == nil
+    }
+}
