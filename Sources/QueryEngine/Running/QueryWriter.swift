@@ -133,7 +133,7 @@ final class QueryWriter {
     /// Called between two queries: checkpoints, and resets what a client left on the connection.
     func maintain() {
         guard let session, !session.isInTransaction else { return }
-        session.checkpoint(atFrames: configuration.checkpointFrames)
+        session.checkpoint(everyFrames: configuration.checkpointFrames)
         // A newly opened connection has no state of any client: no settings and no temporary objects. And it opens the
         // file that has the name now.
         if session.guarded.authorizer.isTainted || isGone {

@@ -24,7 +24,7 @@ final class WriterSession {
     private final class LogState {
         /// The frame count after the last commit; nil when there was none since the last report.
         var committedFrames: Int?
-        var frames = 0
+        var growth = LogGrowth()
         /// The commit hook was called, and the result has not been reported yet.
         var isCommitting = false
     }
@@ -76,7 +76,7 @@ final class WriterSession {
         guarded.connection.setWALHook { [log] database, frames in
             guard database == "main" else { return }
             log.committedFrames = frames
-            log.frames = frames
+            log.growth.committed(frameCount: frames)
         }
     }
 
@@ -179,12 +179,13 @@ final class WriterSession {
 
     // MARK: Log
 
-    /// Copies the log's frames into the database once there are enough; never waits for other connections.
-    func checkpoint(atFrames threshold: Int?) {
-        guard let threshold, log.frames >= threshold else { return }
-        // When the database is locked, the checkpoint runs after the next commit.
+    /// Copies the log's frames into the database once enough were added; never waits for other connections.
+    ///
+    /// - Parameter threshold: the number of frames between two attempts.
+    func checkpoint(everyFrames threshold: Int?) {
+        guard let threshold, log.growth.takeAttempt(everyFrames: threshold) else { return }
+        // While the database is locked, the log grows by another threshold before the next attempt.
         _ = try? guarded.connection.checkpoint(.passive)
-        log.frames = 0
     }
 }
 
