@@ -95,7 +95,10 @@ def direct(directory, clients, count):
         return count // clients * clients / (time.monotonic() - start)
 
 
-LIMITS = [f"--limit=clients.{name}=10000000" for name in ("maxMessagesPerSecond", "maxMessageBurst")]
+# All clients of the benchmark have one address, and so share one identity.
+LIMITS = [
+    f"--limit=clients.{name}{share}=10000000" for name in ("maxMessagesPerSecond", "maxMessageBurst") for share in ("", "OfIdentity")
+]
 
 
 def service(arguments, binary, directory, clients, count):
