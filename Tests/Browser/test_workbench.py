@@ -41,7 +41,10 @@ def test_the_first_draft_is_not_replaced_behind_a_selection(music, visitors):
     draft = "SELECT name, type FROM sqlite_schema ORDER BY name;"
     page.evaluate("draft => { const editor = document.getElementById('sql'); editor.value = draft; editor.select(); }", draft)
     music.shell("CREATE TABLE larger AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) SELECT i FROM n")
-    expect(page.locator(".examples button").first).to_contain_text("larger")  # the tables are known again
+    page.evaluate("location.hash = '#/tables'")
+    expect(page.locator("#view-tables")).to_contain_text("larger")
+    page.evaluate("location.hash = '#/queries'")
+    expect(page.locator(".examples button").first).to_contain_text("larger")
     page.keyboard.type("SELECT 1")
     expect(page.locator("#sql")).to_have_value("SELECT 1")
 

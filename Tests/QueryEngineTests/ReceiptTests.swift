@@ -71,7 +71,11 @@ struct ReceiptTests {
 
     @Test(arguments: [true, false])
     func `reports go on while the position is waited for, and never go back`(hasEstimate: Bool) async throws {
-        let harness = try Harness("CREATE TABLE t(v); INSERT INTO t \(manyRows)", readsLog: true)
+        // Long enough for an estimate, which another thread makes while the statement runs.
+        let harness = try Harness(
+            "CREATE TABLE t(v); INSERT INTO t \(manyRows); INSERT INTO t SELECT v FROM t",
+            readsLog: true
+        )
         harness.commits.withholdReceipts()
         let sql = hasEstimate ? "UPDATE t SET v = v + 1" : "UPDATE t SET v = v + 1; DELETE FROM t WHERE v < 9"
         let running = harness.start(sql) { $0.progressInterval = .milliseconds(20) }

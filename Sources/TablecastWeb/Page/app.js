@@ -57,6 +57,7 @@ const connection = new ConnectionView({ pill: byId("connection"), banner: byId("
 tables.on("message", (message) => {
   app.catalog.receive(message);
   views.tables.receive(message);
+  if (message.data?.transaction) app.feed.receive(message);
 });
 tables.on("live", ({ resumed, recovered }) => {
   if (!resumed || recovered === false) loadCatalog();
@@ -66,6 +67,7 @@ tables.on("live", ({ resumed, recovered }) => {
 queryLog.on("message", (message) => app.queries.receive(message));
 client.on("message", (message) => {
   const { type, data } = message;
+  if (data?.transaction) return; // handed over by its subscription, which takes each transaction once
   const isOwnReading = isOwnQueryId(data?.queryId); // a query of the page itself, not of the user
   const isOfOtherSubscription = data?.subscription !== undefined && data.subscription !== tables.id; // that of an open table or a live query
   if (!UNLISTED.has(type) && !isOwnReading && !isOfOtherSubscription) app.feed.receive(message);
