@@ -147,9 +147,21 @@ package final class QueryService: Sendable {
 
     /// Opens the connections of the writer and of the readers, without waiting for them, so that the first queries find them
     /// open. The spare ones start, and open their connections, when they are needed.
+    ///
+    /// One after the other: each parses the schema, and what is started meanwhile needs a processor too.
     package func prepare() {
-        for reader in readers.prefix(max(configuration.limits.readerCount, 1)) { reader.submit { $0.prepare() } }
-        writer.submit { $0.prepare() }
+        writer.submit { [self] writer in
+            writer.prepare()
+            prepareReaders(from: 0)
+        }
+    }
+
+    private func prepareReaders(from index: Int) {
+        guard index < max(configuration.limits.readerCount, 1) else { return }
+        readers[index].submit { [self] reader in
+            reader.prepare()
+            prepareReaders(from: index + 1)
+        }
     }
 
     // MARK: Queries

@@ -59,7 +59,7 @@ package struct DatabasePath: Sendable {
         return .file
     }
 
-    /// Reads the schema once, and switches to write-ahead logging if requested.
+    /// Reads page 1, without the schema, whose parsing takes time, and switches to write-ahead logging if requested.
     ///
     /// Waits for a file that another process has locked only for a switch, for five seconds. Otherwise a locked file
     /// may later turn out not to be a database; the watcher waits for it and reports that.
@@ -70,7 +70,7 @@ package struct DatabasePath: Sendable {
             // Not read-only: SQLite may first have to roll back the commit of a writer that died.
             let connection = try Connection(path: path, mode: .readWrite)
             connection.setBusyTimeout(switchingToWAL ? .seconds(5) : .zero)
-            _ = try connection.query("SELECT count(*) FROM sqlite_schema")
+            _ = try connection.query("PRAGMA schema_version")
             if switchingToWAL { _ = try connection.query("PRAGMA journal_mode = WAL") }
             return connection
         } catch {
