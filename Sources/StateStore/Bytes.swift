@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// Appends the state's values to bytes: integers of fixed size, little-endian, and what is preceded by its length.
 package struct ByteWriter: Sendable {
     package private(set) var bytes: [UInt8] = []
@@ -61,25 +69,40 @@ package struct ByteReader {
         package init() {}
     }
 
-    private var rest: ArraySlice<UInt8>
+    private let bytes: ArraySlice<UInt8>
+    /// The next byte. A slice of what is left would be retained and released for each value.
+    private var index: Int
 
-    package init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
+    package init(_ bytes: ArraySlice<UInt8>) {
+        self.bytes = bytes
+        index = bytes.startIndex
+    }
 
-    package var isAtEnd: Bool { rest.isEmpty }
+    private var restCount: Int { bytes.endIndex - index }
+
+    package var isAtEnd: Bool { index == bytes.endIndex }
 
     /// The bytes that are not read yet.
-    package var remaining: ArraySlice<UInt8> { rest }
+    package var remaining: ArraySlice<UInt8> { bytes[index...] }
 
     /// Passes over these bytes if they come next; false when others do.
-    package mutating func skip(_ bytes: [UInt8]) -> Bool {
-        guard rest.count >= bytes.count, rest.prefix(bytes.count).elementsEqual(bytes) else { return false }
-        rest = rest.dropFirst(bytes.count)
-        return true
+    package mutating func skip(_ expected: [UInt8]) -> Bool {
+        guard restCount >= expected.count else { return false }
+        let offset = index - bytes.startIndex
+        let areEqual = expected.withUnsafeBytes { expected in
+            bytes.withUnsafeBytes { bytes in
+                guard let first = expected.baseAddress, let base = bytes.baseAddress else { return true }
+                return memcmp(base + offset, first, expected.count) == 0
+            }
+        }
+        if areEqual { index += expected.count }
+        return areEqual
     }
 
     package mutating func byte() throws(Malformed) -> UInt8 {
-        guard let byte = rest.popFirst() else { throw Malformed() }
-        return byte
+        guard index < bytes.endIndex else { throw Malformed() }
+        defer { index += 1 }
+        return bytes[index]
     }
 
     package mutating func bool() throws(Malformed) -> Bool {
@@ -99,14 +122,17 @@ package struct ByteReader {
     package mutating func integer() throws(Malformed) -> UInt32 { try fixedWidth() }
 
     private mutating func fixedWidth<Value: FixedWidthInteger>() throws(Malformed) -> Value {
-        let bytes = try take(Value.bitWidth / 8)
-        return bytes.withUnsafeBytes { Value(littleEndian: $0.loadUnaligned(as: Value.self)) }
+        let byteCount = Value.bitWidth / 8
+        guard byteCount <= restCount else { throw Malformed() }
+        let offset = index - bytes.startIndex
+        index += byteCount
+        return bytes.withUnsafeBytes { Value(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: Value.self)) }
     }
 
     /// A number of bytes or of elements that follow, each of at least one byte: so it cannot exceed what is left.
     package mutating func count() throws(Malformed) -> Int {
         let value = try number()
-        guard value <= rest.count else { throw Malformed() }
+        guard value <= restCount else { throw Malformed() }
         return value
     }
 
@@ -134,8 +160,8 @@ package struct ByteReader {
     package mutating func optionalString() throws(Malformed) -> String? { try bool() ? try string() : nil }
 
     private mutating func take(_ count: Int) throws(Malformed) -> ArraySlice<UInt8> {
-        guard count <= rest.count else { throw Malformed() }
-        defer { rest = rest.dropFirst(count) }
-        return rest.prefix(count)
+        guard count <= restCount else { throw Malformed() }
+        defer { index += count }
+        return bytes[index..<(index + count)]
     }
 }

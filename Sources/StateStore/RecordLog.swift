@@ -8,8 +8,10 @@ package struct RecordLogLimits: Sendable, Hashable {
     package var maxAge: Duration = .seconds(86_400)
     /// The number of segments; a restart does not begin a new one.
     package var maxSegments = 64
-    /// Bytes of the newest records that are read at the start.
+    /// Bytes of the newest records that are read at the start; a segment is read as a whole, or only its beginning. 64 MiB.
     package var maxRestoredBytes = 64 << 20
+    /// The number of the newest transactions that are read at the start, like ``maxRestoredBytes``. 100,000.
+    package var maxRestoredTransactions = 100_000
 
     package init() {}
 
@@ -366,13 +368,16 @@ private struct LogOpening {
     mutating func read() throws(StateError) {
         var parts: [[StateRecord]] = []
         var restoredBytes = 0
+        var restoredTransactions: UInt64 = 0
         var isBroken = false
         for number in try directory.segmentNumbers().reversed() {
             guard !isBroken else {
                 try directory.removeSegment(number)
                 continue
             }
-            if segments.isEmpty || restoredBytes < limits.maxRestoredBytes {
+            let isWanted =
+                restoredBytes < limits.maxRestoredBytes && restoredTransactions < limits.maxRestoredTransactions
+            if segments.isEmpty || isWanted {
                 let contents = try contents(of: number)
                 // Reading stops at the first gap; only the newest segment may end with a write that was cut off.
                 guard let contents, let first = contents.records.first, let last = contents.records.last,
@@ -392,6 +397,8 @@ private struct LogOpening {
                 }
                 parts.append(contents.records)
                 restoredBytes += contents.validByteCount
+                // Sequences have no gaps, and never decrease.
+                restoredTransactions += last.sequence - first.sequence
                 segments.insert(
                     RecordLog.Segment(
                         number: number,

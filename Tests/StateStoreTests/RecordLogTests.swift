@@ -203,6 +203,31 @@ import Testing
         #expect(!log.isOutdated(at: 190_000))
     }
 
+    @Test func `segments are read at the start until there are enough transactions`() throws {
+        let scratch = try ScratchDirectory()
+        var limits = RecordLogLimits.small(maxBytes: 4 << 20)
+        do {
+            let (log, _) = try RecordLog.open(scratch, limits)
+            try log.restart(prologue: record(.epoch, 0))
+            for sequence in UInt64(1)...600 {
+                try log.append(record(.transaction, sequence, Array(repeating: 1, count: 4_000))) {
+                    record(.epoch, sequence - 1)
+                }
+            }
+        }
+        for count in [1, 100, 300] {
+            limits.maxRestoredTransactions = count
+            let (log, recovered) = try RecordLog.open(scratch, limits)
+            let sequences = recovered.records.filter { $0.kind == .transaction }.map(\.sequence)
+            #expect(sequences.count >= count)
+            // At most one segment more.
+            #expect(sequences.count < count + (4 << 20) / 16 / 4_000 + 2)
+            #expect(sequences.last == 600)
+            #expect(recovered.base == 0)
+            #expect(log.transactions(after: 0, maxBytes: 1)?.map(\.sequence) == [1])
+        }
+    }
+
     /// Reads from every position, in parts, and through all segments.
     @Test func `transactions are read from any position`() throws {
         var random = SeededGenerator(seed: 4)

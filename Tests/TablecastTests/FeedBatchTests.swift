@@ -45,7 +45,7 @@ import WireProtocol
         var file = DatabaseConfiguration(path: database.path)
         file.state = .besideDatabase
         let logger = Logger(label: "test")
-        let state = OpenedState(file, limits: StateLimits(), logger)
+        let state = OpenedState(file, limits: StateLimits(), history: HistoryLimits(), logger)
         let metrics = ServiceMetrics()
         hub = Hub(start: state.start)
         publisher = ChangePublisher(

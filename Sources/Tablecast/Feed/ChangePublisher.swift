@@ -167,11 +167,13 @@ final class ChangePublisher: Sendable {
             position = head
             // Without a gap up to the last one.
             var publications: [any Publication] = []
+            publications.reserveCapacity(transactions.count)
+            var published = keeper.published
             for stored in transactions {
                 let publication = StoredPublication(
                     stored,
-                    epoch: head.epoch,
-                    firstEpoch: keeper.epoch(publishing: stored.record.sequence),
+                    position: head.at(stored.record.sequence),
+                    firstPosition: published.position(of: stored.record.sequence),
                     databaseName: databaseName,
                     rowFilters: rowFilters
                 )

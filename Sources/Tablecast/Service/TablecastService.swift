@@ -54,7 +54,8 @@ public final class TablecastService: Sendable {
         defer { opening?.close() }
         self.configuration = database
         databaseName = database.memory == nil ? path.name : InMemoryDatabase.name
-        let state = OpenedState(database, limits: configuration.limits.state, logger)
+        let limits = configuration.limits
+        let state = OpenedState(database, limits: limits.state, history: limits.hub.history, logger)
         let rowFilters = RowFilters(limits: configuration.limits.live)
         let archive = state.keeper.map { [databaseName] in
             StateArchive($0, databaseName: databaseName, rowFilters: rowFilters)

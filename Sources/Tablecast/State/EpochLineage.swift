@@ -61,9 +61,22 @@ struct EpochLineage: Hashable, Sendable {
         return result
     }
 
-    /// The epoch of the position that a transaction was published with: in the newest incarnation that began before it.
-    func epoch(publishing sequence: UInt64) -> String {
-        epoch(of: incarnations.last { $0.base < sequence } ?? incarnations[0])
+    /// The start of each incarnation.
+    fileprivate var starts: [Position] { incarnations.map { Position(epoch: epoch(of: $0), sequence: $0.base) } }
+}
+
+/// The positions with which transactions were published: each in the newest incarnation that began before it.
+struct PublishedPositions {
+    private let starts: [Position]
+    /// The incarnation of the transaction that was asked for last: consecutive ones mostly have the same.
+    private var index = 0
+
+    init(_ lineage: EpochLineage) { starts = lineage.starts }
+
+    /// - Parameter sequence: not lower than in the call before.
+    mutating func position(of sequence: UInt64) -> Position {
+        while index + 1 < starts.count, starts[index + 1].sequence < sequence { index += 1 }
+        return starts[index].at(sequence)
     }
 }
 

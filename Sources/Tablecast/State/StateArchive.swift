@@ -40,11 +40,12 @@ final class StateArchive: HistoryArchive {
         let stored = keeper.transactions(after: position.sequence, maxBytes: maxBytes)
         // Afterwards: what was read belongs to this epoch if no other one has begun.
         guard keeper.epoch == position.epoch else { return nil }
+        var published = keeper.published
         let publications = stored?.filter { $0.record.sequence <= last }.compactMap { stored in
             StoredPublication(
                 stored,
-                epoch: position.epoch,
-                firstEpoch: keeper.epoch(publishing: stored.record.sequence),
+                position: position.at(stored.record.sequence),
+                firstPosition: published.position(of: stored.record.sequence),
                 databaseName: databaseName,
                 rowFilters: rowFilters
             )

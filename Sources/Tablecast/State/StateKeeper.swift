@@ -54,7 +54,7 @@ final class StateKeeper: Sendable {
         var earlier: Earlier?
         if !recovered.records.isEmpty {
             do throws(ByteReader.Malformed) {
-                earlier = try Earlier(recovered.records)
+                earlier = try Earlier(recovered.records, maxTransactions: limits.maxRestoredTransactions)
             } catch {
                 recovered.problems.append("\(directory.path) has records that this version cannot read")
             }
@@ -238,10 +238,8 @@ final class StateKeeper: Sendable {
     /// The epoch of positions now.
     var epoch: String { kept.withLock { $0.state.lineage.epoch } }
 
-    /// The epoch of the position that a transaction was published with.
-    func epoch(publishing sequence: UInt64) -> String {
-        kept.withLock { $0.state.lineage.epoch(publishing: sequence) }
-    }
+    /// The positions with which transactions were published.
+    var published: PublishedPositions { kept.withLock { PublishedPositions($0.state.lineage) } }
 
     /// The last transaction before the oldest that is kept; nil when none can be read.
     var base: UInt64? { log.base }
@@ -263,21 +261,24 @@ extension KeptState {
 }
 
 extension StateKeeper.Earlier {
-    /// - Throws: when a record does not say what its kind requires.
-    fileprivate init(_ records: [StateRecord]) throws(ByteReader.Malformed) {
-        guard let first = records.first else { throw ByteReader.Malformed() }
-        var state = try KeptState(first)
-        var transactions: [StateRecord] = []
-        for record in records {
-            // Another epoch cannot follow: its beginning removes the records before it.
-            try state.apply(record)
-            guard record.kind == .transaction else { continue }
-            if let last = transactions.last, last.sequence + 1 != record.sequence { transactions.removeAll() }
-            transactions.append(record)
+    /// - Throws: when one of the records that say the state does not say what its kind requires. Transactions are decoded when they
+    ///   are needed.
+    fileprivate init(_ records: [StateRecord], maxTransactions: Int) throws(ByteReader.Malformed) {
+        // A record of kind `epoch` says everything, a transaction or a mark everything about the log; only a seal adds to what is
+        // said before it. Another epoch cannot follow: its beginning removes the records before it.
+        guard let epoch = records.last(where: { $0.kind == .epoch }),
+            let start = records.lastIndex(where: { $0.kind != .seal })
+        else { throw ByteReader.Malformed() }
+        state = try KeptState(epoch)
+        for record in records[start...] { try state.apply(record) }
+        var newest: [StoredTransaction] = []
+        var sequence = state.sequence
+        for record in records.reversed() where record.kind == .transaction {
+            guard record.sequence == sequence, newest.count < maxTransactions else { break }
+            newest.append(StoredTransaction(record: record))
+            sequence &-= 1
         }
-        if transactions.last?.sequence != state.sequence { transactions.removeAll() }
-        self.state = state
-        self.transactions = transactions.map(StoredTransaction.init)
+        transactions = newest.reversed()
     }
 }
 

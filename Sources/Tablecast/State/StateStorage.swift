@@ -1,3 +1,4 @@
+import Broadcast
 import Logging
 import StateStore
 import WireProtocol
@@ -43,12 +44,21 @@ struct OpenedState {
     /// The position before the first transaction, as long as it is not known whether an earlier epoch goes on.
     private(set) var start: Position
 
-    init(_ configuration: DatabaseConfiguration, limits configured: StateLimits, _ logger: Logger) {
+    /// - Parameter history: the history in memory: what it cannot hold is not read, and stays available on disk.
+    init(
+        _ configuration: DatabaseConfiguration,
+        limits configured: StateLimits,
+        history: HistoryLimits,
+        _ logger: Logger
+    ) {
         start = Position(epoch: Epoch.make(), sequence: 0)
         guard configuration.memory == nil, let (path, isChosen) = configuration.statePath else { return }
         var limits = RecordLogLimits()
         limits.maxBytes = configured.maxBytes
         limits.maxAge = configured.maxAge
+        // A record on disk is smaller than its transaction in memory, so these fill the history.
+        limits.maxRestoredBytes = min(limits.maxRestoredBytes, history.maxBytes)
+        limits.maxRestoredTransactions = history.maxTransactions
         do throws(StateError) {
             let directory = try StateDirectory(path: path, followsLink: isChosen)
             let opened = try StateKeeper.open(directory, of: configuration.path, limits: limits)

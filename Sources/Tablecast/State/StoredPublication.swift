@@ -17,20 +17,20 @@ struct StoredPublication: Publication {
     /// Nil when the record cannot be decoded.
     ///
     /// - Parameters:
-    ///   - epoch: the epoch of positions now.
-    ///   - firstEpoch: the epoch with which it was published.
+    ///   - position: its position now.
+    ///   - firstPosition: the position with which it was published.
     init?(
         _ stored: StoredTransaction,
-        epoch: String,
-        firstEpoch: String,
+        position: Position,
+        firstPosition: Position,
         databaseName: String,
         rowFilters: RowFilters
     ) {
         // The reason does not matter: the record's checksum is right, so another version has written it.
         guard (try? stored.content()) != nil else { return nil }
         self.stored = stored
-        position = Position(epoch: epoch, sequence: stored.record.sequence)
-        firstPosition = Position(epoch: firstEpoch, sequence: stored.record.sequence)
+        self.position = position
+        self.firstPosition = firstPosition
         self.databaseName = databaseName
         self.rowFilters = rowFilters
     }

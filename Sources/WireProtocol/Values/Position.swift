@@ -51,6 +51,9 @@ public struct Position: Sendable, Hashable {
 
     public func advanced(by count: UInt64) -> Position { Position(valid: epoch, sequence: sequence + count) }
 
+    /// The position of another transaction of the same epoch.
+    package func at(_ sequence: UInt64) -> Position { Position(valid: epoch, sequence: sequence) }
+
     /// Whether this position comes before `other`; nil when their epochs differ.
     public func isBefore(_ other: Position) -> Bool? {
         epoch == other.epoch ? sequence < other.sequence : nil

@@ -2,6 +2,7 @@ import ChangeCapture
 import SQLiteConnection
 import StateStore
 import Testing
+import WireProtocol
 
 @testable import Tablecast
 
@@ -172,9 +173,13 @@ import Testing
         let second = lineage.epoch
         lineage.begin(after: 9)
         #expect(lineage.earlier == [first: 5, second: 9])
-        #expect(lineage.epoch(publishing: 5) == first)
-        #expect(lineage.epoch(publishing: 6) == second)
-        #expect(lineage.epoch(publishing: 10) == lineage.epoch)
+        for start in [UInt64(1), 5, 6, 9, 10, 20] {
+            var published = PublishedPositions(lineage)
+            for sequence in start...20 {
+                let epoch = sequence <= 5 ? first : sequence <= 9 ? second : lineage.epoch
+                #expect(published.position(of: sequence) == Position(epoch: epoch, sequence: sequence))
+            }
+        }
         #expect(Set([first, second, lineage.epoch]).count == 3)
     }
 

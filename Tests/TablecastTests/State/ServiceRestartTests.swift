@@ -1,5 +1,6 @@
 import Broadcast
 import Foundation
+import Logging
 import SQLiteConnection
 import Testing
 import WireProtocol
@@ -10,11 +11,14 @@ import WireProtocol
 @Suite(.timeLimit(.minutes(1))) struct ServiceRestartTests {
     private static let setUp = "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'a')"
 
-    private func start(_ database: TemporaryDatabase, _ state: StateStorage = .besideDatabase) async throws
-        -> (service: TablecastService, port: Int)
-    {
+    private func start(
+        _ database: TemporaryDatabase,
+        _ state: StateStorage = .besideDatabase,
+        history: HistoryLimits = HistoryLimits()
+    ) async throws -> (service: TablecastService, port: Int) {
         var configuration = ServerConfiguration()
         configuration.port = 0
+        configuration.limits.hub.history = history
         var file = DatabaseConfiguration(path: database.path)
         file.state = state
         let service = try TablecastService(database: file, server: configuration)
@@ -152,6 +156,42 @@ import WireProtocol
         let (client, _) = try await subscribe(port)
         await client.close()
         #expect(!service.feed.keepsState)
+        await service.shutDown()
+    }
+
+    @Test func `only as many transactions are restored as memory may hold, and the others are read from the disk`()
+        async throws
+    {
+        let database = try TemporaryDatabase(Self.setUp)
+        var limits = HistoryLimits()
+        limits.maxTransactions = 3
+        var (service, port) = try await start(database)
+        var (client, begin) = try await subscribe(port)
+        for value in 1...20 { try await client.run("UPDATE t SET v = \(value)") }
+        await client.close()
+        await service.shutDown()
+
+        let since = try #require(begin.position)
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        do {
+            var file = DatabaseConfiguration(path: database.path)
+            file.state = .besideDatabase
+            let opened = OpenedState(file, limits: StateLimits(), history: limits, logger)
+            let earlier = try #require(opened.earlier)
+            #expect(earlier.transactions.map(\.record.sequence) == [18, 19, 20])
+            #expect(earlier.state.sequence == 20)
+            #expect(opened.keeper?.base == 0)
+            opened.keeper?.stop()
+        }
+        (service, port) = try await start(database, history: limits)
+        (client, begin) = try await subscribe(port, since: since)
+        #expect(begin.recovered == true)
+        for value in 1...20 {
+            let message = try await client.next(.tableModified)
+            #expect(message.header.position?.sequence == UInt64(value))
+            #expect(rows(message)?.first?.after?["v"] == .integer(Int64(value)))
+        }
+        await client.close()
         await service.shutDown()
     }
 
