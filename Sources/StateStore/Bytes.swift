@@ -20,7 +20,15 @@ package struct ByteWriter: Sendable {
 
     package mutating func append(_ value: Bool) { bytes.append(value ? 1 : 0) }
 
-    package mutating func append(_ value: some FixedWidthInteger) {
+    // Not generic for other modules, where it would take several times as long.
+
+    package mutating func append(_ value: Int64) { append(fixedWidth: value) }
+
+    package mutating func append(_ value: UInt64) { append(fixedWidth: value) }
+
+    package mutating func append(_ value: UInt32) { append(fixedWidth: value) }
+
+    private mutating func append(fixedWidth value: some FixedWidthInteger) {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
 

@@ -94,7 +94,6 @@ enum SegmentFormat {
 
     /// Appends a record to `buffer`.
     static func append(_ record: StateRecord, of segment: UInt64, to buffer: inout ByteWriter) {
-        buffer.reserve(buffer.bytes.count + recordHeaderByteCount + record.payload.count)
         appendHeader(of: record, of: segment, to: &buffer)
         record.payload.withUnsafeBufferPointer { buffer.append(unprefixed: UnsafeRawBufferPointer($0)) }
     }

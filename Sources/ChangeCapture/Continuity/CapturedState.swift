@@ -99,8 +99,11 @@ package struct CapturedState: Hashable, Sendable {
         self.file = file
     }
 
-    /// The state after a later commit.
-    package func after(_ mark: LogMark?) -> CapturedState { CapturedState(log: mark, boot: boot, file: file) }
+    /// Becomes the state after a later commit.
+    package mutating func reach(_ mark: LogMark?) {
+        log = mark
+        seal = nil
+    }
 }
 
 /// A sink that keeps the captured state, so that a later process can continue from it. Called like

@@ -9,6 +9,7 @@ struct ChangeSetEncoder {
     /// The last one of them. Comparing a description with itself takes no time, finding it by its hash does.
     private var last: (table: TableDescription, encoded: [UInt8])?
     private static let maxTables = 64
+    /// The bytes since ``begin(reserving:)``.
     private(set) var writer = ByteWriter()
 
     /// A buffer with more bytes is not kept for the next change set.
@@ -19,10 +20,9 @@ struct ChangeSetEncoder {
         writer.reserve(byteCount)
     }
 
-    /// The bytes since ``begin(reserving:)``.
-    mutating func finish() -> [UInt8] {
-        defer { if writer.bytes.count > Self.maxKeptBytes { writer = ByteWriter() } }
-        return writer.bytes
+    /// Releases a large buffer. A small one is used again, without an allocation if nothing else refers to it by then.
+    mutating func end() {
+        if writer.bytes.count > Self.maxKeptBytes { writer = ByteWriter() }
     }
 
     mutating func withWriter(_ body: (inout ByteWriter) -> Void) { body(&writer) }

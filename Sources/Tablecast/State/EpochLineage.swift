@@ -144,7 +144,7 @@ extension KeptState {
         var reader = ByteReader(record.payload)
         switch record.kind {
         case .epoch: self = try KeptState(record)
-        case .transaction, .mark: captured = captured.after(try reader.logMark())
+        case .transaction, .mark: captured.reach(try reader.logMark())
         case .seal: captured.seal = try reader.fileSeal()
         }
         sequence = record.sequence

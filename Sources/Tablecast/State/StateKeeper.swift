@@ -180,10 +180,35 @@ final class StateKeeper: Sendable {
     /// - Parameter isFollowed: whether it may be written together with later ones: then ``flush()`` must follow before it is
     ///   published.
     func record(_ transaction: TransactionMessages, _ mark: LogMark?, isFollowed: Bool = false) {
-        update(isFollowed: isFollowed) { kept in
+        // Like `update`, without a copy of the state: this is the path of every commit.
+        let failure = kept.withLock { kept -> StateError? in
+            let failure = kept.hasFailed ? nil : append(transaction, mark, isFollowed: isFollowed, &kept)
             kept.state.sequence = transaction.position.sequence
-            kept.state.captured = kept.state.captured.after(mark)
-            return kept.encoder.record(of: transaction, mark)
+            kept.state.captured.reach(mark)
+            return failure
+        }
+        if let failure { report(failure) }
+    }
+
+    private func append(
+        _ transaction: TransactionMessages,
+        _ mark: LogMark?,
+        isFollowed: Bool,
+        _ kept: inout Kept
+    ) -> StateError? {
+        kept.encoder.encode(transaction, mark)
+        defer { kept.encoder.end() }
+        let record = StateRecord(
+            .transaction,
+            sequence: transaction.position.sequence,
+            timestamp: transaction.timestamp,
+            payload: kept.encoder.writer.bytes[...]
+        )
+        do throws(StateError) {
+            try log.append(record, isFollowed: isFollowed) { kept.state.record }
+            return nil
+        } catch {
+            return kept.fails() ? error : nil
         }
     }
 
@@ -204,7 +229,7 @@ final class StateKeeper: Sendable {
     func reached(_ mark: LogMark) {
         update { kept in
             guard kept.state.captured.log != mark else { return nil }
-            kept.state.captured = kept.state.captured.after(mark)
+            kept.state.captured.reach(mark)
             var writer = ByteWriter()
             writer.append(mark)
             return kept.state.record(.mark, writer)
@@ -306,16 +331,11 @@ struct StoredTransaction: Sendable {
 }
 
 extension ChangeSetEncoder {
-    fileprivate mutating func record(of transaction: TransactionMessages, _ mark: LogMark?) -> StateRecord {
+    /// Until ``end()`` the bytes are those of the record of a transaction.
+    fileprivate mutating func encode(_ transaction: TransactionMessages, _ mark: LogMark?) {
         // The memory of its rows is an upper bound for all but the smallest.
         let isAppended = append(transaction, mark, reserving: min(transaction.byteCount, StateKeeper.maxRecordBytes))
         if !isAppended { append(transaction, mark, withRows: false) }
-        return StateRecord(
-            .transaction,
-            sequence: transaction.position.sequence,
-            timestamp: transaction.timestamp,
-            payload: finish()[...]
-        )
     }
 
     @discardableResult

@@ -26,7 +26,7 @@ private final class RestartLog: ContinuitySink {
         guard case .transaction(let transaction) = event else { return }
         kept.update { kept in
             kept.lines.append(transaction.changes.lines)
-            kept.state = kept.state.after(transaction.logMark)
+            kept.state.reach(transaction.logMark)
         }
     }
 
@@ -39,7 +39,7 @@ private final class RestartLog: ContinuitySink {
 
     func reached(_ mark: LogMark) {
         kept.update { kept in
-            if kept.state.log != mark { kept.state = kept.state.after(mark) }
+            if kept.state.log != mark { kept.state.reach(mark) }
         }
     }
 

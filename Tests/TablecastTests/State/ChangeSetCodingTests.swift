@@ -140,7 +140,7 @@ import WireProtocol
         for (limit, isComplete) in [(byteCount, true), (byteCount - 1, false), (10_000, false)] {
             encoder.begin()
             #expect(encoder.append(changes, maxBytes: limit) == isComplete)
-            let written = encoder.finish().count
+            let written = encoder.writer.bytes.count
             #expect(isComplete ? written == byteCount : (limit...limit + 200).contains(written))
         }
     }
