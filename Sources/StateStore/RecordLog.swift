@@ -30,7 +30,8 @@ package struct RecordLogLimits: Sendable, Hashable {
 ///
 /// Thread-safe; appends come from one thread at a time, in the order of their sequences.
 package final class RecordLog: Sendable {
-    fileprivate struct Segment {
+    /// A file of the log.
+    struct Segment {
         let number: UInt64
         var byteCount: Int
         /// The last transaction before the segment.
@@ -77,32 +78,22 @@ package final class RecordLog: Sendable {
         state = Mutex(State(segments: segments, active: active))
     }
 
-    /// What is left from an earlier process.
-    package struct Recovered: Sendable {
-        /// The newest records without a gap, the oldest first; the first is of kind `epoch`. Empty when there are none.
-        package var records: [StateRecord] = []
-        /// The last transaction before the oldest record in the directory.
-        package var base: UInt64 = 0
-        /// What was invalid, for the operator.
-        package var problems: [String] = []
-    }
-
     /// Opens the log. Call ``restart(prologue:)`` next when nothing was recovered, or when it is not continued.
     package static func open(
         _ directory: StateDirectory,
         limits: RecordLogLimits
     ) throws(StateError) -> (log: RecordLog, recovered: Recovered) {
-        var opening = LogOpening(directory: directory, limits: limits)
-        try opening.read()
+        var recovery = LogRecovery(directory: directory, limits: limits)
+        try recovery.read()
         var active: StateFile?
-        if let newest = opening.segments.last {
+        if let newest = recovery.segments.last {
             let file = try directory.openSegment(newest.number, creating: false)
             // What follows the last valid record would hide the records that are appended next.
             if try file.byteCount() != newest.byteCount { try file.truncate(to: newest.byteCount) }
             active = file
         }
-        let log = RecordLog(directory, limits: limits, segments: opening.segments, active: active)
-        return (log, opening.recovered)
+        let log = RecordLog(directory, limits: limits, segments: recovery.segments, active: active)
+        return (log, recovery.recovered)
     }
 
     /// The last transaction before the oldest record: later ones are in the log. Nil after a failure.
@@ -350,170 +341,5 @@ extension RecordLog.Segment {
     /// Remembers where a transaction is, if it is further on than the last one.
     fileprivate mutating func note(_ sequence: UInt64, at offset: Int, every distance: Int) {
         if offset >= (hints.last?.offset ?? 0) + distance { hints.append((sequence - 1, offset)) }
-    }
-}
-
-/// Reads what is in a directory, the newest segment first.
-private struct LogOpening {
-    let directory: StateDirectory
-    let limits: RecordLogLimits
-    var segments: [RecordLog.Segment] = []
-    var recovered = RecordLog.Recovered()
-
-    init(directory: StateDirectory, limits: RecordLogLimits) {
-        self.directory = directory
-        self.limits = limits
-    }
-
-    mutating func read() throws(StateError) {
-        var parts: [[StateRecord]] = []
-        var restoredBytes = 0
-        var restoredTransactions: UInt64 = 0
-        var isBroken = false
-        for number in try directory.segmentNumbers().reversed() {
-            guard !isBroken else {
-                try directory.removeSegment(number)
-                continue
-            }
-            let isWanted =
-                restoredBytes < limits.maxRestoredBytes && restoredTransactions < limits.maxRestoredTransactions
-            if segments.isEmpty || isWanted {
-                let contents = try contents(of: number)
-                // Reading stops at the first gap; only the newest segment may end with a write that was cut off.
-                guard let contents, let first = contents.records.first, let last = contents.records.last,
-                    parts.isEmpty || contents.invalidByteCount == 0 && last.sequence == segments.first?.base
-                else {
-                    if contents?.header.version ?? 1 > SegmentFormat.version { return }
-                    if parts.isEmpty { try discard(number) } else { isBroken = try skip(number) }
-                    continue
-                }
-                if contents.invalidByteCount > 0 {
-                    recovered.problems.append(
-                        """
-                        segment \(number) of \(directory.path) ends with \(contents.invalidByteCount) bytes that are not a valid \
-                        record: a write was cut off, or the file is damaged
-                        """
-                    )
-                }
-                parts.append(contents.records)
-                restoredBytes += contents.validByteCount
-                // Sequences have no gaps, and never decrease.
-                restoredTransactions += last.sequence - first.sequence
-                segments.insert(
-                    RecordLog.Segment(
-                        number: number,
-                        byteCount: contents.validByteCount,
-                        base: first.sequence,
-                        created: contents.header.created,
-                        timestamp: last.timestamp
-                    ),
-                    at: 0
-                )
-            } else if let segment = try prologue(of: number) {
-                segments.insert(segment, at: 0)
-            } else {
-                isBroken = try skip(number)
-            }
-        }
-        recovered.records = parts.reversed().flatMap { $0 }
-        recovered.base = segments.first?.base ?? 0
-    }
-
-    private mutating func contents(of number: UInt64) throws(StateError) -> SegmentContents? {
-        let file = try directory.openSegment(number, creating: false)
-        let contents = SegmentContents(try file.read(at: 0, maxBytes: try file.byteCount()))
-        guard let contents, contents.header.version > SegmentFormat.version else {
-            return contents?.header.number == number ? contents : nil
-        }
-        recovered.problems.append(
-            """
-            \(directory.path) was written by a newer version: format \(contents.header.version), this version reads \
-            \(SegmentFormat.version)
-            """
-        )
-        return contents
-    }
-
-    /// The newest segment has no valid record: an older one is the basis.
-    private mutating func discard(_ number: UInt64) throws(StateError) {
-        recovered.problems.append("segment \(number) of \(directory.path) is damaged and was removed")
-        try directory.removeSegment(number)
-    }
-
-    /// An older segment does not join the newer ones: it and everything before it is removed.
-    private mutating func skip(_ number: UInt64) throws(StateError) -> Bool {
-        recovered.problems.append(
-            "segment \(number) of \(directory.path) is damaged: it and older ones were removed, and positions in them are unknown"
-        )
-        try directory.removeSegment(number)
-        return true
-    }
-
-    /// An older segment, of which only the beginning is read.
-    private func prologue(of number: UInt64) throws(StateError) -> RecordLog.Segment? {
-        let file = try directory.openSegment(number, creating: false)
-        let byteCount = try file.byteCount()
-        guard let header = SegmentFormat.header(try file.read(at: 0, maxBytes: SegmentFormat.headerByteCount)),
-            header.version == SegmentFormat.version, header.number == number
-        else { return nil }
-        var reading = SegmentReading(
-            file: file,
-            number: number,
-            offset: SegmentFormat.headerByteCount,
-            end: byteCount
-        )
-        guard let (record, _) = reading.next(), record.kind == .epoch else { return nil }
-        // Its newest record is not older than the next segment, which is not read again.
-        return RecordLog.Segment(
-            number: number,
-            byteCount: byteCount,
-            base: record.sequence,
-            created: header.created,
-            timestamp: segments.first?.timestamp ?? record.timestamp
-        )
-    }
-}
-
-/// Reads records from a position on.
-private struct SegmentReading {
-    private static let chunkBytes = 256 << 10
-
-    let file: StateFile
-    let number: UInt64
-    /// Where the next record begins.
-    var offset: Int
-    let end: Int
-    /// Bytes of the file from `start` on.
-    private var bytes: [UInt8] = []
-    private var start = 0
-
-    init(file: StateFile, number: UInt64, offset: Int, end: Int) {
-        self.file = file
-        self.number = number
-        self.offset = offset
-        self.end = end
-    }
-
-    /// The next record and its offset; nil at the end, or when it cannot be read.
-    mutating func next() -> (StateRecord, Int)? {
-        var wanted = Self.chunkBytes
-        while offset < end {
-            if let (record, next) = SegmentFormat.record(bytes, at: offset - start, of: number) {
-                defer { offset = start + next }
-                return (record, offset)
-            }
-            // The record may reach beyond the bytes that were read.
-            guard start != offset || bytes.count < min(wanted, end - offset) else {
-                guard wanted < end - offset else { return nil }
-                wanted *= 4
-                continue
-            }
-            // An error of the system is reported like a damaged record: the transactions are not available.
-            guard let read = try? file.read(at: offset, maxBytes: min(wanted, end - offset)) else { return nil }
-            guard !read.isEmpty else { return nil }
-            start = offset
-            bytes = read
-        }
-        return nil
     }
 }
