@@ -494,6 +494,24 @@ def test_requests_have_the_rights_of_the_client(serve, writer, relay, tmp_path):
         Client(source.ws, additional_headers={"Authorization": "Bearer " + "s" * 32, "Tablecast-Identity": "e30="})
 
 
+def test_an_identity_that_a_client_claims_has_no_more_rights_than_the_relay(serve, relay, tmp_path):
+    path = tmp_path / "items.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE item(id INTEGER PRIMARY KEY)")
+    source = serve(path, env={"TABLECAST_RELAY_TOKEN": "s" * 32})
+    edge = relay(names(source), env={"TABLECAST_UPSTREAM_TOKEN": "s" * 32})
+    for role in ("read-only", "read-write", "admin", "relay"):
+        claimed = base64.b64encode(json.dumps({"id": "x", "role": role}).encode()).decode()
+        with Client(edge.ws, additional_headers={"Tablecast-Identity": claimed}) as client:
+            assert client.query("SELECT count(*) AS n FROM item", "q1")[0] == [{"n": 0}]
+            assert client.query("INSERT INTO item VALUES (1)", "q2")[1]["data"]["code"] == "READ_ONLY", role
+            assert client.query("DROP TABLE item", "q3")[1]["data"]["code"] == "READ_ONLY", role
+    # What it claims to lack, it lacks.
+    claimed = base64.b64encode(json.dumps({"id": "x", "role": "admin", "tables": ["other"]}).encode()).decode()
+    with Client(edge.ws, additional_headers={"Tablecast-Identity": claimed}) as client:
+        assert client.query("SELECT * FROM item", "q1")[1]["data"]["code"] == "NOT_AUTHORIZED"
+
+
 def joined(node, name, **keywords):
     """A client that sees the others."""
     client = Client(node.ws + f"?username={name}", **keywords)

@@ -91,6 +91,11 @@ struct AccessTests {
         ("[{\"token\": \"0123456789abcdef\", \"table\": [\"a\"]}]", "\"table\""),
         ("[{\"token\": \"0123456789abcdef\", \"tables\": \"a\"}]", "tables"),
         ("[{\"token\": \"0123456789abcdef\", \"channels\": [\"nonsense\"]}]", "channels"),
+        ("[{\"token\": \"0123456789abcdef\", \"tables\": null}]", "tables"),
+        ("[{\"token\": \"0123456789abcdef\", \"channels\": null}]", "channels"),
+        ("[{\"token\": \"0123456789abcdef\", \"rules\": null}]", "rules"),
+        ("[{\"token\": \"0123456789abcdef\", \"role\": \"relay\", \"tables\": [\"a\"]}]", "a relay has no tables"),
+        (#"[{"token": "0123456789abcdef", "role": "relay", "rules": {"a": "b = 1"}}]"#, "a relay has no tables"),
         ("[{\"token\": \"0123456789abcdef\"}, {\"token\": \"0123456789abcdef\"}]", "duplicate token"),
         ("[{\"token\": \"0123456789abcdef\", \"username\": \"\"}]", "username"), ("[", ""),
         (

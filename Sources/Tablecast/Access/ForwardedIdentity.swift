@@ -9,7 +9,7 @@ package enum ForwardedIdentity {
     package static let maxValueBytes = 8_192
 
     /// The value of the header. For a client without a token it only says whose share of the limits the request uses: the relay's
-    /// own rights apply.
+    /// own rights apply. They are also the most that an identity has which another relay claimed without a token.
     ///
     /// - Parameter share: of the limits at the relay: see ``Identity/share(from:)``.
     /// - Throws: `FORBIDDEN` when the rights of the client do not fit.
@@ -17,6 +17,7 @@ package enum ForwardedIdentity {
         var fields: [String: JSONValue] = [:]
         if let share { fields["share"] = .string(share) }
         if !identity.isAnonymous {
+            if identity.forwarded == .unproven { fields["unproven"] = .bool(true) }
             fields["id"] = .string(identity.id)
             fields["role"] = .string(identity.role.rawValue)
             if let username = identity.username { fields["username"] = .string(username) }
@@ -57,6 +58,13 @@ package enum ForwardedIdentity {
             if case .object(let found)? = fields["claims"] { claims = found }
             // Identities of the relay are others than those of this server.
             identity = try Identity(id: "\(name)/\(id)", fields: fields, claims: claims)
+            if relay.isAnonymous {
+                // Without tokens no client may change the settings of the file, whatever it sends.
+                identity.role = min(identity.role, .readWrite)
+            } else if fields["unproven"] != nil {
+                // Any client of the relay could have sent it: it has no more rights than the relay.
+                identity.role = .readOnly
+            }
             share = share ?? "identity \(id)"
         }
         identity.forwarded = relay.isAnonymous ? .unproven : .proven(share: "\(name)/\(share ?? "")")
@@ -77,11 +85,15 @@ extension Identity {
                 reason: "\(ForwardedIdentity.header) is for tokens with the role \(Role.relay.rawValue)"
             )
         }
+        guard isAnonymous || tables == nil else {
+            throw AccessRefusal(
+                kind: .forbidden,
+                reason: "a relay needs a token without tables and rules: its clients have theirs"
+            )
+        }
         guard values.count == 1 else { throw .invalid("\(ForwardedIdentity.header): expected once") }
         do throws(AuthenticationError) {
             var identity = try ForwardedIdentity.identity(value, by: self)
-            // Without tokens no client may change the settings of the file, whatever it sends.
-            if isAnonymous, !identity.isAnonymous { identity.role = min(identity.role, .readWrite) }
             // It ends with the relay's token.
             identity.credential = credential
             identity.expiresAt = expiresAt

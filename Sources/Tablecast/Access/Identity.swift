@@ -105,7 +105,10 @@ extension Identity {
                 throw AuthenticationError("channels: \(error.message)")
             }
         }
-        if let value = fields["rules"], value != .null { rules = try RowRules(parsing: value, claims: claims) }
+        if let value = fields["rules"] { rules = try RowRules(parsing: value, claims: claims) }
+        guard role != .relay || tables == nil else {
+            throw AuthenticationError("role: a relay has no tables and no rules: its clients have theirs")
+        }
     }
 
     /// An id in which every byte that is no ASCII character is written as `%XX`: Swift's strings treat two spellings of "é" as
@@ -140,7 +143,8 @@ extension Identity {
     }
 
     private static func strings(_ value: JSONValue?, _ name: String) throws(AuthenticationError) -> [String]? {
-        guard let value, value != .null else { return nil }
+        // Null is no absence: a restriction that cannot be read grants nothing.
+        guard let value else { return nil }
         let failure = AuthenticationError("\(name): expected an array of names")
         guard case .array(let values) = value else { throw failure }
         var strings: [String] = []
