@@ -9,6 +9,7 @@ let swiftSettings: [SwiftSetting] = [
 ]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
@@ -87,7 +88,7 @@ let package = Package(
         // Records in files that survive the process. Knows nothing of what they say.
         .target(name: "StateStore", dependencies: ["CZlib"], swiftSettings: swiftSettings),
         .target(name: "WireProtocol", swiftSettings: swiftSettings),
-        .target(name: "Broadcast", dependencies: ["WireProtocol", nioCore], swiftSettings: swiftSettings),
+        .target(name: "Broadcast", dependencies: ["WireProtocol", nioCore, nioLocks], swiftSettings: swiftSettings),
         .target(
             name: "WebSocketTransport",
             dependencies: ["Broadcast", "WireProtocol", "CZlib", nioCore, nioHTTP1, nioPosix],

@@ -14,7 +14,7 @@ import Synchronization
 /// ``shutDown(within:)``.
 package final class QueryService: Sendable {
     let configuration: ServiceConfiguration
-    let state: Mutex<State>
+    let state: SharedState<State>
     let readers: [SQLExecutor<QueryReader>]
     let writer: SQLExecutor<QueryWriter>
     /// Sends the messages of queries that no other executor runs: of those that never ran, that were abandoned, or that wait
@@ -115,7 +115,7 @@ package final class QueryService: Sendable {
         }
         self.readers = readers
         reporter = try SQLExecutor(name: "query-reports") {}
-        state = Mutex(
+        state = SharedState(
             State(
                 scheduler: Scheduler(
                     readerCount: readerCount,

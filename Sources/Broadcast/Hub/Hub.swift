@@ -1,3 +1,4 @@
+import NIOConcurrencyHelpers
 package import NIOCore
 import Synchronization
 package import WireProtocol
@@ -461,15 +462,18 @@ package final class Hub: Sendable {
 typealias ShardHandle = NIOLoopBound<Shard>
 
 /// The hub's one lock, shared with its shards. Under it only the sequencer is called.
+///
+/// Not the standard library's `Mutex`, which on Linux passes from a thread to one that waits, and so makes the threads that send
+/// and the event loops wait for each other's turns on the processors when there are more of them.
 final class SequencerLock: Sendable {
-    private let sequencer: Mutex<Sequencer>
+    private let sequencer: NIOLockedValueBox<Sequencer>
     /// ``Sequencer/interests`` as of the last change.
     private let lastInterests = Atomic<UInt8>(0)
 
-    init(_ sequencer: Sequencer) { self.sequencer = Mutex(sequencer) }
+    init(_ sequencer: Sequencer) { self.sequencer = NIOLockedValueBox(sequencer) }
 
     func withLock<R: Sendable>(_ body: (inout Sequencer) -> R) -> R {
-        sequencer.withLock { sequencer in
+        sequencer.withLockedValue { sequencer in
             defer { lastInterests.store(sequencer.interests.rawValue, ordering: .releasing) }
             return body(&sequencer)
         }
