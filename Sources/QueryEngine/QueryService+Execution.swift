@@ -61,7 +61,8 @@ extension QueryService {
         let (report, actions, wakesDeadlineLoop) = state.withLock { state in
             state.charge(time, for: query)
             let report = state.readerIsDone(index, query, result)
-            return (report, state.takeActions(), result == nil || state.shutdown != nil)
+            let isEarlier = admitArrivals(&state) ?? false
+            return (report, state.takeActions(), isEarlier || result == nil || state.shutdown != nil)
         }
         // This precedes the report, so that a client that reacts to it finds the service up to date.
         perform(actions)
@@ -128,9 +129,10 @@ extension QueryService {
             let reportsAt = commit?.progress?.reportsAt
             // The next query waits in the writer's mailbox until this one returns.
             state.scheduler.writerIsReady()
+            let isEarlier = admitArrivals(&state) ?? false
             // The idle time of an open transaction begins now.
             let wakesDeadlineLoop =
-                orphaned != nil || outcome.transaction == .open || state.shutdown != nil
+                isEarlier || orphaned != nil || outcome.transaction == .open || state.shutdown != nil
                 || reportsAt.map { state.mustWakeDeadlineLoop(by: $0) } ?? false
             return (report, orphaned?.why, state.takeActions(), wakesDeadlineLoop)
         }

@@ -23,8 +23,10 @@ package final class QueryService: Sendable {
     let reporter: SQLExecutor<Void>
     let planner: Planner
     let deadlineLoop = Parker()
+    /// Emptied only within the lock of the state, so that queries enter the scheduler in the order in which they arrived.
+    let arrivals = Mutex(Arrivals())
     private let events: any QueryServiceEvents
-    private let lastId = Atomic<UInt64>(0)
+    let lastId = Atomic<UInt64>(0)
 
     struct State {
         var scheduler: Scheduler
@@ -166,41 +168,10 @@ package final class QueryService: Sendable {
 
     // MARK: Queries
 
-    /// Queues a query. Its sink receives the result, including a refusal, on the service's threads.
-    @discardableResult
-    package func submit(_ request: SQLRequest, for client: ClientKey, sink: any QuerySink) -> QueryHandle {
-        let limits = configuration.limits
-        let isTooLong = request.sql.utf8.count > limits.evaluation.maxSQLBytes
-        let outline = ScriptOutline(isTooLong ? "" : request.sql)
-        let timeout = min(request.timeout ?? limits.statementTime, limits.maxStatementTime)
-        // The ids of a client ascend, because it submits one query after the other.
-        let query = Query(
-            id: lastId.wrappingAdd(1, ordering: .relaxed).newValue,
-            request: request,
-            client: client,
-            sink: sink,
-            outline: outline,
-            timeout: timeout
-        )
-        let deadline = query.firstTick(timeout: timeout)
-        let (actions, wakesDeadlineLoop) = state.withLock { state in
-            if let refusal = isTooLong ? .sqlTooLong(request, limits) : state.admit(query, limits) {
-                state.report(query.abort(refusal), of: query)
-                return (state.takeActions(), false)
-            }
-            let actions = state.takeActions()
-            let tick = state.scheduler.nextTick ?? deadline
-            // In most cases the deadline loop already runs by then.
-            return (actions, state.mustWakeDeadlineLoop(by: min(deadline, tick)))
-        }
-        perform(actions)
-        if wakesDeadlineLoop { deadlineLoop.wake() }
-        return QueryHandle(query: query)
-    }
-
     /// The number of queries of each client that wait or run.
     package var queryCounts: [ClientKey: Int] {
-        state.withLock { $0.queries.values.reduce(into: [:]) { $0[$1.client, default: 0] += 1 } }
+        admitArrivals()
+        return state.withLock { $0.queries.values.reduce(into: [:]) { $0[$1.client, default: 0] += 1 } }
     }
 
     package enum Requester: Sendable, Hashable {
@@ -219,6 +190,7 @@ package final class QueryService: Sendable {
 
     @discardableResult
     package func cancel(_ queryId: String, by requester: Requester) -> CancelAnswer {
+        admitArrivals()
         let (answer, actions) = state.withLock { state -> (CancelAnswer, Actions?) in
             guard let id = state.idsInUse[queryId], let query = state.queries[id] else { return (.notFound, nil) }
             if case .owner(let owner) = requester, owner != query.request.owner { return (.notAllowed, nil) }
@@ -232,6 +204,7 @@ package final class QueryService: Sendable {
 
     /// Cancels the client's queries and rolls back its transaction.
     package func clientDisconnected(_ client: ClientKey) {
+        admitArrivals()
         let actions = state.withLock { state in
             let (removed, running) = state.scheduler.disconnect(client)
             state.end(removed, .cancelled(.disconnect, rowCount: 0))
@@ -267,6 +240,7 @@ package final class QueryService: Sendable {
     @discardableResult
     package func shutDown(within limit: Duration = .seconds(4)) async -> Bool {
         await withCheckedContinuation { continuation in
+            admitArrivals()
             let actions = state.withLock { state in
                 let deadline = ContinuousClock.now + limit
                 if state.shutdown == nil { state.shutdown = Shutdown(deadline: deadline, waiting: []) }
@@ -282,7 +256,10 @@ package final class QueryService: Sendable {
     }
 
     /// Queries that wait or run.
-    package var activeCount: Int { state.withLock { $0.queries.count } }
+    package var activeCount: Int {
+        admitArrivals()
+        return state.withLock { $0.queries.count }
+    }
 
     /// Tells a client on the reporter's thread that its transaction was rolled back.
     func notifyRolledBack(_ client: ClientKey, _ failure: QueryFailure) {

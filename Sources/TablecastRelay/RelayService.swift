@@ -2,6 +2,7 @@ package import Broadcast
 package import ChangeCapture
 package import LiveQueries
 public import Logging
+package import NIOCore
 import QueryEngine
 public import ServiceLifecycle
 import Synchronization
@@ -196,11 +197,21 @@ extension RelayService: DatabaseRequests {
         identity.sqlPolicy(isReadOnlyService: false).level > .readOnly
     }
 
-    package func execute(_ query: QueryRequest, replyTo: String?, for client: ConnectedClient) {
+    package func execute(
+        _ query: QueryRequest,
+        replyTo: String?,
+        for client: ConnectedClient,
+        on eventLoop: any EventLoop
+    ) {
         forwarder.send(.executeQuery(query), replyTo: replyTo, for: client)
     }
 
-    package func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient) {
+    package func write(
+        _ row: RowWriteRequest,
+        replyTo: String?,
+        for client: ConnectedClient,
+        on eventLoop: any EventLoop
+    ) {
         forwarder.send(.writeRow(row), replyTo: replyTo, for: client)
     }
 

@@ -13,6 +13,8 @@ final class Query: Sendable {
     /// The scheduler's view of the query.
     let ticket: Ticket
     let submittedAt: ContinuousClock.Instant
+    /// When the deadline loop must know it.
+    let firstTick: ContinuousClock.Instant
     /// Rows delivered so far.
     let rowCount = Atomic<Int>(0)
     /// The executor's thread sleeps here while the query waits for its receiver or for a lock.
@@ -68,13 +70,10 @@ final class Query: Sendable {
             mayWrite: !outline.surelyReads && mayWrite,
             enqueuedAt: submittedAt
         )
+        let deadline = submittedAt + timeout
         let announcesAt = sink.holdsBack ? submittedAt + QueryStateMachine.announceDelay : nil
-        state = Mutex(State(machine: QueryStateMachine(deadline: submittedAt + timeout, announcesAt: announcesAt)))
-    }
-
-    /// When the deadline loop must know it.
-    func firstTick(timeout: Duration) -> ContinuousClock.Instant {
-        submittedAt + (sink.holdsBack ? min(timeout, QueryStateMachine.announceDelay) : timeout)
+        firstTick = min(announcesAt ?? deadline, deadline)
+        state = Mutex(State(machine: QueryStateMachine(deadline: deadline, announcesAt: announcesAt)))
     }
 
     var elapsed: Duration { submittedAt.duration(to: .now) }

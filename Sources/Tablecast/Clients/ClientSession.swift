@@ -188,9 +188,9 @@ final class ClientSession: WebSocketSession {
         case .unsubscribe(let channel, nil):
             server.unsubscribeAll(client.id, from: channel, replyTo: message.id)
         case .executeQuery(let query):
-            try database().execute(query, replyTo: message.id, for: client)
+            try database().execute(query, replyTo: message.id, for: client, on: connection.eventLoop)
         case .writeRow(let row):
-            try database().write(row, replyTo: message.id, for: client)
+            try database().write(row, replyTo: message.id, for: client, on: connection.eventLoop)
         case .subscribeQuery(let request):
             try database().subscribe(request, replyTo: message.id, for: client)
         case .unsubscribeQuery(let subscription):

@@ -1,7 +1,7 @@
 package import Broadcast
 package import ChangeCapture
 import Logging
-import NIOCore
+package import NIOCore
 import NIOHTTP1
 import QueryEngine
 import Synchronization
@@ -160,13 +160,15 @@ package protocol DatabaseRequests: AnyObject, Sendable {
     func check(_ request: SubscribeRequest) throws(ProtocolError)
     /// A client is about to subscribe.
     func subscribes(_ request: SubscribeRequest)
-    func execute(_ query: QueryRequest, replyTo: String?, for client: ConnectedClient)
+    /// - Parameter eventLoop: the client's, on which it is called: queries that arrive in one turn of it may be queued together.
+    func execute(_ query: QueryRequest, replyTo: String?, for client: ConnectedClient, on eventLoop: any EventLoop)
     /// Whether an identity may change rows at all; the authorizer checks each statement.
     func mayWrite(_ identity: Identity) -> Bool
     /// Sends the rows of a query, then the changes of every commit.
     func subscribe(_ request: LiveQueryRequest, replyTo: String?, for client: ConnectedClient) throws(ProtocolError)
     func unsubscribe(query: String, replyTo: String?, for client: ConnectedClient) throws(ProtocolError)
-    func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient)
+    /// - Parameter eventLoop: as for a query.
+    func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient, on eventLoop: any EventLoop)
     func cancel(queryID: String, replyTo: String?, by client: ConnectedClient) throws(ProtocolError)
     /// Sends the rows as of one position, then every change after it.
     func sendSnapshot(_ request: SubscribeRequest, replyTo: String?, to client: ConnectedClient) throws(ProtocolError)

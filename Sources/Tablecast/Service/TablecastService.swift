@@ -1,6 +1,7 @@
 import Broadcast
 package import ChangeCapture
 public import Logging
+package import NIOCore
 import NIOPosix
 import QueryEngine
 import SQLiteConnection
@@ -159,15 +160,18 @@ public final class TablecastService: Sendable {
     }
 
     /// Runs a query with the sink that `sink` creates.
+    ///
+    /// - Parameter turn: see ``QueryService/submit(_:for:sink:together:)``.
     func run(
         _ query: QueryRequest,
         for requester: QueryRequester,
         replyTo: String? = nil,
+        together turn: SubmissionTurn? = nil,
         sink: (QueryEvents) -> any QuerySink
     ) -> RunningQuery {
         let request = request(query, for: requester)
         let sink = sink(events(request, for: requester, replyTo: replyTo))
-        return RunningQuery(handle: queries.submit(request, for: requester.key, sink: sink))
+        return RunningQuery(handle: queries.submit(request, for: requester.key, sink: sink, together: turn))
     }
 
     /// Runs a query to one JSON document. `onEnd` is called once, on a thread of the service.
@@ -190,6 +194,15 @@ public final class TablecastService: Sendable {
         for requester: QueryRequester,
         answer: @escaping @Sendable (RowWriteAnswer) -> Void
     ) {
+        write(row, for: requester, together: nil, answer: answer)
+    }
+
+    private func write(
+        _ row: RowWriteRequest,
+        for requester: QueryRequester,
+        together turn: SubmissionTurn?,
+        answer: @escaping @Sendable (RowWriteAnswer) -> Void
+    ) {
         let write = RowWrite(row)
         var request = request(
             QueryRequest(sql: write.sql, queryID: row.queryID, timeout: row.timeout),
@@ -198,7 +211,7 @@ public final class TablecastService: Sendable {
         request.rowWrite = write
         request.policy = requester.identity.rowPolicy(isReadOnlyService: configuration.isReadOnly)
         let sink = RowWriteReply(events(request, for: requester, replyTo: nil), write, answer: answer)
-        queries.submit(request, for: requester.key, sink: sink)
+        queries.submit(request, for: requester.key, sink: sink, together: turn)
     }
 
     /// The requester has disconnected: cancels its queries and rolls back its transaction.
@@ -294,23 +307,42 @@ extension TablecastService: DatabaseRequests {
         }
     }
 
-    package func execute(_ query: QueryRequest, replyTo: String?, for client: ConnectedClient) {
+    package func execute(
+        _ query: QueryRequest,
+        replyTo: String?,
+        for client: ConnectedClient,
+        on eventLoop: any EventLoop
+    ) {
         let rowBackpressure = rowBackpressure.withLock { clients in
             let rows = clients[client.id] ?? RowBackpressure()
             clients[client.id] = rows
             return rows
         }
         let output = ClientQueryOutput(hub: server.hub, client: client.id, rowBackpressure: rowBackpressure)
-        output.connect(run(query, for: QueryRequester(client), replyTo: replyTo, output: output))
+        let requester = QueryRequester(client)
+        let running = run(query, for: requester, replyTo: replyTo, together: turn(of: eventLoop)) { events in
+            QueryMessages(events, rowFormat: query.rowFormat, output: output)
+        }
+        output.connect(running)
+    }
+
+    /// A task that an event loop is given in a turn runs after it has read from all sockets that were ready.
+    private func turn(of eventLoop: any EventLoop) -> SubmissionTurn {
+        SubmissionTurn(of: eventLoop) { body in eventLoop.execute(body) }
     }
 
     package func mayWrite(_ identity: Identity) -> Bool {
         identity.rowPolicy(isReadOnlyService: configuration.isReadOnly).level > .readOnly
     }
 
-    package func write(_ row: RowWriteRequest, replyTo: String?, for client: ConnectedClient) {
+    package func write(
+        _ row: RowWriteRequest,
+        replyTo: String?,
+        for client: ConnectedClient,
+        on eventLoop: any EventLoop
+    ) {
         let hub = server.hub
-        write(row, for: QueryRequester(client)) { answer in
+        write(row, for: QueryRequester(client), together: turn(of: eventLoop)) { answer in
             hub.send(answer.message(replyTo: replyTo), to: client.id)
         }
     }

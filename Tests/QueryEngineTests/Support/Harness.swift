@@ -44,12 +44,13 @@ final class Harness: Sendable {
         _ parameters: QueryParameters = .none,
         client: String = "ada",
         sink: RecordingSink = RecordingSink(),
+        together turn: SubmissionTurn? = nil,
         _ adjust: (inout SQLRequest) -> Void = { _ in }
     ) -> Running {
         let queryId = "q\(lastId.add(1, ordering: .relaxed).newValue)"
         var request = SQLRequest(queryId: queryId, sql: sql, parameters: parameters)
         adjust(&request)
-        let handle = service.submit(request, for: ClientKey(client), sink: sink)
+        let handle = service.submit(request, for: ClientKey(client), sink: sink, together: turn)
         return Running(queryId: request.queryId, handle: handle, sink: sink)
     }
 
