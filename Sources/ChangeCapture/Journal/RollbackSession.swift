@@ -75,6 +75,8 @@ final class RollbackSession: WatchSession {
         }
     }
 
+    func opening(_ lastEnded: UInt64) -> CommitSpan? { span(to: state, lastEnded) }
+
     var tables: [TableDescription] { schema.visibleTables.map(\.description) }
 
     func close() {
@@ -128,21 +130,29 @@ final class RollbackSession: WatchSession {
     }
 
     private func look() throws(WatchError) -> SessionEnd? {
+        let lastEnded = watched.delivery.own.lastEnded
         let found = FileIdentity(path: watched.path)
         guard found == watched.identity else { return .broken(found == nil ? .removed : .replaced) }
         try rollBackAbandonedJournal()
         // This check takes no lock.
         let isNewState = try readState() != state
         guard let shadow else {
-            if isNewState { return try reportUnknown() }
-            watched.delivery.deliverLateCommits { true }
+            if isNewState { return try reportUnknown(lastEnded) }
+            watched.delivery.deliverLateCommits(upTo: span(to: state, lastEnded))
             return nil
         }
         guard isNewState || comparedStamp == nil || comparedStamp != FileStamp(path: watched.path) else {
-            watched.delivery.deliverLateCommits { true }
+            watched.delivery.deliverLateCommits(upTo: span(to: state, lastEnded))
             return nil
         }
-        return try report(shadow.copy, shadow.capture)
+        return try report(shadow.copy, shadow.capture, lastEnded)
+    }
+
+    /// The commits since the state that was reported last.
+    ///
+    /// - Parameter lastEnded: the last own commit that had ended before `now` was read.
+    private func span(to now: FileState, _ lastEnded: UInt64) -> CommitSpan {
+        CommitSpan(file: watched.identity, start: state.changeCounter, end: now.changeCounter, lastEnded: lastEnded)
     }
 
     /// A writer that died leaves a journal, and a read-only connection cannot read the file until it is rolled back.
@@ -155,16 +165,18 @@ final class RollbackSession: WatchSession {
     }
 
     /// Reports the difference between the copy and the file.
-    private func report(_ copy: ShadowCopy, _ capture: CommitCapture) throws(WatchError) -> SessionEnd? {
-        let stamp = FileStamp(path: watched.path)
-        guard let (now, changes) = try compare(with: copy) else { return nil }
+    private func report(
+        _ copy: ShadowCopy,
+        _ capture: CommitCapture,
+        _ lastEnded: UInt64
+    ) throws(WatchError) -> SessionEnd? {
+        guard let (now, changes, stamp) = try compare(with: copy) else { return nil }
         if let end = try breach(now) { return end }
-        if limit.isExceeded(by: now) { return try outgrow(copy) }
-        // A program that ignores SQLite's locks may have written while pages were read.
-        guard stamp == FileStamp(path: watched.path) else { return nil }
+        if limit.isExceeded(by: now) { return try outgrow(copy, lastEnded) }
         comparedStamp = stamp?.isRecent == false ? stamp : nil
         if now == state {
             guard changes.pages.isEmpty else { return .broken(.overwritten) }
+            watched.delivery.deliverLateCommits(upTo: span(to: now, lastEnded))
             sealCompared()
             return nil
         }
@@ -176,9 +188,7 @@ final class RollbackSession: WatchSession {
             to: after,
             level: watched.delivery.captureLevel
         )
-        watched.delivery.deliverMerged(changeSet, commits: now.changeCounter &- state.changeCounter, at: after) {
-            (try? readState()) == now
-        }
+        watched.delivery.deliverMerged(changeSet, of: span(to: now, lastEnded), at: after)
         copy.apply(changes)
         state = now
         sealCompared()
@@ -198,12 +208,16 @@ final class RollbackSession: WatchSession {
     /// The lock is held for one part of the file at a time, so that no writer waits for long; every part must be as of
     /// the same commit. Nothing may be read without the lock: the file can hold pages of a transaction that is rolled
     /// back later, with no sign of it. After a few failures the lock is held for all of it.
-    private func compare(with copy: ShadowCopy) throws(WatchError) -> (FileState, ShadowChanges)? {
+    ///
+    /// - Returns: also the time of the last write.
+    private func compare(with copy: ShadowCopy) throws(WatchError) -> (FileState, ShadowChanges, FileStamp?)? {
         var found: (now: FileState, changes: ShadowChanges)?
+        var stamp: FileStamp?
         var isComplete = false
         while !isComplete {
             guard try lock() else { return nil }
             defer { reader.end() }
+            if found == nil { stamp = FileStamp(path: watched.path) }
             let now = try readState()
             var changes = found?.changes ?? ShadowChanges(pageCount: now.pageCount)
             if let found {
@@ -213,7 +227,7 @@ final class RollbackSession: WatchSession {
                 }
             } else if now.isOfAnotherLayout(than: state) || limit.isExceeded(by: now) {
                 // Nothing can or should be compared.
-                return (now, changes)
+                return (now, changes, stamp)
             }
             let isPatient = failedScans < Self.maxFailedScans
             isComplete = try WatchError.wrap { () throws(SQLiteError) in
@@ -223,14 +237,19 @@ final class RollbackSession: WatchSession {
                     atMost: isPatient ? ShadowCopy.chunkByteCount : .max
                 )
             }
+            // Another writer than SQLite, or one that undid what it had written between two parts.
+            guard stamp == FileStamp(path: watched.path) else {
+                failedScans += 1
+                return nil
+            }
             found = (now, changes)
         }
         failedScans = 0
-        return found.map { ($0.now, $0.changes) }
+        return found.map { ($0.now, $0.changes, stamp) }
     }
 
     /// Releases the copy of a file that has become too large for one.
-    private func outgrow(_ copy: ShadowCopy) throws(WatchError) -> SessionEnd? {
+    private func outgrow(_ copy: ShadowCopy, _ lastEnded: UInt64) throws(WatchError) -> SessionEnd? {
         // The schema as of the last report: the one that was read at the start is out of date.
         schema = try WatchError.wrap { () throws(SQLiteError) in
             let cursor = try SnapshotCursor(ShadowReader(copy: copy, changes: nil))
@@ -245,11 +264,11 @@ final class RollbackSession: WatchSession {
                 """
             )
         )
-        return try reportUnknown()
+        return try reportUnknown(lastEnded)
     }
 
     /// For a file above the limit: compares the schema, and reports that any row may have changed.
-    private func reportUnknown() throws(WatchError) -> SessionEnd? {
+    private func reportUnknown(_ lastEnded: UInt64) throws(WatchError) -> SessionEnd? {
         guard let (now, next) = try readSchema() else { return nil }
         if let end = try breach(now) { return end }
         let changes = SchemaDiff.changes(from: schema, to: next, identities: SchemaIdentities(from: schema, to: next))
@@ -258,10 +277,8 @@ final class RollbackSession: WatchSession {
         let events = changes.map(ChangeEvent.schema) + tables.map { .rows(TableRows(changedTable: $0)) }
         watched.delivery.deliverUnknown(
             ChangeSet(origin: .external, events: events),
-            commits: now.changeCounter &- state.changeCounter
-        ) {
-            (try? readState()) == now
-        }
+            of: span(to: now, lastEnded)
+        )
         state = now
         return limit.allowsCopyAgain(of: now) ? .broken(.shrunk) : nil
     }

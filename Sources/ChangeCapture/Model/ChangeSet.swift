@@ -30,6 +30,13 @@ public struct ChangeSet: Sendable {
     /// Whether the transaction had no net effect.
     public var isEmpty: Bool { events.isEmpty }
 
+    /// Whether a table or a view was created, altered or dropped.
+    var changesSchema: Bool {
+        events.contains { event in
+            if case .schema = event { true } else { false }
+        }
+    }
+
     /// The number of changed rows, over all tables, without tables whose counts are not known.
     public var rowCount: Int {
         events.reduce(0) { sum, event in

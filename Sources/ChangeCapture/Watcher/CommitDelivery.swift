@@ -202,42 +202,59 @@ final class CommitDelivery: Sendable {
         if let commit { own.delivered(commit.token) }
     }
 
-    /// Delivers the changes of one or several commits that cannot be separated.
+    /// Delivers the changes of the commits of a span, which cannot be separated.
     ///
-    /// They are this process's own when its writer announced exactly that many commits. When they include commits of
-    /// other processes, all changes are reported as external, and the writer's own commits follow without changes:
-    /// nothing is lost or reported twice.
-    func deliverMerged(
-        _ changes: ChangeSet,
-        commits count: UInt32,
-        at position: some PageReader,
-        isStillCaptured: () -> Bool
-    ) {
-        let own = announcedCommits()
-        let isOurs = own.count == Int(count) && isStillCaptured()
-        guard isOurs, let last = own.last else {
+    /// They are this process's own when its writer made every commit of the span. When another process made some of them, all
+    /// changes are reported as external, and the writer's own commits follow without changes: nothing is lost or reported
+    /// twice, and no commit gets another author than its own.
+    func deliverMerged(_ changes: ChangeSet, of span: CommitSpan, at position: some PageReader) {
+        let commits = commits(upTo: span, announcedCommits())
+        let own = commits.filter { $0.relation == .within }.map(\.commit)
+        guard let last = own.last, own.count == span.count else {
             deliver(changes, own: nil, at: position)
+            for (commit, _) in commits { deliverOwn(commit, changes: nil) }
             return
         }
-        let known = own.compactMap(\.changes)
-        guard own.count > 1, known.count == own.count else {
-            for commit in own.dropLast() { deliverOwn(commit, changes: nil) }
-            deliver(changes, own: last, at: position)
-            return
+        let areSeparable = own.count > 1 && own.allSatisfy { $0.changes != nil }
+        for (commit, relation) in commits {
+            if areSeparable, relation == .within {
+                deliverOwn(commit, changes: commit.changes)
+            } else if commit.token == last.token {
+                deliver(changes, own: commit, at: position)
+            } else {
+                deliverOwn(commit, changes: nil)
+            }
         }
-        for commit in own { deliverOwn(commit, changes: commit.changes) }
     }
 
-    /// Delivers commits of which only the number is known, and the changes that this process's writer reported.
-    func deliverUnknown(_ changes: ChangeSet, commits count: UInt32, isStillCaptured: () -> Bool) {
-        let own = announcedCommits()
-        let isOurs = own.count == Int(count) && isStillCaptured() && own.allSatisfy { $0.changes != nil }
-        if !isOurs { send(.transaction(CapturedTransaction(changes: changes))) }
-        for commit in own { deliverOwn(commit, changes: commit.changes) }
+    /// Delivers the commits of a span of which only the number is known, and the changes that this process's writer reported.
+    ///
+    /// - Parameter changes: that any row may have changed, after changes of the schema.
+    func deliverUnknown(_ changes: ChangeSet, of span: CommitSpan) {
+        let commits = commits(upTo: span, announcedCommits())
+        let own = commits.filter { $0.relation == .within }.map(\.commit)
+        let areAllOwn = own.count == span.count && own.allSatisfy { $0.changes != nil }
+        // Before the others, because a reader takes the rows of the tables that may have changed from the file, which has the
+        // later ones. But the rows of a table follow its schema.
+        let areFirst = areAllOwn || !changes.changesSchema
+        if !areFirst { send(.transaction(CapturedTransaction(changes: changes))) }
+        for (commit, relation) in commits {
+            deliverOwn(commit, changes: areFirst && relation == .within ? commit.changes : nil)
+        }
+        if areFirst, !areAllOwn { send(.transaction(CapturedTransaction(changes: changes))) }
     }
 
-    /// Delivers own commits that are part of what was already reported: those that left no frame in the log, and those
-    /// that were reported as external because they could not be separated.
+    /// The announced commits that the second state of a span contains, in order, with their places.
+    private func commits(
+        upTo span: CommitSpan,
+        _ announced: [LocalCommitLedger.Commit]
+    ) -> [(commit: LocalCommitLedger.Commit, relation: CommitSpan.Relation)] {
+        Array(
+            announced.lazy.map { (commit: $0, relation: span.relation(of: $0)) }.prefix { $0.relation != .later }
+        )
+    }
+
+    /// Delivers own commits that are part of what was already reported: those that left no frame in the log.
     ///
     /// Call it when every published commit is captured; `isStillCaptured` is called after the ledger was read.
     func deliverLateCommits(isStillCaptured: () -> Bool) {
@@ -245,9 +262,20 @@ final class CommitDelivery: Sendable {
         for commit in commits { deliverOwn(commit, changes: nil) }
     }
 
+    /// Delivers own commits that are part of what was already reported, up to a span of equal states: those that ended too
+    /// late to be reported as own, and those whose place is unknown.
+    func deliverLateCommits(upTo span: CommitSpan) {
+        guard own.hasAnnounced, let announced = announced(atMost: .zero) else { return }
+        for (commit, _) in commits(upTo: span, announced) { deliverOwn(commit, changes: nil) }
+    }
+
     /// Called at the beginning of a session: earlier announcements are part of the state that it starts from.
-    func releaseLocalCommits() {
-        for commit in announced(atMost: .zero) ?? [] { deliverOwn(commit, changes: commit.changes) }
+    ///
+    /// - Parameter span: of a file with a rollback journal, from the state that the session starts from to the same state.
+    func releaseLocalCommits(upTo span: CommitSpan? = nil) {
+        let announced = announced(atMost: .zero) ?? []
+        let released = span.map { commits(upTo: $0, announced).map(\.commit) } ?? announced
+        for commit in released { deliverOwn(commit, changes: commit.changes) }
     }
 
     private func deliverOwn(_ commit: LocalCommitLedger.Commit, changes: ChangeSet?) {

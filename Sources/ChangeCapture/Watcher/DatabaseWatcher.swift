@@ -143,8 +143,18 @@ protocol WatchSession: AnyObject {
     /// The tables that clients can see, as of the opening or, where it continues, as of the earlier state.
     var tables: [TableDescription] { get }
 
+    /// Separates the own commits that are in the state from which the session starts from later ones; nil in WAL mode, where
+    /// the log alone reports their changes.
+    ///
+    /// - Parameter lastEnded: the last own commit that had ended before the opening.
+    func opening(_ lastEnded: UInt64) -> CommitSpan?
+
     func run() throws(WatchError) -> SessionEnd
     func close()
+}
+
+extension WatchSession {
+    func opening(_ lastEnded: UInt64) -> CommitSpan? { nil }
 }
 
 /// Why a session ended in an orderly way.

@@ -9,6 +9,8 @@ package import SQLiteConnection
 /// end. The log cannot have been restarted in between: a restart needs every frame to have been copied into the
 /// database file, and the watcher's pin prevents that for frames it has not captured.
 ///
+/// A rollback journal keeps no trace of a commit, so there the writer also reports its ``CommitPlace``.
+///
 /// The writer's side is for one writer at a time, on its thread.
 package final class LocalCommitLedger: Sendable {
     /// A commit that succeeded.
@@ -17,6 +19,8 @@ package final class LocalCommitLedger: Sendable {
         package var token: UInt64
         /// The number of frames in the log after it, from `sqlite3_wal_hook`; nil outside of WAL mode.
         package var frameCount: UInt32?
+        /// Its place in a file with a rollback journal; nil in WAL mode, and when it could not be determined.
+        package var place: CommitPlace?
         /// Its changes according to the hooks; used only outside of WAL mode.
         ///
         /// In WAL mode the log is the source of all commits, including this process's: one code path is better than
@@ -28,9 +32,10 @@ package final class LocalCommitLedger: Sendable {
         /// The log was synced after it, or SQLite did so.
         fileprivate var isSynced: Bool
 
-        package init(token: UInt64, frameCount: UInt32?, changes: ChangeSet?) {
+        package init(token: UInt64, frameCount: UInt32?, place: CommitPlace? = nil, changes: ChangeSet?) {
             self.token = token
             self.frameCount = frameCount
+            self.place = place
             self.changes = changes
             isSynced = frameCount == nil
         }
@@ -41,6 +46,7 @@ package final class LocalCommitLedger: Sendable {
         var begun: UInt64 = 0
         var ended: UInt64 = 0
         var announced: [Commit] = []
+        var lastEnded: UInt64 = 0
         var lastDelivered: UInt64 = 0
         var isClosed = false
         var group = CommitGroup()
@@ -89,6 +95,7 @@ package final class LocalCommitLedger: Sendable {
         let (mustSignal, isAwaited) = state.update { state in
             state.ended = state.begun
             state.announced.append(commit)
+            state.lastEnded = commit.token
             let mustSignal = state.group.add(isFollowed: isFollowed, at: now)
             return (mustSignal && !state.isGroupAwaited, state.isGroupAwaited && !state.isBusy)
         }
@@ -174,6 +181,9 @@ package final class LocalCommitLedger: Sendable {
 
     /// Whether an announced commit is not delivered yet.
     var hasAnnounced: Bool { state.withLock { !$0.announced.isEmpty } }
+
+    /// The token of the last commit that has ended.
+    var lastEnded: UInt64 { state.withLock { $0.lastEnded } }
 
     /// Removes the commits up to this token and wakes their writer.
     func delivered(_ token: UInt64) {

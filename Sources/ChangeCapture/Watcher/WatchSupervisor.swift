@@ -29,6 +29,7 @@ final class WatchSupervisor: Sendable {
         var breach: EpochReason?
         while !delivery.isStopped {
             let session: any WatchSession
+            let lastEnded = delivery.own.lastEnded
             do {
                 session = try open(continuing: earlier)
             } catch {
@@ -61,7 +62,7 @@ final class WatchSupervisor: Sendable {
             }
             mustBegin = false
             earlier = nil
-            delivery.releaseLocalCommits()
+            delivery.releaseLocalCommits(upTo: session.opening(lastEnded))
             if isFirst { started(.success(())) }
             isFirst = false
             isGone = false

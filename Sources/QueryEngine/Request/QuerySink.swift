@@ -92,6 +92,8 @@ package struct ServiceCommit: Sendable {
     package var changes: ChangeSet
     /// The number of frames in the write-ahead log after it; nil outside of WAL mode, and when it wrote nothing.
     package var walFrameCount: Int?
+    /// Its place in a file with a rollback journal; nil when it wrote nothing.
+    package var place: CommitPlace?
     package var queryId: String
     package var client: ClientKey
     package var userId: String?

@@ -25,6 +25,10 @@ final class WriterSession {
         /// The frame count after the last commit; nil when there was none since the last report.
         var committedFrames: Int?
         var growth = LogGrowth()
+        /// Where the commit is in a file with a rollback journal, according to the commit hook.
+        var place: CommitPlace?
+        /// The state before a `VACUUM`, which calls no commit hook.
+        var placeBeforeVacuum: CommitPlace?
         /// The commit hook was called, and the result has not been reported yet.
         var isCommitting = false
     }
@@ -65,10 +69,12 @@ final class WriterSession {
         let logFiles = mode == .text("wal") ? connection.logFiles : nil
         self.logFiles = logFiles
         guarded.reusesStatements = capture == nil
+        let readsLog = capture == nil
         guarded.connection.setCommitHook { [log, unowned connection] in
             // The last point at which a commit to a file that no longer has its name can be prevented.
             guard fileCheck.isInPlace(connection), Self.isLogInPlace(logFiles, connection) else { return .rollback }
             guard let commitSink else { return .commit }
+            if !readsLog { log.place = connection.placeOfCommit }
             log.isCommitting = true
             commitSink.willCommit()
             return .commit
@@ -113,7 +119,9 @@ final class WriterSession {
         let changes = capture?.transactionDidCommit() ?? ChangeSet(origin: .service, events: [])
         let frames = log.committedFrames
         log.committedFrames = nil
-        guard frames != nil || !changes.isEmpty, let commitSink else {
+        let place = takePlace()
+        // A commit that undid its own changes has a place among the others too.
+        guard frames != nil || place != nil || !changes.isEmpty, let commitSink else {
             settle()
             return
         }
@@ -123,6 +131,7 @@ final class WriterSession {
             ServiceCommit(
                 changes: changes,
                 walFrameCount: frames,
+                place: place,
                 queryId: request.queryId,
                 client: run.query.client,
                 userId: request.userId,
@@ -132,8 +141,15 @@ final class WriterSession {
         )
     }
 
+    private func takePlace() -> CommitPlace? {
+        defer { (log.place, log.placeBeforeVacuum) = (nil, nil) }
+        guard let before = log.placeBeforeVacuum else { return log.place }
+        return guarded.connection.placeOfVacuum(since: before)
+    }
+
     /// Reports that a commit that had begun did not happen.
     func settle() {
+        (log.place, log.placeBeforeVacuum) = (nil, nil)
         guard log.isCommitting else { return }
         log.isCommitting = false
         commitSink?.didNotCommit()
@@ -144,6 +160,7 @@ final class WriterSession {
         guard guarded.connection.isFileInPlace else { throw QueryFailure.fileMoved }
         guard Self.isLogInPlace(logFiles, guarded.connection) else { throw QueryFailure.logLost }
         guard let commitSink, !isInTransaction else { return }
+        if capture != nil { log.placeBeforeVacuum = guarded.connection.placeOfLastCommit }
         log.isCommitting = true
         commitSink.willCommit()
     }

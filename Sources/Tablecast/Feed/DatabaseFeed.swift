@@ -236,6 +236,7 @@ extension DatabaseFeed: CommitSink {
             LocalCommitLedger.Commit(
                 token: token,
                 frameCount: commit.walFrameCount.map { UInt32(clamping: $0) },
+                place: commit.place,
                 changes: commit.changes
             ),
             isFollowed: commit.isFollowed

@@ -13,13 +13,17 @@ import Testing
         private let frames = Frames()
         private var token: UInt64 = 0
 
-        private final class Frames { var last: Int? }
+        private final class Frames {
+            var last: Int?
+            var place: CommitPlace?
+        }
 
         init(_ path: String, _ own: LocalCommitLedger) throws {
             self.own = own
             connection = try Connection(path: path, mode: .readWrite)
             connection.setBusyTimeout(.seconds(30))
-            connection.setCommitHook {
+            connection.setCommitHook { [frames, unowned connection] in
+                frames.place = connection.placeOfCommit
                 own.willCommit()
                 return .commit
             }
@@ -28,7 +32,8 @@ import Testing
 
         /// Runs a transaction and returns its token once it was delivered, or once the transaction `ahead` before it was.
         func commit(_ sql: String, changes: ChangeSet? = nil, ahead: UInt64 = 0) throws -> UInt64? {
-            frames.last = nil
+            (frames.last, frames.place) = (nil, nil)
+            let before = connection.placeOfLastCommit
             // VACUUM calls no commit hook.
             if sql == "VACUUM" { own.willCommit() }
             do {
@@ -38,7 +43,9 @@ import Testing
                 throw error
             }
             token += 1
-            own.didCommit(.init(token: token, frameCount: frames.last.map { UInt32($0) }, changes: changes))
+            if sql == "VACUUM" { frames.place = before.flatMap { connection.placeOfVacuum(since: $0) } }
+            let frameCount = frames.last.map { UInt32($0) }
+            own.didCommit(.init(token: token, frameCount: frameCount, place: frames.place, changes: changes))
             return own.waitUntilDelivered(token - min(token, ahead), atMost: .seconds(30)) ? token : nil
         }
     }
