@@ -43,12 +43,12 @@ final class RollbackSession: WatchSession {
             reader = try PinConnection(path: watched.path, limits: limits)
             schemaConnection = try EvaluationPolicy().openReader(path: watched.path)
             schemaConnection.setBusyTimeout(limits.busyTimeout)
-            try reader.start()
+            try Self.beginRead(schemaConnection)
         } catch {
             throw .sqlite(error)
         }
         // The lock keeps writers out until the copy is complete.
-        defer { reader.end() }
+        defer { Self.endRead(schemaConnection) }
         self.reader = reader
         self.schemaConnection = schemaConnection
         self.limit = limit
@@ -161,7 +161,7 @@ final class RollbackSession: WatchSession {
         guard journal != examinedJournal else { return }
         examinedJournal = journal
         // The next reader rolls it back.
-        if journal != nil, try lock() { reader.end() }
+        if journal != nil, try lockPages() { reader.end() }
     }
 
     /// Reports the difference between the copy and the file.
@@ -215,7 +215,7 @@ final class RollbackSession: WatchSession {
         var stamp: FileStamp?
         var isComplete = false
         while !isComplete {
-            guard try lock() else { return nil }
+            guard try lockPages() else { return nil }
             defer { reader.end() }
             if found == nil { stamp = FileStamp(path: watched.path) }
             let now = try readState()
@@ -285,8 +285,8 @@ final class RollbackSession: WatchSession {
 
     /// The schema as of one commit; nil while a writer is active, or when it undid what it had begun.
     private func readSchema() throws(WatchError) -> (FileState, SchemaSnapshot)? {
-        guard try lock() else { return nil }
-        defer { reader.end() }
+        guard try lock({ () throws(SQLiteError) in try Self.beginRead(schemaConnection) }) else { return nil }
+        defer { Self.endRead(schemaConnection) }
         let now = try readState()
         guard now != state else { return nil }
         return try WatchError.wrap { () throws(SQLiteError) in
@@ -309,9 +309,31 @@ final class RollbackSession: WatchSession {
         try WatchError.wrap { () throws(SQLiteError) in try FileState(watched.file) }
     }
 
-    private func lock() throws(WatchError) -> Bool {
+    /// Begins a read transaction on the connection that reads the schema, with the lock that keeps writers out.
+    ///
+    /// Under it no other connection may request a lock: while this process's own writer waits for the readers, SQLite
+    /// refuses it, and both would wait until their time is over.
+    private static func beginRead(_ connection: Connection) throws(SQLiteError) {
+        try connection.execute("BEGIN")
+        do { try connection.execute("PRAGMA schema_version") } catch {
+            endRead(connection)
+            throw error
+        }
+    }
+
+    private static func endRead(_ connection: Connection) {
+        // Fails only when the transaction has already ended.
+        try? connection.execute("ROLLBACK")
+    }
+
+    private func lockPages() throws(WatchError) -> Bool {
+        try lock { () throws(SQLiteError) in try reader.start() }
+    }
+
+    /// Begins a read with `start`; false while a writer is active.
+    private func lock(_ start: () throws(SQLiteError) -> Void) throws(WatchError) -> Bool {
         do {
-            try reader.start()
+            try start()
             isLockedOut = false
             return true
         } catch {
