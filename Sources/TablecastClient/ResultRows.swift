@@ -123,10 +123,11 @@ public struct ResultRows: AsyncSequence, Sendable {
                     "the SQL left a transaction open, and it was rolled back: end it with COMMIT, or omit BEGIN"
                 )
                 failure.errorCode = .transactionLeftOpen
+                failure.position = summary.position
                 throw failure
             case .queryError(let error): throw TablecastClientError(error)
             case .error(let error): throw TablecastClientError(error)
-            case .queryCancelled(let cancelled): throw Self.cancelled(cancelled.reason)
+            case .queryCancelled(let cancelled): throw Self.failure(cancelled)
             default: return
             }
         }
@@ -138,16 +139,18 @@ public struct ResultRows: AsyncSequence, Sendable {
             connection = nil
         }
 
-        private static func cancelled(_ reason: QueryCancelledPayload.Reason) -> TablecastClientError {
+        private static func failure(_ cancelled: QueryCancelledPayload) -> TablecastClientError {
             let cause =
-                switch reason {
+                switch cancelled.reason {
                 case .client: "requested by a client"
                 case .timeout: "its timeout expired"
                 case .disconnect: "the connection was lost"
                 case .shutdown: "the server is shutting down"
-                default: reason.rawValue
+                default: cancelled.reason.rawValue
                 }
-            return TablecastClientError(.queryCancelled, "the query was cancelled: \(cause)")
+            var failure = TablecastClientError(.queryCancelled, "the query was cancelled: \(cause)")
+            failure.position = cancelled.position
+            return failure
         }
     }
 }

@@ -51,6 +51,8 @@ public struct TablecastClientError: Error, Sendable, Hashable, CustomStringConve
     public internal(set) var errorCode: ErrorCode?
     /// The offset of the error in the SQL, in bytes.
     public internal(set) var sqlOffset: Int?
+    /// The last transaction that the query committed before it failed or was cancelled; nil when it committed none.
+    public internal(set) var position: Position?
 
     package init(_ code: Code, _ message: String) {
         self.code = code
@@ -96,6 +98,7 @@ extension TablecastClientError {
         self.init(.requestFailed, payload.error)
         errorCode = payload.code
         sqlOffset = payload.sqlOffset
+        position = payload.position
     }
 
     /// An error of connecting, as a transport reports it.

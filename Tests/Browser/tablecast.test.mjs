@@ -431,6 +431,19 @@ test("an error carries the server's code and the place in the SQL", async () => 
   client.close();
 });
 
+test("an error or a cancel after a commit of the query carries its position", async () => {
+  const server = new FakeServer();
+  const client = server.connect();
+  const failing = client.query("BEGIN; INSERT INTO t VALUES (1); COMMIT; SELECT nope");
+  await server.sent("query:execute");
+  server.socket.push("query:error", "queries", { queryId: failing.id, error: "no such column", code: "SQL_ERROR", position: "a-b:7" });
+  await assert.rejects(failing.result, { code: "SQL_ERROR", position: "a-b:7" });
+  const cancelled = client.query("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)", { atomic: false });
+  server.socket.push("query:cancelled", "queries", { queryId: cancelled.id, reason: "client", rowCount: 0, duration: 0, position: "a-b:8" });
+  await assert.rejects(cancelled.result, { code: "CANCELLED", position: "a-b:8" });
+  client.close();
+});
+
 test("an error that answers a request fails that request, any other is reported", async () => {
   const server = new FakeServer();
   const client = server.connect();

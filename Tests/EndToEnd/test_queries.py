@@ -258,6 +258,34 @@ def test_one_document_follows_the_contract(server):
     assert {"genre_id": 70, "name": "x"} in document["results"][-1]["rows"]
 
 
+PARTLY_COMMITTED = "BEGIN; INSERT INTO genre VALUES ({0}, 'genre {0}'); COMMIT; {1}"
+
+
+def error_document(server, **query):
+    request = urllib.request.Request(f"{server.http}/query", data=json.dumps(query).encode())
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=30)
+    return json.load(caught.value)
+
+
+def test_a_query_that_ends_early_names_the_position_of_what_it_committed(server):
+    failing, endless = "SELECT nope", ENDLESS
+    with Client(server.ws) as client, Client(f"{server.ws}?channels=tables") as listener:
+        _, error = client.query(PARTLY_COMMITTED.format(70, failing), "failing")
+        assert (error["type"], error["data"]["code"]) == ("query:error", "SQL_ERROR")
+        assert error["data"]["position"] == listener.message("table:modified")["position"]
+        _, cancelled = client.query(PARTLY_COMMITTED.format(71, endless), "endless", timeout=300)
+        assert (cancelled["type"], cancelled["data"]["reason"]) == ("query:cancelled", "timeout")
+        assert cancelled["data"]["position"] == listener.message("table:modified")["position"]
+        document = error_document(server, sql=PARTLY_COMMITTED.format(72, failing))
+        assert document["position"] == listener.message("table:modified")["position"]
+        document = error_document(server, sql=PARTLY_COMMITTED.format(73, endless), timeout=300)
+        assert document["position"] == listener.message("table:modified")["position"]
+        _, error = client.query(f"INSERT INTO genre VALUES (74, 'genre 74'); {failing}", "undone")
+        assert "position" not in error["data"]
+        assert "position" not in error_document(server, sql=failing)
+
+
 def test_curl_closes_the_connection_and_the_query_is_cancelled(server):
     with Client(server.ws) as watcher:
         watcher.subscribe("queries")

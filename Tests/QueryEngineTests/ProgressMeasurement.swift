@@ -64,8 +64,8 @@ struct ProgressMeasurement {
         func progress(_ progress: QueryProgress) { log.withLock { $0.reports.append(progress) } }
         func completed(_ outcome: QueryOutcome) { end(.completed(outcome)) }
         func failed(_ failure: QueryFailure) { end(.failed(failure)) }
-        func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?) {
-            end(.cancelled(reason, inTransaction: inTransaction))
+        func cancelled(_ cancellation: QueryCancellation) {
+            end(.cancelled(cancellation.reason, inTransaction: cancellation.inTransaction))
         }
         private func end(_ end: RecordingSink.End) {
             log.withLock {

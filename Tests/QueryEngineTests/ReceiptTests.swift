@@ -65,8 +65,27 @@ struct ReceiptTests {
         let service = harness.service
         harness.commits.onCommit { commit in service.cancel(commit.queryId, by: .administrator) }
         let sql = "INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)"
-        #expect(await harness.run(sql) { $0.atomic = false }.end.cancelReason == .client)
+        let (end, log) = await harness.run(sql) { $0.atomic = false }
+        #expect(end.cancelReason == .client)
+        #expect(log.receipt == "test:1")
         #expect(try harness.database.query("SELECT v FROM t") == [[.integer(1)]])
+    }
+
+    @Test(
+        arguments: [
+            ("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2); SELECT nope", "test:2"),
+            ("BEGIN; INSERT INTO t VALUES (1); COMMIT; SELECT nope", "test:1"),
+            ("SAVEPOINT a; INSERT INTO t VALUES (1); RELEASE a; BEGIN; INSERT INTO t VALUES (2)", "test:1"),
+            ("INSERT INTO t VALUES (1); INSERT INTO none VALUES (2)", "test:1"),
+            ("SELECT 1; INSERT INTO none VALUES (2)", nil),
+            ("BEGIN; INSERT INTO t VALUES (1); ROLLBACK; SELECT nope", nil),
+        ]
+    )
+    func `a query that fails says what it has committed before`(sql: String, receipt: String?) async throws {
+        let harness = try Harness("CREATE TABLE t(v)")
+        let failure = await harness.run(sql) { ($0.atomic, $0.allowsOpenTransaction) = (false, false) }.end.failure
+        #expect(failure != nil)
+        #expect(failure?.receipt == receipt)
     }
 
     @Test(arguments: [true, false])

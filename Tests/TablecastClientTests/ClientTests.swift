@@ -105,6 +105,19 @@ import WireProtocol
             #expect(error?.code == .requestFailed)
             #expect(error?.errorCode == .sqlError)
             #expect(error?.sqlOffset == 14)
+            #expect(error?.position == nil)
+        }
+    }
+
+    @Test func `an error of a query that has committed before has the position of the commit`() async throws {
+        try await withServer { server in
+            let client = try server.client()
+            let error = await #expect(throws: TablecastClientError.self) {
+                try await client.execute("BEGIN; INSERT INTO t DEFAULT VALUES; COMMIT; SELECT nope")
+            }
+            let failed = try #require(error?.position)
+            let next = try #require(try await client.execute("INSERT INTO t DEFAULT VALUES").position)
+            #expect(failed.sequence + 1 == next.sequence)
         }
     }
 

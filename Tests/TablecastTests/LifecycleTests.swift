@@ -117,6 +117,18 @@ import WireProtocol
         try await withService("CREATE TABLE t(a)") { service in
             let error = await #expect(throws: QueryError.self) { try await service.execute("SELECT nme FROM t") }
             #expect(error?.code == .sqlError && error?.sqlOffset == 7)
+            #expect(error?.position == nil)
+        }
+    }
+
+    @Test func `an error of a query that has committed before has the position of the commit`() async throws {
+        try await withService("CREATE TABLE t(a)") { service in
+            var changes = service.changes().makeAsyncIterator()
+            let error = await #expect(throws: QueryError.self) {
+                try await service.execute("BEGIN; INSERT INTO t VALUES (1); COMMIT; SELECT nope")
+            }
+            let transaction = try #require(try await changes.next())
+            #expect(transaction.position == error?.position)
         }
     }
 

@@ -138,7 +138,13 @@ import Testing
             )
         ),
         .queryError(QueryErrorPayload(queryID: "q", error: "e", code: .sqlError, sqliteCode: 1, sqlOffset: 3)),
+        .queryError(
+            QueryErrorPayload(queryID: "q", error: "e", code: .busy, position: position, isInTransaction: false)
+        ),
         .queryCancelled(QueryCancelledPayload(queryID: "q", reason: .timeout, rowCount: 1, duration: 2)),
+        .queryCancelled(
+            QueryCancelledPayload(queryID: "q", reason: .client, rowCount: 1, duration: 2, position: position)
+        ),
         .userJoined(UserPresencePayload(userID: "u", username: "ada", connectedUsers: 1)),
         .userLeft(UserPresencePayload(userID: "u", username: "ada", connectedUsers: 0)),
         .userList(

@@ -60,6 +60,8 @@ package struct QueryFailure: Error, Sendable, Hashable {
     /// Whether the client's transaction is still open; false when it was open and SQLite rolled it back. Nil when there
     /// was none.
     package var inTransaction: Bool?
+    /// The position of what the query committed before the failure, as in ``QueryOutcome/receipt``.
+    package var receipt: String?
 
     package init(
         _ code: Code,
@@ -84,12 +86,14 @@ package struct QueryFailure: Error, Sendable, Hashable {
         )
         rowCount = outcome.rowCount
         inTransaction = outcome.inTransaction ? true : nil
+        receipt = position
     }
 
     /// The same failure of a script that has committed before.
-    func noting(syncFailure: SQLiteError?) -> QueryFailure {
-        guard let syncFailure else { return self }
+    func noting(_ commit: PublishedCommit) -> QueryFailure {
         var failure = self
+        failure.receipt = commit.position
+        guard let syncFailure = commit.syncFailure else { return failure }
         failure.message += "; what it committed before, durability unknown: \(syncFailure.message)"
         return failure
     }
@@ -132,6 +136,19 @@ extension QueryFailure.Code {
                 }
             }
     }
+}
+
+/// A query that was stopped before its end.
+package struct QueryCancellation: Sendable, Hashable {
+    package var reason: CancelReason
+    /// Rows delivered before.
+    package var rowCount: Int
+    /// The time from submission to the end.
+    package var duration: Duration
+    /// As in ``QueryFailure/inTransaction``.
+    package var inTransaction: Bool?
+    /// The position of what the query committed before, as in ``QueryOutcome/receipt``.
+    package var receipt: String?
 }
 
 /// Why a query was cancelled; the raw values are the protocol's.

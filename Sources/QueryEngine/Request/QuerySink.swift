@@ -39,8 +39,7 @@ package protocol QuerySink: AnyObject, Sendable {
 
     func completed(_ outcome: QueryOutcome)
     func failed(_ failure: QueryFailure)
-    /// - Parameter inTransaction: as in ``QueryFailure/inTransaction``.
-    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?)
+    func cancelled(_ cancellation: QueryCancellation)
 }
 
 extension QuerySink {

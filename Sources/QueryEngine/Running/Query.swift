@@ -244,8 +244,16 @@ final class Query: Sendable {
             sink.completed(outcome)
         case .failed(let failure):
             sink.failed(failure)
-        case .cancelled(let reason, let rowCount, let inTransaction):
-            sink.cancelled(reason, rowCount: rowCount, duration: elapsed, inTransaction: inTransaction)
+        case .cancelled(let reason, let rowCount, let inTransaction, let receipt):
+            sink.cancelled(
+                QueryCancellation(
+                    reason: reason,
+                    rowCount: rowCount,
+                    duration: elapsed,
+                    inTransaction: inTransaction,
+                    receipt: receipt
+                )
+            )
         }
     }
 }

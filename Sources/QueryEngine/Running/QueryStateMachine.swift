@@ -211,8 +211,9 @@ struct QueryStateMachine: Sendable {
             }
             outcome.receipt = commit.position
             return .completed(outcome)
-        case .failed(let failure): return .failed(failure.noting(syncFailure: commit.syncFailure))
-        case .cancelled: return result
+        case .failed(let failure): return .failed(failure.noting(commit))
+        case .cancelled(let reason, let rowCount, let inTransaction, _):
+            return .cancelled(reason, rowCount: rowCount, inTransaction: inTransaction, receipt: commit.position)
         }
     }
 
@@ -315,7 +316,7 @@ struct QueryStateMachine: Sendable {
 enum QueryResult: Sendable {
     case completed(QueryOutcome)
     case failed(QueryFailure)
-    case cancelled(CancelReason, rowCount: Int, inTransaction: Bool? = nil)
+    case cancelled(CancelReason, rowCount: Int, inTransaction: Bool? = nil, receipt: String? = nil)
 }
 
 /// The progress between a query's commit and the point when its position is known.

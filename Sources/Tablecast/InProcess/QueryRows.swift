@@ -86,12 +86,21 @@ public struct QueryError: Error, Sendable, Hashable, CustomStringConvertible {
     public let sqliteCode: Int?
     /// The position of the error in the SQL in UTF-8 bytes, if it is known.
     public let sqlOffset: Int?
+    /// The last transaction that the query committed before it failed; nil when it committed none.
+    public let position: Position?
 
-    init(_ code: ErrorCode, _ message: String, sqliteCode: Int? = nil, sqlOffset: Int? = nil) {
+    init(
+        _ code: ErrorCode,
+        _ message: String,
+        sqliteCode: Int? = nil,
+        sqlOffset: Int? = nil,
+        position: Position? = nil
+    ) {
         self.code = code
         self.message = message
         self.sqliteCode = sqliteCode
         self.sqlOffset = sqlOffset
+        self.position = position
     }
 
     public var description: String { "\(message) (\(code))" }
@@ -322,11 +331,19 @@ private final class RowBuffer: Sendable {
             buffer.finish(.failure(QueryError(failure)))
         }
 
-        func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?) {
-            _ = events.cancelled(reason, rowCount: rowCount, duration: duration, inTransaction: inTransaction)
-            let reason = QueryCancelledPayload.Reason(reason).rawValue
+        func cancelled(_ cancellation: QueryCancellation) {
+            _ = events.cancelled(cancellation)
+            let reason = QueryCancelledPayload.Reason(cancellation.reason).rawValue
             endOfBatch()
-            buffer.finish(.failure(QueryError(.interrupted, "the query was cancelled: \(reason)")))
+            buffer.finish(
+                .failure(
+                    QueryError(
+                        .interrupted,
+                        "the query was cancelled: \(reason)",
+                        position: Position(receipt: cancellation.receipt)
+                    )
+                )
+            )
         }
     }
 }
@@ -348,7 +365,8 @@ extension QueryError {
             ErrorCode(rawValue: failure.code.rawValue),
             failure.message,
             sqliteCode: failure.sqliteCode.map { Int($0) },
-            sqlOffset: failure.offset
+            sqlOffset: failure.offset,
+            position: Position(receipt: failure.receipt)
         )
     }
 }

@@ -57,12 +57,21 @@ final class QueryObservation: Sendable {
 
     func failed(_ failure: QueryFailure) {
         span?.setStatus(SpanStatus(code: .error, message: failure.message))
-        end(.failed, rows: 0) { ["code": "\(failure.code.rawValue)", "error": "\(failure.message)"] }
+        end(.failed, rows: 0) {
+            var figures: Logger.Metadata = ["code": "\(failure.code.rawValue)", "error": "\(failure.message)"]
+            if let position = failure.receipt { figures["position"] = "\(position)" }
+            return figures
+        }
     }
 
-    func cancelled(_ reason: CancelReason, rows: Int) {
+    func cancelled(_ cancellation: QueryCancellation) {
+        let (reason, rows) = (cancellation.reason, cancellation.rowCount)
         span?.setStatus(SpanStatus(code: .error, message: "cancelled: \(reason)"))
-        end(.cancelled, rows: rows) { ["reason": "\(reason)", "rows": "\(rows)"] }
+        end(.cancelled, rows: rows) {
+            var figures: Logger.Metadata = ["reason": "\(reason)", "rows": "\(rows)"]
+            if let position = cancellation.receipt { figures["position"] = "\(position)" }
+            return figures
+        }
     }
 
     /// - Parameter figures: called only for a log line.

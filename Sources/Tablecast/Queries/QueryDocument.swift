@@ -87,13 +87,14 @@ final class QueryDocument: QuerySink, @unchecked Sendable {
         onEnd(.failed(data.code, retryAfter: data.retryAfter), document.bytes)
     }
 
-    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?) {
-        _ = events.cancelled(reason, rowCount: rowCount, duration: duration, inTransaction: inTransaction)
-        let reason = QueryCancelledPayload.Reason(reason)
+    func cancelled(_ cancellation: QueryCancellation) {
+        _ = events.cancelled(cancellation)
+        let reason = QueryCancelledPayload.Reason(cancellation.reason)
         let data = QueryErrorPayload(
             queryID: events.queryID,
             error: "the query was cancelled: \(reason.rawValue)",
-            code: .interrupted
+            code: .interrupted,
+            position: Position(receipt: cancellation.receipt)
         )
         var document = JSONWriter()
         data.write(to: &document)

@@ -56,21 +56,17 @@ struct QueryEvents: Sendable {
         return send(.queryError, QueryErrorPayload(queryID: queryID, failure))
     }
 
-    func cancelled(
-        _ reason: CancelReason,
-        rowCount: Int,
-        duration: Duration,
-        inTransaction: Bool?
-    ) -> [UInt8] {
-        observation?.cancelled(reason, rows: rowCount)
+    func cancelled(_ cancellation: QueryCancellation) -> [UInt8] {
+        observation?.cancelled(cancellation)
         return send(
             .queryCancelled,
             QueryCancelledPayload(
                 queryID: queryID,
-                reason: .init(reason),
-                rowCount: rowCount,
-                duration: duration.milliseconds,
-                isInTransaction: inTransaction
+                reason: .init(cancellation.reason),
+                rowCount: cancellation.rowCount,
+                duration: cancellation.duration.milliseconds,
+                position: Position(receipt: cancellation.receipt),
+                isInTransaction: cancellation.inTransaction
             )
         )
     }

@@ -81,15 +81,9 @@ final class QueryMessages: QuerySink, @unchecked Sendable {
         output.finish()
     }
 
-    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?) {
+    func cancelled(_ cancellation: QueryCancellation) {
         flushRows()
-        let event = events.cancelled(
-            reason,
-            rowCount: rowCount,
-            duration: duration,
-            inTransaction: inTransaction
-        )
-        output.send(event: event)
+        output.send(event: events.cancelled(cancellation))
         output.finish()
     }
 
@@ -155,6 +149,7 @@ extension QueryErrorPayload {
             sqlOffset: failure.offset,
             statementIndex: failure.statementIndex,
             retryAfter: failure.retryAfter.map { Int($0 / .milliseconds(1)) },
+            position: Position(receipt: failure.receipt),
             isInTransaction: failure.inTransaction
         )
     }

@@ -105,13 +105,17 @@ final class RowWriteReply: QuerySink, @unchecked Sendable {
         )
     }
 
-    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?) {
-        _ = events.cancelled(reason, rowCount: rowCount, duration: duration, inTransaction: inTransaction)
+    func cancelled(_ cancellation: QueryCancellation) {
+        _ = events.cancelled(cancellation)
         answer(
             .failed(
                 code: .interrupted,
-                message: "the write was cancelled: \(reason.rawValue)",
-                RowWriteFailure(queryID: events.queryID, tableName: write.table, isInTransaction: inTransaction)
+                message: "the write was cancelled: \(cancellation.reason.rawValue)",
+                RowWriteFailure(
+                    queryID: events.queryID,
+                    tableName: write.table,
+                    isInTransaction: cancellation.inTransaction
+                )
             )
         )
     }

@@ -137,12 +137,12 @@ export class Query extends Emitter {
         if (data.lastInsertRowid !== undefined) data.lastInsertRowid = decodeValue(data.lastInsertRowid);
         return this.#finish(() => this.#result.resolve(data));
       case "query:error": {
-        const { error, code, sqliteCode, sqlOffset, retryAfter, inTransaction } = data;
-        return this._fail(new TablecastError(error, code, { sqliteCode, sqlOffset, retryAfter, inTransaction }));
+        const { error, code, sqliteCode, sqlOffset, retryAfter, position, inTransaction } = data;
+        return this._fail(new TablecastError(error, code, { sqliteCode, sqlOffset, retryAfter, position, inTransaction }));
       }
       case "query:cancelled": {
-        const { reason, rowCount, duration, inTransaction } = data;
-        return this._fail(new TablecastError(`cancelled (${reason})`, "CANCELLED", { reason, rowCount, duration, inTransaction }));
+        const { reason, rowCount, duration, position, inTransaction } = data;
+        return this._fail(new TablecastError(`cancelled (${reason})`, "CANCELLED", { reason, rowCount, duration, position, inTransaction }));
       }
     }
   }

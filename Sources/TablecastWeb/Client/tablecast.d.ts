@@ -79,8 +79,8 @@ export interface Messages {
   "query:progress": QueryProgress;
   "query:rows": { queryId: string } & Batch;
   "query:complete": QueryResult;
-  "query:error": { queryId: string; error: string; code: string; sqliteCode?: number; sqlOffset?: number; statementIndex?: number; retryAfter?: number; inTransaction?: boolean };
-  "query:cancelled": { queryId: string; reason: CancelReason; rowCount: number; duration: number; inTransaction?: boolean };
+  "query:error": { queryId: string; error: string; code: string; sqliteCode?: number; sqlOffset?: number; statementIndex?: number; retryAfter?: number; position?: Position; inTransaction?: boolean };
+  "query:cancelled": { queryId: string; reason: CancelReason; rowCount: number; duration: number; position?: Position; inTransaction?: boolean };
   "query:subscribed": LiveSubscribed;
   "query:snapshot": { subscription: string; rows: Row[]; last: boolean; reset?: true; columns?: string[] };
   "query:changed": { subscription: string; rows: LiveRowChange[]; transactions?: number; last: boolean };
@@ -596,6 +596,8 @@ export class TablecastError extends Error {
    * away or locked, the server stops, or a limit is reached that it was within before.
    */
   readonly willRetry?: true;
+  /** The last transaction that the query committed before it failed or was cancelled. */
+  readonly position?: Position;
   /** Whether the transaction of the query is still open; false if it was rolled back. */
   readonly inTransaction?: boolean;
   /** For `CANCELLED`, or for `CLOSED` after a refusal. */

@@ -250,6 +250,8 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
     public var statementIndex: Int?
     /// With `RATE_LIMITED`: when to try again, in milliseconds.
     public var retryAfter: Int?
+    /// The last transaction that the query committed before it failed; nil when it committed none.
+    public var position: Position?
     /// Whether the connection's transaction is still open; nil when it had none.
     public var isInTransaction: Bool?
 
@@ -261,9 +263,11 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
         sqlOffset: Int? = nil,
         statementIndex: Int? = nil,
         retryAfter: Int? = nil,
+        position: Position? = nil,
         isInTransaction: Bool? = nil
     ) {
         self.retryAfter = retryAfter
+        self.position = position
         self.queryID = queryID
         self.error = error
         self.code = code
@@ -281,6 +285,7 @@ public struct QueryErrorPayload: Sendable, Hashable, Codable {
         case sqlOffset
         case statementIndex
         case retryAfter
+        case position
         case isInTransaction = "inTransaction"
     }
 }
@@ -295,6 +300,7 @@ extension QueryErrorPayload: JSONWritable {
         writer.field(CodingKeys.sqlOffset, sqlOffset)
         writer.field(CodingKeys.statementIndex, statementIndex)
         writer.field(CodingKeys.retryAfter, retryAfter)
+        writer.field(CodingKeys.position, position)
         writer.field(CodingKeys.isInTransaction, isInTransaction)
         writer.endObject()
     }
@@ -321,14 +327,24 @@ public struct QueryCancelledPayload: Sendable, Hashable, Codable {
     public var rowCount: Int
     /// Milliseconds.
     public var duration: Int64
+    /// The last transaction that the query committed before its end; nil when it committed none.
+    public var position: Position?
     /// Whether the connection's transaction is still open; nil when it had none.
     public var isInTransaction: Bool?
 
-    public init(queryID: String, reason: Reason, rowCount: Int, duration: Int64, isInTransaction: Bool? = nil) {
+    public init(
+        queryID: String,
+        reason: Reason,
+        rowCount: Int,
+        duration: Int64,
+        position: Position? = nil,
+        isInTransaction: Bool? = nil
+    ) {
         self.queryID = queryID
         self.reason = reason
         self.rowCount = rowCount
         self.duration = duration
+        self.position = position
         self.isInTransaction = isInTransaction
     }
 
@@ -337,6 +353,7 @@ public struct QueryCancelledPayload: Sendable, Hashable, Codable {
         case reason
         case rowCount
         case duration
+        case position
         case isInTransaction = "inTransaction"
     }
 }
@@ -348,6 +365,7 @@ extension QueryCancelledPayload: JSONWritable {
         writer.field(CodingKeys.reason, reason.rawValue)
         writer.field(CodingKeys.rowCount, rowCount)
         writer.field(CodingKeys.duration, duration)
+        writer.field(CodingKeys.position, position)
         writer.field(CodingKeys.isInTransaction, isInTransaction)
         writer.endObject()
     }

@@ -20,6 +20,8 @@ final class RecordingSink: QuerySink {
         var batches = 0
         var progress: [QueryProgress] = []
         var end: End?
+        /// Of a query that was cancelled.
+        var receipt: String?
         /// More than one end, or anything after it.
         var isBroken = false
         fileprivate var isWritable = true
@@ -102,9 +104,12 @@ final class RecordingSink: QuerySink {
     func progress(_ progress: QueryProgress) { note { $0.progress.append(progress) } }
     func completed(_ outcome: QueryOutcome) { note { $0.end = .completed(outcome) } }
     func failed(_ failure: QueryFailure) { note { $0.end = .failed(failure) } }
-    func cancelled(_ reason: CancelReason, rowCount: Int, duration: Duration, inTransaction: Bool?) {
+    func cancelled(_ cancellation: QueryCancellation) {
         onCancelled()
-        note { $0.end = .cancelled(reason, inTransaction: inTransaction) }
+        note { log in
+            log.receipt = cancellation.receipt
+            log.end = .cancelled(cancellation.reason, inTransaction: cancellation.inTransaction)
+        }
     }
 }
 
