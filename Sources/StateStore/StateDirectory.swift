@@ -59,7 +59,8 @@ package final class StateDirectory: Sendable {
         var status = stat()
         guard fstat(directory, &status) == 0 else { throw .last("inspection", path) }
         guard status.st_uid == geteuid() else { throw .notOwned(directory: path) }
-        guard status.st_mode & 0o077 != 0 else { return }
+        // A directory that others use as well stays as it is; the files are closed to them.
+        guard status.st_mode & 0o077 != 0, try names(in: directory, path).allSatisfy(isOwn) else { return }
         guard fchmod(directory, 0o700) == 0 else { throw .last("restriction of the access", path) }
     }
 
@@ -77,18 +78,25 @@ package final class StateDirectory: Sendable {
 
     /// The numbers of the segments, ascending.
     func segmentNumbers() throws(StateError) -> [UInt64] {
+        try Self.names(in: descriptor, path).compactMap(SegmentName.number).sorted()
+    }
+
+    private static func isOwn(_ name: String) -> Bool {
+        [".", "..", lockName].contains(name) || SegmentName.number(name) != nil
+    }
+
+    private static func names(in directory: Int32, _ path: String) throws(StateError) -> [String] {
         // A descriptor of its own, which closedir(3) closes.
-        let copy = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard copy >= 0, let stream = fdopendir(copy) else { throw .last("listing", path) }
         defer { closedir(stream) }
-        var numbers: [UInt64] = []
+        var names: [String] = []
         while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if let number = SegmentName.number(name) { numbers.append(number) }
+            names.append(
+                withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            )
         }
-        return numbers.sorted()
+        return names
     }
 
     func openSegment(_ number: UInt64, creating: Bool) throws(StateError) -> StateFile {

@@ -160,6 +160,16 @@ def test_a_listener_waits_for_a_server_that_is_not_there_yet(binary, serve, tabl
     pipe.kill()
 
 
+def test_a_link_to_the_state_file_stays_a_link(binary, serve, table, tmp_path):
+    pipe = Pipe(binary, serve(table), tmp_path)
+    target = tmp_path / "elsewhere.json"
+    pipe.state.symlink_to("elsewhere.json")
+    pipe.start()
+    pipe.wait_for(target.exists)
+    pipe.kill()
+    assert pipe.state.is_symlink() and pipe.position() is not None
+
+
 def test_a_file_that_is_no_state_file_is_refused_and_kept(run, server, tmp_path):
     other = tmp_path / "precious.txt"
     other.write_text("precious")

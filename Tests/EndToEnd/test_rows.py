@@ -123,6 +123,11 @@ def test_a_row_is_written_over_http(server):
     assert post(server, table="genre", op="delete")[1]["error"].startswith("key: expected an object")
 
 
+def test_a_name_does_not_end_at_a_zero_byte(server):
+    status, refusal = post(server, table="genre\0more", op="delete", key={"genre_id": 1})
+    assert (status, refusal["code"]) == (400, "SQL_ERROR") and "no such table" in refusal["error"]
+
+
 def test_only_who_may_write_a_table_writes_its_rows(serve, music, tmp_path):
     tokens = tmp_path / "tokens.json"
     write_tokens(tokens, TOKENS)

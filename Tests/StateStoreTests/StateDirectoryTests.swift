@@ -26,6 +26,19 @@ import Testing
         #expect(mode == 0o700)
     }
 
+    @Test func `a directory with files of others stays open to them`() throws {
+        let scratch = try ScratchDirectory()
+        try FileManager.default.createDirectory(
+            atPath: scratch.state,
+            withIntermediateDirectories: false,
+            attributes: [.posixPermissions: 0o755]
+        )
+        try Data().write(to: URL(fileURLWithPath: scratch.state + "/app.db"))
+        _ = try StateDirectory(path: scratch.state, followsLink: false)
+        let mode = try FileManager.default.attributesOfItem(atPath: scratch.state)[.posixPermissions] as? Int
+        #expect(mode == 0o755)
+    }
+
     @Test func `one process uses it at a time`() throws {
         let scratch = try ScratchDirectory()
         var first: StateDirectory? = try StateDirectory(path: scratch.state, followsLink: false)

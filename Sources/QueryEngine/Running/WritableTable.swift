@@ -45,6 +45,8 @@ struct WritableTable {
                 throw QueryFailure(.notAuthorized, "writing to the table \(name) is not allowed")
             }
         }
+        // SQLite would look for the name up to there.
+        guard !name.utf8.contains(0) else { throw QueryFailure(.sqlError, "no such table: \(name)") }
         let connection = guarded.connection
         let (found, read) = try guarded.authorizer.unguarded {
             () throws(SQLiteError) -> ([[SQLiteValue]], [[SQLiteValue]]) in

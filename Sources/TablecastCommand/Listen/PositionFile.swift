@@ -38,6 +38,7 @@ final class PositionFile: Sendable {
     /// - Throws: ``CommandFailure`` for a file that cannot be read, or contains something else: it is not overwritten. Also for a folder
     ///   in which no file can be created.
     init(path: String) throws(CommandFailure) {
+        let path = Self.target(of: path)
         self.path = path
         var place: Place?
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
@@ -48,6 +49,20 @@ final class PositionFile: Sendable {
         if FileManager.default.fileExists(atPath: path) { place = try Self.read(path) }
         state = Mutex(State(place: place, written: place))
     }
+
+    /// The file that the path names behind symbolic links, whether it exists or not: the links stay.
+    private static func target(of path: String) -> String {
+        var path = path
+        for _ in 0..<maxLinks {
+            // Also thrown by what is no link.
+            guard let next = try? FileManager.default.destinationOfSymbolicLink(atPath: path) else { break }
+            path = URL(fileURLWithPath: next, relativeTo: URL(fileURLWithPath: path).deletingLastPathComponent()).path
+        }
+        return path
+    }
+
+    /// As many as the system follows.
+    private static let maxLinks = 40
 
     private static func read(_ path: String) throws(CommandFailure) -> Place {
         let data = try FileText.bytes(of: path, "the state file")

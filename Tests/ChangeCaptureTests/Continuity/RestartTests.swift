@@ -66,7 +66,8 @@ private final class RestartLog: ContinuitySink {
         prepares: Bool = false
     ) throws -> DatabaseWatcher {
         var limits = WatcherLimits()
-        if !prepares { limits.restartPreparation = .zero }
+        // Long enough on a busy machine; it ends when the restart is prepared.
+        limits.restartPreparation = prepares ? .seconds(10) : .zero
         let watcher = try DatabaseWatcher(path: database.path, sink: log, limits: limits, continuing: state)
         try watcher.start()
         return watcher
