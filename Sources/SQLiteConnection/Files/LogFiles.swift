@@ -3,7 +3,8 @@
 /// SQLite does not notice that another program deletes them, and goes on writing files without a name: a later process finds
 /// none of these commits.
 package struct LogFiles: Sendable {
-    private let databasePath: String
+    private let logPath: String
+    private let indexPath: String
     private let log: FileIdentity?
     private let index: FileIdentity?
 
@@ -11,22 +12,23 @@ package struct LogFiles: Sendable {
     ///
     /// - Parameter databasePath: absolute, with symbolic links resolved.
     package init(databasePath: String) {
-        self.databasePath = databasePath
-        log = FileIdentity(path: databasePath + "-wal")
-        index = FileIdentity(path: databasePath + "-shm")
+        logPath = databasePath + "-wal"
+        indexPath = databasePath + "-shm"
+        log = FileIdentity(path: logPath)
+        index = FileIdentity(path: indexPath)
     }
 
     /// Whether the names still belong to these files. A file that did not have its name at first is not missed: a process that
     /// locks the database exclusively has no index.
     package var areInPlace: Bool {
-        (log == nil || log == FileIdentity(path: databasePath + "-wal")) && isIndexInPlace
+        (log == nil || log == FileIdentity(path: logPath)) && isIndexInPlace
     }
 
-    private var isIndexInPlace: Bool { index == nil || index == FileIdentity(path: databasePath + "-shm") }
+    private var isIndexInPlace: Bool { index == nil || index == FileIdentity(path: indexPath) }
 
     /// Whether the log was deleted, and nothing has taken its place: those who have it open can still copy what it holds into the
     /// database.
     package var isOnlyLogDeleted: Bool {
-        index != nil && isIndexInPlace && FileIdentity(path: databasePath + "-wal") == nil
+        index != nil && isIndexInPlace && FileIdentity(path: logPath) == nil
     }
 }
