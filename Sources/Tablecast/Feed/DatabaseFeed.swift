@@ -58,6 +58,8 @@ final class DatabaseFeed: Sendable {
     private let onReopened: @Sendable () -> Void
     private let onStart: @Sendable (StartNotice?) -> Void
     private let state = Mutex(State())
+    /// Held while the engine of live queries starts.
+    private let liveStart = Mutex(())
     /// Receives notifications as their type and data.
     let onNotice = Mutex<(@Sendable (MessageType, JSONValue) -> Void)?>(nil)
     /// Commits of other processes in the present batch. They are in no position until they are published.
@@ -142,8 +144,16 @@ final class DatabaseFeed: Sendable {
 
     var liveQueries: LiveQueryEngine? { state.withLock { $0.liveQueries } }
 
-    /// Starts evaluating commits for live queries. A second call does nothing.
+    /// Starts evaluating commits for live queries; returns when they can be subscribed to. A second call does nothing.
     func startLiveQueries(path: String, sink: LiveFeed) throws(WatchError) {
+        // A caller that comes meanwhile waits: otherwise it would find an engine that is not connected yet.
+        let result = liveStart.withLock { _ in
+            Result { () throws(WatchError) in try startEngine(path: path, sink: sink) }
+        }
+        try result.get()
+    }
+
+    private func startEngine(path: String, sink: LiveFeed) throws(WatchError) {
         // Under the lock: a transaction that is published now is either before the position or passed to the engine.
         let engine: LiveQueryEngine? = state.withLock { state in
             guard state.liveQueries == nil, let watcher = state.watcher else { return nil }
