@@ -26,6 +26,7 @@ final class RelayFeed: Sendable {
     }
 
     let rowFilters: RowFilters
+    let httpRequests = HTTPRequests()
     private let server: WebSocketServer
     private let logger: Logger
     private let state = Mutex(Status())
@@ -313,6 +314,8 @@ extension RelayFeed: SourceReceiver {
             if state.isConnected { state.goneBecause = reason }
             return state.isConnected
         }
+        // The source can be silent: then their connections to it do not end.
+        httpRequests.cancelAll()
         server.closePresenceExchange()
         guard wasConnected else { return false }
         logger.error("the connection to the source was lost", metadata: ["reason": "\(error)"])

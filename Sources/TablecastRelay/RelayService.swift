@@ -107,7 +107,7 @@ public final class RelayService: Sendable {
     public func shutDown() async {
         server.beginStopping()
         task.withLock { $0 }?.cancel()
-        forwarder.endAll()
+        endForwarding()
         await Task { [self] in await server.stop() }.value
     }
 
@@ -119,6 +119,25 @@ public final class RelayService: Sendable {
     /// - Throws: `DATABASE_GONE` while the relay is not connected to it.
     package func source(for identity: Identity, share: String?) throws(ProtocolError) -> TablecastClient {
         try feed.source(for: identity, share: share)
+    }
+
+    /// HTTP requests that are in progress at the source at the same time.
+    package static var maxHTTPRequests: Int { HTTPRequests.maxRequests }
+
+    /// Starts a task that performs one HTTP request at the source. It is cancelled when the relay gives the source up, or
+    /// shuts down.
+    ///
+    /// - Parameter work: calls ``source(for:share:)`` itself.
+    /// - Throws: `TOO_MANY_QUERIES` when ``maxHTTPRequests`` are in progress.
+    package func startRequest(
+        _ work: @escaping @Sendable () async -> Void
+    ) throws(ProtocolError) -> Task<Void, Never> {
+        try feed.httpRequests.start(work)
+    }
+
+    private func endForwarding() {
+        forwarder.endAll()
+        feed.httpRequests.cancelAll()
     }
 
     /// The name of the source's database.
@@ -239,6 +258,6 @@ extension RelayService: DatabaseRequests {
         try forwarder.sendSnapshot(request, replyTo: replyTo, to: client)
     }
 
-    package func endQueries() async { forwarder.endAll() }
+    package func endQueries() async { endForwarding() }
     package func left(_ client: ConnectedClient) { forwarder.left(client.id) }
 }

@@ -1,6 +1,7 @@
 """Live queries: the rows of a SELECT, then exactly what every commit changes in them, whichever process commits."""
 
 import collections
+import http.client
 import json
 import random
 import signal
@@ -752,3 +753,18 @@ def test_the_limit_of_a_client_holds_for_queries_that_are_sent_at_once(serve, sh
             message = client.receive()
             answers[message["type"]] += "replyTo" in message
         assert answers["query:subscribed"] == 10
+
+
+def test_several_first_live_queries_at_the_same_time(serve, music):
+    for _ in range(5):
+        server = serve(music)
+        connections = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=LIMIT) for _ in range(8)]
+        for connection in connections:
+            connection.connect()
+        for connection in connections:
+            connection.request("GET", "/live?sql=SELECT%20count(*)%20FROM%20genre")
+        for connection in connections:
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            connection.close()
+        server.kill()

@@ -1,12 +1,16 @@
 """A server, and relays that serve its changes to clients of their own."""
 
 import base64
+import http.client
 import json
+import re
 import signal
 import sqlite3
 import threading
+import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -457,6 +461,133 @@ def test_http_requests_are_answered_by_the_source(source, relay, writer):
     edge.error_line("connection to the source was lost")
     with pytest.raises(urllib.error.HTTPError, match="503"):
         urllib.request.urlopen(edge.http + "/tables", timeout=LIMIT)
+
+
+class Response:
+    """An HTTP response over a connection of its own, whose body is read as it comes."""
+
+    def __init__(self, node, path, body=None, accept="*/*"):
+        self.connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=LIMIT)
+        body = None if body is None else json.dumps(body)
+        self.connection.request("GET" if body is None else "POST", path, body, {"Accept": accept})
+
+    def begin(self):
+        self.answer = self.connection.getresponse()
+        return self.answer
+
+    def line(self, pattern):
+        while line := self.answer.readline().decode():
+            if re.search(pattern, line):
+                return line
+        raise AssertionError(f"ended before {pattern!r}")
+
+    def rest(self):
+        """Raises IncompleteRead when the chunked body does not end properly."""
+        return self.answer.read().decode()
+
+    def failure(self):
+        answer = self.begin()
+        return answer.status, json.load(answer)["code"]
+
+    def close(self):
+        self.connection.close()
+
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x, zeroblob(2000) FROM c"
+LIVE = "/live?sql=SELECT%20count(*)%20AS%20n%20FROM%20item"
+
+
+def test_http_streams_do_not_block_other_requests(source, relay):
+    edge = relay(names(source))
+    streams = [Response(edge, LIVE) for _ in range(40)]
+    for stream in streams:
+        assert stream.begin().status == 200, stream.answer.read()
+        stream.line("event: query:snapshot")
+    assert json_of(edge, "/tables") == json_of(source, "/tables")
+    for stream in streams:
+        stream.close()
+
+
+def streams(node, writer):
+    """A live query as events and as lines, and a query as lines that runs until its client reads on."""
+    insert(writer, 1)
+    live = [Response(node, LIVE), Response(node, "/live", {"sql": "SELECT id FROM item"})]
+    for stream in live:
+        assert stream.begin().status == 200, stream.answer.read()
+        stream.line("query:snapshot")
+    query = Response(node, "/query", {"sql": ENDLESS, "queryId": "endless"}, accept="application/x-ndjson")
+    assert query.begin().status == 200
+    query.line("query:rows")
+    return live + [query]
+
+
+def check_endings(streams):
+    """Each stream ends properly with one message of its kind."""
+    events, lines, query = [stream.rest() for stream in streams]
+    for text in (events.strip().rpartition("data: ")[2], lines.splitlines()[-1]):
+        message = check(json.loads(text), "sendToClient")
+        assert message["type"] == "query:unsubscribed" and message["data"]["code"] == "DATABASE_GONE"
+    assert events.endswith("\n\n") and events.count("event: query:unsubscribed\n") == 1
+    for line in query.splitlines():
+        message = json.loads(line)
+    return check(message, "sendToClient")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_http_streams_end_with_a_message_when_the_source_ends(source, relay, writer, number):
+    edge = relay(names(source))
+    open = streams(edge, writer)
+    source.signal(number)
+    ending = check_endings(open)
+    if number == signal.SIGTERM and ending["type"] == "query:cancelled":
+        # The source has reported it in time.
+        assert ending["data"]["reason"] == "shutdown"
+    else:
+        assert ending["type"] == "query:error" and ending["data"]["queryId"] == "endless"
+        assert ending["data"]["code"] == "DATABASE_GONE"
+
+
+def test_http_requests_end_when_the_source_is_silent(source, relay, writer):
+    edge = relay(names(source), "--upstream-heartbeat", "500ms")
+    open = streams(edge, writer)
+    source.signal(signal.SIGSTOP)
+    try:
+        requests = [
+            Response(edge, "/tables"),
+            Response(edge, "/query", {"sql": "SELECT 1"}),
+            Response(edge, "/row", {"table": "item", "op": "insert", "values": {"name": "late"}}),
+            Response(edge, "/live", {"sql": "SELECT id FROM item"}),
+        ]
+        for request in requests:
+            assert request.failure() == (503, "DATABASE_GONE")
+        ending = check_endings(open)
+        assert ending["type"] == "query:error" and ending["data"]["code"] == "DATABASE_GONE"
+    finally:
+        source.signal(signal.SIGCONT)
+
+
+def test_a_client_that_leaves_frees_its_request_while_the_source_is_silent(source, relay):
+    edge = relay(names(source), "--upstream-heartbeat", "1h")
+    files = Path(f"/proc/{edge.process.pid}/fd")
+
+    def wait(condition):
+        deadline = time.monotonic() + LIMIT
+        while not condition(len(list(files.iterdir()))):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    source.signal(signal.SIGSTOP)
+    try:
+        before = len(list(files.iterdir()))
+        requests = [Response(edge, "/query", {"sql": "SELECT 1"}) for _ in range(40)]
+        # Those of the clients, and those to the source.
+        wait(lambda count: count >= before + 80)
+        for request in requests:
+            request.close()
+        wait(lambda count: count <= before + 8)
+    finally:
+        source.signal(signal.SIGCONT)
+    assert json_of(edge, "/tables") == json_of(source, "/tables")
 
 
 def test_requests_have_the_rights_of_the_client(serve, writer, relay, tmp_path):

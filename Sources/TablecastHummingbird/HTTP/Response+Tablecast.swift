@@ -92,6 +92,8 @@ extension ResponsePipe {
                 } _: {
                     while let bytes = await self.next() { try await writer.write(bytes) }
                 }
+                // Without the last chunk, and with the end of the connection.
+                if self.isBroken { throw IncompleteResponse() }
                 try await writer.finish(nil)
             } catch {
                 self.cancel()
@@ -99,6 +101,8 @@ extension ResponsePipe {
             }
         }
     }
+
+    private struct IncompleteResponse: Error {}
 
     /// A client can disconnect before the response begins: then its body is released, and the pipe has no reader.
     private final class Unwritten: Sendable {

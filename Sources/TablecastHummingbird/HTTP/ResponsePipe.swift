@@ -16,6 +16,8 @@ final class ResponsePipe: Sendable {
         case open
         /// Pending bytes are still sent.
         case finished
+        /// Pending bytes are still sent, and others are missing.
+        case broken
         /// The client has disconnected.
         case cancelled
     }
@@ -54,6 +56,13 @@ final class ResponsePipe: Sendable {
     /// Ends the response after the pending bytes.
     func finish() { close(.finished) }
 
+    /// Ends the response after the pending bytes, so that the client sees that it is incomplete.
+    func breakOff() { close(.broken) }
+
+    var isBroken: Bool {
+        state.withLock { if case .broken = $0.closing { true } else { false } }
+    }
+
     /// Cancels the response: the client has disconnected, or is too slow. Calls the cancel handler, once.
     func cancel() { close(.cancelled) }
 
@@ -88,7 +97,7 @@ final class ResponsePipe: Sendable {
         let isCancelled = state.withLock { state in
             switch state.closing {
             case .open: state.onCancel = handler
-            case .finished: break
+            case .finished, .broken: break
             case .cancelled: return true
             }
             return false
