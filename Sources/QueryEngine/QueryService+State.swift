@@ -148,10 +148,12 @@ extension QueryFailure {
         QueryFailure(.transactionTimedOut, "your transaction was \(what) and was rolled back")
     }
 
+    package static let refusesTheRest = "; everything fails until your COMMIT or ROLLBACK, or another BEGIN"
+
     /// The failure of a query that was meant to be part of that transaction.
     var refusingTheRest: QueryFailure {
         var failure = self
-        failure.message += "; everything fails until your COMMIT or ROLLBACK, or another BEGIN"
+        failure.message += Self.refusesTheRest
         return failure
     }
 }

@@ -17,7 +17,7 @@ final class ForwardedClient: Sendable {
     private struct State {
         var task: Task<Void, Never>?
         var hasEnded = false
-        /// Requests without an answer, and running queries, by the `id` of the request.
+        /// Requests without an answer, by their `id`; those that can be part of a transaction are in ``transaction``.
         var requests: Set<String> = []
         /// Snapshots by the `id` of the request, then by the id of the subscription.
         var requested: [String: Snapshot] = [:]
@@ -30,19 +30,31 @@ final class ForwardedClient: Sendable {
     private let client: ClientID
     private let hub: Hub
     private let requests: RequestQueue
+    private let transaction: ClientTransaction
+    /// Locked before ``transaction``: a request becomes part of a connection, and a connection ends, in one step.
     private let state = Mutex(State())
+    /// Of the source.
+    let address: String
 
-    init(_ client: ClientID, username: String, hub: Hub, source: TablecastClient) {
+    init(
+        _ client: ClientID,
+        username: String,
+        hub: Hub,
+        source: TablecastClient,
+        transaction: ClientTransaction
+    ) {
         self.client = client
         self.hub = hub
+        self.transaction = transaction
+        address = source.address
         requests = RequestQueue(maxWaiting: Self.maxWaitingRequests)
         var source = source
         // The name in a token prevails.
         source.username = username
         let connecting = source
         let task = Task { [self] in
-            let failure = await run(connecting)
-            fail(failure)
+            let (failure, wasOpen) = await run(connecting)
+            fail(failure, wasOpen: wasOpen)
         }
         state.withLock { $0.task = task }
     }
@@ -54,47 +66,89 @@ final class ForwardedClient: Sendable {
         state.withLock { $0.task }?.cancel()
     }
 
+    /// Ends the connection unless the client would lose something with it; false when it would.
+    func retire() -> Bool {
+        let isUnused = state.withLock { state in
+            guard state.requests.isEmpty, state.requested.isEmpty, state.snapshots.isEmpty, state.live.isEmpty,
+                transaction.state.withLock({ $0.leaveConnection() })
+            else { return false }
+            state.hasEnded = true
+            return true
+        }
+        if isUnused { end() }
+        return isUnused
+    }
+
+    private enum Admission {
+        case admitted(ClientMessage)
+        case refused(EncodedMessage)
+        case ended
+    }
+
+    /// - Parameter request: the same, when it can be part of a transaction.
     /// - Throws: when too many requests wait, or the connection has just ended.
-    func send(_ message: ClientMessage, snapshot: Snapshot?) throws(ProtocolError) {
+    func send(
+        _ message: ClientMessage,
+        _ request: ForwardedRequest? = nil,
+        snapshot: Snapshot? = nil
+    ) throws(ProtocolError) {
+        switch admit(message, request, snapshot) {
+        case .ended: throw Self.lost
+        case .refused(let answer): hub.send(answer, to: client)
+        case .admitted(let message):
+            guard !requests.append(message) else { return }
+            let id = message.id ?? ""
+            // When the connection has ended meanwhile, the request has its answer.
+            let isOpen = state.withLock { state in
+                state.requested[id] = nil
+                state.requests.remove(id)
+                return !state.hasEnded
+            }
+            guard isOpen else { return }
+            throw ProtocolError(
+                .rateLimited,
+                "more than \(Self.maxWaitingRequests) requests wait for the source",
+                requestID: message.id
+            )
+        }
+    }
+
+    private func admit(_ message: ClientMessage, _ request: ForwardedRequest?, _ snapshot: Snapshot?) -> Admission {
         var message = message
-        let isOpen = state.withLock { state in
-            if state.hasEnded { return false }
+        return state.withLock { state in
+            if state.hasEnded { return .ended }
             if message.id == nil {
                 state.requestCount += 1
                 // The client expects no `replyTo`, and ignores it.
                 message.id = "relay-\(state.requestCount)"
             }
-            guard let id = message.id else { return true }
-            if let snapshot { state.requested[id] = snapshot } else if message.hasAnswer { state.requests.insert(id) }
-            return true
-        }
-        guard isOpen else { throw Self.lost }
-        guard requests.append(message) else {
-            let id = message.id ?? ""
-            state.withLock { state in
-                state.requests.remove(id)
-                state.requested[id] = nil
+            guard let id = message.id else { return .admitted(message) }
+            if var request {
+                request.id = id
+                if let refusal = transaction.state.withLock({ $0.admit(request) }) {
+                    return .refused(request.failed(refusal, inTransaction: nil))
+                }
+            } else if let snapshot {
+                state.requested[id] = snapshot
+            } else if message.hasAnswer {
+                state.requests.insert(id)
             }
-            throw ProtocolError(.rateLimited, "more than \(Self.maxWaitingRequests) requests wait for the source")
+            return .admitted(message)
         }
     }
 
-    private static let lost = ProtocolError(
-        .databaseGone,
-        "the connection of this relay to its source was lost; try again"
-    )
+    private static let lost = ProtocolError(.databaseGone, "the connection of this relay to its source was lost")
 
     // MARK: The connection
 
-    private func run(_ source: TablecastClient) async -> ProtocolError {
+    /// Its end, and whether it was open before.
+    private func run(_ source: TablecastClient) async -> (ProtocolError, wasOpen: Bool) {
         let connection: ClientConnection
         do throws(TablecastClientError) {
             connection = try await source.connect()
         } catch {
-            return ProtocolError(
-                error.httpStatus == 401 || error.httpStatus == 403 ? .forbidden : .databaseGone,
-                "the source refused this request: \(error)"
-            )
+            let code: ErrorCode = error.httpStatus == 401 || error.httpStatus == 403 ? .forbidden : .databaseGone
+            return (ProtocolError(code, "the source refused this request: \(error)"), false)
         }
         let sending = Task { await requests.send(over: connection) }
         defer { sending.cancel() }
@@ -104,10 +158,10 @@ final class ForwardedClient: Sendable {
                 guard await receive(message, connection) else { break }
             }
         } catch {
-            return ProtocolError(.internal, "the source sent an answer that this relay cannot read: \(error)")
+            return (ProtocolError(.internal, "the source sent an answer that this relay cannot read: \(error)"), true)
         }
         await connection.close()
-        return Self.lost
+        return (Self.lost, true)
     }
 
     /// False when the client has disconnected.
@@ -142,9 +196,16 @@ final class ForwardedClient: Sendable {
 
     /// Whether the message answers a request of the client.
     private func note(_ message: ReceivedMessage) -> Bool {
-        let header = message.envelope.header
+        let (header, payload) = (message.envelope.header, message.envelope.payload)
         return state.withLock { state in
-            switch message.envelope.payload {
+            if let id = header.replyTo {
+                if let answer = ForwardedTransaction.Answer(payload) {
+                    transaction.state.withLock { $0.answered(id, answer) }
+                }
+            } else if case .error(let error) = payload {
+                transaction.state.withLock { $0.ended(ProtocolError(error.code, error.message)) }
+            }
+            switch payload {
             case .error, .queryComplete, .queryError, .queryCancelled, .rowWritten:
                 if let id = header.replyTo { state.requests.remove(id) }
                 return true
@@ -205,21 +266,32 @@ final class ForwardedClient: Sendable {
     }
 
     /// The connection has ended: everything without an end gets one.
-    private func fail(_ error: ProtocolError) {
-        requests.finish()
-        let left = state.withLock { state in
-            state.hasEnded = true
+    private func fail(_ error: ProtocolError, wasOpen: Bool) {
+        let left = state.withLock { state -> (State, ForwardedTransaction.Loss)? in
+            // After ``retire()`` the transaction is that of another connection.
+            if state.hasEnded { return nil }
             defer {
                 state.requests = []
                 state.requested = [:]
                 state.snapshots = [:]
                 state.live = []
             }
-            return (state.requests, Array(state.requested.values) + state.snapshots.values, state.live)
+            state.hasEnded = true
+            return (state, transaction.state.withLock { $0.connectionLost(error, wasOpen: wasOpen) })
         }
-        for id in left.0.sorted() { send(error, replyTo: id) }
-        for snapshot in left.1 { fail(snapshot, error) }
-        for id in left.2.sorted() {
+        requests.finish()
+        guard let (left, loss) = left else { return }
+        for failure in loss.failures {
+            if failure.wasInTransaction {
+                hub.send(failure.request.failed(failure.error, inTransaction: false), to: client)
+            } else {
+                send(failure.error, replyTo: failure.request.id)
+            }
+        }
+        if let notice = loss.notice { send(notice, replyTo: nil) }
+        for id in left.requests.sorted() { send(error, replyTo: id) }
+        for snapshot in Array(left.requested.values) + left.snapshots.values { fail(snapshot, error) }
+        for id in left.live.sorted() {
             let payload = QueryUnsubscribedPayload(subscription: id, reason: error.message, code: error.code)
             hub.send(EncodedMessage(EnvelopeHeader(.queryUnsubscribed, channel: .queries), payload), to: client)
         }
@@ -228,6 +300,11 @@ final class ForwardedClient: Sendable {
     private func send(_ error: ProtocolError, replyTo: String?) {
         hub.send(.error(error, replyTo: replyTo), to: client)
     }
+}
+
+/// The transaction of one client, whichever connection carries it. Thread-safe.
+final class ClientTransaction: Sendable {
+    let state = Mutex(ForwardedTransaction())
 }
 
 extension ClientMessage {

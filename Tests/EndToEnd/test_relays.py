@@ -448,6 +448,147 @@ def test_a_snapshot_joins_the_changes_of_the_relay(source, relay, writer):
         thread.join()
 
 
+def begun(edge):
+    """A client with an open transaction that has inserted row 1."""
+    client = Client(edge.ws + "?channels=notifications")
+    assert client.query("BEGIN", "begin")[1]["data"]["inTransaction"] is True
+    assert client.query("INSERT INTO item(id) VALUES (1)", "1")[1]["data"]["inTransaction"] is True
+    return client
+
+
+def ids(writer):
+    return [id for id, in writer.execute("SELECT id FROM item ORDER BY id")]
+
+
+def insert_is_refused(client, id, code="DATABASE_GONE"):
+    found = client.query(f"INSERT INTO item(id) VALUES ({id})", str(id))[1]
+    assert (found["type"], found["data"]["code"]) == ("query:error", code), found
+    assert "until your COMMIT or ROLLBACK" in found["data"]["error"]
+
+
+def works_again(client, writer, *before):
+    for statement in ("BEGIN", "INSERT INTO item(id) VALUES (98)", "COMMIT", "INSERT INTO item(id) VALUES (99)"):
+        assert client.query(statement, statement)[1]["type"] == "query:complete"
+    assert ids(writer) == [*before, 98, 99]
+
+
+@pytest.mark.parametrize("end", [Server.kill, Server.stop])
+@pytest.mark.parametrize("acknowledgement", ["COMMIT", "ROLLBACK", "END", "BEGIN"])
+def test_a_transaction_is_lost_with_the_connection_to_the_source(serve, source, relay, writer, acknowledgement, end):
+    edge = relay(names(source))
+    with begun(edge) as client, Client(edge.ws + "?channels=notifications") as other:
+        assert other.query("SELECT 1", "q")[1]["type"] == "query:complete"
+        end(source)
+        notice = client.message("error")
+        assert notice["data"]["code"] == "DATABASE_GONE" and "replyTo" not in notice
+        assert "your transaction was rolled back" in notice["data"]["message"]
+        # While the source is away, and when it is back.
+        insert_is_refused(client, 2)
+        serve(source.path, port=source.port)
+        client.message("database:back")
+        insert_is_refused(client, 3)
+        client.send("row:write", id="w", table="item", op="insert", values={"id": 4})
+        found = client.message("error", where=lambda m: m.get("replyTo") == "w")
+        assert found["data"]["code"] == "DATABASE_GONE" and found["data"]["details"]["tableName"] == "item"
+        # A client without a transaction receives no error, and goes on.
+        while (message := other.receive())["type"] != "database:back":
+            assert message["type"] != "error"
+        assert other.query("INSERT INTO item(id) VALUES (5)", "5")[1]["type"] == "query:complete"
+        found = client.query(acknowledgement, "end")[1]
+        if acknowledgement == "BEGIN":
+            assert found["data"]["inTransaction"] is True
+            assert client.query("ROLLBACK", "r")[1]["type"] == "query:complete"
+        else:
+            assert found["data"]["code"] == "DATABASE_GONE"
+        works_again(client, writer, 5)
+
+
+def test_requests_without_waiting_are_not_run_after_a_lost_transaction(serve, source, relay, writer):
+    edge = relay(names(source))
+    with begun(edge) as client:
+        source.signal(signal.SIGSTOP)
+        client.send("query:execute", id="2", queryId="2", sql="INSERT INTO item(id) VALUES (2)")
+        client.send("row:write", id="3", table="item", op="insert", values={"id": 3})
+        is_not_answered(client)
+        source.kill()
+        for id in "23":
+            found = client.message("query:error" if id == "2" else "error", where=lambda m: m.get("replyTo") == id)["data"]
+            assert found["code"] == "DATABASE_GONE" and "rolled back" in found.get("error", found.get("message"))
+            assert found.get("details", found)["inTransaction"] is False
+        assert client.message("error")["data"]["code"] == "DATABASE_GONE"
+        serve(source.path, port=source.port)
+        client.message("database:back")
+        insert_is_refused(client, 4)
+        assert client.query("COMMIT", "c")[1]["data"]["code"] == "DATABASE_GONE"
+        works_again(client, writer)
+
+
+def test_requests_behind_a_begin_without_an_answer_are_not_run(serve, source, relay, writer):
+    edge = relay(names(source))
+    with Client(edge.ws + "?channels=notifications") as client:
+        assert client.query("SELECT 1", "q")[1]["type"] == "query:complete"
+        source.signal(signal.SIGSTOP)
+        client.send("query:execute", id="begin", queryId="begin", sql="BEGIN")
+        is_not_answered(client)
+        source.kill()
+        found = client.message("query:error")
+        assert found["replyTo"] == "begin" and found["data"]["inTransaction"] is False
+        insert_is_refused(client, 1)
+        assert client.query("ROLLBACK", "r")[1]["data"]["code"] == "DATABASE_GONE"
+        # A BEGIN that the relay cannot forward.
+        assert client.query("BEGIN", "b")[1]["data"]["code"] == "DATABASE_GONE"
+        serve(source.path, port=source.port)
+        client.message("database:back")
+        insert_is_refused(client, 2)
+        works_again(client, writer)
+
+
+def test_the_fate_of_a_commit_without_an_answer_is_unknown(serve, source, relay, writer):
+    edge = relay(names(source))
+    with begun(edge) as client:
+        source.signal(signal.SIGSTOP)
+        client.send("query:execute", id="c", queryId="c", sql="COMMIT")
+        is_not_answered(client)
+        source.kill()
+        found = client.message("query:error")
+        assert found["replyTo"] == "c" and "not known whether your transaction was committed" in found["data"]["error"]
+        assert found["data"]["code"] == "DATABASE_GONE" and found["data"]["inTransaction"] is False
+        serve(source.path, port=source.port)
+        while (message := client.receive())["type"] != "database:back":
+            assert message["type"] != "error"
+        # It was the acknowledgement.
+        assert client.query("INSERT INTO item(id) VALUES (2)", "2")[1]["type"] == "query:complete"
+        assert ids(writer) in ([2], [1, 2])
+
+
+def test_a_transaction_that_timed_out_is_refused_also_over_the_next_connection(serve, relay, writer, tmp_path):
+    limit = ["--limit", "query.transactionIdleTimeout=300ms"]
+    source = serve(tmp_path / "items.db", *limit)
+    edge = relay(names(source))
+    with begun(edge) as client:
+        assert client.message("error")["data"]["code"] == "TRANSACTION_TIMED_OUT"
+        source.kill()
+        serve(tmp_path / "items.db", port=source.port)
+        client.message("database:back")
+        insert_is_refused(client, 2, "TRANSACTION_TIMED_OUT")
+        assert client.query("COMMIT", "c")[1]["data"]["code"] == "TRANSACTION_TIMED_OUT"
+        works_again(client, writer)
+
+
+def test_a_transaction_is_lost_with_a_source_that_is_replaced(source, relay, writer):
+    middle = relay(names(source))
+    cut, whole = relay(names(middle)), relay(names(source))
+    edge = relay(names(cut), names(whole), *HEARTBEAT)
+    with begun(edge) as client:
+        middle.kill()
+        assert client.message("error")["data"]["code"] == "DATABASE_GONE"
+        client.message("database:back")
+        insert_is_refused(client, 2)
+        assert client.query("COMMIT", "c")[1]["data"]["code"] == "DATABASE_GONE"
+        # `cut` is still there, and still without its source.
+        works_again(client, writer)
+
+
 def test_http_requests_are_answered_by_the_source(source, relay, writer):
     edge = relay(names(source))
     assert json_of(edge, "/tables") == json_of(source, "/tables")

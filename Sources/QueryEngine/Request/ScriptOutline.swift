@@ -3,7 +3,7 @@
 /// Later statements may need what earlier ones create, so a script cannot be compiled as a whole. The outline is a hint
 /// that routes a query and decides how to wrap it; `sqlite3_stmt_readonly` determines whether a statement writes. The
 /// rules for the bodies of triggers are those of [sqlite3_complete](https://sqlite.org/c3ref/complete.html).
-struct ScriptOutline: Hashable, Sendable {
+package struct ScriptOutline: Hashable, Sendable {
     enum Verb: Hashable, Sendable {
         case begin
         /// COMMIT, END, ROLLBACK.
@@ -24,15 +24,22 @@ struct ScriptOutline: Hashable, Sendable {
 
     var statementCount: Int { verbs.count }
     var controlsTransactions: Bool { verbs.contains { $0 == .begin || $0 == .end || $0 == .savepoint } }
-    var begins: Bool { verbs.first == .begin }
-    var ends: Bool { verbs.contains(.end) }
+    package var begins: Bool { verbs.first == .begin }
+    package var ends: Bool { verbs.contains(.end) }
+    /// RELEASE commits at the outermost savepoint.
+    package var mayEndTransaction: Bool { verbs.contains { $0 == .end || $0 == .savepoint } }
+    /// Whether a transaction can be open behind the script because of it.
+    package var mayLeaveTransactionOpen: Bool {
+        let last = verbs.last { $0 == .begin || $0 == .end || $0 == .savepoint }
+        return last == .begin || last == .savepoint
+    }
     /// False when it may turn out to be read-only.
     var surelyWrites: Bool { verbs.contains { $0 != .read && $0 != .pragma && $0 != .unknown } }
     /// False when it may turn out to need the writer.
     var surelyReads: Bool { verbs.allSatisfy { $0 == .read } }
 
     /// Takes time proportional to the length of the SQL, whatever it contains.
-    init(_ sql: String) {
+    package init(_ sql: String) {
         var sql = sql
         verbs = sql.withUTF8 { Self.verbs(in: $0) }
     }
