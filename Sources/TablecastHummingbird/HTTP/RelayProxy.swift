@@ -165,6 +165,8 @@ struct RelayProxy {
         var configuration = HTTPClient.Configuration.singletonConfiguration
         // The relay itself limits the requests: no one waits for a stream of another client to end.
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = RelayService.maxHTTPRequests
+        // Each counts at the source, and one whose client left before it was used stays until then.
+        configuration.connectionPool.idleTimeout = .seconds(15)
         // A query can run, and a live query can be without changes, for any time: the relay finds out that the source is silent.
         configuration.timeout.read = nil
         return configuration

@@ -2,6 +2,7 @@ import Broadcast
 import Foundation
 import Logging
 import SQLiteConnection
+import StateStore
 import Testing
 import WireProtocol
 
