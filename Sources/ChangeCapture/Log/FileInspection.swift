@@ -101,10 +101,9 @@ final class FileInspection {
     /// No connection of this process may use the log any more.
     func loseLog() { watched.file.loseLog() }
 
-    /// Copies what a deleted log holds into the database, if no other process can have begun another log meanwhile. Call it when
-    /// the last commit is pinned.
+    /// Copies what a deleted log holds into the database, if no process can have begun another one meanwhile.
     func rescueLog() {
-        guard logFiles.isOnlyLogDeleted else { return }
+        guard watched.file.isLogLost, logFiles.isOnlyLogDeleted else { return }
         // Otherwise its commits are lost, as they are with any deleted log; the new epoch says so.
         try? watched.file.checkpoint()
     }

@@ -41,6 +41,8 @@ final class WALSession: WatchSession {
         checkpointer.stop()
         restart.close()
         capture.close()
+        // Neither a pin nor another checkpoint is in the way now.
+        capture.inspection.rescueLog()
         watched.file.close()
     }
 
@@ -154,7 +156,6 @@ final class WALSession: WatchSession {
         case .displaced(let reason):
             if reason == .logDeleted { capture.inspection.loseLog() }
             try capture.captureNew()
-            if reason == .logDeleted { capture.inspection.rescueLog() }
             return .broken(reason)
         case .overwritten: return .broken(.overwritten)
         case .logDamaged:

@@ -46,6 +46,9 @@ package final class DatabaseFile {
     /// Notes that another program deleted or damaged the log: see ``Connection/loseLog()``.
     package func loseLog() { connection.loseLog() }
 
+    /// See ``Connection/isLogLost``.
+    package var isLogLost: Bool { connection.isLogLost }
+
     /// Copies into the database what the log holds, as far as no reader is in the way.
     package func checkpoint() throws(SQLiteError) { _ = try connection.checkpoint(.passive) }
 

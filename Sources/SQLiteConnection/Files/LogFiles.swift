@@ -26,9 +26,11 @@ package struct LogFiles: Sendable {
 
     private var isIndexInPlace: Bool { index == nil || index == FileIdentity(path: indexPath) }
 
-    /// Whether the log was deleted, and nothing has taken its place: those who have it open can still copy what it holds into the
-    /// database.
+    /// Whether the log was deleted, and nobody has written another one: those who have it open can still copy what it holds into
+    /// the database.
     package var isOnlyLogDeleted: Bool {
-        index != nil && isIndexInPlace && FileIdentity(path: logPath) == nil
+        guard index != nil, isIndexInPlace else { return false }
+        // A connection that is opened creates an empty file.
+        return FileStamp(path: logPath).map { $0.identity != log && $0.byteCount == 0 } ?? true
     }
 }
