@@ -26,11 +26,11 @@ package struct LogFiles: Sendable {
 
     private var isIndexInPlace: Bool { index == nil || index == FileIdentity(path: indexPath) }
 
-    /// Whether the log was deleted, and nobody has written another one: those who have it open can still copy what it holds into
-    /// the database.
+    /// Whether the log was deleted and no process has written another one: a connection that has it open can still copy its
+    /// frames into the database.
     package var isOnlyLogDeleted: Bool {
         guard index != nil, isIndexInPlace else { return false }
-        // A connection that is opened creates an empty file.
+        // Opening a connection creates an empty log.
         return FileStamp(path: logPath).map { $0.identity != log && $0.byteCount == 0 } ?? true
     }
 }

@@ -163,9 +163,9 @@ struct RelayProxy {
 
     private static let configuration: HTTPClient.Configuration = {
         var configuration = HTTPClient.Configuration.singletonConfiguration
-        // The relay itself limits the requests: no one waits for a stream of another client to end.
+        // The relay itself limits the requests: none waits until a stream of another client ends.
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = RelayService.maxHTTPRequests
-        // Each counts at the source, and one whose client left before it was used stays until then.
+        // Each idle connection counts at the source, also one whose client left before the request was sent.
         configuration.connectionPool.idleTimeout = .seconds(15)
         // A query can run, and a live query can be without changes, for any time: the relay finds out that the source is silent.
         configuration.timeout.read = nil

@@ -37,6 +37,15 @@ import WireProtocol
         return (client, payload)
     }
 
+    /// The next transactions set `v` to their sequence.
+    private func expectUpdates(_ sequences: ClosedRange<UInt64>, _ client: TestClient) async throws {
+        for sequence in sequences {
+            let message = try await client.next(.tableModified)
+            #expect(message.header.position?.sequence == sequence)
+            #expect(rows(message)?.first?.after?["v"] == .integer(Int64(sequence)))
+        }
+    }
+
     private func rows(_ envelope: Envelope) -> [RowChangePayload]? {
         guard case .tableModified(let modified) = envelope.payload, case .rows(let rows) = modified.change else {
             return nil
@@ -187,11 +196,7 @@ import WireProtocol
         (service, port) = try await start(database, history: limits)
         (client, begin) = try await subscribe(port, since: since)
         #expect(begin.recovered == true)
-        for value in 1...20 {
-            let message = try await client.next(.tableModified)
-            #expect(message.header.position?.sequence == UInt64(value))
-            #expect(rows(message)?.first?.after?["v"] == .integer(Int64(value)))
-        }
+        try await expectUpdates(1...20, client)
         await client.close()
         await service.shutDown()
     }
@@ -212,11 +217,7 @@ import WireProtocol
         let since = try #require(begin.position)
         (client, begin) = try await subscribe(port, since: since)
         #expect(begin.recovered == true)
-        for value in 1...20 {
-            let message = try await client.next(.tableModified)
-            #expect(message.header.position?.sequence == UInt64(value))
-            #expect(rows(message)?.first?.after?["v"] == .integer(Int64(value)))
-        }
+        try await expectUpdates(1...20, client)
         await client.close()
         await service.shutDown()
     }
