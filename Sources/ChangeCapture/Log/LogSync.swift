@@ -49,7 +49,7 @@ final class LogSync: Sendable {
                         message: "the write-ahead log cannot be opened to sync it"
                     )
                 }
-                guard state.log?.identity == FileIdentity(path: state.databasePath + "-wal") else {
+                guard state.log?.isInPlace == true else {
                     throw SQLiteError(
                         code: .inputOutputSync,
                         message: "the write-ahead log was deleted or moved while it was in use"

@@ -63,10 +63,7 @@ final class PageStore {
     }
 
     /// False when the name of the log no longer refers to the opened log.
-    var isLogInPlace: Bool {
-        guard let identity = wal?.identity else { return true }
-        return identity == FileIdentity(path: path + "-wal")
-    }
+    var isLogInPlace: Bool { wal?.isInPlace ?? true }
 
     /// The number of the first frame that is not indexed yet.
     var nextFrame: UInt32 { frames.nextFrame }

@@ -12,10 +12,12 @@ import CSQLite
 /// after a `TRUNCATE` checkpoint an access to a mapping faults.
 package struct WALFile: ~Copyable {
     private let descriptor: Int32
+    private let path: String
 
     /// Opens the log of the database at `databasePath`; nil when there is none yet.
     package init?(databasePath: String) {
-        descriptor = open(databasePath + "-wal", O_RDONLY | O_CLOEXEC)
+        path = databasePath + "-wal"
+        descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
     }
 
@@ -73,6 +75,9 @@ package struct WALFile: ~Copyable {
 
     /// For checksums of either byte order. Source: [WAL format](https://sqlite.org/fileformat2.html#walformat).
     private static let magics: [UInt32] = [0x377f_0682, 0x377f_0683]
+
+    /// Whether the name of the log still belongs to the opened file.
+    package var isInPlace: Bool { identity.map { $0 == FileIdentity(path: path) } ?? true }
 
     /// The identity of the file behind the descriptor, whatever file has the name now.
     package var identity: FileIdentity? {
